@@ -1,0 +1,446 @@
+"""The `suxin` command. Errors are one sentence and the next step, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import OperationalError
+
+from app import __version__
+from app.config import PREFIX, Settings, SettingsError, load_settings
+from app.db.engine import Database
+from app.i18n import text
+from app.kit.errors import Fault
+from app.ledger import logstore
+from app.ledger.anchor import Anchor
+from app.ledger.audit import LedgerAudit
+from app.ledger.bundle import BundleReport, verify_bundle_bytes
+from app.ledger.checkpoint import open_checkpoint
+from app.ledger.keyring import Keyring, load_keys
+from app.ledger.treecheck import check_tree
+from app.ledger.vault import Vault
+from app.ledger.verifier import Problem
+from app.main import close_rooms, create_app, graces_in_force, open_rooms
+from app.parties.principal import OPERATOR
+from app.setup import check_set_up, serving_alone, set_up
+from app.trace.identifiers import parse_code
+from app.trace.story import Stories, keeps_state
+from app.web.deps import Rooms
+from app.worker import Worker, loops_of
+
+cli = typer.Typer(
+    name="suxin",
+    help="Suxin 溯信: product traceability whose history nobody can rewrite unseen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_cli = typer.Typer(help="API keys.", no_args_is_help=True)
+cli.add_typer(keys_cli, name="keys")
+
+AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@cli.command()
+def init(*, as_json: AsJSON = False) -> None:
+    """Create data folder, keys folder, database and log. Running it twice changes nothing."""
+    done = set_up(load_settings())
+    if as_json:
+        told = {
+            "admin_key": done.admin_key,
+            "log_key": done.log_key,
+            "data_dir": str(done.data_dir),
+            "keys_dir": str(done.keys_dir),
+        }
+        _out.print_json(json.dumps(told))
+        return
+    _out.print(f"data folder   {done.data_dir}")
+    _out.print(f"keys folder   {done.keys_dir}")
+    _out.print(f"log key       {done.log_key}")
+    if done.admin_key is None:
+        _out.print("everything was there already; nothing was changed")
+    else:
+        _out.print(f"admin key     {done.admin_key}")
+        _out.print("The admin key is shown this once. Keep it; then run: suxin serve")
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve the API and the pages; the worker's loops run inside unless SUXIN_WORKER=external."""
+    given: dict[str, Any] = {}
+    if host is not None:
+        given["host"] = host
+    if port is not None:
+        given["port"] = port
+    settings = load_settings(**given)
+    check_set_up(settings)
+    with serving_alone(settings):
+        run_server(settings)
+
+
+@cli.command()
+def worker() -> None:
+    """Run the loops alone, beside API processes that were started with SUXIN_WORKER=external."""
+    settings = load_settings()
+    check_set_up(settings)
+    with serving_alone(settings):
+        rooms = open_rooms(settings)
+        try:
+            rooms.publisher.check_start()
+            with _loops(settings)(rooms):
+                _err.print("the worker's loops are running; stop them with Ctrl-C")
+                with contextlib.suppress(KeyboardInterrupt):
+                    while True:
+                        time.sleep(3600)
+        finally:
+            close_rooms(rooms)
+
+
+@cli.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    seed: Annotated[int, typer.Option(help="Same seed, same data.")] = 1,
+    *,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Make the data, print what to open, and end.")
+    ] = False,
+) -> None:
+    """Serve a throw-away, realistic data set: three merchants, one of them with an altered chain."""
+    from app.demo import demo_deployment  # noqa: PLC0415 - needed by this command alone
+
+    with demo_deployment(port=port, seed=seed, console=_err) as (settings, guide):
+        _out.print(guide, markup=False)
+        if not data_only:
+            run_server(settings)
+
+
+@cli.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="An evidence bundle, as downloaded.")],
+    key: Annotated[
+        str | None, typer.Option(help="The log's key (vkey), or a file that holds it.")
+    ] = None,
+    *,
+    as_json: AsJSON = False,
+) -> None:
+    """Check an evidence bundle offline. Exit: 0 true, 1 false, 2 not readable, 3 no key given."""
+    try:
+        raw = bundle.read_bytes()
+        vkey = None if key is None else _read_key(key)
+    except OSError as err:
+        _fail(f"{err.filename}: {err.strerror}; name a bundle as it was downloaded", code=2)
+    report = verify_bundle_bytes(raw, vkey=vkey)
+    if as_json:
+        _out.print_json(json.dumps(report.as_json()))
+    else:
+        _print_report(report)
+    raise typer.Exit(report.exit_code)
+
+
+@cli.command()
+def audit(
+    stream: Annotated[
+        str | None, typer.Option(help="One stream only, as in 01/06901234567892/21/….")
+    ] = None,
+    *,
+    as_json: AsJSON = False,
+) -> None:
+    """Re-verify chains, index columns and the whole log from stored bytes. Reads only.
+
+    Exit: 0 clean, 1 integrity findings.
+    """
+    settings = load_settings()
+    check_set_up(settings)
+    keys = load_keys(settings.keys_dir)
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection, _progress("records") as advance:
+            stories = Stories(
+                vault=Vault(keys.vault_key), log_key=keys.log.vkey, graces=graces_in_force()
+            )
+            checker = LedgerAudit(
+                connection,
+                vault=Vault(keys.vault_key),
+                check_state=stories.state_checker(connection),
+                keeps_state=keeps_state,
+                progress=advance,
+            )
+            if stream is None:
+                problems = list(checker.check_all())
+                problems += check_tree(connection, _signed(connection, settings, keys))
+            else:
+                problems = list(checker.check_streams([_stream_name(stream)]))
+    finally:
+        database.close()
+    _print_audit(checker.streams, checker.records, _lowest(problems), as_json=as_json)
+    raise typer.Exit(1 if problems else 0)
+
+
+@cli.command()
+def settings(*, as_json: AsJSON = False) -> None:
+    """Show every setting with its default and meaning."""
+    now = load_settings()
+    rows = []
+    for name, field in Settings.model_fields.items():
+        shown = str(getattr(now, name))
+        if name == "database_url" and "@" in shown:
+            shown = "(set)"
+        rows.append(
+            {"name": f"{PREFIX}{name.upper()}", "value": shown, "meaning": field.description}
+        )
+    if as_json:
+        _out.print_json(json.dumps(rows))
+        return
+    for row in rows:
+        _out.print(f"[bold]{row['name']}[/] = {row['value']}")
+        _out.print(f"    {row['meaning']}", markup=False)
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the description of the API (OpenAPI 3.1)."""
+    _out.print_json(json.dumps(create_app(load_settings()).openapi()))
+
+
+@cli.command()
+def bench(
+    scale: Annotated[float, typer.Option(help="Times the usual number of records.")] = 1.0,
+    only: Annotated[str | None, typer.Option(help="One figure, as in single_post.")] = None,
+    *,
+    as_json: AsJSON = False,
+) -> None:
+    """Measure the figures of this machine against ceilings of the same run."""
+    from app.bench import run_bench  # noqa: PLC0415 - needed by this command alone
+
+    run_bench(scale=scale, only=only, as_json=as_json, out=_out, err=_err)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    _out.print(__version__)
+
+
+@keys_cli.command("create")
+def keys_create(
+    party: Annotated[str, typer.Option(help="The party's id.")],
+    scope: Annotated[list[str], typer.Option(help="May be given several times.")],
+    label: Annotated[str | None, typer.Option(help="A word of yours for it.")] = None,
+    *,
+    as_json: AsJSON = False,
+) -> None:
+    """Create an API key of a party; its token is shown this once."""
+    with _rooms() as rooms:
+        key = rooms.keys.create(OPERATOR, party, scopes=scope, label=label)
+    if as_json:
+        _out.print_json(json.dumps({"key_id": key.key_id, "token": key.token}))
+    else:
+        _out.print(key.token)
+
+
+@keys_cli.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")]) -> None:
+    """Revoke an API key; it is refused within a second."""
+    with _rooms() as rooms:
+        rooms.keys.revoke(OPERATOR, key_id)
+    _out.print(f"key {key_id} is revoked")
+
+
+def run_server(settings: Settings) -> None:
+    """Serves until it is stopped. Raises LogFault where the database contradicts the anchor."""
+    _configure_logging(settings)
+    rooms = open_rooms(settings)
+    try:
+        rooms.publisher.check_start()
+        if settings.worker == "embedded":
+            # So that the very first client finds a signed log.
+            rooms.publisher.publish()
+    except BaseException:
+        close_rooms(rooms)
+        raise
+    beside = _loops(settings) if settings.worker == "embedded" else contextlib.nullcontext
+    app = create_app(settings, rooms=rooms, beside=beside)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    _err.print(f"Suxin is serving at http://{settings.host}:{settings.port}")
+    uvicorn.Server(config).run()
+
+
+def main() -> None:
+    """Runs the command and turns refusals into one sentence."""
+    try:
+        cli()
+    except Fault as fault:
+        _fail(_sentence(fault), code=2)
+    except SettingsError as err:
+        _fail(str(err), code=2)
+    except OperationalError as err:
+        _fail(f"the database does not answer: {err.orig}", code=2)
+
+
+def _loops(settings: Settings) -> Callable[[Rooms], contextlib.AbstractContextManager[object]]:
+    @contextlib.contextmanager
+    def running(rooms: Rooms) -> Iterator[None]:
+        loops = Worker(
+            loops_of(
+                rooms,
+                sequence_interval_s=settings.sequence_interval_ms / 1000,
+                publish_interval_s=settings.publish_interval_ms / 1000,
+            )
+        )
+        rooms.issuing.on_order = lambda: loops.wake("issue")
+        loops.start()
+        try:
+            yield
+        finally:
+            loops.stop()
+
+    return running
+
+
+@contextlib.contextmanager
+def _rooms() -> Iterator[Rooms]:
+    settings = load_settings()
+    check_set_up(settings)
+    rooms = open_rooms(settings)
+    try:
+        yield rooms
+    finally:
+        close_rooms(rooms)
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None]]:
+    """Yields a function to be told how much is done; draws only where somebody is looking."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _signed(connection: Any, settings: Settings, keys: Keyring) -> list[Any]:
+    found = []
+    published = logstore.load_checkpoint(connection)
+    state = logstore.load_state(connection)
+    for note in (published.note if published else None, Anchor(settings.keys_dir).read()):
+        if note is not None:
+            checkpoint = open_checkpoint(note, [keys.log.vkey])
+            # Beside a running service the anchor moves on while our snapshot stands still.
+            if state is not None and checkpoint.size <= state.size:
+                found.append(checkpoint)
+    return found
+
+
+def _stream_name(given: str) -> str:
+    return given if given.startswith("party/") else parse_code(given).stream
+
+
+def _lowest(problems: list[Problem]) -> list[Problem]:
+    """Returns the problems without those that another one explains: an alteration is told once."""
+    seen: set[tuple[str | None, int | None]] = set()
+    kept = []
+    for problem in problems:
+        place = (problem.stream, problem.seq)
+        if problem.stream is None or place not in seen:
+            kept.append(problem)
+        seen.add(place)
+    return kept
+
+
+def _print_audit(
+    streams: int, records: int, problems: list[Problem], *, as_json: bool
+) -> None:
+    if as_json:
+        findings = []
+        for problem in problems:
+            told: dict[str, Any] = {
+                "kind": problem.kind,
+                "stream": problem.stream or "log",
+                "detail": problem.detail,
+            }
+            if problem.seq is not None:
+                told["seq"] = problem.seq
+            if problem.leaf_index is not None:
+                told["leaf_index"] = problem.leaf_index
+            findings.append(told)
+        told_all = {"streams": streams, "records": records, "findings": findings}
+        sys.stdout.write(json.dumps(told_all, ensure_ascii=False) + "\n")
+        return
+    for problem in problems:
+        place = problem.stream or "log"
+        at = "" if problem.seq is None else f" record {problem.seq}"
+        _out.print(f"{problem.kind}  {place}{at}  {problem.detail}", markup=False)
+    verdict = "clean" if not problems else f"{len(problems)} findings"
+    _out.print(f"{streams} streams, {records} records: {verdict}")
+
+
+def _print_report(report: BundleReport) -> None:
+    _out.print(f"{report.verdict}: {report.subject}", markup=False)
+    for word, remarks in (
+        ("broken", report.broken),
+        ("checked", report.checked),
+        ("not checked", report.unchecked),
+        ("pending", report.pending),
+    ):
+        for remark in remarks:
+            told = text("en", f"bundle.{remark.key}", **remark.params)
+            _out.print(f"  {word}: {told} {remark.place}".rstrip(), markup=False)
+
+
+def _read_key(given: str) -> str:
+    path = Path(given)
+    return path.read_text("utf-8") if len(given) < 4096 and path.is_file() else given
+
+
+def _sentence(fault: Fault) -> str:
+    try:
+        told = text("en", f"fault.{fault.key}", **fault.params)
+    except (KeyError, IndexError):
+        return str(fault)
+    return "; ".join([told, *(f"{'.'.join(map(str, e.loc))}: {e.kind}" for e in fault.errors)])
+
+
+def _configure_logging(settings: Settings) -> None:
+    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(levels[settings.log_level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+
+
+def _fail(sentence: str, *, code: int) -> NoReturn:
+    _err.print(f"suxin: {sentence}", markup=False)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The settings of a deployment: `SUXIN_*` in the environment or in `.env`, read once, then frozen.
+
+Read only by the entries (cli, main, worker); rooms are handed plain values. A variable that starts
+with SUXIN_ and names no setting is refused: a mistyped limit that does nothing is found too late.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "SUXIN_"
+ENV_FILE = ".env"
+
+_ENV_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
+# A note's key name holds neither spaces nor '+' (c2sp.org/signed-note).
+_ORIGIN = re.compile(r"[!-*,-~]{1,200}", re.ASCII)
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a value that it cannot have.
+
+    key: `settings.unknown` or `settings.value`, a sentence of the locales; params fill it in.
+    """
+
+    def __init__(self, key: str, message: str, **params: str) -> None:
+        super().__init__(message)
+        self.key = key
+        self.params = params
+
+
+def _beside(data: dict[str, Any]) -> Path:
+    return Path(f"{Path(data.get('data_dir', 'data'))}-keys")
+
+
+def _sqlite_in(data: dict[str, Any]) -> str:
+    return f"sqlite:///{Path(data.get('data_dir', 'data')) / 'suxin.db'}"
+
+
+def _origin_of(data: dict[str, Any]) -> str:
+    return f"{urlsplit(data.get('base_url', '')).netloc or 'localhost'}/log/1"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may choose. Each description says meaning, unit, default and trust."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Folder of the database and of exported files. Default ./data. Trust: who can "
+        "write it can alter records, which the audit then finds; who can read it reads what is "
+        "not sealed.",
+    )
+    keys_dir: Path = Field(
+        default_factory=_beside,
+        description="Folder of the log key, receipt key, key-encryption key, index key and the "
+        "anchor. Default <data dir>-keys. Trust: who can read it can sign for the log and open "
+        "sealed sections. Keep it out of the database's backups.",
+    )
+    database_url: str = Field(
+        default_factory=_sqlite_in,
+        description="Where records are kept: sqlite:///PATH or postgresql://…. Default suxin.db "
+        "in the data folder. Trust: may hold a password; it is never shown or logged.",
+    )
+    base_url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="Public address, printed into every label and so chosen for life: scheme and "
+        "a host of one's own, no path. Default http://127.0.0.1:8000, which no phone can open.",
+    )
+    log_origin: str = Field(
+        default_factory=_origin_of,
+        description="The log's name in checkpoints: a schema-less address without spaces or '+'. "
+        "Default <host of the base URL>/log/1. Used by `suxin init` alone; afterwards the log "
+        "keeps its name.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Default 127.0.0.1: only this machine. Trust: the "
+        "service speaks plain HTTP; put a proxy with TLS before it when others can reach it.",
+    )
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        description="Port to listen on. Default 8000; 0 takes a free one.",
+    )
+    worker: Literal["embedded", "external"] = Field(
+        default="embedded",
+        description="Whether `suxin serve` runs the worker's loops itself. Default embedded; "
+        "external for several API processes beside one `suxin worker`.",
+    )
+    credit_store: str = Field(
+        default="local",
+        description="Where credit is kept: local, or the http(s) URL of another credit store. "
+        "Default local. Trust: a remote store decides grades and thereby ranking.",
+    )
+    sequence_interval_ms: int = Field(
+        default=200,
+        ge=10,
+        le=60_000,
+        description="Longest pause in milliseconds before committed records get their index in "
+        "the log. Default 200.",
+    )
+    publish_interval_ms: int = Field(
+        default=500,
+        ge=10,
+        le=60_000,
+        description="Longest pause in milliseconds before a grown log is signed and published. "
+        "Default 500.",
+    )
+    publish_promise_s: int = Field(
+        default=60,
+        ge=2,
+        le=86_400,
+        description="Seconds from a record's commit within which receipts promise that a signed "
+        "checkpoint covers it. Default 60. Trust: a receipt past this time is proof against the "
+        "operator.",
+    )
+    audit_records_per_s: int = Field(
+        default=2_000,
+        ge=1,
+        le=10_000_000,
+        description="How many records a second the audit in the background re-reads at most. "
+        "Default 2000.",
+    )
+    font: Path | None = Field(
+        default=None,
+        description="TrueType font (glyf outlines, .ttf or .ttc) with Chinese characters for "
+        "label sheets. Default: .cache/fonts, then the system's WenQuanYi Micro Hei.",
+    )
+    anonymous_per_second: int = Field(
+        default=500,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second that one address may make without a key, twice that at "
+        "once. Default 500; 0 means no limit, and less than 100 is refused.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of our own reverse proxies, separated by commas. "
+        "Default none. Trust: their X-Forwarded-For is believed; everybody else's is ignored.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe event that is logged. Default info."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        if not re.match(r"(sqlite|postgres|postgresql|postgresql\+psycopg)://", value):
+            raise ValueError("sqlite:///PATH or postgresql://…")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base(cls, value: str) -> str:
+        value = value.rstrip("/")
+        parts = urlsplit(value)
+        plain = f"{parts.scheme}://{parts.netloc}" == value and value.isascii()
+        if parts.scheme not in ("http", "https") or not parts.hostname or not plain or "@" in value:
+            raise ValueError("http(s)://HOST[:PORT] without a path")
+        return value.lower()
+
+    @field_validator("log_origin")
+    @classmethod
+    def _check_origin(cls, value: str) -> str:
+        if not _ORIGIN.fullmatch(value) or "://" in value:
+            raise ValueError("a schema-less address without spaces or '+'")
+        return value
+
+    @field_validator("credit_store")
+    @classmethod
+    def _check_credit(cls, value: str) -> str:
+        if value != "local" and not re.match(r"https?://[^/\s]+", value):
+            raise ValueError("local, or an http(s) URL")
+        return value
+
+    @field_validator("anonymous_per_second")
+    @classmethod
+    def _check_limit(cls, value: int) -> int:
+        if 0 < value < 100:
+            raise ValueError("0, or at least 100")
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+
+def load_settings(**given: Any) -> Settings:
+    """Returns the settings of this process: `given`, over the environment, over `.env`.
+
+    Raises SettingsError, naming the variable and, for an unknown one, the nearest that exists.
+    """
+    check_names(os.environ)
+    if Path(ENV_FILE).is_file():
+        check_names(_ENV_LINE.findall(Path(ENV_FILE).read_text("utf-8")))
+    try:
+        return Settings(**given)
+    except ValidationError as err:
+        fault = err.errors(include_url=False)[0]
+        name = f"{PREFIX}{str(fault['loc'][0]).upper()}"
+        why = str(fault["msg"]).removeprefix("Value error, ")
+        raise SettingsError(
+            "settings.value", f"{name} has a value it cannot have: {why}", name=name, expected=why
+        ) from err
+
+
+def check_names(variables: Iterable[str]) -> None:
+    """Raises SettingsError for the first variable of ours that names no setting."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in variables:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in known:
+            near = difflib.get_close_matches(upper, known, n=1, cutoff=0.5)
+            suggestion = near[0] if near else "suxin settings"
+            raise SettingsError(
+                "settings.unknown",
+                f"there is no setting {name}; look at {suggestion}",
+                name=name,
+                suggestion=suggestion,
+            )

@@ -1,0 +1,173 @@
+"""SQL of the credit room: entries and holds as index rows over `party/{id}`. Flushes, never commits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, func, select, update
+
+from app.credit.policy import CapFacts, Entry, Hold, Status
+from app.db.tables import CreditEntry, CreditHold, Finding, Party, Product, SoldUnit
+from app.kit.clock import from_ms
+from app.ledger.stage import EffectWriter
+from app.ledger.store import upsert_rows
+
+ENTRY = CreditEntry.__table__  # type: ignore[attr-defined]
+HOLD = CreditHold.__table__  # type: ignore[attr-defined]
+FINDING = Finding.__table__  # type: ignore[attr-defined]
+SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+PARTY = Party.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _write_entry(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, ENTRY, rows, keys=("id",))
+
+
+def _write_status(connection: Connection, rows: Rows) -> None:
+    connection.execute(
+        update(ENTRY)
+        .where(ENTRY.c.id == bindparam("k_id"))
+        .values(status=bindparam("v_status"), ended_at=bindparam("v_ended_at")),
+        [{"k_id": r["id"], "v_status": r["status"], "v_ended_at": r["ended_at"]} for r in rows],
+    )
+
+
+def _write_hold(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, HOLD, rows, keys=("finding",))
+
+
+def _lift_hold(connection: Connection, rows: Rows) -> None:
+    connection.execute(
+        update(HOLD)
+        .where(HOLD.c.finding == bindparam("k_finding"))
+        .values(lifted_at=bindparam("v_lifted_at")),
+        [{"k_finding": r["finding"], "v_lifted_at": r["lifted_at"]} for r in rows],
+    )
+
+
+WRITERS: Mapping[str, EffectWriter] = {
+    "credit_entry": _write_entry,
+    "credit_status": _write_status,
+    "credit_hold": _write_hold,
+    "credit_hold_lifted": _lift_hold,
+}
+
+
+def load_entries(connection: Connection, party: str) -> list[Entry]:
+    """Returns every entry of a party, oldest first. Read-only."""
+    rows = connection.execute(
+        select(ENTRY).where(ENTRY.c.party == party).order_by(ENTRY.c.effective_at, ENTRY.c.id)
+    )
+    return [_entry(row) for row in rows]
+
+
+def load_entries_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Entry]]:
+    """Returns the entries of several parties. Read-only."""
+    found: dict[str, list[Entry]] = {party: [] for party in parties}
+    rows = connection.execute(
+        select(ENTRY).where(ENTRY.c.party.in_(parties)).order_by(ENTRY.c.effective_at, ENTRY.c.id)
+    )
+    for row in rows:
+        found[row.party].append(_entry(row))
+    return found
+
+
+def find_entry(connection: Connection, entry_id: str) -> Any | None:
+    """Returns an entry's row, or None. Read-only."""
+    return connection.execute(select(ENTRY).where(ENTRY.c.id == entry_id)).first()
+
+
+def load_holds_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Hold]]:
+    """Returns holds that were not lifted before their time, by party. Read-only."""
+    found: dict[str, list[Hold]] = {party: [] for party in parties}
+    rows = connection.execute(
+        select(HOLD)
+        .where(HOLD.c.party.in_(parties), HOLD.c.lifted_at.is_(None))
+        .order_by(HOLD.c.since_at, HOLD.c.finding)
+    )
+    for row in rows:
+        hold = Hold(row.finding, row.points, from_ms(row.since_at), from_ms(row.lifts_at))
+        found[row.party].append(hold)
+    return found
+
+
+def find_hold(connection: Connection, finding: str) -> Any | None:
+    """Returns a finding's hold, or None. Read-only."""
+    return connection.execute(select(HOLD).where(HOLD.c.finding == finding)).first()
+
+
+def completed_counts(
+    connection: Connection, sellers: Sequence[str], *, now_ms: int
+) -> dict[str, int]:
+    """Returns by seller how many chains are whole: completed, nothing missing, not broken. Read-only."""
+    broken = exists().where(
+        FINDING.c.stream == SOLD.c.stream,
+        FINDING.c.status == "open",
+        FINDING.c.kind.like("integrity.%"),
+    )
+    rows = connection.execute(
+        select(SOLD.c.seller, func.count())
+        .where(
+            SOLD.c.seller.in_(sellers),
+            SOLD.c.completed_at.is_not(None),
+            SOLD.c.completed_at <= now_ms,
+            ~broken,
+        )
+        .group_by(SOLD.c.seller)
+    )
+    return {seller: int(count) for seller, count in rows}
+
+
+def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[tuple[str, str]]:
+    """Returns (party, gtin) of every open integrity finding that names both. Read-only."""
+    rows = connection.execute(
+        select(FINDING.c.party, FINDING.c.gtin)
+        .where(
+            FINDING.c.party.in_(sellers),
+            FINDING.c.gtin.is_not(None),
+            FINDING.c.status == "open",
+            FINDING.c.kind.like("integrity.%"),
+        )
+        .distinct()
+    )
+    return {(row.party, row.gtin) for row in rows}
+
+
+def known_parties(connection: Connection, parties: Sequence[str]) -> set[str]:
+    """Returns which of these are registered. Read-only."""
+    return set(connection.execute(select(PARTY.c.id).where(PARTY.c.id.in_(parties))).scalars())
+
+
+def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:
+    """Returns which of these are registered. Read-only."""
+    rows = connection.execute(select(PRODUCT.c.gtin).where(PRODUCT.c.gtin.in_(gtins)))
+    return set(rows.scalars())
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        id=row.id,
+        party=row.party,
+        rule=row.rule,
+        points=row.points,
+        effective_at=from_ms(row.effective_at),
+        earliest_repair_at=None
+        if row.earliest_repair_at is None
+        else from_ms(row.earliest_repair_at),
+        expires_at=None if row.expires_at is None else from_ms(row.expires_at),
+        status=Status(row.status),
+        ended_at=None if row.ended_at is None else from_ms(row.ended_at),
+        evidence=json.loads(row.evidence),
+        policy_version=row.policy,
+        facts=CapFacts(
+            day=None if row.day is None else date.fromisoformat(row.day),
+            buyer=None if row.buyer is None else bytes(row.buyer).hex(),
+            chains=row.chains,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The bottom: engines, tables, migrations. Dialects fork here and nowhere else."""

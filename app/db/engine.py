@@ -1,0 +1,126 @@
+"""Connections: SQLite embedded, PostgreSQL as a service; one shape for both.
+
+SQLite: WAL, `synchronous=FULL`, foreign keys on. Writers begin with BEGIN IMMEDIATE, because a
+transaction that reads a head and only then asks for the write lock can lose the race silently.
+One process has exactly one writing connection, so its writers queue in memory and never poll.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+# One writer keeps the hot index pages; readers share the system's page cache.
+_WRITER_CACHE_KIB = 128 * 1024
+_READER_CACHE_KIB = 8 * 1024
+_BUSY_TIMEOUT_MS = 15_000
+
+
+class Database:
+    """One database: `read()` gives a snapshot, `write()` a transaction that commits at its end."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.dialect = make_url(url).get_backend_name()
+        if self.dialect == "sqlite":
+            self._writer = _sqlite_engine(url, writer=True)
+            self._reader = _sqlite_engine(url, writer=False)
+        else:
+            self._writer = self._reader = create_engine(
+                _with_psycopg(url), pool_size=10, max_overflow=10, pool_pre_ping=True
+            )
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yields a connection inside one read snapshot (PostgreSQL: REPEATABLE READ). Read-only."""
+        with self._reader.connect() as connection:
+            if self.dialect != "sqlite":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901 - the same connection, told more
+            with connection.begin() as transaction:
+                yield connection
+                transaction.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yields a connection in a write transaction; commits when the block ends, else rolls back."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Brings the schema to the newest revision. Writes only what is missing."""
+        command.upgrade(self._alembic(), "head")
+
+    def is_current(self) -> bool:
+        """Returns whether the schema is at the newest revision. Read-only."""
+        newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        with self._reader.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() == newest
+
+    def truncate_log(self) -> None:
+        """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too."""
+        if self.dialect == "sqlite":
+            with self._reader.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Closes every pooled connection."""
+        self._reader.dispose()
+        if self._writer is not self._reader:
+            self._writer.dispose()
+
+    def _alembic(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["engine"] = self._writer
+        return config
+
+
+def sqlite_url(path: Path) -> str:
+    """Returns the database URL of a SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _with_psycopg(url: str) -> str:
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+
+def _sqlite_engine(url: str, *, writer: bool) -> Engine:
+    pool: dict[str, Any] = (
+        {"pool_size": 1, "max_overflow": 0, "pool_timeout": 120}
+        if writer
+        else {"pool_size": 8, "max_overflow": 32}
+    )
+    engine = create_engine(url, connect_args={"check_same_thread": False}, **pool)
+    cache_kib = _WRITER_CACHE_KIB if writer else _READER_CACHE_KIB
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where `_begin` says, nowhere else
+        for pragma in (
+            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"cache_size = -{cache_kib}",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine

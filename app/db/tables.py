@@ -1,0 +1,477 @@
+"""Every table. Times are milliseconds since 1970 UTC (`_at`), hashes 32 bytes.
+
+`stream` is the 63-bit key of a stream's name (ledger.record.stream_key); every table of a stream has
+it first in its primary key and in every UNIQUE, and no foreign key crosses streams, so that the same
+schema can be distributed by stream. Tables of the log have no stream in front: they stay on one node.
+
+What is not `record`, `log_leaf`, `tile` or `checkpoint` is an index over records, a queue, or a
+secret kept apart so that it can be erased.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+_SERIAL = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's row id, big everywhere
+
+
+def _big(*, key: bool = False, null: bool = False) -> Any:
+    return Field(sa_column=Column(BigInteger, primary_key=key, nullable=null, autoincrement=False))
+
+
+def _text(*, key: bool = False, null: bool = False) -> Any:
+    return Field(sa_column=Column(Text, primary_key=key, nullable=null))
+
+
+def _bytes(*, key: bool = False, null: bool = False) -> Any:
+    return Field(sa_column=Column(LargeBinary, primary_key=key, nullable=null))
+
+
+# --- ledger: streams and records -------------------------------------------------------------
+
+
+class Head(SQLModel, table=True):
+    """Where each stream stands: its last record, and the fold of the room that owns it (`state`)."""
+
+    stream: int = _big(key=True)
+    name: str = _text()
+    seq: int = _big()
+    hash: bytes = _bytes()
+    recorded_at: int = _big()
+    state: bytes = _bytes()
+
+
+class RecordRow(SQLModel, table=True):
+    """A record as hashed (`body`, canonical bytes) and an index beside it that audits compare.
+
+    Immutable: triggers refuse UPDATE and DELETE.
+    """
+
+    __tablename__ = "record"
+    __table_args__ = (UniqueConstraint("stream", "id"),)
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    id: bytes = _bytes()
+    type: str = _text()
+    actor: str = _text()
+    recorded_at: int = _big()
+    hash: bytes = _bytes()
+    body: bytes = _bytes()
+
+
+class Fact(SQLModel, table=True):
+    """A keyed part of a stream's state: a seller's listing, an agent's mandate, a consignment."""
+
+    stream: int = _big(key=True)
+    key: str = _text(key=True)
+    value: bytes = _bytes()
+
+
+class Unsequenced(SQLModel, table=True):
+    """Committed records that wait for their index in the log."""
+
+    __table_args__ = (Index("unsequenced_order", "recorded_at", "stream", "seq"),)
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    recorded_at: int = _big()
+    hash: bytes = _bytes()
+
+
+class SealedSection(SQLModel, table=True):
+    """What a commitment stands for: AES-256-GCM of salt ‖ content, its data key wrapped. Erasable."""
+
+    __tablename__ = "sealed_section"
+
+    stream: int = _big(key=True)
+    record_id: bytes = _bytes(key=True)
+    name: str = _text(key=True)
+    sealed: bytes = _bytes(null=True)
+    wrapped_key: bytes = _bytes(null=True)
+    erased_at: int | None = _big(null=True)
+
+
+class SideIndex(SQLModel, table=True):
+    """HMAC of what must be found or compared (waybill, order, declaration, buyer) under its own key."""
+
+    __tablename__ = "side_index"
+    __table_args__ = (Index("side_index_digest", "digest"),)
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    kind: str = _text(key=True)
+    digest: bytes = _bytes()
+
+
+class Outbox(SQLModel, table=True):
+    """What a higher room must still do about a record. Handlers may meet a row twice."""
+
+    __table_args__ = (Index("outbox_available", "available_at"),)
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    topic: str = _text(key=True)
+    payload: bytes = _bytes()
+    available_at: int = _big()
+    attempts: int = _big()
+    last_error: str | None = _text(null=True)
+
+
+# --- ledger: the log ---------------------------------------------------------------------------
+
+
+class LogLeaf(SQLModel, table=True):
+    """Which record stands at which index; `hash` is the entry, the record's hash. Immutable."""
+
+    __tablename__ = "log_leaf"
+    __table_args__ = (UniqueConstraint("stream", "seq"),)
+
+    leaf_index: int = Field(sa_column=Column(_SERIAL, primary_key=True, autoincrement=False))
+    stream: int = _big()
+    seq: int = _big()
+    hash: bytes = _bytes()
+
+
+class Tile(SQLModel, table=True):
+    """The widest content of a tile; level -1 holds entry bundles. c2sp.org/tlog-tiles."""
+
+    level: int = _big(key=True)
+    tile_index: int = _big(key=True)
+    data: bytes = _bytes()
+
+
+class LogState(SQLModel, table=True):
+    """The tree as committed: one row, moved by compare-and-swap on `size`."""
+
+    __tablename__ = "log_state"
+
+    id: int = _big(key=True)
+    origin: str = _text()
+    size: int = _big()
+    root: bytes = _bytes()
+    edge: bytes = _bytes()
+    """Concatenated hashes of the perfect subtrees of the right edge, largest first."""
+
+
+class CheckpointRow(SQLModel, table=True):
+    """Signed checkpoints, as served."""
+
+    __tablename__ = "checkpoint"
+
+    size: int = _big(key=True)
+    root: bytes = _bytes()
+    note: str = _text()
+    published_at: int = _big()
+
+
+# --- parties -----------------------------------------------------------------------------------
+
+
+class Party(SQLModel, table=True):
+    """Index over `party/{id}`: who acts. `name` of an exempt person stands here only, erasable."""
+
+    id: str = _text(key=True)
+    name: str = _text()
+    roles: str = _text()
+    region: str | None = _text(null=True)
+    status: str = _text()
+    licences: str = _text()
+    exempt: bool
+    next_check: str | None = _text(null=True)
+    content: bytes = _bytes()
+    """HMAC of what was registered, to tell a repeat from a conflict."""
+    created_by: str | None = _text(null=True)
+    created_at: int = _big()
+
+
+class APIKey(SQLModel, table=True):
+    """An API key: only SHA-256 of its 256-bit secret. `party` is empty for the operator's admin key."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (Index("api_key_party", "party"),)
+
+    key_id: str = _text(key=True)
+    party: str | None = _text(null=True)
+    scopes: str = _text()
+    secret_hash: bytes = _bytes()
+    label: str | None = _text(null=True)
+    created_at: int = _big()
+    revoked_at: int | None = _big(null=True)
+
+
+# --- trace -------------------------------------------------------------------------------------
+
+
+class Product(SQLModel, table=True):
+    """Index over `01/{gtin}`: public facts as registered, who registered, who owns the brand."""
+
+    __table_args__ = (Index("product_registrant", "registrant"),)
+
+    gtin: str = _text(key=True)
+    name: str = _text()
+    category: str = _text()
+    facts: str = _text()
+    item_code: bool
+    registrant: str = _text()
+    brand_owner: str | None = _text(null=True)
+    owner_claim: str | None = _text(null=True)
+    created_at: int = _big()
+
+
+class Lot(SQLModel, table=True):
+    """Index over `01/{gtin}/10/{lot}`: dates and import facts as registered, and by whom."""
+
+    __table_args__ = (Index("lot_gtin", "gtin", "lot"),)
+
+    stream: int = _big(key=True)
+    gtin: str = _text()
+    lot: str = _text()
+    party: str = _text()
+    facts: str = _text()
+    created_at: int = _big()
+
+
+class Offer(SQLModel, table=True):
+    """Index over listings: which seller offers which product where, and whether it still does."""
+
+    __table_args__ = (Index("offer_seller", "seller", "gtin"),)
+
+    gtin: str = _text(key=True)
+    seller: str = _text(key=True)
+    place: str = _text(key=True)
+    """Platform id, platform name or URL."""
+    stream: int = _big()
+    seq: int = _big()
+    title: str | None = _text(null=True)
+    ended: bool
+    listed_at: int = _big()
+
+
+class Recall(SQLModel, table=True):
+    """Index over recalls of products, lots and units; the boost of what is recalled is zero."""
+
+    __table_args__ = (Index("recall_gtin", "gtin"),)
+
+    stream: int = _big(key=True)
+    recaller: str = _text(key=True)
+    gtin: str = _text()
+    seller: str | None = _text(null=True)
+    """Whose offers it touches; empty: every seller's, for the recall of a product."""
+    since_at: int = _big()
+    lifted_at: int | None = _big(null=True)
+
+
+class Batch(SQLModel, table=True):
+    """An order for codes: a resumable job; `done` moves in the transaction that writes the codes."""
+
+    __table_args__ = (Index("batch_party", "party", "created_at"), Index("batch_status", "status"))
+
+    batch_id: str = _text(key=True)
+    party: str = _text()
+    via: str | None = _text(null=True)
+    source: str = _text()
+    gtin: str = _text()
+    lot: str | None = _text(null=True)
+    count: int = _big()
+    done: int = _big()
+    inner: bool
+    status: str = _text()
+    error: str | None = _text(null=True)
+    created_at: int = _big()
+
+
+class BatchCode(SQLModel, table=True):
+    """The serials of a batch in the order of printing."""
+
+    __tablename__ = "batch_code"
+
+    batch_id: str = _text(key=True)
+    n: int = _big(key=True)
+    serial: str = _text()
+
+
+class InnerCode(SQLModel, table=True):
+    """SHA-256 of a unit's hidden code, and how often it was tried."""
+
+    __tablename__ = "inner_code"
+
+    stream: int = _big(key=True)
+    digest: bytes = _bytes()
+    tries: int = _big()
+    hits: int = _big()
+    window_at: int = _big()
+
+
+class Due(SQLModel, table=True):
+    """A step that is missing or still to come, and when its absence begins to count."""
+
+    __table_args__ = (Index("due_at", "due_at"), Index("due_party", "party"))
+
+    stream: int = _big(key=True)
+    subject: str = _text(key=True)
+    """Empty for a unit; `consignment/<id>` on a lot."""
+    step: str = _text(key=True)
+    kind: str = _text()
+    party: str | None = _text(null=True)
+    since_at: int = _big()
+    due_at: int = _big()
+    raised: bool
+
+
+class SoldUnit(SQLModel, table=True):
+    """One sale cycle of a unit or consignment: what ranking and credit count."""
+
+    __tablename__ = "sold_unit"
+    __table_args__ = (
+        Index("sold_unit_offer", "seller", "gtin", "sold_at"),
+        Index("sold_unit_completed", "seller", "completed_at"),
+    )
+
+    stream: int = _big(key=True)
+    subject: str = _text(key=True)
+    cycle: int = _big(key=True)
+    gtin: str = _text()
+    seller: str = _text()
+    sold_at: int = _big()
+    gap_due_at: int | None = _big(null=True)
+    """Earliest moment at which a missing step counts; empty: nothing is missing."""
+    steps: int = _big()
+    independent: int = _big()
+    completed_at: int | None = _big(null=True)
+
+
+class Scan(SQLModel, table=True):
+    """A device that opened a code's page. `device` is an HMAC; nothing else of it is kept."""
+
+    stream: int = _big(key=True)
+    device: bytes = _bytes(key=True)
+    first_at: int = _big()
+    last_at: int = _big()
+    loads: int = _big()
+
+
+class Report(SQLModel, table=True):
+    """A report by anyone: sealed text and contact, for a person to read; weighs nothing by itself."""
+
+    ticket: str = _text(key=True)
+    code: str | None = _text(null=True)
+    sealed: bytes = _bytes()
+    wrapped_key: bytes = _bytes()
+    status: str = _text()
+    created_at: int = _big()
+
+
+class AccessLog(SQLModel, table=True):
+    """Every look at sealed data that is not one's own: who, what, why."""
+
+    __tablename__ = "access_log"
+
+    id: str = _text(key=True)
+    at: int = _big()
+    key_id: str = _text()
+    party: str | None = _text(null=True)
+    stream: int = _big()
+    seq: int = _big()
+    section: str = _text()
+    purpose: str = _text()
+
+
+# --- credit ------------------------------------------------------------------------------------
+
+
+class CreditEntry(SQLModel, table=True):
+    """Index over `credit_entry` and `credit_status` records of `party/{id}`."""
+
+    __tablename__ = "credit_entry"
+    __table_args__ = (Index("credit_entry_party", "party", "effective_at"),)
+
+    id: str = _text(key=True)
+    party: str = _text()
+    rule: str = _text()
+    points: int = _big()
+    policy: int = _big()
+    effective_at: int = _big()
+    earliest_repair_at: int | None = _big(null=True)
+    expires_at: int | None = _big(null=True)
+    status: str = _text()
+    ended_at: int | None = _big(null=True)
+    evidence: str = _text()
+    day: str | None = _text(null=True)
+    """Day of the fact in Asia/Shanghai, for caps."""
+    buyer: bytes | None = _bytes(null=True)
+    """Pseudonym of the buyer, for caps; stands in no record."""
+    chains: int | None = _big(null=True)
+    seq: int = _big()
+    created_at: int = _big()
+
+
+class CreditHold(SQLModel, table=True):
+    """A provisional hold while an integrity finding waits for its attribution."""
+
+    __tablename__ = "credit_hold"
+    __table_args__ = (Index("credit_hold_party", "party"),)
+
+    finding: str = _text(key=True)
+    party: str = _text()
+    points: int = _big()
+    since_at: int = _big()
+    lifts_at: int = _big()
+    lifted_at: int | None = _big(null=True)
+
+
+# --- oversight ---------------------------------------------------------------------------------
+
+
+class Finding(SQLModel, table=True):
+    """What an audit or a deadline found, with its evidence; one row however often it is met."""
+
+    __table_args__ = (
+        Index("finding_party", "party", "status"),
+        Index("finding_stream", "stream", "status"),
+        Index("finding_opened", "opened_at"),
+    )
+
+    id: str = _text(key=True)
+    kind: str = _text()
+    stream: int | None = _big(null=True)
+    stream_name: str = _text()
+    """The stream's name, or `log` for a finding on the log itself."""
+    subject: str = _text()
+    seq: int | None = _big(null=True)
+    party: str | None = _text(null=True)
+    gtin: str | None = _text(null=True)
+    status: str = _text()
+    evidence: str = _text()
+    opened_at: int = _big()
+    closed_at: int | None = _big(null=True)
+    attributed_to: str | None = _text(null=True)
+    reason: str | None = _text(null=True)
+
+
+class AuditJob(SQLModel, table=True):
+    """An audit that somebody asked for: its scope and how far it is."""
+
+    __tablename__ = "audit_job"
+
+    id: str = _text(key=True)
+    scope: str = _text()
+    asked_by: str | None = _text(null=True)
+    status: str = _text()
+    streams: int = _big()
+    records: int = _big()
+    findings: int = _big()
+    error: str | None = _text(null=True)
+    created_at: int = _big()
+    finished_at: int | None = _big(null=True)
+
+
+class Cursor(SQLModel, table=True):
+    """Where a loop of the worker stands, by the loop's name."""
+
+    name: str = _text(key=True)
+    position: int = _big()
+    updated_at: int = _big()

@@ -1,0 +1,176 @@
+"""The words people read: every sentence in both languages, and the places and times in them.
+
+Reads app/locales/<lang>/*.json once: flat objects, key -> sentence with {param} places, one file a
+room. Both languages hold the same keys, and a missing key raises at run time too: a page without a
+word is a fault to find in a test, not to hide behind its key. Knows no HTTP beyond the
+Accept-Language header (RFC 9110 section 12.5.4), and no HTML: whoever prints a sentence escapes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
+from stdnum import numdb
+
+from app.kit.canonical import parse_json
+
+Lang = Literal["zh", "en"]
+LANGUAGES: Final[tuple[Lang, ...]] = ("zh", "en")
+DEFAULT: Final[Lang] = "zh"
+
+_LOCALES = Path(__file__).parent / "locales"
+# China keeps one time zone and has had no summer time since 1991: no zone table is needed.
+_SHANGHAI = timezone(timedelta(hours=8))
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# The four municipalities, Taiwan, Hong Kong and Macau: what lies below is a district, finer than a
+# public page may show.
+_WITHOUT_CITIES = frozenset({"11", "12", "31", "50", "71", "81", "82"})
+_REGION = re.compile(r"\d{6}", re.ASCII)
+_YEARS = re.compile(r"^\[\d*-\d*\]")
+
+
+def text(lang: Lang, key: str, **params: object) -> str:
+    """Returns the sentence of `key` with its places filled in, not escaped.
+
+    With `count=1` the sentence `<key>.one` is taken where there is one; no finer plural is kept.
+    Raises KeyError if the key, or a param that its sentence names, is missing.
+    """
+    sentences = _sentences(lang)
+    if params.get("count") == 1 and f"{key}.one" in sentences:
+        key = f"{key}.one"
+    return sentences[key].format_map(params)
+
+
+def has(key: str) -> bool:
+    """Returns whether there is a sentence of this key."""
+    return key in _sentences(DEFAULT)
+
+
+def keys(lang: Lang) -> frozenset[str]:
+    """Returns every key of a language, for the tests that keep both complete."""
+    return frozenset(_sentences(lang))
+
+
+def pick_language(accept_language: str | None, explicit: str | None = None) -> Lang:
+    """Returns the reader's language: the one asked for, else the best accepted one, else zh.
+
+    explicit: a primary tag or longer (`en`, `zh-CN`); anything else is as if it were not given.
+    """
+    chosen = _language_of(explicit or "")
+    if chosen is not None:
+        return chosen
+    best: tuple[float, Lang] | None = None
+    for part in (accept_language or "").split(","):
+        tag, _, rest = part.partition(";")
+        offered = _language_of(tag)
+        quality = _quality(rest)
+        # The first of equals wins: a browser lists its reader's languages in order.
+        if offered is not None and quality > 0 and (best is None or quality > best[0]):
+            best = (quality, offered)
+    return best[1] if best else DEFAULT
+
+
+def format_moment(lang: Lang, moment: datetime) -> str:
+    """Returns date and time to the minute as read in Asia/Shanghai; `moment` must be aware."""
+    local = _local(moment)
+    return f"{format_date(lang, local.date())}{' ' if lang == 'zh' else ', '}{local:%H:%M}"
+
+
+def format_date(lang: Lang, day: date | datetime) -> str:
+    """Returns a day: `2026-11-20`, `20 Nov 2026`. A datetime is read in Asia/Shanghai."""
+    if isinstance(day, datetime):
+        day = _local(day).date()
+    if lang == "zh":
+        return day.isoformat()
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def region_name(lang: Lang, code: str, *, short: bool = False) -> str:
+    """Returns the place of a six-digit code (GB/T 2260), never finer than a city: `广东 广州`.
+
+    short: the city alone where there is one, for a route. A code of no known province is returned as
+    it is; what is no code at all gives "", since free text might be somebody's address. In English a
+    city without a name of ours is shown as its province and code.
+    """
+    if not _REGION.fullmatch(code):
+        return ""
+    if not has(f"region.{code[:2]}"):
+        return code
+    province = text(lang, f"region.{code[:2]}")
+    if code[:2] in _WITHOUT_CITIES or code[2:] == "0000":
+        return province
+    # XX90YY are cities and counties directly under the province: there the last two digits count.
+    city_code = code if code[2:4] == "90" else f"{code[:4]}00"
+    if has(f"region.{code[:4]}"):
+        city = text(lang, f"region.{code[:4]}")
+    elif lang == "en":
+        return f"{province} ({city_code})"
+    else:
+        city = _city_in_chinese(city_code)
+    if not city:
+        return province
+    if short:
+        return city
+    return f"{province} {city}" if lang == "zh" else f"{city}, {province}"
+
+
+def load(folder: Path) -> Mapping[str, str]:
+    """Returns all sentences of one language's folder, merged.
+
+    Raises ValueError if a key stands in two files, or a value is not a text.
+    """
+    return _merge((file.name, file.read_bytes()) for file in sorted(folder.glob("*.json")))
+
+
+def _merge(files: Iterable[tuple[str, bytes]]) -> Mapping[str, str]:
+    merged: dict[str, str] = {}
+    home: dict[str, str] = {}
+    for name, raw in files:
+        for key, sentence in parse_json(raw).items():
+            if key in merged:
+                raise ValueError(f"{key} stands in {home[key]} and in {name}")
+            if not isinstance(sentence, str):
+                raise ValueError(f"{key} in {name} is not a text")  # noqa: TRY004 - bad data, not a bad call
+            merged[key] = sentence
+            home[key] = name
+    return merged
+
+
+@cache
+def _sentences(lang: Lang) -> Mapping[str, str]:
+    return load(_LOCALES / lang)
+
+
+def _language_of(tag: str) -> Lang | None:
+    primary = tag.strip().lower().replace("_", "-").partition("-")[0]
+    return next((lang for lang in LANGUAGES if lang == primary), None)
+
+
+def _quality(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        return min(float(value), 1.0)
+    except ValueError:
+        return 0.0
+
+
+def _local(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return moment.astimezone(_SHANGHAI)
+
+
+def _city_in_chinese(code: str) -> str:
+    parts = numdb.get("cn/loc").info(code)
+    if len(parts) < 2:
+        return ""
+    # A code that changed hands lists its holders with their years, the latest last.
+    name = str(parts[1][1].get("county", "")).split(",")[-1]
+    return _YEARS.sub("", name).removesuffix("市")

@@ -1,0 +1,131 @@
+"""Canonical JSON: RFC 8785 (JCS) restricted so that any careful encoder gives the same bytes.
+
+The subset (DESIGN: "Streams and records"): ASCII keys, strings in NFC without control characters or
+lone surrogates, integers with |n| < 2^53, booleans, arrays, objects; no floats, no nulls, nesting
+of at most MAX_DEPTH. Inside it a sorted compact encoder gives the very bytes of JCS, because
+sorting ASCII keys by UTF-16 code unit and by code point is the same thing.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Never
+
+import orjson
+
+from app.kit.errors import FieldFault, Invalid, Malformed
+
+MAX_DEPTH = 8
+MAX_INTEGER = 2**53 - 1
+
+
+def canonical_bytes(value: object) -> bytes:
+    """Returns the canonical UTF-8 bytes of `value`.
+
+    Raises Invalid naming the first place outside the subset (kinds `null`, `float`, `range`,
+    `control`, `surrogate`, `nfc`, `key`, `depth`, `type`).
+    """
+    check_canonical(value)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def canonical_bytes_unchecked(value: object) -> bytes:
+    """Returns the canonical bytes of a value whose parts have all passed `check_canonical`."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def check_canonical(value: object, loc: tuple[str | int, ...] = (), depth: int = 0) -> None:
+    """Raises Invalid unless `value` lies in the canonical subset."""
+    kind = type(value)
+    if kind is str:
+        _check_text(value, loc)  # type: ignore[arg-type]
+    elif kind is bool:
+        return
+    elif kind is int:
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+            _refuse(loc, "range", expected="|n| < 2^53", got=str(value)[:40])
+    elif kind is dict or isinstance(value, Mapping):
+        if depth >= MAX_DEPTH:
+            _refuse(loc, "depth", expected=MAX_DEPTH)
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if type(key) is not str or not key.isascii() or not key.isprintable():
+                _refuse((*loc, str(key)), "key")
+            check_canonical(item, (*loc, key), depth + 1)
+    elif kind is list or kind is tuple:
+        if depth >= MAX_DEPTH:
+            _refuse(loc, "depth", expected=MAX_DEPTH)
+        for index, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
+            check_canonical(item, (*loc, index), depth + 1)
+    elif value is None:
+        _refuse(loc, "null")
+    elif kind is float:
+        _refuse(loc, "float")
+    else:
+        _refuse(loc, "type", got=kind.__name__)
+
+
+def parse_json(raw: bytes) -> Any:
+    """Returns the value of strict JSON text.
+
+    Raises Malformed if `raw` is not UTF-8, not JSON, holds NaN or Infinity, a duplicate key, a raw
+    control character or a lone surrogate. Floats and nulls pass: whether they are allowed is the
+    caller's to say.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as err:
+        raise Malformed("not_utf8", position=err.start) from err
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+        )
+    except RecursionError as err:
+        raise Malformed("not_json", position=0) from err
+    except json.JSONDecodeError as err:
+        raise Malformed("not_json", position=err.pos) from err
+    except ValueError as err:  # an integer of more digits than Python converts
+        raise Malformed("not_json", position=0) from err
+    if "\\u" in text:
+        # Only an escape can bring a lone surrogate into text that decoded as UTF-8.
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as err:
+            raise Malformed("lone_surrogate") from err
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise Malformed("duplicate_key", name=key[:80])
+            seen.add(key)
+    return found
+
+
+def _refuse_constant(name: str) -> Never:
+    raise Malformed("not_json", position=0, name=name)
+
+
+def _check_text(text: str, loc: tuple[str | int, ...]) -> None:
+    if text.isascii():
+        if not text.isprintable():
+            _refuse(loc, "control")
+        return
+    if not text.isprintable():
+        for char in text:
+            category = unicodedata.category(char)
+            if category == "Cc":
+                _refuse(loc, "control")
+            if category == "Cs":
+                _refuse(loc, "surrogate")
+    if not unicodedata.is_normalized("NFC", text):
+        _refuse(loc, "nfc")
+
+
+def _refuse(loc: tuple[str | int, ...], kind: str, **params: object) -> Never:
+    raise Invalid("invalid", errors=(FieldFault(loc, kind, params),))

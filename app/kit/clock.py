@@ -1,0 +1,58 @@
+"""Time: UTC, whole milliseconds, one text form. The only place that asks the machine's clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Protocol
+
+_RFC3339 = re.compile(
+    r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$", re.ASCII
+)
+
+
+class Clock(Protocol):
+    """Anything that tells the time; tests and the demo bring their own."""
+
+    def now(self) -> datetime:
+        """Returns an aware UTC time, truncated to milliseconds."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return truncate_ms(datetime.now(UTC))
+
+
+def truncate_ms(moment: datetime) -> datetime:
+    """Returns `moment` in UTC without the digits below the millisecond (truncated, never rounded)."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def format_time(moment: datetime) -> str:
+    """Returns the one text form of a time: `2026-11-23T07:00:00.000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Returns the UTC time of an RFC 3339 text with any offset, truncated to milliseconds.
+
+    Raises ValueError if the text is not RFC 3339 section 5.6 (an offset is required).
+    """
+    if not _RFC3339.match(text):
+        raise ValueError(text)
+    # Python's own parser takes at most six fraction digits before 3.11 and rounds nothing.
+    return truncate_ms(datetime.fromisoformat(text.upper().replace("Z", "+00:00")))
+
+
+def to_ms(moment: datetime) -> int:
+    """Returns milliseconds since 1970-01-01 UTC, as stored in tables."""
+    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Returns the UTC time of `to_ms`'s number, exactly."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)

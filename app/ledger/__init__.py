@@ -1,0 +1,1 @@
+"""Streams of bytes, one transparency log over them, and the proofs. Knows no event, party or product."""

@@ -1,0 +1,80 @@
+"""The anchor: the last signed checkpoint in a file outside the database and its backups.
+
+It is what makes a restored backup or a rolled-back disk visible: the log never signs a tree that
+does not extend the anchored one. Replaced by compare-and-swap under a file lock; each file is
+written whole beside its place, synced and renamed, and the folder synced.
+
+Beside it stands `anchor.edge`: the right edge of the anchored tree, so that the publisher can extend
+it without trusting the database. It proves itself (it folds to the anchored root) and may be lost.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.ledger.merkle import Edge
+
+
+class AnchorMoved(Exception):
+    """The anchor is not what it was when we looked: somebody else signs for this log."""
+
+
+class Anchor:
+    """The anchor file of one log. TRUST: who can write it can let a forked log start."""
+
+    def __init__(self, keys_dir: Path) -> None:
+        self._path = keys_dir / "anchor"
+        self._edge_path = keys_dir / "anchor.edge"
+        self._lock_path = keys_dir / "anchor.lock"
+
+    def read(self) -> str | None:
+        """Returns the anchored signed note, or None before the first."""
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def read_edge(self) -> Edge | None:
+        """Returns the kept right edge, unproven, or None where it is missing or unreadable."""
+        try:
+            lines = self._edge_path.read_text(encoding="ascii").split()
+            return tuple(base64.b64decode(line, validate=True) for line in lines)
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def replace(self, *, old: str | None, new: str, edge: Edge) -> None:
+        """Replaces the note `old` by `new`. Raises AnchorMoved if another note stands there."""
+        with self._locked():
+            if self.read() != old:
+                raise AnchorMoved(str(self._path))
+            lines = "".join(base64.b64encode(h).decode() + "\n" for h in edge)
+            write_file(self._edge_path, lines.encode("ascii"))
+            write_file(self._path, new.encode("utf-8"))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock_path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # freed when the file closes, or by any death
+            yield
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there whole or not at all, also after a power cut; mode 0600."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

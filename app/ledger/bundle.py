@@ -1,0 +1,399 @@
+"""Evidence bundles (`suxin-evidence/1`): whether what one hands over matches the signed log.
+
+The same checks in the same order, with the same words, as `scripts/verify_bundle.py`, which people
+run without us; that one shares no line with the service, this one uses its modules. A test compares
+their reports over many manipulated bundles. What a bundle cannot show (what came later, whether the
+recorded was true) is listed as not checked, never passed over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.kit.canonical import canonical_bytes, parse_json
+from app.kit.errors import Fault
+from app.ledger.bundle_shape import misshapen_place, wrong_record_field
+from app.ledger.checkpoint import Checkpoint, parse_checkpoint
+from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
+from app.ledger.note import VerifierKey, decode_base64, open_note, parse_vkey
+from app.ledger.record import ZERO_HASH, claim_message, record_hash
+from app.ledger.signatures import verify_signature
+
+FORMAT = "suxin-evidence/1"
+
+Verdict = Literal["matches", "differs", "unreadable", "unanchored"]
+EXIT_CODES: Mapping[Verdict, int] = {
+    "matches": 0,
+    "differs": 1,
+    "unreadable": 2,
+    "unanchored": 3,
+}
+"""`suxin verify`. Unanchored: consistent, but no key was given to check it against."""
+
+CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
+UNCHECKED = (
+    "pending",
+    "refs",
+    "signatures",
+    "sealed",
+    "key",
+    "revocation",
+    "later",
+    "view",
+    "truth",
+)
+
+_MAX_SHOWN = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing to say. The sentence is `bundle.<key>` in the locales; `params` fill it.
+
+    place: where in the bundle, such as `streams[0].records[2]`; "" where that says nothing.
+    """
+
+    key: str
+    place: str = ""
+    params: Mapping[str, str | int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"key": self.key, "place": self.place, "params": dict(self.params)}
+
+
+@dataclass(frozen=True, slots=True)
+class BundleReport:
+    """What came of verifying a bundle.
+
+    broken: what is wrong, first place first. checked, unchecked: what was looked at and what no
+    bundle can show, with counts. pending: records that are not in the log yet and so not proven.
+    """
+
+    verdict: Verdict
+    subject: str
+    broken: tuple[Remark, ...] = ()
+    checked: tuple[Remark, ...] = ()
+    unchecked: tuple[Remark, ...] = ()
+    pending: tuple[Remark, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the report as `--json` prints it."""
+        parts = {
+            "broken": self.broken,
+            "checked": self.checked,
+            "unchecked": self.unchecked,
+            "pending": self.pending,
+        }
+        return {
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "subject": self.subject,
+            **{name: [remark.as_json() for remark in found] for name, found in parts.items()},
+        }
+
+
+def verify_bundle_bytes(raw: bytes, *, vkey: str | None) -> BundleReport:
+    """Returns the report on a bundle as it was received. vkey as in `verify_bundle`."""
+    try:
+        bundle = parse_json(raw)
+    except Fault:
+        return _unreadable("not_json")
+    return verify_bundle(bundle, vkey=vkey)
+
+
+def verify_bundle(bundle: object, *, vkey: str | None) -> BundleReport:
+    """Returns the report on a bundle that was parsed by `parse_json`. Never raises.
+
+    vkey: the log's key from elsewhere, or several, one a line; None if there is none, and then the
+    best verdict is "unanchored".
+    """
+    if not isinstance(bundle, dict) or bundle.get("format") != FORMAT:
+        return _unreadable("format", "format", expected=FORMAT)
+    if misshapen := misshapen_place(bundle):
+        return _unreadable("shape", misshapen)
+    try:
+        keys = [parse_vkey(line.strip()) for line in (vkey or "").splitlines() if line.strip()]
+    except Fault:
+        return _unreadable("key_given")
+    if vkey is not None and not keys:
+        return _unreadable("key_given")
+    return _Verification(bundle, keys).report()
+
+
+def _unreadable(key: str, place: str = "", **params: str) -> BundleReport:
+    return BundleReport("unreadable", "", broken=(_remark(key, place, **params),))
+
+
+def _remark(key: str, place: str = "", **params: str | int) -> Remark:
+    return Remark(key, place, {name: _shown(value) for name, value in params.items()})
+
+
+def _shown(value: str | int) -> str | int:
+    """Returns what may stand in a message: no control characters, not too long."""
+    if not isinstance(value, str):
+        return value
+    return "".join(char if char.isprintable() else "\ufffd" for char in value[:_MAX_SHOWN])
+
+
+@dataclass(slots=True)
+class _Record:
+    """A record of the bundle. hash: computed, 32 bytes. proven: the signed log holds it."""
+
+    place: str
+    stream: str
+    seq: int
+    hash: bytes
+    fields: dict[str, Any]
+    proven: bool = False
+
+    def named(self) -> dict[str, str | int]:
+        return {"stream": self.stream, "seq": self.seq}
+
+
+class _Verification:
+    """One walk through a bundle. What is broken does not end it: all broken places are named."""
+
+    def __init__(self, bundle: Mapping[str, Any], keys: Sequence[VerifierKey]) -> None:
+        self._bundle = bundle
+        self._subject: str = bundle["subject"]
+        self._keys = keys
+        self._broken: list[Remark] = []
+        self._pending: list[Remark] = []
+        self._counts: Counter[str] = Counter()
+        self._checkpoints: dict[str, Checkpoint | None] = {}  # None where it is broken
+        self._records: dict[tuple[str, int], _Record] = {}
+        self._last: dict[str, _Record] = {}
+        self._key_records: dict[tuple[str, str, str], list[_Record]] = {}
+
+    def report(self) -> BundleReport:
+        for n, item in enumerate(self._bundle["checkpoints"]):
+            self._check_checkpoint(item, f"checkpoints[{n}]")
+        for n, stream in enumerate(self._bundle["streams"]):
+            for m, item in enumerate(stream["records"]):
+                self._check_record(item, stream["stream"], f"streams[{n}].records[{m}]")
+        for n, item in enumerate(self._bundle.get("pending", ())):
+            self._check_record(item, None, f"pending[{n}]")
+        for record in self._records.values():
+            self._check_refs(record)
+        for record in self._records.values():
+            self._check_signature(record)
+        if self._subject not in self._last:
+            self._break("subject_missing", "subject", subject=self._subject)
+        elif not self._broken and not self._is_proven():
+            self._break("nothing_proven", "subject", subject=self._subject)
+        return self._conclude()
+
+    def _conclude(self) -> BundleReport:
+        always = {"later", "view", "truth"}
+        if not self._keys:
+            always.add("key")
+        if self._counts["checked_signatures"]:
+            always.add("revocation")
+        verdict: Verdict = "matches" if self._keys else "unanchored"
+        return BundleReport(
+            "differs" if self._broken else verdict,
+            str(_shown(self._subject)),
+            broken=tuple(self._broken),
+            checked=self._counted("checked", CHECKED),
+            unchecked=self._counted("unchecked", UNCHECKED, always),
+            pending=tuple(self._pending),
+        )
+
+    def _counted(
+        self, kind: str, names: Sequence[str], always: Collection[str] = ()
+    ) -> tuple[Remark, ...]:
+        counts = ((name, f"{kind}_{name}", self._counts[f"{kind}_{name}"]) for name in names)
+        return tuple(
+            _remark(key, count=count) if count else _remark(key)
+            for name, key, count in counts
+            if count or name in always
+        )
+
+    def _break(self, key: str, place: str, **params: str | int) -> None:
+        self._broken.append(_remark(key, place, **params))
+
+    def _is_proven(self) -> bool:
+        return any(r.proven for r in self._records.values() if r.stream == self._subject)
+
+    # ------------------------------------------------------------------------- checkpoints
+
+    def _check_checkpoint(self, item: Mapping[str, str], place: str) -> None:
+        origin = item["origin"]
+        if origin in self._checkpoints:
+            self._break("checkpoint_twice", place, origin=origin)
+            return
+        self._checkpoints[origin] = None
+        wrong = "key_form"
+        try:
+            key = parse_vkey(item["key"])
+            if self._keys and key not in self._keys:
+                self._break("key_differs", place, origin=origin)
+                return
+            wrong = "checkpoint_signature"
+            text = open_note(item["note"], [key]).text
+            wrong = "checkpoint_form"
+            checkpoint = parse_checkpoint(text)
+        except Fault:
+            self._break(wrong, place, origin=origin)
+            return
+        if checkpoint.origin != origin:
+            self._break("checkpoint_origin", place, origin=origin)
+            return
+        self._checkpoints[origin] = checkpoint
+        self._counts["checked_key" if self._keys else "checked_checkpoints"] += 1
+
+    # ----------------------------------------------------------------------------- records
+
+    def _check_record(self, item: Mapping[str, Any], stream: str | None, place: str) -> None:
+        """Checks one record by itself and after the one before it. stream: None if pending."""
+        body = item["body"].encode(errors="surrogatepass")  # and then it is no UTF-8, refused below
+        fields = _canonical_fields(body)
+        if fields is None:
+            self._break("body_form", place)
+            return
+        if wrong := wrong_record_field(fields):
+            self._break("record_form", place, field=wrong)
+            return
+        name = fields["stream"] if stream is None else stream
+        record = _Record(place, name, fields["seq"], record_hash(body), fields)
+        known = self._records.get((name, record.seq))
+        if (
+            stream is None
+            and known is not None
+            and known.hash.hex() == record.hash.hex() == item["hash"]
+        ):
+            return  # it got its place in the log while the bundle was being made
+        broken_before = len(self._broken)
+        self._check_place(record, item["hash"])
+        self._counts["checked_records"] += len(self._broken) == broken_before
+        if item.get("leaf_index") is None:
+            self._pending.append(_remark("pending_record", place, **record.named()))
+            self._counts["unchecked_pending"] += 1
+        else:
+            self._check_inclusion(record, item)
+        self._counts["unchecked_sealed"] += "sealed" in fields
+        self._records.setdefault((name, record.seq), record)
+        self._last[name] = record
+        if isinstance(key_id := fields["data"].get("key_id"), str):
+            self._key_records.setdefault((name, fields["type"], key_id), []).append(record)
+
+    def _check_place(self, record: _Record, stated_hash: str) -> None:
+        place, fields, named = record.place, record.fields, record.named()
+        last = self._last.get(record.stream)
+        known = self._records.get((record.stream, record.seq))
+        expected = last.seq + 1 if last else 0
+        if stated_hash != record.hash.hex():
+            self._break("hash_mismatch", place, **named)
+        if fields["stream"] != record.stream:
+            self._break("stream_mismatch", place, **named)
+        if known is not None and known.hash != record.hash:
+            self._break("record_fork", place, **named)
+        elif record.stream == self._subject and record.seq != expected:
+            self._break("seq_gap", place, expected=expected, **named)
+        elif last and record.seq < expected:
+            self._break("seq_order", place, **named)
+        before = self._records.get((record.stream, record.seq - 1))
+        # Where the record before it is not in the bundle, the log alone proves this one.
+        if record.seq == 0:
+            follows = fields["prev"] == ZERO_HASH.hex()
+        else:
+            follows = before is None or fields["prev"] == before.hash.hex()
+        if not follows:
+            self._break("prev_mismatch", place, **named)
+        if last and fields["recorded_at"] < last.fields["recorded_at"]:
+            self._break("time_falls", place, **named)
+
+    def _check_inclusion(self, record: _Record, item: Mapping[str, Any]) -> None:
+        if item.get("log") not in self._checkpoints:
+            self._break("checkpoint_missing", record.place, **record.named())
+            return
+        checkpoint = self._checkpoints[item["log"]]
+        if checkpoint is None:
+            return  # already named
+        try:
+            verify_inclusion(
+                index=item["leaf_index"],
+                size=checkpoint.size,
+                leaf_hash=leaf_hash(record.hash),
+                proof=[decode_base64(part) for part in item.get("inclusion") or ()],
+                root=checkpoint.root,
+            )
+        except (ProofError, ValueError):
+            index = item["leaf_index"]
+            self._break("not_included", record.place, index=index, **record.named())
+            return
+        record.proven = True
+        self._counts["checked_inclusions"] += 1
+
+    # --------------------------------------------------------------- references, signatures
+
+    def _check_refs(self, record: _Record) -> None:
+        for n, ref in enumerate(record.fields.get("refs", ())):
+            target = self._records.get((ref["stream"], ref["seq"]))
+            if target is not None and target.hash.hex() == ref["hash"]:
+                self._counts["checked_refs"] += 1
+            elif target is None and record.stream != self._subject:
+                self._counts["unchecked_refs"] += 1
+            else:
+                self._break(
+                    "ref_missing" if target is None else "ref_mismatch",
+                    f"{record.place}.refs[{n}]",
+                    ref=ref["stream"],
+                    ref_seq=ref["seq"],
+                    **record.named(),
+                )
+
+    def _check_signature(self, record: _Record) -> None:
+        fields = record.fields
+        signed = fields.get("signed")
+        if signed is None:
+            return
+        party = f"party/{fields['actor']}"
+        # Only a key that the log proves counts: else whoever hands over the bundle could add one.
+        registered = self._key_records.get((party, "signing_key", signed["key"]), ())
+        keys = [key for key in registered if key.proven]
+        if not keys:
+            self._counts["unchecked_signatures"] += 1
+            return
+        revoked = self._key_records.get((party, "signing_key_revoked", signed["key"]), ())
+        place, named = f"{record.place}.signed", {"actor": fields["actor"], **record.named()}
+        message = claim_message(fields)
+        if not any(_is_signed_by(key, signed["value"], message) for key in keys):
+            self._break("signature_wrong", place, **named)
+        elif any(r.fields["recorded_at"] <= fields["recorded_at"] for r in revoked):
+            self._break("signature_revoked", place, **named)
+        else:
+            self._counts["checked_signatures"] += 1
+
+
+def _canonical_fields(body: bytes) -> dict[str, Any] | None:
+    """Returns the fields of a record's body, None unless the body is their canonical bytes."""
+    try:
+        fields = parse_json(body)
+        if isinstance(fields, dict) and canonical_bytes(fields) == body:
+            return fields
+    except Fault:
+        pass
+    return None
+
+
+def _is_signed_by(key_record: _Record, signature: str, message: bytes) -> bool:
+    public_key = key_record.fields["data"].get("public_key")
+    if not isinstance(public_key, str):
+        return False
+    try:
+        verify_signature(
+            public_key=decode_base64(public_key),
+            signature=decode_base64(signature),
+            message=message,
+        )
+    except (Fault, ValueError):
+        return False
+    return True

@@ -1,0 +1,193 @@
+"""SQL of the log: state, leaves, tiles, checkpoints. Flushes, never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from app.db.tables import CheckpointRow, LogState
+from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge
+from app.ledger.record import stream_key
+from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, delete_rows, upsert_rows
+
+STATE = LogState.__table__  # type: ignore[attr-defined]
+CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
+
+_STATE_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TreeState:
+    """The tree as committed. `edge` as in app.ledger.merkle."""
+
+    origin: str
+    size: int
+    root: bytes
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A signed checkpoint as stored; published_at_ms in milliseconds since 1970."""
+
+    size: int
+    root: bytes
+    note: str
+    published_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A committed record without an index."""
+
+    stream: int
+    seq: int
+    hash: bytes
+
+
+class TreeMoved(Exception):
+    """Another sequencer extended the tree first; nothing of ours stands."""
+
+
+def create_state(connection: Connection, origin: str) -> None:
+    """Begins the log with an empty tree, unless it has begun. Writes `log_state`."""
+    if connection.execute(select(STATE.c.id)).first() is None:
+        connection.execute(
+            insert(STATE).values(id=_STATE_ID, origin=origin, size=0, root=EMPTY_ROOT, edge=b"")
+        )
+
+
+def load_state(connection: Connection) -> TreeState | None:
+    """Returns the committed tree, or None where the log was never begun. Read-only."""
+    row = connection.execute(select(STATE).where(STATE.c.id == _STATE_ID)).first()
+    if row is None:
+        return None
+    edge = bytes(row.edge)
+    parts = tuple(edge[i : i + HASH_BYTES] for i in range(0, len(edge), HASH_BYTES))
+    return TreeState(row.origin, row.size, bytes(row.root), parts)
+
+
+def move_state(connection: Connection, before: TreeState, after: TreeState) -> None:
+    """Replaces the tree by compare-and-swap on its size. Writes `log_state`. Raises TreeMoved."""
+    moved = connection.execute(
+        update(STATE)
+        .where(STATE.c.id == _STATE_ID, STATE.c.size == before.size)
+        .values(size=after.size, root=after.root, edge=b"".join(after.edge))
+    )
+    if moved.rowcount != 1:
+        raise TreeMoved
+
+
+def load_waiting(connection: Connection, limit: int) -> list[Waiting]:
+    """Returns records without an index, each stream's in its own order. Read-only.
+
+    By "has no index", never by a cursor: ids and times commit out of order. recorded_at never falls
+    within a stream, so ordering by it and then by seq keeps every stream's order.
+    """
+    rows = connection.execute(
+        select(UNSEQUENCED.c.stream, UNSEQUENCED.c.seq, UNSEQUENCED.c.hash)
+        .order_by(UNSEQUENCED.c.recorded_at, UNSEQUENCED.c.stream, UNSEQUENCED.c.seq)
+        .limit(limit)
+    )
+    return [Waiting(row.stream, row.seq, bytes(row.hash)) for row in rows]
+
+
+def count_waiting(connection: Connection) -> int:
+    """Returns how many committed records have no index yet. Read-only."""
+    return connection.execute(select(func.count()).select_from(UNSEQUENCED)).scalar_one()
+
+
+def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]) -> None:
+    """Gives records the indices from `start` on and takes them off the queue."""
+    rows = [
+        {"leaf_index": start + n, "stream": w.stream, "seq": w.seq, "hash": w.hash}
+        for n, w in enumerate(waiting)
+    ]
+    connection.execute(insert(LEAF), rows)
+    # The queue is short-lived: what we took is nearly always all there is.
+    if len(rows) == count_waiting(connection):
+        connection.execute(delete(UNSEQUENCED))
+    else:
+        delete_rows(connection, UNSEQUENCED, rows, keys=("stream", "seq"))
+
+
+def load_tile(connection: Connection, level: int, index: int) -> bytes | None:
+    """Returns the widest content of a tile (level -1: entry bundle), or None. Read-only."""
+    data = connection.execute(
+        select(TILE.c.data).where(TILE.c.level == level, TILE.c.tile_index == index)
+    ).scalar()
+    return None if data is None else bytes(data)
+
+
+def save_tiles(connection: Connection, tiles: Mapping[tuple[int, int], bytes]) -> None:
+    """Stores tiles by (level, index). Writes `tile`."""
+    rows = [
+        {"level": level, "tile_index": index, "data": data}
+        for (level, index), data in tiles.items()
+    ]
+    upsert_rows(connection, TILE, rows, keys=("level", "tile_index"))
+
+
+def save_checkpoint(connection: Connection, published: Published) -> None:
+    """Stores a signed checkpoint. Writes `checkpoint`."""
+    row = {
+        "size": published.size,
+        "root": published.root,
+        "note": published.note,
+        "published_at": published.published_at_ms,
+    }
+    upsert_rows(connection, CHECKPOINT, [row], keys=("size",))
+
+
+def load_checkpoint(connection: Connection) -> Published | None:
+    """Returns the newest signed checkpoint, or None before the first. Read-only."""
+    row = connection.execute(
+        select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)
+    ).first()
+    if row is None:
+        return None
+    return Published(row.size, bytes(row.root), row.note, row.published_at)
+
+
+def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:
+    """Returns (leaf index, entry) of a record, or None while it has no index. Read-only."""
+    row = connection.execute(
+        select(LEAF.c.leaf_index, LEAF.c.hash).where(
+            LEAF.c.stream == stream_key(stream), LEAF.c.seq == seq
+        )
+    ).first()
+    return None if row is None else (row.leaf_index, bytes(row.hash))
+
+
+def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes]:
+    """Returns the entries of leaves `start` to `end`−1 that exist, by index. Read-only."""
+    rows = connection.execute(
+        select(LEAF.c.leaf_index, LEAF.c.hash)
+        .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
+        .order_by(LEAF.c.leaf_index)
+    )
+    return {row.leaf_index: bytes(row.hash) for row in rows}
+
+
+def leaves_with_records(connection: Connection, start: int, end: int) -> list[Any]:
+    """Returns rows (leaf_index, leaf_hash, hash, body) in order; body is None where a record is gone.
+
+    Read-only.
+    """
+    return list(
+        connection.execute(
+            select(
+                LEAF.c.leaf_index, LEAF.c.hash.label("leaf_hash"), RECORD.c.hash, RECORD.c.body
+            )
+            .select_from(
+                LEAF.outerjoin(
+                    RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq)
+                )
+            )
+            .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
+            .order_by(LEAF.c.leaf_index)
+        )
+    )

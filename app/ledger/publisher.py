@@ -1,0 +1,172 @@
+"""The publisher: signs what the log has become, after checking it by a path of its own.
+
+Before it signs, it takes the last anchored checkpoint and its right edge from outside the database,
+re-hashes every record that came since from its stored bytes, and lets the edge grow over them: only
+if that gives the sequencer's root is the new tree an extension of the old one, and only then is it
+signed. Then the anchor is replaced by compare-and-swap, and only then is the checkpoint served.
+
+What it does not do: judge records that are already in the signed log. An altered record, leaf or
+tile is a finding of the audit and never stops the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import Fault
+from app.ledger import logstore
+from app.ledger.anchor import Anchor
+from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from app.ledger.logstore import Published, TreeState
+from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root, leaf_hash
+from app.ledger.note import NoteSigner
+from app.ledger.record import record_hash
+
+log = structlog.get_logger(__name__)
+
+_CHUNK = 5_000
+
+
+class LogFault(Fault):
+    """The log must not go on: signing would fork it, or seal an error for ever."""
+
+
+class DatabaseBehindAnchor(LogFault):
+    """The database holds a smaller tree than the one that was signed: an old copy was restored."""
+
+
+class DatabaseContradictsAnchor(LogFault):
+    """The database holds another tree than the one that was signed."""
+
+
+class LeafNotOfRecord(LogFault):
+    """A leaf that is not signed yet is not the hash of the record it stands for."""
+
+
+class Publisher:
+    """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second."""
+
+    def __init__(
+        self, database: Database, *, signer: NoteSigner, anchor: Anchor, clock: Clock
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._anchor = anchor
+        self._clock = clock
+
+    def check_start(self) -> None:
+        """Returns if the database's tree may go on from the anchored checkpoint.
+
+        Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
+        Raises DatabaseBehindAnchor or DatabaseContradictsAnchor.
+        """
+        anchored = self._anchored()
+        state = self._state()
+        if state.size < anchored.size:
+            raise DatabaseBehindAnchor(
+                "database_behind_anchor", size=state.size, anchored=anchored.size
+            )
+        if state.size == anchored.size and state.root != anchored.root:
+            raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
+
+    def publish(self) -> Published | None:
+        """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
+
+        Raises LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if
+        somebody else signs.
+        """
+        note = self._anchor.read()
+        anchored = self._read_anchor(note)
+        with self._database.read() as connection:
+            state = _require(logstore.load_state(connection))
+            served = logstore.load_checkpoint(connection)
+            if state.size == anchored.size and served is not None and served.size == state.size:
+                return None
+            if state.size < anchored.size:
+                raise DatabaseBehindAnchor(
+                    "database_behind_anchor", size=state.size, anchored=anchored.size
+                )
+            edge = self._extend(connection, anchored, state.size)
+        if edge_root(state.size, edge) != state.root:
+            raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
+        if note is None or state.size > anchored.size:
+            signed = sign_checkpoint(Checkpoint(state.origin, state.size, state.root), self._signer)
+            self._anchor.replace(old=note, new=signed, edge=edge)
+        else:
+            # We died between anchoring and serving: what is anchored is what was signed.
+            signed = note
+        published = Published(state.size, state.root, signed, to_ms(self._clock.now()))
+        with self._database.write() as connection:
+            logstore.save_checkpoint(connection, published)
+        return published
+
+    def _extend(self, connection: Connection, anchored: Checkpoint, size: int) -> Edge:
+        edge = self._anchored_edge(connection, anchored)
+        at = anchored.size
+        while at < size:
+            hashes = list(_rehash(connection, at, min(at + _CHUNK, size)))
+            edge = edge_append(at, edge, hashes)
+            at += len(hashes)
+        return edge
+
+    def _anchored_edge(self, connection: Connection, anchored: Checkpoint) -> Edge:
+        """Returns the anchored tree's right edge; a kept one that does not fold to it is not used."""
+        kept = self._anchor.read_edge()
+        if kept is not None:
+            try:
+                if edge_root(anchored.size, kept) == anchored.root:
+                    return kept
+            except ValueError:
+                log.warning("anchor.edge_unusable", size=anchored.size)
+        edge: Edge = ()
+        for start in range(0, anchored.size, _CHUNK):
+            end = min(start + _CHUNK, anchored.size)
+            entries = logstore.leaf_hashes(connection, start, end)
+            if len(entries) != end - start:
+                raise DatabaseContradictsAnchor("database_contradicts_anchor", size=anchored.size)
+            edge = edge_append(start, edge, [leaf_hash(entry) for entry in entries.values()])
+        if edge_root(anchored.size, edge) != anchored.root:
+            raise DatabaseContradictsAnchor("database_contradicts_anchor", size=anchored.size)
+        return edge
+
+    def _anchored(self) -> Checkpoint:
+        return self._read_anchor(self._anchor.read())
+
+    def _read_anchor(self, note: str | None) -> Checkpoint:
+        if note is None:
+            return Checkpoint(self._signer.vkey.name, 0, EMPTY_ROOT)
+        return open_checkpoint(note, [self._signer.vkey])
+
+    def _state(self) -> TreeState:
+        with self._database.read() as connection:
+            return _require(logstore.load_state(connection))
+
+
+def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
+    """Yields the leaf hashes of records `start` to `end`−1, re-hashed from their stored bytes.
+
+    A body that was altered after its hash was recorded does not change what was promised: the leaf
+    is signed as recorded, and the audit reports the body. A leaf that is not the recorded hash is an
+    error of ours that a signature would seal for ever, so it stops here.
+    """
+    rows = logstore.leaves_with_records(connection, start, end)
+    if [row.leaf_index for row in rows] != list(range(start, end)):
+        raise LeafNotOfRecord("leaf_not_of_record", leaf_index=start)
+    for row in rows:
+        entry = bytes(row.leaf_hash)
+        if row.body is None or record_hash(bytes(row.body)) != entry:
+            if row.body is not None and bytes(row.hash) != entry:
+                raise LeafNotOfRecord("leaf_not_of_record", leaf_index=row.leaf_index)
+            log.error("publisher.record_altered", leaf_index=row.leaf_index)
+        yield leaf_hash(entry)
+
+
+def _require(state: TreeState | None) -> TreeState:
+    if state is None:
+        raise LogFault("log_not_begun")
+    return state

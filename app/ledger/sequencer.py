@@ -1,0 +1,54 @@
+"""The sequencer: gives committed records their index in the log, and grows the tiles.
+
+One leader. One transaction a round: leaves, tiles, then the tree's state by compare-and-swap on its
+size, so that two leaders by mistake cannot both extend the same tree. It trusts the edge in the
+state row, not the tiles: a damaged tile is a finding of the audit and never stops the log.
+"""
+
+from __future__ import annotations
+
+from app.db.engine import Database
+from app.ledger import logstore
+from app.ledger.logstore import TreeState
+from app.ledger.merkle import edge_append, edge_root, leaf_hash
+from app.ledger.tiles import append_tiles
+
+_ROUND = 4_000
+
+
+class Sequencer:
+    """Owns its transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sequence(self, limit: int = _ROUND) -> int:
+        """Sequences up to `limit` waiting records; returns how many.
+
+        Raises logstore.TreeMoved if another sequencer was first; call again.
+        """
+        with self._database.read() as connection:
+            if not logstore.load_waiting(connection, 1):
+                return 0
+        with self._database.write() as connection:
+            before = logstore.load_state(connection)
+            if before is None:
+                raise RuntimeError("the log was never begun; run `suxin init`")
+            waiting = logstore.load_waiting(connection, limit)
+            if not waiting:
+                return 0
+            entries = [w.hash for w in waiting]
+            edge = edge_append(before.size, before.edge, [leaf_hash(entry) for entry in entries])
+            size = before.size + len(entries)
+            after = TreeState(before.origin, size, edge_root(size, edge), edge)
+            logstore.insert_leaves(connection, before.size, waiting)
+            logstore.save_tiles(
+                connection,
+                append_tiles(
+                    before.size,
+                    entries,
+                    lambda level, index: logstore.load_tile(connection, level, index) or b"",
+                ),
+            )
+            logstore.move_state(connection, before, after)
+        return len(waiting)

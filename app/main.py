@@ -1,0 +1,275 @@
+"""Joins the rooms into a service. The only place where settings become services and routes an app."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from app.config import Settings
+from app.credit import store as credit_store
+from app.credit.loader import load_policy
+from app.credit.offers import Ranking
+from app.credit.service import Credit
+from app.db.engine import Database
+from app.kit.clock import Clock, SystemClock
+from app.kit.errors import Fault
+from app.kit.tokens import RandomBytes
+from app.ledger.anchor import Anchor
+from app.ledger.keyring import Keyring, load_keys
+from app.ledger.publisher import Publisher
+from app.ledger.receipts import Receipts
+from app.ledger.recorder import Recorder
+from app.ledger.sequencer import Sequencer
+from app.ledger.vault import Vault
+from app.oversight.audits import Audits
+from app.oversight.deadlines import Deadlines
+from app.oversight.findings import Findings
+from app.oversight.looks import Looks
+from app.oversight.reports import Reports
+from app.parties import store as party_store
+from app.parties.access import APIKeys
+from app.parties.chain import PartyChain
+from app.parties.powers import Powers
+from app.parties.service import Parties
+from app.trace import batches
+from app.trace import store as trace_store
+from app.trace.catalogue import Catalogue
+from app.trace.gaps import Graces
+from app.trace.issuing import Issuing
+from app.trace.party_events import PartyEvents
+from app.trace.proof import Proofs
+from app.trace.recording import Recording
+from app.trace.scans import Scans
+from app.trace.secret_index import SecretIndex
+from app.trace.shipments import Shipments
+from app.trace.story import Stories
+from app.web import docs
+from app.web.api import codes, events, health, log, oversight, parties, products, standing, subjects
+from app.web.deps import Rooms
+from app.web.gate import Gate
+from app.web.openapi import describe_api
+from app.web.pages import routes as pages
+from app.web.problems import handle_fault, handle_http, handle_validation
+
+STATIC = Path(__file__).parents[1] / "static"
+
+# Every room's writers of index rows, by the kind of effect.
+WRITERS = {
+    **party_store.WRITERS,
+    **trace_store.WRITERS,
+    **batches.WRITERS,
+    **credit_store.WRITERS,
+}
+
+ROUTERS = (
+    health.router,
+    parties.router,
+    products.router,
+    subjects.router,
+    codes.router,
+    events.router,
+    events.batch_router,
+    log.router,
+    log.api,
+    oversight.router,
+    standing.router,
+    docs.router,
+    pages.router,
+)
+
+Beside = Callable[[Rooms], AbstractContextManager[object]]
+"""What runs while the app does, given its rooms: the worker's loops."""
+
+
+def configure_logs(level: str) -> None:
+    """Lets every event of `level` and above be one line of JSON on stderr, with its request's id.
+
+    Without this structlog draws tracebacks with the values of local variables: secrets among them.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        # Asked for anew each time, since a supervisor or a test may put another stderr in place.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+def open_rooms(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    random: RandomBytes = secrets.token_bytes,
+) -> Rooms:
+    """Returns the running services; `close_rooms` ends them. Raises KeysMissing.
+
+    random: gives serials their bits; the demo brings a seeded one.
+    """
+    clock = clock or SystemClock()
+    keyring = load_keys(settings.keys_dir)
+    vault = Vault(keyring.vault_key)
+    database = Database(settings.database_url)
+    committed = threading.Event()
+    recorder = Recorder(
+        database, vault=vault, clock=clock, writers=WRITERS, on_commit=committed.set
+    )
+    return Rooms(
+        base_url=settings.base_url,
+        font=settings.font,
+        database=database,
+        clock=clock,
+        keyring=keyring,
+        vault=vault,
+        recorder=recorder,
+        committed=committed,
+        receipts=Receipts(
+            keyring.receipt, publish_within=timedelta(seconds=settings.publish_promise_s)
+        ),
+        sequencer=Sequencer(database),
+        publisher=Publisher(
+            database, signer=keyring.log, anchor=Anchor(settings.keys_dir), clock=clock
+        ),
+        scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
+        **_open_parties(database, recorder, keyring, clock),
+        **_open_trace(database, recorder, keyring, clock, random),
+        **_open_oversight(database, recorder, vault, keyring, clock, settings.keys_dir),
+    )
+
+
+def _open_parties(
+    database: Database, recorder: Recorder, keyring: Keyring, clock: Clock
+) -> dict[str, Any]:
+    chain = PartyChain(recorder, clock=clock)
+    return {
+        "keys": APIKeys(database, clock=clock),
+        "parties": Parties(database, chain, content_key=keyring.subkey("party-content")),
+        "powers": Powers(database, chain),
+    }
+
+
+def _open_trace(
+    database: Database,
+    recorder: Recorder,
+    keyring: Keyring,
+    clock: Clock,
+    random: RandomBytes,
+) -> dict[str, Any]:
+    proofs = Proofs(claim_key=keyring.subkey("claim-token"), inner_key=keyring.subkey("inner-code"))
+    index = SecretIndex(keyring.subkey("side-index"))
+    recording = Recording(
+        database, recorder, clock=clock, proofs=proofs, graces=graces_in_force(), index=index
+    )
+    issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
+    return {
+        "recording": recording,
+        "party_events": PartyEvents(recorder, clock=clock),
+        "catalogue": Catalogue(database, recorder, clock=clock, index=index),
+        "issuing": issuing,
+        "shipments": Shipments(database, recording, issuing, clock=clock),
+    }
+
+
+def _open_oversight(
+    database: Database,
+    recorder: Recorder,
+    vault: Vault,
+    keyring: Keyring,
+    clock: Clock,
+    keys_dir: Path,
+) -> dict[str, Any]:
+    stories = Stories(vault=vault, log_key=keyring.log.vkey, graces=graces_in_force())
+    credit = Credit(database, recorder, clock=clock)
+    findings = Findings(database, credit, clock=clock)
+    return {
+        "stories": stories,
+        "credit": credit,
+        "ranking": Ranking(database, credit, clock=clock),
+        "findings": findings,
+        "looks": Looks(database, stories, findings, clock=clock),
+        "reports": Reports(database, clock=clock, vault=vault),
+        "deadlines": Deadlines(database, findings, credit, clock=clock),
+        "audits": Audits(
+            database,
+            findings,
+            stories,
+            clock=clock,
+            vault=vault,
+            log_key=keyring.log.vkey,
+            anchor=Anchor(keys_dir),
+        ),
+    }
+
+
+def graces_in_force() -> Graces:
+    """Returns the graces of the policy in force, as the life of goods takes them."""
+    told = load_policy(1).graces
+    return Graces(late=told.late_record, dispatch=told.dispatch_due, signature=told.signature_due)
+
+
+def close_rooms(rooms: Rooms) -> None:
+    """Answers what is queued, then closes the database."""
+    rooms.recorder.close()
+    rooms.database.close()
+
+
+def create_app(
+    settings: Settings, *, rooms: Rooms | None = None, beside: Beside = nullcontext
+) -> FastAPI:
+    """Returns the app. It opens `rooms` when it starts unless they are given, and closes them.
+
+    Without being started it only describes itself (`app.openapi()`).
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        running = rooms if rooms is not None else await run_in_threadpool(open_rooms, settings)
+        app.state.rooms = running
+        try:
+            with beside(running):
+                yield
+        finally:
+            await run_in_threadpool(close_rooms, running)
+
+    configure_logs(settings.log_level)
+    app = FastAPI(
+        lifespan=lifespan,
+        # The pages of FastAPI load scripts from elsewhere; ours is app.web.docs.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    app.state.problem_page = pages.problem_page
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(
+        Gate,
+        anonymous_per_second=settings.anonymous_per_second,
+        trusted_proxies=settings.trusted_proxies,
+        https=settings.base_url.startswith("https:"),
+    )
+    app.add_exception_handler(Fault, handle_fault)
+    app.add_exception_handler(RequestValidationError, handle_validation)
+    app.add_exception_handler(HTTPException, handle_http)
+    app.openapi = cache(partial(describe_api, app))  # type: ignore[method-assign]
+    return app

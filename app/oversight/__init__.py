@@ -1,0 +1,1 @@
+"""Oversight: audits, findings and deadlines. What chains show becomes findings; credit follows them."""

@@ -1,0 +1,223 @@
+"""Audits: everything in turn within a budget, what somebody asks for at once.
+
+The walk goes round all streams by key, a slice of time in each second, and checks the log's tree once
+a round. A job is an audit that a party or regulator asked for; when it says done, its findings and
+their effect on credit are readable.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import NotFound
+from app.ledger import logstore
+from app.ledger.anchor import Anchor
+from app.ledger.audit import LedgerAudit
+from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.note import VerifierKey
+from app.ledger.treecheck import check_tree
+from app.ledger.vault import Vault
+from app.ledger.verifier import Problem
+from app.oversight import store
+from app.oversight.findings import Findings
+from app.parties.principal import Principal
+from app.trace.identifiers import parse_code
+from app.trace.story import Stories, keeps_state
+
+_WALK = "audit.walk"
+_SLICE_S = 0.1
+_SLICE_STREAMS = 200
+_JOB_CHUNK = 500
+
+
+class AuditUnknown(NotFound):
+    """No such audit, or not yours to see."""
+
+
+class Audits:
+    """Runs audits; `walk` and `run_job` are loops of the worker."""
+
+    def __init__(
+        self,
+        database: Database,
+        findings: Findings,
+        stories: Stories,
+        *,
+        clock: Clock,
+        vault: Vault,
+        log_key: VerifierKey,
+        anchor: Anchor,
+    ) -> None:
+        self._database = database
+        self._findings = findings
+        self._stories = stories
+        self._clock = clock
+        self._vault = vault
+        self._log_key = log_key
+        self._anchor = anchor
+
+    def ask(self, principal: Principal, scope: Mapping[str, str] | None) -> Any:
+        """Returns the job for a scope: None for all, else one of party, gtin, code."""
+        owner = scope.get("party") if scope else None
+        principal.check_may("audit.start", owner=owner)
+        if scope and "code" in scope:
+            scope = {"code": parse_code(scope["code"]).stream}
+        row = {
+            "id": str(uuid_utils.uuid7()),
+            "scope": json.dumps(scope or "all", ensure_ascii=False, sort_keys=True),
+            "asked_by": principal.party,
+            "status": "waiting",
+            "streams": 0,
+            "records": 0,
+            "findings": 0,
+            "error": None,
+            "created_at": to_ms(self._clock.now()),
+            "finished_at": None,
+        }
+        with self._database.write() as connection:
+            store.insert_job(connection, row)
+        return self.job(row["id"])
+
+    def job(self, job_id: object) -> Any:
+        """Returns a job's row. Raises AuditUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_job(connection, str(job_id))
+        if row is None:
+            raise AuditUnknown("audit_unknown", id=str(job_id)[:80])
+        return row
+
+    def run_job(self) -> bool:
+        """Runs the audit that has waited longest; returns whether there was one."""
+        with self._database.read() as connection:
+            job = store.next_job(connection)
+        if job is None:
+            return False
+        with self._database.write() as connection:
+            store.update_job(connection, job.id, status="running")
+        scope = json.loads(job.scope)
+        streams = records = 0
+        found: set[str] = set()
+        try:
+            for names, problems, read in self._chunks(scope):
+                streams, records = streams + len(names), records + read
+                found |= self._take_in(names, problems)
+                with self._database.write() as connection:
+                    store.update_job(
+                        connection, job.id, streams=streams, records=records, findings=len(found)
+                    )
+            if scope == "all":
+                found |= self.check_log()
+        except Exception as err:
+            with self._database.write() as connection:
+                store.update_job(connection, job.id, status="failed", error=repr(err)[:500])
+            raise
+        with self._database.write() as connection:
+            store.update_job(
+                connection,
+                job.id,
+                status="done",
+                streams=streams,
+                records=records,
+                findings=len(found),
+                finished_at=to_ms(self._clock.now()),
+            )
+        return True
+
+    def walk(self) -> bool:
+        """Audits the next streams for a tenth of a second; at the end of a round also the log."""
+        end = time.monotonic() + _SLICE_S
+        with self._database.read() as connection:
+            after = store.load_cursor(connection, _WALK)
+            rows = store.next_streams(connection, after, _SLICE_STREAMS)
+            audit = self._audit(connection)
+            names: list[str] = []
+            problems: list[Problem] = []
+            for row in rows:
+                problems += audit.check_key(row.stream)
+                names.append(row.name)
+                after = row.stream
+                if time.monotonic() > end:
+                    break
+        self._take_in(names, problems)
+        if len(names) == len(rows) < _SLICE_STREAMS:
+            self.check_log()
+            after = -1
+        with self._database.write() as connection:
+            store.save_cursor(connection, _WALK, after, to_ms(self._clock.now()))
+        return False
+
+    def check_log(self) -> set[str]:
+        """Checks the whole tree and streams that lost everything; returns ids of findings."""
+        with self._database.read() as connection:
+            problems = list(check_tree(connection, self.signed(connection)))
+            problems += self._audit(connection).check_lost()
+        ids = set(self._findings.report(problems))
+        self._findings.close_log_restored(still=ids)
+        return ids
+
+    def signed(self, connection: Connection) -> list[Checkpoint]:
+        """Returns the checkpoints that the tree must agree with: the served and the anchored one."""
+        notes = []
+        published = logstore.load_checkpoint(connection)
+        if published is not None:
+            notes.append(published.note)
+        anchored = self._anchor.read()
+        state = logstore.load_state(connection)
+        checkpoints = [open_checkpoint(note, [self._log_key]) for note in notes]
+        if anchored is not None and state is not None:
+            checkpoint = open_checkpoint(anchored, [self._log_key])
+            # The anchor moves on while a snapshot stands still.
+            if checkpoint.size <= state.size:
+                checkpoints.append(checkpoint)
+        return checkpoints
+
+    def _chunks(self, scope: Any) -> Iterator[tuple[list[str], list[Problem], int]]:
+        if scope == "all":
+            after = -1
+            while True:
+                with self._database.read() as connection:
+                    rows = store.next_streams(connection, after, _JOB_CHUNK)
+                if not rows:
+                    return
+                after = rows[-1].stream
+                yield self._check([row.name for row in rows])
+        else:
+            names = self._names(scope)
+            for start in range(0, len(names), _JOB_CHUNK):
+                yield self._check(names[start : start + _JOB_CHUNK])
+
+    def _names(self, scope: Mapping[str, str]) -> list[str]:
+        with self._database.read() as connection:
+            if "party" in scope:
+                return store.party_streams(connection, scope["party"])
+            if "gtin" in scope:
+                return store.stream_names(connection, f"01/{scope['gtin']}")
+        return [scope["code"]]
+
+    def _check(self, names: list[str]) -> tuple[list[str], list[Problem], int]:
+        with self._database.read() as connection:
+            audit = self._audit(connection)
+            return names, list(audit.check_streams(names)), audit.records
+
+    def _take_in(self, names: Iterable[str], problems: Iterable[Problem]) -> set[str]:
+        ids = set(self._findings.report(problems))
+        self._findings.close_restored(names, still=ids)
+        return ids
+
+    def _audit(self, connection: Connection) -> LedgerAudit:
+        return LedgerAudit(
+            connection,
+            vault=self._vault,
+            check_state=self._stories.state_checker(connection),
+            keeps_state=keeps_state,
+        )
+
+

@@ -1,0 +1,107 @@
+"""Deadlines: steps whose absence begins to count, found by their indexed due time; and the outbox.
+
+Also the table of topics: what oversight and credit do about records of the rooms below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from app import outbox
+from app.credit.service import Credit
+from app.db.engine import Database
+from app.kit.clock import Clock, from_ms, to_ms
+from app.ledger.store import load_heads
+from app.oversight import store
+from app.oversight.findings import Findings
+from app.trace import store as trace_store
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 200
+
+
+class Deadlines:
+    """Loops of the worker; each call does one bounded piece of work."""
+
+    def __init__(
+        self, database: Database, findings: Findings, credit: Credit, *, clock: Clock
+    ) -> None:
+        self._database = database
+        self._findings = findings
+        self._credit = credit
+        self._clock = clock
+        self._topics: Mapping[str, Callable[[outbox.Message], None]] = {
+            "chain.completed": self._chain_completed,
+            "gaps.healed": self._gaps_healed,
+            "gaps.ended": self._gaps_ended,
+            "listing.recorded": self._listing_recorded,
+        }
+
+    def raise_due(self) -> bool:
+        """Raises steps that are overdue; returns whether there may be more."""
+        with self._database.read() as connection:
+            rows = trace_store.take_due(
+                connection, now_ms=to_ms(self._clock.now()), limit=_BATCH
+            )
+            names = store.names_of(connection, [row.stream for row in rows])
+        raised = [
+            row._mapping
+            for row in rows
+            if row.stream in names and self._findings.raise_missing(row, names[row.stream])
+        ]
+        if raised:
+            with self._database.write() as connection:
+                trace_store.mark_raised(connection, raised)
+        return bool(raised) and len(rows) == _BATCH
+
+    def drain(self) -> bool:
+        """Handles messages of the outbox; returns whether there may be more."""
+        with self._database.read() as connection:
+            messages = outbox.take(connection, now_ms=to_ms(self._clock.now()), limit=_BATCH)
+        for message in messages:
+            try:
+                self._topics[message.topic](message)
+            except Exception as err:
+                log.exception("outbox.failed", topic=message.topic, attempts=message.attempts)
+                with self._database.write() as connection:
+                    outbox.failed(
+                        connection, message, error=repr(err), now_ms=to_ms(self._clock.now())
+                    )
+            else:
+                with self._database.write() as connection:
+                    outbox.done(connection, message)
+        return len(messages) == _BATCH
+
+    def _chain_completed(self, message: outbox.Message) -> None:
+        told = message.payload
+        with self._database.read() as connection:
+            head = load_heads(connection, [told["code"]])[told["code"]]
+        self._credit.on_chain_completed(
+            seller=told["seller"],
+            code=told["code"],
+            cycle=f"{told['subject']}#{message.seq}",
+            at=from_ms(head.recorded_at_ms),
+        )
+
+    def _gaps_healed(self, message: outbox.Message) -> None:
+        told = message.payload
+        self._findings.heal(told["code"], told["subject"], told["steps"])
+
+    def _gaps_ended(self, message: outbox.Message) -> None:
+        told = message.payload
+        self._findings.heal(told["code"], told["subject"], told["steps"], late=False)
+
+    def _listing_recorded(self, message: outbox.Message) -> None:
+        told: Mapping[str, Any] = message.payload
+        gtin = told["code"].split("/")[1]
+        with self._database.write() as connection:
+            healed = store.heal_listing(
+                connection, seller=told["seller"], gtin=gtin, listed_at_ms=told["at"]
+            )
+            names = store.names_of(connection, [row.stream for row in healed])
+        for row in healed:
+            self._findings.heal(names[row.stream], row.subject, ("listing",))

@@ -1,0 +1,317 @@
+"""Findings: what audits and deadlines found, once each, and what follows for credit.
+
+Integrity: a provisional hold on the party whose goods they are, until a regulator says whose fault it
+is. Continuity: notice at once, an entry that takes effect after the notice; healed in time it
+becomes the smaller entry for being late. Findings on the log itself charge nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+import orjson
+import structlog
+from sqlalchemy import Connection
+
+from app.credit.service import Credit, NewEntry
+from app.db.engine import Database
+from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.errors import Conflict, FieldFault, NotFound, invalid
+from app.ledger import store as ledger_store
+from app.ledger.record import record_hash, stream_key
+from app.ledger.verifier import Problem
+from app.oversight import store
+from app.parties.identity import is_party_id
+from app.trace.gaps import seller_of
+
+log = structlog.get_logger(__name__)
+
+AttributedTo = Literal["merchant", "carrier", "operator", "none"]
+ATTRIBUTIONS: tuple[AttributedTo, ...] = ("merchant", "carrier", "operator", "none")
+
+_NAMESPACE = UUID("b7d5a0c4-54c2-5cf4-a0f3-6a5d3e2b7f03")
+_OPEN, _CLOSED = "open", "closed"
+_LOG = "log"
+_INTEGRITY_RULE = "integrity_attributed_merchant"
+_UNCURED_RULE = "continuity_uncured"
+_LATE_RULE = "late_event"
+
+
+class FindingUnknown(NotFound):
+    """No such finding, or not yours to see."""
+
+
+class AlreadyAttributed(Conflict):
+    """The finding was attributed before, to somebody else."""
+
+
+class Findings:
+    """Keeps findings. Calls credit; whoever calls this owns no transaction."""
+
+    def __init__(self, database: Database, credit: Credit, *, clock: Clock) -> None:
+        self._database = database
+        self._credit = credit
+        self._clock = clock
+
+    def report(self, problems: Iterable[Problem]) -> Sequence[str]:
+        """Returns the ids of the findings for these problems; each is written and held once."""
+        return [self._report(problem) for problem in problems]
+
+    def close_restored(self, streams: Iterable[str], *, still: Iterable[str]) -> None:
+        """Closes integrity findings on streams that were re-read and are sound, but `still` open ones."""
+        kept = set(still)
+        with self._database.read() as connection:
+            rows = store.open_findings(connection, streams, kind="integrity.")
+        for row in rows:
+            if row.id not in kept:
+                self._close(row, reason="restored")
+                self._credit.lift(row.id, reason="restored")
+
+    def close_log_restored(self, *, still: Iterable[str]) -> None:
+        """Closes findings on the log itself that a whole check of the tree did not meet again."""
+        kept = set(still)
+        with self._database.read() as connection:
+            rows = [r for r in store.all_open_integrity(connection) if r.stream_name == _LOG]
+        for row in rows:
+            if row.id not in kept:
+                self._close(row, reason="restored")
+
+    def raise_missing(self, due: Any, stream: str) -> bool:
+        """Raises a step that is overdue; returns False where it must wait.
+
+        No continuity finding is raised on a stream with an open integrity finding: what is missing
+        there may be what was taken.
+        """
+        now = self._clock.now()
+        with self._database.read() as connection:
+            if store.open_findings(connection, [stream], kind="integrity."):
+                return False
+            if not _still_missing(connection, due, stream):
+                return True
+        finding = _missing_id(stream, due.subject, due.step, due.since_at)
+        row = {
+            "id": finding,
+            "kind": f"continuity.missing_{due.step}",
+            "stream": due.stream,
+            "stream_name": stream,
+            "subject": due.subject,
+            "seq": None,
+            "party": due.party,
+            "gtin": _gtin_of(stream),
+            "status": _OPEN,
+            "evidence": _dump(
+                {"step": due.step, "kind": due.kind, "since": due.since_at, "due": due.due_at}
+            ),
+            "opened_at": to_ms(now),
+            "closed_at": None,
+            "attributed_to": None,
+            "reason": None,
+        }
+        with self._database.write() as connection:
+            if store.find_finding(connection, finding) is None:
+                store.save_finding(connection, row)
+        if due.party is not None and is_party_id(due.party):
+            evidence = {"finding": finding, "code": stream, "step": due.step}
+            self._credit.post(
+                NewEntry(due.party, _UNCURED_RULE, finding, evidence, now, notice=True)
+            )
+        return True
+
+    def heal(
+        self, stream: str, subject: str, steps: Iterable[str], *, late: bool = True
+    ) -> None:
+        """Closes the findings on steps that came after all; late is charged less than missing.
+
+        late False: they are not owed any more, since a return ended the sale.
+        """
+        with self._database.read() as connection:
+            rows = [
+                row
+                for row in store.open_findings(connection, [stream], kind="continuity.")
+                if row.subject == subject and row.kind.removeprefix("continuity.missing_") in steps
+            ]
+        for row in rows:
+            reason = "healed" if late else "ended"
+            self._close(row, reason=reason)
+            if row.party is None or not is_party_id(row.party):
+                continue
+            cancelled = self._credit.cancel(
+                party=row.party, rule=_UNCURED_RULE, key=row.id, reason=reason
+            )
+            if cancelled and late:
+                evidence = {"finding": row.id, "code": stream, "step": row.kind.split("_")[-1]}
+                self._credit.post(
+                    NewEntry(row.party, _LATE_RULE, row.id, evidence, self._clock.now())
+                )
+
+    def attribute(self, finding: str, to: str, reason: str) -> Any:
+        """Returns the finding, attributed by a regulator. Raises FindingUnknown, AlreadyAttributed."""
+        if to not in ATTRIBUTIONS:
+            params = {"expected": ", ".join(ATTRIBUTIONS), "got": to[:40]}
+            raise invalid(FieldFault(("to",), "enum", params))
+        row = self.get(finding)
+        if row.attributed_to not in (None, to):
+            raise AlreadyAttributed("already_attributed", to=row.attributed_to)
+        with self._database.write() as connection:
+            store.update_finding(connection, finding, attributed_to=to, reason=reason)
+        if row.kind.startswith("integrity.") and row.party is not None:
+            if to == "merchant":
+                evidence = {"finding": finding, "code": row.stream_name, "kind": row.kind}
+                self._credit.post(
+                    NewEntry(
+                        row.party, _INTEGRITY_RULE, finding, evidence, self._clock.now(), notice=True
+                    )
+                )
+            else:
+                self._credit.lift(finding, reason=f"attributed to {to}")
+        return self.get(finding)
+
+    def get(self, finding: str) -> Any:
+        """Returns a finding. Raises FindingUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_finding(connection, finding)
+        if row is None:
+            raise FindingUnknown("finding_unknown", id=finding[:80])
+        return row
+
+    def list(
+        self,
+        *,
+        kind: str | None,
+        party: str | None,
+        status: str | None,
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> Sequence[Any]:
+        """Returns findings, newest first, behind `after` = (opened_at, id). Read-only."""
+        with self._database.read() as connection:
+            return store.list_findings(
+                connection, kind=kind, party=party, status=status, after=after, limit=limit
+            )
+
+    def on_streams(self, streams: Iterable[str]) -> Sequence[Any]:
+        """Returns the open findings on these streams. Read-only."""
+        with self._database.read() as connection:
+            return store.open_findings(connection, streams)
+
+    def _report(self, problem: Problem) -> str:
+        finding = finding_id(problem)
+        now_ms = to_ms(self._clock.now())
+        with self._database.read() as connection:
+            known = store.find_finding(connection, finding)
+            party, gtin = (None, None) if problem.stream is None else _answers(
+                connection, problem.stream
+            )  # fmt: skip
+        if known is None or known.status != _OPEN:
+            log.error(
+                "finding.opened", kind=problem.kind, stream=problem.stream or _LOG, seq=problem.seq
+            )
+            evidence = dict(problem.evidence)
+            if problem.leaf_index is not None:
+                evidence["leaf_index"] = str(problem.leaf_index)
+            row = {
+                "id": finding,
+                "kind": problem.kind,
+                "stream": None if problem.stream is None else _key_of(problem.stream),
+                "stream_name": problem.stream or _LOG,
+                "subject": "",
+                "seq": problem.seq,
+                "party": party,
+                "gtin": gtin,
+                "status": _OPEN,
+                "evidence": _dump(evidence),
+                "opened_at": now_ms if known is None else known.opened_at,
+                "closed_at": None,
+                "attributed_to": None if known is None else known.attributed_to,
+                "reason": None,
+            }
+            with self._database.write() as connection:
+                store.save_finding(connection, row)
+        if party is not None and problem.kind.startswith("integrity."):
+            self._credit.hold(party, finding)
+        return finding
+
+    def _close(self, row: Any, *, reason: str) -> None:
+        with self._database.write() as connection:
+            store.update_finding(
+                connection,
+                row.id,
+                status=_CLOSED,
+                closed_at=to_ms(self._clock.now()),
+                reason=reason,
+            )
+
+
+def finding_id(problem: Problem) -> str:
+    """Returns the id of the finding for a problem: one a kind and place, however often it is met."""
+    place = problem.stream or f"{_LOG} {problem.evidence.get('tile', problem.leaf_index)}"
+    return str(uuid5(_NAMESPACE, f"{problem.kind} {place} {problem.seq}"))
+
+
+def _missing_id(stream: str, subject: str, step: str, since_ms: int) -> str:
+    return str(uuid5(_NAMESPACE, f"missing {stream} {subject} {step} {since_ms}"))
+
+
+def _still_missing(connection: Connection, due: Any, stream: str) -> bool:
+    if due.subject:
+        state = ledger_store.load_facts(connection, [(stream, due.subject)]).get(
+            (stream, due.subject), {}
+        )
+    else:
+        state = ledger_store.load_heads(connection, [stream])[stream].state
+    return due.step in state.get("gaps", {})
+
+
+def _answers(connection: Connection, stream: str) -> tuple[str | None, str | None]:
+    """Returns (party, gtin) that a stream belongs to: the seller's goods, the registrant's product."""
+    if stream.startswith("#"):
+        return None, None
+    if stream.startswith("party/"):
+        return stream.removeprefix("party/"), None
+    head = ledger_store.load_heads(connection, [stream])[stream]
+    gtin = _gtin_of(stream)
+    state: Mapping[str, Any] = head.state
+    if "holder" in state and "gaps" in state:
+        return seller_of(state), gtin
+    party = state.get("party") or state.get("registrant")
+    if party is None:
+        first = ledger_store.load_record(connection, stream, 0)
+        if first is not None and record_hash(first.body) == first.hash:
+            party = first.fields.get("data", {}).get("issuer")
+    return (party if isinstance(party, str) else None), gtin
+
+
+def _gtin_of(stream: str) -> str | None:
+    parts = stream.split("/")
+    return parts[1] if parts[0] == "01" and len(parts) > 1 else None
+
+
+def _key_of(stream: str) -> int:
+    return int(stream[1:]) if stream.startswith("#") else stream_key(stream)
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def as_json(row: Any) -> dict[str, Any]:
+    """Returns a finding as the API shows it, times as datetimes."""
+    shown: dict[str, Any] = {
+        "id": row.id,
+        "kind": row.kind,
+        "stream": row.stream_name,
+        "status": row.status,
+        "evidence": json.loads(row.evidence),
+        "opened_at": from_ms(row.opened_at),
+    }
+    for name in ("seq", "party", "gtin", "attributed_to", "reason"):
+        if getattr(row, name) is not None:
+            shown[name] = getattr(row, name)
+    if row.closed_at is not None:
+        shown["closed_at"] = from_ms(row.closed_at)
+    return shown
+
+

@@ -1,0 +1,72 @@
+"""Looking at a code: its story, verified now, and what was found about it before.
+
+What a look finds broken becomes a finding at once: nobody has to wait for the audit to come round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import Clock
+from app.ledger.store import load_heads
+from app.oversight.findings import Findings
+from app.parties.rules import measures_at
+from app.trace.code import Code
+from app.trace.gaps import seller_of
+from app.trace.story import Stories, Story, Verdict, Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A code as it stands now. findings: open ones on its own stream and those above it."""
+
+    story: Story
+    verification: Verification
+    warnings: tuple[str, ...]
+    findings: tuple[Any, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.verification.verdict
+
+
+class Looks:
+    """Looks at codes; writes a finding where one is due."""
+
+    def __init__(
+        self, database: Database, stories: Stories, findings: Findings, *, clock: Clock
+    ) -> None:
+        self._database = database
+        self._stories = stories
+        self._findings = findings
+        self._clock = clock
+
+    def look(self, code: Code) -> Look:
+        """Returns the code's story and verification. Raises CodeUnknown."""
+        now = self._clock.now()
+        with self._database.read() as connection:
+            story = self._stories.read(connection, code)
+            verification = self._stories.verify(connection, story, now)
+            measured = self._measured(connection, verification)
+        if verification.problems:
+            self._findings.report(verification.problems)
+        streams = {code.stream, *story.shelves}
+        findings = self._findings.on_streams(streams)
+        warnings = list(verification.warnings)
+        if measured:
+            warnings.append("under_measure")
+        if any(f.kind.startswith("identity.") and f.stream_name == code.stream for f in findings):
+            warnings.append("clone_suspected")
+        return Look(story, verification, tuple(dict.fromkeys(warnings)), tuple(findings))
+
+    def _measured(self, connection: Connection, verification: Verification) -> bool:
+        state = verification.state
+        if not state:
+            return False
+        stream = f"party/{seller_of(state)}"
+        head = load_heads(connection, [stream])[stream]
+        return bool(measures_at(head.state, self._clock.now()) & {"suspend", "delist"})

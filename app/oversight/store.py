@@ -1,0 +1,194 @@
+"""SQL of oversight: findings, audit jobs, cursors. Flushes, never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from app.db.tables import AuditJob, Cursor, Due, Finding, Head, Product, Report, SoldUnit
+from app.ledger.record import stream_key
+from app.ledger.store import upsert_rows
+
+FINDING = Finding.__table__  # type: ignore[attr-defined]
+REPORT = Report.__table__  # type: ignore[attr-defined]
+JOB = AuditJob.__table__  # type: ignore[attr-defined]
+CURSOR = Cursor.__table__  # type: ignore[attr-defined]
+HEAD = Head.__table__  # type: ignore[attr-defined]
+DUE = Due.__table__  # type: ignore[attr-defined]
+SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+
+
+def find_finding(connection: Connection, finding: str) -> Any | None:
+    """Returns a finding's row, or None. Read-only."""
+    return connection.execute(select(FINDING).where(FINDING.c.id == finding)).first()
+
+
+def save_finding(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Stores a new finding, or opens a closed one again. Writes `finding`."""
+    upsert_rows(connection, FINDING, [row], keys=("id",))
+
+
+def update_finding(connection: Connection, finding: str, **values: Any) -> None:
+    """Changes a finding. Writes `finding`."""
+    connection.execute(update(FINDING).where(FINDING.c.id == finding).values(**values))
+
+
+def open_findings(
+    connection: Connection, streams: Iterable[str], *, kind: str = ""
+) -> list[Any]:
+    """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
+    keys = [stream_key(s) for s in streams]
+    return list(
+        connection.execute(
+            select(FINDING)
+            .where(
+                FINDING.c.stream.in_(keys),
+                FINDING.c.status == "open",
+                FINDING.c.kind.like(f"{kind}%"),
+            )
+            .order_by(FINDING.c.opened_at, FINDING.c.id)
+        )
+    )
+
+
+def all_open_integrity(connection: Connection) -> list[Any]:
+    """Returns every open finding on integrity or on the log itself. Read-only."""
+    return list(
+        connection.execute(
+            select(FINDING).where(
+                FINDING.c.status == "open",
+                FINDING.c.kind.like("integrity.%") | FINDING.c.kind.like("log.%"),
+            )
+        )
+    )
+
+
+def list_findings(
+    connection: Connection,
+    *,
+    kind: str | None,
+    party: str | None,
+    status: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> list[Any]:
+    """Returns findings, newest first, behind `after` = (opened_at, id). Read-only."""
+    query = select(FINDING).order_by(FINDING.c.opened_at.desc(), FINDING.c.id).limit(limit)
+    if kind:
+        query = query.where(FINDING.c.kind.like(kind.replace("%", "") + "%"))
+    if party:
+        query = query.where(FINDING.c.party == party)
+    if status:
+        query = query.where(FINDING.c.status == status)
+    if after is not None:
+        at, last = after
+        query = query.where(
+            (FINDING.c.opened_at < at) | ((FINDING.c.opened_at == at) & (FINDING.c.id > last))
+        )
+    return list(connection.execute(query))
+
+
+def insert_report(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Stores a report. Writes `report`."""
+    connection.execute(insert(REPORT).values(**row))
+
+
+def insert_job(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Stores an audit that was asked for. Writes `audit_job`."""
+    connection.execute(insert(JOB).values(**row))
+
+
+def find_job(connection: Connection, job: str) -> Any | None:
+    """Returns an audit's row, or None. Read-only."""
+    return connection.execute(select(JOB).where(JOB.c.id == job)).first()
+
+
+def next_job(connection: Connection) -> Any | None:
+    """Returns the audit that has waited longest, also one that a stop interrupted. Read-only."""
+    return connection.execute(
+        select(JOB)
+        .where(JOB.c.status.in_(("waiting", "running")))
+        .order_by(JOB.c.created_at)
+        .limit(1)
+    ).first()
+
+
+def update_job(connection: Connection, job: str, **values: Any) -> None:
+    """Changes an audit's progress. Writes `audit_job`."""
+    connection.execute(update(JOB).where(JOB.c.id == job).values(**values))
+
+
+def load_cursor(connection: Connection, name: str) -> int:
+    """Returns where a loop stands; below every stream key at first. Read-only."""
+    position = connection.execute(select(CURSOR.c.position).where(CURSOR.c.name == name)).scalar()
+    return -1 if position is None else int(position)
+
+
+def save_cursor(connection: Connection, name: str, position: int, now_ms: int) -> None:
+    """Moves a loop's cursor. Writes `cursor`."""
+    row = {"name": name, "position": position, "updated_at": now_ms}
+    upsert_rows(connection, CURSOR, [row], keys=("name",))
+
+
+def next_streams(connection: Connection, after: int, limit: int) -> list[Any]:
+    """Returns (stream key, name) behind a key. Read-only."""
+    return list(
+        connection.execute(
+            select(HEAD.c.stream, HEAD.c.name)
+            .where(HEAD.c.stream > after)
+            .order_by(HEAD.c.stream)
+            .limit(limit)
+        )
+    )
+
+
+def stream_names(connection: Connection, prefix: str) -> list[str]:
+    """Returns the names of the streams at or below a name. Read-only."""
+    rows = connection.execute(
+        select(HEAD.c.name).where(
+            (HEAD.c.name == prefix)
+            | ((HEAD.c.name >= prefix + "/") & (HEAD.c.name < prefix + "0"))
+        )
+    )
+    return sorted(rows.scalars())
+
+
+def party_streams(connection: Connection, party: str) -> list[str]:
+    """Returns the names of the streams a party answers for: its own, its goods, its products. Read-only."""
+    own = [f"party/{party}"]
+    sold = select(SOLD.c.stream).where(SOLD.c.seller == party)
+    units = connection.execute(select(HEAD.c.name).where(HEAD.c.stream.in_(sold))).scalars()
+    gtins = connection.execute(
+        select(PRODUCT.c.gtin).where(PRODUCT.c.registrant == party)
+    ).scalars()
+    return [*own, *(f"01/{gtin}" for gtin in gtins), *units]
+
+
+def heal_listing(connection: Connection, *, seller: str, gtin: str, listed_at_ms: int) -> list[Any]:
+    """Takes the missing listing off units sold after it; returns (stream, subject) of each. Writes."""
+    sold = select(SOLD.c.stream).where(
+        SOLD.c.seller == seller, SOLD.c.gtin == gtin, SOLD.c.sold_at >= listed_at_ms
+    )
+    where = (DUE.c.step == "listing", DUE.c.party == seller, DUE.c.stream.in_(sold))
+    healed = list(connection.execute(select(DUE.c.stream, DUE.c.subject).where(*where)))
+    connection.execute(delete(DUE).where(*where))
+    for row in healed:
+        rest = select(DUE.c.due_at).where(
+            DUE.c.stream == row.stream, DUE.c.subject == row.subject
+        )
+        earliest = min(connection.execute(rest).scalars(), default=None)
+        connection.execute(
+            update(SOLD)
+            .where(SOLD.c.stream == row.stream, SOLD.c.subject == row.subject)
+            .values(gap_due_at=earliest)
+        )
+    return healed
+
+
+def names_of(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
+    """Returns stream names by key. Read-only."""
+    rows = connection.execute(select(HEAD.c.stream, HEAD.c.name).where(HEAD.c.stream.in_(keys)))
+    return {row.stream: row.name for row in rows}

@@ -1,0 +1,80 @@
+"""Appending to a party's stream: claim, seals and reads put together, the answer unpacked."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import uuid_utils
+
+from app.kit.canonical import canonical_bytes
+from app.kit.clock import Clock
+from app.kit.errors import Fault
+from app.kit.tokens import RandomBytes
+from app.ledger.record import Claim, seal_commitment
+from app.ledger.recorder import Recorder
+from app.ledger.submission import Read, Recorded, Seal, Submission
+from app.ledger.vault import SALT_BYTES
+from app.parties.identity import SYSTEM
+from app.parties.principal import Principal
+from app.parties.rules import Decide, party_stream, voice
+
+
+class PartyChain:
+    """The one way in which this room writes records."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        clock: Clock,
+        random: RandomBytes = secrets.token_bytes,
+        new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
+    ) -> None:
+        self._recorder = recorder
+        self._clock = clock
+        self.random = random
+        self._new_id = new_id
+
+    def append(
+        self,
+        principal: Principal,
+        party: str,
+        type_: str,
+        data: Mapping[str, Any],
+        decide: Decide,
+        *,
+        reads: tuple[Read, ...] = (),
+        sealed: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Recorded:
+        """Returns the committed record of `party/{party}`; the operator speaks as `system`.
+
+        sealed: section name -> content, to which the record only commits. Raises what `decide`
+        raises, and Unavailable.
+        """
+        seals = tuple(
+            Seal(name, self.random(SALT_BYTES), canonical_bytes(content))
+            for name, content in (sealed or {}).items()
+        )
+        claim = Claim(
+            stream=party_stream(party),
+            id=self._new_id(),
+            type=type_,
+            actor=principal.party or SYSTEM,
+            occurred_at=self._clock.now(),
+            data=data,
+            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
+        )
+        submission = Submission(
+            claim=claim,
+            source=voice(() if principal.admin else principal.roles),
+            decide=decide,
+            seals=seals,
+            reads=reads,
+            time_given=False,
+        )
+        (answer,) = self._recorder.submit_and_wait([submission])
+        if isinstance(answer, Fault):
+            raise answer
+        return answer

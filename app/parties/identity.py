@@ -1,0 +1,217 @@
+"""Numbers by which parties, places and papers are known, each checked by its own rule.
+
+Unified social credit codes (USCC, GB 32100-2015), our ids for natural persons who are exempt from
+registration (E-commerce Law art. 10), the actors without an id, region codes (GB/T 2260), customs
+declaration and waybill numbers. Says whether a number can exist, never whether it does: that a
+party is who it claims to be is a verification, made by somebody who has seen evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Never
+
+from app.kit.errors import FieldFault, Invalid
+from app.kit.tokens import SYMBOLS, RandomBytes, random_symbols
+
+Loc = tuple[str | int, ...]
+
+# Index in this alphabet is a character's value: I, O, S, V and Z are left out, so arithmetic on
+# ord() gives wrong check digits for every letter after H.
+USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+USCC_LENGTH = 18
+_USCC_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
+_USCC_AUTHORITIES = "123456789ANY"
+_USCC_ALLOWED = "0-9 A-H J-N P-R T U W-Y"
+
+_ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+
+EXEMPT_PREFIX = "EX"
+EXEMPT_SYMBOLS = 16
+_EXEMPT = re.compile(f"{EXEMPT_PREFIX}[{SYMBOLS}]{{{EXEMPT_SYMBOLS}}}", re.ASCII)
+
+CONSUMER = "consumer"
+SYSTEM = "system"
+PSEUDO_ACTORS = frozenset({CONSUMER, SYSTEM})
+"""Actors that stand in records without being a party: nobody's name, no credit, no keys."""
+
+PROVINCES = frozenset(
+    str(number)
+    for block in (
+        range(11, 16),
+        range(21, 24),
+        range(31, 38),
+        range(41, 47),
+        range(50, 55),
+        range(61, 66),
+        (71, 81, 82),
+    )
+    for number in block
+)
+"""First two digits of a region code (GB/T 2260)."""
+
+_REGION = re.compile(r"[0-9]{6}", re.ASCII)
+_WAYBILL = re.compile(r"[A-Z0-9-]{8,32}", re.ASCII)
+
+
+def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
+    """Returns the 18 upper-case characters of a valid unified social credit code.
+
+    Spaces and hyphens of the ASCII set are dropped, letters may be lower-case. Raises Invalid with
+    one field fault: `length`, `charset` (1-based position after dropping separators), `authority`
+    (first character) or `check_digit`.
+    """
+    # isascii before upper(): full-width digits and "ß" would otherwise turn into something else.
+    code = text.replace(" ", "").replace("-", "")
+    if code.isascii():
+        code = code.upper()
+    for position, char in enumerate(code, start=1):
+        if char not in USCC_ALPHABET:
+            _refuse_uscc(loc, "charset", position=position, char=shown(char), allowed=_USCC_ALLOWED)
+        if 3 <= position <= 8 and not char.isdigit():
+            _refuse_uscc(loc, "charset", position=position, char=char, allowed="0-9")
+    if len(code) != USCC_LENGTH:
+        _refuse_uscc(loc, "length", expected=USCC_LENGTH, got=len(code))
+    if code[0] not in _USCC_AUTHORITIES:
+        _refuse_uscc(loc, "authority", expected=" ".join(_USCC_AUTHORITIES), got=code[0])
+    if code[1] == "0":
+        _refuse_uscc(loc, "charset", position=2, char="0", allowed="1-9 A-Y")
+    expected = uscc_check_digit(code[:17])
+    if code[17] != expected:
+        _refuse_uscc(loc, "check_digit", expected=expected, got=code[17])
+    return code
+
+
+def uscc_check_digit(first_17: str) -> str:
+    """Returns the 18th character that GB 32100-2015 gives to 17 characters of its alphabet."""
+    total = sum(
+        USCC_ALPHABET.index(char) * weight
+        for char, weight in zip(first_17, _USCC_WEIGHTS, strict=True)
+    )
+    # 31 - remainder would be 31 for remainder 0: the outer modulus makes it '0'.
+    return USCC_ALPHABET[-total % 31]
+
+
+def uscc_region(uscc: str) -> str:
+    """Returns the six digits of the registering region (GB/T 2260); `100000`: the state itself."""
+    return uscc[2:8]
+
+
+def uscc_warnings(uscc: str) -> tuple[str, ...]:
+    """Returns what looks unusual in a valid code, as words: `organisation_code`, `region`.
+
+    Warnings only. The organisation code inside (characters 9-17, GB 11714) has a check character of
+    its own, but codes that were assigned without one are in use; regions are renamed and merged.
+    """
+    found = []
+    if organisation_check_digit(uscc[8:16]) != uscc[16]:
+        found.append("organisation_code")
+    region = uscc_region(uscc)
+    if region != "100000" and region[:2] not in PROVINCES:
+        found.append("region")
+    return tuple(found)
+
+
+def organisation_check_digit(body: str) -> str:
+    """Returns the check character that GB 11714 gives to an organisation code's 8 characters."""
+    # Here letters count A=10 … Z=35 without gaps, unlike in the USCC around it.
+    total = sum(
+        int(char, 36) * weight for char, weight in zip(body, _ORGANISATION_WEIGHTS, strict=True)
+    )
+    return "0123456789X"[-total % 11]
+
+
+def new_exempt_id(random: RandomBytes) -> str:
+    """Returns a fresh id for an exempt natural person: `EX` and 16 symbols (80 random bits).
+
+    Says nothing about the person. It has a USCC's length and can never be one: `E` is no authority.
+    """
+    return EXEMPT_PREFIX + random_symbols(random, EXEMPT_SYMBOLS)
+
+
+def is_party_id(text: str) -> bool:
+    """Returns whether `text` is a party's id as stored: canonical USCC or exempt person's id."""
+    if _EXEMPT.fullmatch(text):
+        return True
+    try:
+        return parse_uscc(text) == text
+    except Invalid:
+        return False
+
+
+def is_actor(text: str) -> bool:
+    """Returns whether `text` may stand as `actor` in a record: a party's id or a pseudo actor."""
+    return text in PSEUDO_ACTORS or is_party_id(text)
+
+
+def parse_region(text: str, *, loc: Loc = ("region",)) -> str:
+    """Returns the six digits of a GB/T 2260-like region code.
+
+    Only form and province are checked (Invalid, kind `region`): counties come and go each year, and
+    a record may name one of its own time.
+    """
+    if not _REGION.fullmatch(text) or text[:2] not in PROVINCES:
+        raise Invalid("invalid", errors=(FieldFault(loc, "region", {"got": text[:40]}),))
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A customs declaration's number and what its digits say."""
+
+    number: str
+    district: str
+    year: int
+    is_import: bool
+
+
+def parse_declaration(text: str, *, year_now: int, loc: Loc = ("declaration",)) -> Declaration:
+    """Returns a customs declaration number 报关单号 taken apart: district, year, direction.
+
+    18 digits: 4 customs district, 4 year (2000 to `year_now` + 1), 1 direction (1 import,
+    0 export), 9 sequence; there is no check digit. Raises Invalid, kinds `charset`, `length`,
+    `range`, `direction`.
+    """
+    number = text.replace(" ", "")
+    for position, char in enumerate(number, start=1):
+        if char not in "0123456789":
+            _refuse(loc, "charset", position=position, char=shown(char), allowed="0-9")
+    if len(number) != 18:
+        _refuse(loc, "length", expected=18, got=len(number))
+    year = int(number[4:8])
+    if not 2000 <= year <= year_now + 1:
+        _refuse(loc, "range", expected=f"2000..{year_now + 1}", got=year)
+    if number[8] not in "01":
+        _refuse(loc, "direction", got=number[8])
+    return Declaration(number, number[:4], year, is_import=number[8] == "1")
+
+
+def parse_waybill(text: str, *, loc: Loc = ("waybill",)) -> str:
+    """Returns a waybill number in the spelling we compare by: upper-case, no spaces at its ends.
+
+    Carriers share no check digit; only the form is checked: 8 to 32 of A-Z, 0-9 and hyphen.
+    Raises Invalid, kinds `charset`, `length`.
+    """
+    number = text.strip(" \t\r\n")
+    if number.isascii():
+        number = number.upper()
+    if not _WAYBILL.fullmatch(number):
+        for position, char in enumerate(number, start=1):
+            if not _WAYBILL.fullmatch(char * 8):
+                _refuse(loc, "charset", position=position, char=shown(char), allowed="A-Z 0-9 -")
+        _refuse(loc, "length", expected="8..32", got=len(number))
+    return number
+
+
+def shown(char: str) -> str:
+    """Returns a character as a message may show it: invisible ones as `U+0009`."""
+    return char if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}"
+
+
+def _refuse(loc: Loc, kind: str, **params: object) -> Never:
+    raise Invalid("invalid", errors=(FieldFault(loc, kind, params),))
+
+
+def _refuse_uscc(loc: Loc, kind: str, **params: object) -> Never:
+    raise Invalid("uscc", errors=(FieldFault(loc, kind, params),))

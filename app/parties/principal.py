@@ -1,0 +1,58 @@
+"""Who is asking, and whether the table of roles lets them. Pure.
+
+A principal is what an API key proves. The admin key belongs to no party: it administers and never
+speaks in a chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.kit.errors import Denied
+from app.parties.roles import ACTIONS, ADMIN, SCOPES, reach
+
+
+class ScopeMissing(Denied):
+    """The key was not given the scope that this call needs."""
+
+
+class RoleMissing(Denied):
+    """No role of the caller may do this."""
+
+
+class NotYours(Denied):
+    """The caller may do this to its own alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The holder of a key. party is None for the admin key, whose only role is `admin`."""
+
+    key_id: str
+    party: str | None
+    roles: frozenset[str]
+    scopes: frozenset[str]
+
+    @property
+    def admin(self) -> bool:
+        """Whether this is the operator."""
+        return self.party is None
+
+    def check_may(self, action: str, *, owner: str | None = None) -> None:
+        """Returns if the caller may do `action` (a name of roles.ACTIONS) to something of `owner`.
+
+        owner None: the thing is nobody's yet, or whose it is will be decided later.
+        Raises ScopeMissing, RoleMissing or NotYours.
+        """
+        scope = ACTIONS[action].scope
+        if scope not in self.scopes:
+            raise ScopeMissing("scope_missing", scope=scope)
+        granted = reach(self.roles, action)
+        if granted is None:
+            raise RoleMissing("role_missing", action=action)
+        if granted == "own" and owner is not None and owner != self.party:
+            raise NotYours("not_yours")
+
+
+OPERATOR = Principal("operator", None, frozenset({ADMIN}), frozenset(SCOPES))
+"""The one at the command line: whoever can read the keys folder needs no key."""

@@ -1,0 +1,192 @@
+"""Registering and verifying parties, and showing them: to themselves, and to the public.
+
+Every decision stands in `rules` and every change goes through the recorder. Signing keys and
+mandates are in `powers`, API keys in `access`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.db.engine import Database
+from app.kit.canonical import canonical_bytes, check_canonical
+from app.kit.clock import from_ms
+from app.kit.errors import Denied, FieldFault, invalid
+from app.ledger import store as ledger
+from app.ledger.submission import Read
+from app.parties import rules, store
+from app.parties.chain import PartyChain
+from app.parties.identity import is_party_id, new_exempt_id
+from app.parties.principal import Principal, RoleMissing
+from app.parties.registration import Registration, read_date
+from app.parties.roles import ADMIN, REGULATOR, SELLER_ROLES, reach
+from app.parties.rules import PENDING, AlreadyRegistered, PartyUnknown, party_stream
+
+MAX_EVIDENCE = 2_000
+
+
+class SelfVerification(Denied):
+    """A party asks to verify itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartyView:
+    """A party as somebody may see it.
+
+    name: masked in the public view of an exempt person, "" once erased. measures: in force or to
+    come, by record id. created_by: the platform that registered it; None in the public view too.
+    """
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    region: str | None
+    status: str
+    exempt: bool
+    licences: tuple[Mapping[str, str], ...]
+    next_check: str | None
+    created_at: datetime
+    measures: Mapping[str, Mapping[str, Any]]
+    created_by: str | None
+
+
+class Parties:
+    """Who acts. `content_key`: 32 bytes, with which a repeat is told from a conflict."""
+
+    def __init__(self, database: Database, chain: PartyChain, *, content_key: bytes) -> None:
+        self._database = database
+        self._chain = chain
+        self._content_key = content_key
+
+    def register(self, principal: Principal, told: Registration) -> tuple[PartyView, bool]:
+        """Returns the party as first registered, and whether it was there before (a repeat).
+
+        Raises AlreadyRegistered where other facts were registered, or what `check_may` raises.
+        """
+        sellers = SELLER_ROLES.issuperset(told.roles)
+        principal.check_may("party.register_seller" if sellers else "party.register")
+        party = told.uscc or new_exempt_id(self._chain.random)
+        # Nobody can repeat an exempt person's registration, since its id is new each time.
+        content = b"" if told.exempt else self._content_of(told)
+        row = {
+            "id": party,
+            "name": told.name,
+            "roles": told.roles,
+            "region": told.region,
+            "licences": [dict(licence) for licence in told.licences],
+            "exempt": told.exempt,
+            "content": content,
+            "created_by": principal.party,
+        }
+        replayed = False
+        try:
+            self._chain.append(
+                principal,
+                party,
+                "registration",
+                told.public(),
+                functools.partial(rules.decide_registration, row=row),
+                # What is chained can never be taken back: a person's name is only committed to.
+                sealed={"name": {"name": told.name}} if told.exempt else None,
+            )
+        except AlreadyRegistered:
+            if not hmac.compare_digest(self._row(party).content, content):
+                raise
+            replayed = True
+        return self._view(self._row(party), as_registered=True, private=True), replayed
+
+    def verify(
+        self,
+        principal: Principal,
+        party: str,
+        *,
+        status: str,
+        evidence: str,
+        next_check: str | None = None,
+    ) -> PartyView:
+        """Returns the party after recording that it is `verified`, or `rejected`.
+
+        evidence: what was seen; the record only commits to it. next_check: a day. Raises Invalid,
+        PartyUnknown, SelfVerification, PartyUnverified, or what `check_may` raises.
+        """
+        principal.check_may("party.verify")
+        if party == principal.party:
+            raise SelfVerification("self_verification")
+        data = {"status": status}
+        if next_check is not None:
+            data["next_check"] = read_date(next_check, ("next_check",))
+        evidence = evidence.strip()
+        if not 1 <= len(evidence) <= MAX_EVIDENCE:
+            params = {"expected": f"1-{MAX_EVIDENCE}", "got": len(evidence)}
+            raise invalid(FieldFault(("evidence",), "length", params))
+        check_canonical(evidence, ("evidence",))
+        row = self._row(party)
+        if not principal.roles & {ADMIN, REGULATOR} and not SELLER_ROLES.issuperset(row.roles):
+            raise RoleMissing("role_missing", action="party.verify")  # a platform knows its sellers
+        self._chain.append(
+            principal,
+            party,
+            "verification",
+            data,
+            rules.decide_verification,
+            reads=(Read(party_stream(principal.party)),) if principal.party else (),
+            sealed={"evidence": {"evidence": evidence}},
+        )
+        return self._view(self._row(party), private=True)
+
+    def get(self, party: str, viewer: Principal | None = None) -> PartyView:
+        """Returns the party, its public facts only unless the viewer may see more. Read-only.
+
+        Raises PartyUnknown.
+        """
+        row = self._row(party)
+        return self._view(row, private=viewer is not None and _may_see(viewer, party))
+
+    def _row(self, party: str) -> store.PartyRow:
+        with self._database.read() as connection:
+            row = store.find_party(connection, party) if is_party_id(party) else None
+        if row is None:
+            raise PartyUnknown("party_unknown", party=party[:40])
+        return row
+
+    def _view(
+        self, row: store.PartyRow, *, private: bool, as_registered: bool = False
+    ) -> PartyView:
+        stream = party_stream(row.id)
+        measures: Mapping[str, Mapping[str, Any]] = {}
+        if not as_registered:
+            with self._database.read() as connection:
+                measures = ledger.load_heads(connection, [stream])[stream].state["measures"]
+        return PartyView(
+            id=row.id,
+            name=row.name if private or not row.exempt else mask_name(row.name),
+            roles=row.roles,
+            region=row.region,
+            # A repeat is answered as the first time was, whatever has happened since.
+            status=PENDING if as_registered else row.status,
+            exempt=row.exempt,
+            licences=row.licences,
+            next_check=None if as_registered else row.next_check,
+            created_at=from_ms(row.created_at),
+            measures=measures,
+            created_by=row.created_by if private else None,
+        )
+
+    def _content_of(self, told: Registration) -> bytes:
+        return hmac.digest(self._content_key, canonical_bytes(told.public()), "sha256")
+
+
+def mask_name(name: str) -> str:
+    """Returns a person's name as the public sees it: the first character and two marks."""
+    return f"{name[:1]}＊＊"
+
+
+def _may_see(viewer: Principal, party: str) -> bool:
+    if viewer.party == party:
+        return True
+    return "parties" in viewer.scopes and reach(viewer.roles, "party.read_private") == "any"

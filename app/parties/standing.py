@@ -1,0 +1,47 @@
+"""Where a party stands when a record is decided: verified, mandated. Pure.
+
+Asked inside the recorder's transaction about the heads and facts of `party/{id}`, so that a mandate
+taken back counts from the next record on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.kit.clock import to_ms
+from app.kit.errors import Denied
+from app.ledger.submission import View
+
+VERIFIED = "verified"
+
+
+class PartyUnverified(Denied):
+    """The party's identity was not verified, or its verification was rejected."""
+
+    slug = "party-unverified"
+
+
+class MandateMissing(Denied):
+    """The actor gave the sender no mandate for this, or it has ended."""
+
+    slug = "no-mandate"
+
+
+def check_verified(view: View, party: str) -> None:
+    """Raises PartyUnverified unless the party's identity was verified."""
+    head = view.heads.get(f"party/{party}")
+    if head is None or not head.exists or head.state.get("status") != VERIFIED:
+        raise PartyUnverified("party_unverified", party=party)
+
+
+def check_mandate(view: View, *, actor: str, agent: str, event_type: str, now: datetime) -> None:
+    """Raises MandateMissing unless `actor` gave `agent` a mandate that covers this type now."""
+    given: Mapping[str, Any] = view.facts.get((f"party/{actor}", f"mandate/{agent}"), {})
+    at = to_ms(now)
+    for mandate in given.values():
+        ends = [end for end in (mandate.get("until_ms"), mandate.get("revoked_ms")) if end]
+        if event_type in mandate["types"] and all(at < end for end in ends):
+            return
+    raise MandateMissing("no_mandate", actor=actor, agent=agent, type=event_type)

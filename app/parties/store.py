@@ -1,0 +1,155 @@
+"""SQL of the parties: the index over `party/{id}`, and API keys. Flushes, never commits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from app.db.tables import APIKey, Party
+from app.ledger.stage import EffectWriter
+
+PARTY = Party.__table__  # type: ignore[attr-defined]
+KEY = APIKey.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class PartyRow:
+    """A party as indexed. name: the full one, "" once erased. created_at: ms since 1970."""
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    region: str | None
+    status: str
+    licences: tuple[Mapping[str, str], ...]
+    exempt: bool
+    next_check: str | None
+    content: bytes
+    created_by: str | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key as stored. secret_hash: SHA-256 of the secret; party None: the operator's."""
+
+    key_id: str
+    party: str | None
+    scopes: tuple[str, ...]
+    secret_hash: bytes
+    label: str | None
+    created_at: int
+    revoked_at: int | None
+
+
+def find_party(connection: Connection, party: str) -> PartyRow | None:
+    """Returns a party, or None where none of this id is registered. Read-only."""
+    row = connection.execute(select(PARTY).where(PARTY.c.id == party)).first()
+    if row is None:
+        return None
+    return PartyRow(
+        id=row.id,
+        name=row.name,
+        roles=_words(row.roles),
+        region=row.region,
+        status=row.status,
+        licences=tuple(orjson.loads(row.licences)),
+        exempt=bool(row.exempt),
+        next_check=row.next_check,
+        content=bytes(row.content),
+        created_by=row.created_by,
+        created_at=row.created_at,
+    )
+
+
+def insert_key(connection: Connection, key: KeyRow) -> None:
+    """Stores a new API key. Writes `api_key`."""
+    connection.execute(
+        insert(KEY).values(
+            key_id=key.key_id,
+            party=key.party,
+            scopes=",".join(key.scopes),
+            secret_hash=key.secret_hash,
+            label=key.label,
+            created_at=key.created_at,
+            revoked_at=key.revoked_at,
+        )
+    )
+
+
+def find_key(connection: Connection, key_id: str) -> tuple[KeyRow, tuple[str, ...]] | None:
+    """Returns an API key and the roles of its party (none: the operator's), or None. Read-only."""
+    row = connection.execute(
+        select(KEY, PARTY.c.roles)
+        .select_from(KEY.outerjoin(PARTY, PARTY.c.id == KEY.c.party))
+        .where(KEY.c.key_id == key_id)
+    ).first()
+    return None if row is None else (_key(row), _words(row.roles or ""))
+
+
+def list_keys(connection: Connection, party: str | None) -> list[KeyRow]:
+    """Returns a party's API keys, oldest first; of the operator for None. Read-only."""
+    rows = connection.execute(
+        select(KEY).where(KEY.c.party == party).order_by(KEY.c.created_at, KEY.c.key_id)
+    )
+    return [_key(row) for row in rows]
+
+
+def revoke_key(connection: Connection, key_id: str, *, at_ms: int) -> None:
+    """Revokes an API key, unless it was before. Writes `api_key`."""
+    connection.execute(
+        update(KEY)
+        .where(KEY.c.key_id == key_id, KEY.c.revoked_at.is_(None))
+        .values(revoked_at=at_ms)
+    )
+
+
+def _insert_parties(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(
+        insert(PARTY),
+        [
+            {
+                **row,
+                "roles": ",".join(row["roles"]),
+                "licences": json.dumps(row["licences"], ensure_ascii=False),
+            }
+            for row in rows
+        ],
+    )
+
+
+def _update_status(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(
+        update(PARTY)
+        .where(PARTY.c.id == bindparam("k_id"))
+        .values(status=bindparam("v_status"), next_check=bindparam("v_next_check")),
+        [
+            {"k_id": row["id"], "v_status": row["status"], "v_next_check": row["next_check"]}
+            for row in rows
+        ],
+    )
+
+
+WRITERS: Mapping[str, EffectWriter] = {"party": _insert_parties, "party_status": _update_status}
+"""Writers of this room's effects, for the Recorder."""
+
+
+def _key(row: Any) -> KeyRow:
+    return KeyRow(
+        key_id=row.key_id,
+        party=row.party,
+        scopes=_words(row.scopes),
+        secret_hash=bytes(row.secret_hash),
+        label=row.label,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def _words(joined: str) -> tuple[str, ...]:
+    return tuple(joined.split(",")) if joined else ()

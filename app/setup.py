@@ -1,0 +1,86 @@
+"""Setting up a deployment: folders, keys, tables, the empty log, the operator's key.
+
+Creates only what is not there; running it twice changes nothing. `serve` never creates anything: a
+folder that is missing because of a typing error must not become a new, empty log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.config import Settings
+from app.db.engine import Database
+from app.kit.clock import SystemClock
+from app.kit.errors import Fault
+from app.ledger import logstore
+from app.ledger.keyring import create_keys, load_keys
+from app.parties.access import APIKeys
+
+_LOCK = "suxin.lock"
+
+
+class NotSetUp(Fault):
+    """The data folder or the keys folder is missing."""
+
+
+class AlreadyServing(Fault):
+    """Another process serves this data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What `init` made. admin_key: only where it was created now; it is not kept anywhere."""
+
+    admin_key: str | None
+    log_key: str
+    data_dir: Path
+    keys_dir: Path
+
+
+def set_up(settings: Settings) -> SetUp:
+    """Returns the deployment's keys, after creating what was not there yet."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    create_keys(settings.keys_dir, origin=settings.log_origin)
+    keys = load_keys(settings.keys_dir)
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        with database.write() as connection:
+            logstore.create_state(connection, keys.log.vkey.name)
+        access = APIKeys(database, clock=SystemClock())
+        admin = None if access.has_admin() else access.create_admin().token
+    finally:
+        database.close()
+    return SetUp(admin, str(keys.log.vkey), settings.data_dir, settings.keys_dir)
+
+
+def check_set_up(settings: Settings) -> None:
+    """Raises NotSetUp, naming what is missing, unless `init` was run here."""
+    if not settings.keys_dir.is_dir():
+        raise NotSetUp("not_set_up", path=str(settings.keys_dir))
+    if settings.database_url.startswith("sqlite:///"):
+        path = Path(settings.database_url.removeprefix("sqlite:///").split("?")[0])
+        if not path.is_file():
+            raise NotSetUp("not_set_up", path=str(path))
+    load_keys(settings.keys_dir)
+
+
+@contextmanager
+def serving_alone(settings: Settings) -> Iterator[None]:
+    """Holds the data folder's lock, which any death frees. Raises AlreadyServing.
+
+    PostgreSQL has no folder to share: there several processes may serve.
+    """
+    if not settings.database_url.startswith("sqlite:"):
+        yield
+        return
+    with (settings.data_dir / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise AlreadyServing("already_serving", path=str(settings.data_dir)) from err
+        yield

@@ -1,0 +1,133 @@
+"""SQL of issuing: orders for codes, and the serials that came of them. Flushes, never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from app.db.tables import Batch, BatchCode, InnerCode, Product
+from app.ledger.record import stream_key
+from app.ledger.stage import EffectWriter
+from app.ledger.store import load_heads, upsert_rows
+from app.parties.standing import VERIFIED, PartyUnverified
+from app.trace.catalogue import LotNotYours, ProductUnknown
+from app.trace.code import Code
+from app.trace.decide import CodeUnknown
+
+BATCH = Batch.__table__  # type: ignore[attr-defined]
+CODE = BatchCode.__table__  # type: ignore[attr-defined]
+INNER = InnerCode.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+
+
+def _write_codes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(insert(CODE), rows)
+    done: dict[str, int] = {}
+    for row in rows:
+        done[row["batch_id"]] = done.get(row["batch_id"], 0) + 1
+    connection.execute(
+        update(BATCH)
+        .where(BATCH.c.batch_id == bindparam("k_batch"))
+        .values(done=BATCH.c.done + bindparam("v_done")),
+        [{"k_batch": batch, "v_done": count} for batch, count in done.items()],
+    )
+    connection.execute(
+        update(BATCH)
+        .where(BATCH.c.batch_id.in_(list(done)), BATCH.c.done >= BATCH.c.count)
+        .values(status="done")
+    )
+
+
+def _write_shipment_codes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The job of a shipment is created with its codes, so that neither is ever there alone."""
+    jobs = {row["batch"]["batch_id"]: row["batch"] for row in rows}
+    connection.execute(insert(BATCH), list(jobs.values()))
+    _write_codes(
+        connection, [{name: row[name] for name in ("batch_id", "n", "serial")} for row in rows]
+    )
+
+
+WRITERS: Mapping[str, EffectWriter] = {
+    "batch_code": _write_codes,
+    "shipment_code": _write_shipment_codes,
+}
+
+
+def insert_new(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Stores an order, unless one with its id is there. Writes `batch`."""
+    if find(connection, row["batch_id"]) is None:
+        upsert_rows(connection, BATCH, [row], keys=("batch_id",))
+
+
+def find(connection: Connection, batch_id: str) -> Any | None:
+    """Returns an order's row, or None. Read-only."""
+    return connection.execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).first()
+
+
+def oldest_running(connection: Connection) -> Any | None:
+    """Returns the order that has waited longest, or None. Read-only."""
+    return connection.execute(
+        select(BATCH).where(BATCH.c.status == "running").order_by(BATCH.c.created_at).limit(1)
+    ).first()
+
+
+def fail(connection: Connection, batch_id: str, error: str) -> None:
+    """Ends an order that cannot be carried out; what was issued stays. Writes `batch`."""
+    connection.execute(
+        update(BATCH)
+        .where(BATCH.c.batch_id == batch_id)
+        .values(status="failed", error=error[:500])
+    )
+
+
+def serials(connection: Connection, batch_id: str, *, after: int, limit: int) -> list[Any]:
+    """Returns rows (n, serial) behind `after` in the order of printing. Read-only."""
+    return list(
+        connection.execute(
+            select(CODE.c.n, CODE.c.serial)
+            .where(CODE.c.batch_id == batch_id, CODE.c.n > after)
+            .order_by(CODE.c.n)
+            .limit(limit)
+        )
+    )
+
+
+def brand_owner(connection: Connection, gtin: str) -> str | None:
+    """Returns the confirmed brand owner of a product, or None. Read-only."""
+    return connection.execute(
+        select(PRODUCT.c.brand_owner).where(PRODUCT.c.gtin == gtin)
+    ).scalar()
+
+
+def find_inner_row(connection: Connection, stream: str) -> Any | None:
+    """Returns the row of a unit's hidden code, or None. Read-only."""
+    return connection.execute(select(INNER).where(INNER.c.stream == stream_key(stream))).first()
+
+
+def count_try(
+    connection: Connection, stream: str, *, tries: int, window_at: int, hit: bool
+) -> None:
+    """Counts a try of a hidden code. Writes `inner_code`."""
+    connection.execute(
+        update(INNER)
+        .where(INNER.c.stream == stream_key(stream))
+        .values(tries=tries, window_at=window_at, hits=INNER.c.hits + int(hit))
+    )
+
+
+def check_issue(connection: Connection, code: Code, party: str) -> None:
+    """Raises what the registration of these units would raise, before an order is taken. Read-only."""
+    product, own = Code(code.gtin).stream, f"party/{party}"
+    wanted = [product, own, *([] if code.lot is None else [code.stream])]
+    heads = load_heads(connection, wanted)
+    if heads[own].state.get("status") != VERIFIED:
+        raise PartyUnverified("party_unverified", party=party)
+    if not heads[product].exists:
+        raise ProductUnknown("product_unknown", gtin=code.gtin)
+    if code.lot is not None:
+        if not heads[code.stream].exists:
+            raise CodeUnknown("lot_unknown", lot=code.lot)
+        if heads[code.stream].state["holder"] != party:
+            raise LotNotYours("lot_not_yours", lot=code.lot)

@@ -1,0 +1,346 @@
+"""Products and lots: registered once, shared by all who sell them.
+
+Their public facts stand in the `registration` record of their stream; quantity and declaration
+number are sealed. Its id is derived from the stream, so registering again is a repeat: the same
+content is answered as before, other content is a conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+
+from app.db.engine import Database
+from app.kit.canonical import canonical_bytes
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import Conflict, Denied, Fault, NotFound
+from app.ledger.record import Claim, seal_commitment, stream_key
+from app.ledger.recorder import Recorder
+from app.ledger.stage import IdConflict
+from app.ledger.store import load_heads
+from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, Submission, View
+from app.ledger.vault import SALT_BYTES
+from app.parties.identity import SYSTEM, parse_declaration
+from app.parties.principal import Principal
+from app.parties.roles import MERCHANT, REGULATOR
+from app.parties.standing import check_verified
+from app.trace import store
+from app.trace.code import Code, parse_lot
+from app.trace.decide import CodeUnknown
+from app.trace.events import check_event
+from app.trace.gtin import item_code, parse_gtin
+from app.trace.requests import SealedInput
+from app.trace.secret_index import SecretIndex
+
+_ITEM_CODES = 10**8
+_NAMESPACE = UUID("6f1f2a7e-3c55-5b0e-9d0a-7f0c9b0f5a01")
+_SHOWN = ("name", "category", "brand", "spec", "origin", "standard", "licence")
+
+
+class OwnerConfirmed(Conflict):
+    """Another party is this product's confirmed brand owner."""
+
+
+class ProductUnknown(NotFound):
+    """No product was registered under this GTIN."""
+
+    slug = "code-unknown"
+
+
+class LotNotYours(Denied):
+    """The lot is in another party's hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A product or lot as registered. replayed: it was there before. differs: fields told otherwise."""
+
+    row: Any
+    replayed: bool
+    differs: tuple[str, ...] = ()
+
+
+def registration_id(stream: str) -> str:
+    """Returns the record id of a product's or lot's registration."""
+    return str(uuid5(_NAMESPACE, stream))
+
+
+class Catalogue:
+    """Registers products and lots, and reads them."""
+
+    def __init__(
+        self, database: Database, recorder: Recorder, *, clock: Clock, index: SecretIndex
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._clock = clock
+        self._index = index
+
+    def register_product(
+        self, principal: Principal, facts: Mapping[str, Any], *, gtin: str | None, claim: bool
+    ) -> Registered:
+        """Returns the product; a known one of another party unchanged, with what `differs`.
+
+        gtin None: goods without one get an item code of ours. claim: asks to be the brand owner.
+        """
+        principal.check_may("product.register")
+        party = _party(principal)
+        told = check_event("registration", "product", {"issuer": party, **facts}, (), system=True)
+        known = self._known_product(party, told, gtin)
+        if known is not None:
+            return self._register_again(principal, known, told, claim=claim)
+        if gtin is None:
+            number = item_code(secrets.randbelow(_ITEM_CODES))
+            told["item_code"] = True
+        else:
+            number = parse_gtin(gtin)
+        self._submit(
+            Code(number), told, _ProductDecision(number, party, claim=claim), party, {}
+        )
+        return Registered(self.product(number), replayed=False)
+
+    def _known_product(self, party: str, told: Mapping[str, Any], gtin: str | None) -> Any | None:
+        with self._database.read() as connection:
+            if gtin is not None:
+                return store.find_product(connection, parse_gtin(gtin, allow_item_code=True))
+            return store.find_item(connection, party, str(told["name"]), _facts_text(told))
+
+    def _register_again(
+        self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
+    ) -> Registered:
+        party = _party(principal)
+        stored = {"name": row.name, "category": row.category, **json.loads(row.facts)}
+        differs = tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
+        if differs and row.registrant == party:
+            raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
+        if claim and row.brand_owner != party:
+            self.claim_product(principal, row.gtin)
+            row = self.product(row.gtin)
+        return Registered(row, replayed=True, differs=differs)
+
+    def claim_product(self, principal: Principal, gtin: str) -> None:
+        """Asks to be the product's brand owner. Raises OwnerConfirmed where there is one."""
+        principal.check_may("product.claim")
+        party = _party(principal)
+        row = self.product(gtin)
+        if row.brand_owner is not None:
+            raise OwnerConfirmed("brand_owner_confirmed", gtin=gtin)
+        if row.owner_claim == party:
+            return
+        self._submit(Code(gtin), {"party": party}, _OwnerDecision(gtin, party), party, {}, what="claim")
+
+    def confirm_owner(self, principal: Principal, gtin: str, party: str, evidence: str) -> Any:
+        """Returns the product with its brand owner confirmed by admin or regulator."""
+        principal.check_may("product.confirm_owner")
+        row = self.product(gtin)
+        if row.brand_owner not in (None, party):
+            raise OwnerConfirmed("brand_owner_confirmed", gtin=gtin)
+        data = {"party": party, "evidence": evidence}
+        decide = _OwnerDecision(gtin, party, confirmed=True)
+        source = REGULATOR if REGULATOR in principal.roles else SYSTEM
+        self._submit(Code(gtin), data, decide, party, {}, what="owner", source=source)
+        return self.product(gtin)
+
+    def register_lot(
+        self,
+        principal: Principal,
+        *,
+        gtin: str,
+        lot: str,
+        facts: Mapping[str, Any],
+        sealed: Mapping[str, SealedInput],
+    ) -> Registered:
+        """Returns the lot as registered by this party."""
+        principal.check_may("lot.register")
+        party = _party(principal)
+        code = Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
+        data = check_event(
+            "registration", "lot", {"issuer": party, **facts}, sealed.keys(), system=True
+        )
+        decide = _LotDecision(code, party, self._index.digests(sealed))
+        recorded = self._submit(code, data, decide, party, sealed)
+        return Registered(self.lot(code), replayed=recorded.replayed)
+
+    def product(self, gtin: str) -> Any:
+        """Returns a product's row. Raises ProductUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_product(connection, gtin)
+        if row is None:
+            raise ProductUnknown("product_unknown", gtin=gtin)
+        return row
+
+    def lot(self, code: Code) -> Any:
+        """Returns a lot's row. Raises CodeUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_lot(connection, code.stream)
+        if row is None:
+            raise CodeUnknown("code_unknown", code=code.stream)
+        return row
+
+    def check_unit(self, code: Code) -> None:
+        """Raises CodeUnknown unless the unit was issued. Read-only."""
+        with self._database.read() as connection:
+            if not load_heads(connection, [code.stream])[code.stream].exists:
+                raise CodeUnknown("code_unknown", code=code.stream)
+
+    def find_products(
+        self,
+        *,
+        text: str | None,
+        seller: str | None,
+        category: str | None,
+        after: str | None,
+        limit: int,
+    ) -> list[Any]:
+        """Returns products in order of GTIN behind `after`. Read-only."""
+        with self._database.read() as connection:
+            return store.list_products(
+                connection, text=text, seller=seller, category=category, after=after, limit=limit
+            )
+
+    def offers(self, gtin: str) -> list[Any]:
+        """Returns a product's live offers. Read-only."""
+        with self._database.read() as connection:
+            return store.offers_of(connection, gtin)
+
+    def read_declaration(self, number: str) -> str:
+        """Returns a customs declaration number in its one spelling. Raises Invalid."""
+        year = self._clock.now().year
+        return parse_declaration(number, year_now=year, loc=("import", "declaration")).number
+
+    def _submit(
+        self,
+        code: Code,
+        data: Mapping[str, Any],
+        decide: Any,
+        party: str,
+        sealed: Mapping[str, SealedInput],
+        *,
+        what: str = "registration",
+        source: str = MERCHANT,
+    ) -> Recorded:
+        seals = tuple(
+            Seal(name, secrets.token_bytes(SALT_BYTES), canonical_bytes(given.content))
+            for name, given in sealed.items()
+        )
+        record_id = registration_id(code.stream)
+        if what != "registration":
+            record_id = str(uuid5(_NAMESPACE, f"{code.stream} {what} {party}"))
+        claim = Claim(
+            stream=code.stream,
+            id=record_id,
+            type=what if what == "registration" else f"brand_{what}",
+            actor=party,
+            occurred_at=self._clock.now(),
+            data=data,
+            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
+        )
+        reads = (Read(f"party/{party}"), Read(Code(code.gtin).stream))
+        # What a seller says of its goods is the seller's word, and is shown as such.
+        submission = Submission(
+            claim, source, decide, seals=seals, reads=reads, time_given=False
+        )
+        answer = self._recorder.submit_and_wait([submission])[0]
+        if isinstance(answer, Fault):
+            raise answer
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _ProductDecision:
+    gtin: str
+    party: str
+    claim: bool
+
+    def __call__(self, claim: Claim, view: View) -> Draft:
+        check_verified(view, self.party)
+        data = claim.data
+        owner_claim = self.party if self.claim else None
+        state = {
+            "category": data["category"],
+            "registrant": self.party,
+            "recalls": {},
+            "item_code": data.get("item_code") is True,
+        }
+        row = {
+            "gtin": self.gtin,
+            "name": data["name"],
+            "category": data["category"],
+            "facts": _facts_text(data),
+            "item_code": data.get("item_code") is True,
+            "registrant": self.party,
+            "brand_owner": None,
+            "owner_claim": owner_claim,
+            "created_at": to_ms(view.now),
+        }
+        return Draft(state, effects=(Effect("product", row),))
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnerDecision:
+    gtin: str
+    party: str
+    confirmed: bool = False
+
+    def __call__(self, claim: Claim, view: View) -> Draft:
+        head = view.heads[claim.stream]
+        check_verified(view, self.party)
+        state = dict(head.state)
+        if state.get("brand_owner") not in (None, self.party):
+            raise OwnerConfirmed("brand_owner_confirmed", gtin=self.gtin)
+        if self.confirmed:
+            state["brand_owner"] = self.party
+        row = {
+            "gtin": self.gtin,
+            "brand_owner": state.get("brand_owner"),
+            "owner_claim": None if self.confirmed else self.party,
+        }
+        return Draft(state, effects=(Effect("brand_owner", row),))
+
+
+@dataclass(frozen=True, slots=True)
+class _LotDecision:
+    code: Code
+    party: str
+    side: tuple[tuple[str, bytes], ...]
+
+    def __call__(self, claim: Claim, view: View) -> Draft:
+        check_verified(view, self.party)
+        if not view.heads[Code(self.code.gtin).stream].exists:
+            raise ProductUnknown("product_unknown", gtin=self.code.gtin)
+        data = claim.data
+        state: dict[str, Any] = {"party": self.party, "holder": self.party, "recalls": {}}
+        if "expires_on" in data:
+            state["expires_on"] = data["expires_on"]
+        agent = data.get("import", {}).get("recall_agent")
+        if agent is not None:
+            state["recall_agent"] = agent
+        facts = {name: value for name, value in data.items() if name != "issuer"}
+        row = {
+            "stream": stream_key(self.code.stream),
+            "gtin": self.code.gtin,
+            "lot": self.code.lot,
+            "party": self.party,
+            "facts": orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode(),
+            "created_at": to_ms(view.now),
+        }
+        return Draft(state, effects=(Effect("lot", row),), side=self.side)
+
+
+def _facts_text(data: Mapping[str, Any]) -> str:
+    kept = {n: data[n] for n in _SHOWN if n in data and n not in ("name", "category")}
+    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _party(principal: Principal) -> str:
+    if principal.party is None:
+        raise Denied("admin_cannot_speak")
+    return principal.party
+
+

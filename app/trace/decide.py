@@ -1,0 +1,333 @@
+"""Decides events: the function that the recorder calls inside its transaction. Pure.
+
+Order of the questions: is there such goods, may this sender speak for this actor, has the actor the
+say about the goods, can it be true (life table, recall, suspension). Only then state, references
+and index rows are drafted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.kit.clock import from_ms, to_ms
+from app.kit.errors import Denied, NotFound
+from app.ledger.record import Claim, stream_key
+from app.ledger.submission import Draft, Effect, Read, StreamHead, View
+from app.parties.identity import CONSUMER
+from app.parties.roles import source_of
+from app.parties.rules import is_suspended, party_reads
+from app.parties.standing import check_mandate, check_verified
+from app.trace import lifecycle
+from app.trace.code import Code
+from app.trace.gaps import Graces, pending, seller_of, vouched_steps
+from app.trace.life_table import STEPS, Happening
+from app.trace.lifecycle import Around
+from app.trace.proof import Proofs, token_kind
+from app.trace.requests import ConsumerProof
+from app.trace.rights import check_right
+
+class CodeUnknown(NotFound):
+    """No such product, lot or unit was registered."""
+
+    slug = "code-unknown"
+
+
+class EventNotYours(Denied):
+    """No role of the sender may send this type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Who sends: the key's party and roles; party None for a consumer."""
+
+    party: str | None
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Decides one event on a unit, or on one consignment of a lot.
+
+    subject: "" for a unit, `consignment/<id>` on a lot, where the life stands in a fact of that key.
+    earlier: fields of the record that a correction or reply names.
+    side: rows for the keyed side index, made beforehand because they need a key.
+    """
+
+    code: Code
+    sending: Sending
+    graces: Graces
+    subject: str = ""
+    proof: ConsumerProof | None = None
+    proofs: Proofs | None = None
+    side: tuple[tuple[str, bytes], ...] = ()
+
+    def reads(self, actor: str) -> tuple[Read, ...]:
+        """Returns what the decision wants to see beside the goods' own stream."""
+        found = [*who_reads(actor, self.sending)]
+        product = Code(self.code.gtin).stream
+        found += [Read(product), Read(product, f"listing/{actor}")]
+        if self.subject:
+            found += [
+                Read(self.code.stream, self.subject),
+                Read(self.code.stream, f"listing/{actor}"),
+            ]
+        return tuple(found)
+
+    def reads_after(self, head: StreamHead) -> tuple[Read, ...]:
+        """Returns what only the unit's own head can name: its lot."""
+        lot = head.state.get("lot") if not self.subject else None
+        if lot is None:
+            return ()
+        stream = Code(self.code.gtin, lot=lot).stream
+        seller = str(head.state["holder"])
+        return (Read(stream), Read(stream, f"listing/{seller}"))
+
+    def __call__(self, claim: Claim, view: View) -> Draft:
+        head = view.heads[claim.stream]
+        if not head.exists:
+            raise CodeUnknown("code_unknown", code=claim.stream)
+        state = self._life(head, view, claim)
+        source = sender_source(claim, view, self.sending, own_goods=state["holder"] == claim.actor)
+        check_right(claim.type, state, claim.actor, source)
+        if self.proof is not None:
+            self._check_proof(state)
+        lot_stream = self._lot_stream(head)
+        listing = _live_listing(view, claim, (claim.stream, lot_stream, Code(self.code.gtin).stream))
+        happening = Happening(
+            seq=head.seq + 1,
+            id=claim.id,
+            type=claim.type,
+            actor=claim.actor,
+            sender=self.sending.party or CONSUMER,
+            source=source,
+            occurred_at=claim.occurred_at,
+            recorded_at=view.now,
+            data=claim.data,
+            listed=listing is not None,
+            listing_independent=listing is not None and listing.independent,
+        )
+        lifecycle.check(state, happening, around=self._around(view, claim, lot_stream))
+        new = lifecycle.fold(state, happening, self.graces)
+        refs: list[tuple[str, int]] = []
+        if claim.type == "sale":
+            if listing is not None:
+                refs.append((listing.stream, listing.seq))
+            if lot_stream is not None and lot_stream != claim.stream:
+                refs.append((lot_stream, view.heads[lot_stream].seq))
+        return Draft(
+            state=head.state if self.subject else new,
+            facts={self.subject: new} if self.subject else {},
+            refs=tuple(refs),
+            effects=(*life_effects(self.code, self.subject, state, new), *self._recall(claim, new)),
+            outbox=life_outbox(self.code, self.subject, state, new, view.now),
+            side=self.side,
+            source=source,
+        )
+
+    def _life(self, head: StreamHead, view: View, claim: Claim) -> Mapping[str, Any]:
+        """Returns the state of the unit, or of the consignment, which may be a new one."""
+        if not self.subject:
+            return head.state
+        found = view.facts.get((claim.stream, self.subject))
+        if found is not None:
+            return dict(found)
+        # A consignment is a part of the lot, in the hands of the lot's holder until it is sold.
+        return lifecycle.begin(str(head.state["holder"]), lot=self.code.lot)
+
+    def _lot_stream(self, head: StreamHead) -> str | None:
+        if self.subject:
+            return head.stream
+        lot = head.state.get("lot")
+        return None if lot is None else Code(self.code.gtin, lot=lot).stream
+
+    def _around(self, view: View, claim: Claim, lot_stream: str | None) -> Around:
+        recalled = [
+            since
+            for stream in (Code(self.code.gtin).stream, lot_stream)
+            if stream is not None
+            for since in [recalled_since(view.heads[stream].state)]
+            if since is not None
+        ]
+        party = view.heads.get(f"party/{claim.actor}")
+        return Around(
+            recalled_since=min(recalled, default=None),
+            suspended_since=suspended_at(party, claim.occurred_at),
+        )
+
+    def _check_proof(self, state: Mapping[str, Any]) -> None:
+        """Raises ProofInvalid for a token of another sale; an inner code was checked before."""
+        if self.proof is None or self.proof.token is None or self.proofs is None:
+            return
+        step = "sale" if token_kind(self.proof.token) == "platform" else "signature"
+        self.proofs.check_token(
+            self.proof.token,
+            subject=token_subject(self.code, self.subject),
+            record_id=state.get(step, {}).get("id"),
+        )
+
+    def _recall(self, claim: Claim, new: Mapping[str, Any]) -> tuple[Effect, ...]:
+        if claim.type not in ("recall", "recall_lifted"):
+            return ()
+        return tuple(
+            recall_effect(self.code, recaller, entry, seller=seller_of(new))
+            for recaller, entry in new["recalls"].items()
+        )
+
+
+def token_subject(code: Code, subject: str) -> str:
+    """Returns what a claim token is bound to: the unit, or the consignment of a lot."""
+    return f"{code.stream}#{subject}" if subject else code.stream
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A seller's live listing, high up."""
+
+    stream: str
+    seq: int
+    independent: bool
+
+
+def who_reads(actor: str, sending: Sending) -> tuple[Read, ...]:
+    """Returns the reads about who acts and who sends; consumers have no stream."""
+    return () if sending.party is None else party_reads(actor, sending.party)
+
+
+def sender_source(claim: Claim, view: View, sending: Sending, *, own_goods: bool) -> str:
+    """Returns the record's source, if this sender may send this for this actor.
+
+    Raises EventNotYours, MandateMissing (no-mandate) or PartyUnverified.
+    """
+    if sending.party is None:
+        source = source_of(sending.roles, claim.type)
+        if source is None:
+            raise EventNotYours("event_not_yours", type=claim.type)
+        return source
+    check_verified(view, sending.party)
+    actor_roles = None
+    if claim.actor != sending.party:
+        check_mandate(
+            view, actor=claim.actor, agent=sending.party, event_type=claim.type, now=view.now
+        )
+        check_verified(view, claim.actor)
+        actor_roles = view.heads[f"party/{claim.actor}"].state["roles"]
+    source = source_of(sending.roles, claim.type, actor_roles=actor_roles, own_goods=own_goods)
+    if source is None:
+        raise EventNotYours("event_not_yours", type=claim.type)
+    return source
+
+
+def recalled_since(state: Mapping[str, Any]) -> datetime | None:
+    """Returns since when a product or lot is recalled by anybody, or None."""
+    open_since = [r["since"] for r in state.get("recalls", {}).values() if "until" not in r]
+    return from_ms(min(open_since)) if open_since else None
+
+
+def suspended_at(party: StreamHead | None, at: datetime) -> datetime | None:
+    """Returns `at` if a measure then bars the party from listing, selling and dispatching."""
+    return at if party is not None and is_suspended(party.state, at) else None
+
+
+def recall_effect(
+    code: Code, recaller: str, entry: Mapping[str, int], *, seller: str | None
+) -> Effect:
+    """Returns the index row of one recaller's recall of these goods."""
+    return Effect(
+        "recall",
+        {
+            "stream": stream_key(code.stream),
+            "recaller": recaller,
+            "gtin": code.gtin,
+            "seller": seller,
+            "since_at": entry["since"],
+            "lifted_at": entry.get("until"),
+        },
+    )
+
+
+def life_effects(
+    code: Code, subject: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> tuple[Effect, ...]:
+    """Returns the index rows that follow the life: what is due, and the sale cycle as counted."""
+    key = {"stream": stream_key(code.stream), "subject": subject}
+    now_due = {gap.step: gap for gap in pending(new)}
+    effects = []
+    for step in STEPS:
+        gap = now_due.get(step)
+        if gap is not None:
+            effects.append(
+                Effect(
+                    "due",
+                    {
+                        **key,
+                        "step": step,
+                        "kind": gap.kind,
+                        "party": gap.party,
+                        "since_at": to_ms(gap.since),
+                        "due_at": to_ms(gap.due_at),
+                        "raised": False,
+                    },
+                )
+            )
+        elif step in old.get("gaps", {}):
+            effects.append(Effect("due_met", {**key, "step": step}))
+    first = new.get("sale") or new.get("dispatch") or new.get("signature")
+    if new["cycle"] and first is not None:
+        steps, independent = vouched_steps(new)
+        effects.append(
+            Effect(
+                "sold_unit",
+                {
+                    **key,
+                    "cycle": new["cycle"],
+                    "gtin": code.gtin,
+                    "seller": seller_of(new),
+                    "sold_at": first["at"],
+                    "gap_due_at": min((to_ms(g.due_at) for g in now_due.values()), default=None),
+                    "steps": steps,
+                    "independent": independent,
+                    "completed_at": new.get("completed"),
+                },
+            )
+        )
+    elif new["cycle"] and old.get("cycle") == new["cycle"]:
+        effects.append(Effect("cycle_closed", {**key, "cycle": new["cycle"]}))
+    return tuple(effects)
+
+
+def life_outbox(
+    code: Code, subject: str, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime
+) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Returns what the rooms above must hear: a chain that is whole, a counted gap that is healed."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    if "completed" in new and "completed" not in old:
+        found.append(
+            (
+                "chain.completed",
+                {"code": code.stream, "subject": subject, "seller": seller_of(new)},
+            )
+        )
+    healed = [
+        step
+        for step, gap in old.get("gaps", {}).items()
+        if step not in new["gaps"] and gap["due"] <= to_ms(now)
+    ]
+    if healed:
+        # A return or a void ends what a cycle still owed; that is no cure, and no delay either.
+        over = new["state"] in ("returned", "void")
+        topic = "gaps.ended" if over else "gaps.healed"
+        found.append((topic, {"code": code.stream, "subject": subject, "steps": healed}))
+    return tuple(found)
+
+
+def _live_listing(view: View, claim: Claim, streams: tuple[str | None, ...]) -> Listing | None:
+    """Returns the seller's live listing, the nearest to the goods first."""
+    for stream in streams:
+        places = view.facts.get((stream, f"listing/{claim.actor}"), {}) if stream else {}
+        for listing in places.values():
+            if listing["live"]:
+                return Listing(str(stream), listing["seq"], listing["independent"])
+    return None

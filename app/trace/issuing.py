@@ -1,0 +1,276 @@
+"""Issuing codes: an order of 1 to 100,000 serials as a job that survives any stop.
+
+The order is stored first; then chunks of units are registered at low priority. Each chunk's records,
+its serials and the count of what is done are one transaction, so a job goes on where it ended and no
+code is issued twice or lost.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import uuid_utils
+
+from app.db.engine import Database
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import Denied, Fault, FieldFault, NotFound, TooMany, invalid
+from app.kit.tokens import RandomBytes
+from app.ledger.record import Claim, stream_key
+from app.ledger.recorder import Recorder
+from app.ledger.stage import IdConflict
+from app.ledger.submission import Draft, Effect, Read, Submission, View
+from app.parties.identity import SYSTEM
+from app.parties.principal import Principal
+from app.parties.standing import check_verified
+from app.trace import batches, lifecycle
+from app.trace.catalogue import LotNotYours, ProductUnknown
+from app.trace.code import Code, new_serial, parse_lot
+from app.trace.decide import CodeUnknown
+from app.trace.gtin import parse_gtin
+from app.trace.proof import ProofInvalid, Proofs, inner_digest
+
+MAX_COUNT = 100_000
+MAX_TRIES = 10
+_TRY_WINDOW_MS = 60 * 60 * 1000
+_CHUNK = 500
+
+
+class InnerTooOften(TooMany):
+    """Hidden codes were tried on this unit too often in the last hour."""
+
+
+class BatchUnknown(NotFound):
+    """No such order for codes, or not yours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _UnitDecision:
+    """Registers one unit: seq 0 of its stream."""
+
+    code: Code
+    issuer: str
+    effects: tuple[Effect, ...]
+
+    def __call__(self, claim: Claim, view: View) -> Draft:
+        if view.heads[claim.stream].exists:
+            raise Fault("serial_taken")  # one in 2^65; the chunk is drawn again
+        check_verified(view, self.issuer)
+        product = view.heads[Code(self.code.gtin).stream]
+        if not product.exists:
+            raise ProductUnknown("product_unknown", gtin=self.code.gtin)
+        if self.code.lot is not None:
+            lot = view.heads[Code(self.code.gtin, lot=self.code.lot).stream]
+            if not lot.exists:
+                raise CodeUnknown("lot_unknown", lot=self.code.lot)
+            if lot.state["holder"] != self.issuer:
+                raise LotNotYours("lot_not_yours", lot=self.code.lot)
+        state = lifecycle.begin(
+            self.issuer, lot=self.code.lot, brand_owner=claim.data.get("brand_owner") is True
+        )
+        return Draft(state, effects=self.effects)
+
+
+class Issuing:
+    """Orders and makes codes. `random` gives serials their bits; the demo brings a seeded one."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        *,
+        clock: Clock,
+        proofs: Proofs,
+        random: RandomBytes,
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._clock = clock
+        self._proofs = proofs
+        self._random = random
+        self.on_order: Callable[[], None] = lambda: None
+        """Called after an order is stored; the worker hangs its alarm clock here."""
+
+    def order(
+        self,
+        principal: Principal,
+        *,
+        order_id: str | None,
+        gtin: str,
+        count: int,
+        lot: str | None,
+        inner: bool,
+    ) -> tuple[Any, bool]:
+        """Returns the job's row, and whether it was there before.
+
+        Raises Invalid, ProductUnknown, CodeUnknown (lot), LotNotYours, PartyUnverified, IdConflict.
+        """
+        principal.check_may("code.issue")
+        if principal.party is None:
+            raise Denied("admin_cannot_speak")
+        if not 1 <= count <= MAX_COUNT:
+            params = {"expected": f"1..{MAX_COUNT}", "got": count}
+            raise invalid(FieldFault(("count",), "range", params))
+        code = Code(
+            parse_gtin(gtin, allow_item_code=True), lot=None if lot is None else parse_lot(lot)
+        )
+        told = {
+            "party": principal.party,
+            "gtin": code.gtin,
+            "lot": code.lot,
+            "count": count,
+            "inner": inner,
+        }
+        batch_id = order_id or str(uuid_utils.uuid7())
+        with self._database.read() as connection:
+            known = batches.find(connection, batch_id)
+            if known is None:
+                # The order is refused here, where somebody waits, and not in the job.
+                batches.check_issue(connection, code, principal.party)
+        if known is None:
+            row = {
+                **told,
+                "batch_id": batch_id,
+                "via": None,
+                "source": SYSTEM,
+                "done": 0,
+                "status": "running",
+                "error": None,
+                "created_at": to_ms(self._clock.now()),
+            }
+            with self._database.write() as connection:
+                batches.insert_new(connection, row)
+            self.on_order()
+        batch = self.batch(batch_id)
+        if any(getattr(batch, name) != value for name, value in told.items()):
+            raise IdConflict("id_conflict", id=batch_id, stream="batch")
+        return batch, known is not None
+
+    def batch(self, batch_id: str) -> Any:
+        """Returns a job's row. Raises BatchUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = batches.find(connection, batch_id)
+        if row is None:
+            raise BatchUnknown("batch_unknown", id=batch_id[:80])
+        return row
+
+    def serials(self, batch_id: str) -> Iterator[str]:
+        """Yields a job's serials in the order of printing. Read-only."""
+        after = -1
+        while True:
+            with self._database.read() as connection:
+                rows = batches.serials(connection, batch_id, after=after, limit=2_000)
+            if not rows:
+                return
+            yield from (row.serial for row in rows)
+            after = rows[-1].n
+
+    def inner_code(self, code: Code) -> str:
+        """Returns the hidden code of a unit that was issued with one."""
+        return self._proofs.inner_code(code.stream)
+
+    def try_inner(self, code: Code, inner: str) -> tuple[bool, int]:
+        """Returns whether a hidden code is this unit's, and how often codes were tried on it.
+
+        Raises InnerTooOften beyond MAX_TRIES within an hour: 65 bits are not guessed in that, and
+        the owner of a pack needs one try. Writes `inner_code`.
+        """
+        now_ms = to_ms(self._clock.now())
+        with self._database.write() as connection:
+            row = batches.find_inner_row(connection, code.stream)
+            if row is None:
+                raise ProofInvalid("inner_none")
+            window_at, tries = row.window_at, row.tries
+            if now_ms - window_at > _TRY_WINDOW_MS:
+                window_at, tries = now_ms, 0
+            if tries >= MAX_TRIES:
+                wait_s = (window_at + _TRY_WINDOW_MS - now_ms) // 1000 + 1
+                raise InnerTooOften("inner_too_often", retry_after_s=wait_s)
+            ok = hmac.compare_digest(bytes(row.digest), inner_digest(inner))
+            batches.count_try(
+                connection, code.stream, tries=tries + 1, window_at=window_at, hit=ok
+            )
+        return ok, tries + 1
+
+    def issue_some(self) -> bool:
+        """Makes one chunk of the oldest running job; returns whether there may be more to do."""
+        with self._database.read() as connection:
+            batch = batches.oldest_running(connection)
+        if batch is None:
+            return False
+        start = batch.done
+        count = min(_CHUNK, batch.count - start)
+        submissions = self.unit_submissions(
+            Code(batch.gtin, lot=batch.lot),
+            batch.party,
+            count=count,
+            inner=batch.inner,
+            effect=lambda n, serial: Effect(
+                "batch_code", {"batch_id": batch.batch_id, "n": start + n, "serial": serial}
+            ),
+        )
+        answers = self._recorder.submit_and_wait(
+            [submission for submission, _ in submissions], atomic=True, low_priority=True
+        )
+        refusal = next((a for a in answers if isinstance(a, Fault) and a.key != "abandoned"), None)
+        if refusal is not None and refusal.key != "serial_taken":
+            with self._database.write() as connection:
+                batches.fail(connection, batch.batch_id, str(refusal))
+        return True
+
+    def unit_submissions(
+        self,
+        code: Code,
+        issuer: str,
+        *,
+        count: int,
+        inner: bool,
+        effect: Callable[[int, str], Effect] | None = None,
+        brand_owner: bool | None = None,
+    ) -> Sequence[tuple[Submission, Code]]:
+        """Returns registrations of new units of a product or lot, ready for the recorder."""
+        owner = self._is_brand_owner(code.gtin, issuer) if brand_owner is None else brand_owner
+        now = self._clock.now()
+        reads = [Read(f"party/{issuer}"), Read(Code(code.gtin).stream)]
+        if code.lot is not None:
+            reads.append(Read(Code(code.gtin, lot=code.lot).stream))
+        made = []
+        for n in range(count):
+            unit = Code(code.gtin, lot=code.lot, serial=new_serial(self._random))
+            data: dict[str, Any] = {"issuer": issuer, "brand_owner": owner}
+            if code.lot is not None:
+                data["lot"] = code.lot
+            effects = [effect(n, str(unit.serial))] if effect is not None else []
+            if inner:
+                digest = inner_digest(self._proofs.inner_code(unit.stream))
+                data["inner_digest"] = digest.hex()
+                effects.append(_inner_effect(unit, digest))
+            claim = Claim(
+                stream=unit.stream,
+                id=str(uuid_utils.uuid7()),
+                type="registration",
+                actor=SYSTEM,
+                occurred_at=now,
+                data=data,
+                sealed={},
+            )
+            decide = _UnitDecision(unit, issuer, tuple(effects))
+            made.append((Submission(claim, SYSTEM, decide, reads=tuple(reads)), unit))
+        return made
+
+    def _is_brand_owner(self, gtin: str, party: str) -> bool:
+        with self._database.read() as connection:
+            return batches.brand_owner(connection, gtin) == party
+
+
+def _inner_effect(unit: Code, digest: bytes) -> Effect:
+    row: Mapping[str, Any] = {
+        "stream": stream_key(unit.stream),
+        "digest": digest,
+        "tries": 0,
+        "hits": 0,
+        "window_at": 0,
+    }
+    return Effect("inner_code", row)

@@ -1,0 +1,82 @@
+"""Proof of purchase: claim tokens, hidden inner codes, tickets. Derived, never stored.
+
+A claim token is an HMAC over unit and sale under a key of its own; it goes to the key of a platform
+or carrier that is unrelated to the seller, never to the seller. Its first letter says to whom it
+went. A return ends the sale, and with it the token. An inner code is derived from the unit alone, so
+that labels can be printed again; the database keeps only its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+from app.kit.errors import Denied
+from app.kit.tokens import SYMBOLS
+from app.trace.code import normalise_inner
+from app.trace.requests import ProofKind
+
+_TOKEN_SYMBOLS = 26  # 130 bits
+_INNER_SYMBOLS = 13
+_TICKET_SYMBOLS = 10
+_LETTER: dict[str, ProofKind] = {"P": "platform", "C": "carrier"}
+
+
+class ProofInvalid(Denied):
+    """The token or code does not belong to this sale of this unit."""
+
+    slug = "proof-invalid"
+
+
+class Proofs:
+    """Makes and checks proofs under the deployment's keys of 32 bytes each."""
+
+    def __init__(self, *, claim_key: bytes, inner_key: bytes) -> None:
+        self._claim_key = claim_key
+        self._inner_key = inner_key
+
+    def claim_token(self, kind: ProofKind, *, subject: str, record_id: str) -> str:
+        """Returns the token for one sale.
+
+        subject: the unit's stream, with its consignment if any. record_id: the sale's, where the
+        token goes to a platform; the signature's, where it goes to a carrier.
+        """
+        letter = next(letter for letter, known in _LETTER.items() if known == kind)
+        return letter + self._symbols(
+            self._claim_key, f"{letter}\x00{subject}\x00{record_id}", _TOKEN_SYMBOLS
+        )
+
+    def check_token(self, token: str, *, subject: str, record_id: str | None) -> None:
+        """Raises ProofInvalid unless this is the token of that record of the present sale."""
+        kind = token_kind(token)
+        if record_id is None:
+            raise ProofInvalid("claim_token")
+        expected = self.claim_token(kind, subject=subject, record_id=record_id)
+        if not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")):
+            raise ProofInvalid("claim_token")
+
+    def inner_code(self, stream: str) -> str:
+        """Returns the hidden code of a unit."""
+        return self._symbols(self._inner_key, f"inner\x00{stream}", _INNER_SYMBOLS)
+
+    def ticket(self, stream: str, record_id: str) -> str:
+        """Returns the ticket by which a complaint is followed; it cannot be guessed from the record."""
+        return self._symbols(self._claim_key, f"ticket\x00{stream}\x00{record_id}", _TICKET_SYMBOLS)
+
+    @staticmethod
+    def _symbols(key: bytes, message: str, count: int) -> str:
+        raw = hmac.new(key, message.encode("utf-8"), sha256).digest()
+        return "".join(SYMBOLS[byte & 31] for byte in raw[:count])
+
+
+def token_kind(token: str) -> ProofKind:
+    """Returns to whom a token went, as its first letter says. Raises ProofInvalid for no token."""
+    kind = _LETTER.get(token[:1])
+    if kind is None or len(token) != _TOKEN_SYMBOLS + 1:
+        raise ProofInvalid("claim_token")
+    return kind
+
+
+def inner_digest(inner: str) -> bytes:
+    """Returns SHA-256 of an inner code as people type it: case, spaces and hyphens do not matter."""
+    return sha256(normalise_inner(inner).encode("utf-8")).digest()

@@ -1,0 +1,341 @@
+"""Takes events: checks what can be checked without the goods, and hands the rest to the recorder.
+
+Before queueing: code, shape, time, sealed sections, the actor's signature. In the transaction, by
+app.trace.decide and app.trace.shelf: who may, and whether it can be true.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+import uuid_utils
+
+from app.db.engine import Database
+from app.kit.canonical import canonical_bytes_unchecked, check_canonical
+from app.kit.clock import Clock
+from app.kit.errors import Denied, Fault, FieldFault, Invalid, NotFound, invalid
+from app.ledger import store
+from app.ledger.note import decode_base64
+from app.ledger.record import Claim, claim_message, seal_commitment
+from app.ledger.recorder import Recorder
+from app.ledger.signatures import PublicKeyRefused, SignatureInvalid, verify_signature
+from app.ledger.submission import Abandoned, Answer, Recorded, Seal, Submission
+from app.ledger.vault import SALT_BYTES
+from app.parties.identity import CONSUMER
+from app.parties.principal import Principal
+from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
+from app.parties.roles import CONSUMER as CONSUMER_ROLE
+from app.trace.code import Code
+from app.trace.decide import Decision, Sending
+from app.trace.events import EVENT_TYPES, check_changes, check_event, check_time, waybill_tail
+from app.trace.gaps import Graces
+from app.trace.identifiers import parse_code
+from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
+from app.trace.requests import ConsumerProof, EventRequest, ProofKind, SealedInput
+from app.trace.secret_index import SecretIndex
+from app.trace.shelf import ShelfDecision
+from app.trace.store import find_inner
+
+MAX_BATCH = 1_000
+_PARTY_PREFIX = "party/"
+
+Decide = Decision | ShelfDecision
+
+
+class SignatureRefused(Invalid):
+    """The actor's signature does not hold over the claim as it would be recorded."""
+
+    slug = "signature-invalid"
+
+
+class OfUnknown(NotFound):
+    """The record that a correction or reply names is not in this stream."""
+
+
+class OfForeign(Denied):
+    """Only the actor of a record corrects it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The stream an event goes to. subject: "" or the consignment on a lot."""
+
+    code: Code
+    subject: str = ""
+
+
+class Recording:
+    """Records events on products, lots, units. Owns no transaction: the recorder does."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        *,
+        clock: Clock,
+        proofs: Proofs,
+        graces: Graces,
+        index: SecretIndex,
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._clock = clock
+        self._proofs = proofs
+        self._graces = graces
+        self._index = index
+
+    async def record(
+        self,
+        principal: Principal | None,
+        requests: Sequence[EventRequest],
+        *,
+        proof: ConsumerProof | None = None,
+        atomic: bool = False,
+    ) -> list[Answer]:
+        """Returns one answer an event, in order; each stands for itself, or (atomic) all or none.
+
+        principal None: a consumer, who speaks with `proof`.
+        """
+        prepared = self._prepare_all(principal, requests, proof)
+        if atomic and any(isinstance(one, Fault) for one in prepared):
+            return _abandon(prepared)
+        submissions = [one for one in prepared if isinstance(one, Submission)]
+        if not submissions:
+            return [one for one in prepared if isinstance(one, Fault)]
+        answers = iter(await self._recorder.submit(submissions, atomic=atomic))
+        return [one if isinstance(one, Fault) else next(answers) for one in prepared]
+
+    def record_and_wait(
+        self,
+        principal: Principal | None,
+        requests: Sequence[EventRequest],
+        *,
+        proof: ConsumerProof | None = None,
+        atomic: bool = False,
+        first: Sequence[Submission] = (),
+    ) -> list[Answer]:
+        """Like `record`, for threads. first: submissions of ours that go ahead of the events."""
+        prepared = self._prepare_all(principal, requests, proof)
+        if atomic and any(isinstance(one, Fault) for one in prepared):
+            return _abandon(prepared)
+        submissions = [*first, *(one for one in prepared if isinstance(one, Submission))]
+        if not submissions:
+            return [one for one in prepared if isinstance(one, Fault)]
+        answers = iter(self._recorder.submit_and_wait(submissions, atomic=atomic))
+        begun = [next(answers) for _ in first]
+        return begun + [one if isinstance(one, Fault) else next(answers) for one in prepared]
+
+    def promises(self, recorded: Recorded) -> dict[str, str]:
+        """Returns what an answer hands over beside the record: a claim token, a ticket.
+
+        A token goes only to a platform or carrier that speaks of another's goods, so that proof of
+        purchase never passes through the seller. Both follow from the record: a repeat gives them
+        again.
+        """
+        if recorded.type == "complaint":
+            return {"ticket": self._proofs.ticket(recorded.stream, recorded.id)}
+        if recorded.type not in ("sale", "signature"):
+            return {}
+        fields = orjson.loads(recorded.body)
+        kind: ProofKind
+        if recorded.type == "sale" and fields["source"] == PLATFORM and "via" in fields:
+            kind = "platform"
+        elif recorded.type == "signature" and fields["source"] in (CARRIER, AGGREGATOR):
+            kind = "carrier"
+        else:
+            return {}
+        consignment = fields["data"].get("consignment")
+        subject = recorded.stream if consignment is None else (
+            f"{recorded.stream}#consignment/{consignment}"
+        )
+        token = self._proofs.claim_token(kind, subject=subject, record_id=recorded.id)
+        return {"claim_token": token}
+
+    def reads_database(self, request: EventRequest, proof: ConsumerProof | None) -> bool:
+        """Whether preparing this event asks the database, and so must not run in the event loop."""
+        return (
+            request.signed is not None
+            or (proof is not None and proof.inner is not None)
+            or request.type in ("correction", "reply")
+        )
+
+    def prepare(
+        self, principal: Principal | None, request: EventRequest, proof: ConsumerProof | None
+    ) -> Submission:
+        """Returns the event ready for the recorder. Raises the Fault that refuses it."""
+        sending = (
+            Sending(None, frozenset({CONSUMER_ROLE}))
+            if principal is None
+            else Sending(principal.party, principal.roles)
+        )
+        if principal is not None and principal.party is None:
+            # The operator administers; it is nobody in a chain.
+            raise Denied("admin_cannot_speak")
+        if request.code.startswith(_PARTY_PREFIX):
+            raise invalid(FieldFault(("code",), "level", {"expected": "01/…", "got": request.code[:80]}))
+        code = parse_code(request.code)
+        data = dict(request.data)
+        signed = request.signed is not None
+        _add_tail(request, data, signed=signed)
+        kept = _checked(request, code, data, signed=signed)
+        if principal is None:
+            kept["proof"] = self._proof_kind(code, proof)
+        subject = f"consignment/{kept['consignment']}" if "consignment" in kept else ""
+        occurred_at = request.occurred_at or self._clock.now()
+        check_time(occurred_at, self._clock.now())
+        seals = [seal_section(name, given, signed=signed) for name, given in request.sealed.items()]
+        actor = request.actor or (principal.party if principal else None) or CONSUMER
+        if principal is None and actor != CONSUMER:
+            raise Denied("actor_not_yours")
+        claim = Claim(
+            stream=code.stream,
+            id=record_id(request.id),
+            type=request.type,
+            actor=actor,
+            occurred_at=occurred_at,
+            data=kept,
+            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
+        )
+        if request.signed is not None:
+            self._check_signature(claim, request)
+        if request.type in ("correction", "reply"):
+            self._check_of(claim)
+        decide = self._decision(code, sending, subject, proof, self._index.digests(request.sealed))
+        return Submission(
+            claim=claim,
+            source=sending.party or CONSUMER,
+            via=sending.party if sending.party != actor else None,
+            decide=decide,
+            signed=request.signed,
+            seals=tuple(seals),
+            reads=decide.reads(actor),
+            reads_after=decide.reads_after if isinstance(decide, Decision) else None,
+            time_given=request.occurred_at is not None,
+        )
+
+    def _prepare_all(
+        self,
+        principal: Principal | None,
+        requests: Sequence[EventRequest],
+        proof: ConsumerProof | None,
+    ) -> list[Submission | Fault]:
+        prepared: list[Submission | Fault] = []
+        for request in requests:
+            try:
+                prepared.append(self.prepare(principal, request, proof))
+            except Fault as fault:
+                prepared.append(fault)
+        return prepared
+
+    def _decision(
+        self,
+        code: Code,
+        sending: Sending,
+        subject: str,
+        proof: ConsumerProof | None,
+        side: tuple[tuple[str, bytes], ...],
+    ) -> Decide:
+        if code.level == "unit" or subject:
+            return Decision(
+                code, sending, self._graces, subject, proof, self._proofs, side
+            )
+        return ShelfDecision(code, sending, side)
+
+    def _proof_kind(self, code: Code, proof: ConsumerProof | None) -> str:
+        """Returns the kind of proof the record will name. Raises ProofInvalid."""
+        if proof is None:
+            raise ProofInvalid("proof_missing")
+        if proof.token is not None:
+            return token_kind(proof.token)
+        with self._database.read() as connection:
+            kept = find_inner(connection, code.stream)
+        if kept is None or not secrets.compare_digest(kept, inner_digest(proof.inner or "")):
+            raise ProofInvalid("inner_code")
+        return "inner"
+
+    def _check_signature(self, claim: Claim, request: EventRequest) -> None:
+        """Raises SignatureRefused unless the actor's own valid key signed this very claim."""
+        signed = request.signed
+        if signed is None:
+            return
+        place = (f"{_PARTY_PREFIX}{claim.actor}", f"key/{signed.key}")
+        with self._database.read() as connection:
+            key = store.load_facts(connection, [place]).get(place)
+        if key is None or key.get("revoked_ms") is not None:
+            raise SignatureRefused("signing_key_unknown", key=signed.key[:64])
+        try:
+            verify_signature(
+                public_key=decode_base64(key["public_key"]),
+                signature=decode_base64(signed.value),
+                message=claim_message(claim.fields()),
+            )
+        except (SignatureInvalid, PublicKeyRefused, ValueError) as err:
+            raise SignatureRefused("signature_wrong", key=signed.key[:64]) from err
+
+    def _check_of(self, claim: Claim) -> None:
+        """Raises OfUnknown, OfForeign or Invalid about the record a correction or reply names."""
+        of = str(claim.data["of"])
+        with self._database.read() as connection:
+            found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
+        if found is None:
+            raise OfUnknown("of_unknown", of=of)
+        fields = store.StoredRecord(claim.stream, *found, None).fields
+        if claim.type != "correction":
+            return
+        if fields["actor"] != claim.actor:
+            raise OfForeign("of_foreign", of=of)
+        changes = claim.data.get("changes")
+        if isinstance(changes, Mapping):
+            check_changes(fields["type"], parse_code(claim.stream).level, changes)
+
+
+def _checked(
+    request: EventRequest, code: Code, data: Mapping[str, Any], *, signed: bool
+) -> dict[str, Any]:
+    """Returns the data as it will stand; the waybill's tail that we add is checked like the rest."""
+    own = {"waybill_tail"} if not signed and "waybill_tail" not in request.data else set()
+    told = {name: value for name, value in data.items() if name not in own}
+    kept = check_event(request.type, code.level, told, request.sealed.keys(), signed=signed)
+    return kept | {name: data[name] for name in own if name in data}
+
+
+def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> None:
+    """Adds the last four of the waybill, which is all of it that a record may show."""
+    waybill = request.sealed.get("waybill")
+    if signed or waybill is None or "waybill_tail" in data:
+        return
+    number = waybill.content.get("number")
+    tail = waybill_tail(number) if isinstance(number, str) else None
+    event_type = EVENT_TYPES.get(request.type)
+    if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
+        data["waybill_tail"] = tail
+
+
+def seal_section(name: str, given: SealedInput, *, signed: bool) -> Seal:
+    """Returns a sent section ready to be sealed, its salt ours unless the sender signs."""
+    check_canonical(given.content, ("sealed", name, "content"))
+    content = canonical_bytes_unchecked(given.content)
+    if signed and given.salt is None:
+        raise invalid(FieldFault(("sealed", name, "salt"), "missing", {"name": "salt"}))
+    if not signed and given.salt is not None:
+        raise invalid(FieldFault(("sealed", name, "salt"), "reserved", {"name": "salt"}))
+    return Seal(name, given.salt or secrets.token_bytes(SALT_BYTES), content)
+
+
+def record_id(given: str | None) -> str:
+    """Returns the record's id in its one spelling; a UUIDv7 of ours where none was given."""
+    if given is None:
+        return str(uuid_utils.uuid7())
+    try:
+        return str(UUID(given))
+    except ValueError as err:
+        raise invalid(FieldFault(("id",), "record_id", {"got": given[:80]})) from err
+
+
+def _abandon(prepared: Sequence[Submission | Fault]) -> list[Answer]:
+    return [one if isinstance(one, Fault) else Abandoned("abandoned") for one in prepared]

@@ -1,0 +1,63 @@
+"""The life of goods from their records alone: the same fold that decided them, run again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.kit.clock import parse_time
+from app.parties.roles import MERCHANT
+from app.trace import lifecycle
+from app.trace.gaps import Graces
+from app.trace.life_table import Happening
+
+Fields = Mapping[str, Any]
+FindRecord = Callable[[str, int], Fields | None]
+"""Returns the fields of a record by stream name and seq, None where it is not to be had."""
+
+
+def happening_of(fields: Fields, find: FindRecord) -> Happening:
+    """Returns a stored record as the life of the goods saw it when it was decided."""
+    listing = None
+    if fields["type"] == "sale":
+        for ref in fields.get("refs", ()):
+            told = find(ref["stream"], ref["seq"])
+            if told is not None and told["type"] == "listing":
+                listing = told
+    return Happening(
+        seq=fields["seq"],
+        id=fields["id"],
+        type=fields["type"],
+        actor=fields["actor"],
+        sender=fields.get("via", fields["actor"]),
+        source=fields["source"],
+        occurred_at=parse_time(fields["occurred_at"]),
+        recorded_at=parse_time(fields["recorded_at"]),
+        data=fields["data"],
+        listed=listing is not None,
+        listing_independent=listing is not None and is_independent_listing(listing),
+    )
+
+
+def is_independent_listing(fields: Fields) -> bool:
+    """Whether somebody else than the seller sent this listing."""
+    return fields["source"] != MERCHANT and fields.get("via", fields["actor"]) != fields["actor"]
+
+
+def replay(records: Iterable[Fields], find: FindRecord, graces: Graces) -> dict[str, Any]:
+    """Returns the state that a unit's records give, in order of seq."""
+    state: dict[str, Any] = {}
+    for fields in records:
+        state = lifecycle.fold(state, happening_of(fields, find), graces)
+    return state
+
+
+def replay_consignment(
+    records: Iterable[Fields], find: FindRecord, graces: Graces, *, consignment: str, holder: str
+) -> dict[str, Any]:
+    """Returns the state of one consignment of a lot from the lot's records."""
+    state = lifecycle.begin(holder)
+    for fields in records:
+        if fields["data"].get("consignment") == consignment:
+            state = lifecycle.fold(state, happening_of(fields, find), graces)
+    return state

@@ -1,0 +1,126 @@
+"""Scans: how often a code was looked at, by how many devices, since when.
+
+Counted in memory and written a second later in one transaction, so that a page view writes nothing.
+A device is an HMAC that cannot be led back to an address; no place is kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import Connection, func, select
+
+from app.db.engine import Database
+from app.db.tables import Scan
+from app.kit.clock import Clock, from_ms, to_ms
+from app.ledger.record import stream_key
+from app.ledger.store import upsert_rows
+
+SCAN = Scan.__table__  # type: ignore[attr-defined]
+DEVICE_BYTES = 16
+_MAX_BUFFER = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCount:
+    """Looks at a code. first_at: None where there was none."""
+
+    loads: int
+    devices: int
+    first_at: datetime | None
+
+
+class Scans:
+    """Counts scans. key: 32 bytes, so that devices cannot be told from outside."""
+
+    def __init__(self, database: Database, *, clock: Clock, key: bytes) -> None:
+        self._database = database
+        self._clock = clock
+        self._key = key
+        self._lock = threading.Lock()
+        # Guarded by _lock: (stream key, device) -> [first_at, last_at, loads].
+        self._buffer: dict[tuple[int, bytes], list[int]] = {}
+
+    def device(self, *signs: str) -> bytes:
+        """Returns the pseudonym of a device from what it shows."""
+        told = "\x00".join(signs).encode("utf-8", "replace")
+        return hmac.new(self._key, told, sha256).digest()[:DEVICE_BYTES]
+
+    def note(self, stream: str, device: bytes) -> None:
+        """Counts one look; a flood beyond the buffer is not counted rather than kept."""
+        now = to_ms(self._clock.now())
+        place = (stream_key(stream), device)
+        with self._lock:
+            seen = self._buffer.get(place)
+            if seen is not None:
+                seen[1], seen[2] = now, seen[2] + 1
+            elif len(self._buffer) < _MAX_BUFFER:
+                self._buffer[place] = [now, now, 1]
+
+    def count(self, stream: str) -> ScanCount:
+        """Returns the looks so far, those not yet written included. Read-only."""
+        key = stream_key(stream)
+        with self._database.read() as connection:
+            rows = {
+                bytes(row.device): (row.first_at, row.loads)
+                for row in connection.execute(
+                    select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
+                    .where(SCAN.c.stream == key)
+                    .limit(1_000)
+                )
+            }
+        with self._lock:
+            for (stream_of, device), (first, _, loads) in self._buffer.items():
+                if stream_of == key:
+                    before = rows.get(device, (first, 0))
+                    rows[device] = (min(before[0], first), before[1] + loads)
+        if not rows:
+            return ScanCount(0, 0, None)
+        return ScanCount(
+            sum(loads for _, loads in rows.values()),
+            len(rows),
+            from_ms(min(first for first, _ in rows.values())),
+        )
+
+    def flush(self) -> bool:
+        """Writes what was counted. Writes `scan`."""
+        with self._lock:
+            taken, self._buffer = self._buffer, {}
+        if not taken:
+            return False
+        with self._database.write() as connection:
+            _add(connection, taken)
+        return False
+
+
+def devices_since(connection: Connection, stream: str, since_ms: int) -> int:
+    """Returns how many distinct devices looked at a code since then. Read-only."""
+    return connection.execute(
+        select(func.count()).where(
+            SCAN.c.stream == stream_key(stream), SCAN.c.last_at >= since_ms
+        )
+    ).scalar_one()
+
+
+def _add(connection: Connection, taken: dict[tuple[int, bytes], list[int]]) -> None:
+    rows = []
+    for (stream, device), (first, last, loads) in taken.items():
+        known = connection.execute(
+            select(SCAN.c.first_at, SCAN.c.loads).where(
+                SCAN.c.stream == stream, SCAN.c.device == device
+            )
+        ).first()
+        rows.append(
+            {
+                "stream": stream,
+                "device": device,
+                "first_at": first if known is None else known.first_at,
+                "last_at": last,
+                "loads": loads if known is None else known.loads + loads,
+            }
+        )
+    upsert_rows(connection, SCAN, rows, keys=("stream", "device"))

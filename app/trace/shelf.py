@@ -1,0 +1,155 @@
+"""Decides events on products and lots: what is written once, high up, and holds for all units below.
+
+Listings by seller and place, recalls, notices, inspections, customs releases. State of a product's
+or lot's head: its facts as registered and `recalls` by recaller, as in a unit's life; a seller's
+listings stand in the fact `listing/<seller>`: place -> {seq, at, live, independent}. A lot also has
+a `party` (who registered it) and a `holder`, whom a transfer and its acceptance change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.kit.clock import to_ms
+from app.ledger.record import Claim, stream_key
+from app.ledger.submission import Draft, Effect, Read, View
+from app.parties.identity import is_party_id
+from app.parties.roles import MERCHANT, REGULATOR
+from app.trace.categories import check_licences
+from app.trace.code import Code
+from app.trace.decide import (
+    CodeUnknown,
+    Sending,
+    recall_effect,
+    recalled_since,
+    sender_source,
+    suspended_at,
+    who_reads,
+)
+from app.trace.life_table import LifecycleConflict
+from app.trace.lifecycle import Around, check_around
+from app.trace.rights import NotTheHolder
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfDecision:
+    """Decides one event on a product or lot (the life of a lot's consignments is decided elsewhere)."""
+
+    code: Code
+    sending: Sending
+    side: tuple[tuple[str, bytes], ...] = ()
+
+    def reads(self, actor: str) -> tuple[Read, ...]:
+        """Returns what the decision wants to see beside the product's or lot's own stream."""
+        return (
+            *who_reads(actor, self.sending),
+            Read(Code(self.code.gtin).stream),
+            Read(self.code.stream, f"listing/{actor}"),
+        )
+
+    def __call__(self, claim: Claim, view: View) -> Draft:
+        head = view.heads[claim.stream]
+        if not head.exists:
+            raise CodeUnknown("code_unknown", code=claim.stream)
+        source = sender_source(claim, view, self.sending, own_goods=True)
+        self._check_say(claim, head.state, source)
+        product = view.heads[Code(self.code.gtin).stream].state
+        if claim.type == "listing":
+            return self._list(claim, view, product, source)
+        state = dict(head.state)
+        effects: tuple[Effect, ...] = ()
+        if claim.type in ("recall", "recall_lifted"):
+            state["recalls"] = _recalls(state.get("recalls", {}), claim, source)
+            # What one seller recalls must not touch its competitors' offers.
+            seller = None if self.code.level == "product" else str(state["party"])
+            effects = tuple(
+                recall_effect(self.code, recaller, entry, seller=seller)
+                for recaller, entry in state["recalls"].items()
+            )
+        elif claim.type == "transfer":
+            state["transfer"] = {"to": claim.data["to"]}
+        elif claim.type == "acceptance":
+            self._check_receiver(claim, state)
+            state["holder"] = claim.actor
+            del state["transfer"]
+        return Draft(state, effects=effects, side=self.side, source=source)
+
+    def _check_receiver(self, claim: Claim, state: Mapping[str, Any]) -> None:
+        named = state.get("transfer", {}).get("to") == claim.actor
+        if not named or claim.data["from"] != state["holder"]:
+            raise LifecycleConflict("no_transfer")
+
+    def _check_say(self, claim: Claim, state: Mapping[str, Any], source: str) -> None:
+        """Raises NotTheHolder: recalls and notices are the brand owner's, or the lot's own party's."""
+        if claim.type == "transfer" and claim.actor != state.get("holder"):
+            raise NotTheHolder("not_the_holder", type=claim.type)
+        if source == REGULATOR or claim.type not in ("recall", "recall_lifted", "notice"):
+            return
+        allowed = (
+            {state.get("brand_owner")}
+            if self.code.level == "product"
+            else {state["party"], state["holder"], state.get("recall_agent")}
+        )
+        if claim.actor not in allowed:
+            raise NotTheHolder("not_the_brand_owner", type=claim.type)
+
+    def _list(self, claim: Claim, view: View, product: Mapping[str, Any], source: str) -> Draft:
+        head = view.heads[claim.stream]
+        party = view.heads[f"party/{claim.actor}"]
+        seller = party.state
+        ended = claim.data.get("ended") is True
+        if not ended:
+            check_licences(product["category"], seller.get("licences", ()), view.now)
+            since = [
+                at
+                for at in (recalled_since(product), recalled_since(head.state))
+                if at is not None
+            ]
+            around = Around(min(since, default=None), suspended_at(party, claim.occurred_at))
+            check_around(claim.type, claim.occurred_at, around)
+        place = str(claim.data.get("platform") or claim.data.get("url"))
+        fact = f"listing/{claim.actor}"
+        places = dict(view.facts.get((claim.stream, fact), {}))
+        seq = head.seq + 1
+        places[place] = {
+            "seq": seq,
+            "at": to_ms(claim.occurred_at),
+            "live": not ended,
+            "independent": source != MERCHANT and self.sending.party != claim.actor,
+        }
+        offer = {
+            "gtin": self.code.gtin,
+            "seller": claim.actor,
+            "place": place,
+            "stream": stream_key(claim.stream),
+            "seq": seq,
+            "title": claim.data.get("title"),
+            "ended": ended,
+            "listed_at": to_ms(claim.occurred_at),
+        }
+        heard = {"code": claim.stream, "seller": claim.actor, "at": to_ms(claim.occurred_at)}
+        return Draft(
+            head.state,
+            facts={fact: places},
+            effects=(Effect("offer", offer),),
+            outbox=() if ended else (("listing.recorded", heard),),
+            side=self.side,
+            source=source,
+        )
+
+
+def _recalls(
+    recalls: Mapping[str, Mapping[str, int]], claim: Claim, source: str
+) -> dict[str, dict[str, int]]:
+    """Returns the recalls after this record; a regulator lifts everybody's, others only their own."""
+    at = to_ms(claim.occurred_at)
+    new = {recaller: dict(entry) for recaller, entry in recalls.items()}
+    if claim.type == "recall":
+        new[claim.actor if is_party_id(claim.actor) else source] = {"since": at}
+        return new
+    for recaller, entry in new.items():
+        if (source == REGULATOR or recaller == claim.actor) and "until" not in entry:
+            entry["until"] = at
+    return new

@@ -1,0 +1,283 @@
+"""SQL of the trace room: index rows beside the records, jobs, scans. Flushes, never commits.
+
+WRITERS are called by the recorder inside a record's own transaction, with the rows of one kind of
+Effect in the order in which they were decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
+
+from app.db.tables import (
+    Due,
+    InnerCode,
+    Lot,
+    Offer,
+    Product,
+    Recall,
+    SoldUnit,
+)
+from app.ledger.record import stream_key
+from app.ledger.stage import EffectWriter
+from app.ledger.store import delete_rows, upsert_rows
+
+DUE = Due.__table__  # type: ignore[attr-defined]
+SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+RECALL = Recall.__table__  # type: ignore[attr-defined]
+OFFER = Offer.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+LOT = Lot.__table__  # type: ignore[attr-defined]
+INNER = InnerCode.__table__  # type: ignore[attr-defined]
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _write_due(connection: Connection, rows: Rows) -> None:
+    """A step already known to be due at this very moment stays raised if it was."""
+    keys = ("stream", "subject", "step")
+    connection.execute(
+        delete(DUE).where(
+            DUE.c.stream == bindparam("k_stream"),
+            DUE.c.subject == bindparam("k_subject"),
+            DUE.c.step == bindparam("k_step"),
+            DUE.c.due_at != bindparam("k_due_at"),
+        ),
+        [{f"k_{name}": row[name] for name in (*keys, "due_at")} for row in rows],
+    )
+    upsert_rows(
+        connection,
+        DUE,
+        [{name: value for name, value in row.items() if name != "raised"} for row in rows],
+        keys=keys,
+        only_new={"raised": False},
+    )
+
+
+def _due_met(connection: Connection, rows: Rows) -> None:
+    delete_rows(connection, DUE, rows, keys=("stream", "subject", "step"))
+
+
+def _write_sold(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, SOLD, rows, keys=("stream", "subject", "cycle"))
+
+
+def _close_cycle(connection: Connection, rows: Rows) -> None:
+    """A cycle that ended owes nothing more."""
+    connection.execute(
+        update(SOLD)
+        .where(
+            SOLD.c.stream == bindparam("k_stream"),
+            SOLD.c.subject == bindparam("k_subject"),
+            SOLD.c.cycle == bindparam("k_cycle"),
+        )
+        .values(gap_due_at=None),
+        [{f"k_{name}": row[name] for name in ("stream", "subject", "cycle")} for row in rows],
+    )
+
+
+def _write_recall(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, RECALL, rows, keys=("stream", "recaller"))
+
+
+def _write_offer(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, OFFER, rows, keys=("gtin", "seller", "place"))
+
+
+def _write_product(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, PRODUCT, rows, keys=("gtin",))
+
+
+def _write_brand_owner(connection: Connection, rows: Rows) -> None:
+    connection.execute(
+        update(PRODUCT)
+        .where(PRODUCT.c.gtin == bindparam("k_gtin"))
+        .values(brand_owner=bindparam("v_owner"), owner_claim=bindparam("v_claim")),
+        [
+            {"k_gtin": r["gtin"], "v_owner": r["brand_owner"], "v_claim": r["owner_claim"]}
+            for r in rows
+        ],
+    )
+
+
+def _write_lot(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, LOT, rows, keys=("stream",))
+
+
+def _write_inner(connection: Connection, rows: Rows) -> None:
+    connection.execute(insert(INNER), rows)
+
+
+WRITERS: Mapping[str, EffectWriter] = {
+    "due": _write_due,
+    "due_met": _due_met,
+    "sold_unit": _write_sold,
+    "cycle_closed": _close_cycle,
+    "recall": _write_recall,
+    "offer": _write_offer,
+    "product": _write_product,
+    "brand_owner": _write_brand_owner,
+    "lot": _write_lot,
+    "inner_code": _write_inner,
+}
+
+
+def find_inner(connection: Connection, stream: str) -> bytes | None:
+    """Returns the SHA-256 of a unit's hidden code, or None where it has none. Read-only."""
+    digest = connection.execute(
+        select(INNER.c.digest).where(INNER.c.stream == stream_key(stream))
+    ).scalar()
+    return None if digest is None else bytes(digest)
+
+
+def take_due(connection: Connection, *, now_ms: int, limit: int) -> list[Any]:
+    """Returns steps whose absence counts and was not raised yet, the oldest first. Read-only."""
+    return list(
+        connection.execute(
+            select(DUE)
+            .where(DUE.c.due_at <= now_ms, DUE.c.raised.is_(False))
+            .order_by(DUE.c.due_at)
+            .limit(limit)
+        )
+    )
+
+
+def mark_raised(connection: Connection, rows: Rows) -> None:
+    """Notes that a missing step was raised. Writes `due`."""
+    if rows:
+        connection.execute(
+            update(DUE)
+            .where(
+                DUE.c.stream == bindparam("k_stream"),
+                DUE.c.subject == bindparam("k_subject"),
+                DUE.c.step == bindparam("k_step"),
+            )
+            .values(raised=True),
+            [{f"k_{name}": row[name] for name in ("stream", "subject", "step")} for row in rows],
+        )
+
+
+def find_product(connection: Connection, gtin: str) -> Any | None:
+    """Returns a product's index row, or None. Read-only."""
+    return connection.execute(select(PRODUCT).where(PRODUCT.c.gtin == gtin)).first()
+
+
+def find_lot(connection: Connection, stream: str) -> Any | None:
+    """Returns a lot's index row, or None. Read-only."""
+    return connection.execute(select(LOT).where(LOT.c.stream == stream_key(stream))).first()
+
+
+def list_products(
+    connection: Connection,
+    *,
+    text: str | None,
+    seller: str | None,
+    category: str | None,
+    after: str | None,
+    limit: int,
+) -> list[Any]:
+    """Returns products in order of GTIN behind `after`. Read-only.
+
+    text: part of a name, or the digits of a GTIN. seller: who offers it now, or registered it.
+    """
+    query = select(PRODUCT).order_by(PRODUCT.c.gtin).limit(limit)
+    if after is not None:
+        query = query.where(PRODUCT.c.gtin > after)
+    if category is not None:
+        query = query.where(PRODUCT.c.category == category)
+    if text:
+        like = f"%{_escape_like(text)}%"
+        query = query.where(
+            or_(PRODUCT.c.name.ilike(like, escape="\\"), PRODUCT.c.gtin.like(like, escape="\\"))
+        )
+    if seller is not None:
+        offered = select(OFFER.c.gtin).where(OFFER.c.seller == seller, OFFER.c.ended.is_(False))
+        query = query.where(or_(PRODUCT.c.registrant == seller, PRODUCT.c.gtin.in_(offered)))
+    return list(connection.execute(query))
+
+
+def offers_of(connection: Connection, gtin: str, *, limit: int = 100) -> list[Any]:
+    """Returns a product's live offers. Read-only."""
+    return list(
+        connection.execute(
+            select(OFFER)
+            .where(OFFER.c.gtin == gtin, OFFER.c.ended.is_(False))
+            .order_by(OFFER.c.listed_at)
+            .limit(limit)
+        )
+    )
+
+
+def open_recalls(connection: Connection, gtins: Sequence[str]) -> list[Any]:
+    """Returns the recalls of these products, their lots and units that were not lifted. Read-only."""
+    return list(
+        connection.execute(
+            select(RECALL.c.gtin, RECALL.c.seller).where(
+                RECALL.c.gtin.in_(gtins), RECALL.c.lifted_at.is_(None)
+            )
+        )
+    )
+
+
+def offer_counts(
+    connection: Connection, pairs: Sequence[tuple[str, str]], *, since_ms: int, now_ms: int
+) -> dict[tuple[str, str], tuple[int, int, int, int]]:
+    """Returns by (seller, gtin): units sold, those without an open gap, steps, independent steps.
+
+    Of units sold since `since_ms`. Read-only.
+    """
+    whole = case((or_(SOLD.c.gap_due_at.is_(None), SOLD.c.gap_due_at > now_ms), 1), else_=0)
+    found: dict[tuple[str, str], tuple[int, int, int, int]] = {}
+    for start in range(0, len(pairs), 200):
+        part = pairs[start : start + 200]
+        rows = connection.execute(
+            select(
+                SOLD.c.seller,
+                SOLD.c.gtin,
+                func.count().label("sold"),
+                func.sum(whole).label("whole"),
+                func.sum(SOLD.c.steps).label("steps"),
+                func.sum(SOLD.c.independent).label("independent"),
+            )
+            .where(
+                or_(*(and_(SOLD.c.seller == s, SOLD.c.gtin == g) for s, g in part)),
+                SOLD.c.sold_at >= since_ms,
+            )
+            .group_by(SOLD.c.seller, SOLD.c.gtin)
+        )
+        for row in rows:
+            found[(row.seller, row.gtin)] = (
+                int(row.sold),
+                int(row.whole),
+                int(row.steps),
+                int(row.independent),
+            )
+    return found
+
+
+def completed_counts(connection: Connection, sellers: Sequence[str]) -> dict[str, int]:
+    """Returns how many chains of each seller were completed. Read-only."""
+    rows = connection.execute(
+        select(SOLD.c.seller, func.count())
+        .where(SOLD.c.seller.in_(sellers), SOLD.c.completed_at.is_not(None))
+        .group_by(SOLD.c.seller)
+    )
+    return {seller: int(count) for seller, count in rows}
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def find_item(connection: Connection, registrant: str, name: str, facts: str) -> Any | None:
+    """Returns a party's own item without a GTIN that has these very facts, or None. Read-only."""
+    return connection.execute(
+        select(PRODUCT).where(
+            PRODUCT.c.registrant == registrant,
+            PRODUCT.c.item_code.is_(True),
+            PRODUCT.c.name == name,
+            PRODUCT.c.facts == facts,
+        )
+    ).first()

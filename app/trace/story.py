@@ -1,0 +1,324 @@
+"""The story of a code: its own chain, what that refers to, and what applies to it from above.
+
+And its verification, computed now from stored bytes and never remembered: chain and columns of the
+own stream, each record of the story against its leaf, each leaf against the signed checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import orjson
+from sqlalchemy import Connection
+
+from app.kit.clock import parse_time
+from app.ledger import logstore, store
+from app.ledger.audit import LedgerAudit
+from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.note import VerifierKey
+from app.ledger.prover import InLog, Prover
+from app.ledger.store import StoredRecord
+from app.ledger.vault import SealBroken, Vault
+from app.ledger.verifier import Problem
+from app.trace import lifecycle, replay
+from app.trace.code import Code
+from app.trace.decide import CodeUnknown, recalled_since
+from app.trace.gaps import Graces, Pending, pending, verdict_of
+
+Verdict = Literal["intact", "incomplete", "broken"]
+
+# What holds for every unit below a product or lot, besides what a record refers to.
+APPLYING = frozenset(
+    {"registration", "recall", "recall_lifted", "notice", "inspection", "customs_release"}
+)
+_CHINA = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A code's records by stream: its own whole chain, and the parts of others that it needs.
+
+    records: the whole story by recorded_at, then stream, then seq.
+    head: of the own stream. shelves: state of product and lot heads by stream name.
+    """
+
+    code: Code
+    head: store.StreamHead
+    own: tuple[StoredRecord, ...]
+    others: tuple[StoredRecord, ...]
+    shelves: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def records(self) -> list[StoredRecord]:
+        return sorted((*self.own, *self.others), key=_order)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked. ok None: not checked. detail: a locale key behind `check.`."""
+
+    name: str
+    ok: bool | None
+    params: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What is true of a code now.
+
+    state: the life, replayed from the records; {} on products and lots. problems: integrity only.
+    in_log: by (stream, seq). damaged_tiles: some proof had to go around a damaged tile.
+    """
+
+    verdict: Verdict
+    warnings: tuple[str, ...]
+    checks: tuple[Check, ...]
+    problems: tuple[Problem, ...]
+    state: Mapping[str, Any]
+    pending: tuple[Pending, ...]
+    in_log: Mapping[tuple[str, int], InLog]
+    checkpoint: logstore.Published | None
+
+
+class Stories:
+    """Reads and verifies stories inside the caller's snapshot."""
+
+    def __init__(self, *, vault: Vault, log_key: VerifierKey, graces: Graces) -> None:
+        self._vault = vault
+        self._log_key = log_key
+        self._graces = graces
+
+    def read(self, connection: Connection, code: Code) -> Story:
+        """Returns the story of a product, lot or unit. Raises CodeUnknown. Read-only."""
+        head = store.load_heads(connection, [code.stream])[code.stream]
+        own = store.load_stream(connection, code.stream)
+        if not head.exists and not own and not store.has_leaves(connection, code.stream):
+            raise CodeUnknown("code_unknown", code=code.stream)
+        lot = code.lot or _lot_of(head, own)
+        above = [] if code.level == "product" else [Code(code.gtin).stream]
+        if code.level == "unit" and lot is not None:
+            above.append(Code(code.gtin, lot=lot).stream)
+        wanted: dict[str, set[int]] = {stream: set() for stream in above}
+        for record in own:
+            for ref in _refs(record):
+                if ref["stream"] != code.stream:
+                    wanted.setdefault(ref["stream"], set()).add(ref["seq"])
+        others = [
+            record
+            for stream, seqs in wanted.items()
+            for record in store.load_some(connection, stream, types=APPLYING, seqs=seqs)
+        ]
+        shelves = {n: h.state for n, h in store.load_heads(connection, above).items()}
+        return Story(code, head, tuple(own), tuple(others), shelves)
+
+    def verify(self, connection: Connection, story: Story, now: datetime) -> Verification:
+        """Returns the verification of a story, from stored bytes. Read-only."""
+        published, checkpoint = self._checkpoint(connection)
+        prover = None if checkpoint is None else Prover(connection, checkpoint)
+        audit = LedgerAudit(
+            connection, vault=self._vault, check_state=self._check_state(connection),
+            keeps_state=keeps_state,
+        )  # fmt: skip
+        problems = list(audit.check_streams([story.code.stream]))
+        problems += audit.check_records(story.others)
+        in_log: dict[tuple[str, int], InLog] = {}
+        for record in story.records:
+            if prover is None or record.leaf_index is None:
+                in_log[(record.stream, record.seq)] = InLog("pending")
+                continue
+            leaf = logstore.find_leaf(connection, record.stream, record.seq)
+            standing = prover.prove(*leaf) if leaf is not None else InLog("unproven")
+            in_log[(record.stream, record.seq)] = standing
+            if standing.standing == "unproven" and not _names(problems, record):
+                problems.append(
+                    Problem(
+                        "integrity.leaf_mismatch", record.stream, record.seq, record.leaf_index
+                    )
+                )
+        state = self._state(connection, story, problems)
+        verdict: Verdict = "intact"
+        warnings: list[str] = []
+        if state:
+            verdict, told = verdict_of(state, now)
+            warnings += told
+        warnings += _warnings_above(story, now)
+        if problems:
+            verdict = "broken"
+        return Verification(
+            verdict=verdict,
+            warnings=tuple(dict.fromkeys(warnings)),
+            checks=tuple(_checks(story, problems, in_log, published, verdict)),
+            problems=tuple(problems),
+            state=state,
+            pending=pending(state) if state else (),
+            in_log=in_log,
+            checkpoint=published,
+        )
+
+    def _checkpoint(
+        self, connection: Connection
+    ) -> tuple[logstore.Published | None, Checkpoint | None]:
+        published = logstore.load_checkpoint(connection)
+        if published is None:
+            return None, None
+        return published, open_checkpoint(published.note, [self._log_key])
+
+    def _state(
+        self, connection: Connection, story: Story, problems: list[Problem]
+    ) -> Mapping[str, Any]:
+        """Returns the life replayed; where bytes are broken, as far as the head remembers it."""
+        if story.code.level != "unit":
+            return {}
+        if problems:
+            return story.head.state if "gaps" in story.head.state else {}
+        find = _finder(connection)
+        state = replay.replay((r.fields for r in story.own), find, self._graces)
+        if "listing" in state.get("gaps", {}):
+            for record in self._late_listings(connection, story, state):
+                state = lifecycle.heal(state, replay.happening_of(record.fields, find))
+        return state
+
+    @staticmethod
+    def _late_listings(
+        connection: Connection, story: Story, state: Mapping[str, Any]
+    ) -> Iterator[StoredRecord]:
+        seller = state.get("sale", {}).get("actor")
+        for stream in story.shelves:
+            for record in store.load_some(
+                connection, stream, types=frozenset({"listing"}), actor=seller, limit=50
+            ):
+                yield record
+
+    def _check_state(self, connection: Connection) -> Any:
+        find = _finder(connection)
+
+        def check(_name: str, records: list[Mapping[str, Any]], state: Mapping[str, Any]) -> bool:
+            return replay.replay(records, find, self._graces) == state
+
+        return check
+
+    def open_text(self, connection: Connection, record: StoredRecord) -> str | None:
+        """Returns the text that a record sealed, None where it has none or it was erased. Read-only.
+
+        For reviews, replies and notices, which are public until somebody hides them.
+        """
+        fields = record.fields
+        row = store.sealed_sections(connection, record.stream, fields["id"]).get("text")
+        if row is None or row.sealed is None or row.wrapped_key is None:
+            return None
+        try:
+            _, content = self._vault.open(
+                place=(record.stream, fields["id"], "text"),
+                sealed=row.sealed,
+                wrapped_key=row.wrapped_key,
+            )
+        except SealBroken:
+            return None
+        text = orjson.loads(content).get("text")
+        return text if isinstance(text, str) else None
+
+    def state_checker(self, connection: Connection) -> Any:
+        """Returns what the ledger's audit asks about the states that this room keeps."""
+        return self._check_state(connection)
+
+
+def keeps_state(stream: str) -> bool:
+    """Whether the head's state of this stream is the fold of a unit's records."""
+    return stream.startswith("01/") and "/21/" in stream
+
+
+def _finder(connection: Connection) -> replay.FindRecord:
+    kept: dict[tuple[str, int], Mapping[str, Any] | None] = {}
+
+    def find(stream: str, seq: int) -> Mapping[str, Any] | None:
+        place = (stream, seq)
+        if place not in kept:
+            record = store.load_record(connection, stream, seq)
+            try:
+                kept[place] = None if record is None else record.fields
+            except ValueError:
+                kept[place] = None
+        return kept[place]
+
+    return find
+
+
+def _lot_of(head: store.StreamHead, own: list[StoredRecord]) -> str | None:
+    lot = head.state.get("lot")
+    if lot is None and own:
+        try:
+            lot = own[0].fields.get("data", {}).get("lot")
+        except ValueError:
+            return None
+    return lot if isinstance(lot, str) else None
+
+
+def _refs(record: StoredRecord) -> list[Any]:
+    try:
+        refs = record.fields.get("refs", [])
+    except ValueError:
+        return []
+    return refs if isinstance(refs, list) else []
+
+
+def _names(problems: list[Problem], record: StoredRecord) -> bool:
+    return any(p.stream == record.stream and p.seq == record.seq for p in problems)
+
+
+def _warnings_above(story: Story, now: datetime) -> Iterator[str]:
+    today = now.astimezone(_CHINA).date().isoformat()
+    for state in (*story.shelves.values(), story.head.state):
+        if "gaps" not in state and recalled_since(state) is not None:
+            yield "recalled"
+        if str(state.get("expires_on", today)) < today:
+            yield "expired"
+
+
+def _order(record: StoredRecord) -> tuple[str, str, int]:
+    try:
+        at = str(record.fields["recorded_at"])
+        parse_time(at)
+    except (ValueError, KeyError):
+        at = ""
+    return at, record.stream, record.seq
+
+
+def _checks(
+    story: Story,
+    problems: list[Problem],
+    in_log: Mapping[tuple[str, int], InLog],
+    published: logstore.Published | None,
+    verdict: Verdict,
+) -> Iterator[Check]:
+    kinds = {problem.kind.split(".", 1)[1] for problem in problems}
+    groups = {
+        "hash": {"hash_mismatch", "leaf_mismatch", "record_missing", "unlogged"},
+        "link": {"link_broken", "order"},
+        "index": {"index_mismatch"},
+        "references": {"ref_mismatch"},
+        "signatures": {"signature_invalid"},
+        "sealed": {"sealed_mismatch"},
+    }
+    count = len(story.own) + len(story.others)
+    for name, told in groups.items():
+        yield Check(name, not (kinds & told), {"count": count})
+    standings = [one.standing for one in in_log.values()]
+    proven = sum(s in ("proven", "tile_damaged") for s in standings)
+    waiting = standings.count("pending")
+    ok = None if proven == 0 and waiting else "unproven" not in standings
+    yield Check(
+        "log",
+        ok,
+        {
+            "proven": proven,
+            "pending": waiting,
+            "size": published.size if published else 0,
+            "damaged_tiles": standings.count("tile_damaged"),
+        },
+    )
+    if story.code.level == "unit":
+        yield Check("continuity", verdict != "incomplete", {"count": len(story.own)})

@@ -1,0 +1,325 @@
+"""Codes: issuing, their lists and sheets, single labels, and a code as it stands now."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from app.kit.errors import FieldFault, invalid
+from app.labels.fonts import find_font
+from app.labels.sheet import SheetLabel, write_a4_3x8
+from app.labels.symbols import Label, label_png, label_svg
+from app.i18n import text
+from app.trace.code import Code, digital_link, parse_serial, symbol_text
+from app.trace.gtin import parse_gtin
+from app.trace.identifiers import parse_code
+from app.trace.issuing import MAX_COUNT, BatchUnknown
+from app.web.api.products import GTIN
+from app.web.api.subjects import look_body
+from app.web.body import Body, api_router
+from app.web.deps import Caller, InRooms, Language, Rooms
+from app.web.openapi import problems
+
+router = api_router(tag="codes")
+
+_BATCH_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SHEET_MAX = 10_000
+
+Serial = Annotated[
+    str, Path(description="GS1 serial, AI (21).", examples=["8F3K2M9QZ7AB"], max_length=200)
+]
+BatchId = Annotated[str, Path(max_length=80)]
+Symbol = Literal["qr", "datamatrix", "ean13"]
+
+
+class CodesIn(Body):
+    """An order for codes. `inner` adds a second, hidden code for each unit."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"gtin": "6901234567892", "count": 24}]},
+    }
+
+    id: Annotated[str | None, Field(max_length=64)] = None
+    gtin: Annotated[str, Field(max_length=32)]
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    lot: Annotated[str | None, Field(max_length=64)] = None
+    inner: bool = False
+
+
+class BatchOut(BaseModel):
+    """How far an order for codes is."""
+
+    batch_id: str
+    status: Literal["running", "done", "failed"]
+    done: int
+    count: int
+    error: str | None = None
+    links: dict[str, str]
+
+
+class InnerIn(Body):
+    """A hidden code as found in the pack."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"inner": "ABCD2345EFGH6"}]},
+    }
+
+    inner: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class InnerOut(BaseModel):
+    """Whether the hidden code is this unit's, and how often codes were tried on it."""
+
+    ok: bool
+    tries: int
+
+
+@router.post(
+    "/codes",
+    status_code=202,
+    summary="Issue codes",
+    responses={
+        200: {"description": "The same order again.", "model": BatchOut},
+        **problems("forbidden", "code-unknown", "party-unverified", "id-conflict"),
+    },
+    response_model_exclude_none=True,
+)
+def issue_codes(
+    rooms: InRooms, principal: Caller, body: CodesIn, response: Response
+) -> BatchOut:
+    """Orders 1 to 100,000 codes of a product or lot; a job makes them, and survives any stop."""
+    if body.id is not None and not _BATCH_ID.fullmatch(body.id):
+        params = {"expected": "1-64 of A-Z a-z 0-9 . _ -", "got": body.id}
+        raise invalid(FieldFault(("id",), "form", params))
+    batch, replayed = rooms.issuing.order(
+        principal,
+        order_id=body.id,
+        gtin=body.gtin,
+        count=body.count,
+        lot=body.lot,
+        inner=body.inner,
+    )
+    response.status_code = 200 if replayed else 202
+    return _batch(batch)
+
+
+@router.get(
+    "/batches/{batch_id}",
+    summary="How far an order is",
+    responses=problems("forbidden", "not-found"),
+    response_model_exclude_none=True,
+)
+def read_batch(rooms: InRooms, principal: Caller, batch_id: BatchId) -> BatchOut:
+    """Returns the progress of an order for codes."""
+    return _batch(_own_batch(rooms, principal, batch_id))
+
+
+@router.get(
+    "/batches/{batch_id}/codes.csv",
+    summary="The codes as CSV",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/csv": {}}},
+        **problems("forbidden", "not-found"),
+    },
+)
+def read_codes(rooms: InRooms, principal: Caller, batch_id: BatchId) -> Response:
+    """Returns `code,uri,serial,inner`, in the order of printing; UTF-8 with a mark for Excel."""
+    batch = _own_batch(rooms, principal, batch_id)
+
+    def lines() -> Iterator[bytes]:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        writer.writerow(("code", "uri", "serial", "inner"))
+        yield b"\xef\xbb\xbf"
+        for serial in rooms.issuing.serials(batch.batch_id):
+            code = Code(batch.gtin, lot=batch.lot, serial=serial)
+            inner = rooms.issuing.inner_code(code) if batch.inner else ""
+            writer.writerow((code.stream, digital_link(rooms.base_url, code), serial, inner))
+            if buffer.tell() > 32_000:
+                yield buffer.getvalue().encode("utf-8")
+                buffer.seek(0)
+                buffer.truncate()
+        yield buffer.getvalue().encode("utf-8")
+
+    headers = {"Content-Disposition": f'attachment; filename="codes-{batch.batch_id}.csv"'}
+    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get(
+    "/batches/{batch_id}/labels.pdf",
+    summary="The labels as a sheet",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/pdf": {}}},
+        **problems("forbidden", "not-found"),
+    },
+)
+def read_labels(
+    rooms: InRooms,
+    principal: Caller,
+    lang: Language,
+    batch_id: BatchId,
+    layout: Annotated[Literal["a4-3x8"], Query()] = "a4-3x8",
+    symbol: Annotated[Literal["qr", "datamatrix"], Query()] = "qr",
+    start: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
+) -> Response:
+    """Returns A4 sheets of 3 × 8 labels: at most 10,000 from `start` on; more come in several files."""
+    batch = _own_batch(rooms, principal, batch_id)
+    product = rooms.catalogue.product(batch.gtin)
+    out = io.BytesIO()
+    labels = list(_sheet_labels(rooms, batch, product.name, symbol, lang, start))
+    if not labels:
+        params = {"expected": f"0..{max(batch.done - 1, 0)}", "got": start}
+        raise invalid(FieldFault(("query", "start"), "range", params))
+    write_a4_3x8(
+        labels,
+        out,
+        symbol=symbol,
+        font_path=find_font(rooms.font),
+        inner_word=text(lang, "codes.inner_word"),
+        document_title=product.name,
+        lang="zh-CN" if lang == "zh" else "en",
+    )
+    headers = {
+        "Content-Disposition": f'inline; filename="labels-{batch.batch_id}.pdf"',
+        "Suxin-Layout": layout,
+    }
+    return Response(out.getvalue(), media_type="application/pdf", headers=headers)
+
+
+@router.get(
+    "/codes/{gtin}/{serial}/label.{form}",
+    summary="One label",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/png": {}, "image/svg+xml": {}}},
+        **problems("code-unknown"),
+    },
+)
+def read_label(
+    rooms: InRooms,
+    gtin: GTIN,
+    serial: Serial,
+    form: Literal["png", "svg"],
+    symbol: Annotated[Symbol, Query()] = "qr",
+) -> Response:
+    """Returns one label: QR holds the Digital Link, DataMatrix the element string, EAN-13 the GTIN."""
+    code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
+    rooms.catalogue.check_unit(code)
+    match symbol:
+        case "qr":
+            label = Label(digital_link(rooms.base_url, code), _human(code))
+        case "datamatrix":
+            label = Label(symbol_text(code), _human(code))
+        case "ean13":
+            label = Label(code.gtin)
+    if form == "png":
+        return Response(label_png(label, symbol), media_type="image/png")
+    return Response(label_svg(label, symbol), media_type="image/svg+xml")
+
+
+@router.get(
+    "/codes/{gtin}/{serial}",
+    summary="A unit as it stands now",
+    responses=problems("code-unknown"),
+)
+def read_unit(rooms: InRooms, gtin: GTIN, serial: Serial) -> dict[str, Any]:
+    """Returns state, verdict and warnings, re-computed now; below it `/events`, `/verification`,
+    `/evidence`.
+    """
+    return look_body(
+        rooms, Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
+    )
+
+
+@router.get("/code", summary="Any form of a code", responses=problems("code-unknown"))
+def read_any(
+    rooms: InRooms,
+    code: Annotated[str, Query(max_length=2048, examples=["01/06901234567892/21/8F3K2M9QZ7AB"])],
+) -> dict[str, Any]:
+    """Returns the product, lot or unit that a code names: Digital Link, element string, our own form."""
+    return look_body(rooms, parse_code(code))
+
+
+@router.post(
+    "/codes/{gtin}/{serial}/check",
+    summary="Is the hidden code right",
+    responses=problems("code-unknown", "proof-invalid"),
+)
+def check_inner(rooms: InRooms, gtin: GTIN, serial: Serial, body: InnerIn) -> InnerOut:
+    """Tells whether a hidden code is this unit's; tries are counted, and limited."""
+    code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
+    rooms.catalogue.check_unit(code)
+    ok, tries = rooms.issuing.try_inner(code, body.inner)
+    return InnerOut(ok=ok, tries=tries)
+
+
+def _sheet_labels(
+    rooms: Rooms, batch: Any, title: str, symbol: str, lang: Any, start: int
+) -> Iterator[SheetLabel]:
+    for n, serial in enumerate(rooms.issuing.serials(batch.batch_id)):
+        if n < start:
+            continue
+        if n >= start + _SHEET_MAX:
+            return
+        code = Code(batch.gtin, lot=batch.lot, serial=serial)
+        content = (
+            digital_link(rooms.base_url, code) if symbol == "qr" else symbol_text(code)
+        )
+        yield SheetLabel(
+            content=content,
+            title=title,
+            fields=(
+                (text(lang, "codes.gtin_word"), f"(01){batch.gtin}"),
+                (text(lang, "codes.lot_word"), f"(10){batch.lot}" if batch.lot else ""),
+                (text(lang, "codes.serial_word"), f"(21){serial}"),
+            ),
+            inner=rooms.issuing.inner_code(code) if batch.inner else "",
+        )
+
+
+def _own_batch(rooms: Rooms, principal: Caller, batch_id: str) -> Any:
+    batch = rooms.issuing.batch(batch_id)
+    try:
+        principal.check_may("code.print", owner=batch.party)
+    except Exception as err:
+        # Whose batches there are is nobody else's business.
+        if principal.party != batch.party and "codes" in principal.scopes:
+            raise BatchUnknown("batch_unknown", id=batch_id) from err
+        raise
+    return batch
+
+
+def _batch(row: Any) -> BatchOut:
+    path = f"/api/v1/batches/{row.batch_id}"
+    return BatchOut(
+        batch_id=row.batch_id,
+        status="done" if row.done >= row.count else row.status,
+        done=row.done,
+        count=row.count,
+        error=row.error,
+        links={
+            "self": path,
+            "codes_csv": f"{path}/codes.csv",
+            "labels_pdf": f"{path}/labels.pdf",
+        },
+    )
+
+
+def _human(code: Code) -> tuple[str, ...]:
+    lines = [f"(01){code.gtin}"]
+    if code.serial is not None:
+        lines.append(f"(21){code.serial}")
+    return tuple(lines)
+
+

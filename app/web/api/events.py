@@ -1,0 +1,402 @@
+"""POST /events, /events/batch, /shipments: what happens to goods.
+
+The single event is the hot path of the service: `async`, parsed once, and in the thread pool only
+where preparing it asks the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import Header, Query, Response
+from pydantic import Field, TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from app.kit.clock import format_time
+from app.kit.errors import Fault, FieldFault, Invalid, TooLarge, Unauthenticated, invalid
+from app.ledger import logstore
+from app.ledger.record import MAX_EVENT_BYTES, Signed
+from app.ledger.submission import Abandoned, Answer, Recorded
+from app.parties.principal import Principal
+from app.trace.recording import MAX_BATCH
+from app.trace.requests import ConsumerProof, EventRequest, SealedInput
+from app.trace.shipments import NewUnits, Shipment
+from app.web.body import Body, Time, api_router
+from app.web.deps import Caller, InRooms, InVisit, Rooms, Viewer
+from app.web.links import code_path
+from app.web.openapi import problems
+from app.web.problems import describe, read_errors, status_of
+
+router = api_router(tag="events")
+batch_router = api_router(tag="events", batch=True)
+
+Wait = Literal["durable", "sequenced", "published"]
+_REFUSALS = (
+    "forbidden",
+    "no-mandate",
+    "party-unverified",
+    "licence-missing",
+    "proof-invalid",
+    "not-found",
+    "code-unknown",
+    "lifecycle-conflict",
+    "id-conflict",
+    "too-large",
+    "signature-invalid",
+    "overloaded",
+)
+_REPEATED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A repeat: the first answer again."}
+}
+_WAIT_S = 5.0
+_POLL_S = 0.025
+
+EXAMPLE = {
+    "code": "01/06901234567892/21/8F3K2M9QZ7AB",
+    "type": "sale",
+    "occurred_at": "2026-11-23T15:00:00+08:00",
+    "data": {"platform": "示例平台", "region": "440100"},
+    "sealed": {"order": {"content": {"number": "A-1001"}}},
+}
+
+
+class SealedIn(Body):
+    """A sealed section: any object of the canonical subset; the salt only from a signing client."""
+
+    content: dict[str, Any]
+    salt: Annotated[str | None, Field(max_length=64)] = None
+
+
+class SignedIn(Body):
+    """The actor's Ed25519 signature over the claim."""
+
+    key: Annotated[str, Field(max_length=64)]
+    value: Annotated[str, Field(max_length=128)]
+
+
+class EventIn(Body):
+    """An event as sent."""
+
+    model_config = {**Body.model_config, "json_schema_extra": {"examples": [EXAMPLE]}}
+
+    code: Annotated[str, Field(max_length=2048)]
+    type: Annotated[str, Field(max_length=64)]
+    id: Annotated[str | None, Field(max_length=80)] = None
+    occurred_at: Time | None = None
+    actor: Annotated[str | None, Field(max_length=64)] = None
+    data: dict[str, Any] = {}
+    sealed: dict[str, SealedIn] = {}
+    signed: SignedIn | None = None
+
+    def request(self) -> EventRequest:
+        """Returns the event as the recording takes it. Raises Invalid for a salt that is none."""
+        return EventRequest(
+            code=self.code,
+            type=self.type,
+            data=self.data,
+            id=self.id,
+            occurred_at=self.occurred_at,
+            actor=self.actor,
+            sealed={
+                name: SealedInput(section.content, _salt(name, section.salt))
+                for name, section in self.sealed.items()
+            },
+            signed=None if self.signed is None else Signed(self.signed.key, self.signed.value),
+        )
+
+
+class BatchIn(Body):
+    """Up to 1000 events; each is judged for itself, so their shapes are not checked here."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"events": [EXAMPLE]}]},
+    }
+
+    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class ShipmentIn(Body):
+    """A parcel of one order: existing `codes`, or `gtin` and `quantity` to issue them now."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "order": "A-1001",
+                    "ordered_at": "2026-11-22T21:14:00+08:00",
+                    "gtin": "6901234567892",
+                    "quantity": 1,
+                    "carrier": "示例快递",
+                    "waybill": "TEST0000000001",
+                    "shipped_at": "2026-11-23T09:00:00+08:00",
+                    "to": "440100",
+                }
+            ]
+        },
+    }
+
+    id: Annotated[str | None, Field(max_length=80)] = None
+    order: Annotated[str, Field(min_length=1, max_length=64)]
+    ordered_at: Time
+    platform: Annotated[str | None, Field(max_length=64)] = None
+    codes: Annotated[list[str] | None, Field(min_length=1, max_length=500)] = None
+    gtin: Annotated[str | None, Field(max_length=32)] = None
+    lot: Annotated[str | None, Field(max_length=32)] = None
+    quantity: Annotated[int | None, Field(ge=1, le=500)] = None
+    carrier: Annotated[str, Field(min_length=1, max_length=64)]
+    waybill: Annotated[str, Field(min_length=1, max_length=64)]
+    shipped_at: Time
+    to: Annotated[str | None, Field(max_length=6)] = None
+    actor: Annotated[str | None, Field(max_length=64)] = None
+
+    def shipment(self) -> Shipment:
+        """Returns the shipment. Raises Invalid unless it names codes, or gtin and quantity."""
+        units = None
+        if self.gtin is not None and self.quantity is not None:
+            units = NewUnits(self.gtin, self.quantity, self.lot)
+        if (self.codes is None) == (units is None):
+            params = {"expected": "codes | gtin + quantity"}
+            raise invalid(FieldFault(("codes",), "one_of", params))
+        return Shipment(
+            order=self.order,
+            ordered_at=self.ordered_at,
+            carrier=self.carrier,
+            waybill=self.waybill,
+            shipped_at=self.shipped_at,
+            codes=tuple(self.codes or ()),
+            units=units,
+            id=self.id,
+            platform=self.platform,
+            to=self.to,
+            actor=self.actor,
+        )
+
+
+_EVENT = TypeAdapter(EventIn)
+ClaimHeader = Annotated[str | None, Header(alias="Suxin-Claim", max_length=64)]
+InnerHeader = Annotated[str | None, Header(alias="Suxin-Inner", max_length=64)]
+
+
+@router.post(
+    "/events",
+    status_code=201,
+    summary="Record one event",
+    responses={**_REPEATED, **problems(*_REFUSALS)},
+)
+async def record_event(
+    rooms: InRooms,
+    principal: Viewer,
+    event: EventIn,
+    wait: Annotated[Wait, Query()] = "durable",
+    claim: ClaimHeader = None,
+    inner: InnerHeader = None,
+) -> Response:
+    """Records one event on a product, lot or unit, or a measure on a party.
+
+    Programs send a key. Consumers send `Suxin-Claim` or `Suxin-Inner` in its place. The answer says
+    what is true: `durable` (committed), `sequenced`, `published`; `wait` waits for it up to 5 s.
+    """
+    proof = _proof(principal, claim, inner)
+    if principal is not None:
+        principal.check_may("event.send")
+    request = event.request()
+    _check_size(event)
+    if rooms.party_events.takes(request):
+        answer = await run_in_threadpool(rooms.party_events.record, principal, request)
+    elif rooms.recording.reads_database(request, proof):
+        answers = await run_in_threadpool(
+            rooms.recording.record_and_wait, principal, [request], proof=proof
+        )
+        answer = answers[0]
+    else:
+        answer = (await rooms.recording.record(principal, [request], proof=proof))[0]
+    if isinstance(answer, Fault):
+        raise answer
+    body = event_body(rooms, answer)
+    body["status"] = await reached(rooms, [answer], wait)
+    return Response(
+        orjson.dumps(body), 200 if answer.replayed else 201, media_type="application/json"
+    )
+
+
+@batch_router.post(
+    "/events/batch",
+    summary="Record up to 1000 events",
+    responses=problems(*_REFUSALS),
+)
+async def record_batch(
+    rooms: InRooms,
+    principal: Caller,
+    visit: InVisit,
+    batch: BatchIn,
+    atomic: Annotated[bool, Query()] = False,
+    wait: Annotated[Wait, Query()] = "durable",
+) -> Response:
+    """Records events in the order given; each stands for itself and sees those before it.
+
+    With `atomic=true` all or none: the first refusal is the answer, and nothing was written.
+    """
+    principal.check_may("event.send")
+    requests, faults = _read_items(batch.events)
+    if atomic and faults:
+        index, fault = min(faults.items())
+        raise _at_index(fault, index)
+    answers: dict[int, Answer] = dict(faults)
+    indices = list(requests)
+    recorded = await run_in_threadpool(
+        rooms.recording.record_and_wait, principal, list(requests.values()), atomic=atomic
+    )
+    answers.update(zip(indices, recorded, strict=True))
+    ordered = [answers[index] for index in range(len(batch.events))]
+    if atomic:
+        for index, answer in enumerate(ordered):
+            if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
+                raise _at_index(answer, index)
+    done = [a for a in ordered if isinstance(a, Recorded)]
+    status = await reached(rooms, done, wait)
+    results = []
+    for index, answer in enumerate(ordered):
+        if isinstance(answer, Recorded):
+            event = event_body(rooms, answer) | {"status": status}
+            results.append(
+                {"index": index, "status": 200 if answer.replayed else 201, "event": event}
+            )
+        else:
+            problem = describe(answer, lang=visit.lang, instance=visit.id)
+            results.append({"index": index, "status": status_of(answer), "problem": problem})
+    body = {"accepted": len(done), "rejected": len(ordered) - len(done), "results": results}
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+@router.post(
+    "/shipments",
+    status_code=201,
+    summary="Record a parcel: sale and dispatch of its units",
+    responses={**_REPEATED, **problems(*_REFUSALS)},
+)
+def record_shipment(rooms: InRooms, principal: Caller, shipment: ShipmentIn) -> Response:
+    """Records `sale` and `dispatch` on every unit of a parcel, all or none.
+
+    Without `codes` the units are issued now; `links.labels_pdf` prints their labels.
+    """
+    shipped = rooms.shipments.ship(principal, shipment.shipment())
+    links: dict[str, str] = {}
+    if shipped.batch_id is not None:
+        links["self"] = f"/api/v1/batches/{shipped.batch_id}"
+        links["labels_pdf"] = f"/api/v1/batches/{shipped.batch_id}/labels.pdf"
+    body = {
+        "events": [event_body(rooms, event) for event in shipped.events],
+        "codes": list(shipped.codes),
+        "links": links,
+    }
+    replayed = all(event.replayed for event in shipped.events)
+    return Response(orjson.dumps(body), 200 if replayed else 201, media_type="application/json")
+
+
+def event_body(rooms: Rooms, recorded: Recorded) -> dict[str, Any]:
+    """Returns the answer to a recorded event; the same for a repeat."""
+    body: dict[str, Any] = {
+        "id": recorded.id,
+        "code": recorded.stream,
+        "seq": recorded.seq,
+        "type": recorded.type,
+        "hash": recorded.hash.hex(),
+        "prev": recorded.prev.hex(),
+        "recorded_at": format_time(recorded.recorded_at),
+        "status": "durable",
+        "receipt": rooms.receipts.issue(recorded),
+        "links": {"self": code_path(recorded.stream)},
+    }
+    return body | rooms.recording.promises(recorded)
+
+
+async def reached(rooms: Rooms, recorded: Sequence[Recorded], wait: Wait) -> Wait:
+    """Returns how far the records have come, after waiting for `wait` at most 5 s."""
+    if wait == "durable" or not recorded:
+        return "durable"
+    last = recorded[-1]
+    end = asyncio.get_running_loop().time() + _WAIT_S
+    while True:
+        status = await run_in_threadpool(_standing, rooms, last)
+        if status in (wait, "published") or asyncio.get_running_loop().time() >= end:
+            return status
+        await asyncio.sleep(_POLL_S)
+
+
+def _standing(rooms: Rooms, recorded: Recorded) -> Wait:
+    with rooms.database.read() as connection:
+        leaf = logstore.find_leaf(connection, recorded.stream, recorded.seq)
+        if leaf is None:
+            return "durable"
+        published = logstore.load_checkpoint(connection)
+    covered = published is not None and leaf[0] < published.size
+    return "published" if covered else "sequenced"
+
+
+def _read_items(
+    items: Sequence[Any],
+) -> tuple[dict[int, EventRequest], dict[int, Fault]]:
+    requests: dict[int, EventRequest] = {}
+    faults: dict[int, Fault] = {}
+    for index, item in enumerate(items):
+        try:
+            event = _EVENT.validate_python(item)
+            _check_size(event)
+            requests[index] = event.request()
+        except ValidationError as err:
+            faults[index] = Invalid("invalid", errors=read_errors(err.errors()))
+        except Fault as fault:
+            faults[index] = fault
+    return requests, faults
+
+
+def _at_index(fault: Fault, index: int) -> Fault:
+    """Returns the fault with its fields named from the body's root."""
+    fault.errors = tuple(
+        FieldFault(("events", index, *error.loc), error.kind, error.params)
+        for error in fault.errors
+    )
+    return fault
+
+
+def _check_size(event: EventIn) -> None:
+    told = [event.data, *(section.content for section in event.sealed.values())]
+    if sum(_size(part) for part in told) > MAX_EVENT_BYTES:
+        raise TooLarge("event_too_large", limit=MAX_EVENT_BYTES, got="> 64 KiB")
+
+
+def _size(value: Mapping[str, Any]) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:  # an integer beyond 64 bits: refused later, by name
+        return len(str(value))
+
+
+def _proof(principal: Principal | None, claim: str | None, inner: str | None) -> ConsumerProof | None:
+    if principal is not None:
+        return None
+    if claim is None and inner is None:
+        raise Unauthenticated("key_or_proof_required")
+    return ConsumerProof(token=claim) if claim is not None else ConsumerProof(inner=inner)
+
+
+def _salt(name: str, given: str | None) -> bytes | None:
+    if given is None:
+        return None
+    try:
+        salt = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        salt = b""
+    if len(salt) != 32:
+        params = {"expected": "base64 of 32 bytes", "got": given[:16]}
+        raise invalid(FieldFault(("sealed", name, "salt"), "form", params))
+    return salt
+
+

@@ -1,0 +1,52 @@
+"""Whether this process is alive, and whether it can serve: for supervisors and load balancers."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.kit.errors import Unavailable
+from app.ledger import logstore
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.openapi import problems
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(tags=["health"], route_class=StrictRoute)
+
+
+class HealthBody(BaseModel):
+    """What was looked at, and that it is well."""
+
+    status: str
+    checks: list[str] = []
+
+
+@router.get("/healthz", summary="Alive")
+async def read_alive() -> HealthBody:
+    """Answers as long as the process does; looks at nothing else."""
+    return HealthBody(status="alive")
+
+
+@router.get("/readyz", summary="Ready to serve", responses=problems("unavailable"))
+def read_ready(rooms: InRooms) -> HealthBody:
+    """The database answers with the newest schema, and the log's state can be read."""
+    try:
+        not_ready = _look(rooms)
+    except Exception as err:
+        # Whatever a driver raises means the same to who asks: not now.
+        log.exception("readiness.failed")
+        raise Unavailable("not_ready", what="database", retry_after_s=5) from err
+    if not_ready:
+        raise Unavailable("not_ready", what=not_ready, retry_after_s=5)
+    return HealthBody(status="ready", checks=["database", "schema", "log"])
+
+
+def _look(rooms: Rooms) -> str | None:
+    """Returns what is not as it must be, or None."""
+    if not rooms.database.is_current():
+        return "schema"
+    with rooms.database.read() as connection:
+        return None if logstore.load_state(connection) is not None else "log"

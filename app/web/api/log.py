@@ -1,0 +1,128 @@
+"""The transparency log as C2SP tlog-tiles serves it, and its state as JSON."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from app.kit.clock import format_time, from_ms
+from app.kit.errors import NotFound
+from app.ledger import logstore
+from app.ledger.note import encode_base64
+from app.ledger.tiles import TILE_WIDTH, cut_tile, parse_tile_path, published_tiles
+from app.web.body import StrictRoute, api_router
+from app.web.deps import InRooms
+from app.web.openapi import problems
+
+router = APIRouter(prefix="/log", tags=["log"], route_class=StrictRoute)
+api = api_router(tag="log")
+
+_SHORT = "public, max-age=1"
+_FOREVER = "public, max-age=31536000, immutable"
+_TEXT = "text/plain; charset=utf-8"
+
+
+class NothingPublished(NotFound):
+    """The log has no signed checkpoint yet."""
+
+
+class LedgerOut(BaseModel):
+    """The last signed checkpoint. `pending`: committed records that it does not cover."""
+
+    origin: str
+    size: int
+    root: str
+    published_at: str
+    pending: int
+
+
+@router.get(
+    "/checkpoint",
+    summary="The signed checkpoint",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **problems("not-found")},
+)
+def read_checkpoint(rooms: InRooms) -> Response:
+    """Returns the newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
+    with rooms.database.read() as connection:
+        published = logstore.load_checkpoint(connection)
+    if published is None:
+        raise NothingPublished("nothing_published")
+    return Response(published.note, media_type=_TEXT, headers={"Cache-Control": _SHORT})
+
+
+@router.get(
+    "/tile/{path:path}",
+    summary="A tile or entry bundle",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}, **problems("not-found")},
+)
+def read_tile(rooms: InRooms, path: str) -> Response:
+    """Returns a tile `<L>/<N>[.p/<W>]` or entry bundle `entries/<N>[.p/<W>]` (c2sp.org/tlog-tiles)."""
+    tile = parse_tile_path(f"tile/{path}")
+    with rooms.database.read() as connection:
+        published = logstore.load_checkpoint(connection)
+        stored = logstore.load_tile(connection, tile.level, tile.index)
+    size = 0 if published is None else published.size
+    known = next((t for t in published_tiles(size) if t.level == tile.level), None)
+    widest = 0
+    if known is not None:
+        widest = TILE_WIDTH if tile.index < known.full else known.partial
+        widest = 0 if tile.index > known.full else widest
+    if tile.width > widest:
+        # What no signed checkpoint covers is not public yet.
+        raise NothingPublished("tile_not_published")
+    full = tile.width == TILE_WIDTH
+    return Response(
+        cut_tile(stored, tile),
+        media_type="application/octet-stream",
+        headers={"Cache-Control": _FOREVER if full else "public, max-age=86400"},
+    )
+
+
+@router.get(
+    "/key",
+    summary="The log's key",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+def read_key(rooms: InRooms) -> Response:
+    """Returns the vkey that checkpoints verify with, one line."""
+    return Response(
+        f"{rooms.keyring.log.vkey}\n",
+        media_type=_TEXT,
+        headers={"Cache-Control": "public, max-age=3600"},
+    )
+
+
+@router.get(
+    "/receipt-key",
+    summary="The key of receipts",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+def read_receipt_key(rooms: InRooms) -> Response:
+    """Returns the vkey that receipts verify with, one line."""
+    return Response(
+        f"{rooms.receipts.vkey}\n",
+        media_type=_TEXT,
+        headers={"Cache-Control": "public, max-age=3600"},
+    )
+
+
+@api.get("/ledger", summary="The state of the log", responses=problems("not-found"))
+def read_ledger(rooms: InRooms) -> LedgerOut:
+    """Returns size, root and time of the last signed checkpoint, and what it does not cover yet."""
+    with rooms.database.read() as connection:
+        published = logstore.load_checkpoint(connection)
+        state = logstore.load_state(connection)
+        waiting = logstore.count_waiting(connection)
+    if published is None or state is None:
+        raise NothingPublished("nothing_published")
+    return LedgerOut(
+        origin=state.origin,
+        size=published.size,
+        root=encode_base64(published.root),
+        published_at=format_time(from_ms(published.published_at_ms)),
+        pending=waiting + state.size - published.size,
+    )

@@ -1,0 +1,194 @@
+"""Audits, findings and their attribution; reports by anyone."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.kit.clock import format_time
+from app.kit.errors import Denied
+from app.oversight.findings import FindingUnknown, as_json
+from app.parties.principal import Principal
+from app.parties.roles import reach
+from app.web.body import Body, api_router
+from app.web.deps import Caller, InRooms, Viewer
+from app.web.openapi import problems
+from app.web.paging import InPage, PageBody
+
+router = api_router(tag="oversight")
+
+_Id = Annotated[str, Path(max_length=80)]
+
+
+class ScopeIn(Body):
+    """One of: a party, a product, a code."""
+
+    party: Annotated[str | None, Field(max_length=64)] = None
+    gtin: Annotated[str | None, Field(max_length=32)] = None
+    code: Annotated[str | None, Field(max_length=2048)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> ScopeIn:
+        if sum(v is not None for v in (self.party, self.gtin, self.code)) != 1:
+            raise PydanticCustomError("type", "one of party, gtin, code")
+        return self
+
+
+class AuditIn(Body):
+    """What is to be audited."""
+
+    model_config = {**Body.model_config, "json_schema_extra": {"examples": [{"scope": "all"}]}}
+
+    scope: Literal["all"] | ScopeIn
+
+
+class AuditOut(BaseModel):
+    """How far an audit is. When it is done, its effects on credit are readable."""
+
+    id: str
+    status: Literal["waiting", "running", "done", "failed"]
+    scope: Any
+    streams: int
+    records: int
+    findings: int
+    error: str | None = None
+
+
+class AttributionIn(Body):
+    """Who answers for a finding, as a regulator decides."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"to": "operator", "reason": "restored disk"}]},
+    }
+
+    to: Literal["merchant", "carrier", "operator", "none"]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ReportIn(Body):
+    """A report by anyone; `contact` is for referral to 12315 and is kept sealed."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"text": "二维码贴在另一件商品上"}]},
+    }
+
+    code: Annotated[str | None, Field(max_length=2048)] = None
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    contact: Annotated[str | None, Field(max_length=100)] = None
+
+
+class TicketOut(BaseModel):
+    """The number under which a report is kept."""
+
+    ticket: str
+
+
+@router.post(
+    "/audits",
+    status_code=202,
+    summary="Start an audit",
+    responses=problems("forbidden", "code-unknown"),
+    response_model_exclude_none=True,
+)
+def start_audit(rooms: InRooms, principal: Caller, body: AuditIn) -> AuditOut:
+    """Re-verifies everything, or one party, product or code; a party may audit its own."""
+    scope = None if body.scope == "all" else body.scope.model_dump(exclude_none=True)
+    return _audit(rooms.audits.ask(principal, scope))
+
+
+@router.get(
+    "/audits/{audit_id}",
+    summary="How far an audit is",
+    responses=problems("forbidden", "not-found"),
+    response_model_exclude_none=True,
+)
+def read_audit(rooms: InRooms, principal: Caller, audit_id: _Id) -> AuditOut:
+    """Returns progress, then the result."""
+    row = rooms.audits.job(audit_id)
+    principal.check_may("audit.start", owner=row.asked_by)
+    return _audit(row)
+
+
+@router.get("/findings", summary="Findings", responses=problems("forbidden"))
+def list_findings(
+    rooms: InRooms,
+    principal: Caller,
+    page: InPage,
+    kind: Annotated[str | None, Query(max_length=64)] = None,
+    party: Annotated[str | None, Query(max_length=64)] = None,
+    status: Annotated[Literal["open", "closed", "dismissed"] | None, Query()] = None,
+) -> PageBody[dict[str, Any]]:
+    """Lists findings, newest first; a party sees its own."""
+    principal.check_may("finding.read", owner=party)
+    if not _sees_all(principal):
+        party = principal.party
+    after = page.after(int, str)
+    rows = rooms.findings.list(
+        kind=kind, party=party, status=status, after=after, limit=page.limit + 1
+    )
+    shown, following = page.cut(rows, lambda row: (row.opened_at, row.id))
+    return PageBody[dict[str, Any]](items=[finding_body(row) for row in shown], next=following)
+
+
+@router.get(
+    "/findings/{finding}", summary="A finding", responses=problems("forbidden", "not-found")
+)
+def read_finding(rooms: InRooms, principal: Caller, finding: _Id) -> dict[str, Any]:
+    """Returns a finding with its evidence."""
+    principal.check_may("finding.read")
+    row = rooms.findings.get(finding)
+    if not _sees_all(principal) and row.party != principal.party:
+        raise FindingUnknown("finding_unknown", id=finding)
+    return finding_body(row)
+
+
+@router.post(
+    "/findings/{finding}/attribution",
+    summary="Attribute a finding",
+    responses=problems("forbidden", "not-found", "already-exists"),
+)
+def attribute_finding(
+    rooms: InRooms, principal: Caller, finding: _Id, body: AttributionIn
+) -> dict[str, Any]:
+    """Says who answers for a finding: the hold is lifted, or becomes an entry after notice."""
+    principal.check_may("finding.attribute")
+    if principal.party is None:
+        raise Denied("admin_cannot_speak")
+    return finding_body(rooms.findings.attribute(finding, body.to, body.reason))
+
+
+@router.post("/reports", status_code=201, summary="Report something suspicious")
+def file_report(rooms: InRooms, _viewer: Viewer, body: ReportIn) -> TicketOut:
+    """Takes a report by anyone, without key or proof. A person reads it; it weighs nothing by itself."""
+    return TicketOut(ticket=rooms.reports.file(body.code, body.text, body.contact))
+
+
+def finding_body(row: Any) -> dict[str, Any]:
+    """Returns a finding as the API shows it."""
+    shown = as_json(row)
+    for name in ("opened_at", "closed_at"):
+        if name in shown:
+            shown[name] = format_time(shown[name])
+    return shown
+
+
+def _sees_all(principal: Principal) -> bool:
+    return reach(principal.roles, "finding.read") == "any"
+
+
+def _audit(row: Any) -> AuditOut:
+    return AuditOut(
+        id=row.id,
+        status=row.status,
+        scope=json.loads(row.scope),
+        streams=row.streams,
+        records=row.records,
+        findings=row.findings,
+        error=row.error,
+    )

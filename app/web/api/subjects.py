@@ -1,0 +1,227 @@
+"""What every product, lot and unit has below it: its story, its verification, its evidence."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Path, Response
+
+from app.i18n import Lang, text
+from app.kit.clock import format_time
+from app.ledger.store import StoredRecord
+from app.oversight.looks import Look
+from app.trace.code import Code, parse_lot, parse_serial
+from app.trace.evidence import make_bundle
+from app.trace.gtin import parse_gtin
+from app.web.api.oversight import finding_body
+from app.web.body import api_router
+from app.web.deps import InRooms, Language, Rooms
+from app.web.links import code_path, page_path
+from app.web.openapi import problems
+
+router = api_router(tag="codes")
+
+_GTIN = Annotated[str, Path(max_length=32, examples=["06901234567892"])]
+_Segment = Annotated[str, Path(max_length=200, examples=["8F3K2M9QZ7AB"])]
+_KNOWN = problems("code-unknown")
+
+
+@router.get("/codes/{gtin}/{serial}/events", summary="A unit's story", responses=_KNOWN)
+def unit_events(rooms: InRooms, gtin: _GTIN, serial: _Segment) -> Response:
+    """Returns the whole story: own records, listings referred to, records that apply."""
+    return _events(rooms, _unit(gtin, serial))
+
+
+@router.get("/codes/{gtin}/{serial}/verification", summary="Verify a unit", responses=_KNOWN)
+def unit_verification(
+    rooms: InRooms, lang: Language, gtin: _GTIN, serial: _Segment
+) -> dict[str, Any]:
+    """Returns every check, re-computed now."""
+    return _verification(rooms, lang, _unit(gtin, serial))
+
+
+@router.get("/codes/{gtin}/{serial}/evidence", summary="A unit's evidence", responses=_KNOWN)
+def unit_evidence(rooms: InRooms, gtin: _GTIN, serial: _Segment) -> Response:
+    """Returns the evidence bundle, which `suxin verify` and scripts/verify_bundle.py check offline."""
+    return _evidence(rooms, _unit(gtin, serial))
+
+
+@router.get("/lots/{gtin}/{lot}/events", summary="A lot's story", responses=_KNOWN)
+def lot_events(rooms: InRooms, gtin: _GTIN, lot: _Segment) -> Response:
+    """Returns the whole story of a lot."""
+    return _events(rooms, _lot(gtin, lot))
+
+
+@router.get("/lots/{gtin}/{lot}/verification", summary="Verify a lot", responses=_KNOWN)
+def lot_verification(
+    rooms: InRooms, lang: Language, gtin: _GTIN, lot: _Segment
+) -> dict[str, Any]:
+    """Returns every check, re-computed now."""
+    return _verification(rooms, lang, _lot(gtin, lot))
+
+
+@router.get("/lots/{gtin}/{lot}/evidence", summary="A lot's evidence", responses=_KNOWN)
+def lot_evidence(rooms: InRooms, gtin: _GTIN, lot: _Segment) -> Response:
+    """Returns the evidence bundle of a lot."""
+    return _evidence(rooms, _lot(gtin, lot))
+
+
+@router.get("/products/{gtin}/events", summary="A product's story", responses=_KNOWN)
+def product_events(rooms: InRooms, gtin: _GTIN) -> Response:
+    """Returns the whole story of a product."""
+    return _events(rooms, _product(gtin))
+
+
+@router.get("/products/{gtin}/verification", summary="Verify a product", responses=_KNOWN)
+def product_verification(rooms: InRooms, lang: Language, gtin: _GTIN) -> dict[str, Any]:
+    """Returns every check, re-computed now."""
+    return _verification(rooms, lang, _product(gtin))
+
+
+@router.get("/products/{gtin}/evidence", summary="A product's evidence", responses=_KNOWN)
+def product_evidence(rooms: InRooms, gtin: _GTIN) -> Response:
+    """Returns the evidence bundle of a product."""
+    return _evidence(rooms, _product(gtin))
+
+
+def look_body(rooms: Rooms, code: Code) -> dict[str, Any]:
+    """Returns a code as it stands now; the whole of `GET /codes/{gtin}/{serial}`."""
+    look = rooms.looks.look(code)
+    head = look.story.head
+    path = code_path(code.stream)
+    body: dict[str, Any] = {
+        "code": code.stream,
+        "gtin": code.gtin,
+        "verdict": look.verdict,
+        "warnings": list(look.warnings),
+        "head": {"seq": head.seq, "hash": head.hash.hex()},
+        "scans": _scans(rooms, code.stream),
+        "product": _product_facts(rooms, code.gtin),
+        "links": {
+            "self": path,
+            "events": f"{path}/events",
+            "verification": f"{path}/verification",
+            "evidence": f"{path}/evidence",
+            "page": page_path(code.stream),
+        },
+    }
+    if code.level == "unit":
+        state = look.verification.state
+        lot = state.get("lot")
+        body |= {
+            "serial": code.serial,
+            "lot": lot,
+            "issuer": state.get("issuer"),
+            "holder": state.get("holder"),
+            "state": state.get("state"),
+        }
+    elif code.level == "lot":
+        body["lot"] = code.lot
+    return body
+
+
+def _events(rooms: Rooms, code: Code) -> Response:
+    look = rooms.looks.look(code)
+    items = [_item(record) for record in look.story.records]
+    return Response(orjson.dumps({"items": items, "next": None}), media_type="application/json")
+
+
+def _item(record: StoredRecord) -> dict[str, Any]:
+    try:
+        shown: Any = record.fields
+    except ValueError:
+        # Bytes that somebody destroyed are shown as what they are.
+        shown = {"unreadable": record.body.decode("utf-8", "replace")}
+    return {"record": shown, "hash": record.hash.hex(), "leaf_index": record.leaf_index}
+
+
+def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
+    look = rooms.looks.look(code)
+    return {
+        "code": code.stream,
+        "verdict": look.verdict,
+        "warnings": list(look.warnings),
+        "checks": [
+            {
+                "name": check.name,
+                "ok": check.ok,
+                "detail": check_detail(lang, check.name, check.ok, check.params),
+            }
+            for check in look.verification.checks
+        ],
+        "findings": [finding_body(row) for row in look.findings],
+        "problems": _problems(look),
+        "pending": [
+            {
+                "step": gap.step,
+                "kind": gap.kind,
+                "party": gap.party,
+                "since": format_time(gap.since),
+                "due_at": format_time(gap.due_at),
+            }
+            for gap in look.verification.pending
+        ],
+        "checked_at": format_time(rooms.clock.now()),
+    }
+
+
+def check_detail(lang: Lang, name: str, ok: bool | None, params: Any) -> str:
+    """Returns the sentence of one check in the reader's language."""
+    standing = {True: "ok", False: "broken", None: "pending"}[ok]
+    return text(lang, f"check.{name}.{standing}", **params)
+
+
+def _problems(look: Look) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": problem.kind,
+            "stream": problem.stream,
+            "seq": problem.seq,
+            "leaf_index": problem.leaf_index,
+            "detail": problem.detail,
+        }
+        for problem in look.verification.problems
+    ]
+
+
+def _evidence(rooms: Rooms, code: Code) -> Response:
+    look = rooms.looks.look(code)
+    with rooms.database.read() as connection:
+        bundle = make_bundle(
+            connection,
+            look.story,
+            look.verification,
+            log_key=rooms.keyring.log.vkey,
+            now=rooms.clock.now(),
+        )
+    name = code.stream.replace("/", "_")
+    headers = {"Content-Disposition": f'attachment; filename="evidence-{name}.json"'}
+    return Response(orjson.dumps(bundle), media_type="application/json", headers=headers)
+
+
+def _scans(rooms: Rooms, stream: str) -> dict[str, Any]:
+    count = rooms.scans.count(stream)
+    return {
+        "count": count.loads,
+        "devices": count.devices,
+        "first_at": None if count.first_at is None else format_time(count.first_at),
+    }
+
+
+def _product_facts(rooms: Rooms, gtin: str) -> dict[str, Any]:
+    row = rooms.catalogue.product(gtin)
+    return {"gtin": row.gtin, "name": row.name, "category": row.category, **json.loads(row.facts)}
+
+
+def _unit(gtin: str, serial: str) -> Code:
+    return Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
+
+
+def _lot(gtin: str, lot: str) -> Code:
+    return Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
+
+
+def _product(gtin: str) -> Code:
+    return Code(parse_gtin(gtin, allow_item_code=True))

@@ -1,0 +1,170 @@
+"""Request bodies: strict JSON, read once, for every route of ours.
+
+Strict means: a JSON media type, UTF-8, no duplicate keys, no lone surrogates, no control characters
+(`app.kit.canonical.parse_json`), no unknown fields and no value taken for one of another type. A route
+class does it, so that no handler can forget: routers of the API are made by `api_router`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from datetime import date, datetime
+from email.message import Message
+from typing import Annotated, Any, ClassVar
+
+from fastapi import APIRouter, params
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from starlette.requests import Request
+
+from app.kit.canonical import parse_json
+from app.kit.clock import parse_time
+from app.kit.errors import FieldFault, UnsupportedMedia, invalid
+from app.web.paths import CONTROL, decode_parameters
+
+MAX_DEPTH = 32
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+# What must be in the bytes of a body for a control character to be in one of its texts.
+_CONTROL_SIGNS = re.compile(rb"\\[bfnrtu]|\x7f|\xc2[\x80-\x9f]")
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Body(BaseModel):
+    """Base of every JSON body: unknown fields are refused, values keep their type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _read_time(given: object) -> datetime:
+    try:
+        if isinstance(given, str):
+            return parse_time(given)
+    except (ValueError, OverflowError) as err:
+        raise PydanticCustomError("time", "not an RFC 3339 time") from err
+    raise PydanticCustomError("string_type", "not a text")
+
+
+def _read_day(given: object) -> str:
+    try:
+        if isinstance(given, str) and date.fromisoformat(given).isoformat() == given:
+            return given
+    except ValueError as err:
+        raise PydanticCustomError("date", "not a day YYYY-MM-DD") from err
+    raise PydanticCustomError("date" if isinstance(given, str) else "string_type", "not a day")
+
+
+Time = Annotated[
+    datetime,
+    PlainValidator(_read_time),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""An RFC 3339 time with any offset, as UTC truncated to milliseconds."""
+
+Day = Annotated[
+    str, PlainValidator(_read_day), WithJsonSchema({"type": "string", "format": "date"})
+]
+"""A calendar day `YYYY-MM-DD`, as text."""
+
+
+class _ReadRequest(Request):
+    """A request whose body was read and parsed already; FastAPI asks for both again."""
+
+    def __init__(self, request: Request, raw: bytes, value: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._raw, self._value = raw, value
+
+    async def body(self) -> bytes:
+        return self._raw
+
+    async def json(self) -> Any:
+        return self._value
+
+
+async def read_json(request: Request, *, checks_text: bool = True) -> tuple[bytes, Any]:
+    """Returns the body's bytes and their value; (b"", None) for an empty body.
+
+    checks_text: whether control characters are refused here; False for who judges item by item.
+    Raises UnsupportedMedia, Malformed, Invalid, and TooLarge while reading.
+    """
+    raw = await request.body()
+    if not raw:
+        return raw, None
+    check_media_type(request)
+    value = parse_json(raw)
+    if checks_text and _CONTROL_SIGNS.search(raw):
+        _check_texts(value, ())
+    return raw, value
+
+
+def check_media_type(request: Request) -> None:
+    """Raises UnsupportedMedia unless the body is sent as JSON in UTF-8, uncompressed."""
+    message = Message()
+    message["content-type"] = given = request.headers.get("content-type", "")
+    subtype = message.get_content_subtype()
+    is_json = message.get_content_maintype() == "application" and (
+        subtype == "json" or subtype.endswith("+json")
+    )
+    charset = message.get_content_charset("utf-8")
+    encoding = request.headers.get("content-encoding", "identity")
+    if not given or not is_json or charset != "utf-8" or encoding.lower() != "identity":
+        raise UnsupportedMedia("media_type", expected="application/json", got=given[:80])
+
+
+class StrictRoute(APIRoute):
+    """Reads bodies by `read_json` and hands path parameters over decoded exactly once."""
+
+    checks_text: ClassVar[bool] = True
+
+    def get_route_handler(self) -> _Handler:
+        handle = super().get_route_handler()
+        field = self.body_field
+        takes_json = field is not None and not isinstance(field.field_info, params.Form)
+        checks_text = self.checks_text
+
+        async def read_and_handle(request: Request) -> Response:
+            scope = request.scope
+            scope["path_params"] = decode_parameters(scope.get("path_params", {}))
+            if scope["query_string"]:
+                _check_query(request)
+            if takes_json:
+                raw, value = await read_json(request, checks_text=checks_text)
+                request = _ReadRequest(request, raw, value)
+            return await handle(request)
+
+        return read_and_handle
+
+
+class BatchRoute(StrictRoute):
+    """A StrictRoute whose handler checks texts itself, so that one bad item fails alone."""
+
+    checks_text = False
+
+
+def api_router(*, tag: str, batch: bool = False) -> APIRouter:
+    """Returns a router below /api/v1 whose routes are strict."""
+    return APIRouter(prefix="/api/v1", tags=[tag], route_class=BatchRoute if batch else StrictRoute)
+
+
+def _check_query(request: Request) -> None:
+    for name, value in request.query_params.multi_items():
+        if CONTROL.search(name) or CONTROL.search(value):
+            raise invalid(FieldFault(("query", CONTROL.sub("?", name)[:80]), "control"))
+
+
+def _check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
+    if isinstance(value, str):
+        if CONTROL.search(value):
+            raise invalid(FieldFault(loc, "control"))
+    elif isinstance(value, (dict, list)):
+        if len(loc) >= MAX_DEPTH:
+            raise invalid(FieldFault(loc[:MAX_DEPTH], "depth", {"expected": MAX_DEPTH}))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            if isinstance(key, str) and CONTROL.search(key):
+                raise invalid(FieldFault((*loc, CONTROL.sub("?", key)[:80]), "control"))
+            _check_texts(item, (*loc, key[:80] if isinstance(key, str) else key))

@@ -1,0 +1,128 @@
+"""What handlers ask for: the rooms, who is asking, in which language.
+
+    @router.post("/things")
+    def create_thing(rooms: InRooms, caller: Caller, body: NewThing) -> ThingBody: ...
+
+`Caller` answers 401 without a key; which action it may do, and on whose things, the service asks of
+`Principal.check_may`. `Viewer` may be nobody, for what is public.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
+from starlette.requests import Request
+
+from app.credit.offers import Ranking
+from app.credit.service import Credit
+from app.db.engine import Database
+from app.i18n import Lang
+from app.kit.clock import Clock
+from app.kit.errors import Unauthenticated
+from app.ledger.keyring import Keyring
+from app.ledger.publisher import Publisher
+from app.ledger.receipts import Receipts
+from app.ledger.recorder import Recorder
+from app.ledger.sequencer import Sequencer
+from app.ledger.vault import Vault
+from app.oversight.audits import Audits
+from app.oversight.deadlines import Deadlines
+from app.oversight.findings import Findings
+from app.oversight.looks import Looks
+from app.oversight.reports import Reports
+from app.parties.access import APIKeys
+from app.parties.powers import Powers
+from app.parties.principal import Principal
+from app.parties.service import Parties
+from app.trace.catalogue import Catalogue
+from app.trace.issuing import Issuing
+from app.trace.party_events import PartyEvents
+from app.trace.recording import Recording
+from app.trace.scans import Scans
+from app.trace.shipments import Shipments
+from app.trace.story import Stories
+from app.web.visit import Visit, visit_of
+
+
+@dataclass(kw_only=True)
+class Rooms:
+    """The services of a running deployment, joined by `app.main.open_rooms`.
+
+    committed: set after every commit of the recorder; whoever waits for records clears it.
+    """
+
+    base_url: str
+    database: Database
+    clock: Clock
+    keyring: Keyring
+    vault: Vault
+    recorder: Recorder
+    committed: threading.Event
+    keys: APIKeys
+    parties: Parties
+    powers: Powers
+    receipts: Receipts
+    recording: Recording
+    party_events: PartyEvents
+    catalogue: Catalogue
+    issuing: Issuing
+    shipments: Shipments
+    stories: Stories
+    scans: Scans
+    credit: Credit
+    ranking: Ranking
+    findings: Findings
+    looks: Looks
+    audits: Audits
+    deadlines: Deadlines
+    reports: Reports
+    sequencer: Sequencer
+    publisher: Publisher
+    font: Path | None
+
+
+async def rooms_of(request: Request) -> Rooms:
+    """Returns the rooms of the running app."""
+    rooms: Rooms = request.app.state.rooms
+    return rooms
+
+
+class _Key(SecurityBase):
+    """The key that the gate has checked. A security scheme, so that the description names it."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel(bearerFormat="sx_<key id>_<secret>")
+        self.scheme_name = "key"
+
+    async def __call__(self, request: Request) -> Principal | None:
+        return visit_of(request).principal
+
+
+_key = _Key()
+
+
+async def _require(principal: Annotated[Principal | None, Depends(_key)]) -> Principal:
+    if principal is None:
+        raise Unauthenticated("key_required")
+    return principal
+
+
+async def _visit(request: Request) -> Visit:
+    return visit_of(request)
+
+
+async def _language(request: Request) -> Lang:
+    return visit_of(request).lang
+
+
+InRooms = Annotated[Rooms, Depends(rooms_of)]
+Viewer = Annotated[Principal | None, Depends(_key)]
+Caller = Annotated[Principal, Depends(_require)]
+InVisit = Annotated[Visit, Depends(_visit)]
+Language = Annotated[Lang, Depends(_language)]

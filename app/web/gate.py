@@ -1,0 +1,177 @@
+"""What every request passes first and every answer last.
+
+In: the path to route on, the client's address and language, its key, the limit for those without
+one, the size of the body. Out: security headers, a request id, nothing for HEAD but the headers, and
+for an error nobody expected one log line and a problem that says only the request's id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+import uuid_utils
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.i18n import pick_language
+from app.kit.errors import Fault, TooLarge, TooMany
+from app.parties.access import APIKeys, KeyRefused
+from app.parties.principal import Principal
+from app.web.body import MAX_BODY_BYTES
+from app.web.limits import RateLimit, client_address, parse_networks
+from app.web.paths import route_path
+from app.web.problems import problem_response
+from app.web.visit import SCOPE_KEY, Visit
+
+log = structlog.get_logger(__name__)
+
+# No inline script or style anywhere, nothing from other hosts. A page that needs more (the camera's
+# WebAssembly) sets its own policy, which is then left alone.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    b"content-security-policy": CONTENT_SECURITY_POLICY.encode("ascii"),
+    b"x-content-type-options": b"nosniff",
+    # The path of a scan is the code itself: other sites must not learn it from a link.
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"permissions-policy": b"camera=(self), geolocation=(), microphone=()",
+}
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+_API: Final = "/api/"
+
+
+class Gate:
+    """ASGI middleware. Finds API keys at `app.state.rooms.keys`.
+
+    trusted_proxies: networks whose X-Forwarded-For is believed. https: whether the public address is.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        anonymous_per_second: int = 0,
+        trusted_proxies: Sequence[str] = (),
+        https: bool = False,
+    ) -> None:
+        self._app = app
+        self._limit = RateLimit(anonymous_per_second, monotonic_s=time.monotonic)
+        self._trusted = parse_networks(trusted_proxies)
+        self._headers = {**_HEADERS, **dict([_HSTS] if https else [])}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        visit = self._open(scope, headers)
+        # A copy: the server reads method and path of its own scope when the answer is sent.
+        scope = {**scope, SCOPE_KEY: visit}
+        if visit.is_head:
+            scope["method"] = "GET"
+        started = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self._finish_headers(message, visit)
+            elif visit.is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=visit.id):
+            try:
+                await self._admit(scope, headers, visit)
+                await self._app(scope, _Counted(receive), send_on)
+            except Fault as fault:
+                if started:
+                    raise
+                await problem_response(fault, visit)(scope, receive, send_on)
+            except ClientDisconnect:
+                log.debug("request.abandoned", path=scope["path"])
+            except Exception:
+                log.exception("request.failed", method=scope["method"], path=scope["path"])
+                if started:
+                    raise
+                await problem_response(Fault("internal"), visit)(scope, receive, send_on)
+
+    def _open(self, scope: Scope, headers: Headers) -> Visit:
+        peer = scope.get("client")
+        return Visit(
+            id=str(uuid_utils.uuid7()),
+            address=client_address(
+                peer[0] if peer else None, headers.getlist("x-forwarded-for"), self._trusted
+            ),
+            lang=pick_language(headers.get("accept-language")),
+            is_head=scope["method"] == "HEAD",
+        )
+
+    async def _admit(self, scope: Scope, headers: Headers, visit: Visit) -> None:
+        """Raises the fault that keeps this request out, else completes scope and visit."""
+        raw_path = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
+        scope["path"] = route_path(raw_path)
+        refused: KeyRefused | None = None
+        authorization = headers.get("authorization")
+        if authorization is not None and scope["path"].startswith(_API):
+            try:
+                visit.principal = await _authenticate(scope, authorization)
+            except KeyRefused as fault:
+                refused = fault
+        # A wrong key counts as none, so that guessing is limited like everything without a key.
+        if visit.principal is None and not self._limit.take(visit.address):
+            raise TooMany("too_many_requests", retry_after_s=1)
+        if refused is not None:
+            raise refused
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length[:20]) > MAX_BODY_BYTES:
+            raise _too_large()
+
+    def _finish_headers(self, message: Message, visit: Visit) -> None:
+        headers = message["headers"] = list(message.get("headers", ()))
+        present = {name.lower() for name, _ in headers}
+        headers += [(name, value) for name, value in self._headers.items() if name not in present]
+        headers.append((b"x-request-id", visit.id.encode("ascii")))
+        if visit.principal is not None and b"cache-control" not in present:
+            headers.append((b"cache-control", b"no-store"))
+
+
+async def _authenticate(scope: Scope, authorization: str) -> Principal:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise KeyRefused("key_refused")
+    keys: APIKeys = scope["app"].state.rooms.keys
+    known = keys.recall(token.strip())
+    if known is not None:
+        return known
+    return await run_in_threadpool(keys.authenticate, token.strip())
+
+
+class _Counted:
+    """A body that ends with TooLarge where it grows beyond the limit, whatever length it announced."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._bytes = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            if self._bytes > MAX_BODY_BYTES:
+                raise _too_large()
+        return message
+
+
+def _too_large() -> TooLarge:
+    return TooLarge("body_too_large", limit=MAX_BODY_BYTES)

@@ -1,0 +1,1 @@
+"""The pages people read: views, their rendering, and the routes that join them to the services."""

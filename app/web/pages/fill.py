@@ -1,0 +1,431 @@
+"""Fills the scan page's view: what was verified, said in the page's terms, nothing more than public.
+
+Names of parties come from the index; everything about the goods comes from their records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, cast
+
+from app.i18n import Lang
+from app.kit.clock import from_ms, parse_time
+from app.kit.errors import Fault
+from app.ledger.store import StoredRecord
+from app.oversight.looks import Look
+from app.parties.identity import is_party_id
+from app.parties.licences import LICENCE_KINDS
+from app.trace.code import Code
+from app.trace.gaps import responsible_for, seller_of
+from app.trace.gtin import display_gtin
+from app.web.api.subjects import check_detail
+from app.web.deps import Rooms
+from app.web.links import code_path
+from app.web.pages.views import (
+    Actions,
+    Check,
+    Credit,
+    FormState,
+    Frame,
+    Import,
+    Inspection,
+    Licence,
+    Links,
+    Log,
+    Notice,
+    Obliged,
+    Party,
+    Product,
+    ScanView,
+    Scans,
+    Sold,
+    Source,
+    Step,
+    StepStatus,
+    Verdict,
+    WarningKind,
+)
+
+_LEVEL_OF = {"21": "unit", "10": "lot"}
+
+
+class Filler:
+    """Fills the view of one look, asking each party's name once."""
+
+    def __init__(self, rooms: Rooms, frame: Frame) -> None:
+        self._rooms = rooms
+        self._frame = frame
+        self._names: dict[str, str] = {}
+        self._now = rooms.clock.now()
+
+    def scan_view(self, look: Look, *, form: FormState | None = None) -> ScanView:
+        """Returns the view of a product, lot or unit."""
+        code = look.story.code
+        state = look.verification.state
+        row = self._rooms.catalogue.product(code.gtin)
+        steps = tuple(self._steps(look))
+        path = f"/{code.stream}"
+        count = self._rooms.scans.count(code.stream)
+        return ScanView(
+            frame=self._frame,
+            level=code.level,
+            code=code.stream,
+            verdict=Verdict(
+                kind=look.verdict,
+                record_count=sum(step.hash != "" for step in steps),
+                checked_at=self._now,
+                pending=sum(s.standing == "pending" for s in look.verification.in_log.values()),
+                attributed_to=self._attributed(look),
+            ),
+            product=self._product(look, row),
+            parties=tuple(self._parties(look, row)),
+            steps=steps,
+            sold=self._sold(state, look) if state else None,
+            scans=Scans(count=count.loads, first_at=count.first_at, devices=count.devices)
+            if code.level == "unit"
+            else None,
+            notices=tuple(self._notices(look)),
+            warnings=cast("tuple[WarningKind, ...]", look.warnings),
+            checks=tuple(
+                Check(
+                    name=check.name,
+                    ok=check.ok,
+                    detail=check_detail(self._lang, check.name, check.ok, check.params),
+                )
+                for check in look.verification.checks
+            ),
+            log=self._log(look),
+            actions=_actions(path, state),
+            links=_links(code),
+            form=form,
+        )
+
+    @property
+    def _lang(self) -> Lang:
+        return self._frame.lang
+
+    def _name(self, party: str) -> str:
+        if not is_party_id(party):
+            return "" if party in ("system", "consumer") else party
+        if party not in self._names:
+            try:
+                self._names[party] = self._rooms.parties.get(party).name
+            except Fault:
+                self._names[party] = party
+        return self._names[party]
+
+    def _steps(self, look: Look) -> Iterator[Step]:
+        broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
+        state = look.verification.state
+        closed = state.get("closed", {}).get("seq", -1) if state.get("cycle") else -1
+        corrected = _corrected(look.story.records)
+        shown: set[tuple[str, int]] = set()
+        for record in look.story.records:
+            place = (record.stream, record.seq)
+            shown.add(place)
+            fault = broken.get(place, "")
+            earlier = record.stream == look.story.code.stream and 0 < record.seq <= closed
+            yield self._step(record, fault=fault, earlier=earlier, corrected=corrected)
+        for (stream, seq), kind in broken.items():
+            if stream is not None and (stream, seq) not in shown:
+                # A record that is gone still has its place in the chain.
+                yield Step(
+                    type="record", status="broken", on=_level_of(stream), fault=kind, hash=""
+                )
+        for gap in look.verification.pending:
+            counts = gap.due_at <= self._now
+            status: StepStatus = "missing" if counts else "due"
+            obliged: Obliged = (
+                "carrier" if responsible_for(state, gap.step) != seller_of(state) else "merchant"
+            )
+            if counts or gap.kind == "late" or state.get("state") in ("sold", "in_transit"):
+                yield Step(type=gap.step, status=status, due_at=gap.due_at, obliged=obliged)
+
+    def _step(
+        self, record: StoredRecord, *, fault: str, earlier: bool, corrected: frozenset[str]
+    ) -> Step:
+        hash_ = record.hash.hex()
+        level = _level_of(record.stream)
+        try:
+            fields = record.fields
+            data = fields["data"]
+            at = parse_time(fields["occurred_at"])
+            recorded = parse_time(fields["recorded_at"])
+        except (ValueError, KeyError, TypeError):
+            return Step(type="record", status="broken", on=level, hash=hash_, fault=fault or "other")
+        if fault in ("hash_mismatch", "leaf_mismatch"):
+            # What an altered record says now is not to be repeated.
+            return Step(
+                type=str(fields.get("type", "record")),
+                status="broken",
+                on=level,
+                hash=hash_,
+                leaf_index=record.leaf_index,
+                fault=fault,
+            )
+        status: StepStatus = "broken" if fault else "ok"
+        if not fault and fields["id"] in corrected:
+            status = "corrected"
+        text = data.get("text", "")
+        text_state = "shown"
+        if "text" in fields.get("sealed", {}):
+            with self._rooms.database.read() as connection:
+                told = self._rooms.stories.open_text(connection, record)
+            text, text_state = (told, "shown") if told is not None else ("", "erased")
+        regions = tuple(
+            data[name] for name in ("from", "to", "region") if isinstance(data.get(name), str)
+        )
+        kind = "ended" if data.get("ended") is True else str(data.get("kind", ""))
+        return Step(
+            type=fields["type"],
+            status=status,
+            on=level,
+            earlier=earlier,
+            occurred_at=at,
+            recorded_at=recorded,
+            source=cast("Source", fields["source"]),
+            by=self._name(str(data.get("issuer", fields["actor"]))),
+            platform=self._name(str(data.get("platform", ""))),
+            carrier=self._name(str(data.get("carrier", ""))),
+            regions=regions,
+            kind=kind,
+            category=str(data.get("category", "")) if fields["type"] == "complaint" else "",
+            reason=str(data.get("reason", "")),
+            result=str(data.get("result", "")),
+            port=str(data.get("port", "")),
+            rating=data.get("rating"),
+            proof=str(data.get("proof", "")),
+            text=str(text),
+            text_state=cast("Any", text_state),
+            signed="signed" in fields,
+            hash=hash_,
+            leaf_index=record.leaf_index,
+            fault=fault,
+        )
+
+    def _sold(self, state: Mapping[str, Any], look: Look) -> Sold:
+        life = state["state"]
+        sale, dispatch = state.get("sale", {}), state.get("dispatch", {})
+        seller = seller_of(state)
+        if life == "void":
+            return Sold(state="void")
+        if life == "returned":
+            at = state.get("closed", {}).get("at")
+            return Sold(
+                state="returned",
+                times=state["cycle"],
+                returned_at=None if at is None else from_ms(at),
+                shop=self._name(seller),
+            )
+        if life == "registered" or not sale:
+            return Sold(state="not_sold", times=max(0, state["cycle"] - 1))
+        signed = state.get("signature", {}).get("at")
+        return Sold(
+            state="sold",
+            times=max(1, state["cycle"]),
+            sold_at=from_ms(sale["at"]),
+            shop=self._name(sale["actor"]),
+            platform=self._name(str(sale.get("platform", ""))),
+            region=str(dispatch.get("to") or sale.get("region") or ""),
+            carrier=self._name(str(dispatch.get("carrier", ""))),
+            waybill_tail=str(dispatch.get("tail", ""))[-4:],
+            signed_at=None if signed is None else from_ms(signed),
+        )
+
+    def _product(self, look: Look, row: Any) -> Product:
+        code = look.story.code
+        facts = json.loads(row.facts)
+        lot = code.lot or look.verification.state.get("lot") or ""
+        lot_facts = _registration(look, Code(code.gtin, lot=lot).stream) if lot else {}
+        produced, expires = lot_facts.get("produced_on"), lot_facts.get("expires_on")
+        return Product(
+            name=row.name,
+            gtin=display_gtin(row.gtin),
+            own_code=row.item_code,
+            serial=code.serial or "",
+            lot=lot,
+            category=row.category,
+            brand=facts.get("brand", ""),
+            spec=facts.get("spec", ""),
+            origin=facts.get("origin", ""),
+            standard=facts.get("standard", ""),
+            licence=facts.get("licence", ""),
+            produced_on=None if produced is None else date.fromisoformat(produced),
+            expires_on=None if expires is None else date.fromisoformat(expires),
+            expired="expired" in look.warnings,
+            imported=_imported(lot_facts, look),
+            inspections=tuple(self._inspections(look)),
+        )
+
+    def _inspections(self, look: Look) -> Iterator[Inspection]:
+        for record, fields in _readable(look):
+            if fields["type"] == "inspection":
+                yield Inspection(
+                    result=fields["data"]["result"],
+                    by=self._name(fields["actor"]),
+                    at=parse_time(fields["occurred_at"]),
+                    on=_level_of(record.stream),
+                )
+
+    def _parties(self, look: Look, row: Any) -> Iterator[Party]:
+        state = look.verification.state
+        roles: dict[str, Any] = {}
+        if state:
+            roles.setdefault(seller_of(state), "seller" if state.get("sale") else "issuer")
+            roles.setdefault(state["issuer"], "issuer")
+        if row.brand_owner is not None:
+            roles.setdefault(row.brand_owner, "brand_owner")
+        roles.setdefault(row.registrant, "producer")
+        for party, role in roles.items():
+            try:
+                view = self._rooms.parties.get(party)
+                card = self._rooms.credit.card(party)
+            except Fault:
+                continue
+            yield Party(
+                role=role,
+                name=view.name,
+                id=party,
+                verified=view.status == "verified",
+                exempt=view.exempt,
+                region=view.region or "",
+                licences=tuple(self._licence(one) for one in view.licences),
+                credit=Credit(
+                    score=card.score,
+                    score_without_holds=card.score_without_holds,
+                    grade=card.grade,
+                    data_enough=card.data_enough,
+                    url=f"/api/v1/credit/{party}",
+                ),
+            )
+
+    def _licence(self, told: Mapping[str, str]) -> Licence:
+        until = told.get("valid_until")
+        known = LICENCE_KINDS.get(told["kind"])
+        url = told.get("url") or (known.query_url if known is not None else None) or ""
+        day = None if until is None else date.fromisoformat(until)
+        return Licence(
+            kind=told["kind"],
+            number=told["number"],
+            valid_until=day,
+            expired=day is not None and day < self._now.date(),
+            url=url,
+        )
+
+    def _notices(self, look: Look) -> Iterator[Notice]:
+        lifted = {
+            (record.stream, fields["actor"])
+            for record, fields in _readable(look)
+            if fields["type"] == "recall_lifted"
+        }
+        for record, fields in _readable(look):
+            kind = fields["type"]
+            if kind == "recall" and (record.stream, fields["actor"]) in lifted:
+                continue
+            if kind in ("recall", "notice"):
+                yield Notice(
+                    kind=kind,
+                    on=_level_of(record.stream),
+                    by=self._name(fields["actor"]),
+                    at=parse_time(fields["occurred_at"]),
+                    reason=str(fields["data"].get("reason") or fields["data"].get("text", "")),
+                    level=str(fields["data"].get("level", "")),
+                )
+
+    def _attributed(self, look: Look) -> Obliged | None:
+        for finding in look.findings:
+            if finding.kind.startswith("integrity.") and finding.attributed_to in (
+                "merchant",
+                "carrier",
+                "operator",
+            ):
+                return cast("Obliged", finding.attributed_to)
+        return None
+
+    def _log(self, look: Look) -> Log | None:
+        checkpoint = look.verification.checkpoint
+        if checkpoint is None:
+            return None
+        return Log(
+            origin=self._rooms.keyring.log.vkey.name,
+            size=checkpoint.size,
+            published_at=from_ms(checkpoint.published_at_ms),
+        )
+
+
+def _readable(look: Look) -> Iterator[tuple[StoredRecord, Mapping[str, Any]]]:
+    """Yields records whose bytes are what they were, with their fields."""
+    broken = {(p.stream, p.seq) for p in look.verification.problems}
+    for record in look.story.records:
+        if (record.stream, record.seq) not in broken:
+            yield record, record.fields
+
+
+def _registration(look: Look, stream: str) -> Mapping[str, Any]:
+    for record, fields in _readable(look):
+        if record.stream == stream and fields["type"] == "registration":
+            return cast("Mapping[str, Any]", fields["data"])
+    return {}
+
+
+def _imported(lot: Mapping[str, Any], look: Look) -> Import | None:
+    told = lot.get("import")
+    if told is None:
+        return None
+    released: datetime | None = None
+    for _, fields in _readable(look):
+        if fields["type"] == "customs_release":
+            released = parse_time(fields["occurred_at"])
+    return Import(
+        mode=told["mode"],
+        port=told.get("port", ""),
+        origin=told.get("origin", ""),
+        certificate=told.get("certificate", ""),
+        plant=told.get("plant", ""),
+        recall_agent=told.get("recall_agent", ""),
+        declared=True,
+        released_at=released,
+    )
+
+
+def _corrected(records: list[StoredRecord]) -> frozenset[str]:
+    found = set()
+    for record in records:
+        try:
+            fields = record.fields
+            if fields["type"] == "correction":
+                found.add(str(fields["data"]["of"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return frozenset(found)
+
+
+def _level_of(stream: str) -> Any:
+    parts = stream.split("/")
+    return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
+
+
+def _actions(path: str, state: Mapping[str, Any]) -> Actions:
+    life = state.get("state")
+    sold = life in ("sold", "in_transit", "signed")
+    reviewed = "review" in state
+    return Actions(
+        review=f"{path}/review" if sold and not reviewed else "",
+        follow_up=f"{path}/follow_up" if sold and reviewed else "",
+        complaint=f"{path}/complaint" if sold or life == "returned" else "",
+        report="/reports",
+        proofs=("claim", "inner"),
+    )
+
+
+def _links(code: Code) -> Links:
+    api = code_path(code.stream)
+    return Links(
+        evidence=f"{api}/evidence",
+        events=f"{api}/events",
+        verification=f"{api}/verification",
+        checkpoint="/log/checkpoint",
+        key="/log/key",
+    )

@@ -1,0 +1,828 @@
+#!/usr/bin/env python3
+"""Checks a Suxin evidence bundle (suxin-evidence/1) offline, with Python's standard library alone.
+
+    python verify_bundle.py BUNDLE.json [--key VKEY] [--json] [--lang zh|en]
+
+Copy this one file anywhere; it needs Python 3.9 or later, asks no network and trusts no server. VKEY
+is the log's public key as text, or a file that holds it, and must come from somewhere else than the
+bundle: a bundle that brings its own key only agrees with itself.
+
+Exit code: 0 it matches the record; 1 it does not, and the first broken place is named; 2 it cannot
+be read; 3 it agrees with itself, but no key was given to check it against.
+
+What it follows: RFC 8032 (Ed25519), RFC 9162 section 2.1.3.2 (inclusion), c2sp.org/signed-note and
+c2sp.org/tlog-checkpoint, RFC 8785 (canonical JSON) within Suxin's subset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import sys
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FORMAT = "suxin-evidence/1"
+MATCHES, DIFFERS, UNREADABLE, UNANCHORED = "matches", "differs", "unreadable", "unanchored"
+EXIT_CODES = {MATCHES: 0, DIFFERS: 1, UNREADABLE: 2, UNANCHORED: 3}
+
+TEXT = {
+    "en": {
+        "verdict_matches": "It matches the record.",
+        "verdict_differs": "It does NOT match the record.",
+        "verdict_unreadable": "It cannot be read as evidence.",
+        "verdict_unanchored": "It agrees with itself, but no key was given to check it against.",
+        "heading_broken": "Broken, first place first:",
+        "heading_checked": "Checked:",
+        "heading_unchecked": "Not checked:",
+        "heading_pending": "Not in the log yet, so not proven:",
+        "pending_record": "{stream}, record {seq}",
+        "not_json": "This is not JSON text in UTF-8.",
+        "format": "This is no evidence bundle of format {expected}.",
+        "shape": "The bundle is not built as its format says.",
+        "key_given": "The key that was given is not a verifier key (vkey).",
+        "key_form": "The key of checkpoint {origin} is not a verifier key (vkey).",
+        "key_differs": "The bundle's key of checkpoint {origin} is not the one that was given.",
+        "checkpoint_signature": "Checkpoint {origin} is not signed by its key.",
+        "checkpoint_form": "The signed text of checkpoint {origin} is not a checkpoint.",
+        "checkpoint_origin": "The checkpoint filed under {origin} is that of another log.",
+        "checkpoint_twice": "There are two checkpoints of {origin}.",
+        "body_form": "A record's text is not canonical JSON.",
+        "record_form": "A record lacks a proper `{field}`.",
+        "hash_mismatch": "{stream}, record {seq}: the hash is not that of the body.",
+        "stream_mismatch": "{stream}: record {seq} belongs to another stream.",
+        "seq_gap": "{stream}: record {expected} should stand here, record {seq} does.",
+        "seq_order": "{stream}: record {seq} is out of order.",
+        "record_fork": "{stream}: there are two different records {seq}.",
+        "prev_mismatch": "{stream}, record {seq}: it does not follow from the record before it.",
+        "time_falls": "{stream}, record {seq}: recorded before the record that it follows.",
+        "checkpoint_missing": "{stream}, record {seq}: its log has no checkpoint in the bundle.",
+        "not_included": "{stream}, record {seq}: the log does not hold it at place {index}.",
+        "ref_missing": "{stream}, record {seq}: it relies on record {ref_seq} of {ref}, which is"
+        " not in the bundle.",
+        "ref_mismatch": "{stream}, record {seq}: it relies on another record {ref_seq} of {ref}"
+        " than the one in the bundle.",
+        "signature_wrong": "{stream}, record {seq}: {actor} did not sign this.",
+        "signature_revoked": "{stream}, record {seq}: {actor} had revoked the key that signed it.",
+        "subject_missing": "There is no record of {subject}.",
+        "nothing_proven": "No record of {subject} is in the log yet; ask for the evidence again.",
+        "checked_key": "checkpoints signed with the key that was given: {count}",
+        "checked_checkpoints": "checkpoints signed with the bundle's own key: {count}",
+        "checked_records": "records whose text, hash, number, link and time fit: {count}",
+        "checked_inclusions": "records proven to be in the signed log: {count}",
+        "checked_refs": "references between records: {count}",
+        "checked_signatures": "signatures of those responsible: {count}",
+        "unchecked_key": "who signed the log: no key was given",
+        "unchecked_pending": "records not in the log yet: {count}",
+        "unchecked_refs": "references to records that are not in the bundle: {count}",
+        "unchecked_signatures": "signatures whose key is not proven by the bundle: {count}",
+        "unchecked_revocation": "whether a signing key was revoked by a record that is not here",
+        "unchecked_sealed": "records with sealed sections, whose contents are not here: {count}",
+        "unchecked_later": "whether more was recorded after the last record shown",
+        "unchecked_view": "whether the log shows everybody the same",
+        "unchecked_truth": "whether what was recorded was true when it was recorded",
+    },
+    "zh": {
+        "verdict_matches": "与记录相符。",
+        "verdict_differs": "与记录不符！",
+        "verdict_unreadable": "无法作为证据读取。",
+        "verdict_unanchored": "前后一致，但没有给出可供核对的公钥。",
+        "heading_broken": "不符之处（从第一处起）：",
+        "heading_checked": "已核对：",
+        "heading_unchecked": "未核对：",
+        "heading_pending": "尚未写入日志，因此未获证明：",
+        "pending_record": "{stream} 第 {seq} 条",
+        "not_json": "不是 UTF-8 编码的 JSON 文本。",
+        "format": "不是 {expected} 格式的证据包。",
+        "shape": "证据包的结构不符合其格式。",
+        "key_given": "给出的公钥不是有效的 vkey。",
+        "key_form": "检查点 {origin} 的公钥不是有效的 vkey。",
+        "key_differs": "证据包中检查点 {origin} 的公钥与给出的公钥不同。",
+        "checkpoint_signature": "检查点 {origin} 没有其公钥的有效签名。",
+        "checkpoint_form": "检查点 {origin} 的签名文本不是检查点。",
+        "checkpoint_origin": "列在 {origin} 名下的检查点属于另一个日志。",
+        "checkpoint_twice": "{origin} 有两个检查点。",
+        "body_form": "一条记录的正文不是规范 JSON。",
+        "record_form": "一条记录缺少合规的 {field}。",
+        "hash_mismatch": "{stream} 第 {seq} 条：哈希值与正文不符。",
+        "stream_mismatch": "{stream}：第 {seq} 条记录属于另一条链。",
+        "seq_gap": "{stream}：此处应为第 {expected} 条，实为第 {seq} 条。",
+        "seq_order": "{stream}：第 {seq} 条次序不对。",
+        "record_fork": "{stream}：第 {seq} 条有两个不同的版本。",
+        "prev_mismatch": "{stream} 第 {seq} 条：与前一条记录衔接不上。",
+        "time_falls": "{stream} 第 {seq} 条：记录时间早于前一条。",
+        "checkpoint_missing": "{stream} 第 {seq} 条：证据包中没有其日志的检查点。",
+        "not_included": "{stream} 第 {seq} 条：日志第 {index} 位没有它。",
+        "ref_missing": "{stream} 第 {seq} 条：所依据的 {ref} 第 {ref_seq} 条不在证据包中。",
+        "ref_mismatch": "{stream} 第 {seq} 条：所依据的 {ref} 第 {ref_seq} 条与证据包中的不同。",
+        "signature_wrong": "{stream} 第 {seq} 条：不是 {actor} 的签名。",
+        "signature_revoked": "{stream} 第 {seq} 条：签名时 {actor} 已撤销该密钥。",
+        "subject_missing": "没有 {subject} 的记录。",
+        "nothing_proven": "{subject} 的记录均尚未写入日志，请稍后重新获取证据。",
+        "checked_key": "由给出的公钥签名的检查点：{count}",
+        "checked_checkpoints": "由证据包自带公钥签名的检查点：{count}",
+        "checked_records": "正文、哈希、序号、衔接与时间均相符的记录：{count}",
+        "checked_inclusions": "已证明在签名日志中的记录：{count}",
+        "checked_refs": "记录之间的引用：{count}",
+        "checked_signatures": "责任方的签名：{count}",
+        "unchecked_key": "日志由谁签名：没有给出公钥",
+        "unchecked_pending": "尚未写入日志的记录：{count}",
+        "unchecked_refs": "指向证据包之外记录的引用：{count}",
+        "unchecked_signatures": "证据包未能证明其密钥的签名：{count}",
+        "unchecked_revocation": "签名密钥是否已被证据包之外的记录撤销",
+        "unchecked_sealed": "含密封内容的记录（内容不在证据包中）：{count}",
+        "unchecked_later": "最后一条之后是否还有记录",
+        "unchecked_view": "日志对所有人显示的是否相同",
+        "unchecked_truth": "所记录的内容在记录时是否属实",
+    },
+}
+
+
+# ------------------------------------------------------------------------ Ed25519, RFC 8032 5.1
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_M1 = pow(2, (P - 1) // 4, P)
+Y_OF_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+SMALL_ORDER_Y = {0, 1, P - 1, Y_OF_ORDER_8, P - Y_OF_ORDER_8}
+
+Point = tuple[int, int, int, int]
+"""X, Y, Z, T of extended coordinates: x = X/Z, y = Y/Z, x·y = T/Z."""
+
+NEUTRAL: Point = (0, 1, 1, 0)
+
+
+def decode_point(raw: bytes) -> Point:
+    """Returns the point that 32 bytes name in canonical form; raises ValueError."""
+    y = int.from_bytes(raw, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    u, v = (y * y - 1) % P, (D * y * y + 1) % P
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if v * x * x % P != u:
+        x = x * SQRT_M1 % P
+    if y >= P or v * x * x % P != u or (x == 0 and sign):
+        raise ValueError
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def encode_point(point: Point) -> bytes:
+    x, y, z, _ = point
+    inverse = pow(z, P - 2, P)
+    return (y * inverse % P | (x * inverse % P & 1) << 255).to_bytes(32, "little")
+
+
+def add_points(p: Point, q: Point) -> Point:
+    a = (p[1] - p[0]) * (q[1] - q[0]) % P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % P
+    c = 2 * p[3] * q[3] * D % P
+    d = 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def double_point(p: Point) -> Point:
+    a, b, c = p[0] * p[0], p[1] * p[1], 2 * p[2] * p[2]
+    h = a + b
+    e = (h - (p[0] + p[1]) ** 2) % P
+    g = (a - b) % P
+    f = (c + g) % P
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+BASE = decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def multiply_both(s: int, k: int, point: Point) -> Point:
+    """Returns s·BASE + k·point, two bits of both at a time."""
+    table = [NEUTRAL]
+    for n in range(1, 16):
+        table.append(add_points(table[n - 1], BASE) if n % 4 else add_points(table[n - 4], point))
+    found = NEUTRAL
+    for shift in range(252, -1, -2):
+        found = double_point(double_point(found))
+        digits = (s >> shift & 3) | (k >> shift & 3) << 2
+        if digits:
+            found = add_points(found, table[digits])
+    return found
+
+
+def is_signed(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the signature is true. Strict: S < L, canonical points, no key of small order."""
+    if len(public_key) != 32 or len(signature) != 64 or is_weak_key(public_key):
+        return False
+    try:
+        x, y, _, t = decode_point(public_key)
+    except ValueError:
+        return False
+    s = int.from_bytes(signature[32:], "little")
+    if s >= L:
+        return False
+    digest = hashlib.sha512(signature[:32] + public_key + message).digest()
+    k = int.from_bytes(digest, "little") % L
+    # R = s·B − k·A. Comparing encodings also refuses an R that is not canonical.
+    return encode_point(multiply_both(s, k, (P - x, y, 1, P - t))) == signature[:32]
+
+
+def is_weak_key(public_key: bytes) -> bool:
+    y = int.from_bytes(public_key, "little") & (2**255 - 1)
+    return y >= P or y in SMALL_ORDER_Y
+
+
+# ------------------------------------------------------------------- signed notes, the log's tree
+
+Key = tuple[str, bytes, bytes]
+"""A verifier key: name, key id (4 bytes), Ed25519 public key (32 bytes)."""
+
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
+
+
+def decode_base64(text: str) -> bytes:
+    """Returns the bytes of canonical base64; raises ValueError."""
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError
+    return raw
+
+
+def is_key_name(name: str) -> bool:
+    spaced = any(char.isspace() for char in name)
+    return name != "" and "+" not in name and not spaced and not CONTROL.search(name)
+
+
+def parse_vkey(text: str) -> Key:
+    """Returns the key of a vkey text; raises ValueError."""
+    name, key_id, encoded = text.split("+", 2)  # no further: base64 holds `+` itself
+    key = decode_base64(encoded)
+    digest = hashlib.sha256(name.encode() + b"\n" + key).digest()
+    if not is_key_name(name) or key_id != digest[:4].hex() or len(key) != 33 or key[0] != 1:
+        raise ValueError
+    if is_weak_key(key[1:]):
+        raise ValueError
+    decode_point(key[1:])
+    return name, digest[:4], key[1:]
+
+
+def open_note(note: str, key: Key) -> str:
+    """Returns the text that `key` signed; raises ValueError."""
+    text, blank, signatures = note.rpartition("\n\n")  # the last empty line parts them
+    lines = signatures.split("\n")
+    if not blank or lines.pop() != "" or len(lines) > 100:
+        raise ValueError
+    if len(note) > 1_000_000 or CONTROL.search(note):
+        raise ValueError
+    text += "\n"
+    signed = False
+    for line in lines:
+        mark, name, encoded = line.split(" ", 2)
+        blob = decode_base64(encoded)
+        if mark != "\u2014" or not is_key_name(name) or len(blob) <= 4:
+            raise ValueError
+        if (name, blob[:4]) == key[:2]:
+            signed = is_signed(key[2], blob[4:], text.encode())
+            if not signed:
+                raise ValueError
+    if not signed:
+        raise ValueError
+    return text
+
+
+def parse_checkpoint(text: str) -> tuple[str, int, bytes]:
+    """Returns origin, size and root of a checkpoint; raises ValueError."""
+    lines = text.split("\n")
+    if len(lines) < 4 or lines.pop() != "" or "" in lines:
+        raise ValueError
+    if not re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]) or int(lines[1]) >= 2**63:
+        raise ValueError
+    root = decode_base64(lines[2])
+    if len(root) != 32 or (lines[1] == "0" and root != hashlib.sha256(b"").digest()):
+        raise ValueError
+    return lines[0], int(lines[1]), root
+
+
+def is_included(entry: bytes, index: int, proof: list[bytes], size: int, root: bytes) -> bool:
+    """Whether the log of `size` entries with `root` holds `entry` at `index`."""
+    if not 0 <= index < size:
+        return False
+    node = hashlib.sha256(b"\x00" + entry).digest()
+    last = size - 1
+    for sibling in proof:
+        if last == 0 or len(sibling) != 32:
+            return False
+        if index & 1 or index == last:
+            node = hashlib.sha256(b"\x01" + sibling + node).digest()
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\x01" + node + sibling).digest()
+        index, last = index >> 1, last >> 1
+    return last == 0 and node == root
+
+
+# ------------------------------------------------------------------------------- canonical JSON
+
+
+def parse_json(raw: bytes) -> Any:
+    """Returns the value of strict JSON in UTF-8; raises ValueError."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError
+        return found
+
+    text = raw.decode("utf-8")
+    try:
+        value = json.loads(text, object_pairs_hook=without_duplicates, parse_constant=refuse)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate fails here
+    except RecursionError as err:
+        raise ValueError from err
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """Returns the canonical bytes of a value that is in the subset."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8")
+
+
+def is_in_subset(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, (dict, list)):
+        parts = value.values() if isinstance(value, dict) else value
+        keys = value if isinstance(value, dict) else ()
+        return (
+            depth < 8
+            and all(key.isascii() and key.isprintable() for key in keys)
+            and all(is_in_subset(part, depth + 1) for part in parts)
+        )
+    if isinstance(value, str):
+        if value.isascii():
+            return value.isprintable()
+        return unicodedata.is_normalized("NFC", value) and not any(
+            unicodedata.category(char) in ("Cc", "Cs") for char in value
+        )
+    return isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**53)
+
+
+def parse_body(body: str) -> dict[str, Any]:
+    """Returns the fields of a record's body; raises ValueError unless it is canonical."""
+    raw = body.encode("utf-8")
+    fields = parse_json(raw)
+    if not isinstance(fields, dict) or not is_in_subset(fields) or canonical(fields) != raw:
+        raise ValueError
+    return fields
+
+
+# ---------------------------------------------------------------------------- shape of a bundle
+
+HASH = re.compile("[0-9a-f]{64}")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def is_seq(value: Any) -> bool:
+    return is_integer(value) and value >= 0
+
+
+def is_hash(value: Any) -> bool:
+    return is_text(value) and HASH.fullmatch(value) is not None
+
+
+def is_time(value: Any) -> bool:
+    return is_text(value) and TIME.fullmatch(value) is not None
+
+
+def is_ref(value: Any) -> bool:
+    return not wrong_field(value, {"hash": is_hash, "seq": is_seq, "stream": is_text})
+
+
+RECORD = {
+    "v": lambda value: is_integer(value) and value == 1,
+    "stream": is_text,
+    "seq": is_seq,
+    "prev": is_hash,
+    "recorded_at": is_time,
+    "type": is_text,
+    "actor": is_text,
+    "data": is_object,
+}
+RECORD_OPTIONAL = {
+    "refs": lambda value: is_list(value) and all(map(is_ref, value)),
+    "signed": lambda value: not wrong_field(value, {"key": is_text, "value": is_text}),
+    "sealed": is_object,
+}
+CHECKPOINT_ITEM = {"origin": is_text, "key": is_text, "note": is_text}
+STREAM_ITEM = {"stream": is_text, "records": is_list}
+RECORD_ITEM = {"body": is_text, "hash": is_text}
+RECORD_ITEM_OPTIONAL = {
+    "leaf_index": lambda value: value is None or is_integer(value),
+    "log": lambda value: value is None or is_text(value),
+    "inclusion": lambda value: value is None or (is_list(value) and all(map(is_text, value))),
+}
+
+
+def wrong_field(value: Any, needed: dict[str, Any], optional: dict[str, Any] | None = None) -> str:
+    """Returns the first field that is not as it must be ("" if all are)."""
+    if not isinstance(value, dict):
+        return next(iter(needed))
+    for name, fits in needed.items():
+        if not fits(value.get(name)):
+            return name
+    for name, fits in (optional or {}).items():
+        if name in value and not fits(value[name]):
+            return name
+    return ""
+
+
+def misshapen_place(bundle: dict[str, Any]) -> str:
+    """Returns the first place where the bundle is not built as its format says ("" if none)."""
+    wrong = wrong_field(
+        bundle,
+        {"subject": is_text, "streams": is_list, "checkpoints": is_list},
+        {"pending": is_list},
+    )
+    if wrong:
+        return wrong
+    for n, item in enumerate(bundle["checkpoints"]):
+        if wrong_field(item, CHECKPOINT_ITEM):
+            return f"checkpoints[{n}]"
+    for n, stream in enumerate(bundle["streams"]):
+        if wrong_field(stream, STREAM_ITEM):
+            return f"streams[{n}]"
+        for m, item in enumerate(stream["records"]):
+            if wrong_field(item, RECORD_ITEM, RECORD_ITEM_OPTIONAL):
+                return f"streams[{n}].records[{m}]"
+    for n, item in enumerate(bundle.get("pending", [])):
+        if wrong_field(item, RECORD_ITEM, RECORD_ITEM_OPTIONAL):
+            return f"pending[{n}]"
+    return ""
+
+
+# ---------------------------------------------------------------------------------- verification
+
+NOT_CLAIMED = ("prev", "recorded_at", "refs", "seq", "signed", "source", "via")
+CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
+UNCHECKED = (
+    "pending",
+    "refs",
+    "signatures",
+    "sealed",
+    "key",
+    "revocation",
+    "later",
+    "view",
+    "truth",
+)
+
+
+@dataclass
+class Record:
+    """One record of the bundle; `hash` is computed, `proven` says that the signed log holds it."""
+
+    place: str
+    stream: str
+    seq: int
+    hash: str
+    fields: dict[str, Any]
+    proven: bool = False
+
+
+class Run:
+    """One verification: walks the bundle once and notes what it finds."""
+
+    def __init__(self, bundle: dict[str, Any], keys: list[Key]) -> None:
+        self.bundle = bundle
+        self.keys = keys
+        self.broken: list[dict[str, Any]] = []
+        self.pending: list[dict[str, Any]] = []
+        self.counts: dict[str, int] = {}
+        # origin -> size and root, or None where the checkpoint is broken
+        self.checkpoints: dict[str, tuple[int, bytes] | None] = {}
+        self.records: dict[tuple[str, int], Record] = {}
+        self.last: dict[str, Record] = {}
+        self.key_records: dict[tuple[str, str, str], list[Record]] = {}
+
+    def report(self) -> dict[str, Any]:
+        subject = self.bundle["subject"]
+        for n, item in enumerate(self.bundle["checkpoints"]):
+            self.check_checkpoint(item, f"checkpoints[{n}]")
+        for n, stream in enumerate(self.bundle["streams"]):
+            for m, item in enumerate(stream["records"]):
+                self.check_record(item, stream["stream"], f"streams[{n}].records[{m}]")
+        for n, item in enumerate(self.bundle.get("pending", [])):
+            self.check_record(item, None, f"pending[{n}]")
+        for record in self.records.values():
+            self.check_refs(record)
+        for record in self.records.values():
+            self.check_signature(record)
+        proven = any(r.proven for r in self.records.values() if r.stream == subject)
+        if subject not in self.last:
+            self.note_break("subject_missing", "subject", subject=subject)
+        elif not self.broken and not proven:
+            self.note_break("nothing_proven", "subject", subject=subject)
+        always = {"later", "view", "truth"}
+        if not self.keys:
+            always.add("key")
+        if "checked_signatures" in self.counts:
+            always.add("revocation")
+        return make_report(
+            DIFFERS if self.broken else MATCHES if self.keys else UNANCHORED,
+            subject=subject,
+            broken=self.broken,
+            checked=self.counted("checked", CHECKED),
+            unchecked=self.counted("unchecked", UNCHECKED, always),
+            pending=self.pending,
+        )
+
+    def note_break(self, key: str, place: str, **params: Any) -> None:
+        self.broken.append(remark(key, place, **params))
+
+    def count(self, key: str) -> None:
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+    def counted(self, kind: str, names: tuple[str, ...], always: Any = ()) -> list[dict[str, Any]]:
+        found = []
+        for key in (f"{kind}_{name}" for name in names):
+            if key in self.counts:
+                found.append(remark(key, count=self.counts[key]))
+            elif key.partition("_")[2] in always:
+                found.append(remark(key))
+        return found
+
+    def check_checkpoint(self, item: dict[str, str], place: str) -> None:
+        origin = item["origin"]
+        if origin in self.checkpoints:
+            self.note_break("checkpoint_twice", place, origin=origin)
+            return
+        self.checkpoints[origin] = None
+        wrong = "key_form"
+        try:
+            key = parse_vkey(item["key"])
+            wrong = "key_differs"
+            if self.keys and key not in self.keys:
+                raise ValueError
+            wrong = "checkpoint_signature"
+            text = open_note(item["note"], key)
+            wrong = "checkpoint_form"
+            said, size, root = parse_checkpoint(text)
+            wrong = "checkpoint_origin"
+            if said != origin:
+                raise ValueError
+        except ValueError:
+            self.note_break(wrong, place, origin=origin)
+            return
+        self.checkpoints[origin] = (size, root)
+        self.count("checked_key" if self.keys else "checked_checkpoints")
+
+    def check_record(self, item: dict[str, Any], stream: str | None, place: str) -> None:
+        """Checks one record by itself and after the one before it. stream: None if pending."""
+        try:
+            fields = parse_body(item["body"])
+        except ValueError:
+            self.note_break("body_form", place)
+            return
+        wrong = wrong_field(fields, RECORD, RECORD_OPTIONAL)
+        if wrong:
+            self.note_break("record_form", place, field=wrong)
+            return
+        name = fields["stream"] if stream is None else stream
+        digest = hashlib.sha256(item["body"].encode("utf-8")).hexdigest()
+        record = Record(place, name, fields["seq"], digest, fields)
+        known = self.records.get((name, record.seq))
+        if stream is None and known is not None and known.hash == digest == item["hash"]:
+            return  # it got its place in the log while the bundle was being made
+        broken_before = len(self.broken)
+        self.check_place(record, item["hash"])
+        if len(self.broken) == broken_before:
+            self.count("checked_records")
+        if item.get("leaf_index") is None:
+            self.pending.append(remark("pending_record", place, stream=name, seq=record.seq))
+            self.count("unchecked_pending")
+        else:
+            self.check_inclusion(record, item)
+        if "sealed" in fields:
+            self.count("unchecked_sealed")
+        self.records.setdefault((name, record.seq), record)
+        self.last[name] = record
+        key_id = fields["data"].get("key_id")
+        if is_text(key_id):
+            self.key_records.setdefault((name, fields["type"], key_id), []).append(record)
+
+    def check_place(self, record: Record, stated_hash: str) -> None:
+        place, fields = record.place, record.fields
+        named = {"stream": record.stream, "seq": record.seq}
+        last = self.last.get(record.stream)
+        known = self.records.get((record.stream, record.seq))
+        expected = last.seq + 1 if last else 0
+        if stated_hash != record.hash:
+            self.note_break("hash_mismatch", place, **named)
+        if fields["stream"] != record.stream:
+            self.note_break("stream_mismatch", place, **named)
+        if known is not None and known.hash != record.hash:
+            self.note_break("record_fork", place, **named)
+        elif record.stream == self.bundle["subject"] and record.seq != expected:
+            self.note_break("seq_gap", place, expected=expected, **named)
+        elif last and record.seq < expected:
+            self.note_break("seq_order", place, **named)
+        previous = self.records.get((record.stream, record.seq - 1))
+        # Where the record before it is not in the bundle, the log alone proves this one.
+        link = previous.hash if previous else fields["prev"]
+        if fields["prev"] != ("0" * 64 if record.seq == 0 else link):
+            self.note_break("prev_mismatch", place, **named)
+        if last and fields["recorded_at"] < last.fields["recorded_at"]:
+            self.note_break("time_falls", place, **named)
+
+    def check_inclusion(self, record: Record, item: dict[str, Any]) -> None:
+        named = {"stream": record.stream, "seq": record.seq}
+        if item.get("log") not in self.checkpoints:
+            self.note_break("checkpoint_missing", record.place, **named)
+            return
+        checkpoint = self.checkpoints[item["log"]]
+        if checkpoint is None:
+            return  # already named
+        index = item["leaf_index"]
+        try:
+            proof = [decode_base64(part) for part in item.get("inclusion") or []]
+            if not is_included(bytes.fromhex(record.hash), index, proof, *checkpoint):
+                raise ValueError
+        except ValueError:
+            self.note_break("not_included", record.place, index=index, **named)
+            return
+        record.proven = True
+        self.count("checked_inclusions")
+
+    def check_refs(self, record: Record) -> None:
+        for n, ref in enumerate(record.fields.get("refs", [])):
+            target = self.records.get((ref["stream"], ref["seq"]))
+            if target is not None and target.hash == ref["hash"]:
+                self.count("checked_refs")
+            elif target is None and record.stream != self.bundle["subject"]:
+                self.count("unchecked_refs")
+            else:
+                self.note_break(
+                    "ref_missing" if target is None else "ref_mismatch",
+                    f"{record.place}.refs[{n}]",
+                    stream=record.stream,
+                    seq=record.seq,
+                    ref=ref["stream"],
+                    ref_seq=ref["seq"],
+                )
+
+    def check_signature(self, record: Record) -> None:
+        fields = record.fields
+        signed = fields.get("signed")
+        if signed is None:
+            return
+        party = f"party/{fields['actor']}"
+        # Only a key that the log proves counts: else whoever hands over the bundle could add one.
+        keys = [k for k in self.keys_named(party, "signing_key", signed["key"]) if k.proven]
+        if not keys:
+            self.count("unchecked_signatures")
+            return
+        revoked = self.keys_named(party, "signing_key_revoked", signed["key"])
+        claim = {name: value for name, value in fields.items() if name not in NOT_CLAIMED}
+        message = b"suxin-claim/1\n" + canonical(claim)
+        wrong = ""
+        if not any(is_signed_by(key, signed["value"], message) for key in keys):
+            wrong = "signature_wrong"
+        elif any(r.fields["recorded_at"] <= fields["recorded_at"] for r in revoked):
+            wrong = "signature_revoked"
+        if not wrong:
+            self.count("checked_signatures")
+            return
+        named = {"stream": record.stream, "seq": record.seq, "actor": fields["actor"]}
+        self.note_break(wrong, f"{record.place}.signed", **named)
+
+    def keys_named(self, party: str, kind: str, key_id: str) -> list[Record]:
+        return self.key_records.get((party, kind, key_id), [])
+
+
+def is_signed_by(key_record: Record, signature: str, message: bytes) -> bool:
+    public_key = key_record.fields["data"].get("public_key")
+    try:
+        return is_text(public_key) and is_signed(
+            decode_base64(public_key), decode_base64(signature), message
+        )
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------------------------ the report
+
+
+def remark(key: str, place: str = "", **params: Any) -> dict[str, Any]:
+    """Returns one thing to say: which sentence, where in the bundle, and what fills it."""
+    return {"key": key, "place": place, "params": {k: shown(v) for k, v in params.items()}}
+
+
+def shown(value: Any) -> Any:
+    """Returns what may stand in a message: no control characters, not too long."""
+    if not isinstance(value, str):
+        return value
+    return "".join(char if char.isprintable() else "\ufffd" for char in value[:160])
+
+
+def make_report(
+    verdict: str, *, subject: str = "", **parts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    report: dict[str, Any] = {
+        "verdict": verdict,
+        "exit_code": EXIT_CODES[verdict],
+        "subject": shown(subject),
+    }
+    for name in ("broken", "checked", "unchecked", "pending"):
+        report[name] = parts.get(name, [])
+    return report
+
+
+def verify(raw: bytes, key_text: str | None = None) -> dict[str, Any]:
+    """Returns the report on a bundle's bytes. key_text: one vkey a line, or None."""
+    unreadable = None
+    bundle: Any = None
+    keys: list[Key] = []
+    try:
+        keys = [parse_vkey(line.strip()) for line in (key_text or "").splitlines() if line.strip()]
+        if key_text is not None and not keys:
+            raise ValueError
+    except ValueError:
+        unreadable = remark("key_given")
+    try:
+        bundle = parse_json(raw)
+    except ValueError:
+        unreadable = remark("not_json")
+    else:
+        if not isinstance(bundle, dict) or bundle.get("format") != FORMAT:
+            unreadable = remark("format", "format", expected=FORMAT)
+        elif misshapen_place(bundle):
+            unreadable = remark("shape", misshapen_place(bundle))
+    if unreadable:
+        return make_report(UNREADABLE, broken=[unreadable])
+    return Run(bundle, keys).report()
+
+
+def render(report: dict[str, Any], lang: str) -> str:
+    """Returns the report as text for people."""
+    text = TEXT[lang]
+    lines = [text[f"verdict_{report['verdict']}"]]
+    if report["subject"]:
+        lines.append(report["subject"])
+    for name in ("broken", "checked", "unchecked", "pending"):
+        if report[name]:
+            lines += ["", text[f"heading_{name}"]]
+        for found in report[name]:
+            place = f"  [{found['place']}]" if name == "broken" and found["place"] else ""
+            lines.append(f"  - {text[found['key']].format(**found['params'])}{place}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    locale = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("bundle", metavar="BUNDLE.json")
+    parser.add_argument("--key", metavar="VKEY", help="the log's public key, or a file holding it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--lang", choices=TEXT, default="zh" if locale.startswith("zh") else "en")
+    asked = parser.parse_args(arguments)
+    key_text = asked.key
+    try:
+        raw = Path(asked.bundle).read_bytes()
+        if key_text is not None and Path(key_text).is_file():
+            key_text = Path(key_text).read_text(encoding="utf-8")
+    except (OSError, ValueError) as err:
+        print(f"{parser.prog}: {err}", file=sys.stderr)
+        return EXIT_CODES[UNREADABLE]
+    report = verify(raw, key_text)
+    said = json.dumps(report, ensure_ascii=False) if asked.json else render(report, asked.lang)
+    sys.stdout.buffer.write(said.encode("utf-8") + b"\n")  # whatever the terminal's encoding is
+    return int(report["exit_code"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

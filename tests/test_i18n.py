@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from app import i18n
+
+
+@pytest.mark.parametrize(
+    ("accept", "explicit", "lang"),
+    [
+        (None, None, "zh"),
+        ("", None, "zh"),
+        ("en", None, "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", None, "zh"),
+        ("en-GB,en;q=0.9,zh;q=0.8", None, "en"),
+        ("zh;q=0.3, en;q=0.7", None, "en"),
+        ("en;q=0.5,zh;q=0.5", None, "en"),
+        ("fr, de;q=0.5", None, "zh"),
+        ("fr, en;q=0.1", None, "en"),
+        ("en;q=0, *", None, "zh"),
+        ("en;q=nonsense, fr", None, "zh"),
+        ("en;q=nan", None, "zh"),
+        (";;;,,,q=", None, "zh"),
+        ("zh", "en", "en"),
+        ("en", "zh-CN", "zh"),
+        ("en", "EN_gb", "en"),
+        ("en", "fr", "en"),
+        (None, "enough", "zh"),
+    ],
+)
+def test_the_reader_is_answered_in_a_language_that_both_know(accept, explicit, lang):
+    assert i18n.pick_language(accept, explicit) == lang
+
+
+def test_a_sentence_is_filled_in_and_one_is_not_many():
+    assert i18n.text("en", "page.late", count=2) == "recorded 2 days late"
+    assert i18n.text("en", "page.late", count=1) == "recorded one day late"
+    assert "2" in i18n.text("zh", "page.late", count=2)
+
+
+def test_what_a_person_typed_is_never_read_as_a_place_to_fill_in():
+    assert "{count}" in i18n.text(
+        "en", "page.detail.reason", reason="{count} {0} {reason.__class__}"
+    )
+
+
+@pytest.mark.parametrize("lang", i18n.LANGUAGES)
+def test_a_missing_sentence_or_param_raises(lang):
+    with pytest.raises(KeyError):
+        i18n.text(lang, "page.no_such_sentence")
+    with pytest.raises(KeyError):
+        i18n.text(lang, "page.detail.reason")
+    assert not i18n.has("page.no_such_sentence")
+    assert i18n.has("page.detail.reason")
+
+
+def test_a_key_in_two_files_is_an_error(tmp_path):
+    (tmp_path / "a.json").write_text('{"x.y": "1"}')
+    (tmp_path / "b.json").write_text('{"x.z": "2"}')
+    assert i18n.load(tmp_path) == {"x.y": "1", "x.z": "2"}
+    (tmp_path / "c.json").write_text('{"x.y": "3"}')
+    with pytest.raises(ValueError, match=r"x\.y stands in a\.json and in c\.json"):
+        i18n.load(tmp_path)
+
+
+def test_a_sentence_that_is_no_text_is_an_error(tmp_path):
+    (tmp_path / "a.json").write_text('{"x.y": 1}')
+    with pytest.raises(ValueError, match="not a text"):
+        i18n.load(tmp_path)
+
+
+def test_times_are_shown_in_china():
+    late = datetime(2026, 12, 31, 16, 5, tzinfo=UTC)
+    assert i18n.format_moment("zh", late) == "2027-01-01 00:05"
+    assert i18n.format_moment("en", late) == "1 Jan 2027, 00:05"
+    assert i18n.format_date("zh", late) == "2027-01-01"
+    assert i18n.format_date("en", date(2026, 11, 20)) == "20 Nov 2026"
+
+
+def test_a_time_without_a_zone_is_refused():
+    with pytest.raises(ValueError, match="zone"):
+        i18n.format_moment("zh", datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("code", "zh", "en"),
+    [
+        ("441202", "广东 肇庆", "Zhaoqing, Guangdong"),  # a district is shown as its city
+        ("440100", "广东 广州", "Guangzhou, Guangdong"),
+        ("440000", "广东", "Guangdong"),
+        ("110105", "北京", "Beijing"),
+        ("500101", "重庆", "Chongqing"),
+        ("810000", "香港", "Hong Kong"),
+        ("321100", "江苏 镇江", "Jiangsu (321100)"),
+        ("321181", "江苏 镇江", "Jiangsu (321100)"),
+        ("429004", "湖北 仙桃", "Hubei (429004)"),  # directly under the province
+        ("222401", "吉林 延边朝鲜族自治州", "Jilin (222400)"),
+        ("449900", "广东", "Guangdong (449900)"),
+        ("990000", "990000", "990000"),
+    ],
+)
+def test_a_place_is_named_as_a_city_and_no_finer(code, zh, en):
+    assert i18n.region_name("zh", code) == zh
+    assert i18n.region_name("en", code) == en
+
+
+def test_a_route_names_cities_alone():
+    assert i18n.region_name("zh", "441202", short=True) == "肇庆"
+    assert i18n.region_name("en", "440100", short=True) == "Guangzhou"
+    assert i18n.region_name("zh", "440000", short=True) == "广东"
+
+
+@pytest.mark.parametrize("text", ["", "广州市天河路1号", "4401", "４４０１００", "440100\n"])
+def test_what_is_no_code_is_not_shown(text):
+    assert i18n.region_name("zh", text) == ""
+
+
+def test_every_province_of_the_standard_has_a_name_in_both_languages():
+    from stdnum import numdb
+
+    provinces = [f"{n}" for n in range(11, 83) if len(numdb.get("cn/loc").info(f"{n}0000")) == 2]
+    assert len(provinces) >= 34
+    assert not [n for n in provinces if not i18n.has(f"region.{n}")]

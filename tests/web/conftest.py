@@ -1,0 +1,131 @@
+"""A running service on a fresh database, asked over a real socket as programs ask it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+SHOP = "91441200MA4TE5T00Q"
+STALL = "92441202MA4TE5T01M"
+PLATFORM = "91441204MA4TE5T02Q"
+AUTHORITY = "11441200007000001C"
+CARRIER = "91440000MA4TE5T04E"
+
+
+class Service:
+    """A running service: `call` asks it, `admin` is the operator's token, `app` the app itself."""
+
+    def __init__(self, app, url: str) -> None:
+        self.app = app
+        self.url = url
+        self.admin = app.state.rooms.keys.create_admin().token
+        self.client = httpx.Client(base_url=url, timeout=20)
+
+    @property
+    def rooms(self):
+        return self.app.state.rooms
+
+    def call(
+        self, method: str, path: str, json: Any = None, *, token: str | None = None, **more: Any
+    ) -> httpx.Response:
+        headers = {"Accept-Language": "en", **more.pop("headers", {})}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if json is not None:
+            more["json"] = json
+        return self.client.request(method, path, headers=headers, **more)
+
+    def register(self, uscc: str = SHOP, *roles: str, token: str | None = None, **more: Any) -> str:
+        body = {"uscc": uscc, "name": "示例（虚构）", "roles": roles or ("merchant",), **more}
+        answer = self.call("POST", "/api/v1/parties", body, token=token or self.admin)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    def key_of(self, party: str, *scopes: str) -> str:
+        """Returns a new token of a party, with every scope unless some are named."""
+        body = {
+            "scopes": scopes
+            or ["parties", "products", "codes", "events", "credit", "ranking", "audit"]
+        }
+        answer = self.call("POST", f"/api/v1/parties/{party}/keys", body, token=self.admin)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["token"]
+
+    def count_rows(self) -> dict[str, int]:
+        """Returns how many rows every table has, to see that a refusal wrote nothing."""
+        from sqlmodel import SQLModel
+
+        with self.rooms.database.read() as connection:
+            return {
+                name: connection.exec_driver_sql(f'SELECT count(*) FROM "{name}"').scalar()
+                for name in SQLModel.metadata.tables
+            }
+
+
+@pytest.fixture
+def settings(sqlite_template: Path, tmp_path: Path):
+    from app.config import Settings
+
+    return Settings(data_dir=tmp_path, keys_dir=tmp_path / "keys", anonymous_per_second=0)
+
+
+@pytest.fixture
+def start(sqlite_template: Path, settings) -> Callable[..., Any]:
+    """Starts a service with changed settings, as a context manager."""
+
+    @contextmanager
+    def started(prepare: Callable[[Any], None] = lambda _: None, **changes: Any):
+        from app.db.engine import Database
+        from app.ledger import logstore
+        from app.ledger.keyring import create_keys
+        from app.main import create_app
+
+        chosen = settings.model_copy(update=changes)
+        shutil.copyfile(sqlite_template, chosen.data_dir / "suxin.db")
+        create_keys(chosen.keys_dir, origin=chosen.log_origin)
+        database = Database(chosen.database_url)
+        with database.write() as connection:
+            logstore.create_state(connection, chosen.log_origin)
+        database.close()
+        app = create_app(chosen)
+        prepare(app)
+        with _serve(app) as url:
+            running = Service(app, url)
+            with running.client:
+                yield running
+
+    return started
+
+
+@pytest.fixture
+def service(start) -> Iterator[Service]:
+    with start() as running:
+        yield running
+
+
+@contextmanager
+def _serve(app) -> Iterator[str]:
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="error", proxy_headers=False, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the service did not start"
+        time.sleep(0.005)
+    host, port = server.servers[0].sockets[0].getsockname()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
