@@ -13,8 +13,6 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 import uvicorn
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import OperationalError
 
 from app import __version__
@@ -22,19 +20,25 @@ from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
 from app.i18n import text
 from app.kit.errors import Fault
-from app.ledger import logstore
-from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
-from app.ledger.bundle import BundleReport, verify_bundle_bytes
-from app.ledger.checkpoint import open_checkpoint
-from app.ledger.keyring import Keyring, load_keys
+from app.ledger.bundle import verify_bundle_bytes
+from app.ledger.keyring import load_keys
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
-from app.ledger.verifier import Problem
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.parties.principal import OPERATOR
 from app.setup import check_set_up, serving_alone, set_up
-from app.trace.identifiers import parse_code
+from app.terminal import (
+    ERR,
+    OUT,
+    lowest,
+    print_audit,
+    print_report,
+    read_key,
+    show_progress,
+    signed_checkpoints,
+    stream_name,
+)
 from app.trace.story import Stories, keeps_state
 from app.web.deps import Rooms
 from app.worker import Worker, loops_of
@@ -50,8 +54,6 @@ keys_cli = typer.Typer(help="API keys.", no_args_is_help=True)
 cli.add_typer(keys_cli, name="keys")
 
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @cli.command()
@@ -65,16 +67,16 @@ def init(*, as_json: AsJSON = False) -> None:
             "data_dir": str(done.data_dir),
             "keys_dir": str(done.keys_dir),
         }
-        _out.print_json(json.dumps(told))
+        OUT.print_json(json.dumps(told))
         return
-    _out.print(f"data folder   {done.data_dir}")
-    _out.print(f"keys folder   {done.keys_dir}")
-    _out.print(f"log key       {done.log_key}")
+    OUT.print(f"data folder   {done.data_dir}")
+    OUT.print(f"keys folder   {done.keys_dir}")
+    OUT.print(f"log key       {done.log_key}")
     if done.admin_key is None:
-        _out.print("everything was there already; nothing was changed")
+        OUT.print("everything was there already; nothing was changed")
     else:
-        _out.print(f"admin key     {done.admin_key}")
-        _out.print("The admin key is shown this once. Keep it; then run: suxin serve")
+        OUT.print(f"admin key     {done.admin_key}")
+        OUT.print("The admin key is shown this once. Keep it; then run: suxin serve")
 
 
 @cli.command()
@@ -104,7 +106,7 @@ def worker() -> None:
         try:
             rooms.publisher.check_start()
             with _loops(settings)(rooms):
-                _err.print("the worker's loops are running; stop them with Ctrl-C")
+                ERR.print("the worker's loops are running; stop them with Ctrl-C")
                 with contextlib.suppress(KeyboardInterrupt):
                     while True:
                         time.sleep(3600)
@@ -124,8 +126,8 @@ def demo(
     """Serve a throw-away, realistic data set: three merchants, one of them with an altered chain."""
     from app.demo import demo_deployment  # noqa: PLC0415 - needed by this command alone
 
-    with demo_deployment(port=port, seed=seed, console=_err) as (settings, guide):
-        _out.print(guide, markup=False)
+    with demo_deployment(port=port, seed=seed, console=ERR) as (settings, guide):
+        OUT.print(guide, markup=False)
         if not data_only:
             run_server(settings)
 
@@ -142,14 +144,14 @@ def verify(
     """Check an evidence bundle offline. Exit: 0 true, 1 false, 2 not readable, 3 no key given."""
     try:
         raw = bundle.read_bytes()
-        vkey = None if key is None else _read_key(key)
+        vkey = None if key is None else read_key(key)
     except OSError as err:
         _fail(f"{err.filename}: {err.strerror}; name a bundle as it was downloaded", code=2)
     report = verify_bundle_bytes(raw, vkey=vkey)
     if as_json:
-        _out.print_json(json.dumps(report.as_json()))
+        OUT.print_json(json.dumps(report.as_json()))
     else:
-        _print_report(report)
+        print_report(report)
     raise typer.Exit(report.exit_code)
 
 
@@ -170,7 +172,7 @@ def audit(
     keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
     try:
-        with database.read() as connection, _progress("records") as advance:
+        with database.read() as connection, show_progress("records") as advance:
             stories = Stories(
                 vault=Vault(keys.vault_key), log_key=keys.log.vkey, graces=graces_in_force()
             )
@@ -183,12 +185,12 @@ def audit(
             )
             if stream is None:
                 problems = list(checker.check_all())
-                problems += check_tree(connection, _signed(connection, settings, keys))
+                problems += check_tree(connection, signed_checkpoints(connection, settings, keys))
             else:
-                problems = list(checker.check_streams([_stream_name(stream)]))
+                problems = list(checker.check_streams([stream_name(stream)]))
     finally:
         database.close()
-    _print_audit(checker.streams, checker.records, _lowest(problems), as_json=as_json)
+    print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
     raise typer.Exit(1 if problems else 0)
 
 
@@ -205,17 +207,17 @@ def settings(*, as_json: AsJSON = False) -> None:
             {"name": f"{PREFIX}{name.upper()}", "value": shown, "meaning": field.description}
         )
     if as_json:
-        _out.print_json(json.dumps(rows))
+        OUT.print_json(json.dumps(rows))
         return
     for row in rows:
-        _out.print(f"[bold]{row['name']}[/] = {row['value']}")
-        _out.print(f"    {row['meaning']}", markup=False)
+        OUT.print(f"[bold]{row['name']}[/] = {row['value']}")
+        OUT.print(f"    {row['meaning']}", markup=False)
 
 
 @cli.command()
 def openapi() -> None:
     """Print the description of the API (OpenAPI 3.1)."""
-    _out.print_json(json.dumps(create_app(load_settings()).openapi()))
+    OUT.print_json(json.dumps(create_app(load_settings()).openapi()))
 
 
 @cli.command()
@@ -228,13 +230,13 @@ def bench(
     """Measure the figures of this machine against ceilings of the same run."""
     from app.bench import run_bench  # noqa: PLC0415 - needed by this command alone
 
-    run_bench(scale=scale, only=only, as_json=as_json, out=_out, err=_err)
+    run_bench(scale=scale, only=only, as_json=as_json, out=OUT, err=ERR)
 
 
 @cli.command()
 def version() -> None:
     """Print the version."""
-    _out.print(__version__)
+    OUT.print(__version__)
 
 
 @keys_cli.command("create")
@@ -249,9 +251,9 @@ def keys_create(
     with _rooms() as rooms:
         key = rooms.keys.create(OPERATOR, party, scopes=scope, label=label)
     if as_json:
-        _out.print_json(json.dumps({"key_id": key.key_id, "token": key.token}))
+        OUT.print_json(json.dumps({"key_id": key.key_id, "token": key.token}))
     else:
-        _out.print(key.token)
+        OUT.print(key.token)
 
 
 @keys_cli.command("revoke")
@@ -259,7 +261,7 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")]) ->
     """Revoke an API key; it is refused within a second."""
     with _rooms() as rooms:
         rooms.keys.revoke(OPERATOR, key_id)
-    _out.print(f"key {key_id} is revoked")
+    OUT.print(f"key {key_id} is revoked")
 
 
 def run_server(settings: Settings) -> None:
@@ -285,7 +287,7 @@ def run_server(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    _err.print(f"Suxin is serving at http://{settings.host}:{settings.port}")
+    ERR.print(f"Suxin is serving at http://{settings.host}:{settings.port}")
     uvicorn.Server(config).run()
 
 
@@ -332,89 +334,6 @@ def _rooms() -> Iterator[Rooms]:
         close_rooms(rooms)
 
 
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
-    """Yields a function to be told how much is done; draws only where somebody is looking."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done: bar.update(task, completed=done)
-
-
-def _signed(connection: Any, settings: Settings, keys: Keyring) -> list[Any]:
-    found = []
-    published = logstore.load_checkpoint(connection)
-    state = logstore.load_state(connection)
-    for note in (published.note if published else None, Anchor(settings.keys_dir).read()):
-        if note is not None:
-            checkpoint = open_checkpoint(note, [keys.log.vkey])
-            # Beside a running service the anchor moves on while our snapshot stands still.
-            if state is not None and checkpoint.size <= state.size:
-                found.append(checkpoint)
-    return found
-
-
-def _stream_name(given: str) -> str:
-    return given if given.startswith("party/") else parse_code(given).stream
-
-
-def _lowest(problems: list[Problem]) -> list[Problem]:
-    """Returns the problems without those that another one explains: an alteration is told once."""
-    seen: set[tuple[str | None, int | None]] = set()
-    kept = []
-    for problem in problems:
-        place = (problem.stream, problem.seq)
-        if problem.stream is None or place not in seen:
-            kept.append(problem)
-        seen.add(place)
-    return kept
-
-
-def _print_audit(
-    streams: int, records: int, problems: list[Problem], *, as_json: bool
-) -> None:
-    if as_json:
-        findings = []
-        for problem in problems:
-            told: dict[str, Any] = {
-                "kind": problem.kind,
-                "stream": problem.stream or "log",
-                "detail": problem.detail,
-            }
-            if problem.seq is not None:
-                told["seq"] = problem.seq
-            if problem.leaf_index is not None:
-                told["leaf_index"] = problem.leaf_index
-            findings.append(told)
-        told_all = {"streams": streams, "records": records, "findings": findings}
-        sys.stdout.write(json.dumps(told_all, ensure_ascii=False) + "\n")
-        return
-    for problem in problems:
-        place = problem.stream or "log"
-        at = "" if problem.seq is None else f" record {problem.seq}"
-        _out.print(f"{problem.kind}  {place}{at}  {problem.detail}", markup=False)
-    verdict = "clean" if not problems else f"{len(problems)} findings"
-    _out.print(f"{streams} streams, {records} records: {verdict}")
-
-
-def _print_report(report: BundleReport) -> None:
-    _out.print(f"{report.verdict}: {report.subject}", markup=False)
-    for word, remarks in (
-        ("broken", report.broken),
-        ("checked", report.checked),
-        ("not checked", report.unchecked),
-        ("pending", report.pending),
-    ):
-        for remark in remarks:
-            told = text("en", f"bundle.{remark.key}", **remark.params)
-            _out.print(f"  {word}: {told} {remark.place}".rstrip(), markup=False)
-
-
-def _read_key(given: str) -> str:
-    path = Path(given)
-    return path.read_text("utf-8") if len(given) < 4096 and path.is_file() else given
-
-
 def _sentence(fault: Fault) -> str:
     try:
         told = text("en", f"fault.{fault.key}", **fault.params)
@@ -438,7 +357,7 @@ def _configure_logging(settings: Settings) -> None:
 
 
 def _fail(sentence: str, *, code: int) -> NoReturn:
-    _err.print(f"suxin: {sentence}", markup=False)
+    ERR.print(f"suxin: {sentence}", markup=False)
     raise SystemExit(code)
 
 

@@ -45,7 +45,7 @@ from app.parties.access import APIKeys
 from app.parties.chain import PartyChain
 from app.parties.powers import Powers
 from app.parties.service import Parties
-from app.trace import batches
+from app.trace import batchstore
 from app.trace import store as trace_store
 from app.trace.catalogue import Catalogue
 from app.trace.gaps import Graces
@@ -71,7 +71,7 @@ STATIC = Path(__file__).parents[1] / "static"
 WRITERS = {
     **party_store.WRITERS,
     **trace_store.WRITERS,
-    **batches.WRITERS,
+    **batchstore.WRITERS,
     **credit_store.WRITERS,
 }
 

@@ -58,9 +58,7 @@ def failed(connection: Connection, message: Message, *, error: str, now_ms: int)
     connection.execute(
         update(_TABLE)
         .where(*_is(message))
-        .values(
-            attempts=message.attempts + 1, available_at=now_ms + delay, last_error=error[:500]
-        )
+        .values(attempts=message.attempts + 1, available_at=now_ms + delay, last_error=error[:500])
     )
 
 

@@ -62,6 +62,7 @@ TEXT = {
         "record_fork": "{stream}: there are two different records {seq}.",
         "prev_mismatch": "{stream}, record {seq}: it does not follow from the record before it.",
         "time_falls": "{stream}, record {seq}: recorded before the record that it follows.",
+        "index_missing": "{stream}, record {seq}: it has no place in the log.",
         "checkpoint_missing": "{stream}, record {seq}: its log has no checkpoint in the bundle.",
         "not_included": "{stream}, record {seq}: the log does not hold it at place {index}.",
         "ref_missing": "{stream}, record {seq}: it relies on record {ref_seq} of {ref}, which is"
@@ -117,6 +118,7 @@ TEXT = {
         "record_fork": "{stream}：第 {seq} 条有两个不同的版本。",
         "prev_mismatch": "{stream} 第 {seq} 条：与前一条记录衔接不上。",
         "time_falls": "{stream} 第 {seq} 条：记录时间早于前一条。",
+        "index_missing": "{stream} 第 {seq} 条：没有它在日志中的位置。",
         "checkpoint_missing": "{stream} 第 {seq} 条：证据包中没有其日志的检查点。",
         "not_included": "{stream} 第 {seq} 条：日志第 {index} 位没有它。",
         "ref_missing": "{stream} 第 {seq} 条：所依据的 {ref} 第 {ref_seq} 条不在证据包中。",
@@ -622,7 +624,7 @@ class Run:
         self.check_place(record, item["hash"])
         if len(self.broken) == broken_before:
             self.count("checked_records")
-        if item.get("leaf_index") is None:
+        if stream is None:
             self.pending.append(remark("pending_record", place, stream=name, seq=record.seq))
             self.count("unchecked_pending")
         else:
@@ -661,6 +663,10 @@ class Run:
 
     def check_inclusion(self, record: Record, item: dict[str, Any]) -> None:
         named = {"stream": record.stream, "seq": record.seq}
+        if item.get("leaf_index") is None:
+            # Else whoever takes an index away could pass a made-up record off as a late one.
+            self.note_break("index_missing", record.place, **named)
+            return
         if item.get("log") not in self.checkpoints:
             self.note_break("checkpoint_missing", record.place, **named)
             return

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
+import uuid_utils
 from sqlalchemy import Connection
 
 from app.credit import store
@@ -152,8 +153,8 @@ class Credit:
         ended = status in (Status.REPAIRED, Status.LAPSED, Status.CANCELLED)
         data = {"entry": entry, "status": str(status), "reason": reason}
         row = {"id": entry, "status": str(status), "ended_at": to_ms(now) if ended else None}
-        record_id = str(uuid5(_NAMESPACE, f"{entry} {status}"))
-        self._record(party, record_id, "credit_status", data, "credit_status", row)
+        # An entry may be objected to, upheld and objected to again: no status is the last one.
+        self._record(party, str(uuid_utils.uuid7()), "credit_status", data, "credit_status", row)
 
     def cancel(self, *, party: str, rule: str, key: str, reason: str) -> bool:
         """Cancels the entry for this fact if it is still only announced; returns whether it was."""
@@ -205,22 +206,27 @@ class Credit:
         record_id = str(uuid5(_NAMESPACE, f"lift {finding} {held.since_at}"))
         self._record(held.party, record_id, "credit_hold_lifted", data, "credit_hold_lifted", row)
 
-    def on_chain_completed(self, *, seller: str, code: str, cycle: str, at: datetime) -> None:
-        """Earns the seller the rule's points for one whole chain, as far as its cap leaves room.
+    def on_chain_completed(
+        self, *, seller: str, code: str, cycle: str, at: datetime, buyer: bytes | None
+    ) -> None:
+        """Earns the seller the rule's points for one whole chain, as far as its caps leave room.
 
-        Beyond the cap on all points in force nothing is written: it could not count.
+        Beyond the cap of the day, or on all points in force, nothing is written: it could not count.
+        buyer: pseudonym for the cap on one buyer; kept beside the record, never in it.
         """
         rule = self.policy.rules[self.policy.data_enough_rule]
         with self._database.read() as connection:
+            card = self.cards(connection, [seller])[seller]
             entries = store.load_entries(connection, seller)
-        total = rule.caps.total
-        now = self._clock.now()
-        in_force = sum(
-            e.rule == rule.id and (e.expires_at is None or e.expires_at > now) for e in entries
-        )
-        if total is not None and in_force * rule.points >= total:
+        counted = sum(w.points for w in card.weights.values() if w.rule == rule.id)
+        today = sum(e.points for e in entries if e.rule == rule.id and e.day == local_day(at))
+        caps = rule.caps
+        if (caps.total is not None and counted >= caps.total) or (
+            caps.per_day is not None and today >= caps.per_day
+        ):
             return
-        self.post(NewEntry(seller, rule.id, f"{code} {cycle}", {"code": code, "cycle": cycle}, at))
+        evidence = {"code": code, "cycle": cycle}
+        self.post(NewEntry(seller, rule.id, f"{code} {cycle}", evidence, at, buyer=buyer))
 
     def is_public(self, entry: Entry) -> bool:
         """Whether the public sees this entry: repaired and cancelled ones left public view."""

@@ -3,6 +3,7 @@
 SQLite: WAL, `synchronous=FULL`, foreign keys on. Writers begin with BEGIN IMMEDIATE, because a
 transaction that reads a head and only then asks for the write lock can lose the race silently.
 One process has exactly one writing connection, so its writers queue in memory and never poll.
+Readers cannot write on either: the database refuses it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Database:
         """Yields a connection inside one read snapshot (PostgreSQL: REPEATABLE READ). Read-only."""
         with self._reader.connect() as connection:
             if self.dialect != "sqlite":
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901 - the same connection, told more
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
             with connection.begin() as transaction:
                 yield connection
                 transaction.rollback()
@@ -68,11 +71,16 @@ class Database:
         with self._reader.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision() == newest
 
-    def truncate_log(self) -> None:
-        """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too."""
-        if self.dialect == "sqlite":
-            with self._reader.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    def truncate_log(self) -> bool:
+        """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too.
+
+        Returns whether it is empty now; a reader whose snapshot needs it may be in the way.
+        """
+        if self.dialect != "sqlite":
+            return True
+        with self._reader.connect() as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+        return not busy
 
     def close(self) -> None:
         """Closes every pooled connection."""
@@ -108,14 +116,18 @@ def _sqlite_engine(url: str, *, writer: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.text_factory = _read_text
         connection.isolation_level = None  # transactions begin where `_begin` says, nowhere else
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
+            # Otherwise INSERT OR REPLACE deletes a row without asking the trigger that forbids it.
+            "recursive_triggers = ON",
             f"cache_size = -{cache_kib}",
             "temp_store = MEMORY",
+            f"query_only = {'OFF' if writer else 'ON'}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -124,3 +136,8 @@ def _sqlite_engine(url: str, *, writer: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
     return engine
+
+
+def _read_text(raw: bytes) -> str:
+    """Returns text that may have been damaged; what is no UTF-8 survives as surrogates."""
+    return raw.decode("utf-8", "surrogateescape")

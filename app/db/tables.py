@@ -15,6 +15,25 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+
+class Blob(LargeBinary):
+    """Bytes that come back as bytes, whatever a tampering hand put into the column.
+
+    SQLite keeps a text where bytes should be; an audit must read it and say so, not fail on it.
+    """
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:  # noqa: ARG002 - SQLAlchemy's
+        return _to_bytes
+
+
+def _to_bytes(value: Any) -> bytes | None:
+    if value is None or type(value) is bytes:
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    return str(value).encode() if isinstance(value, (int, float)) else bytes(value)
+
+
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's row id, big everywhere
 
 
@@ -27,7 +46,7 @@ def _text(*, key: bool = False, null: bool = False) -> Any:
 
 
 def _bytes(*, key: bool = False, null: bool = False) -> Any:
-    return Field(sa_column=Column(LargeBinary, primary_key=key, nullable=null))
+    return Field(sa_column=Column(Blob, primary_key=key, nullable=null))
 
 
 # --- ledger: streams and records -------------------------------------------------------------

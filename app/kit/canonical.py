@@ -56,7 +56,7 @@ def check_canonical(value: object, loc: tuple[str | int, ...] = (), depth: int =
     elif kind is list or kind is tuple:
         if depth >= MAX_DEPTH:
             _refuse(loc, "depth", expected=MAX_DEPTH)
-        for index, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
+        for index, item in enumerate(value):  # type: ignore[arg-type]
             check_canonical(item, (*loc, index), depth + 1)
     elif value is None:
         _refuse(loc, "null")

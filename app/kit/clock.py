@@ -33,7 +33,9 @@ def truncate_ms(moment: datetime) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """Returns the one text form of a time: `2026-11-23T07:00:00.000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return (
+        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    )
 
 
 def parse_time(text: str) -> datetime:
@@ -43,8 +45,7 @@ def parse_time(text: str) -> datetime:
     """
     if not _RFC3339.match(text):
         raise ValueError(text)
-    # Python's own parser takes at most six fraction digits before 3.11 and rounds nothing.
-    return truncate_ms(datetime.fromisoformat(text.upper().replace("Z", "+00:00")))
+    return truncate_ms(datetime.fromisoformat(text.upper()))
 
 
 def to_ms(moment: datetime) -> int:

@@ -25,7 +25,7 @@ class FieldFault:
     params: Mapping[str, object] = field(default_factory=dict)
 
 
-class Fault(Exception):  # noqa: N818 - a refusal, not always an error of ours
+class Fault(Exception):
     """Base of every refusal that a caller can understand and act on.
 
     slug: the problem type of the contract, `/problems/<slug>`; never changes for a cause.

@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, exists, select
 
-from app.ledger import store
-from app.ledger.record import claim_message, record_hash, seal_commitment, stream_key
+from app.ledger import sealstore, store
 from app.ledger.note import decode_base64
+from app.ledger.record import claim_message, record_hash, seal_commitment, stream_key
 from app.ledger.signatures import PublicKeyRefused, SignatureInvalid, verify_signature
 from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED
 from app.ledger.vault import SealBroken, Vault
@@ -161,7 +161,9 @@ class LedgerAudit:
                     "integrity.index_mismatch", name, head.seq, None, {"column": "head.state"}
                 )
 
-    def _check_within(self, name: str, row: Row[Any], fields: Mapping[str, Any]) -> Iterator[Problem]:
+    def _check_within(
+        self, name: str, row: Row[Any], fields: Mapping[str, Any]
+    ) -> Iterator[Problem]:
         """Yields what is wrong with what a sound record refers to, was signed with, or sealed."""
         for ref in fields.get("refs", ()):
             entry = self._entry(ref["stream"], ref["seq"])
@@ -172,7 +174,11 @@ class LedgerAudit:
                     name,
                     row.seq,
                     row.leaf_index,
-                    {"ref": f"{ref['stream']}#{ref['seq']}", "expected": ref["hash"], "got": entry.hex()},
+                    {
+                        "ref": f"{ref['stream']}#{ref['seq']}",
+                        "expected": ref["hash"],
+                        "got": entry.hex(),
+                    },
                 )
         if "signed" in fields and (reason := self._signature_fault(fields)) is not None:
             yield Problem(
@@ -213,7 +219,7 @@ class LedgerAudit:
     def _sealed_faults(
         self, vault: Vault, name: str, fields: Mapping[str, Any]
     ) -> Iterator[tuple[str, str]]:
-        rows = store.sealed_sections(self._connection, name, fields["id"])
+        rows = sealstore.sealed_sections(self._connection, name, fields["id"])
         for section, commitment in fields["sealed"].items():
             row = rows.get(section)
             if row is None:
@@ -256,11 +262,16 @@ class LedgerAudit:
             self._entries.move_to_end(place)
             return self._entries[place]
         key = stream_key(stream)
-        entry = self._connection.execute(
-            select(LEAF.c.hash).where(LEAF.c.stream == key, LEAF.c.seq == seq)
-        ).scalar() or self._connection.execute(
-            select(UNSEQUENCED.c.hash).where(UNSEQUENCED.c.stream == key, UNSEQUENCED.c.seq == seq)
-        ).scalar()
+        entry = (
+            self._connection.execute(
+                select(LEAF.c.hash).where(LEAF.c.stream == key, LEAF.c.seq == seq)
+            ).scalar()
+            or self._connection.execute(
+                select(UNSEQUENCED.c.hash).where(
+                    UNSEQUENCED.c.stream == key, UNSEQUENCED.c.seq == seq
+                )
+            ).scalar()
+        )
         return _remember(self._entries, place, None if entry is None else bytes(entry))
 
     def _record_row(self, row: Row[Any]) -> RecordRow:

@@ -25,12 +25,7 @@ from app.ledger.signatures import verify_signature
 FORMAT = "suxin-evidence/1"
 
 Verdict = Literal["matches", "differs", "unreadable", "unanchored"]
-EXIT_CODES: Mapping[Verdict, int] = {
-    "matches": 0,
-    "differs": 1,
-    "unreadable": 2,
-    "unanchored": 3,
-}
+EXIT_CODES: Mapping[Verdict, int] = {"matches": 0, "differs": 1, "unreadable": 2, "unanchored": 3}
 """`suxin verify`. Unanchored: consistent, but no key was given to check it against."""
 
 CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
@@ -273,7 +268,7 @@ class _Verification:
         broken_before = len(self._broken)
         self._check_place(record, item["hash"])
         self._counts["checked_records"] += len(self._broken) == broken_before
-        if item.get("leaf_index") is None:
+        if stream is None:
             self._pending.append(_remark("pending_record", place, **record.named()))
             self._counts["unchecked_pending"] += 1
         else:
@@ -311,6 +306,10 @@ class _Verification:
             self._break("time_falls", place, **named)
 
     def _check_inclusion(self, record: _Record, item: Mapping[str, Any]) -> None:
+        if item.get("leaf_index") is None:
+            # Else whoever takes an index away could pass a made-up record off as a late one.
+            self._break("index_missing", record.place, **record.named())
+            return
         if item.get("log") not in self._checkpoints:
             self._break("checkpoint_missing", record.place, **record.named())
             return

@@ -50,7 +50,9 @@ def create_keys(keys_dir: Path, *, origin: str) -> bool:
     keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = (
         _create(keys_dir / _LOG, lambda: make_skey(origin, secrets.token_bytes(32))),
-        _create(keys_dir / _RECEIPT, lambda: make_skey(f"{origin}/receipt", secrets.token_bytes(32))),
+        _create(
+            keys_dir / _RECEIPT, lambda: make_skey(f"{origin}/receipt", secrets.token_bytes(32))
+        ),
         _create(keys_dir / _VAULT, lambda: encode_base64(secrets.token_bytes(32))),
         _create(keys_dir / _INDEX, lambda: encode_base64(secrets.token_bytes(32))),
     )

@@ -144,9 +144,7 @@ def save_checkpoint(connection: Connection, published: Published) -> None:
 
 def load_checkpoint(connection: Connection) -> Published | None:
     """Returns the newest signed checkpoint, or None before the first. Read-only."""
-    row = connection.execute(
-        select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)
-    ).first()
+    row = connection.execute(select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)).first()
     if row is None:
         return None
     return Published(row.size, bytes(row.root), row.note, row.published_at)
@@ -179,9 +177,7 @@ def leaves_with_records(connection: Connection, start: int, end: int) -> list[An
     """
     return list(
         connection.execute(
-            select(
-                LEAF.c.leaf_index, LEAF.c.hash.label("leaf_hash"), RECORD.c.hash, RECORD.c.body
-            )
+            select(LEAF.c.leaf_index, LEAF.c.hash.label("leaf_hash"), RECORD.c.hash, RECORD.c.body)
             .select_from(
                 LEAF.outerjoin(
                     RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq)

@@ -95,9 +95,7 @@ class Prover:
                 return derived
             level += 1
 
-    def _derive(
-        self, level: int, index: int, derived: dict[tuple[int, int], bytes]
-    ) -> bytes:
+    def _derive(self, level: int, index: int, derived: dict[tuple[int, int], bytes]) -> bytes:
         start = index * TILE_WIDTH
         if level == 0:
             end = min(start + TILE_WIDTH, self.checkpoint.size)

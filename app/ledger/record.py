@@ -24,7 +24,6 @@ _CLAIM_PREFIX = b"suxin-claim/1\n"
 _SEALED_PREFIX = b"suxin-sealed/1\n"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Ref:
     """A record that this one relies on: stream name, its seq and its 32-byte hash."""

@@ -6,28 +6,21 @@ memory, and one `flush` writes all rows. An all-or-none request gets a Stage of 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.clock import from_ms, to_ms
-from app.kit.errors import Conflict, Fault, TooLarge, Unavailable
-from app.ledger import store
-from app.ledger.record import (
-    MAX_EVENT_BYTES,
-    Ref,
-    record_body,
-    record_hash,
-    seal_commitment,
-    stream_key,
-)
+from app.kit.errors import Fault, TooLarge, Unavailable
+from app.ledger import sealstore, store
+from app.ledger.record import MAX_EVENT_BYTES, Ref, record_body, record_hash, stream_key
+from app.ledger.repeat import IdConflict, check_repeat, open_salts
+from app.ledger.rows import TABLES, Rows, dump, rows_of
 from app.ledger.submission import (
     Abandoned,
     Answer,
@@ -38,21 +31,19 @@ from app.ledger.submission import (
     Submission,
     View,
 )
-from app.ledger.vault import SealBroken, Vault
+from app.ledger.vault import Vault
+
+__all__ = ["ClockBehind", "EffectWriter", "IdConflict", "Stage"]
 
 log = structlog.get_logger(__name__)
 
 EffectWriter = Callable[[Connection, Sequence[Mapping[str, Any]]], None]
 
+_Place = tuple[str, str]
+
 # A stream whose last record is further ahead than this was written by a clock gone wrong; waiting
 # is better than dragging the stream into the future.
 _MAX_AHEAD = timedelta(seconds=5)
-
-
-class IdConflict(Conflict):
-    """The id stands in this stream with other content."""
-
-    slug = "id-conflict"
 
 
 class ClockBehind(Unavailable):
@@ -69,21 +60,21 @@ class Stage:
         self._vault = vault
         self._now = now
         self._below = below
-        # What the database said; shared with stages on top. A fact that is absent is kept as None.
+        # What the database said; shared with stages on top. What is absent is kept as None.
         self._stored_heads: dict[str, StreamHead] = below._stored_heads if below else {}
-        self._stored_facts: dict[tuple[str, str], Any] = below._stored_facts if below else {}
-        self._stored_ids: dict[tuple[str, str], tuple[int, bytes, bytes]] = (
+        self._stored_facts: dict[_Place, Any] = below._stored_facts if below else {}
+        self._stored_ids: dict[_Place, tuple[int, bytes, bytes] | None] = (
             below._stored_ids if below else {}
         )
         self._stored_hashes: dict[tuple[str, int], bytes] = below._stored_hashes if below else {}
-        # What this stage has done.
+        # What this stage has done; states and facts also as the bytes to be stored.
         self._heads: dict[str, StreamHead] = {}
-        self._facts: dict[tuple[str, str], Any] = {}
-        self._ids: dict[tuple[str, str], Recorded] = {}
+        self._states: dict[str, bytes] = {}
+        self._facts: dict[_Place, Any] = {}
+        self._fact_rows: dict[_Place, bytes | None] = {}
+        self._ids: dict[_Place, Recorded] = {}
         self._hashes: dict[tuple[str, int], bytes] = {}
-        self._rows: dict[str, list[dict[str, Any]]] = {
-            name: [] for name in ("record", "unsequenced", "sealed", "side", "outbox")
-        }
+        self._rows: Rows = {name: [] for name in TABLES}
         self._effects: dict[str, list[Mapping[str, Any]]] = {}
 
     def load(self, submissions: Sequence[Submission]) -> None:
@@ -91,27 +82,21 @@ class Stage:
 
         What a decision asks for beyond that is read when it asks.
         """
-        self._load({s.claim.stream for s in submissions}, [r for s in submissions for r in s.reads])
-        self._load(
-            set(),
-            [
-                read
-                for s in submissions
-                if s.reads_after is not None
-                for read in s.reads_after(self._stored_heads[s.claim.stream])
-            ],
-        )
-        self._stored_ids.update(
-            store.find_by_id(
-                self._connection,
-                # A stream that does not exist yet holds no id.
-                {
-                    (s.claim.stream, s.claim.id)
-                    for s in submissions
-                    if self._stored_heads[s.claim.stream].exists
-                },
+        try:
+            self._load(
+                {s.claim.stream for s in submissions}, [r for s in submissions for r in s.reads]
             )
-        )
+        except store.StreamKeyTaken:
+            return  # whoever wants that stream is refused, alone, when it is decided
+        after: list[Read] = []
+        for submission in submissions:
+            if submission.reads_after is not None:
+                try:
+                    after += submission.reads_after(self._stored_heads[submission.claim.stream])
+                except Exception:  # noqa: BLE001, S112 - it fails again, alone, when it is decided
+                    continue
+        self._load(set(), after)
+        self._load_ids({(s.claim.stream, s.claim.id) for s in submissions})
 
     def _load(self, streams: set[str], reads: Sequence[Read]) -> None:
         streams = {*streams, *(r.stream for r in reads if not r.key)} - self._stored_heads.keys()
@@ -122,12 +107,22 @@ class Stage:
             self._stored_facts.update(dict.fromkeys(facts))
             self._stored_facts.update(store.load_facts(self._connection, facts))
 
+    def _load_ids(self, places: set[_Place]) -> None:
+        places = places - self._stored_ids.keys()
+        self._stored_ids.update(dict.fromkeys(places))
+        # A stream that does not exist yet holds no id.
+        places = {place for place in places if self._stored_heads[place[0]].exists}
+        if places:
+            self._stored_ids.update(store.find_by_id(self._connection, places))
+
     def decide(self, submission: Submission) -> Answer:
         """Returns the record, or the fault that refuses it; a refused claim leaves no trace."""
         try:
             return self._append(submission)
         except Fault as fault:
             return fault
+        except SQLAlchemyError:
+            raise  # the transaction is lost, for everybody in it
         except Exception:
             # A bug in one room's rules must not fail the neighbours in this batch.
             log.exception("recorder.decision_failed", type=submission.claim.type)
@@ -148,7 +143,9 @@ class Stage:
                 ]
             answers.append(answer)
         self._heads.update(above._heads)
+        self._states.update(above._states)
         self._facts.update(above._facts)
+        self._fact_rows.update(above._fact_rows)
         self._ids.update(above._ids)
         self._hashes.update(above._hashes)
         for name, rows in above._rows.items():
@@ -163,36 +160,29 @@ class Stage:
         Raises store.HeadMoved if another process was first at one of the heads.
         """
         connection = self._connection
-        new, moved = [], []
+        moved: list[dict[str, Any]] = []
+        created: list[dict[str, Any]] = []
         for name, head in self._heads.items():
             stored = self._stored_heads[name]
-            values = {
+            row = {
+                "stream": stream_key(name),
+                "name": name,
                 "seq": head.seq,
                 "hash": head.hash,
                 "recorded_at": head.recorded_at_ms,
-                "state": orjson.dumps(head.state, option=orjson.OPT_SORT_KEYS),
+                "state": self._states[name],
             }
             if stored.exists:
-                moved.append(
-                    {
-                        "k_stream": stream_key(name),
-                        "k_seq": stored.seq,
-                        **{f"v_{column}": value for column, value in values.items()},
-                    }
-                )
+                moved.append({**row, "k_seq": stored.seq})
             else:
-                new.append({"stream": stream_key(name), "name": name, **values})
-        store.move_heads(connection, moved)
-        try:
-            store.insert_rows(connection, store.HEAD, new)
-        except IntegrityError as err:  # PostgreSQL: the stream was created by another process
-            raise store.HeadMoved from err
+                created.append(row)
+        store.move_heads(connection, moved, created)
         store.insert_rows(connection, store.RECORD, self._rows["record"])
         store.insert_rows(connection, store.UNSEQUENCED, self._rows["unsequenced"])
-        store.insert_rows(connection, store.SEALED, self._rows["sealed"])
+        store.insert_rows(connection, sealstore.SEALED, self._rows["sealed"])
         store.insert_rows(connection, store.SIDE, self._rows["side"])
         store.insert_rows(connection, store.OUTBOX, self._rows["outbox"])
-        store.set_facts(connection, self._facts)
+        store.set_facts(connection, self._fact_rows)
         for kind, rows in self._effects.items():
             writers[kind](connection, rows)
 
@@ -201,11 +191,12 @@ class Stage:
         place = (claim.stream, claim.id)
         earlier = self._find_id(place)
         if earlier is not None:
-            self._check_same(submission, earlier)
+            check_repeat(submission, earlier, lambda: self._kept_salts(*place))
             return earlier
         head = self._head(claim.stream)
         recorded_at = max(self._now, from_ms(head.recorded_at_ms))
         if recorded_at - self._now > _MAX_AHEAD:
+            log.error("recorder.clock_behind", stream=claim.stream, last=str(recorded_at))
             raise ClockBehind("clock_behind", retry_after_s=5, stream=claim.stream)
         draft = submission.decide(claim, self._view(submission, recorded_at))
         seq = head.seq + 1
@@ -236,56 +227,24 @@ class Stage:
         return recorded
 
     def _keep(self, submission: Submission, draft: Draft, recorded: Recorded) -> None:
-        claim = submission.claim
-        key = stream_key(claim.stream)
-        at_ms = to_ms(recorded.recorded_at)
-        self._heads[claim.stream] = StreamHead(
-            claim.stream, recorded.seq, recorded.hash, at_ms, draft.state
+        stream = submission.claim.stream
+        rows = rows_of(submission, draft, recorded, self._vault)
+        state = dump(draft.state)
+        facts = {(stream, key): value for key, value in draft.facts.items()}
+        fact_rows = {
+            place: None if value is None else dump(value) for place, value in facts.items()
+        }
+        # Nothing fails from here on: a claim is kept whole, or not at all.
+        self._heads[stream] = StreamHead(
+            stream, recorded.seq, recorded.hash, to_ms(recorded.recorded_at), draft.state
         )
-        for fact, value in draft.facts.items():
-            self._facts[(claim.stream, fact)] = value
-        self._ids[(claim.stream, claim.id)] = recorded
-        self._hashes[(claim.stream, recorded.seq)] = recorded.hash
-        place = {"stream": key, "seq": recorded.seq}
-        self._rows["record"].append(
-            {
-                **place,
-                "id": UUID(claim.id).bytes,
-                "type": claim.type,
-                "actor": claim.actor,
-                "recorded_at": at_ms,
-                "hash": recorded.hash,
-                "body": recorded.body,
-            }
-        )
-        self._rows["unsequenced"].append({**place, "recorded_at": at_ms, "hash": recorded.hash})
-        for seal in submission.seals:
-            sealed = self._vault.seal(
-                place=(claim.stream, claim.id, seal.name), salt=seal.salt, content=seal.content
-            )
-            self._rows["sealed"].append(
-                {
-                    "stream": key,
-                    "record_id": UUID(claim.id).bytes,
-                    "name": seal.name,
-                    "sealed": sealed.sealed,
-                    "wrapped_key": sealed.wrapped_key,
-                    "erased_at": None,
-                }
-            )
-        for kind, digest in draft.side:
-            self._rows["side"].append({**place, "kind": kind, "digest": digest})
-        for topic, payload in draft.outbox:
-            self._rows["outbox"].append(
-                {
-                    **place,
-                    "topic": topic,
-                    "payload": orjson.dumps(payload),
-                    "available_at": at_ms,
-                    "attempts": 0,
-                    "last_error": None,
-                }
-            )
+        self._states[stream] = state
+        self._facts |= facts
+        self._fact_rows |= fact_rows
+        self._ids[(stream, recorded.id)] = recorded
+        self._hashes[(stream, recorded.seq)] = recorded.hash
+        for name, added in rows.items():
+            self._rows[name] += added
         for effect in draft.effects:
             self._effects.setdefault(effect.kind, []).append(effect.row)
 
@@ -311,7 +270,7 @@ class Stage:
             self._load({stream}, ())
         return self._stored_heads[stream]
 
-    def _fact(self, place: tuple[str, str]) -> Any:
+    def _fact(self, place: _Place) -> Any:
         stage: Stage | None = self
         while stage is not None:
             if place in stage._facts:
@@ -335,7 +294,7 @@ class Stage:
             self._stored_hashes[place] = record.hash
         return self._stored_hashes[place]
 
-    def _find_id(self, place: tuple[str, str]) -> Recorded | None:
+    def _find_id(self, place: _Place) -> Recorded | None:
         """Returns the record that already has this id, as a replay."""
         stage: Stage | None = self
         while stage is not None:
@@ -345,66 +304,25 @@ class Stage:
                     done.stream, done.seq, done.hash, done.body, replayed=True
                 )
             stage = stage._below
-        row = self._stored_ids.get(place)
+        if place not in self._stored_ids:
+            self._head(place[0])
+            self._load_ids({place})
+        row = self._stored_ids[place]
         return store.recorded_from(place[0], *row, replayed=True) if row else None
-
-    def _check_same(self, submission: Submission, earlier: Recorded) -> None:
-        """Raises IdConflict unless the submission says what the record with its id says.
-
-        Salts of ours differ from one sending to the next; so a section is the same if its content
-        under the salt that was kept gives the commitment in the record. Of an erased section only
-        the name is left to compare.
-        """
-        claim = submission.claim
-        stored = store.StoredRecord(
-            earlier.stream, earlier.seq, earlier.hash, earlier.body, None
-        ).fields
-        told = claim.fields()
-        told.pop("sealed", None)
-        if not submission.time_given:
-            told["occurred_at"] = stored["occurred_at"]
-        same = all(stored.get(name) == value for name, value in told.items())
-        same = same and stored.get("via") == submission.via
-        same = same and (stored.get("signed") is None) == (submission.signed is None)
-        kept = stored.get("sealed", {})
-        if not same or set(kept) != {seal.name for seal in submission.seals}:
-            raise IdConflict("id_conflict", id=claim.id, stream=claim.stream)
-        salts = self._kept_salts(claim.stream, claim.id) if kept else {}
-        for seal in submission.seals:
-            if seal.name not in salts:
-                continue
-            again = seal_commitment(seal.name, salt=salts[seal.name], content=seal.content)
-            if not hmac.compare_digest(again, kept[seal.name]):
-                raise IdConflict("id_conflict", id=claim.id, stream=claim.stream)
 
     def _kept_salts(self, stream: str, record_id: str) -> dict[str, bytes]:
         """Returns the salts of a record's sections that are still there and still open."""
-        rows = [
-            (row["name"], row["sealed"], row["wrapped_key"])
-            for row in self._pending_sealed(stream, record_id)
-        ] or [
-            (row.name, row.sealed, row.wrapped_key)
-            for row in store.sealed_sections(self._connection, stream, record_id).values()
-        ]
-        salts: dict[str, bytes] = {}
-        for name, sealed, wrapped_key in rows:
-            if sealed is None:
-                continue
-            try:
-                salts[name], _ = self._vault.open(
-                    place=(stream, record_id, name), sealed=sealed, wrapped_key=wrapped_key
-                )
-            except SealBroken:
-                log.warning("vault.section_broken", stream=stream, section=name)
-        return salts
-
-    def _pending_sealed(self, stream: str, record_id: str) -> list[dict[str, Any]]:
         key, raw = stream_key(stream), UUID(record_id).bytes
-        found: list[dict[str, Any]] = []
+        sections: list[tuple[str, bytes | None, bytes | None]] = []
         stage: Stage | None = self
         while stage is not None:
-            found += [
-                r for r in stage._rows["sealed"] if r["stream"] == key and r["record_id"] == raw
+            sections += [
+                (row["name"], row["sealed"], row["wrapped_key"])
+                for row in stage._rows["sealed"]
+                if row["stream"] == key and row["record_id"] == raw
             ]
             stage = stage._below
-        return found
+        if not sections:
+            kept = sealstore.sealed_sections(self._connection, stream, record_id).values()
+            sections = [(section.name, section.sealed, section.wrapped_key) for section in kept]
+        return open_salts(self._vault, stream=stream, record_id=record_id, sections=sections)

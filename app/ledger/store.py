@@ -1,14 +1,26 @@
-"""SQL of the ledger: heads, records, facts, sealed sections, the log. Flushes, never commits."""
+"""SQL of the ledger: heads, records, facts, side index. Flushes, never commits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import (
@@ -17,7 +29,6 @@ from app.db.tables import (
     LogLeaf,
     Outbox,
     RecordRow,
-    SealedSection,
     SideIndex,
     Tile,
     Unsequenced,
@@ -28,17 +39,21 @@ from app.ledger.record import stream_key
 from app.ledger.submission import Recorded, StreamHead, no_head
 
 # SQLite binds at most 32,766 variables a statement; PostgreSQL plans short lists better.
-_CHUNK = 400
+_CHUNK = 256
+# Widths of a search for pairs: few, so that each is compiled once.
+_WIDTHS = (1, 8, 32, 128, _CHUNK)
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 FACT = Fact.__table__  # type: ignore[attr-defined]
 LEAF = LogLeaf.__table__  # type: ignore[attr-defined]
 UNSEQUENCED = Unsequenced.__table__  # type: ignore[attr-defined]
-SEALED = SealedSection.__table__  # type: ignore[attr-defined]
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
 OUTBOX = Outbox.__table__  # type: ignore[attr-defined]
 TILE = Tile.__table__  # type: ignore[attr-defined]
+
+
+_MOVED = ("seq", "hash", "recorded_at", "state")
 
 
 class StreamKeyTaken(Conflict):
@@ -46,7 +61,14 @@ class StreamKeyTaken(Conflict):
 
 
 class HeadMoved(Exception):
-    """Another process moved a head between our read and our write; decide again."""
+    """Another process moved heads between our read and our write; decide again.
+
+    streams: names of those that were lost.
+    """
+
+    def __init__(self, streams: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(streams)))
+        self.streams = streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +111,10 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
 
     Raises StreamKeyTaken where another stream already has a name's key.
     """
-    by_key = {stream_key(name): name for name in streams}
+    by_key: dict[int, str] = {}
+    for name in streams:
+        if by_key.setdefault(stream_key(name), name) != name:
+            raise StreamKeyTaken("stream_key_taken", stream=name)
     found: dict[str, StreamHead] = {}
     for keys in _chunks(list(by_key)):
         for row in connection.execute(select(HEAD).where(HEAD.c.stream.in_(keys))):
@@ -97,7 +122,7 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
             if row.name != name:
                 raise StreamKeyTaken("stream_key_taken", stream=name)
             found[name] = StreamHead(
-                name, row.seq, bytes(row.hash), row.recorded_at, orjson.loads(row.state)
+                name, row.seq, as_bytes(row.hash), row.recorded_at, orjson.loads(row.state)
             )
     for name in by_key.values():
         found.setdefault(name, no_head(name))
@@ -109,12 +134,8 @@ def load_facts(
 ) -> dict[tuple[str, str], Any]:
     """Returns the facts that exist among (stream, key) pairs. Read-only."""
     by_key = {(stream_key(stream), key): (stream, key) for stream, key in wanted}
-    found: dict[tuple[str, str], Any] = {}
-    for pairs in _chunks(list(by_key)):
-        rows = connection.execute(select(FACT).where(tuple_(FACT.c.stream, FACT.c.key).in_(pairs)))
-        for row in rows:
-            found[by_key[(row.stream, row.key)]] = orjson.loads(row.value)
-    return found
+    rows = _rows_at(connection, FACT, "key", list(by_key))
+    return {by_key[(row.stream, row.key)]: orjson.loads(row.value) for row in rows}
 
 
 def list_facts(connection: Connection, stream: str, prefix: str) -> dict[str, Any]:
@@ -122,8 +143,8 @@ def list_facts(connection: Connection, stream: str, prefix: str) -> dict[str, An
     rows = connection.execute(
         select(FACT.c.key, FACT.c.value).where(
             FACT.c.stream == stream_key(stream),
-            FACT.c.key >= prefix,
-            FACT.c.key < prefix + "\U0010ffff",
+            # Not by a range: PostgreSQL's order of texts is that of a language.
+            func.substr(FACT.c.key, 1, len(prefix)) == prefix,
         )
     )
     return {row.key: orjson.loads(row.value) for row in rows}
@@ -134,15 +155,10 @@ def find_by_id(
 ) -> dict[tuple[str, str], tuple[int, bytes, bytes]]:
     """Returns (seq, hash, body) of the records that exist among (stream, id) pairs. Read-only."""
     by_key = {(stream_key(s), UUID(i).bytes): (s, i) for s, i in wanted}
-    found: dict[tuple[str, str], tuple[int, bytes, bytes]] = {}
-    columns = (RECORD.c.stream, RECORD.c.id, RECORD.c.seq, RECORD.c.hash, RECORD.c.body)
-    for pairs in _chunks(list(by_key)):
-        rows = connection.execute(
-            select(*columns).where(tuple_(RECORD.c.stream, RECORD.c.id).in_(pairs))
-        )
-        for row in rows:
-            found[by_key[(row.stream, bytes(row.id))]] = (row.seq, bytes(row.hash), bytes(row.body))
-    return found
+    return {
+        by_key[(row.stream, as_bytes(row.id))]: (row.seq, as_bytes(row.hash), as_bytes(row.body))
+        for row in _rows_at(connection, RECORD, "id", list(by_key))
+    }
 
 
 def load_stream(
@@ -163,7 +179,7 @@ def load_stream(
     if limit is not None:
         query = query.limit(limit)
     return [
-        StoredRecord(stream, row.seq, bytes(row.hash), as_bytes(row.body), row.leaf_index)
+        StoredRecord(stream, row.seq, as_bytes(row.hash), as_bytes(row.body), row.leaf_index)
         for row in connection.execute(query)
     ]
 
@@ -193,7 +209,7 @@ def load_some(
         .limit(limit)
     )
     return [
-        StoredRecord(stream, row.seq, bytes(row.hash), as_bytes(row.body), row.leaf_index)
+        StoredRecord(stream, row.seq, as_bytes(row.hash), as_bytes(row.body), row.leaf_index)
         for row in connection.execute(query)
     ]
 
@@ -250,42 +266,70 @@ def delete_rows(
         connection.execute(statement, [{f"k_{name}": row[name] for name in keys} for row in rows])
 
 
-def move_heads(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Moves existing heads by compare-and-swap on `old_seq`. Writes `head`.
+def move_heads(
+    connection: Connection,
+    moved: Sequence[Mapping[str, Any]],
+    created: Sequence[Mapping[str, Any]],
+) -> None:
+    """Moves heads by compare-and-swap on their seq, and creates new ones. Writes `head`.
 
-    Raises HeadMoved unless every one still stood where we read it.
+    moved: rows with `k_seq`, the seq that was read. created: rows of streams that were not there.
+    Raises HeadMoved unless every one still stood where it was read. In the order of keys, and moves
+    before creations, so that two processes never wait for each other in a circle.
     """
-    if not rows:
-        return
-    statement = (
-        update(HEAD)
-        .where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
-        .values({name: bindparam(f"v_{name}") for name in ("seq", "hash", "recorded_at", "state")})
-    )
-    if connection.execute(statement, rows).rowcount != len(rows):
-        raise HeadMoved
+    moved = sorted(moved, key=lambda row: row["stream"])
+    created = sorted(created, key=lambda row: row["stream"])
+    done = 0
+    if moved:
+        statement = (
+            update(HEAD)
+            .where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
+            .values({name: bindparam(f"v_{name}") for name in _MOVED})
+        )
+        rows = [
+            {"k_stream": row["stream"], "k_seq": row["k_seq"]}
+            | {f"v_{name}": row[name] for name in _MOVED}
+            for row in moved
+        ]
+        done += connection.execute(statement, rows).rowcount
+    if created:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        # Waits for another process that is creating the same stream, and then does nothing.
+        creation = dialect.insert(HEAD).on_conflict_do_nothing(index_elements=["stream"])
+        done += connection.execute(creation, created).rowcount
+    wanted = [*moved, *created]
+    if done != len(wanted):
+        ours = {row["stream"]: row for row in wanted}
+        stand = {
+            row.stream: (row.seq, as_bytes(row.hash))
+            for keys in _chunks(list(ours))
+            for row in connection.execute(
+                select(HEAD.c.stream, HEAD.c.seq, HEAD.c.hash).where(HEAD.c.stream.in_(keys))
+            )
+        }
+        raise HeadMoved(
+            frozenset(
+                row["name"]
+                for key, row in ours.items()
+                if stand.get(key) != (row["seq"], row["hash"])
+            )
+        )
 
 
-def set_facts(connection: Connection, facts: Mapping[tuple[str, str], Any | None]) -> None:
-    """Stores facts by (stream, key); None removes one. Writes `fact`."""
+def set_facts(connection: Connection, facts: Mapping[tuple[str, str], bytes | None]) -> None:
+    """Stores facts, as JSON by (stream, key); None removes one. Writes `fact`."""
     kept = [
-        {"stream": stream_key(s), "key": k, "value": orjson.dumps(v, option=orjson.OPT_SORT_KEYS)}
-        for (s, k), v in facts.items()
-        if v is not None
+        {"stream": stream_key(stream), "key": key, "value": value}
+        for (stream, key), value in facts.items()
+        if value is not None
     ]
-    gone = [{"stream": stream_key(s), "key": k} for (s, k), v in facts.items() if v is None]
+    gone = [
+        {"stream": stream_key(stream), "key": key}
+        for (stream, key), value in facts.items()
+        if value is None
+    ]
     upsert_rows(connection, FACT, kept, keys=("stream", "key"))
     delete_rows(connection, FACT, gone, keys=("stream", "key"))
-
-
-def sealed_sections(connection: Connection, stream: str, record_id: str) -> dict[str, Any]:
-    """Returns a record's sealed sections by name, as rows. Read-only."""
-    rows = connection.execute(
-        select(SEALED).where(
-            SEALED.c.stream == stream_key(stream), SEALED.c.record_id == UUID(record_id).bytes
-        )
-    )
-    return {row.name: row for row in rows}
 
 
 def find_side(connection: Connection, digest: bytes) -> list[tuple[int, int, str]]:
@@ -302,10 +346,41 @@ def stream_name(connection: Connection, key: int) -> str | None:
 
 
 def as_bytes(value: object) -> bytes:
-    """Returns stored bytes, also where a tampering hand has turned a BLOB column into text."""
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)  # type: ignore[call-overload, no-any-return]
+    """Returns stored bytes, also where a tampering hand has put text or a number in their place."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    return str(value).encode("utf-8", "surrogateescape")
 
 
 def _chunks(items: list[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(items), _CHUNK):
         yield items[start : start + _CHUNK]
+
+
+def _rows_at(
+    connection: Connection, table: Any, second: str, pairs: list[tuple[int, Any]]
+) -> Iterator[Any]:
+    """Yields the rows whose (stream, `second`) is among the pairs, each found by its index.
+
+    `(a, b) IN (VALUES …)` would read the whole table: SQLite has no index search for it.
+    """
+    for chunk in _chunks(pairs):
+        width = next(w for w in _WIDTHS if w >= len(chunk))
+        filled = chunk + [chunk[-1]] * (width - len(chunk))
+        values = {f"s{n}": stream for n, (stream, _) in enumerate(filled)}
+        values |= {f"k{n}": key for n, (_, key) in enumerate(filled)}
+        yield from connection.execute(_select_pairs(table, second, width), values)
+
+
+@cache
+def _select_pairs(table: Any, second: str, width: int) -> Select[Any]:
+    return select(table).where(
+        or_(
+            *(
+                and_(table.c.stream == bindparam(f"s{n}"), table.c[second] == bindparam(f"k{n}"))
+                for n in range(width)
+            )
+        )
+    )

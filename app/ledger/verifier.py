@@ -68,7 +68,9 @@ class HeadRow:
 class StreamCheck:
     """Checks one stream, record by record in order of seq, holding no more than the last one."""
 
-    def __init__(self, name: str, *, missing: Mapping[int, tuple[int, bytes]] | None = None) -> None:
+    def __init__(
+        self, name: str, *, missing: Mapping[int, tuple[int, bytes]] | None = None
+    ) -> None:
         """missing: seq -> (leaf index, entry) of leaves that have no record."""
         self._name = name
         self._key = stream_key(name) if not name.startswith("#") else None
@@ -170,9 +172,7 @@ class StreamCheck:
         if column is not None:
             return self._problem("integrity.index_mismatch", row.seq, row.leaf_index, column=column)
         if row.recorded_at < last_at:
-            return self._problem(
-                "integrity.order", row.seq, row.leaf_index, column="recorded_at"
-            )
+            return self._problem("integrity.order", row.seq, row.leaf_index, column="recorded_at")
         if row.leaf_index is None and not row.waiting:
             return self._problem("integrity.unlogged", row.seq, None)
         return None
@@ -192,7 +192,5 @@ class StreamCheck:
                 return column
         return None
 
-    def _problem(
-        self, kind: str, seq: int, leaf_index: int | None, **evidence: str
-    ) -> Problem:
+    def _problem(self, kind: str, seq: int, leaf_index: int | None, **evidence: str) -> Problem:
         return Problem(kind, self._name, seq, leaf_index, evidence)

@@ -219,5 +219,3 @@ class Audits:
             check_state=self._stories.state_checker(connection),
             keeps_state=keeps_state,
         )
-
-

@@ -44,9 +44,7 @@ class Deadlines:
     def raise_due(self) -> bool:
         """Raises steps that are overdue; returns whether there may be more."""
         with self._database.read() as connection:
-            rows = trace_store.take_due(
-                connection, now_ms=to_ms(self._clock.now()), limit=_BATCH
-            )
+            rows = trace_store.take_due(connection, now_ms=to_ms(self._clock.now()), limit=_BATCH)
             names = store.names_of(connection, [row.stream for row in rows])
         raised = [
             row._mapping
@@ -80,11 +78,13 @@ class Deadlines:
         told = message.payload
         with self._database.read() as connection:
             head = load_heads(connection, [told["code"]])[told["code"]]
+            buyer = store.buyer_of(connection, message.stream)
         self._credit.on_chain_completed(
             seller=told["seller"],
             code=told["code"],
             cycle=f"{told['subject']}#{message.seq}",
             at=from_ms(head.recorded_at_ms),
+            buyer=buyer,
         )
 
     def _gaps_healed(self, message: outbox.Message) -> None:

@@ -120,9 +120,7 @@ class Findings:
             )
         return True
 
-    def heal(
-        self, stream: str, subject: str, steps: Iterable[str], *, late: bool = True
-    ) -> None:
+    def heal(self, stream: str, subject: str, steps: Iterable[str], *, late: bool = True) -> None:
         """Closes the findings on steps that came after all; late is charged less than missing.
 
         late False: they are not owed any more, since a return ended the sale.
@@ -162,7 +160,12 @@ class Findings:
                 evidence = {"finding": finding, "code": row.stream_name, "kind": row.kind}
                 self._credit.post(
                     NewEntry(
-                        row.party, _INTEGRITY_RULE, finding, evidence, self._clock.now(), notice=True
+                        row.party,
+                        _INTEGRITY_RULE,
+                        finding,
+                        evidence,
+                        self._clock.now(),
+                        notice=True,
                     )
                 )
             else:
@@ -313,5 +316,3 @@ def as_json(row: Any) -> dict[str, Any]:
     if row.closed_at is not None:
         shown["closed_at"] = from_ms(row.closed_at)
     return shown
-
-

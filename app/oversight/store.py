@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app.db.tables import AuditJob, Cursor, Due, Finding, Head, Product, Report, SoldUnit
+from app.db.tables import AuditJob, Cursor, Due, Finding, Head, Product, Report, SideIndex, SoldUnit
 from app.ledger.record import stream_key
 from app.ledger.store import upsert_rows
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
+SIDE = SideIndex.__table__  # type: ignore[attr-defined]
 REPORT = Report.__table__  # type: ignore[attr-defined]
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
@@ -36,9 +37,7 @@ def update_finding(connection: Connection, finding: str, **values: Any) -> None:
     connection.execute(update(FINDING).where(FINDING.c.id == finding).values(**values))
 
 
-def open_findings(
-    connection: Connection, streams: Iterable[str], *, kind: str = ""
-) -> list[Any]:
+def open_findings(connection: Connection, streams: Iterable[str], *, kind: str = "") -> list[Any]:
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
     keys = [stream_key(s) for s in streams]
     return list(
@@ -149,8 +148,7 @@ def stream_names(connection: Connection, prefix: str) -> list[str]:
     """Returns the names of the streams at or below a name. Read-only."""
     rows = connection.execute(
         select(HEAD.c.name).where(
-            (HEAD.c.name == prefix)
-            | ((HEAD.c.name >= prefix + "/") & (HEAD.c.name < prefix + "0"))
+            (HEAD.c.name == prefix) | ((HEAD.c.name >= prefix + "/") & (HEAD.c.name < prefix + "0"))
         )
     )
     return sorted(rows.scalars())
@@ -176,9 +174,7 @@ def heal_listing(connection: Connection, *, seller: str, gtin: str, listed_at_ms
     healed = list(connection.execute(select(DUE.c.stream, DUE.c.subject).where(*where)))
     connection.execute(delete(DUE).where(*where))
     for row in healed:
-        rest = select(DUE.c.due_at).where(
-            DUE.c.stream == row.stream, DUE.c.subject == row.subject
-        )
+        rest = select(DUE.c.due_at).where(DUE.c.stream == row.stream, DUE.c.subject == row.subject)
         earliest = min(connection.execute(rest).scalars(), default=None)
         connection.execute(
             update(SOLD)
@@ -186,6 +182,17 @@ def heal_listing(connection: Connection, *, seller: str, gtin: str, listed_at_ms
             .values(gap_due_at=earliest)
         )
     return healed
+
+
+def buyer_of(connection: Connection, stream: int) -> bytes | None:
+    """Returns the pseudonym of a stream's last buyer, None where no buyer was named. Read-only."""
+    digest = connection.execute(
+        select(SIDE.c.digest)
+        .where(SIDE.c.stream == stream, SIDE.c.kind == "buyer")
+        .order_by(SIDE.c.seq.desc())
+        .limit(1)
+    ).scalar()
+    return None if digest is None else bytes(digest)
 
 
 def names_of(connection: Connection, keys: Sequence[int]) -> dict[int, str]:

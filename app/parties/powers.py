@@ -92,7 +92,7 @@ class Powers:
             principal,
             party,
             "signing_key",
-            {"key": key_id, "public_key": public_key, "proof": proof},
+            {"key_id": key_id, "public_key": public_key, "proof": proof},
             rules.decide_signing_key,
             reads=(Read(party_stream(party), key_fact(key_id)),),
         )
@@ -113,7 +113,7 @@ class Powers:
             principal,
             party,
             "signing_key_revoked",
-            {"key": key_id},
+            {"key_id": key_id},
             rules.decide_signing_key_revoked,
             reads=(Read(party_stream(party), key_fact(key_id)),),
         )

@@ -192,9 +192,9 @@ def decide_verification(claim: Claim, view: View) -> Draft:
 def decide_signing_key(claim: Claim, view: View) -> Draft:
     """Adds a signing key. Wants its fact. Raises PartyUnknown, SigningKeyKnown."""
     state = _own_state(claim, view)
-    fact = key_fact(claim.data["key"])
+    fact = key_fact(claim.data["key_id"])
     if (claim.stream, fact) in view.facts:
-        raise SigningKeyKnown("signing_key_known", signing_key=claim.data["key"])
+        raise SigningKeyKnown("signing_key_known", signing_key=claim.data["key_id"])
     key = {
         "public_key": claim.data["public_key"],
         "since_ms": to_ms(view.now),
@@ -209,10 +209,10 @@ def decide_signing_key_revoked(claim: Claim, view: View) -> Draft:
     Raises PartyUnknown, SigningKeyKnown where it has ended before.
     """
     state = _own_state(claim, view)
-    fact = key_fact(claim.data["key"])
+    fact = key_fact(claim.data["key_id"])
     key = view.facts.get((claim.stream, fact))
     if key is None or key.get("revoked_ms") is not None:
-        raise SigningKeyKnown("signing_key_revoked", signing_key=claim.data["key"])
+        raise SigningKeyKnown("signing_key_revoked", signing_key=claim.data["key_id"])
     return Draft(state, facts={fact: {**key, "revoked_ms": to_ms(view.now)}})
 
 

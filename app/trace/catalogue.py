@@ -100,9 +100,7 @@ class Catalogue:
             told["item_code"] = True
         else:
             number = parse_gtin(gtin)
-        self._submit(
-            Code(number), told, _ProductDecision(number, party, claim=claim), party, {}
-        )
+        self._submit(Code(number), told, _ProductDecision(number, party, claim=claim), party, {})
         return Registered(self.product(number), replayed=False)
 
     def _known_product(self, party: str, told: Mapping[str, Any], gtin: str | None) -> Any | None:
@@ -133,7 +131,9 @@ class Catalogue:
             raise OwnerConfirmed("brand_owner_confirmed", gtin=gtin)
         if row.owner_claim == party:
             return
-        self._submit(Code(gtin), {"party": party}, _OwnerDecision(gtin, party), party, {}, what="claim")
+        self._submit(
+            Code(gtin), {"party": party}, _OwnerDecision(gtin, party), party, {}, what="claim"
+        )
 
     def confirm_owner(self, principal: Principal, gtin: str, party: str, evidence: str) -> Any:
         """Returns the product with its brand owner confirmed by admin or regulator."""
@@ -243,9 +243,7 @@ class Catalogue:
         )
         reads = (Read(f"party/{party}"), Read(Code(code.gtin).stream))
         # What a seller says of its goods is the seller's word, and is shown as such.
-        submission = Submission(
-            claim, source, decide, seals=seals, reads=reads, time_given=False
-        )
+        submission = Submission(claim, source, decide, seals=seals, reads=reads, time_given=False)
         answer = self._recorder.submit_and_wait([submission])[0]
         if isinstance(answer, Fault):
             raise answer
@@ -342,5 +340,3 @@ def _party(principal: Principal) -> str:
     if principal.party is None:
         raise Denied("admin_cannot_speak")
     return principal.party
-
-

@@ -34,14 +34,10 @@ class LicenceMissing(Denied):
     slug = "licence-missing"
 
 
-def check_licences(
-    category: str, licences: Iterable[Mapping[str, str]], now: datetime
-) -> None:
+def check_licences(category: str, licences: Iterable[Mapping[str, str]], now: datetime) -> None:
     """Raises LicenceMissing naming the kinds of which one is needed and valid today in China."""
     today = now.astimezone(_CHINA).date().isoformat()
-    valid = {
-        licence["kind"] for licence in licences if licence.get("valid_until", today) >= today
-    }
+    valid = {licence["kind"] for licence in licences if licence.get("valid_until", today) >= today}
     for group in REQUIRED_LICENCES[category]:
         if not valid.intersection(group):
             raise LicenceMissing("licence_missing", category=category, expected=", ".join(group))

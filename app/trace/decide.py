@@ -29,6 +29,7 @@ from app.trace.proof import Proofs, token_kind
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
 
+
 class CodeUnknown(NotFound):
     """No such product, lot or unit was registered."""
 
@@ -95,7 +96,9 @@ class Decision:
         if self.proof is not None:
             self._check_proof(state)
         lot_stream = self._lot_stream(head)
-        listing = _live_listing(view, claim, (claim.stream, lot_stream, Code(self.code.gtin).stream))
+        listing = _live_listing(
+            view, claim, (claim.stream, lot_stream, Code(self.code.gtin).stream)
+        )
         happening = Happening(
             seq=head.seq + 1,
             id=claim.id,

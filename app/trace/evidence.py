@@ -37,9 +37,12 @@ def make_bundle(
         by_stream.setdefault(record.stream, []).append(record)
     in_log = dict(verification.in_log)
     for party in _signers(story.records):
-        keys = store.load_some(connection, f"party/{party}", types=_KEY_TYPES)
-        by_stream[f"party/{party}"] = keys
-        in_log |= _prove(connection, verification, keys, log_key)
+        stream = f"party/{party}"
+        known = {record.seq: record for record in by_stream.get(stream, ())}
+        keys = store.load_some(connection, stream, types=_KEY_TYPES)
+        added = [record for record in keys if record.seq not in known]
+        by_stream[stream] = sorted([*known.values(), *added], key=lambda record: record.seq)
+        in_log |= _prove(connection, verification, added, log_key)
     checkpoint = verification.checkpoint
     bundle: dict[str, Any] = {
         "format": FORMAT,

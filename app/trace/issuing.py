@@ -25,7 +25,7 @@ from app.ledger.submission import Draft, Effect, Read, Submission, View
 from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.parties.standing import check_verified
-from app.trace import batches, lifecycle
+from app.trace import batchstore, lifecycle
 from app.trace.catalogue import LotNotYours, ProductUnknown
 from app.trace.code import Code, new_serial, parse_lot
 from app.trace.decide import CodeUnknown
@@ -125,10 +125,10 @@ class Issuing:
         }
         batch_id = order_id or str(uuid_utils.uuid7())
         with self._database.read() as connection:
-            known = batches.find(connection, batch_id)
+            known = batchstore.find(connection, batch_id)
             if known is None:
                 # The order is refused here, where somebody waits, and not in the job.
-                batches.check_issue(connection, code, principal.party)
+                batchstore.check_issue(connection, code, principal.party)
         if known is None:
             row = {
                 **told,
@@ -141,7 +141,7 @@ class Issuing:
                 "created_at": to_ms(self._clock.now()),
             }
             with self._database.write() as connection:
-                batches.insert_new(connection, row)
+                batchstore.insert_new(connection, row)
             self.on_order()
         batch = self.batch(batch_id)
         if any(getattr(batch, name) != value for name, value in told.items()):
@@ -151,7 +151,7 @@ class Issuing:
     def batch(self, batch_id: str) -> Any:
         """Returns a job's row. Raises BatchUnknown. Read-only."""
         with self._database.read() as connection:
-            row = batches.find(connection, batch_id)
+            row = batchstore.find(connection, batch_id)
         if row is None:
             raise BatchUnknown("batch_unknown", id=batch_id[:80])
         return row
@@ -161,7 +161,7 @@ class Issuing:
         after = -1
         while True:
             with self._database.read() as connection:
-                rows = batches.serials(connection, batch_id, after=after, limit=2_000)
+                rows = batchstore.serials(connection, batch_id, after=after, limit=2_000)
             if not rows:
                 return
             yield from (row.serial for row in rows)
@@ -179,7 +179,7 @@ class Issuing:
         """
         now_ms = to_ms(self._clock.now())
         with self._database.write() as connection:
-            row = batches.find_inner_row(connection, code.stream)
+            row = batchstore.find_inner_row(connection, code.stream)
             if row is None:
                 raise ProofInvalid("inner_none")
             window_at, tries = row.window_at, row.tries
@@ -189,7 +189,7 @@ class Issuing:
                 wait_s = (window_at + _TRY_WINDOW_MS - now_ms) // 1000 + 1
                 raise InnerTooOften("inner_too_often", retry_after_s=wait_s)
             ok = hmac.compare_digest(bytes(row.digest), inner_digest(inner))
-            batches.count_try(
+            batchstore.count_try(
                 connection, code.stream, tries=tries + 1, window_at=window_at, hit=ok
             )
         return ok, tries + 1
@@ -197,7 +197,7 @@ class Issuing:
     def issue_some(self) -> bool:
         """Makes one chunk of the oldest running job; returns whether there may be more to do."""
         with self._database.read() as connection:
-            batch = batches.oldest_running(connection)
+            batch = batchstore.oldest_running(connection)
         if batch is None:
             return False
         start = batch.done
@@ -217,7 +217,7 @@ class Issuing:
         refusal = next((a for a in answers if isinstance(a, Fault) and a.key != "abandoned"), None)
         if refusal is not None and refusal.key != "serial_taken":
             with self._database.write() as connection:
-                batches.fail(connection, batch.batch_id, str(refusal))
+                batchstore.fail(connection, batch.batch_id, str(refusal))
         return True
 
     def unit_submissions(
@@ -262,7 +262,7 @@ class Issuing:
 
     def _is_brand_owner(self, gtin: str, party: str) -> bool:
         with self._database.read() as connection:
-            return batches.brand_owner(connection, gtin) == party
+            return batchstore.brand_owner(connection, gtin) == party
 
 
 def _inner_effect(unit: Code, digest: bytes) -> Effect:

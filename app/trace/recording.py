@@ -29,7 +29,6 @@ from app.ledger.vault import SALT_BYTES
 from app.parties.identity import CONSUMER
 from app.parties.principal import Principal
 from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
-from app.parties.roles import CONSUMER as CONSUMER_ROLE
 from app.trace.code import Code
 from app.trace.decide import Decision, Sending
 from app.trace.events import EVENT_TYPES, check_changes, check_event, check_time, waybill_tail
@@ -150,8 +149,10 @@ class Recording:
         else:
             return {}
         consignment = fields["data"].get("consignment")
-        subject = recorded.stream if consignment is None else (
-            f"{recorded.stream}#consignment/{consignment}"
+        subject = (
+            recorded.stream
+            if consignment is None
+            else (f"{recorded.stream}#consignment/{consignment}")
         )
         token = self._proofs.claim_token(kind, subject=subject, record_id=recorded.id)
         return {"claim_token": token}
@@ -169,7 +170,7 @@ class Recording:
     ) -> Submission:
         """Returns the event ready for the recorder. Raises the Fault that refuses it."""
         sending = (
-            Sending(None, frozenset({CONSUMER_ROLE}))
+            Sending(None, frozenset({CONSUMER}))
             if principal is None
             else Sending(principal.party, principal.roles)
         )
@@ -177,7 +178,9 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(_PARTY_PREFIX):
-            raise invalid(FieldFault(("code",), "level", {"expected": "01/…", "got": request.code[:80]}))
+            raise invalid(
+                FieldFault(("code",), "level", {"expected": "01/…", "got": request.code[:80]})
+            )
         code = parse_code(request.code)
         data = dict(request.data)
         signed = request.signed is not None
@@ -241,9 +244,7 @@ class Recording:
         side: tuple[tuple[str, bytes], ...],
     ) -> Decide:
         if code.level == "unit" or subject:
-            return Decision(
-                code, sending, self._graces, subject, proof, self._proofs, side
-            )
+            return Decision(code, sending, self._graces, subject, proof, self._proofs, side)
         return ShelfDecision(code, sending, side)
 
     def _proof_kind(self, code: Code, proof: ConsumerProof | None) -> str:
@@ -267,7 +268,9 @@ class Recording:
         with self._database.read() as connection:
             key = store.load_facts(connection, [place]).get(place)
         if key is None or key.get("revoked_ms") is not None:
-            raise SignatureRefused("signing_key_unknown", key=signed.key[:64])
+            raise SignatureRefused(
+                "signing_key_unknown", signing_key=signed.key[:64], actor=claim.actor
+            )
         try:
             verify_signature(
                 public_key=decode_base64(key["public_key"]),
@@ -275,7 +278,7 @@ class Recording:
                 message=claim_message(claim.fields()),
             )
         except (SignatureInvalid, PublicKeyRefused, ValueError) as err:
-            raise SignatureRefused("signature_wrong", key=signed.key[:64]) from err
+            raise SignatureRefused("signature_wrong", signing_key=signed.key[:64]) from err
 
     def _check_of(self, claim: Claim) -> None:
         """Raises OfUnknown, OfForeign or Invalid about the record a correction or reply names."""

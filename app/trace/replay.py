@@ -41,7 +41,8 @@ def happening_of(fields: Fields, find: FindRecord) -> Happening:
 
 def is_independent_listing(fields: Fields) -> bool:
     """Whether somebody else than the seller sent this listing."""
-    return fields["source"] != MERCHANT and fields.get("via", fields["actor"]) != fields["actor"]
+    sender = fields.get("via", fields["actor"])
+    return bool(fields["source"] != MERCHANT and sender != fields["actor"])
 
 
 def replay(records: Iterable[Fields], find: FindRecord, graces: Graces) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.kit.errors import Denied
-from app.parties.identity import is_party_id
-from app.parties.roles import AGGREGATOR, CARRIER, CONSUMER, MERCHANT, PLATFORM, REGULATOR
+from app.parties.identity import CONSUMER, is_party_id
+from app.parties.roles import AGGREGATOR, CARRIER, MERCHANT, PLATFORM, REGULATOR
 from app.trace.gaps import seller_of
 
 State = Mapping[str, Any]

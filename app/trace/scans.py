@@ -12,15 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Connection, func, select
-
 from app.db.engine import Database
-from app.db.tables import Scan
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger.record import stream_key
-from app.ledger.store import upsert_rows
+from app.trace import scanstore
 
-SCAN = Scan.__table__  # type: ignore[attr-defined]
 DEVICE_BYTES = 16
 _MAX_BUFFER = 10_000
 
@@ -65,14 +61,7 @@ class Scans:
         """Returns the looks so far, those not yet written included. Read-only."""
         key = stream_key(stream)
         with self._database.read() as connection:
-            rows = {
-                bytes(row.device): (row.first_at, row.loads)
-                for row in connection.execute(
-                    select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
-                    .where(SCAN.c.stream == key)
-                    .limit(1_000)
-                )
-            }
+            rows = scanstore.load(connection, key)
         with self._lock:
             for (stream_of, device), (first, _, loads) in self._buffer.items():
                 if stream_of == key:
@@ -93,34 +82,5 @@ class Scans:
         if not taken:
             return False
         with self._database.write() as connection:
-            _add(connection, taken)
+            scanstore.add(connection, taken)
         return False
-
-
-def devices_since(connection: Connection, stream: str, since_ms: int) -> int:
-    """Returns how many distinct devices looked at a code since then. Read-only."""
-    return connection.execute(
-        select(func.count()).where(
-            SCAN.c.stream == stream_key(stream), SCAN.c.last_at >= since_ms
-        )
-    ).scalar_one()
-
-
-def _add(connection: Connection, taken: dict[tuple[int, bytes], list[int]]) -> None:
-    rows = []
-    for (stream, device), (first, last, loads) in taken.items():
-        known = connection.execute(
-            select(SCAN.c.first_at, SCAN.c.loads).where(
-                SCAN.c.stream == stream, SCAN.c.device == device
-            )
-        ).first()
-        rows.append(
-            {
-                "stream": stream,
-                "device": device,
-                "first_at": first if known is None else known.first_at,
-                "last_at": last,
-                "loads": loads if known is None else known.loads + loads,
-            }
-        )
-    upsert_rows(connection, SCAN, rows, keys=("stream", "device"))

@@ -103,9 +103,7 @@ class ShelfDecision:
         if not ended:
             check_licences(product["category"], seller.get("licences", ()), view.now)
             since = [
-                at
-                for at in (recalled_since(product), recalled_since(head.state))
-                if at is not None
+                at for at in (recalled_since(product), recalled_since(head.state)) if at is not None
             ]
             around = Around(min(since, default=None), suspended_at(party, claim.occurred_at))
             check_around(claim.type, claim.occurred_at, around)

@@ -21,7 +21,7 @@ from app.ledger.stage import IdConflict
 from app.ledger.submission import Abandoned, Effect, Recorded, Submission
 from app.parties.identity import SYSTEM, parse_waybill
 from app.parties.principal import Principal
-from app.trace import batches
+from app.trace import batchstore
 from app.trace.code import Code, parse_lot
 from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
@@ -108,21 +108,25 @@ class Shipments:
 
     def _known_units(self, batch_id: str, units: NewUnits) -> list[Code]:
         with self._database.read() as connection:
-            row = batches.find(connection, batch_id)
+            row = batchstore.find(connection, batch_id)
             if row is None:
                 return []
             if (row.gtin, row.lot, row.count) != (
                 parse_gtin(units.gtin, allow_item_code=True), units.lot, units.quantity
             ):  # fmt: skip
                 raise IdConflict("id_conflict", id=batch_id, stream="shipment")
-            rows = batches.serials(connection, batch_id, after=-1, limit=MAX_UNITS)
+            rows = batchstore.serials(connection, batch_id, after=-1, limit=MAX_UNITS)
         return [Code(row.gtin, lot=row.lot, serial=one.serial) for one in rows]
 
     def _issue(
         self, principal: Principal, batch_id: str, shipment: Shipment
     ) -> Sequence[tuple[Submission, Code]]:
         units = shipment.units
-        if units is None or principal.party is None or shipment.actor not in (None, principal.party):
+        if (
+            units is None
+            or principal.party is None
+            or shipment.actor not in (None, principal.party)
+        ):
             # A mandate to sell and dispatch is none to issue.
             raise Denied("issue_not_yours")
         code = Code(

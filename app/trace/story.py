@@ -16,12 +16,13 @@ import orjson
 from sqlalchemy import Connection
 
 from app.kit.clock import parse_time
-from app.ledger import logstore, store
+from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.note import VerifierKey
 from app.ledger.prover import InLog, Prover
 from app.ledger.store import StoredRecord
+from app.ledger.submission import StreamHead
 from app.ledger.vault import SealBroken, Vault
 from app.ledger.verifier import Problem
 from app.trace import lifecycle, replay
@@ -47,7 +48,7 @@ class Story:
     """
 
     code: Code
-    head: store.StreamHead
+    head: StreamHead
     own: tuple[StoredRecord, ...]
     others: tuple[StoredRecord, ...]
     shelves: Mapping[str, Mapping[str, Any]]
@@ -135,9 +136,7 @@ class Stories:
             in_log[(record.stream, record.seq)] = standing
             if standing.standing == "unproven" and not _names(problems, record):
                 problems.append(
-                    Problem(
-                        "integrity.leaf_mismatch", record.stream, record.seq, record.leaf_index
-                    )
+                    Problem("integrity.leaf_mismatch", record.stream, record.seq, record.leaf_index)
                 )
         state = self._state(connection, story, problems)
         verdict: Verdict = "intact"
@@ -188,10 +187,9 @@ class Stories:
     ) -> Iterator[StoredRecord]:
         seller = state.get("sale", {}).get("actor")
         for stream in story.shelves:
-            for record in store.load_some(
+            yield from store.load_some(
                 connection, stream, types=frozenset({"listing"}), actor=seller, limit=50
-            ):
-                yield record
+            )
 
     def _check_state(self, connection: Connection) -> Any:
         find = _finder(connection)
@@ -207,7 +205,7 @@ class Stories:
         For reviews, replies and notices, which are public until somebody hides them.
         """
         fields = record.fields
-        row = store.sealed_sections(connection, record.stream, fields["id"]).get("text")
+        row = sealstore.sealed_sections(connection, record.stream, fields["id"]).get("text")
         if row is None or row.sealed is None or row.wrapped_key is None:
             return None
         try:
@@ -247,7 +245,7 @@ def _finder(connection: Connection) -> replay.FindRecord:
     return find
 
 
-def _lot_of(head: store.StreamHead, own: list[StoredRecord]) -> str | None:
+def _lot_of(head: StreamHead, own: list[StoredRecord]) -> str | None:
     lot = head.state.get("lot")
     if lot is None and own:
         try:

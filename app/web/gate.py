@@ -1,8 +1,8 @@
 """What every request passes first and every answer last.
 
 In: the path to route on, the client's address and language, its key, the limit for those without
-one, the size of the body. Out: security headers, a request id, nothing for HEAD but the headers, and
-for an error nobody expected one log line and a problem that says only the request's id.
+one, the size of the body. Out: security headers, a request id, and for an error nobody expected one
+log line and a problem that says only the request's id. HEAD is asked of the handlers as GET.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         visit = self._open(scope, headers)
-        # A copy: the server reads method and path of its own scope when the answer is sent.
+        # A copy: the server reads its own scope when it answers, and drops the body after a HEAD.
         scope = {**scope, SCOPE_KEY: visit}
         if visit.is_head:
             scope["method"] = "GET"
@@ -86,8 +86,6 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 self._finish_headers(message, visit)
-            elif visit.is_head and message["type"] == "http.response.body":
-                message = {**message, "body": b""}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=visit.id):

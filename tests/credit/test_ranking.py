@@ -227,9 +227,13 @@ def test_the_order_given_decides_only_between_equals(listed, mode, band, random)
     assert [o.rank for o in before] == list(range(1, len(listed) + 1))
 
 
-@given(offer_lists, bands)
-def test_tie_break_moves_nothing_further_than_the_band(listed, band):
-    ranked = rank(listed, mode="tie_break", band=band, policy=POLICY)
+@given(offer_lists, st.lists(st.integers(90, 110), min_size=4, max_size=12), bands)
+def test_tie_break_moves_nothing_further_than_the_band(others, bases, band):
+    near = [
+        traceable(f"n{n}", base, grade="AC"[n % 2], sold_without_open_gap=base - 80)
+        for n, base in enumerate(bases)
+    ]
+    ranked = rank([*others, *near], mode="tie_break", band=band, policy=POLICY)
     lowest_so_far = None
     for one in ranked:
         if lowest_so_far is not None:

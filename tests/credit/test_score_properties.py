@@ -12,6 +12,7 @@ from app.credit.policy import Status, score
 from app.credit.rules import GRADES
 from tests.credit.examples import (
     POLICY,
+    busy_days,
     crowded_months,
     first_months,
     hold_lists,
@@ -22,7 +23,7 @@ from tests.credit.examples import (
 )
 
 
-@given(ledgers, hold_lists, moments, st.randoms(use_true_random=False))
+@given(ledgers | busy_days, hold_lists, first_months | moments, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_changes_nothing(ledger, holds, at, random):
     card = score(ledger, holds, at, POLICY)
     random.shuffle(ledger)

@@ -9,7 +9,6 @@ from itertools import count, islice
 import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
-from PIL import Image
 
 from app.labels.fonts import find_font, load_typeface
 from app.labels.sheet import SheetLabel
@@ -84,16 +83,25 @@ def test_a_name_is_text_and_never_an_operator():
     assert page_texts(printed([label(name=name)])[0])[0].split("\n")[0] == name
 
 
-def test_a_dashed_box_stands_around_the_hidden_code_only():
-    # A dashed line has several runs of ink along one row; no letter is as wide as the box.
-    def widest_row(one: Image.Image) -> int:
-        text = one.crop((round(34 / 25.4 * 300), 0, one.width, one.height))
-        rows = (text.crop((0, y, text.width, y + 1)) for y in range(text.height))
-        return max(sum(value < 128 for value in row.tobytes()) for row in rows)
+def test_a_squeezed_code_does_not_squeeze_the_next_label():
+    after_wide, after_plain = (
+        cell(pages(printed([label(0, serial=first), label(1)])[0], dpi=200)[0], 1)
+        for first in ("W" * 20, "8F3K")
+    )
+    assert after_wide.tobytes() == after_plain.tobytes()
 
-    with_inner = cell(pages(printed([label(inner="K7")])[0], dpi=300)[0], 0)
-    without = cell(pages(printed([label()])[0], dpi=300)[0], 0)
-    assert widest_row(with_inner) > widest_row(without)
+
+def test_a_dashed_box_stands_around_the_hidden_code_only():
+    def most_strokes_in_a_row(given: SheetLabel) -> int:
+        one = cell(pages(printed([given])[0], dpi=300)[0], 0)
+        text = one.crop((round(34 / 25.4 * 300), 0, one.width, one.height))
+        dark = text.point([255 * (value < 128) for value in range(256)])
+        rows = (dark.crop((0, y, dark.width, y + 1)).tobytes() for y in range(dark.height))
+        return max(len(re.findall(rb"\xff+", row)) for row in rows)
+
+    bare = SheetLabel(uri("S1"), "粉", ())
+    boxed = SheetLabel(uri("S1"), "粉", (), inner="K")
+    assert most_strokes_in_a_row(boxed) >= 20 > most_strokes_in_a_row(bare)
 
 
 # ---------------------------------------------------------------- fonts

@@ -110,6 +110,11 @@ def test_the_quiet_zone_is_four_modules_of_white():
     assert (left, top, image.width - right, image.height - bottom) == (40, 40, 40, 40)
 
 
+@pytest.mark.parametrize(("content", "symbol"), [(URI, "qr"), ("(01)06901234567892", "datamatrix")])
+def test_a_png_has_no_grey_between_modules(content, symbol):
+    assert set(opened(label_png(Label(content), symbol)).tobytes()) == {0, 255}
+
+
 def test_the_letters_below_do_not_touch_the_quiet_zone():
     bare = opened(label_png(Label(URI), "qr"))
     lettered = opened(label_png(QR, "qr"))

@@ -431,6 +431,12 @@ MANIPULATIONS = [
         _RECORD_1,
     ),
     Manipulation(
+        "no index",
+        changed(lambda b: unit_records(b)[3].pop("leaf_index")),
+        "index_missing",
+        "streams[0].records[3]",
+    ),
+    Manipulation(
         "proof one hash too long",
         changed(lambda b: unit_records(b)[1]["inclusion"].append(encode_base64(bytes(32)))),
         "not_included",

@@ -24,6 +24,7 @@ SHOP, STALL, PLATFORM = "91441200MA4TE5T00Q", "92441202MA4TE5T01M", "91441204MA4
 AUTHORITY, NOBODY = "11441200007000001C", "91440000MA4TE5T05H"
 SEED = b64decode("8tu73KS24UlRazPEHTIYDcpqYoAf4cmfbmpT0etzwl4=")
 PUBLIC = "FpUA7Zo+3FeLYJ8QAqursKish7Wcv6KGOdpsXA3KnQQ="
+OTHER_SPELLING = PUBLIC.replace("QQ=", "QR=")  # the same bytes to a lenient decoder
 
 
 def told(uscc=SHOP, roles=("merchant",), **more):
@@ -269,7 +270,7 @@ def test_a_signing_key_comes_with_its_proof_and_goes_for_good(town):
         (PUBLIC, "?" * 88, Invalid),
         (PUBLIC.rstrip("="), prove(), Invalid),
         (PUBLIC + "\n", prove(), Invalid),
-        (PUBLIC[:-2] + "R=", prove(), Invalid),
+        (OTHER_SPELLING, prove(public=OTHER_SPELLING), Invalid),
         (b64encode(bytes(31)).decode(), prove(), Invalid),
         (b64encode(bytes(32)).decode(), prove(), Invalid),
         ("键" * 11, prove(), Invalid),

@@ -54,6 +54,7 @@ SAID = {
         "hidden": "含他人电话号码",
         "imported": "冷榨特级初榨橄榄油",
         "passed": "合格",
+        "checked": "7 条记录都对得上。",
     },
     "en": {
         "product": "Duan inkstone writing set",
@@ -71,6 +72,7 @@ SAID = {
         "hidden": "contains a third person’s phone number",
         "imported": "Cold-pressed extra virgin olive oil",
         "passed": "passed",
+        "checked": "All 7 records agree.",
     },
 }
 
@@ -157,7 +159,7 @@ def parties(lang: Lang) -> tuple[Party, ...]:
 
 def intact(lang: Lang) -> ScanView:
     said = SAID[lang]
-    names = "hash link sequence index references signatures sealed log checkpoint continuity"
+    names = "hash link index references signatures sealed log continuity"
     return ScanView(
         frame=frame(lang),
         level="unit",
@@ -186,7 +188,7 @@ def intact(lang: Lang) -> ScanView:
             verification=f"/api/v1/codes/0{GTIN}/{SERIAL}/verification",
             checkpoint="/log/checkpoint", key="/log/key",
         ),
-        checks=tuple(Check(name=name, ok=True) for name in names.split()),
+        checks=tuple(Check(name=name, ok=True, detail=said["checked"]) for name in names.split()),
         log=Log(origin="suxin.example/log/2026", size=9412, published_at=NOW - timedelta(seconds=1)),
     )  # fmt: skip
 
@@ -226,7 +228,9 @@ def broken(lang: Lang) -> ScanView:
             view.parties[0],
             replace(shop, credit=replace(shop.credit, score=662, grade="C")),
         ),
-        checks=tuple(replace(c, ok=c.name not in ("hash", "log")) for c in view.checks),
+        checks=tuple(
+            replace(c, ok=False, detail="") if c.name in ("hash", "log") else c for c in view.checks
+        ),
     )
 
 

@@ -24,15 +24,15 @@ def probe(app) -> None:
     router = api_router(tag="probe")
     batch = api_router(tag="probe", batch=True)
 
-    @router.get("/lots/{gtin}/{lot}")
+    @router.get("/probe/lots/{gtin}/{lot}")
     def probe_lot(gtin: str, lot: str) -> dict:
         return {"gtin": gtin, "lot": lot}
 
-    @router.get("/codes/{gtin}/{serial}")
+    @router.get("/probe/codes/{gtin}/{serial}")
     def probe_unit(gtin: str, serial: str) -> dict:
         return {"serial": serial}
 
-    @router.get("/codes/{gtin}/{serial}/events")
+    @router.get("/probe/codes/{gtin}/{serial}/events")
     def probe_events(gtin: str, serial: str) -> dict:
         return {"events_of": serial}
 
@@ -118,6 +118,14 @@ def test_an_announced_length_over_the_limit_is_refused_before_the_body_comes(ser
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("name", ["text", "unknown"])
+def test_control_characters_are_refused_wherever_they_stand(probed, name):
+    for sent in ({name: "a\u0000b"}, {name: ["x", {"deep": "a\u0085b"}]}, {"a\tb": 1}):
+        answer = probed.call("POST", "/api/v1/echo", sent)
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["kind"]) == (422, "control"), sent
+
+
 def test_values_are_never_taken_for_another_type(probed):
     for wrong in ({"count": "1"}, {"count": 1.0}, {"count": True}, {"text": 1}, {"at": 1}):
         answer = probed.call("POST", "/api/v1/echo", wrong)
@@ -167,7 +175,7 @@ def test_a_batch_route_leaves_texts_to_its_handler(probed):
     ],
 )
 def test_an_encoded_slash_stays_inside_its_segment(probed, path, shown):
-    answer = probed.call("GET", f"/api/v1{path}")
+    answer = probed.call("GET", f"/api/v1/probe{path}")
     assert (answer.status_code, answer.json()) == (200, shown)
 
 
@@ -186,7 +194,7 @@ def test_an_encoded_slash_stays_inside_its_segment(probed, path, shown):
     ],
 )
 def test_a_path_that_names_nothing_or_is_no_text(probed, path, status, slug):
-    answer = probed.call("GET", f"/api/v1{path}")
+    answer = probed.call("GET", f"/api/v1/probe{path}")
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{slug}")
 
 

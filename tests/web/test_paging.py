@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from app.kit.errors import Invalid
-from app.web.paging import Page
+from app.web.body import api_router
+from app.web.paging import InPage, Page
 from tests.sentences import only_error
 
 ROWS = [(n, f"row {n}") for n in range(10)]
@@ -51,12 +52,16 @@ def test_a_cursor_that_is_none_of_ours_is_refused(cursor):
     assert (error.kind, error.loc) == ("cursor", ("query", "cursor"))
 
 
-@pytest.mark.parametrize(("query", "kind"), [("limit=0", "range"), ("limit=501", "range"),
-                                             ("limit=x", "type"), ("cursor=" + "x" * 1001, "length")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("limit=0", "range"),
+        ("limit=501", "range"),
+        ("limit=x", "type"),
+        (f"cursor={'x' * 1001}", "length"),
+    ],
+)
 def test_a_limit_is_a_number_up_to_500(start, query, kind):
-    from app.web.body import api_router
-    from app.web.paging import InPage
-
     router = api_router(tag="probe")
 
     @router.get("/probe-list")

@@ -12,11 +12,11 @@ from fastapi import Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from app.i18n import text
 from app.kit.errors import FieldFault, invalid
 from app.labels.fonts import find_font
 from app.labels.sheet import SheetLabel, write_a4_3x8
 from app.labels.symbols import Label, label_png, label_svg
-from app.i18n import text
 from app.trace.code import Code, digital_link, parse_serial, symbol_text
 from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
@@ -93,9 +93,7 @@ class InnerOut(BaseModel):
     },
     response_model_exclude_none=True,
 )
-def issue_codes(
-    rooms: InRooms, principal: Caller, body: CodesIn, response: Response
-) -> BatchOut:
+def issue_codes(rooms: InRooms, principal: Caller, body: CodesIn, response: Response) -> BatchOut:
     """Orders 1 to 100,000 codes of a product or lot; a job makes them, and survives any stop."""
     if body.id is not None and not _BATCH_ID.fullmatch(body.id):
         params = {"expected": "1-64 of A-Z a-z 0-9 . _ -", "got": body.id}
@@ -216,13 +214,12 @@ def read_label(
     """Returns one label: QR holds the Digital Link, DataMatrix the element string, EAN-13 the GTIN."""
     code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
     rooms.catalogue.check_unit(code)
-    match symbol:
-        case "qr":
-            label = Label(digital_link(rooms.base_url, code), _human(code))
-        case "datamatrix":
-            label = Label(symbol_text(code), _human(code))
-        case "ean13":
-            label = Label(code.gtin)
+    content = {
+        "qr": digital_link(rooms.base_url, code),
+        "datamatrix": symbol_text(code),
+        "ean13": code.gtin,
+    }[symbol]
+    label = Label(content, () if symbol == "ean13" else _human(code))
     if form == "png":
         return Response(label_png(label, symbol), media_type="image/png")
     return Response(label_svg(label, symbol), media_type="image/svg+xml")
@@ -234,8 +231,9 @@ def read_label(
     responses=problems("code-unknown"),
 )
 def read_unit(rooms: InRooms, gtin: GTIN, serial: Serial) -> dict[str, Any]:
-    """Returns state, verdict and warnings, re-computed now; below it `/events`, `/verification`,
-    `/evidence`.
+    """Returns state, verdict and warnings, re-computed now.
+
+    Below it are `/events`, `/verification` and `/evidence`.
     """
     return look_body(
         rooms, Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
@@ -273,9 +271,7 @@ def _sheet_labels(
         if n >= start + _SHEET_MAX:
             return
         code = Code(batch.gtin, lot=batch.lot, serial=serial)
-        content = (
-            digital_link(rooms.base_url, code) if symbol == "qr" else symbol_text(code)
-        )
+        content = digital_link(rooms.base_url, code) if symbol == "qr" else symbol_text(code)
         yield SheetLabel(
             content=content,
             title=title,
@@ -321,5 +317,3 @@ def _human(code: Code) -> tuple[str, ...]:
     if code.serial is not None:
         lines.append(f"(21){code.serial}")
     return tuple(lines)
-
-

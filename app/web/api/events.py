@@ -7,26 +7,23 @@ where preparing it asks the database.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Header, Query, Response
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.kit.clock import format_time
-from app.kit.errors import Fault, FieldFault, Invalid, TooLarge, Unauthenticated, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, TooLarge, Unauthenticated
 from app.ledger import logstore
-from app.ledger.record import MAX_EVENT_BYTES, Signed
+from app.ledger.record import MAX_EVENT_BYTES
 from app.ledger.submission import Abandoned, Answer, Recorded
 from app.parties.principal import Principal
-from app.trace.recording import MAX_BATCH
-from app.trace.requests import ConsumerProof, EventRequest, SealedInput
-from app.trace.shipments import NewUnits, Shipment
-from app.web.body import Body, Time, api_router
+from app.trace.requests import ConsumerProof, EventRequest
+from app.web.api.event_bodies import BatchIn, EventIn, ShipmentIn
+from app.web.body import api_router
 from app.web.deps import Caller, InRooms, InVisit, Rooms, Viewer
 from app.web.links import code_path
 from app.web.openapi import problems
@@ -55,129 +52,6 @@ _REPEATED: dict[int | str, dict[str, Any]] = {
 }
 _WAIT_S = 5.0
 _POLL_S = 0.025
-
-EXAMPLE = {
-    "code": "01/06901234567892/21/8F3K2M9QZ7AB",
-    "type": "sale",
-    "occurred_at": "2026-11-23T15:00:00+08:00",
-    "data": {"platform": "示例平台", "region": "440100"},
-    "sealed": {"order": {"content": {"number": "A-1001"}}},
-}
-
-
-class SealedIn(Body):
-    """A sealed section: any object of the canonical subset; the salt only from a signing client."""
-
-    content: dict[str, Any]
-    salt: Annotated[str | None, Field(max_length=64)] = None
-
-
-class SignedIn(Body):
-    """The actor's Ed25519 signature over the claim."""
-
-    key: Annotated[str, Field(max_length=64)]
-    value: Annotated[str, Field(max_length=128)]
-
-
-class EventIn(Body):
-    """An event as sent."""
-
-    model_config = {**Body.model_config, "json_schema_extra": {"examples": [EXAMPLE]}}
-
-    code: Annotated[str, Field(max_length=2048)]
-    type: Annotated[str, Field(max_length=64)]
-    id: Annotated[str | None, Field(max_length=80)] = None
-    occurred_at: Time | None = None
-    actor: Annotated[str | None, Field(max_length=64)] = None
-    data: dict[str, Any] = {}
-    sealed: dict[str, SealedIn] = {}
-    signed: SignedIn | None = None
-
-    def request(self) -> EventRequest:
-        """Returns the event as the recording takes it. Raises Invalid for a salt that is none."""
-        return EventRequest(
-            code=self.code,
-            type=self.type,
-            data=self.data,
-            id=self.id,
-            occurred_at=self.occurred_at,
-            actor=self.actor,
-            sealed={
-                name: SealedInput(section.content, _salt(name, section.salt))
-                for name, section in self.sealed.items()
-            },
-            signed=None if self.signed is None else Signed(self.signed.key, self.signed.value),
-        )
-
-
-class BatchIn(Body):
-    """Up to 1000 events; each is judged for itself, so their shapes are not checked here."""
-
-    model_config = {
-        **Body.model_config,
-        "json_schema_extra": {"examples": [{"events": [EXAMPLE]}]},
-    }
-
-    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH)]
-
-
-class ShipmentIn(Body):
-    """A parcel of one order: existing `codes`, or `gtin` and `quantity` to issue them now."""
-
-    model_config = {
-        **Body.model_config,
-        "json_schema_extra": {
-            "examples": [
-                {
-                    "order": "A-1001",
-                    "ordered_at": "2026-11-22T21:14:00+08:00",
-                    "gtin": "6901234567892",
-                    "quantity": 1,
-                    "carrier": "示例快递",
-                    "waybill": "TEST0000000001",
-                    "shipped_at": "2026-11-23T09:00:00+08:00",
-                    "to": "440100",
-                }
-            ]
-        },
-    }
-
-    id: Annotated[str | None, Field(max_length=80)] = None
-    order: Annotated[str, Field(min_length=1, max_length=64)]
-    ordered_at: Time
-    platform: Annotated[str | None, Field(max_length=64)] = None
-    codes: Annotated[list[str] | None, Field(min_length=1, max_length=500)] = None
-    gtin: Annotated[str | None, Field(max_length=32)] = None
-    lot: Annotated[str | None, Field(max_length=32)] = None
-    quantity: Annotated[int | None, Field(ge=1, le=500)] = None
-    carrier: Annotated[str, Field(min_length=1, max_length=64)]
-    waybill: Annotated[str, Field(min_length=1, max_length=64)]
-    shipped_at: Time
-    to: Annotated[str | None, Field(max_length=6)] = None
-    actor: Annotated[str | None, Field(max_length=64)] = None
-
-    def shipment(self) -> Shipment:
-        """Returns the shipment. Raises Invalid unless it names codes, or gtin and quantity."""
-        units = None
-        if self.gtin is not None and self.quantity is not None:
-            units = NewUnits(self.gtin, self.quantity, self.lot)
-        if (self.codes is None) == (units is None):
-            params = {"expected": "codes | gtin + quantity"}
-            raise invalid(FieldFault(("codes",), "one_of", params))
-        return Shipment(
-            order=self.order,
-            ordered_at=self.ordered_at,
-            carrier=self.carrier,
-            waybill=self.waybill,
-            shipped_at=self.shipped_at,
-            codes=tuple(self.codes or ()),
-            units=units,
-            id=self.id,
-            platform=self.platform,
-            to=self.to,
-            actor=self.actor,
-        )
-
 
 _EVENT = TypeAdapter(EventIn)
 ClaimHeader = Annotated[str | None, Header(alias="Suxin-Claim", max_length=64)]
@@ -379,24 +253,11 @@ def _size(value: Mapping[str, Any]) -> int:
         return len(str(value))
 
 
-def _proof(principal: Principal | None, claim: str | None, inner: str | None) -> ConsumerProof | None:
+def _proof(
+    principal: Principal | None, claim: str | None, inner: str | None
+) -> ConsumerProof | None:
     if principal is not None:
         return None
     if claim is None and inner is None:
         raise Unauthenticated("key_or_proof_required")
     return ConsumerProof(token=claim) if claim is not None else ConsumerProof(inner=inner)
-
-
-def _salt(name: str, given: str | None) -> bytes | None:
-    if given is None:
-        return None
-    try:
-        salt = base64.b64decode(given, validate=True)
-    except (binascii.Error, ValueError):
-        salt = b""
-    if len(salt) != 32:
-        params = {"expected": "base64 of 32 bytes", "got": given[:16]}
-        raise invalid(FieldFault(("sealed", name, "salt"), "form", params))
-    return salt
-
-

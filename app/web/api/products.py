@@ -208,9 +208,7 @@ def register_product(
     the fields that were told otherwise. `claim` asks to be its brand owner.
     """
     facts = body.model_dump(exclude_none=True, exclude={"gtin", "claim"})
-    done = rooms.catalogue.register_product(
-        principal, facts, gtin=body.gtin, claim=body.claim
-    )
+    done = rooms.catalogue.register_product(principal, facts, gtin=body.gtin, claim=body.claim)
     response.status_code = 200 if done.replayed else 201
     out = _product(done.row)
     if done.replayed:

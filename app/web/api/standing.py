@@ -312,5 +312,3 @@ def _entry(lang: Lang, rules: Any, card: ScoreCard, entry: Entry) -> EntryOut:
 def _policy(version: int) -> dict[str, Any]:
     policy = load_policy(version)
     return {**policy.data, "digest": policy.digest}
-
-

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Response
 
-from app.i18n import Lang, text
+from app.i18n import Lang
 from app.kit.clock import format_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
@@ -17,6 +17,7 @@ from app.trace.evidence import make_bundle
 from app.trace.gtin import parse_gtin
 from app.web.api.oversight import finding_body
 from app.web.body import api_router
+from app.web.checks import check_detail
 from app.web.deps import InRooms, Language, Rooms
 from app.web.links import code_path, page_path
 from app.web.openapi import problems
@@ -55,9 +56,7 @@ def lot_events(rooms: InRooms, gtin: _GTIN, lot: _Segment) -> Response:
 
 
 @router.get("/lots/{gtin}/{lot}/verification", summary="Verify a lot", responses=_KNOWN)
-def lot_verification(
-    rooms: InRooms, lang: Language, gtin: _GTIN, lot: _Segment
-) -> dict[str, Any]:
+def lot_verification(rooms: InRooms, lang: Language, gtin: _GTIN, lot: _Segment) -> dict[str, Any]:
     """Returns every check, re-computed now."""
     return _verification(rooms, lang, _lot(gtin, lot))
 
@@ -147,7 +146,7 @@ def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
             {
                 "name": check.name,
                 "ok": check.ok,
-                "detail": check_detail(lang, check.name, check.ok, check.params),
+                "detail": check_detail(lang, check.name, check.params, ok=check.ok),
             }
             for check in look.verification.checks
         ],
@@ -165,12 +164,6 @@ def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
         ],
         "checked_at": format_time(rooms.clock.now()),
     }
-
-
-def check_detail(lang: Lang, name: str, ok: bool | None, params: Any) -> str:
-    """Returns the sentence of one check in the reader's language."""
-    standing = {True: "ok", False: "broken", None: "pending"}[ok]
-    return text(lang, f"check.{name}.{standing}", **params)
 
 
 def _problems(look: Look) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any, cast
 
 from app.i18n import Lang
@@ -20,26 +20,31 @@ from app.parties.licences import LICENCE_KINDS
 from app.trace.code import Code
 from app.trace.gaps import responsible_for, seller_of
 from app.trace.gtin import display_gtin
-from app.web.api.subjects import check_detail
+from app.web.checks import check_detail
 from app.web.deps import Rooms
-from app.web.links import code_path
+from app.web.pages.facts import (
+    actions_of,
+    corrected_ids,
+    imported_of,
+    level_of,
+    links_of,
+    readable,
+    registration_of,
+)
 from app.web.pages.views import (
-    Actions,
     Check,
     Credit,
     FormState,
     Frame,
-    Import,
     Inspection,
     Licence,
-    Links,
     Log,
     Notice,
     Obliged,
     Party,
     Product,
-    ScanView,
     Scans,
+    ScanView,
     Sold,
     Source,
     Step,
@@ -47,8 +52,6 @@ from app.web.pages.views import (
     Verdict,
     WarningKind,
 )
-
-_LEVEL_OF = {"21": "unit", "10": "lot"}
 
 
 class Filler:
@@ -82,7 +85,7 @@ class Filler:
             product=self._product(look, row),
             parties=tuple(self._parties(look, row)),
             steps=steps,
-            sold=self._sold(state, look) if state else None,
+            sold=self._sold(state) if state else None,
             scans=Scans(count=count.loads, first_at=count.first_at, devices=count.devices)
             if code.level == "unit"
             else None,
@@ -92,13 +95,13 @@ class Filler:
                 Check(
                     name=check.name,
                     ok=check.ok,
-                    detail=check_detail(self._lang, check.name, check.ok, check.params),
+                    detail=check_detail(self._lang, check.name, check.params, ok=check.ok),
                 )
                 for check in look.verification.checks
             ),
             log=self._log(look),
-            actions=_actions(path, state),
-            links=_links(code),
+            actions=actions_of(path, state),
+            links=links_of(code),
             form=form,
         )
 
@@ -120,7 +123,7 @@ class Filler:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
         state = look.verification.state
         closed = state.get("closed", {}).get("seq", -1) if state.get("cycle") else -1
-        corrected = _corrected(look.story.records)
+        corrected = corrected_ids(look.story.records)
         shown: set[tuple[str, int]] = set()
         for record in look.story.records:
             place = (record.stream, record.seq)
@@ -131,9 +134,7 @@ class Filler:
         for (stream, seq), kind in broken.items():
             if stream is not None and (stream, seq) not in shown:
                 # A record that is gone still has its place in the chain.
-                yield Step(
-                    type="record", status="broken", on=_level_of(stream), fault=kind, hash=""
-                )
+                yield Step(type="record", status="broken", on=level_of(stream), fault=kind, hash="")
         for gap in look.verification.pending:
             counts = gap.due_at <= self._now
             status: StepStatus = "missing" if counts else "due"
@@ -147,14 +148,16 @@ class Filler:
         self, record: StoredRecord, *, fault: str, earlier: bool, corrected: frozenset[str]
     ) -> Step:
         hash_ = record.hash.hex()
-        level = _level_of(record.stream)
+        level = level_of(record.stream)
         try:
             fields = record.fields
             data = fields["data"]
             at = parse_time(fields["occurred_at"])
             recorded = parse_time(fields["recorded_at"])
         except (ValueError, KeyError, TypeError):
-            return Step(type="record", status="broken", on=level, hash=hash_, fault=fault or "other")
+            return Step(
+                type="record", status="broken", on=level, hash=hash_, fault=fault or "other"
+            )
         if fault in ("hash_mismatch", "leaf_mismatch"):
             # What an altered record says now is not to be repeated.
             return Step(
@@ -205,7 +208,7 @@ class Filler:
             fault=fault,
         )
 
-    def _sold(self, state: Mapping[str, Any], look: Look) -> Sold:
+    def _sold(self, state: Mapping[str, Any]) -> Sold:
         life = state["state"]
         sale, dispatch = state.get("sale", {}), state.get("dispatch", {})
         seller = seller_of(state)
@@ -238,7 +241,7 @@ class Filler:
         code = look.story.code
         facts = json.loads(row.facts)
         lot = code.lot or look.verification.state.get("lot") or ""
-        lot_facts = _registration(look, Code(code.gtin, lot=lot).stream) if lot else {}
+        lot_facts = registration_of(look, Code(code.gtin, lot=lot).stream) if lot else {}
         produced, expires = lot_facts.get("produced_on"), lot_facts.get("expires_on")
         return Product(
             name=row.name,
@@ -255,18 +258,18 @@ class Filler:
             produced_on=None if produced is None else date.fromisoformat(produced),
             expires_on=None if expires is None else date.fromisoformat(expires),
             expired="expired" in look.warnings,
-            imported=_imported(lot_facts, look),
+            imported=imported_of(lot_facts, look),
             inspections=tuple(self._inspections(look)),
         )
 
     def _inspections(self, look: Look) -> Iterator[Inspection]:
-        for record, fields in _readable(look):
+        for record, fields in readable(look):
             if fields["type"] == "inspection":
                 yield Inspection(
                     result=fields["data"]["result"],
                     by=self._name(fields["actor"]),
                     at=parse_time(fields["occurred_at"]),
-                    on=_level_of(record.stream),
+                    on=level_of(record.stream),
                 )
 
     def _parties(self, look: Look, row: Any) -> Iterator[Party]:
@@ -317,17 +320,17 @@ class Filler:
     def _notices(self, look: Look) -> Iterator[Notice]:
         lifted = {
             (record.stream, fields["actor"])
-            for record, fields in _readable(look)
+            for record, fields in readable(look)
             if fields["type"] == "recall_lifted"
         }
-        for record, fields in _readable(look):
+        for record, fields in readable(look):
             kind = fields["type"]
             if kind == "recall" and (record.stream, fields["actor"]) in lifted:
                 continue
             if kind in ("recall", "notice"):
                 yield Notice(
                     kind=kind,
-                    on=_level_of(record.stream),
+                    on=level_of(record.stream),
                     by=self._name(fields["actor"]),
                     at=parse_time(fields["occurred_at"]),
                     reason=str(fields["data"].get("reason") or fields["data"].get("text", "")),
@@ -353,79 +356,3 @@ class Filler:
             size=checkpoint.size,
             published_at=from_ms(checkpoint.published_at_ms),
         )
-
-
-def _readable(look: Look) -> Iterator[tuple[StoredRecord, Mapping[str, Any]]]:
-    """Yields records whose bytes are what they were, with their fields."""
-    broken = {(p.stream, p.seq) for p in look.verification.problems}
-    for record in look.story.records:
-        if (record.stream, record.seq) not in broken:
-            yield record, record.fields
-
-
-def _registration(look: Look, stream: str) -> Mapping[str, Any]:
-    for record, fields in _readable(look):
-        if record.stream == stream and fields["type"] == "registration":
-            return cast("Mapping[str, Any]", fields["data"])
-    return {}
-
-
-def _imported(lot: Mapping[str, Any], look: Look) -> Import | None:
-    told = lot.get("import")
-    if told is None:
-        return None
-    released: datetime | None = None
-    for _, fields in _readable(look):
-        if fields["type"] == "customs_release":
-            released = parse_time(fields["occurred_at"])
-    return Import(
-        mode=told["mode"],
-        port=told.get("port", ""),
-        origin=told.get("origin", ""),
-        certificate=told.get("certificate", ""),
-        plant=told.get("plant", ""),
-        recall_agent=told.get("recall_agent", ""),
-        declared=True,
-        released_at=released,
-    )
-
-
-def _corrected(records: list[StoredRecord]) -> frozenset[str]:
-    found = set()
-    for record in records:
-        try:
-            fields = record.fields
-            if fields["type"] == "correction":
-                found.add(str(fields["data"]["of"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return frozenset(found)
-
-
-def _level_of(stream: str) -> Any:
-    parts = stream.split("/")
-    return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
-
-
-def _actions(path: str, state: Mapping[str, Any]) -> Actions:
-    life = state.get("state")
-    sold = life in ("sold", "in_transit", "signed")
-    reviewed = "review" in state
-    return Actions(
-        review=f"{path}/review" if sold and not reviewed else "",
-        follow_up=f"{path}/follow_up" if sold and reviewed else "",
-        complaint=f"{path}/complaint" if sold or life == "returned" else "",
-        report="/reports",
-        proofs=("claim", "inner"),
-    )
-
-
-def _links(code: Code) -> Links:
-    api = code_path(code.stream)
-    return Links(
-        evidence=f"{api}/evidence",
-        events=f"{api}/events",
-        verification=f"{api}/verification",
-        checkpoint="/log/checkpoint",
-        key="/log/key",
-    )

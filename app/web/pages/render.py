@@ -289,8 +289,11 @@ def _late_days(step: Step) -> int:
 
 def _label(frame: Frame, family: str, kind: str) -> str:
     """Returns our word for a kind, or the kind itself where the policy knows more than the locale."""
-    key = f"page.{family}.{kind}"
-    return text(frame.lang, key) if kind and has(key) else kind
+    # A kind that other rooms speak of too has its word with them.
+    for key in (f"page.{family}.{kind}", f"{family}.{kind}"):
+        if kind and has(key):
+            return text(frame.lang, key)
+    return kind
 
 
 def _link(frame: Frame, path: str) -> str:

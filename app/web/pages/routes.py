@@ -84,9 +84,7 @@ def show_product(request: Request, rooms: InRooms, gtin: str, lang: _LANG = None
 
 
 @router.get("/01/{gtin}/10/{lot}")
-def show_lot(
-    request: Request, rooms: InRooms, gtin: str, lot: str, lang: _LANG = None
-) -> Response:
+def show_lot(request: Request, rooms: InRooms, gtin: str, lot: str, lang: _LANG = None) -> Response:
     """Shows a lot."""
     return _show(request, rooms, lang, lambda: _code(gtin, lot=lot))
 
@@ -283,7 +281,9 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
         look = rooms.looks.look(known)
     except CodeUnknown as fault:
         return _unknown(request, frame.lang, code, fault, form=state, status=status)
-    return _page(render_scan(Filler(rooms, frame).scan_view(look, form=state)), frame.lang, status=status)
+    return _page(
+        render_scan(Filler(rooms, frame).scan_view(look, form=state)), frame.lang, status=status
+    )
 
 
 def _refused(
@@ -363,5 +363,3 @@ def _code(gtin: str, *, lot: str | None = None, serial: str | None = None) -> Co
 
 def _page(html: str, lang: Lang, *, status: int = 200) -> HTMLResponse:
     return HTMLResponse(html, status, headers={**_HEADERS, "Content-Language": lang})
-
-

@@ -76,9 +76,7 @@ def oldest_running(connection: Connection) -> Any | None:
 def fail(connection: Connection, batch_id: str, error: str) -> None:
     """Ends an order that cannot be carried out; what was issued stays. Writes `batch`."""
     connection.execute(
-        update(BATCH)
-        .where(BATCH.c.batch_id == batch_id)
-        .values(status="failed", error=error[:500])
+        update(BATCH).where(BATCH.c.batch_id == batch_id).values(status="failed", error=error[:500])
     )
 
 
@@ -96,9 +94,7 @@ def serials(connection: Connection, batch_id: str, *, after: int, limit: int) ->
 
 def brand_owner(connection: Connection, gtin: str) -> str | None:
     """Returns the confirmed brand owner of a product, or None. Read-only."""
-    return connection.execute(
-        select(PRODUCT.c.brand_owner).where(PRODUCT.c.gtin == gtin)
-    ).scalar()
+    return connection.execute(select(PRODUCT.c.brand_owner).where(PRODUCT.c.gtin == gtin)).scalar()
 
 
 def find_inner_row(connection: Connection, stream: str) -> Any | None:

@@ -1,0 +1,76 @@
+"""What one new record writes beside its stream's head: plain rows by the table they go to.
+
+Made whole before any of it is kept, so that whatever cannot be written (a payload that is no JSON, a
+salt of the wrong length) fails its own claim and leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from app.kit.clock import to_ms
+from app.ledger.record import stream_key
+from app.ledger.submission import Draft, Recorded, Submission
+from app.ledger.vault import Vault
+
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows by table: `record`, `unsequenced`, `sealed`, `side`, `outbox`."""
+
+TABLES = ("record", "unsequenced", "sealed", "side", "outbox")
+
+
+def dump(value: object) -> bytes:
+    """Returns the stored bytes of a state, fact or payload."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def rows_of(submission: Submission, draft: Draft, recorded: Recorded, vault: Vault) -> Rows:
+    """Returns the rows of a new record. Seals its sections."""
+    claim = submission.claim
+    key, at_ms, record_id = stream_key(claim.stream), to_ms(recorded.recorded_at), UUID(claim.id)
+    place = {"stream": key, "seq": recorded.seq}
+    record = {
+        **place,
+        "id": record_id.bytes,
+        "type": claim.type,
+        "actor": claim.actor,
+        "recorded_at": at_ms,
+        "hash": recorded.hash,
+        "body": recorded.body,
+    }
+    sealed = []
+    for seal in submission.seals:
+        section = vault.seal(
+            place=(claim.stream, claim.id, seal.name), salt=seal.salt, content=seal.content
+        )
+        sealed.append(
+            {
+                "stream": key,
+                "record_id": record_id.bytes,
+                "name": seal.name,
+                "sealed": section.sealed,
+                "wrapped_key": section.wrapped_key,
+                "erased_at": None,
+            }
+        )
+    outbox = [
+        {
+            **place,
+            "topic": topic,
+            "payload": dump(payload),
+            "available_at": at_ms,
+            "attempts": 0,
+            "last_error": None,
+        }
+        for topic, payload in draft.outbox
+    ]
+    return {
+        "record": [record],
+        "unsequenced": [{**place, "recorded_at": at_ms, "hash": recorded.hash}],
+        "sealed": sealed,
+        "side": [{**place, "kind": kind, "digest": digest} for kind, digest in draft.side],
+        "outbox": outbox,
+    }

@@ -1,0 +1,44 @@
+"""SQL of sealed sections: ciphertext and wrapped keys. Flushes, never commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from app.db.tables import SealedSection
+from app.ledger.record import stream_key
+from app.ledger.store import as_bytes
+
+SEALED = SealedSection.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSection:
+    """A sealed section as stored; both parts are None once it is erased."""
+
+    name: str
+    sealed: bytes | None
+    wrapped_key: bytes | None
+    erased_at: int | None
+
+
+def sealed_sections(
+    connection: Connection, stream: str, record_id: str
+) -> dict[str, StoredSection]:
+    """Returns a record's sealed sections by name. Read-only."""
+    rows = connection.execute(
+        select(SEALED).where(
+            SEALED.c.stream == stream_key(stream), SEALED.c.record_id == UUID(record_id).bytes
+        )
+    )
+    return {
+        row.name: StoredSection(
+            row.name,
+            None if row.sealed is None else as_bytes(row.sealed),
+            None if row.wrapped_key is None else as_bytes(row.wrapped_key),
+            row.erased_at,
+        )
+        for row in rows
+    }

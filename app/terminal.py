@@ -1,0 +1,107 @@
+"""What commands print: progress, the result of an audit, the report on a bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.config import Settings
+from app.i18n import text
+from app.ledger import logstore
+from app.ledger.anchor import Anchor
+from app.ledger.bundle import BundleReport
+from app.ledger.checkpoint import open_checkpoint
+from app.ledger.keyring import Keyring
+from app.ledger.verifier import Problem
+from app.trace.identifiers import parse_code
+
+OUT = Console(highlight=False, soft_wrap=True)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def show_progress(what: str) -> Iterator[Callable[[int], None]]:
+    """Yields a function to be told how much is done; draws only where somebody is looking."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def signed_checkpoints(connection: Any, settings: Settings, keys: Keyring) -> list[Any]:
+    found = []
+    published = logstore.load_checkpoint(connection)
+    state = logstore.load_state(connection)
+    for note in (published.note if published else None, Anchor(settings.keys_dir).read()):
+        if note is not None:
+            checkpoint = open_checkpoint(note, [keys.log.vkey])
+            # Beside a running service the anchor moves on while our snapshot stands still.
+            if state is not None and checkpoint.size <= state.size:
+                found.append(checkpoint)
+    return found
+
+
+def stream_name(given: str) -> str:
+    return given if given.startswith("party/") else parse_code(given).stream
+
+
+def lowest(problems: list[Problem]) -> list[Problem]:
+    """Returns the problems without those that another one explains: an alteration is told once."""
+    seen: set[tuple[str | None, int | None]] = set()
+    kept = []
+    for problem in problems:
+        place = (problem.stream, problem.seq)
+        if problem.stream is None or place not in seen:
+            kept.append(problem)
+        seen.add(place)
+    return kept
+
+
+def print_audit(streams: int, records: int, problems: list[Problem], *, as_json: bool) -> None:
+    if as_json:
+        findings = []
+        for problem in problems:
+            told: dict[str, Any] = {
+                "kind": problem.kind,
+                "stream": problem.stream or "log",
+                "detail": problem.detail,
+            }
+            if problem.seq is not None:
+                told["seq"] = problem.seq
+            if problem.leaf_index is not None:
+                told["leaf_index"] = problem.leaf_index
+            findings.append(told)
+        told_all = {"streams": streams, "records": records, "findings": findings}
+        sys.stdout.write(json.dumps(told_all, ensure_ascii=False) + "\n")
+        return
+    for problem in problems:
+        place = problem.stream or "log"
+        at = "" if problem.seq is None else f" record {problem.seq}"
+        OUT.print(f"{problem.kind}  {place}{at}  {problem.detail}", markup=False)
+    verdict = "clean" if not problems else f"{len(problems)} findings"
+    OUT.print(f"{streams} streams, {records} records: {verdict}")
+
+
+def print_report(report: BundleReport) -> None:
+    OUT.print(f"{report.verdict}: {report.subject}", markup=False)
+    for word, remarks in (
+        ("broken", report.broken),
+        ("checked", report.checked),
+        ("not checked", report.unchecked),
+        ("pending", report.pending),
+    ):
+        for remark in remarks:
+            told = text("en", f"bundle.{remark.key}", **remark.params)
+            OUT.print(f"  {word}: {told} {remark.place}".rstrip(), markup=False)
+
+
+def read_key(given: str) -> str:
+    path = Path(given)
+    return path.read_text("utf-8") if len(given) < 4096 and path.is_file() else given

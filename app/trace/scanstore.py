@@ -1,0 +1,46 @@
+"""SQL of scans. Flushes, never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, select
+
+from app.db.tables import Scan
+from app.ledger.store import upsert_rows
+
+SCAN = Scan.__table__  # type: ignore[attr-defined]
+
+# A code that more devices than this have seen is no longer counted exactly; nobody buys it.
+_MOST_DEVICES = 1_000
+
+
+def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int]]:
+    """Returns by device when it first looked and how often. Read-only."""
+    rows = connection.execute(
+        select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
+        .where(SCAN.c.stream == stream)
+        .limit(_MOST_DEVICES)
+    )
+    return {bytes(row.device): (row.first_at, row.loads) for row in rows}
+
+
+def add(connection: Connection, taken: Mapping[tuple[int, bytes], Sequence[int]]) -> None:
+    """Adds looks: (stream, device) -> first_at, last_at, loads. Writes `scan`."""
+    rows = []
+    for (stream, device), (first, last, loads) in taken.items():
+        known = connection.execute(
+            select(SCAN.c.first_at, SCAN.c.loads).where(
+                SCAN.c.stream == stream, SCAN.c.device == device
+            )
+        ).first()
+        rows.append(
+            {
+                "stream": stream,
+                "device": device,
+                "first_at": first if known is None else known.first_at,
+                "last_at": last,
+                "loads": loads if known is None else known.loads + loads,
+            }
+        )
+    upsert_rows(connection, SCAN, rows, keys=("stream", "device"))

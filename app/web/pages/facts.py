@@ -1,0 +1,98 @@
+"""Facts of a story as the page needs them, taken from its records. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from app.kit.clock import parse_time
+from app.ledger.store import StoredRecord
+from app.oversight.looks import Look
+from app.trace.code import Code
+from app.web.links import code_path
+from app.web.pages.views import Actions, Import, Links
+
+_LEVEL_OF = {"21": "unit", "10": "lot"}
+
+
+def readable(look: Look) -> Iterator[tuple[StoredRecord, Mapping[str, Any]]]:
+    """Yields records whose bytes are what they were, with their fields."""
+    broken = {(p.stream, p.seq) for p in look.verification.problems}
+    for record in look.story.records:
+        if (record.stream, record.seq) not in broken:
+            yield record, record.fields
+
+
+def registration_of(look: Look, stream: str) -> Mapping[str, Any]:
+    """Returns the data of a stream's registration, {} where it is not in the story."""
+    for record, fields in readable(look):
+        if record.stream == stream and fields["type"] == "registration":
+            return cast("Mapping[str, Any]", fields["data"])
+    return {}
+
+
+def imported_of(lot: Mapping[str, Any], look: Look) -> Import | None:
+    """Returns a lot's import section, None where it was not imported."""
+    told = lot.get("import")
+    if told is None:
+        return None
+    released: datetime | None = None
+    for _, fields in readable(look):
+        if fields["type"] == "customs_release":
+            released = parse_time(fields["occurred_at"])
+    return Import(
+        mode=told["mode"],
+        port=told.get("port", ""),
+        origin=told.get("origin", ""),
+        certificate=told.get("certificate", ""),
+        plant=told.get("plant", ""),
+        recall_agent=told.get("recall_agent", ""),
+        declared=True,
+        released_at=released,
+    )
+
+
+def corrected_ids(records: list[StoredRecord]) -> frozenset[str]:
+    """Returns the ids of the records that a later one corrects."""
+    found = set()
+    for record in records:
+        try:
+            fields = record.fields
+            if fields["type"] == "correction":
+                found.add(str(fields["data"]["of"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return frozenset(found)
+
+
+def level_of(stream: str) -> Any:
+    """Returns what a stream is about: unit, lot or product."""
+    parts = stream.split("/")
+    return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
+
+
+def actions_of(path: str, state: Mapping[str, Any]) -> Actions:
+    """Returns what a reader may do about goods in this state."""
+    life = state.get("state")
+    sold = life in ("sold", "in_transit", "signed")
+    reviewed = "review" in state
+    return Actions(
+        review=f"{path}/review" if sold and not reviewed else "",
+        follow_up=f"{path}/follow_up" if sold and reviewed else "",
+        complaint=f"{path}/complaint" if sold or life == "returned" else "",
+        report="/reports",
+        proofs=("claim", "inner"),
+    )
+
+
+def links_of(code: Code) -> Links:
+    """Returns where the evidence of a code is."""
+    api = code_path(code.stream)
+    return Links(
+        evidence=f"{api}/evidence",
+        events=f"{api}/events",
+        verification=f"{api}/verification",
+        checkpoint="/log/checkpoint",
+        key="/log/key",
+    )
