@@ -40,6 +40,7 @@ from app.oversight.deadlines import Deadlines
 from app.oversight.findings import Findings
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
+from app.oversight.sealed import SealedAccess
 from app.parties import store as party_store
 from app.parties.access import APIKeys
 from app.parties.chain import PartyChain
@@ -205,6 +206,7 @@ def _open_oversight(
         "ranking": Ranking(database, credit, clock=clock),
         "findings": findings,
         "looks": Looks(database, stories, findings, clock=clock),
+        "sealed": SealedAccess(database, clock=clock, vault=vault),
         "reports": Reports(database, clock=clock, vault=vault),
         "deadlines": Deadlines(database, findings, credit, clock=clock),
         "audits": Audits(

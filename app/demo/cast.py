@@ -160,18 +160,18 @@ class Stock:
     imported: Mapping[str, Any] = field(default_factory=dict)
 
 
-GIFTS = Stock(HONEST, INKSTONE, "YT-01", 104, 96)
-FRESH = Stock(HONEST, ZONGZI, "GZ-02", 44, 38, made=3, keeps=180, inner=True)
-RECALLED = Stock(HONEST, ZONGZI, "GZ-01", 20, 16, made=12, keeps=180, inner=True, ends=0.7)
-LOOSE_GIFTS = Stock(CARELESS, INKSTONE, "BW/7", 34, 30, inner=True)
-BASKETS = Stock(CARELESS, BASKET, "ZB-1", 34, 34, issued_at_once=False)
-FINE_GIFTS = Stock(ALTERED, INKSTONE, "GY-3", 36, 30)
+GIFTS = Stock(HONEST, INKSTONE, "YT-01", 92, 84)
+FRESH = Stock(HONEST, ZONGZI, "GZ-02", 42, 36, made=3, keeps=180, inner=True)
+RECALLED = Stock(HONEST, ZONGZI, "GZ-01", 20, 15, made=12, keeps=180, inner=True, ends=0.7)
+LOOSE_GIFTS = Stock(CARELESS, INKSTONE, "BW/7", 32, 27, inner=True)
+BASKETS = Stock(CARELESS, BASKET, "ZB-1", 28, 28, issued_at_once=False)
+FINE_GIFTS = Stock(ALTERED, INKSTONE, "GY-3", 32, 26)
 OIL = Stock(
     ALTERED,
     OLIVE_OIL,
     "ES-2409",
-    40,
-    34,
+    36,
+    30,
     made=120,
     keeps=540,
     imported={

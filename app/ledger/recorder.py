@@ -192,7 +192,7 @@ class Recorder:
                 # Another process was first at these heads, so nothing stands. Who wanted none of
                 # them goes ahead, and only the others are decided again on what is there now.
                 lost = [_wants(work, moved.streams) for work in works]
-                if not all(lost):
+                if any(lost) and not all(lost):
                     return self._record_apart(works, lost)
             except DBAPIError as err:
                 if getattr(err.orig, "sqlstate", None) in _TRY_AGAIN:

@@ -295,7 +295,11 @@ def move_heads(
     if created:
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
         # Waits for another process that is creating the same stream, and then does nothing.
-        creation = dialect.insert(HEAD).on_conflict_do_nothing(index_elements=["stream"])
+        creation = (
+            dialect.insert(HEAD)
+            .on_conflict_do_nothing(index_elements=["stream"])
+            .execution_options(preserve_rowcount=True)
+        )
         done += connection.execute(creation, created).rowcount
     wanted = [*moved, *created]
     if done != len(wanted):

@@ -7,13 +7,25 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app.db.tables import AuditJob, Cursor, Due, Finding, Head, Product, Report, SideIndex, SoldUnit
+from app.db.tables import (
+    AccessLog,
+    AuditJob,
+    Cursor,
+    Due,
+    Finding,
+    Head,
+    Product,
+    Report,
+    SideIndex,
+    SoldUnit,
+)
 from app.ledger.record import stream_key
 from app.ledger.store import upsert_rows
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
 REPORT = Report.__table__  # type: ignore[attr-defined]
+ACCESS = AccessLog.__table__  # type: ignore[attr-defined]
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -93,6 +105,11 @@ def list_findings(
 def insert_report(connection: Connection, row: Mapping[str, Any]) -> None:
     """Stores a report. Writes `report`."""
     connection.execute(insert(REPORT).values(**row))
+
+
+def insert_access(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Logs looks at what somebody else sealed. Writes `access_log`."""
+    connection.execute(insert(ACCESS), list(rows))
 
 
 def insert_job(connection: Connection, row: Mapping[str, Any]) -> None:

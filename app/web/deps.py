@@ -36,6 +36,7 @@ from app.oversight.deadlines import Deadlines
 from app.oversight.findings import Findings
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
+from app.oversight.sealed import SealedAccess
 from app.parties.access import APIKeys
 from app.parties.powers import Powers
 from app.parties.principal import Principal
@@ -82,6 +83,7 @@ class Rooms:
     audits: Audits
     deadlines: Deadlines
     reports: Reports
+    sealed: SealedAccess
     sequencer: Sequencer
     publisher: Publisher
     font: Path | None

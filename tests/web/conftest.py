@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +84,8 @@ def start(sqlite_template: Path, settings) -> Callable[..., Any]:
 
     @contextmanager
     def started(prepare: Callable[[Any], None] = lambda _: None, **changes: Any):
-        from app.db.engine import Database
-        from app.ledger import logstore
-        from app.ledger.keyring import create_keys
-        from app.main import create_app
-
         chosen = settings.model_copy(update=changes)
-        shutil.copyfile(sqlite_template, chosen.data_dir / "suxin.db")
-        create_keys(chosen.keys_dir, origin=chosen.log_origin)
-        database = Database(chosen.database_url)
-        with database.write() as connection:
-            logstore.create_state(connection, chosen.log_origin)
-        database.close()
-        app = create_app(chosen)
-        prepare(app)
-        with _serve(app) as url:
+        with serving(chosen, sqlite_template, prepare=prepare) as (app, url):
             running = Service(app, url)
             with running.client:
                 yield running
@@ -110,6 +97,53 @@ def start(sqlite_template: Path, settings) -> Callable[..., Any]:
 def service(start) -> Iterator[Service]:
     with start() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def market(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A market for all tests of a module; what the worker would do is done by `market.work()`."""
+    from tests.web.market import open_market
+
+    with open_market(sqlite_template, tmp_path_factory.mktemp("market")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def live(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A market for all tests of a module with the worker's loops running inside."""
+    from tests.web.market import open_market
+
+    folder = tmp_path_factory.mktemp("live")
+    with open_market(sqlite_template, folder, worker=True) as running:
+        yield running
+
+
+@contextmanager
+def serving(
+    settings: Any,
+    template: Path,
+    *,
+    clock: Any = None,
+    prepare: Callable[[Any], None] = lambda _: None,
+    beside: Callable[[Any], Any] = nullcontext,
+) -> Iterator[tuple[Any, str]]:
+    """Serves an app on a fresh copy of the template; yields the app and its address."""
+    from app.db.engine import Database
+    from app.ledger import logstore
+    from app.ledger.keyring import create_keys
+    from app.main import create_app, open_rooms
+
+    shutil.copyfile(template, settings.data_dir / "suxin.db")
+    create_keys(settings.keys_dir, origin=settings.log_origin)
+    database = Database(settings.database_url)
+    with database.write() as connection:
+        logstore.create_state(connection, settings.log_origin)
+    database.close()
+    rooms = None if clock is None else open_rooms(settings, clock=clock)
+    app = create_app(settings, rooms=rooms, beside=beside)
+    prepare(app)
+    with _serve(app) as url:
+        yield app, url
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 
 from app.i18n import Lang
 from app.kit.clock import format_time
@@ -18,7 +18,7 @@ from app.trace.gtin import parse_gtin
 from app.web.api.oversight import finding_body
 from app.web.body import api_router
 from app.web.checks import check_detail
-from app.web.deps import InRooms, Language, Rooms
+from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.links import code_path, page_path
 from app.web.openapi import problems
 
@@ -83,6 +83,26 @@ def product_verification(rooms: InRooms, lang: Language, gtin: _GTIN) -> dict[st
 def product_evidence(rooms: InRooms, gtin: _GTIN) -> Response:
     """Returns the evidence bundle of a product."""
     return _evidence(rooms, _product(gtin))
+
+
+@router.get(
+    "/codes/{gtin}/{serial}/sealed",
+    summary="A unit's sealed sections",
+    responses=problems("forbidden", "code-unknown"),
+)
+def unit_sealed(
+    rooms: InRooms,
+    principal: Caller,
+    gtin: _GTIN,
+    serial: _Segment,
+    purpose: Annotated[str | None, Query(max_length=400)] = None,
+) -> dict[str, Any]:
+    """Returns what you sealed yourself; to regulators and customs all of it.
+
+    They state a `purpose`, and every look is logged.
+    """
+    items = rooms.sealed.read(principal, _unit(gtin, serial), purpose=purpose)
+    return {"items": items, "next": None}
 
 
 def look_body(rooms: Rooms, code: Code) -> dict[str, Any]:
@@ -189,8 +209,7 @@ def _evidence(rooms: Rooms, code: Code) -> Response:
             log_key=rooms.keyring.log.vkey,
             now=rooms.clock.now(),
         )
-    name = code.stream.replace("/", "_")
-    headers = {"Content-Disposition": f'attachment; filename="evidence-{name}.json"'}
+    headers = {"Content-Disposition": 'attachment; filename="evidence.json"'}
     return Response(orjson.dumps(bundle), media_type="application/json", headers=headers)
 
 

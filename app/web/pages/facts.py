@@ -66,6 +66,19 @@ def corrected_ids(records: list[StoredRecord]) -> frozenset[str]:
     return frozenset(found)
 
 
+def last_ending(look: Look) -> int:
+    """Returns the seq of the last record that ended a life of the unit, -1 where none did."""
+    own = look.story.code.stream
+    return max(
+        (
+            record.seq
+            for record, fields in readable(look)
+            if record.stream == own and fields["type"] in ("return", "refusal")
+        ),
+        default=-1,
+    )
+
+
 def level_of(stream: str) -> Any:
     """Returns what a stream is about: unit, lot or product."""
     parts = stream.split("/")

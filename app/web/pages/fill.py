@@ -26,12 +26,14 @@ from app.web.pages.facts import (
     actions_of,
     corrected_ids,
     imported_of,
+    last_ending,
     level_of,
     links_of,
     readable,
     registration_of,
 )
 from app.web.pages.views import (
+    STAGES,
     Check,
     Credit,
     FormState,
@@ -119,22 +121,32 @@ class Filler:
                 self._names[party] = party
         return self._names[party]
 
-    def _steps(self, look: Look) -> Iterator[Step]:
+    def _steps(self, look: Look) -> list[Step]:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
-        state = look.verification.state
-        closed = state.get("closed", {}).get("seq", -1) if state.get("cycle") else -1
-        corrected = corrected_ids(look.story.records)
-        shown: set[tuple[str, int]] = set()
-        for record in look.story.records:
-            place = (record.stream, record.seq)
-            shown.add(place)
-            fault = broken.get(place, "")
-            earlier = record.stream == look.story.code.stream and 0 < record.seq <= closed
-            yield self._step(record, fault=fault, earlier=earlier, corrected=corrected)
+        records = look.story.records
+        corrected, ended = corrected_ids(records), last_ending(look)
+        own = look.story.code.stream
+        steps = []
+        for record in records:
+            fault = broken.pop((record.stream, record.seq), "")
+            earlier = record.stream == own and 0 < record.seq <= ended
+            steps.append(self._step(record, fault=fault, earlier=earlier, corrected=corrected))
         for (stream, seq), kind in broken.items():
-            if stream is not None and (stream, seq) not in shown:
+            if stream is not None:
                 # A record that is gone still has its place in the chain.
-                yield Step(type="record", status="broken", on=level_of(stream), fault=kind, hash="")
+                gone = Step(type="record", status="broken", on=level_of(stream), fault=kind)
+                after = [
+                    n for n, r in enumerate(records) if r.stream == stream and r.seq < (seq or 0)
+                ]
+                steps.insert(after[-1] + 1 if after else len(records), gone)
+        for step in self._owed(look):
+            later = STAGES[STAGES.index(step.type) + 1 :]
+            places = [n for n, s in enumerate(steps) if s.type in later and not s.earlier]
+            steps.insert(places[0] if places else len(steps), step)
+        return steps
+
+    def _owed(self, look: Look) -> Iterator[Step]:
+        state = look.verification.state
         for gap in look.verification.pending:
             counts = gap.due_at <= self._now
             status: StepStatus = "missing" if counts else "due"
@@ -195,7 +207,7 @@ class Filler:
             regions=regions,
             kind=kind,
             category=str(data.get("category", "")) if fields["type"] == "complaint" else "",
-            reason=str(data.get("reason", "")),
+            reason=str(data.get("reason") or data.get("status", "")),
             result=str(data.get("result", "")),
             port=str(data.get("port", "")),
             rating=data.get("rating"),

@@ -48,7 +48,7 @@ from app.web.visit import visit_of
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 _COOKIE = "sx_device"
-_COOKIE_DAYS = 30
+_COOKIE_DAYS = 1
 _DEVICE = re.compile(r"[0-9a-f]{32}")
 _ROBOTS = re.compile(r"bot|crawl|spider|slurp|preview|headless|curl|wget|python", re.IGNORECASE)
 _LANG = Annotated[str | None, Query(max_length=8)]

@@ -1,0 +1,114 @@
+"""Looking at sealed sections: a sender sees its own, an authority all of them, for a stated purpose.
+
+Every look at what somebody else sealed is logged before the content is handed out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import FieldFault, invalid
+from app.ledger import sealstore
+from app.ledger import store as ledger_store
+from app.ledger.record import stream_key
+from app.ledger.vault import SealBroken, Vault
+from app.oversight import store
+from app.parties.principal import Principal
+from app.parties.roles import reach
+from app.trace.code import Code
+from app.trace.decide import CodeUnknown
+
+MIN_PURPOSE, MAX_PURPOSE = 4, 200
+
+
+class SealedAccess:
+    """Opens sealed sections for those entitled."""
+
+    def __init__(self, database: Database, *, clock: Clock, vault: Vault) -> None:
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+
+    def read(
+        self, principal: Principal, code: Code, *, purpose: str | None
+    ) -> list[dict[str, Any]]:
+        """Returns {seq, id, type, sections} of the code's own records, content or how it is missing.
+
+        Raises CodeUnknown; Invalid where an authority states no purpose. Writes `access_log`.
+        """
+        principal.check_may("sealed.read")
+        sees_all = reach(principal.roles, "sealed.read") == "any"
+        if sees_all:
+            purpose = _read_purpose(purpose)
+        with self._database.read() as connection:
+            records = ledger_store.load_stream(connection, code.stream)
+            if not records:
+                raise CodeUnknown("code_unknown", code=code.stream)
+            shown = []
+            for record in records:
+                try:
+                    fields = record.fields
+                except ValueError:
+                    continue
+                sent_by = fields.get("via", fields["actor"])
+                own = principal.party in (sent_by, fields["actor"])
+                if "sealed" in fields and (own or sees_all):
+                    sections = self._open(connection, code.stream, fields)
+                    shown.append((own, {n: fields[n] for n in ("seq", "id", "type")}, sections))
+        foreign = [(head["seq"], name) for own, head, parts in shown if not own for name in parts]
+        if foreign:
+            self._log(principal, code, foreign, purpose or "")
+        return [{**head, "sections": sections} for _, head, sections in shown]
+
+    def _open(self, connection: Connection, stream: str, fields: Any) -> dict[str, Any]:
+        rows = sealstore.sealed_sections(connection, stream, fields["id"])
+        found: dict[str, Any] = {}
+        for name in fields["sealed"]:
+            row = rows.get(name)
+            if row is None or row.sealed is None or row.wrapped_key is None:
+                found[name] = {"standing": "erased"}
+                continue
+            try:
+                _, content = self._vault.open(
+                    place=(stream, fields["id"], name),
+                    sealed=row.sealed,
+                    wrapped_key=row.wrapped_key,
+                )
+            except SealBroken:
+                found[name] = {"standing": "altered"}
+            else:
+                found[name] = {"standing": "sealed", "content": json.loads(content)}
+        return found
+
+    def _log(
+        self, principal: Principal, code: Code, looked_at: list[tuple[int, str]], purpose: str
+    ) -> None:
+        rows = [
+            {
+                "id": str(uuid_utils.uuid7()),
+                "at": to_ms(self._clock.now()),
+                "key_id": principal.key_id,
+                "party": principal.party,
+                "stream": stream_key(code.stream),
+                "seq": seq,
+                "section": section,
+                "purpose": purpose,
+            }
+            for seq, section in looked_at
+        ]
+        with self._database.write() as connection:
+            store.insert_access(connection, rows)
+
+
+def _read_purpose(given: str | None) -> str:
+    told = (given or "").strip()
+    if not MIN_PURPOSE <= len(told) <= MAX_PURPOSE:
+        params = {"expected": f"{MIN_PURPOSE}-{MAX_PURPOSE}", "got": len(told)}
+        raise invalid(FieldFault(("query", "purpose"), "length", params))
+    return told
