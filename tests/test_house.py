@@ -36,20 +36,38 @@ PURE = {
     "app.kit",
     "app.ledger.record",
     "app.ledger.merkle",
+    "app.ledger.note",
+    "app.ledger.signatures",
     "app.ledger.checkpoint",
     "app.ledger.tiles",
+    "app.ledger.bundle",
+    "app.ledger.bundle_shape",
+    "app.ledger.submission",
+    "app.trace.gtin",
+    "app.trace.code",
     "app.trace.identifiers",
+    "app.trace.fields",
     "app.trace.events",
+    "app.trace.life_table",
+    "app.trace.gaps",
     "app.trace.lifecycle",
+    "app.trace.replay",
     "app.trace.detectors",
     "app.parties.identity",
+    "app.parties.licences",
+    "app.parties.roles",
+    "app.parties.registration",
+    "app.parties.standing",
+    "app.credit.rules",
+    "app.credit.loader",
     "app.credit.policy",
+    "app.credit.workdays",
     "app.credit.ranking",
     "app.labels",
     "app.i18n",
 }
 # The entries: they may read settings, and join rooms into a program.
-ENTRIES = {"app.cli", "app.demo", "app.bench", "app.main", "app.worker", "app.setup"}
+ENTRIES = {"app.cli", "app.demo", "app.bench", "app.main", "app.worker", "app.setup", "app.terminal"}
 PRINTERS = ("app/cli", "app/demo", "app/bench")
 
 # Declared, but reached in another way than by an import of ours.

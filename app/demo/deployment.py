@@ -63,7 +63,7 @@ def demo_deployment(
 
     Removed at the end, however it comes. port 0: a free one. clock: tells when the demo ends.
     """
-    folder = Path(tempfile.mkdtemp(prefix="suxin-demo-", dir=_fast_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="suxin-demo-", dir=fast_folder()))
     with _ending_on_terminate():
         try:
             settings = demo_settings(folder, port=port or _free_port())
@@ -158,7 +158,7 @@ def _ending_on_terminate() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _fast_folder() -> Path | None:
+def fast_folder() -> Path | None:
     """Returns a folder in memory; None for the usual one, also where TMPDIR asks for it.
 
     A thousand commits that wait for a disk take four times as long as all the rest, and this data

@@ -51,26 +51,30 @@ DAYS = 60
 _FIRST_SALE = 3
 _LATE_BY_SLOTS = 2 * 16 + 2
 
-# Sale moments are sorted, so a low number is a long time ago.
-_FATES: Mapping[tuple[str, int], Fate] = {
-    (GIFTS.lot, 3): "resold",
-    (GIFTS.lot, 6): "told",
-    (GIFTS.lot, 31): "complained",
-    (FRESH.lot, 5): "resold",
-    (FRESH.lot, 11): "told",
-    (RECALLED.lot, 2): "told",
-    (LOOSE_GIFTS.lot, 2): "unsigned",
-    (LOOSE_GIFTS.lot, 5): "unsigned",
-    (LOOSE_GIFTS.lot, 8): "complained",
-    (LOOSE_GIFTS.lot, 11): "unsigned",
-    (LOOSE_GIFTS.lot, 13): "complained",
-    (LOOSE_GIFTS.lot, 21): "unsigned",
-    (BASKETS.lot, 6): "unsigned",
-    (BASKETS.lot, 9): "late",
-    (BASKETS.lot, 24): "unsigned",
-    (FINE_GIFTS.lot, 4): "told",
-    (FINE_GIFTS.lot, 9): "refused",
-    (OIL.lot, 7): "told",
+# What is to be seen in every demo: (lot, n) -> fate, and at which share of the days it is sold.
+# A signature is due 15 days after dispatch and charged five working days later, so the early ones
+# have taken effect and the late ones are only announced.
+_FATES: Mapping[tuple[str, int], tuple[Fate, float]] = {
+    (GIFTS.lot, 3): ("resold", 0.2),
+    (GIFTS.lot, 6): ("told", 0.15),
+    (GIFTS.lot, 31): ("complained", 0.4),
+    (GIFTS.lot, GIFTS.sold - 2): ("whole", 0.99),
+    (GIFTS.lot, GIFTS.sold - 1): ("whole", 1.0),
+    (FRESH.lot, 5): ("resold", 0.15),
+    (FRESH.lot, 11): ("told", 0.3),
+    (RECALLED.lot, 2): ("told", 0.1),
+    (LOOSE_GIFTS.lot, 2): ("unsigned", 0.1),
+    (LOOSE_GIFTS.lot, 5): ("unsigned", 0.22),
+    (LOOSE_GIFTS.lot, 8): ("complained", 0.3),
+    (LOOSE_GIFTS.lot, 11): ("unsigned", 0.4),
+    (LOOSE_GIFTS.lot, 13): ("complained", 0.5),
+    (LOOSE_GIFTS.lot, 21): ("unsigned", 0.68),
+    (BASKETS.lot, 6): ("unsigned", 0.3),
+    (BASKETS.lot, 9): ("late", 0.35),
+    (BASKETS.lot, 24): ("unsigned", 0.7),
+    (FINE_GIFTS.lot, 4): ("told", 0.25),
+    (FINE_GIFTS.lot, 9): ("refused", 0.6),
+    (OIL.lot, 7): ("told", 0.4),
 }
 _CARRIER = {HONEST: FAST.party, ALTERED: STEADY.party, CARELESS: NAMELESS_CARRIER}
 _REVIEWED = {HONEST: 0.3, CARELESS: 0.12, ALTERED: 0.15}
@@ -130,13 +134,14 @@ class _Planner:
         self._numbers = count(1)
 
     def plan(self, stock: Stock) -> list[Life]:
-        last = int((len(self._slots) - 2) * stock.ends)
-        sales = sorted(self._draw.randint(_FIRST_SALE, last) for _ in range(stock.sold))
+        last = len(self._slots) - 1
+        sales = [self._draw.randint(_FIRST_SALE, int(last * stock.ends)) for _ in range(stock.sold)]
         lives = []
         for n in range(stock.count):
             life = Life(stock, n, [])
             if n < stock.sold:
-                self._live(life, sales[n], _FATES.get((stock.lot, n), "whole"))
+                fate, share = _FATES.get((stock.lot, n), ("whole", None))
+                self._live(life, sales[n] if share is None else int(last * share), fate)
             lives.append(life)
         return lives
 

@@ -52,6 +52,10 @@ RECALL_AT, INSPECTED_AT = 0.87, 0.4
 """Shares of the walk at which the recall and the spot checks happen."""
 
 
+class StepRefused(Exception):
+    """The service refused a step that the demo had planned."""
+
+
 class DemoClock:
     """A clock that stands still until the walk moves it."""
 
@@ -330,7 +334,7 @@ def _request(life: Life, step: Step) -> EventRequest:
 
 def _accepted(answer: Recorded | Fault, code: str) -> Recorded:
     if isinstance(answer, Fault):
-        raise RuntimeError(f"the demo was refused at {code}: {answer}") from answer
+        raise StepRefused(f"{code}: {answer}") from answer
     return answer
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from app.db.tables import CheckpointRow, LogState
-from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge
+from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
-from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, delete_rows, upsert_rows
+from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, upsert_rows
+from app.ledger.tiles import TILE_WIDTH
 
 STATE = LogState.__table__  # type: ignore[attr-defined]
 CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
 
 _STATE_ID = 1
+_CHUNK = 5_000
+_BODIES = 500  # bodies held at a time; each is at most 64 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class TreeMoved(Exception):
     """Another sequencer extended the tree first; nothing of ours stands."""
 
 
+class LeavesMissing(Exception):
+    """The log does not hold a leaf that it must hold."""
+
+
 def create_state(connection: Connection, origin: str) -> None:
     """Begins the log with an empty tree, unless it has begun. Writes `log_state`."""
     if connection.execute(select(STATE.c.id)).first() is None:
@@ -65,9 +72,32 @@ def load_state(connection: Connection) -> TreeState | None:
     row = connection.execute(select(STATE).where(STATE.c.id == _STATE_ID)).first()
     if row is None:
         return None
-    edge = bytes(row.edge)
+    edge = as_bytes(row.edge)
     parts = tuple(edge[i : i + HASH_BYTES] for i in range(0, len(edge), HASH_BYTES))
-    return TreeState(row.origin, row.size, bytes(row.root), parts)
+    return TreeState(row.origin, row.size, as_bytes(row.root), parts)
+
+
+def is_sound(state: TreeState) -> bool:
+    """Whether the kept edge folds to the kept root."""
+    try:
+        return edge_root(state.size, state.edge) == state.root
+    except ValueError:  # an edge of a tree of another size
+        return False
+
+
+def edge_of_leaves(connection: Connection, size: int) -> Edge:
+    """Returns the right edge of the first `size` leaves, from the leaves alone. Read-only.
+
+    Reads all of them: for the rare case in which no kept edge is to be trusted. Raises LeavesMissing.
+    """
+    edge: Edge = ()
+    for start in range(0, size, _CHUNK):
+        end = min(start + _CHUNK, size)
+        entries = leaf_hashes(connection, start, end)
+        if len(entries) != end - start:
+            raise LeavesMissing(f"between {start} and {end}")
+        edge = edge_append(start, edge, [leaf_hash(entry) for entry in entries.values()])
+    return edge
 
 
 def move_state(connection: Connection, before: TreeState, after: TreeState) -> None:
@@ -92,7 +122,7 @@ def load_waiting(connection: Connection, limit: int) -> list[Waiting]:
         .order_by(UNSEQUENCED.c.recorded_at, UNSEQUENCED.c.stream, UNSEQUENCED.c.seq)
         .limit(limit)
     )
-    return [Waiting(row.stream, row.seq, bytes(row.hash)) for row in rows]
+    return [Waiting(row.stream, row.seq, as_bytes(row.hash)) for row in rows]
 
 
 def count_waiting(connection: Connection) -> int:
@@ -107,11 +137,12 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
         for n, w in enumerate(waiting)
     ]
     connection.execute(insert(LEAF), rows)
-    # The queue is short-lived: what we took is nearly always all there is.
-    if len(rows) == count_waiting(connection):
-        connection.execute(delete(UNSEQUENCED))
-    else:
-        delete_rows(connection, UNSEQUENCED, rows, keys=("stream", "seq"))
+    # Exactly those that have an index now: on PostgreSQL others may have joined the queue since we
+    # looked, and a record that leaves it without an index is in no log, ever.
+    logged = select(LEAF.c.stream, LEAF.c.seq).where(LEAF.c.leaf_index >= start)
+    connection.execute(
+        delete(UNSEQUENCED).where(tuple_(UNSEQUENCED.c.stream, UNSEQUENCED.c.seq).in_(logged))
+    )
 
 
 def load_tile(connection: Connection, level: int, index: int) -> bytes | None:
@@ -119,7 +150,14 @@ def load_tile(connection: Connection, level: int, index: int) -> bytes | None:
     data = connection.execute(
         select(TILE.c.data).where(TILE.c.level == level, TILE.c.tile_index == index)
     ).scalar()
-    return None if data is None else bytes(data)
+    return None if data is None else as_bytes(data)
+
+
+def told_leaf(connection: Connection, leaf_index: int) -> bytes | None:
+    """Returns the leaf hash that the level-0 tile holds at a place, or None. Read-only."""
+    index, offset = divmod(leaf_index, TILE_WIDTH)
+    data = load_tile(connection, 0, index) or b""
+    return data[offset * HASH_BYTES : (offset + 1) * HASH_BYTES] or None
 
 
 def save_tiles(connection: Connection, tiles: Mapping[tuple[int, int], bytes]) -> None:
@@ -147,7 +185,7 @@ def load_checkpoint(connection: Connection) -> Published | None:
     row = connection.execute(select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)).first()
     if row is None:
         return None
-    return Published(row.size, bytes(row.root), row.note, row.published_at)
+    return Published(row.size, as_bytes(row.root), row.note, row.published_at)
 
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:
@@ -157,7 +195,7 @@ def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes
             LEAF.c.stream == stream_key(stream), LEAF.c.seq == seq
         )
     ).first()
-    return None if row is None else (row.leaf_index, bytes(row.hash))
+    return None if row is None else (row.leaf_index, as_bytes(row.hash))
 
 
 def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes]:
@@ -167,23 +205,42 @@ def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes
         .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
         .order_by(LEAF.c.leaf_index)
     )
-    return {row.leaf_index: bytes(row.hash) for row in rows}
+    return {row.leaf_index: as_bytes(row.hash) for row in rows}
 
 
-def leaves_with_records(connection: Connection, start: int, end: int) -> list[Any]:
-    """Returns rows (leaf_index, leaf_hash, hash, body) in order; body is None where a record is gone.
+def leaf_holes(connection: Connection, size: int, limit: int = 1_000) -> list[int]:
+    """Returns the indices below `size` that have no leaf, at most `limit`. Read-only."""
+    here = LEAF.alias("here")
+    after = LEAF.alias("after")
+    query = (
+        select(here.c.leaf_index)
+        .where(~select(after).where(after.c.leaf_index == here.c.leaf_index + 1).exists())
+        .order_by(here.c.leaf_index)
+        .limit(limit)
+    )
+    holes: list[int] = []
+    for last in (-1, *connection.execute(query).scalars()):
+        following = select(func.min(LEAF.c.leaf_index)).where(LEAF.c.leaf_index > last)
+        end = connection.execute(following).scalar()
+        holes += range(last + 1, min(size if end is None else end, last + 1 + limit))
+        if len(holes) >= limit:
+            break
+    return holes[:limit]
+
+
+def leaves_with_records(connection: Connection, start: int, end: int) -> Iterator[Any]:
+    """Yields rows (leaf_index, leaf_hash, hash, body) in order; body is None where a record is gone.
 
     Read-only.
     """
-    return list(
-        connection.execute(
-            select(LEAF.c.leaf_index, LEAF.c.hash.label("leaf_hash"), RECORD.c.hash, RECORD.c.body)
-            .select_from(
-                LEAF.outerjoin(
-                    RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq)
-                )
+    query = (
+        select(LEAF.c.leaf_index, LEAF.c.hash.label("leaf_hash"), RECORD.c.hash, RECORD.c.body)
+        .select_from(
+            LEAF.outerjoin(
+                RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq)
             )
-            .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
-            .order_by(LEAF.c.leaf_index)
         )
+        .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
+        .order_by(LEAF.c.leaf_index)
     )
+    yield from connection.execute(query.execution_options(yield_per=_BODIES))

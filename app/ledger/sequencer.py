@@ -1,14 +1,15 @@
 """The sequencer: gives committed records their index in the log, and grows the tiles.
 
-One leader. One transaction a round: leaves, tiles, then the tree's state by compare-and-swap on its
-size, so that two leaders by mistake cannot both extend the same tree. It trusts the edge in the
-state row, not the tiles: a damaged tile is a finding of the audit and never stops the log.
+One leader. One transaction a round: the tree's state by compare-and-swap on its size, leaves, tiles;
+so two leaders by mistake cannot both extend the same tree. It trusts the edge in the state row, which
+proves itself against the root, and no tile: a damaged one is derived again and never stops the log.
 """
 
 from __future__ import annotations
 
 from app.db.engine import Database
 from app.ledger import logstore
+from app.ledger.derivation import right_edge_reader, trusted_edge
 from app.ledger.logstore import TreeState
 from app.ledger.merkle import edge_append, edge_root, leaf_hash
 from app.ledger.tiles import append_tiles
@@ -25,7 +26,8 @@ class Sequencer:
     def sequence(self, limit: int = _ROUND) -> int:
         """Sequences up to `limit` waiting records; returns how many.
 
-        Raises logstore.TreeMoved if another sequencer was first; call again.
+        Raises logstore.TreeMoved if another sequencer was first: call again. Raises
+        derivation.TreeUnsound if the state contradicts itself and the leaves.
         """
         with self._database.read() as connection:
             if not logstore.load_waiting(connection, 1):
@@ -37,18 +39,14 @@ class Sequencer:
             waiting = logstore.load_waiting(connection, limit)
             if not waiting:
                 return 0
+            old_edge = trusted_edge(connection, before)
             entries = [w.hash for w in waiting]
-            edge = edge_append(before.size, before.edge, [leaf_hash(entry) for entry in entries])
+            edge = edge_append(before.size, old_edge, [leaf_hash(entry) for entry in entries])
             size = before.size + len(entries)
+            # First of all: whoever wins this may write the rest, and nobody else.
             after = TreeState(before.origin, size, edge_root(size, edge), edge)
-            logstore.insert_leaves(connection, before.size, waiting)
-            logstore.save_tiles(
-                connection,
-                append_tiles(
-                    before.size,
-                    entries,
-                    lambda level, index: logstore.load_tile(connection, level, index) or b"",
-                ),
-            )
             logstore.move_state(connection, before, after)
+            logstore.insert_leaves(connection, before.size, waiting)
+            read_tile = right_edge_reader(connection, before.size, old_edge)
+            logstore.save_tiles(connection, append_tiles(before.size, entries, read_tile))
         return len(waiting)

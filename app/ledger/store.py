@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
 from sqlalchemy import (
     Connection,
-    Select,
     and_,
     bindparam,
     delete,
@@ -23,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.db.lookup import chunks, rows_at
 from app.db.tables import (
     Fact,
     Head,
@@ -37,11 +36,6 @@ from app.kit.clock import parse_time
 from app.kit.errors import Conflict
 from app.ledger.record import stream_key
 from app.ledger.submission import Recorded, StreamHead, no_head
-
-# SQLite binds at most 32,766 variables a statement; PostgreSQL plans short lists better.
-_CHUNK = 256
-# Widths of a search for pairs: few, so that each is compiled once.
-_WIDTHS = (1, 8, 32, 128, _CHUNK)
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
@@ -116,7 +110,7 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
         if by_key.setdefault(stream_key(name), name) != name:
             raise StreamKeyTaken("stream_key_taken", stream=name)
     found: dict[str, StreamHead] = {}
-    for keys in _chunks(list(by_key)):
+    for keys in chunks(list(by_key)):
         for row in connection.execute(select(HEAD).where(HEAD.c.stream.in_(keys))):
             name = by_key[row.stream]
             if row.name != name:
@@ -134,7 +128,7 @@ def load_facts(
 ) -> dict[tuple[str, str], Any]:
     """Returns the facts that exist among (stream, key) pairs. Read-only."""
     by_key = {(stream_key(stream), key): (stream, key) for stream, key in wanted}
-    rows = _rows_at(connection, FACT, "key", list(by_key))
+    rows = rows_at(connection, FACT, "key", list(by_key))
     return {by_key[(row.stream, row.key)]: orjson.loads(row.value) for row in rows}
 
 
@@ -157,7 +151,7 @@ def find_by_id(
     by_key = {(stream_key(s), UUID(i).bytes): (s, i) for s, i in wanted}
     return {
         by_key[(row.stream, as_bytes(row.id))]: (row.seq, as_bytes(row.hash), as_bytes(row.body))
-        for row in _rows_at(connection, RECORD, "id", list(by_key))
+        for row in rows_at(connection, RECORD, "id", list(by_key))
     }
 
 
@@ -306,7 +300,7 @@ def move_heads(
         ours = {row["stream"]: row for row in wanted}
         stand = {
             row.stream: (row.seq, as_bytes(row.hash))
-            for keys in _chunks(list(ours))
+            for keys in chunks(list(ours))
             for row in connection.execute(
                 select(HEAD.c.stream, HEAD.c.seq, HEAD.c.hash).where(HEAD.c.stream.in_(keys))
             )
@@ -356,35 +350,3 @@ def as_bytes(value: object) -> bytes:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     return str(value).encode("utf-8", "surrogateescape")
-
-
-def _chunks(items: list[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
-
-
-def _rows_at(
-    connection: Connection, table: Any, second: str, pairs: list[tuple[int, Any]]
-) -> Iterator[Any]:
-    """Yields the rows whose (stream, `second`) is among the pairs, each found by its index.
-
-    `(a, b) IN (VALUES …)` would read the whole table: SQLite has no index search for it.
-    """
-    for chunk in _chunks(pairs):
-        width = next(w for w in _WIDTHS if w >= len(chunk))
-        filled = chunk + [chunk[-1]] * (width - len(chunk))
-        values = {f"s{n}": stream for n, (stream, _) in enumerate(filled)}
-        values |= {f"k{n}": key for n, (_, key) in enumerate(filled)}
-        yield from connection.execute(_select_pairs(table, second, width), values)
-
-
-@cache
-def _select_pairs(table: Any, second: str, width: int) -> Select[Any]:
-    return select(table).where(
-        or_(
-            *(
-                and_(table.c.stream == bindparam(f"s{n}"), table.c[second] == bindparam(f"k{n}"))
-                for n in range(width)
-            )
-        )
-    )

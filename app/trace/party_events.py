@@ -14,7 +14,7 @@ from app.parties.principal import Principal
 from app.parties.rules import EVENT_DECISIONS
 from app.trace.decide import Sending, sender_source, who_reads
 from app.trace.events import check_event, check_time
-from app.trace.recording import record_id, seal_section
+from app.trace.recording import read_actor, record_id, seal_section
 from app.trace.requests import EventRequest
 
 _PREFIX = "party/"
@@ -75,7 +75,7 @@ class PartyEvents:
         if request.signed is not None:
             raise invalid(FieldFault(("signed",), "unknown_field", {"name": "signed"}))
         seals = [seal_section(n, given, signed=False) for n, given in request.sealed.items()]
-        actor = request.actor or principal.party
+        actor = read_actor(principal, request.actor)
         sending = Sending(principal.party, principal.roles)
         claim = Claim(
             stream=request.code,

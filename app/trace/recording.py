@@ -26,7 +26,7 @@ from app.ledger.recorder import Recorder
 from app.ledger.signatures import PublicKeyRefused, SignatureInvalid, verify_signature
 from app.ledger.submission import Abandoned, Answer, Recorded, Seal, Submission
 from app.ledger.vault import SALT_BYTES
-from app.parties.identity import CONSUMER
+from app.parties.identity import CONSUMER, is_party_id
 from app.parties.principal import Principal
 from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
 from app.trace.code import Code
@@ -192,9 +192,7 @@ class Recording:
         occurred_at = request.occurred_at or self._clock.now()
         check_time(occurred_at, self._clock.now())
         seals = [seal_section(name, given, signed=signed) for name, given in request.sealed.items()]
-        actor = request.actor or (principal.party if principal else None) or CONSUMER
-        if principal is None and actor != CONSUMER:
-            raise Denied("actor_not_yours")
+        actor = read_actor(principal, request.actor)
         claim = Claim(
             stream=code.stream,
             id=record_id(request.id),
@@ -317,6 +315,21 @@ def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> N
     event_type = EVENT_TYPES.get(request.type)
     if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
         data["waybill_tail"] = tail
+
+
+def read_actor(principal: Principal | None, given: str | None) -> str:
+    """Returns who answers for the fact: the sender, unless it names the party it speaks for.
+
+    Raises Invalid for what can be nobody's id, and Denied for a consumer who names anybody.
+    """
+    own = CONSUMER if principal is None or principal.party is None else principal.party
+    if given is None or given == own:
+        return own
+    if principal is None:
+        raise Denied("actor_not_yours")
+    if not is_party_id(given):
+        raise invalid(FieldFault(("actor",), "unknown_party", {"got": given[:40]}))
+    return given
 
 
 def seal_section(name: str, given: SealedInput, *, signed: bool) -> Seal:

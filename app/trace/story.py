@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 import orjson
 from sqlalchemy import Connection
 
-from app.kit.clock import parse_time
+from app.kit.clock import from_ms, parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.note import VerifierKey
 from app.ledger.prover import InLog, Prover
+from app.ledger.record import record_hash
 from app.ledger.store import StoredRecord
 from app.ledger.submission import StreamHead
 from app.ledger.vault import SealBroken, Vault
@@ -185,11 +186,20 @@ class Stories:
     def _late_listings(
         connection: Connection, story: Story, state: Mapping[str, Any]
     ) -> Iterator[StoredRecord]:
+        """Yields the seller's listings that were recorded when the gap was open already.
+
+        Of an earlier one the sale was told whether it was live; it may have ended since.
+        """
         seller = state.get("sale", {}).get("actor")
+        since = from_ms(state["gaps"]["listing"]["since"])
         for stream in story.shelves:
-            yield from store.load_some(
-                connection, stream, types=frozenset({"listing"}), actor=seller, limit=50
-            )
+            for record in store.load_some(
+                connection, stream, types=frozenset({"listing"}), actor=seller
+            ):
+                # These stand outside the story, so nobody has checked their bytes yet.
+                sound = record_hash(record.body) == record.hash
+                if sound and parse_time(record.fields["recorded_at"]) >= since:
+                    yield record
 
     def _check_state(self, connection: Connection) -> Any:
         find = _finder(connection)

@@ -37,7 +37,7 @@ def test_what_other_rooms_keep_in_the_state_stays():
         rules.decide_verification(claim("verification", status="rejected"), view(head())),
         rules.decide_measure(claim("measure", kind="warn"), view(head())),
         rules.decide_remark(claim("correction"), view(head())),
-        rules.decide_signing_key(claim("signing_key", key="k", public_key="p"), view(head())),
+        rules.decide_signing_key(claim("signing_key", key_id="k", public_key="p"), view(head())),
     ]
     assert all(draft.state["credit"] == "kept" for draft in decided)
 
@@ -114,13 +114,13 @@ def test_a_signing_key_signs_until_it_is_revoked():
     from base64 import b64encode
 
     public = b64encode(bytes(32)).decode()
-    added = rules.decide_signing_key(claim("signing_key", key="k", public_key=public), view(head()))
+    added = rules.decide_signing_key(claim("signing_key", key_id="k", public_key=public), view(head()))
     fact = added.facts["key/k"]
     assert fact == {"public_key": public, "since_ms": to_ms(START), "seq": 4}
     there = {(STREAM, "key/k"): fact}
     found = rules.find_signing_key(view(facts=there), actor=SHOP, key_id="k", now=START)
     assert found == bytes(32)
-    revoking = claim("signing_key_revoked", key="k")
+    revoking = claim("signing_key_revoked", key_id="k")
     ended = rules.decide_signing_key_revoked(revoking, view(head(), facts=there, now=LATER))
     there = {(STREAM, "key/k"): ended.facts["key/k"]}
     assert rules.find_signing_key(view(facts=there), actor=SHOP, key_id="k", now=START)
@@ -129,7 +129,7 @@ def test_a_signing_key_signs_until_it_is_revoked():
     explain(caught.value)
     for again in (rules.decide_signing_key_revoked, rules.decide_signing_key):
         with pytest.raises(rules.SigningKeyKnown) as caught:
-            again(claim("x", key="k", public_key=public), view(head(), facts=there))
+            again(claim("x", key_id="k", public_key=public), view(head(), facts=there))
         explain(caught.value)
 
 

@@ -152,11 +152,11 @@ def test_an_exempt_persons_name_is_sealed_and_shown_masked(house):
 
 def open_section(house, party, record, name):
     """Returns a sealed section's content after seeing that the record commits to it."""
-    from app.ledger import store
+    from app.ledger import sealstore
 
     stream = f"party/{party}"
     with house.database.read() as connection:
-        row = store.sealed_sections(connection, stream, record["id"])[name]
+        row = sealstore.sealed_sections(connection, stream, record["id"])[name]
     salt, content = house.vault.open(
         place=(stream, record["id"], name), sealed=row.sealed, wrapped_key=row.wrapped_key
     )
@@ -245,7 +245,7 @@ def test_a_signing_key_comes_with_its_proof_and_goes_for_good(town):
     assert (len(key_id), replayed) == (16, False)
     record = town.records(SHOP)[-1]
     assert (record["actor"], record["source"]) == (SHOP, "merchant")
-    assert record["data"] == {"key": key_id, "public_key": PUBLIC, "proof": prove()}
+    assert record["data"] == {"key_id": key_id, "public_key": PUBLIC, "proof": prove()}
     again = town.powers.add_signing_key(SHOPKEEPER, SHOP, public_key=PUBLIC, proof=prove())
     assert again == (key_id, True)
     town.clock.advance(1)

@@ -6,9 +6,10 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,10 +210,6 @@ class Market(Service):
                 connection.execute(sql)
         connection.close()
 
-    def snapshot(self) -> dict[str, int]:
-        """Returns row counts of every table that a refused request must not touch."""
-        return self.count_rows()
-
 
 def told(answer: httpx.Response) -> tuple[int, str, str | None]:
     """Returns status, slug and reason of a problem."""
@@ -229,9 +226,8 @@ def open_market(template: Path, folder: Path, *, worker: bool = False) -> Iterat
 
     settings = Settings(data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0)
     clock = FakeClock()
-    beside = _loops if worker else None
-    more = {} if beside is None else {"beside": beside}
-    with serving(settings, template, clock=clock, **more) as (app, url):
+    beside = partial(_loops, settings) if worker else nullcontext
+    with serving(settings, template, clock=clock, beside=beside) as (app, url):
         running = Market(app, url, clock)
         with running.client:
             running.open()
@@ -239,10 +235,16 @@ def open_market(template: Path, folder: Path, *, worker: bool = False) -> Iterat
 
 
 @contextmanager
-def _loops(rooms: Any) -> Iterator[None]:
+def _loops(settings: Any, rooms: Any) -> Iterator[None]:
     from app.worker import Worker, loops_of
 
-    loops = Worker(loops_of(rooms, sequence_interval_s=0.05, publish_interval_s=0.05))
+    loops = Worker(
+        loops_of(
+            rooms,
+            sequence_interval_s=settings.sequence_interval_ms / 1000,
+            publish_interval_s=settings.publish_interval_ms / 1000,
+        )
+    )
     rooms.issuing.on_order = lambda: loops.wake("issue")
     loops.start()
     try:

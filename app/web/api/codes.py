@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import Path, Query, Response
 from fastapi.responses import StreamingResponse
@@ -179,7 +180,7 @@ def read_labels(
     if not labels:
         params = {"expected": f"0..{max(batch.done - 1, 0)}", "got": start}
         raise invalid(FieldFault(("query", "start"), "range", params))
-    write_a4_3x8(
+    report = write_a4_3x8(
         labels,
         out,
         symbol=symbol,
@@ -192,6 +193,9 @@ def read_labels(
         "Content-Disposition": f'inline; filename="labels-{batch.batch_id}.pdf"',
         "Suxin-Layout": layout,
     }
+    if report.replaced:
+        # Characters that the font lacks stand on the sheet as a visible sign; say which.
+        headers["Suxin-Replaced"] = quote("".join(report.replaced))
     return Response(out.getvalue(), media_type="application/pdf", headers=headers)
 
 

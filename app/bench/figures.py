@@ -1,0 +1,131 @@
+"""What is measured: figures, and the machine that they are true of."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+from app.kit.clock import SystemClock, format_time
+
+_SYNCS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured thing. value: the median of the runs, in `unit`; n: how many it is about.
+
+    ceiling: the same in the same run with nothing of ours in the way; the ratio is that of medians.
+    also: whatever else was seen, named with its unit.
+    """
+
+    name: str
+    value: float
+    unit: str
+    n: int
+    ceiling: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    memory_mb: float | None = None
+    also: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float | None:
+        """Returns value / ceiling, None where there is no ceiling."""
+        return None if not self.ceiling else self.value / self.ceiling
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the figure without what it does not have."""
+        told = {
+            "name": self.name,
+            "value": _short(self.value),
+            "unit": self.unit,
+            "ceiling": _short(self.ceiling),
+            "ratio": None if self.ratio is None else round(self.ratio, 3),
+            "p50_ms": _short(self.p50_ms),
+            "p99_ms": _short(self.p99_ms),
+            "memory_mb": _short(self.memory_mb),
+            "n": self.n,
+            "also": {name: _short(v) if isinstance(v, float) else v for name, v in self.also.items()},
+        }
+        return {name: value for name, value in told.items() if value not in (None, {})}
+
+
+def median(values: Iterable[float]) -> float:
+    """Returns the middle value."""
+    return statistics.median(values)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Returns the smallest value that is not below `share` (0 to 1) of all."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def describe_machine(folder: Path) -> dict[str, Any]:
+    """Returns what the figures depend on. Writes and removes a small file in `folder`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "at": format_time(SystemClock().now()),
+        "suxin": __version__,
+        "cpu": _first_of("/proc/cpuinfo", "model name") or platform.processor(),
+        "cores": cores,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "load": load_now(),
+        "sync_ms": _short(_sync_ms(folder)),
+    }
+
+
+def load_now() -> float:
+    """Returns the load average of the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def peak_memory_mb() -> float:
+    """Returns the most memory this process has had resident, in 10^6 bytes.
+
+    Not getrusage's: a child begins with its parent's peak there.
+    """
+    peak = _first_of("/proc/self/status", "VmHWM")
+    return int(peak.split()[0]) * 1024 / 1e6 if peak else 0.0
+
+
+def _sync_ms(folder: Path) -> float:
+    """Returns how long the disk takes to keep 4 KiB: no single transaction can be faster."""
+    taken = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(_SYNCS):
+            began = time.perf_counter()
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+            taken.append((time.perf_counter() - began) * 1000)
+    return median(taken)
+
+
+def _first_of(path: str, name: str) -> str | None:
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    found = (line.split(":", 1)[1].strip() for line in lines if line.startswith(name))
+    return next(found, None)
+
+
+def _short(value: float | None) -> float | None:
+    """Returns the value with the digits that mean something."""
+    if value is None:
+        return None
+    return round(value, 1) if abs(value) >= 100 else float(f"{value:.3g}")

@@ -1,0 +1,189 @@
+"""A deployment of its own: a folder with data, keys and a served port, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.drills.processes import Done, run, start
+
+START_TIMEOUT_S = 60
+_SERVING = "Suxin is serving at"
+
+
+class Deployment:
+    """One folder. `serve` and `stop` may be called again and again; `kill` is kill -9."""
+
+    def __init__(self, folder: Path, *, admin: str | None = None, **env: str) -> None:
+        self.folder = folder
+        self.log = folder / "serve.log"
+        self.database = folder / "data" / "suxin.db"
+        self.keys_dir = folder / "data-keys"
+        # The drills ask more than a person would; the limit has tests of its own.
+        self.env = {"SUXIN_ANONYMOUS_PER_SECOND": "0", **env}
+        self.url = ""
+        self._admin = admin
+        self._process: ForkServerProcess | None = None
+        self._client: httpx.Client | None = None
+
+    # --- the command ---------------------------------------------------------------------------
+
+    def suxin(self, *arguments: str) -> Done:
+        return run(*arguments, cwd=self.folder, env=self.env)
+
+    def init(self) -> Deployment:
+        done = self.suxin("init", "--json")
+        assert done.code == 0, done.err
+        self._admin = json.loads(done.out)["admin_key"] or self._admin
+        return self
+
+    def audit(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Returns the exit code and the answer of `suxin audit --json`."""
+        done = self.suxin("audit", "--json", *arguments)
+        assert done.code in (0, 1), done
+        return done.code, json.loads(done.out)
+
+    @property
+    def admin(self) -> str:
+        assert self._admin is not None
+        return self._admin
+
+    # --- the service ---------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def serve(self) -> Deployment:
+        """Returns when the service answers. Fails the test, with its log, where it ends instead."""
+        assert self._process is None
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = start(
+            ["serve", "--port", str(port)],
+            cwd=self.folder, env=self.env, out=self.folder / "serve.out", err=self.log,
+        )  # fmt: skip
+        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        until = time.monotonic() + START_TIMEOUT_S
+        while not self._is_ready():
+            assert self._process.is_alive(), self.log.read_text("utf-8")
+            assert time.monotonic() < until, self.log.read_text("utf-8")
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> int:
+        """Returns the exit code after SIGTERM."""
+        return self._end(ForkServerProcess.terminate)
+
+    def kill(self) -> int:
+        """Returns -9 after kill -9."""
+        return self._end(ForkServerProcess.kill)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self.stop()
+
+    def _end(self, how: Callable[[ForkServerProcess], None]) -> int:
+        assert self._process is not None
+        assert self._client is not None
+        self._client.close()
+        how(self._process)
+        self._process.join(30)
+        code = self._process.exitcode
+        if code is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+        self._process = self._client = None
+        assert code is not None, "the service did not end within 30 s"
+        return code
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    # --- asking --------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> httpx.Client:
+        assert self._client is not None
+        return self._client
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        token: str | None = None,
+        expect: int | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        headers = {"Accept-Language": "en", **more.pop("headers", {})}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if json is not None:
+            more["json"] = json
+        answer = self.client.request(method, path, headers=headers, **more)
+        if expect is not None:
+            assert answer.status_code == expect, (method, path, answer.status_code, answer.text)
+        return answer
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self.call("GET", path, expect=200, **more).json()
+
+    def wait_published(self) -> None:
+        """Returns when a signed checkpoint covers every record."""
+        wait_until(lambda: self.get("/api/v1/ledger")["pending"] == 0, "everything is published")
+
+    # --- the disk ------------------------------------------------------------------------------
+
+    def copy_to(self, folder: Path) -> Deployment:
+        """Returns a copy of what is stored, taken as SQLite copies a database in use."""
+        copied = Deployment(folder, admin=self._admin, **self.env)
+        copied.database.parent.mkdir(parents=True)
+        copy_database(self.database, copied.database)
+        shutil.copytree(self.keys_dir, copied.keys_dir)
+        return copied
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Yields the database file as somebody with the disk opens it; committed at the end."""
+        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=30)) as opened:
+            opened.execute("BEGIN IMMEDIATE")
+            yield opened
+            opened.execute("COMMIT")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+def wait_until(true: Callable[[], bool], what: str, *, timeout_s: float = 30) -> float:
+    """Returns after how many seconds it was true; fails the test if it never was."""
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() - begun < timeout_s, f"{what}: not within {timeout_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

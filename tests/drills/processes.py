@@ -1,0 +1,84 @@
+"""`suxin` commands as processes of their own: real pids, signals and exit codes.
+
+They are forked from a server that has imported the command once, because a drill starts some fifty
+of them and an import costs more than a second. `tests/drills/test_cli.py` runs the installed command.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.drills.processes", "app.cli"])
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended. code: -9 after kill -9."""
+
+    code: int
+    out: str
+    err: str
+
+
+def start(
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path, err: Path
+) -> ForkServerProcess:
+    """Returns the running command; it ends with this process at the latest."""
+    process = _context.Process(
+        target=_become,
+        args=(list(arguments), str(cwd), dict(env), str(out), str(err)),
+        daemon=True,
+    )
+    process.start()
+    return process
+
+
+def run(
+    *arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 60
+) -> Done:
+    """Returns how the command ended; fails the test if it does not end."""
+    cwd.mkdir(parents=True, exist_ok=True)
+    out, err = cwd / f".out-{os.getpid()}", cwd / f".err-{os.getpid()}"
+    process = start(arguments, cwd=cwd, env=env, out=out, err=err)
+    process.join(timeout_s)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError(f"suxin {' '.join(arguments)} still ran after {timeout_s} s")
+    done = Done(process.exitcode, out.read_text("utf-8"), err.read_text("utf-8"))
+    process.close()
+    out.unlink()
+    err.unlink()
+    return done
+
+
+def _become(
+    arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(cwd)
+    for name in [name for name in os.environ if name.startswith("SUXIN_")]:
+        del os.environ[name]
+    os.environ.update(env)
+    for descriptor, path in ((1, out), (2, err)):
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.argv = ["suxin", *arguments]
+    from app.cli import main
+
+    try:
+        main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

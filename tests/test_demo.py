@@ -1,0 +1,334 @@
+"""The demo: what it promises to hold, that it can be had again, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import START, FakeClock
+
+SUXIN = Path(sys.executable).with_name("suxin")
+
+
+def make(folder: Path, *, seed: int = 1):
+    from app.demo import build, demo_settings
+
+    settings = demo_settings(folder, port=8000)
+    return settings, build(settings, seed=seed, now=START + timedelta(minutes=17))
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """One demo for this file; open a copy of it, never itself."""
+    from app.demo.deployment import fast_folder
+
+    folder = Path(tempfile.mkdtemp(prefix="suxin-test-demo-", dir=fast_folder()))
+    try:
+        yield folder, *make(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def settings(kept, tmp_path):
+    from app.demo import demo_settings
+
+    shutil.copytree(kept[0], tmp_path / "demo")
+    return demo_settings(tmp_path / "demo", port=8000)
+
+
+@pytest.fixture
+def rooms(settings):
+    from app.main import close_rooms, open_rooms
+
+    opened = open_rooms(settings, clock=FakeClock())
+    yield opened
+    close_rooms(opened)
+
+
+@pytest.fixture
+def built(kept):
+    return kept[2]
+
+
+def look(rooms, stream: str):
+    from app.trace.identifiers import parse_code
+
+    return rooms.looks.look(parse_code(stream))
+
+
+def walk_once_round(rooms) -> None:
+    from app.oversight.store import load_cursor
+
+    for _ in range(200):
+        rooms.audits.walk()
+        with rooms.database.read() as connection:
+            if load_cursor(connection, "audit.walk") == -1:
+                return
+    pytest.fail("the walk did not come round")
+
+
+def offers_of_one_product(rooms):
+    from app.credit.offers import Candidate
+    from app.credit.ranking import Band
+    from app.demo.cast import INKSTONE, MERCHANTS
+
+    candidates = [Candidate(m.party, INKSTONE, m.party, 1) for m in reversed(MERCHANTS)]
+    return {one.id: one for one in rooms.ranking.rank(candidates, mode="boost", band=Band())}
+
+
+def test_a_few_hundred_codes_and_more_than_ten_whole_chains_a_merchant(rooms, built):
+    from app.demo.cast import MERCHANTS
+
+    assert 200 < len(built.codes) < 500
+    assert len(set(built.codes)) == len(built.codes)
+    for merchant in MERCHANTS:
+        card = rooms.credit.card(merchant.party)
+        assert card.completed_chains > 10
+        assert card.data_enough
+
+
+def test_lives_are_of_every_kind(rooms, built):
+    from app.ledger.store import load_heads
+
+    with rooms.database.read() as connection:
+        heads = load_heads(connection, built.codes).values()
+        types = Counter(
+            connection.exec_driver_sql("SELECT type FROM record WHERE seq >= 0").scalars()
+        )
+    states = Counter(head.state["state"] for head in heads)
+    assert {"registered", "sold", "in_transit", "signed", "returned"} <= set(states)
+    assert states["signed"] > 100
+    for kind in (
+        "review",
+        "follow_up",
+        "reply",
+        "complaint",
+        "return",
+        "refusal",
+        "recall",
+        "notice",
+        "inspection",
+        "customs_release",
+        "mandate",
+    ):
+        assert types[kind] > 0, kind
+
+
+def test_consumers_speak_by_every_kind_of_proof(rooms):
+    with rooms.database.read() as connection:
+        bodies = connection.exec_driver_sql("SELECT body FROM record WHERE type = 'review'")
+        proofs = {json.loads(body)["data"]["proof"] for body in bodies.scalars()}
+    assert proofs == {"platform", "carrier", "inner"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "warnings"),
+    [
+        ("intact", "intact", ()),
+        ("incomplete", "incomplete", ()),
+        ("broken", "broken", ()),
+        ("recalled", "intact", ("recalled",)),
+        ("not yet sold", "intact", ()),
+        ("sold again after a return", "intact", ("sold_before",)),
+        ("cross-border", "intact", ()),
+    ],
+)
+def test_the_guide_shows_units_of_each_verdict(rooms, built, kind, verdict, warnings):
+    seen = look(rooms, built.shown[kind])
+    assert (seen.verdict, seen.warnings) == (verdict, warnings)
+
+
+def test_the_unknown_code_is_unknown(rooms, built):
+    from app.trace.decide import CodeUnknown
+
+    with pytest.raises(CodeUnknown):
+        look(rooms, built.shown["unknown"])
+
+
+def test_missing_signatures_are_the_careless_shops_own(rooms):
+    from app.demo.cast import CARELESS
+
+    found = rooms.findings.list(kind="continuity", party=None, status="open", after=None, limit=100)
+    assert {(row.kind, row.party) for row in found} == {
+        ("continuity.missing_signature", CARELESS.party)
+    }
+    entries, _ = rooms.credit.entries(CARELESS.party)
+    notices = [e for e in entries if e.rule == "continuity_uncured"]
+    assert any(e.effective_at <= START for e in notices), "none has taken effect yet"
+    assert any(e.effective_at > START for e in notices), "none is only announced yet"
+
+
+def test_honesty_pays(rooms):
+    from app.demo.cast import ALTERED, CARELESS, HONEST
+
+    honest, careless, altered = (
+        rooms.credit.card(one.party) for one in (HONEST, CARELESS, ALTERED)
+    )
+    assert (honest.grade, careless.grade) == ("A", "C")
+    assert honest.score > altered.score > careless.score
+
+
+def test_nothing_is_known_of_the_alteration_before_the_audit_comes_by(rooms):
+    from app.demo.cast import ALTERED
+
+    assert rooms.credit.card(ALTERED.party).holds == ()
+    assert offers_of_one_product(rooms)[ALTERED.party].boost > 0
+
+
+def test_the_walk_finds_the_altered_record_and_score_and_ranking_follow(rooms, built):
+    from app.demo.cast import ALTERED, HONEST
+
+    before = rooms.credit.card(ALTERED.party)
+    walk_once_round(rooms)
+    found = rooms.findings.list(kind="integrity", party=None, status=None, after=None, limit=10)
+    assert [(f.kind, f.stream_name, f.party) for f in found] == [
+        ("integrity.hash_mismatch", built.shown["broken"], ALTERED.party)
+    ]
+    after = rooms.credit.card(ALTERED.party)
+    assert [hold.points for hold in after.holds] == [50]
+    assert (after.score, after.score_without_holds) == (before.score - 50, before.score)
+    ranked = offers_of_one_product(rooms)
+    assert ranked[ALTERED.party].boost == 0
+    assert ranked[HONEST.party].rank == 1
+    assert ranked[HONEST.party].boost > 0
+
+
+def test_an_audit_that_is_asked_for_finds_it_too(rooms, kept, built):
+    from app.demo.cast import ALTERED, REGULATOR
+
+    regulator = rooms.keys.authenticate(built.keys[REGULATOR.party])
+    job = rooms.audits.ask(regulator, {"party": ALTERED.party})
+    assert rooms.audits.run_job()
+    done = rooms.audits.job(job.id)
+    assert (done.status, done.findings) == ("done", 1)
+    assert [hold.points for hold in rooms.credit.card(ALTERED.party).holds] == [50]
+
+
+def test_the_log_itself_stayed_whole(settings, built):
+    told = subprocess.run(
+        [SUXIN, "audit", "--json"],
+        env=os.environ
+        | {
+            "SUXIN_DATA_DIR": str(settings.data_dir),
+            "SUXIN_KEYS_DIR": str(settings.keys_dir),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 1, told.stderr
+    assert [(f["kind"], f["stream"]) for f in json.loads(told.stdout)["findings"]] == [
+        ("integrity.hash_mismatch", built.shown["broken"])
+    ]
+
+
+def test_every_key_of_the_guide_opens_its_role(rooms, built):
+    from app.demo.cast import CAST
+    from app.demo.guide import write_guide
+
+    guide = write_guide("http://127.0.0.1:8000", built.admin_key, built.keys, built.shown)
+    for player in CAST:
+        assert built.keys[player.party] in guide
+        principal = rooms.keys.authenticate(built.keys[player.party])
+        assert (principal.party, principal.roles) == (player.party, {player.role})
+    assert built.admin_key in guide
+    assert rooms.keys.authenticate(built.admin_key).admin
+    assert all(f"http://127.0.0.1:8000/{stream}" in guide for stream in built.shown.values())
+
+
+def test_every_party_and_product_says_that_it_is_made_up():
+    from app.demo.cast import CAST, GOODS
+
+    assert all("虚构" in player.name for player in CAST)
+    assert all("示例" in goods.facts["name"] for goods in GOODS)
+
+
+@pytest.mark.slow
+def test_one_seed_gives_the_same_serials_and_states(kept, rooms, tmp_path):
+    from app.ledger.store import load_heads
+    from app.main import close_rooms, open_rooms
+
+    settings, again = make(tmp_path / "again")
+    built = kept[2]
+    assert again.codes == built.codes
+    assert again.shown == built.shown
+    assert not set(again.keys.values()) & set(built.keys.values()), "keys are never shared"
+    others = open_rooms(settings, clock=FakeClock())
+    try:
+        with rooms.database.read() as one, others.database.read() as other:
+            left, right = load_heads(one, built.codes), load_heads(other, built.codes)
+    finally:
+        close_rooms(others)
+    assert {name: head.state for name, head in left.items()} == {
+        name: head.state for name, head in right.items()
+    }
+
+
+def test_another_seed_gives_other_lives():
+    from app.demo.lives import plan_lives, slots_until
+
+    slots = slots_until(START)
+    one, same, other = (
+        [(life.stock.lot, life.n, life.steps) for life in plan_lives(seed, slots)]
+        for seed in (1, 1, 2)
+    )
+    assert one == same
+    assert one != other
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_a_unit_lives_in_order_whenever_the_demo_is_made(hour):
+    from app.demo.lives import plan_lives, slots_until
+
+    end = START.replace(hour=hour)
+    slots = slots_until(end)
+    assert slots[-1] == end
+    assert all(a < b for a, b in zip(slots, slots[1:], strict=False))
+    for life in plan_lives(1, slots):
+        times = [step.at for step in life.steps]
+        assert times == sorted(times)
+        assert all(step.at < slots[step.slot] for step in life.steps)
+
+
+def demo(tmp_path: Path, *args: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [SUXIN, "demo", *args],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_data_only_prints_the_guide_and_leaves_nothing_behind(tmp_path):
+    done = demo(tmp_path, "--data-only", "--port", "8123")
+    out, err = done.communicate(timeout=180)
+    assert done.returncode == 0, err
+    assert "http://127.0.0.1:8123/01/" in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_told_to_end_takes_its_folder_along(tmp_path):
+    serving = demo(tmp_path, "--port", "0")
+    try:
+        line = next(line for line in serving.stderr if "is serving at" in line)
+        assert "http://127.0.0.1:" in line
+        assert list(tmp_path.iterdir())
+        serving.send_signal(signal.SIGTERM)
+        serving.communicate(timeout=60)
+    finally:
+        serving.kill()
+    assert not list(tmp_path.iterdir())
