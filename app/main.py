@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -62,6 +63,7 @@ from app.web import docs
 from app.web.api import codes, events, health, log, oversight, parties, products, standing, subjects
 from app.web.deps import Rooms
 from app.web.gate import Gate
+from app.web.limits import RateLimit
 from app.web.openapi import describe_api
 from app.web.pages import routes as pages
 from app.web.problems import handle_fault, handle_http, handle_validation
@@ -149,6 +151,8 @@ def open_rooms(
         publisher=Publisher(
             database, signer=keyring.log, anchor=Anchor(settings.keys_dir), clock=clock
         ),
+        # A person reads each report: one a second from an address is plenty.
+        report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
         **_open_parties(database, recorder, keyring, clock),
         **_open_trace(database, recorder, keyring, clock, random),

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -294,7 +295,7 @@ def test_a_unit_lives_in_order_whenever_the_demo_is_made(hour):
     end = START.replace(hour=hour)
     slots = slots_until(end)
     assert slots[-1] == end
-    assert all(a < b for a, b in zip(slots, slots[1:], strict=False))
+    assert all(a < b for a, b in pairwise(slots))
     for life in plan_lives(1, slots):
         times = [step.at for step in life.steps]
         assert times == sorted(times)

@@ -76,6 +76,7 @@ _FATES: Mapping[tuple[str, int], tuple[Fate, float]] = {
     (FINE_GIFTS.lot, 9): ("refused", 0.6),
     (OIL.lot, 7): ("told", 0.4),
 }
+_ORDINARY: tuple[Fate, float | None] = ("whole", None)
 _CARRIER = {HONEST: FAST.party, ALTERED: STEADY.party, CARELESS: NAMELESS_CARRIER}
 _REVIEWED = {HONEST: 0.3, CARELESS: 0.12, ALTERED: 0.15}
 
@@ -140,7 +141,7 @@ class _Planner:
         for n in range(stock.count):
             life = Life(stock, n, [])
             if n < stock.sold:
-                fate, share = _FATES.get((stock.lot, n), ("whole", None))
+                fate, share = _FATES.get((stock.lot, n), _ORDINARY)
                 self._live(life, sales[n] if share is None else int(last * share), fate)
             lives.append(life)
         return lives

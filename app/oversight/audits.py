@@ -29,6 +29,7 @@ from app.ledger.verifier import Problem
 from app.oversight import store
 from app.oversight.findings import Findings
 from app.parties.principal import Principal
+from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
 from app.trace.story import Stories, keeps_state
 
@@ -70,6 +71,8 @@ class Audits:
         principal.check_may("audit.start", owner=owner)
         if scope and "code" in scope:
             scope = {"code": parse_code(scope["code"]).stream}
+        elif scope and "gtin" in scope:
+            scope = {"gtin": parse_gtin(scope["gtin"], allow_item_code=True)}
         row = {
             "id": str(uuid_utils.uuid7()),
             "scope": json.dumps(scope or "all", ensure_ascii=False, sort_keys=True),

@@ -10,10 +10,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 from app.db.tables import (
     AccessLog,
     AuditJob,
+    Batch,
+    BatchCode,
     Cursor,
     Due,
     Finding,
     Head,
+    Lot,
     Product,
     Report,
     SideIndex,
@@ -21,6 +24,7 @@ from app.db.tables import (
 )
 from app.ledger.record import stream_key
 from app.ledger.store import upsert_rows
+from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
@@ -28,6 +32,9 @@ REPORT = Report.__table__  # type: ignore[attr-defined]
 ACCESS = AccessLog.__table__  # type: ignore[attr-defined]
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
+BATCH = Batch.__table__  # type: ignore[attr-defined]
+CODE = BatchCode.__table__  # type: ignore[attr-defined]
+LOT = Lot.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
@@ -172,14 +179,26 @@ def stream_names(connection: Connection, prefix: str) -> list[str]:
 
 
 def party_streams(connection: Connection, party: str) -> list[str]:
-    """Returns the names of the streams a party answers for: its own, its goods, its products. Read-only."""
-    own = [f"party/{party}"]
-    sold = select(SOLD.c.stream).where(SOLD.c.seller == party)
-    units = connection.execute(select(HEAD.c.name).where(HEAD.c.stream.in_(sold))).scalars()
+    """Returns the names of the streams a party answers for: its own, its products, lots and units.
+
+    Read-only.
+    """
     gtins = connection.execute(
         select(PRODUCT.c.gtin).where(PRODUCT.c.registrant == party)
     ).scalars()
-    return [*own, *(f"01/{gtin}" for gtin in gtins), *units]
+    lots = select(LOT.c.stream).where(LOT.c.party == party)
+    sold = select(SOLD.c.stream).where(SOLD.c.seller == party)
+    names = connection.execute(
+        select(HEAD.c.name).where(HEAD.c.stream.in_(lots) | HEAD.c.stream.in_(sold))
+    ).scalars()
+    issued = connection.execute(
+        select(BATCH.c.gtin, CODE.c.serial)
+        .join(CODE, CODE.c.batch_id == BATCH.c.batch_id)
+        .where(BATCH.c.party == party)
+    )
+    units = (Code(row.gtin, serial=row.serial).stream for row in issued)
+    found = [f"party/{party}", *(f"01/{gtin}" for gtin in gtins), *names, *units]
+    return list(dict.fromkeys(found))
 
 
 def heal_listing(connection: Connection, *, seller: str, gtin: str, listed_at_ms: int) -> list[Any]:

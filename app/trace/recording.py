@@ -178,9 +178,7 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(_PARTY_PREFIX):
-            raise invalid(
-                FieldFault(("code",), "level", {"expected": "01/…", "got": request.code[:80]})
-            )
+            return prepare_party_event(principal, request, now=self._clock.now())
         code = parse_code(request.code)
         data = dict(request.data)
         signed = request.signed is not None
@@ -315,42 +313,6 @@ def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> N
     event_type = EVENT_TYPES.get(request.type)
     if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
         data["waybill_tail"] = tail
-
-
-def read_actor(principal: Principal | None, given: str | None) -> str:
-    """Returns who answers for the fact: the sender, unless it names the party it speaks for.
-
-    Raises Invalid for what can be nobody's id, and Denied for a consumer who names anybody.
-    """
-    own = CONSUMER if principal is None or principal.party is None else principal.party
-    if given is None or given == own:
-        return own
-    if principal is None:
-        raise Denied("actor_not_yours")
-    if not is_party_id(given):
-        raise invalid(FieldFault(("actor",), "unknown_party", {"got": given[:40]}))
-    return given
-
-
-def seal_section(name: str, given: SealedInput, *, signed: bool) -> Seal:
-    """Returns a sent section ready to be sealed, its salt ours unless the sender signs."""
-    check_canonical(given.content, ("sealed", name, "content"))
-    content = canonical_bytes_unchecked(given.content)
-    if signed and given.salt is None:
-        raise invalid(FieldFault(("sealed", name, "salt"), "missing", {"name": "salt"}))
-    if not signed and given.salt is not None:
-        raise invalid(FieldFault(("sealed", name, "salt"), "reserved", {"name": "salt"}))
-    return Seal(name, given.salt or secrets.token_bytes(SALT_BYTES), content)
-
-
-def record_id(given: str | None) -> str:
-    """Returns the record's id in its one spelling; a UUIDv7 of ours where none was given."""
-    if given is None:
-        return str(uuid_utils.uuid7())
-    try:
-        return str(UUID(given))
-    except ValueError as err:
-        raise invalid(FieldFault(("id",), "record_id", {"got": given[:80]})) from err
 
 
 def _abandon(prepared: Sequence[Submission | Fault]) -> list[Answer]:

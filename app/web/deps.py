@@ -48,6 +48,7 @@ from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
+from app.web.limits import RateLimit
 from app.web.visit import Visit, visit_of
 
 
@@ -84,6 +85,7 @@ class Rooms:
     deadlines: Deadlines
     reports: Reports
     sealed: SealedAccess
+    report_limit: RateLimit
     sequencer: Sequencer
     publisher: Publisher
     font: Path | None

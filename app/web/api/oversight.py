@@ -15,7 +15,8 @@ from app.oversight.findings import FindingUnknown, as_json
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.web.body import Body, api_router
-from app.web.deps import Caller, InRooms, Viewer
+from app.web.checks import check_report_limit
+from app.web.deps import Caller, InRooms, InVisit
 from app.web.openapi import problems
 from app.web.paging import InPage, PageBody
 
@@ -164,8 +165,9 @@ def attribute_finding(
 
 
 @router.post("/reports", status_code=201, summary="Report something suspicious")
-def file_report(rooms: InRooms, _viewer: Viewer, body: ReportIn) -> TicketOut:
+def file_report(rooms: InRooms, visit: InVisit, body: ReportIn) -> TicketOut:
     """Takes a report by anyone, without key or proof. A person reads it; it weighs nothing by itself."""
+    check_report_limit(rooms, visit)
     return TicketOut(ticket=rooms.reports.file(body.code, body.text, body.contact))
 
 

@@ -23,6 +23,7 @@ from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
 from app.trace.requests import ConsumerProof, EventRequest, SealedInput
 from app.web.body import StrictRoute
+from app.web.checks import check_report_limit
 from app.web.deps import InRooms, Rooms
 from app.web.pages.fill import Filler
 from app.web.pages.render import (
@@ -265,6 +266,7 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
         errors["text"] = text(frame.lang, "field.missing", name="text")
     else:
         try:
+            check_report_limit(rooms, visit_of(request))
             # What is no code of ours is part of what the person has to say.
             said = told if known is not None or not code else f"[{code}] {told}"
             ticket = rooms.reports.file(known.stream if known else None, said[:2000], contact)

@@ -1,0 +1,52 @@
+"""Parts of a claim as they come from what was sent: its id, who answers for it, what is sealed."""
+
+from __future__ import annotations
+
+import secrets
+from uuid import UUID
+
+import uuid_utils
+
+from app.kit.canonical import canonical_bytes_unchecked, check_canonical
+from app.kit.errors import Denied, FieldFault, invalid
+from app.ledger.submission import Seal
+from app.ledger.vault import SALT_BYTES
+from app.parties.identity import CONSUMER, is_party_id
+from app.parties.principal import Principal
+from app.trace.requests import SealedInput
+
+
+def record_id(given: str | None) -> str:
+    """Returns the record's id in its one spelling; a UUIDv7 of ours where none was given."""
+    if given is None:
+        return str(uuid_utils.uuid7())
+    try:
+        return str(UUID(given))
+    except ValueError as err:
+        raise invalid(FieldFault(("id",), "record_id", {"got": given[:80]})) from err
+
+
+def read_actor(principal: Principal | None, given: str | None) -> str:
+    """Returns who answers for the fact: the sender, unless it names the party it speaks for.
+
+    Raises Invalid for what can be nobody's id, and Denied for a consumer who names anybody.
+    """
+    own = CONSUMER if principal is None or principal.party is None else principal.party
+    if given is None or given == own:
+        return own
+    if principal is None:
+        raise Denied("actor_not_yours")
+    if not is_party_id(given):
+        raise invalid(FieldFault(("actor",), "unknown_party", {"got": given[:40]}))
+    return given
+
+
+def seal_section(name: str, given: SealedInput, *, signed: bool) -> Seal:
+    """Returns a sent section ready to be sealed, its salt ours unless the sender signs."""
+    check_canonical(given.content, ("sealed", name, "content"))
+    content = canonical_bytes_unchecked(given.content)
+    if signed and given.salt is None:
+        raise invalid(FieldFault(("sealed", name, "salt"), "missing", {"name": "salt"}))
+    if not signed and given.salt is not None:
+        raise invalid(FieldFault(("sealed", name, "salt"), "reserved", {"name": "salt"}))
+    return Seal(name, given.salt or secrets.token_bytes(SALT_BYTES), content)
