@@ -285,6 +285,7 @@ def run_server(settings: Settings) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # the gate believes SUXIN_TRUSTED_PROXIES alone
         timeout_graceful_shutdown=10,
     )
     ERR.print(f"Suxin is serving at http://{settings.host}:{settings.port}")

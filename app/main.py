@@ -52,7 +52,6 @@ from app.trace import store as trace_store
 from app.trace.catalogue import Catalogue
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
-from app.trace.party_events import PartyEvents
 from app.trace.proof import Proofs
 from app.trace.recording import Recording
 from app.trace.scans import Scans
@@ -186,7 +185,6 @@ def _open_trace(
     issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
     return {
         "recording": recording,
-        "party_events": PartyEvents(recorder, clock=clock),
         "catalogue": Catalogue(database, recorder, clock=clock, index=index),
         "issuing": issuing,
         "shipments": Shipments(database, recording, issuing, clock=clock),

@@ -35,7 +35,8 @@ class Anchor:
     def read(self) -> str | None:
         """Returns the anchored signed note, or None before the first."""
         try:
-            return self._path.read_text(encoding="utf-8")
+            # Bytes that are no text are no note either; whoever opens it says so.
+            return self._path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
 
@@ -44,11 +45,14 @@ class Anchor:
         try:
             lines = self._edge_path.read_text(encoding="ascii").split()
             return tuple(base64.b64decode(line, validate=True) for line in lines)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
     def replace(self, *, old: str | None, new: str, edge: Edge) -> None:
-        """Replaces the note `old` by `new`. Raises AnchorMoved if another note stands there."""
+        """Replaces the note `old` by `new`. Raises AnchorMoved if another note stands there.
+
+        The edge goes first: one that is ahead of its note does not fold to it, and is not used.
+        """
         with self._locked():
             if self.read() != old:
                 raise AnchorMoved(str(self._path))
@@ -65,15 +69,38 @@ class Anchor:
 
 def write_file(path: Path, content: bytes) -> None:
     """Writes a file so that it is there whole or not at all, also after a power cut; mode 0600."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    temporary = _write_beside(path, content)
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def create_file(path: Path, content: bytes) -> bool:
+    """Like `write_file`, but leaves a file alone that is there; returns whether it was written."""
+    if path.exists():
+        return False
+    temporary = _write_beside(path, content)
+    try:
+        path.hardlink_to(temporary)  # fails where a file is, unlike a rename
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    _sync_folder(path.parent)
+    return True
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # of one that died half way
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -1,31 +1,38 @@
-"""The audit of the ledger: every stream and the whole log, re-verified from stored bytes.
+"""The audit of the ledger: every stream, re-verified from stored bytes.
 
-One read snapshot; memory does not grow with the log. Records are read in order of stream and seq,
-heads and leaves without a record alongside, so each stream is seen once and whole. What a stream
-means is not known here: `check_state` lets the rooms above compare the state they keep in its head.
+One read snapshot; memory does not grow with the log. Heads, lost records and records are read side
+by side in order of stream and seq, so each stream is seen once and whole. What a stream means is not
+known here: `check_state` lets the rooms above compare the state they keep in its head.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
-from operator import itemgetter
+from heapq import merge
+from itertools import chain, groupby, islice
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import Connection, Row, exists, null, select
 
-from app.ledger import sealstore, store
-from app.ledger.note import decode_base64
-from app.ledger.record import claim_message, record_hash, seal_commitment, stream_key
-from app.ledger.signatures import PublicKeyRefused, SignatureInvalid, verify_signature
-from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED
-from app.ledger.vault import SealBroken, Vault
-from app.ledger.verifier import HeadRow, Problem, RecordRow, StreamCheck
+from app.ledger import logstore, store
+from app.ledger.attachments import Attachments
+from app.ledger.merkle import leaf_hash
+from app.ledger.record import record_hash, stream_key
+from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED, as_bytes
+from app.ledger.vault import Vault
+from app.ledger.verifier import (
+    HeadRow,
+    LostRecord,
+    Problem,
+    RecordRow,
+    StreamCheck,
+    read_record,
+)
 
-_FETCH = 2_000
-_CACHE = 20_000
+_FETCH = 500
+# How many of a stream's records are asked for its name, where its head does not tell.
+_NAME_TRIES = 8
 
 CheckState = Callable[[str, list[Mapping[str, Any]], Mapping[str, Any]], bool]
 """Whether a head's state is the fold of its stream's records; asked only for sound streams."""
@@ -34,8 +41,9 @@ CheckState = Callable[[str, list[Mapping[str, Any]], Mapping[str, Any]], bool]
 class LedgerAudit:
     """Checks streams inside one snapshot; `streams` and `records` count what was read. Read-only.
 
-    vault: opens sealed sections; without it (no keys at hand) they are not checked. progress: told
-    the number of records done, now and then.
+    vault: opens sealed sections; without it (no keys at hand) they are not checked. keeps_state:
+    streams whose records `check_state` is to see, all at once. progress: told the number of records
+    done, now and then.
     """
 
     def __init__(
@@ -48,34 +56,17 @@ class LedgerAudit:
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._connection = connection
-        self._vault = vault
         self._check_state = check_state
         self._keeps_state = keeps_state
         self._progress = progress
-        self._entries: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
-        self._keys: OrderedDict[str, dict[str, _Key]] = OrderedDict()
+        self._attachments = Attachments(connection, vault=vault, is_sound=self._is_sound)
+        self._holes: list[int] | None = None
         self.streams = 0
         self.records = 0
 
     def check_all(self) -> Iterator[Problem]:
         """Yields every problem of every stream."""
-        missing = self._missing_leaves()
-        every_head = select(HEAD).order_by(HEAD.c.stream).execution_options(yield_per=_FETCH)
-        heads = iter(self._connection.execute(every_head))
-        head = next(heads, None)
-        for key, rows in groupby(self._records(), key=itemgetter(0)):
-            while head is not None and head.stream < key:
-                yield from self._check(head.stream, head, (), missing.pop(head.stream, {}))
-                head = next(heads, None)
-            own = head if head is not None and head.stream == key else None
-            yield from self._check(key, own, rows, missing.pop(key, {}))
-            if own is not None:
-                head = next(heads, None)
-        while head is not None:
-            yield from self._check(head.stream, head, (), missing.pop(head.stream, {}))
-            head = next(heads, None)
-        for key, lost in missing.items():
-            yield from self._check(key, None, (), lost)
+        yield from self._check_merged(self._heads(), self._lost(), self._records())
 
     def check_lost(self) -> Iterator[Problem]:
         """Yields the records of streams that lost their head and every record."""
@@ -91,9 +82,7 @@ class LedgerAudit:
 
     def check_key(self, key: int) -> Iterator[Problem]:
         """Yields every problem of one stream."""
-        head = self._connection.execute(select(HEAD).where(HEAD.c.stream == key)).first()
-        rows = self._records(key)
-        yield from self._check(key, head, rows, self._missing_leaves(key).get(key, {}))
+        yield from self._check_merged(self._heads(key), self._lost(key), self._records(key))
 
     def check_records(self, records: Iterable[store.StoredRecord]) -> Iterator[Problem]:
         """Yields what is wrong with single records, and with the completeness of their streams.
@@ -106,194 +95,179 @@ class LedgerAudit:
             key = stream_key(record.stream)
             if record.stream not in seen:
                 seen.add(record.stream)
-                for seq, (leaf_index, _) in self._missing_leaves(key).get(key, {}).items():
-                    yield Problem("integrity.record_missing", record.stream, seq, leaf_index)
-            row = next(self._records(key, record.seq), None)
-            if row is None:
+                for row in self._lost(key):
+                    yield Problem(
+                        "integrity.record_missing", record.stream, row.seq, row.leaf_index
+                    )
+            stored = next(self._records(key, record.seq), None)
+            if stored is None:
                 continue
             self.records += 1
-            check = StreamCheck.single(record.stream, record.seq)
-            yield from check.feed(self._record_row(row))
-            if check.fields is not None:
-                yield from self._check_within(record.stream, row, check.fields)
+            check = StreamCheck.single(
+                record.stream, record.seq, told_leaf=self._told_leaf, in_hole=self._in_hole
+            )
+            yield from self._feed(check, record.stream, self._record_row(stored))
+
+    def _check_merged(
+        self, heads: Iterable[Row[Any]], lost: Iterable[Row[Any]], records: Iterable[Row[Any]]
+    ) -> Iterator[Problem]:
+        """Checks the streams of three sources, each in order of stream (and seq)."""
+        # Within a stream: its head, what it lost, what it holds.
+        side_by_side = merge(
+            ((_rank(row.stream), 0, row) for row in heads),
+            ((_rank(row.stream), 1, row) for row in lost),
+            ((_rank(row.stream), 2, row) for row in records),
+            key=lambda item: item[:2],
+        )
+        for _, items in groupby(side_by_side, key=lambda item: item[0]):
+            head: Row[Any] | None = None
+            gone: list[LostRecord] = []
+            rows: Iterator[Row[Any]] = iter(())
+            key: Any = None
+            for _, kind, row in items:
+                key = row.stream
+                if kind == 0:
+                    head = row
+                elif kind == 1 and isinstance(row.seq, int):
+                    gone.append(LostRecord(row.seq, row.leaf_index, as_bytes(row.hash)))
+                elif kind == 2:
+                    rows = chain((row,), (later for _, _, later in items))
+                    break
+            yield from self._check(key, head, rows, gone)
 
     def _check(
-        self,
-        key: int,
-        head: Row[Any] | None,
-        rows: Iterable[Row[Any]],
-        missing: Mapping[int, tuple[int, bytes]],
+        self, key: Any, head: Row[Any] | None, rows: Iterator[Row[Any]], lost: list[LostRecord]
     ) -> Iterator[Problem]:
         self.streams += 1
-        check: StreamCheck | None = None
-        name = head.name if head is not None else None
-        if name is not None and stream_key(name) != key:
-            yield Problem("integrity.index_mismatch", name, None, None, {"column": "head.name"})
-            name = None
-        sound = True
+        first = list(islice(rows, _NAME_TRIES))
+        name, told = self._name(key, head, first)
+        if told is not None:
+            yield told
+        check = StreamCheck(
+            name, key=key, lost=lost, told_leaf=self._told_leaf, in_hole=self._in_hole
+        )
+        sound = told is None
+        keep = self._check_state is not None and self._keeps_state(name)
         kept: list[Mapping[str, Any]] = []
-        for row in rows:
+        for stored in chain(first, rows):
             self.records += 1
             if self.records % _FETCH == 0:
                 self._progress(self.records)
-            if check is None:
-                name = name or _name_in(row.body) or f"#{key}"
-                check = StreamCheck(name, missing=missing)
-            keep = sound and name is not None and self._keeps_state(name)
-            for problem in check.feed(self._record_row(row)):
-                sound = False
-                yield problem
-            fields = check.fields
-            if fields is None:
+            row = self._record_row(stored)
+            if row.entry is None and self._belongs_elsewhere(key, row):
                 continue
-            for problem in self._check_within(name or "", row, fields):
+            for problem in self._feed(check, name, row):
                 sound = False
                 yield problem
-            if keep:
-                kept.append(fields)
-        check = check or StreamCheck(name or f"#{key}", missing=missing)
+            if keep and sound and check.fields is not None:
+                kept.append(check.fields)
         for problem in check.finish(_head_row(head)):
             sound = False
             yield problem
-        if sound and kept and head is not None and self._check_state is not None:
-            if not self._check_state(name or "", kept, orjson.loads(head.state)):
-                yield Problem(
-                    "integrity.index_mismatch", name, head.seq, None, {"column": "head.state"}
-                )
+        if sound and kept and head is not None and not self._state_holds(name, kept, head):
+            evidence = {"column": "head.state"}
+            yield Problem("integrity.index_mismatch", name, head.seq, None, evidence)
 
-    def _check_within(
-        self, name: str, row: Row[Any], fields: Mapping[str, Any]
-    ) -> Iterator[Problem]:
-        """Yields what is wrong with what a sound record refers to, was signed with, or sealed."""
-        for ref in fields.get("refs", ()):
-            entry = self._entry(ref["stream"], ref["seq"])
-            # A record that is gone from the log too is reported at its own place.
-            if entry is not None and entry.hex() != ref["hash"]:
-                yield Problem(
-                    "integrity.ref_mismatch",
-                    name,
-                    row.seq,
-                    row.leaf_index,
-                    {
-                        "ref": f"{ref['stream']}#{ref['seq']}",
-                        "expected": ref["hash"],
-                        "got": entry.hex(),
-                    },
-                )
-        if "signed" in fields and (reason := self._signature_fault(fields)) is not None:
-            yield Problem(
-                "integrity.signature_invalid",
-                name,
-                row.seq,
-                row.leaf_index,
-                {"key": fields["signed"]["key"], "reason": reason},
+    def _feed(self, check: StreamCheck, name: str, row: RecordRow) -> Iterator[Problem]:
+        if not isinstance(row.seq, int):
+            yield Problem("integrity.index_mismatch", name, None, None, {"column": "seq"})
+            return
+        yield from check.feed(row)
+        if check.fields is not None:
+            yield from self._attachments.check(
+                check.fields, name=name, seq=row.seq, leaf_index=row.leaf_index
             )
-        if "sealed" in fields and self._vault is not None:
-            for section, reason in self._sealed_faults(self._vault, name, fields):
-                yield Problem(
-                    "integrity.sealed_mismatch",
-                    name,
-                    row.seq,
-                    row.leaf_index,
-                    {"section": section, "reason": reason},
-                )
 
-    def _signature_fault(self, fields: Mapping[str, Any]) -> str | None:
-        """Returns why the actor's signature does not hold, or None if it does."""
-        key = self._signing_keys(fields["actor"]).get(fields["signed"]["key"])
-        if key is None:
-            return "unknown_key"
-        at = fields["recorded_at"]
-        if not key.since <= at or (key.revoked is not None and at >= key.revoked):
-            return "key_not_valid_then"
+    def _name(
+        self, key: Any, head: Row[Any] | None, rows: list[Row[Any]]
+    ) -> tuple[str, Problem | None]:
+        """Returns the stream's true name, and what is wrong with the one in its head.
+
+        A name that does not give this key is somebody else's, who must not be named for it.
+        """
+        if head is not None and _has_key(head.name, key):
+            return head.name, None
+        bodies = (read_record(as_bytes(row.body)) for row in rows)
+        names = (fields["stream"] for fields in bodies if fields is not None)
+        name = next((name for name in names if _has_key(name, key)), f"#{key}")
+        if head is None:
+            return name, None
+        evidence = {"column": "head.name"}
+        return name, Problem("integrity.index_mismatch", name, None, None, evidence)
+
+    def _state_holds(self, name: str, kept: list[Mapping[str, Any]], head: Row[Any]) -> bool:
+        """Whether the head's state follows from the records, or nobody can say.
+
+        Where a record that these refer to is gone or altered, the fold cannot be had again; that
+        one is reported, and this stream is not.
+        """
+        assert self._check_state is not None
         try:
-            verify_signature(
-                public_key=key.public_key,
-                signature=decode_base64(fields["signed"]["value"]),
-                message=claim_message(fields),
-            )
-        except (SignatureInvalid, PublicKeyRefused, ValueError):
-            return "does_not_verify"
-        return None
+            state = orjson.loads(head.state)
+        except ValueError:
+            return False
+        if self._check_state(name, kept, state):
+            return True
+        return not all(map(self._attachments.refers_to_sound, kept))
 
-    def _sealed_faults(
-        self, vault: Vault, name: str, fields: Mapping[str, Any]
-    ) -> Iterator[tuple[str, str]]:
-        rows = sealstore.sealed_sections(self._connection, name, fields["id"])
-        for section, commitment in fields["sealed"].items():
-            row = rows.get(section)
-            if row is None:
-                yield section, "missing"
-            elif row.erased_at is None:
-                try:
-                    salt, content = vault.open(
-                        place=(name, fields["id"], section),
-                        sealed=row.sealed or b"",
-                        wrapped_key=row.wrapped_key or b"",
-                    )
-                except SealBroken:
-                    yield section, "does_not_open"
-                else:
-                    if seal_commitment(section, salt=salt, content=content) != commitment:
-                        yield section, "other_content"
-
-    def _signing_keys(self, party: str) -> dict[str, _Key]:
-        """Returns a party's signing keys from its own records, as far as those are sound."""
-        if party in self._keys:
-            self._keys.move_to_end(party)
-            return self._keys[party]
-        keys: dict[str, _Key] = {}
-        for record in store.load_stream(self._connection, f"party/{party}"):
-            if record_hash(record.body) != record.hash:
-                continue
-            fields = record.fields
-            if fields["type"] == "signing_key":
-                data = fields["data"]
-                keys[data["key_id"]] = _Key(
-                    decode_base64(data["public_key"]), fields["recorded_at"]
-                )
-            elif fields["type"] == "signing_key_revoked" and fields["data"]["key_id"] in keys:
-                keys[fields["data"]["key_id"]].revoked = fields["recorded_at"]
-        return _remember(self._keys, party, keys)
-
-    def _entry(self, stream: str, seq: int) -> bytes | None:
-        place = (stream, seq)
-        if place in self._entries:
-            self._entries.move_to_end(place)
-            return self._entries[place]
-        key = stream_key(stream)
-        entry = (
-            self._connection.execute(
-                select(LEAF.c.hash).where(LEAF.c.stream == key, LEAF.c.seq == seq)
-            ).scalar()
-            or self._connection.execute(
-                select(UNSEQUENCED.c.hash).where(
-                    UNSEQUENCED.c.stream == key, UNSEQUENCED.c.seq == seq
-                )
-            ).scalar()
+    def _is_sound(self, name: str) -> bool:
+        """Whether a stream's records are all there and what log and columns say."""
+        key = stream_key(name)
+        if next(self._lost(key), None) is not None:
+            return False
+        check = StreamCheck(name, key=key)
+        return not any(
+            problem for row in self._records(key) for problem in check.feed(self._record_row(row))
         )
-        return _remember(self._entries, place, None if entry is None else bytes(entry))
+
+    def _belongs_elsewhere(self, key: Any, row: RecordRow) -> bool:
+        """Whether the log knows this record at another place, where it is missing.
+
+        Its place was altered; it is reported missing there, once.
+        """
+        fields = read_record(row.body)
+        if fields is None:
+            return False
+        stream, seq = fields["stream"], fields["seq"]
+        own = stream_key(stream)
+        if (own, seq) == (key, row.seq) or store.load_record(self._connection, stream, seq):
+            return False
+        leaf = logstore.find_leaf(self._connection, stream, seq)
+        entry = leaf[1] if leaf else logstore.waiting_hash(self._connection, own, seq)
+        return entry == record_hash(row.body)
+
+    def _told_leaf(self, leaf_index: int) -> bytes | None:
+        return logstore.told_leaf(self._connection, leaf_index)
+
+    def _in_hole(self, entry: bytes) -> bool:
+        """Whether the log's tiles hold this entry where the leaf row is gone (a finding on the log)."""
+        if self._holes is None:
+            state = logstore.load_state(self._connection)
+            size = 0 if state is None else state.size
+            self._holes = logstore.leaf_holes(self._connection, size)
+        return any(self._told_leaf(index) == leaf_hash(entry) for index in self._holes)
 
     def _record_row(self, row: Row[Any]) -> RecordRow:
-        waiting = row.leaf_index is None and self._is_waiting(row.stream, row.seq)
+        entry = None if row.entry is None else as_bytes(row.entry)
+        if row.leaf_index is None:
+            entry = logstore.waiting_hash(self._connection, row.stream, row.seq)
         return RecordRow(
-            row.seq,
-            bytes(row.id),
-            row.type,
-            row.actor,
-            row.recorded_at,
-            bytes(row.hash),
-            store.as_bytes(row.body),
-            row.leaf_index,
-            None if row.entry is None else bytes(row.entry),
-            waiting,
+            seq=row.seq,
+            id=as_bytes(row.id),
+            type=row.type,
+            actor=row.actor,
+            recorded_at=row.recorded_at,
+            hash=as_bytes(row.hash),
+            body=as_bytes(row.body),
+            leaf_index=row.leaf_index,
+            entry=entry,
         )
 
-    def _is_waiting(self, key: int, seq: int) -> bool:
-        query = select(UNSEQUENCED.c.seq).where(
-            UNSEQUENCED.c.stream == key, UNSEQUENCED.c.seq == seq
-        )
-        return self._connection.execute(query).first() is not None
+    def _heads(self, key: int | None = None) -> Iterator[Row[Any]]:
+        query = select(HEAD).order_by(HEAD.c.stream)
+        if key is not None:
+            query = query.where(HEAD.c.stream == key)
+        return self._stream_rows(query)
 
     def _records(self, key: int | None = None, seq: int | None = None) -> Iterator[Row[Any]]:
         query = (
@@ -309,47 +283,36 @@ class LedgerAudit:
             query = query.where(RECORD.c.stream == key)
         if seq is not None:
             query = query.where(RECORD.c.seq == seq)
+        return self._stream_rows(query)
+
+    def _lost(self, key: int | None = None) -> Iterator[Row[Any]]:
+        """Yields, by stream and seq, what log or queue knows and no record is there for."""
+        sources = []
+        for table, index in ((LEAF, LEAF.c.leaf_index), (UNSEQUENCED, None)):
+            columns = (table.c.stream, table.c.seq, table.c.hash)
+            there = exists().where(RECORD.c.stream == table.c.stream, RECORD.c.seq == table.c.seq)
+            shown = null().label("leaf_index") if index is None else index
+            query = select(*columns, shown).where(~there).order_by(table.c.stream, table.c.seq)
+            if key is not None:
+                query = query.where(table.c.stream == key)
+            sources.append(self._stream_rows(query))
+        return merge(*sources, key=lambda row: (_rank(row.stream), _rank(row.seq)))
+
+    def _stream_rows(self, query: Any) -> Iterator[Row[Any]]:
+        """Yields rows as they are read, a few at a time."""
         return iter(self._connection.execute(query.execution_options(yield_per=_FETCH)))
 
-    def _missing_leaves(self, key: int | None = None) -> dict[int, dict[int, tuple[int, bytes]]]:
-        """Returns, by stream and seq, the leaves whose record is gone."""
-        query = select(LEAF).where(
-            ~exists().where(RECORD.c.stream == LEAF.c.stream, RECORD.c.seq == LEAF.c.seq)
-        )
-        if key is not None:
-            query = query.where(LEAF.c.stream == key)
-        found: dict[int, dict[int, tuple[int, bytes]]] = {}
-        for row in self._connection.execute(query):
-            found.setdefault(row.stream, {})[row.seq] = (row.leaf_index, bytes(row.hash))
-        return found
+
+def _rank(value: object) -> tuple[int, Any]:
+    """Returns where a value stands in SQLite's order, which a column of text has numbers before."""
+    return (0, value) if isinstance(value, int) else (1, str(value))
 
 
-class _Key:
-    """A signing key and the times, as in records, between which it is valid."""
-
-    def __init__(self, public_key: bytes, since: str) -> None:
-        self.public_key = public_key
-        self.since = since
-        self.revoked: str | None = None
-
-
-def _remember(cache: OrderedDict[Any, Any], key: Any, value: Any) -> Any:
-    cache[key] = value
-    if len(cache) > _CACHE:
-        cache.popitem(last=False)
-    return value
+def _has_key(name: object, key: object) -> bool:
+    return isinstance(name, str) and name.isascii() and stream_key(name) == key
 
 
 def _head_row(head: Row[Any] | None) -> HeadRow | None:
     if head is None:
         return None
-    return HeadRow(head.name, head.seq, bytes(head.hash), head.recorded_at)
-
-
-def _name_in(body: object) -> str | None:
-    """Returns the stream name that a record itself gives, where its head is lost."""
-    try:
-        name = store.StoredRecord("", 0, b"", store.as_bytes(body), None).fields.get("stream")
-    except ValueError:
-        return None
-    return name if isinstance(name, str) else None
+    return HeadRow(head.name, head.seq, as_bytes(head.hash), head.recorded_at)

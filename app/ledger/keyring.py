@@ -2,23 +2,27 @@
 
 TRUST: who reads `log.key` can sign a forked log; who reads `vault.key` together with the database can
 open sealed sections; who reads `index.key` can test guesses against the side index and forge claim
-tokens. Files are mode 0600 and are never overwritten.
+tokens. Files are mode 0600 and are never overwritten: each is there whole or not at all.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from app.kit.errors import Fault
+from app.kit.errors import Fault, Invalid
+from app.ledger.anchor import create_file
 from app.ledger.note import NoteSigner, decode_base64, encode_base64, make_skey, parse_skey
 
+_Key = TypeVar("_Key")
+
+_SECRET_BYTES = 32
 _LOG, _RECEIPT, _VAULT, _INDEX = "log.key", "receipt.key", "vault.key", "index.key"
 
 
@@ -62,27 +66,27 @@ def create_keys(keys_dir: Path, *, origin: str) -> bool:
 def load_keys(keys_dir: Path) -> Keyring:
     """Returns the deployment's keys. Raises KeysMissing, naming the file. Read-only."""
     return Keyring(
-        log=parse_skey(_read(keys_dir / _LOG)),
-        receipt=parse_skey(_read(keys_dir / _RECEIPT)),
-        vault_key=decode_base64(_read(keys_dir / _VAULT)),
-        index_key=decode_base64(_read(keys_dir / _INDEX)),
+        log=_load(keys_dir / _LOG, parse_skey),
+        receipt=_load(keys_dir / _RECEIPT, parse_skey),
+        vault_key=_load(keys_dir / _VAULT, _parse_secret),
+        index_key=_load(keys_dir / _INDEX, _parse_secret),
     )
 
 
 def _create(path: Path, make: Callable[[], str]) -> bool:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(make() + "\n")
-        file.flush()
-        os.fsync(descriptor)
-    return True
+    return create_file(path, f"{make()}\n".encode("ascii"))
 
 
-def _read(path: Path) -> str:
+def _load(path: Path, parse: Callable[[str], _Key]) -> _Key:
     try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError as err:
+        return parse(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError, Invalid) as err:
+        # Damaged is as bad as gone, and must not be made anew: what it signed or sealed needs it.
         raise KeysMissing("keys_missing", path=str(path)) from err
+
+
+def _parse_secret(text: str) -> bytes:
+    secret = decode_base64(text)
+    if len(secret) != _SECRET_BYTES:
+        raise ValueError(len(secret))
+    return secret

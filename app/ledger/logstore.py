@@ -198,6 +198,14 @@ def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes
     return None if row is None else (row.leaf_index, as_bytes(row.hash))
 
 
+def waiting_hash(connection: Connection, key: int, seq: int) -> bytes | None:
+    """Returns the hash under which a record (by stream key) waits for its index, or None. Read-only."""
+    found = connection.execute(
+        select(UNSEQUENCED.c.hash).where(UNSEQUENCED.c.stream == key, UNSEQUENCED.c.seq == seq)
+    ).scalar()
+    return None if found is None else as_bytes(found)
+
+
 def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes]:
     """Returns the entries of leaves `start` to `end`−1 that exist, by index. Read-only."""
     rows = connection.execute(

@@ -7,6 +7,9 @@ signed. Then the anchor is replaced by compare-and-swap, and only then is the ch
 
 What it does not do: judge records that are already in the signed log. An altered record, leaf or
 tile is a finding of the audit and never stops the log.
+
+Known gap: a database without a checkpoint row and a keys folder without an anchor look like a new
+log, so whoever restores an old database must not lose the anchor at the same time.
 """
 
 from __future__ import annotations
@@ -22,10 +25,11 @@ from app.kit.errors import Fault
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from app.ledger.logstore import Published, TreeState
+from app.ledger.logstore import LeavesMissing, Published, TreeState
 from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.note import NoteSigner
 from app.ledger.record import record_hash
+from app.ledger.store import as_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +46,14 @@ class DatabaseBehindAnchor(LogFault):
 
 class DatabaseContradictsAnchor(LogFault):
     """The database holds another tree than the one that was signed."""
+
+
+class AnchorMissing(LogFault):
+    """A checkpoint was signed, but the anchor that keeps it is gone: who knows what came after it."""
+
+
+class LogOfOtherOrigin(LogFault):
+    """The keys folder belongs to another log than the database."""
 
 
 class LeafNotOfRecord(LogFault):
@@ -63,16 +75,11 @@ class Publisher:
         """Returns if the database's tree may go on from the anchored checkpoint.
 
         Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
-        Raises DatabaseBehindAnchor or DatabaseContradictsAnchor.
+        Raises DatabaseBehindAnchor, DatabaseContradictsAnchor, AnchorMissing or LogOfOtherOrigin.
         """
-        anchored = self._anchored()
-        state = self._state()
-        if state.size < anchored.size:
-            raise DatabaseBehindAnchor(
-                "database_behind_anchor", size=state.size, anchored=anchored.size
-            )
-        if state.size == anchored.size and state.root != anchored.root:
-            raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
+        note = self._anchor.read()
+        with self._database.read() as connection:
+            self._look(connection, note)
 
     def publish(self) -> Published | None:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
@@ -80,17 +87,13 @@ class Publisher:
         Raises LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if
         somebody else signs.
         """
+        # The anchor first: it may only be older than the tree we then see.
         note = self._anchor.read()
-        anchored = self._read_anchor(note)
         with self._database.read() as connection:
-            state = _require(logstore.load_state(connection))
+            state, anchored = self._look(connection, note)
             served = logstore.load_checkpoint(connection)
-            if state.size == anchored.size and served is not None and served.size == state.size:
+            if state.size == anchored.size and served is not None and served.note == note:
                 return None
-            if state.size < anchored.size:
-                raise DatabaseBehindAnchor(
-                    "database_behind_anchor", size=state.size, anchored=anchored.size
-                )
             edge = self._extend(connection, anchored, state.size)
         if edge_root(state.size, edge) != state.root:
             raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
@@ -98,12 +101,34 @@ class Publisher:
             signed = sign_checkpoint(Checkpoint(state.origin, state.size, state.root), self._signer)
             self._anchor.replace(old=note, new=signed, edge=edge)
         else:
-            # We died between anchoring and serving: what is anchored is what was signed.
+            # We died between anchoring and serving, or the row was changed: what is anchored is
+            # what was signed.
             signed = note
         published = Published(state.size, state.root, signed, to_ms(self._clock.now()))
         with self._database.write() as connection:
             logstore.save_checkpoint(connection, published)
         return published
+
+    def _look(self, connection: Connection, note: str | None) -> tuple[TreeState, Checkpoint]:
+        """Returns the committed tree and the anchored one, after seeing that one may follow."""
+        state = logstore.load_state(connection)
+        if state is None:
+            raise LogFault("log_not_begun")
+        name = self._signer.vkey.name
+        if state.origin != name:
+            raise LogOfOtherOrigin("log_of_other_origin", expected=state.origin, got=name)
+        if note is None:
+            if logstore.load_checkpoint(connection) is not None:
+                raise AnchorMissing("anchor_missing", size=state.size)
+            return state, Checkpoint(name, 0, EMPTY_ROOT)
+        anchored = open_checkpoint(note, [self._signer.vkey], origin=name)
+        if state.size < anchored.size:
+            raise DatabaseBehindAnchor(
+                "database_behind_anchor", size=state.size, anchored=anchored.size
+            )
+        if state.size == anchored.size and state.root != anchored.root:
+            raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
+        return state, anchored
 
     def _extend(self, connection: Connection, anchored: Checkpoint, size: int) -> Edge:
         edge = self._anchored_edge(connection, anchored)
@@ -123,28 +148,15 @@ class Publisher:
                     return kept
             except ValueError:
                 log.warning("anchor.edge_unusable", size=anchored.size)
-        edge: Edge = ()
-        for start in range(0, anchored.size, _CHUNK):
-            end = min(start + _CHUNK, anchored.size)
-            entries = logstore.leaf_hashes(connection, start, end)
-            if len(entries) != end - start:
-                raise DatabaseContradictsAnchor("database_contradicts_anchor", size=anchored.size)
-            edge = edge_append(start, edge, [leaf_hash(entry) for entry in entries.values()])
+        try:
+            edge = logstore.edge_of_leaves(connection, anchored.size)
+        except LeavesMissing as err:
+            raise DatabaseContradictsAnchor(
+                "database_contradicts_anchor", size=anchored.size
+            ) from err
         if edge_root(anchored.size, edge) != anchored.root:
             raise DatabaseContradictsAnchor("database_contradicts_anchor", size=anchored.size)
         return edge
-
-    def _anchored(self) -> Checkpoint:
-        return self._read_anchor(self._anchor.read())
-
-    def _read_anchor(self, note: str | None) -> Checkpoint:
-        if note is None:
-            return Checkpoint(self._signer.vkey.name, 0, EMPTY_ROOT)
-        return open_checkpoint(note, [self._signer.vkey])
-
-    def _state(self) -> TreeState:
-        with self._database.read() as connection:
-            return _require(logstore.load_state(connection))
 
 
 def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
@@ -154,19 +166,16 @@ def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
     is signed as recorded, and the audit reports the body. A leaf that is not the recorded hash is an
     error of ours that a signature would seal for ever, so it stops here.
     """
-    rows = logstore.leaves_with_records(connection, start, end)
-    if [row.leaf_index for row in rows] != list(range(start, end)):
-        raise LeafNotOfRecord("leaf_not_of_record", leaf_index=start)
-    for row in rows:
-        entry = bytes(row.leaf_hash)
-        if row.body is None or record_hash(bytes(row.body)) != entry:
-            if row.body is not None and bytes(row.hash) != entry:
+    expected = start
+    for row in logstore.leaves_with_records(connection, start, end):
+        entry = as_bytes(row.leaf_hash)
+        if row.leaf_index != expected:
+            break
+        if row.body is None or record_hash(as_bytes(row.body)) != entry:
+            if row.body is not None and as_bytes(row.hash) != entry:
                 raise LeafNotOfRecord("leaf_not_of_record", leaf_index=row.leaf_index)
             log.error("publisher.record_altered", leaf_index=row.leaf_index)
+        expected += 1
         yield leaf_hash(entry)
-
-
-def _require(state: TreeState | None) -> TreeState:
-    if state is None:
-        raise LogFault("log_not_begun")
-    return state
+    if expected != end:
+        raise LeafNotOfRecord("leaf_not_of_record", leaf_index=expected)

@@ -1,24 +1,37 @@
 """Re-verification of the log: leaves against tiles, tiles against the tree, the tree against what was signed.
 
-Every tile is derived again from the leaves, level by level, holding one tile a level and the hashes
-of full tiles below the one that grows. A tile that differs is a finding on the log and charges no
-merchant; leaves that differ from good tiles are findings on the streams they belong to.
+Every tile is derived again from the leaves, level by level, holding one tile a level. Where a leaf
+and its tile differ, the hash above them says which of the two was altered; where that one cannot
+tell, two of leaf row, tile and record against one. A tile or leaf row at fault is a finding on the
+log and charges no merchant; a record that differs from what the log holds is one on its stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.ledger import logstore
 from app.ledger.checkpoint import Checkpoint
-from app.ledger.merkle import edge_append, edge_root, leaf_hash
+from app.ledger.logstore import TreeState
+from app.ledger.merkle import (
+    HASH_BYTES,
+    Edge,
+    edge_append,
+    edge_root,
+    fold_edge,
+    leaf_hash,
+    root_of,
+)
 from app.ledger.record import record_hash
-from app.ledger.store import LEAF, RECORD, stream_name
+from app.ledger.store import LEAF, RECORD, as_bytes, stream_name
 from app.ledger.tiles import (
     ENTRIES,
     TILE_WIDTH,
+    EntryBundleMalformed,
+    decode_entries,
     encode_entries,
     split_hashes,
     tile_root,
@@ -37,132 +50,186 @@ def check_tree(
     progress: told the number of leaves done.
     """
     state = logstore.load_state(connection)
+    size, told = _true_size(connection, state)
+    yield from told
     if state is None:
         return
-    waiting = {c.size: c for c in signed}
-    edge: tuple[bytes, ...] = ()
-    above: dict[int, list[bytes]] = {}
-    bad_tiles: list[Problem] = []
-    bad_leaves: list[tuple[int, bytes | None]] = []
-    wrong_roots: list[Problem] = []
-
-    def note_root(size: int) -> None:
-        checkpoint = waiting.pop(size, None)
-        if checkpoint is not None and edge_root(size, edge) != checkpoint.root:
-            wrong_roots.append(_log_problem("log.checkpoint_mismatch", size=str(size)))
-
-    note_root(0)
-    for index in range(-(-state.size // TILE_WIDTH)):
-        start = index * TILE_WIDTH
-        end = min(start + TILE_WIDTH, state.size)
-        entries = logstore.leaf_hashes(connection, start, end)
-        stored = _stored(connection, 0, index, end - start)
-        hashes = []
-        for leaf_index in range(start, end):
-            entry = entries.get(leaf_index)
-            told = stored[leaf_index - start] if stored else None
-            derived = leaf_hash(entry) if entry is not None else told
-            if entry is None or derived != told:
-                bad_leaves.append((leaf_index, told))
-            hashes.append(derived or b"")
-        bundle = logstore.load_tile(connection, ENTRIES, index)
-        if len(entries) == end - start and bundle != encode_entries(list(entries.values())):
-            bad_tiles.append(_tile_problem(ENTRIES, index))
-        for size in sorted(s for s in waiting if start < s <= end):
-            edge = edge_append(start, edge, hashes[: size - start])
-            note_root(size)
-            edge = edge_append(size, edge, hashes[size - start :])
-            break
-        else:
-            edge = edge_append(start, edge, hashes)
-        if end - start == TILE_WIDTH:
-            bad_tiles += _raise(connection, above, 1, tile_root(b"".join(hashes)))
+    check = _TreeCheck(connection, state.edge if logstore.is_sound(state) and not told else None)
+    pending = sorted({(c.size, c.root) for c in signed if c.size})
+    wrong: list[Problem] = []
+    edge: Edge = ()
+    for start in range(0, size, TILE_WIDTH):
+        end = min(start + TILE_WIDTH, size)
+        hashes, problems = check.next_tile(start, end)
+        yield from problems
+        while pending and pending[0][0] <= end:
+            at, root = pending.pop(0)
+            if edge_root(at, edge_append(start, edge, hashes[: at - start])) != root:
+                wrong.append(_log_problem("log.checkpoint_mismatch", size=str(at)))
+        edge = edge_append(start, edge, hashes)
         progress(end)
-    for level, hashes in above.items():
-        if hashes and len(hashes) % TILE_WIDTH:
-            bad_tiles += _compare(connection, level, hashes)
-    yield from _judge_leaves(
-        connection, state, bad_leaves, sound=edge_root(state.size, edge) == state.root
-    )
-    yield from bad_tiles
-    if not bad_leaves:
-        yield from wrong_roots
-        if edge_root(state.size, edge) != state.root:
-            yield _log_problem("log.state_mismatch", size=str(state.size))
-    for size in waiting:
-        if size > state.size:
-            yield _log_problem("log.checkpoint_ahead", size=str(size), got=str(state.size))
+    yield from check.finish()
+    if not told and (edge_root(size, edge) != state.root or edge != state.edge):
+        yield _log_problem("log.state_mismatch", size=str(size))
+    yield from wrong
+    for at, _ in pending:
+        yield _log_problem("log.checkpoint_ahead", size=str(at), got=str(size))
 
 
-def _judge_leaves(
-    connection: Connection,
-    state: logstore.TreeState,
-    bad: list[tuple[int, bytes | None]],
-    *,
-    sound: bool,
-) -> Iterator[Problem]:
-    """Yields problems for leaves that differ from their level-0 tile, on whichever is at fault.
+def _true_size(connection: Connection, state: TreeState | None) -> tuple[int, list[Problem]]:
+    """Returns how many leaves the log has, and what is wrong with what is said about it.
 
-    sound: whether the leaves give the committed root. Then the tiles are at fault, one problem each.
+    Said by the state, the leaf rows and the width of the last tile: two against one.
     """
-    if not bad:
-        return
-    if sound:
-        for index in sorted({leaf_index // TILE_WIDTH for leaf_index, _ in bad}):
-            yield _tile_problem(0, index)
-        return
-    for leaf_index, told in bad:
-        row = connection.execute(
-            select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash, RECORD.c.body)
-            .select_from(
-                LEAF.outerjoin(
-                    RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq)
-                )
-            )
-            .where(LEAF.c.leaf_index == leaf_index)
+    last = connection.execute(select(func.max(LEAF.c.leaf_index))).scalar()
+    leaves = 0 if last is None else last + 1
+    if state is None:
+        return leaves, [_log_problem("log.state_mismatch", size="none")] if leaves else []
+    size = state.size
+    if size == leaves:
+        return size, []
+    if isinstance(size, int) and size > 0:
+        index = (size - 1) // TILE_WIDTH
+        data = logstore.load_tile(connection, 0, index) or b""
+        if len(data) == (size - index * TILE_WIDTH) * HASH_BYTES:
+            added = [Problem("log.leaf_altered", None, None, size)] if leaves > size else []
+            return size, added
+    return leaves, [_log_problem("log.state_mismatch", size=str(size), got=str(leaves))]
+
+
+@dataclass(slots=True)
+class _Level:
+    """A level above the leaves while it is derived: how many hashes, and those of its last tile."""
+
+    count: int = 0
+    last: list[bytes] = field(default_factory=list)
+
+
+class _TreeCheck:
+    """Derives the tiles from left to right. edge: the kept one, or None if it is no use."""
+
+    def __init__(self, connection: Connection, edge: Edge | None) -> None:
+        self._connection = connection
+        self._edge = edge
+        self._levels: dict[int, _Level] = {}
+        self._parents: tuple[int, list[bytes]] = (-1, [])
+
+    def next_tile(self, start: int, end: int) -> tuple[list[bytes], list[Problem]]:
+        """Returns the true leaf hashes of a level-0 tile, and what is wrong with it and its leaves."""
+        index, width = start // TILE_WIDTH, end - start
+        entries = logstore.leaf_hashes(self._connection, start, end)
+        derived = [leaf_hash(entries[at]) if at in entries else None for at in range(start, end)]
+        data = logstore.load_tile(self._connection, 0, index)
+        whole = data is not None and len(data) == width * HASH_BYTES
+        stored: list[bytes | None] = [*split_hashes(data)] if data and whole else [None] * width
+        problems: list[Problem] = []
+        hashes = [told or b"" for told in derived]
+        if derived != stored:
+            hashes = self._arbitrate(start, derived, stored)
+            if stored != hashes:
+                problems.append(_tile_problem(0, index))
+            for offset, true in enumerate(hashes):
+                if derived[offset] != true:
+                    problems.append(self._judge_leaf(start + offset, true))
+        bundle = logstore.load_tile(self._connection, ENTRIES, index)
+        sound = derived == hashes and bundle == encode_entries(list(entries.values()))
+        if not sound and _hashes_in(bundle or b"") != hashes:
+            problems.append(_tile_problem(ENTRIES, index))
+        if width == TILE_WIDTH:
+            problems += self._raise(1, tile_root(b"".join(hashes)))
+        return hashes, problems
+
+    def finish(self) -> Iterator[Problem]:
+        """Yields what is wrong with the partial tiles of the levels above."""
+        for number, level in self._levels.items():
+            if level.count % TILE_WIDTH:
+                yield from self._compare(number, level)
+
+    def _arbitrate(
+        self, start: int, derived: Sequence[bytes | None], stored: Sequence[bytes | None]
+    ) -> list[bytes]:
+        """Returns the true leaf hashes of a tile where leaf rows and stored tile differ."""
+        above = self._hash_above(start, len(derived))
+        for whole in (derived, stored):
+            known = [told for told in whole if told is not None]
+            if len(known) == len(whole) and root_of(known) == above:
+                return known
+        # A bit of both, or the hash above is damaged too: place by place, with the records' help.
+        return [
+            self._vote(start + offset, row, tile)
+            for offset, (row, tile) in enumerate(zip(derived, stored, strict=True))
+        ]
+
+    def _vote(self, leaf_index: int, row: bytes | None, tile: bytes | None) -> bytes:
+        if row is None or tile is None or row == tile:
+            return row or tile or b""
+        record = self._record_of(leaf_index)
+        return tile if record is not None and record == tile else row
+
+    def _hash_above(self, start: int, width: int) -> bytes | None:
+        """Returns the root of a level-0 tile as the tree keeps it above: in level 1, or in the edge."""
+        index = start // TILE_WIDTH
+        if width == TILE_WIDTH:
+            parent, offset = divmod(index, TILE_WIDTH)
+            if self._parents[0] != parent:
+                data = logstore.load_tile(self._connection, 1, parent) or b""
+                self._parents = (parent, split_hashes(data))
+            told = self._parents[1]
+            return told[offset] if offset < len(told) else None
+        if self._edge is None:
+            return None
+        return fold_edge(self._edge[-width.bit_count() :])
+
+    def _judge_leaf(self, leaf_index: int, true: bytes) -> Problem:
+        """Returns the problem of a leaf that is not what the log holds at its place."""
+        row = self._connection.execute(
+            select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash).where(LEAF.c.leaf_index == leaf_index)
         ).first()
         if row is None:
-            yield Problem("log.leaf_missing", None, None, leaf_index)
-        elif row.body is not None and leaf_hash(record_hash(bytes(row.body))) == told:
+            return Problem("log.leaf_missing", None, None, leaf_index)
+        if self._record_of(leaf_index) in (true, None):
             # The record is what was logged; only the row that names its place was changed.
-            yield Problem("log.leaf_altered", None, None, leaf_index)
-        else:
-            name = stream_name(connection, row.stream) or f"#{row.stream}"
-            yield Problem(
-                "integrity.leaf_mismatch",
-                name,
-                row.seq,
-                leaf_index,
-                {"expected": (told or b"").hex(), "got": leaf_hash(bytes(row.hash)).hex()},
+            return Problem("log.leaf_altered", None, None, leaf_index)
+        name = stream_name(self._connection, row.stream) or f"#{row.stream}"
+        evidence = {"expected": true.hex(), "got": leaf_hash(as_bytes(row.hash)).hex()}
+        return Problem("integrity.leaf_mismatch", name, row.seq, leaf_index, evidence)
+
+    def _record_of(self, leaf_index: int) -> bytes | None:
+        """Returns the leaf hash of the record that a leaf row names, None where it is gone."""
+        body = self._connection.execute(
+            select(RECORD.c.body)
+            .select_from(
+                LEAF.join(RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq))
             )
+            .where(LEAF.c.leaf_index == leaf_index)
+        ).scalar()
+        return None if body is None else leaf_hash(record_hash(as_bytes(body)))
+
+    def _raise(self, number: int, node: bytes) -> list[Problem]:
+        """Puts a full tile's hash into the level above, and compares that one's tile when it is full."""
+        level = self._levels.setdefault(number, _Level())
+        level.count += 1
+        level.last.append(node)
+        if level.count % TILE_WIDTH:
+            return []
+        problems = self._compare(number, level)
+        full = tile_root(b"".join(level.last))
+        level.last = []
+        return problems + self._raise(number + 1, full)
+
+    def _compare(self, number: int, level: _Level) -> list[Problem]:
+        index = (level.count - 1) // TILE_WIDTH
+        if logstore.load_tile(self._connection, number, index) == b"".join(level.last):
+            return []
+        return [_tile_problem(number, index)]
 
 
-def _raise(
-    connection: Connection, above: dict[int, list[bytes]], level: int, node: bytes
-) -> list[Problem]:
-    """Puts a full tile's hash into the level above, and compares that level's tile when it is full."""
-    hashes = above.setdefault(level, [])
-    hashes.append(node)
-    if len(hashes) % TILE_WIDTH:
+def _hashes_in(bundle: bytes) -> list[bytes]:
+    """Returns the leaf hashes of an entry bundle's entries; none where it is damaged."""
+    try:
+        return [leaf_hash(entry) for entry in decode_entries(bundle)]
+    except EntryBundleMalformed:
         return []
-    problems = _compare(connection, level, hashes)
-    full = tile_root(b"".join(hashes[-TILE_WIDTH:]))
-    return problems + _raise(connection, above, level + 1, full)
-
-
-def _compare(connection: Connection, level: int, hashes: list[bytes]) -> list[Problem]:
-    index = (len(hashes) - 1) // TILE_WIDTH
-    derived = b"".join(hashes[index * TILE_WIDTH :])
-    if logstore.load_tile(connection, level, index) == derived:
-        return []
-    return [_tile_problem(level, index)]
-
-
-def _stored(connection: Connection, level: int, index: int, width: int) -> list[bytes] | None:
-    data = logstore.load_tile(connection, level, index)
-    if data is None or len(data) != width * 32:
-        return None
-    return split_hashes(data)
 
 
 def _tile_problem(level: int, index: int) -> Problem:

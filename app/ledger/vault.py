@@ -36,7 +36,12 @@ class Vault:
         self._wrapper = AESGCM(key_encryption_key)
 
     def seal(self, *, place: tuple[str, str, str], salt: bytes, content: bytes) -> Sealed:
-        """Returns the section sealed for `place` = (stream, record id, section name)."""
+        """Returns the section sealed for `place` = (stream, record id, section name).
+
+        Raises ValueError for a salt that is not 32 bytes: opening could not tell it from content.
+        """
+        if len(salt) != SALT_BYTES:
+            raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
         aad = _aad(place)
         data_key = os.urandom(32)
         nonce, key_nonce = os.urandom(_NONCE_BYTES), os.urandom(_NONCE_BYTES)

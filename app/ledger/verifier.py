@@ -1,13 +1,15 @@
 """Re-verification of a stream from its stored bytes: hash, link, order, index columns, log entry.
 
 An alteration is reported once, at the lowest place that explains it. What a record's hash must be is
-said by the log (its leaf); only while a record waits for its index, by the hash column. So a record
-whose body was changed is at fault, and the records after it, whose links still fit the log, are not.
+said by the log (its leaf), and while it waits for an index by the queue. So a record whose body was
+changed is at fault, and the records after it, whose links still fit the log, are not.
+
+Known limit: where a leaf was made to name another record's place, both places are reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,8 @@ from uuid import UUID
 import orjson
 
 from app.kit.clock import parse_time, to_ms
+from app.ledger.bundle_shape import wrong_record_field
+from app.ledger.merkle import leaf_hash
 from app.ledger.record import ZERO_HASH, record_hash, stream_key
 
 
@@ -41,156 +45,235 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """A record as stored, with its index columns and its leaf; body may be anything."""
+    """A record as stored, with its index columns; any of them may be anything, a number text.
 
-    seq: int
+    entry: what log or queue says its hash is, None where neither knows the record.
+    leaf_index: None while it waits.
+    """
+
+    seq: Any
     id: bytes
-    type: str
-    actor: str
-    recorded_at: int
+    type: Any
+    actor: Any
+    recorded_at: Any
     hash: bytes
     body: bytes
     leaf_index: int | None
     entry: bytes | None
-    waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LostRecord:
+    """A record that log (leaf_index) or queue (None) knows, and that is not there."""
+
+    seq: int
+    leaf_index: int | None
+    entry: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class HeadRow:
-    """A head as stored."""
+    """A head as stored; its columns too may be anything."""
 
-    name: str
-    seq: int
+    name: Any
+    seq: Any
     hash: bytes
-    recorded_at: int
+    recorded_at: Any
+
+
+def read_record(body: bytes) -> dict[str, Any] | None:
+    """Returns a record's fields, or None where the bytes are none of a record of ours."""
+    try:
+        fields = orjson.loads(body)
+        if wrong_record_field(fields):
+            return None
+        # What the shape leaves open, and what is read as more than text.
+        UUID(fields["id"])
+        parse_time(fields["recorded_at"])
+        for name in (
+            fields["stream"],
+            fields["actor"],
+            *(r["stream"] for r in fields.get("refs", ())),
+        ):
+            stream_key(name)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return dict(fields)
 
 
 class StreamCheck:
-    """Checks one stream, record by record in order of seq, holding no more than the last one."""
+    """Checks one stream, record by record in order of seq, holding no more than the last one.
+
+    key: under which the stream is stored. lost: see LostRecord.
+    told_leaf: the leaf hash that the log's tile holds at an index, asked where record and leaf
+    differ. in_hole: whether the log holds this entry at a place whose leaf row is gone.
+    """
 
     def __init__(
-        self, name: str, *, missing: Mapping[int, tuple[int, bytes]] | None = None
+        self,
+        name: str,
+        *,
+        key: int,
+        lost: Iterable[LostRecord] = (),
+        told_leaf: Callable[[int], bytes | None] = lambda _: None,
+        in_hole: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
-        """missing: seq -> (leaf index, entry) of leaves that have no record."""
         self._name = name
-        self._key = stream_key(name) if not name.startswith("#") else None
-        self._missing = missing or {}
+        self._key = key
+        self._lost = {record.seq: record for record in lost}
+        self._told_leaf = told_leaf
+        self._in_hole = in_hole
+        self._fed = False
         self._next_seq = 0
-        self._prev: bytes = ZERO_HASH
-        self._last_at = 0
-        self._rehashed = False
-        self._reported_missing: set[int] = set()
+        # What the next link may name: more than one hash behind an altered record; None: not asked.
+        self._prevs: frozenset[bytes] | None = frozenset((ZERO_HASH,))
+        # Behind a record that was altered and hashed again: its new hash.
+        self._rehashed: bytes | None = None
+        # None behind a record whose own time is not to be trusted.
+        self._last_at: int | None = 0
         self.fields: Mapping[str, Any] | None = None
         """Fields of the record last fed, None where its bytes are not what the log says."""
 
     @classmethod
-    def single(cls, name: str, seq: int) -> StreamCheck:
+    def single(cls, name: str, seq: int, **options: Any) -> StreamCheck:
         """Returns a check for one record alone; its link is not asked about."""
-        check = cls(name)
-        check._next_seq, check._prev = seq, b""
+        check = cls(name, key=stream_key(name), **options)
+        check._next_seq, check._prevs = seq, None
         return check
 
     def feed(self, row: RecordRow) -> Iterator[Problem]:
-        """Yields what is wrong with the next record, at most one thing."""
+        """Yields what is wrong with the next record, at most one thing, and with the gap before it."""
         yield from self._check_gap(row.seq)
         self.fields = None
+        self._fed = True
+        self._next_seq = row.seq + 1
         problem = self._check(row)
         if problem is not None:
             yield problem
 
     def finish(self, head: HeadRow | None) -> Iterator[Problem]:
         """Yields what is wrong with the stream's end and its head."""
-        for seq in sorted(self._missing):
-            if seq >= self._next_seq:
-                yield from self._check_gap(seq + 1)
+        yield from self._check_gap(max((seq + 1 for seq in self._lost), default=0))
         last = self._next_seq - 1
         if head is None:
-            if not self._reported_missing:
+            if self._fed:
                 yield self._problem("integrity.index_mismatch", last, None, column="head")
             return
-        if head.seq > last and not self._reported_missing:
-            # No leaf tells of the lost records: they were waiting for their index.
+        if last in self._lost:
+            return  # a head that was moved back with the records is a consequence
+        prevs = self._prevs or frozenset()
+        if isinstance(head.seq, int) and head.seq > last and head.hash not in prevs:
+            # Neither log nor queue tells of the records that it counts.
             yield self._problem(
                 "integrity.record_missing", last + 1, None, expected=str(head.seq), got=str(last)
             )
             return
-        if last in self._reported_missing:
-            return
-        wrong = [
-            column
-            for column, stored, true in (
-                ("seq", head.seq, last),
-                ("hash", head.hash, self._prev),
-                ("recorded_at", head.recorded_at, self._last_at),
-            )
-            if stored != true
-        ]
-        if wrong and not (self._rehashed and wrong == ["hash"]):
-            yield self._problem(
-                "integrity.index_mismatch", last, None, column=f"head.{' head.'.join(wrong)}"
-            )
+        wrong = []
+        if head.seq != last:
+            wrong.append("head.seq")
+        if head.hash not in prevs:
+            wrong.append("head.hash")
+        if self._last_at is not None and head.recorded_at != self._last_at:
+            wrong.append("head.recorded_at")
+        if wrong:
+            yield self._problem("integrity.index_mismatch", last, None, column=" ".join(wrong))
 
     def _check_gap(self, until: int) -> Iterator[Problem]:
-        for seq in range(self._next_seq, until):
-            leaf_index, entry = self._missing.get(seq, (None, None))
-            if not self._reported_missing or entry is not None:
-                yield self._problem("integrity.record_missing", seq, leaf_index)
-            self._reported_missing.add(seq)
-            # Where the log still knows its hash, what follows can be checked against it.
-            self._prev = entry or b""
-            self._rehashed = False
-        self._next_seq = max(self._next_seq, until)
+        """Yields the records missing below `until`: each that is known, the first of the others."""
+        start = self._next_seq
+        if until <= start:
+            return
+        known = [seq for seq in sorted(self._lost) if start <= seq < until]
+        if len(known) < until - start:
+            # Not seq by seq: a seq column may say any number.
+            unknown = start
+            for seq in known:
+                if seq != unknown:
+                    break
+                unknown += 1
+            yield self._problem("integrity.record_missing", unknown, None)
+        for seq in known:
+            yield self._problem("integrity.record_missing", seq, self._lost[seq].leaf_index)
+        before = self._lost.get(until - 1)
+        # Where the log still knows its hash, what follows can be checked against it.
+        self._prevs = None if before is None else frozenset((before.entry,))
+        self._rehashed = None
+        self._next_seq = until
 
     def _check(self, row: RecordRow) -> Problem | None:
-        true_hash = row.entry or row.hash
-        prev, self._prev = self._prev, true_hash
-        rehashed, self._rehashed = self._rehashed, False
-        last_at, self._last_at = self._last_at, max(self._last_at, row.recorded_at)
-        self._next_seq = row.seq + 1
         found = record_hash(row.body)
+        true_hash = self._true_hash(row, found)
+        prevs, self._prevs = self._prevs, frozenset((true_hash,))
+        rehashed, self._rehashed = self._rehashed, None
+        last_at, self._last_at = self._last_at, None
         if found != true_hash:
-            if row.entry is not None and row.hash == found:
-                self._rehashed = True
-                if rehashed:
-                    return None  # a consequence: re-linked to an altered record before it
+            self._prevs = frozenset((true_hash, row.hash, found))
+            kind = "integrity.hash_mismatch"
+            if row.hash == found:
+                self._rehashed = found
+                if rehashed is not None and _prev_of(row.body) == rehashed.hex():
+                    return None  # a consequence: only linked to the altered record before it
                 kind = "integrity.leaf_mismatch"
-            else:
-                kind = "integrity.hash_mismatch"
             return self._problem(
                 kind, row.seq, row.leaf_index, expected=true_hash.hex(), got=found.hex()
             )
-        fields = self.fields = orjson.loads(row.body)
-        if prev and bytes.fromhex(fields["prev"]) != prev:
+        fields = read_record(row.body)
+        if fields is None:
+            return self._problem("integrity.index_mismatch", row.seq, row.leaf_index, column="body")
+        self.fields = fields
+        self._last_at = to_ms(parse_time(fields["recorded_at"]))
+        if prevs is not None and bytes.fromhex(fields["prev"]) not in prevs:
+            expected = " or ".join(sorted(prev.hex() for prev in prevs))
             return self._problem(
                 "integrity.link_broken",
                 row.seq,
                 row.leaf_index,
-                expected=prev.hex(),
+                expected=expected,
                 got=fields["prev"],
             )
-        column = self._wrong_column(row, fields)
-        if column is not None:
-            return self._problem("integrity.index_mismatch", row.seq, row.leaf_index, column=column)
-        if row.recorded_at < last_at:
+        wrong = self._wrong_columns(row, fields, true_hash)
+        if wrong:
+            return self._problem(
+                "integrity.index_mismatch", row.seq, row.leaf_index, column=" ".join(wrong)
+            )
+        if last_at is not None and self._last_at < last_at:
             return self._problem("integrity.order", row.seq, row.leaf_index, column="recorded_at")
-        if row.leaf_index is None and not row.waiting:
+        if row.entry is None and not self._in_hole(found):
             return self._problem("integrity.unlogged", row.seq, None)
         return None
 
-    def _wrong_column(self, row: RecordRow, fields: Mapping[str, Any]) -> str | None:
+    def _true_hash(self, row: RecordRow, found: bytes) -> bytes:
+        """Returns what the record's hash must be."""
+        if row.entry is None:
+            return row.hash
+        altered = row.entry != found and row.leaf_index is not None
+        # Two against one: where the tile holds this very record, it is the leaf row that was
+        # altered, which is a finding on the log.
+        if altered and self._told_leaf(row.leaf_index or 0) == leaf_hash(found):
+            return found
+        return row.entry
+
+    def _wrong_columns(
+        self, row: RecordRow, fields: Mapping[str, Any], true_hash: bytes
+    ) -> list[str]:
         told = (
-            ("hash", row.hash, row.entry or row.hash),
+            ("hash", row.hash, true_hash),
             ("seq", row.seq, fields["seq"]),
             ("type", row.type, fields["type"]),
             ("actor", row.actor, fields["actor"]),
             ("id", row.id, UUID(fields["id"]).bytes),
-            ("recorded_at", row.recorded_at, to_ms(parse_time(fields["recorded_at"]))),
+            ("recorded_at", row.recorded_at, self._last_at),
             ("stream", self._key, stream_key(fields["stream"])),
         )
-        for column, stored, true in told:
-            if stored != true and not (column == "stream" and stored is None):
-                return column
-        return None
+        return [column for column, stored, true in told if stored != true]
 
     def _problem(self, kind: str, seq: int, leaf_index: int | None, **evidence: str) -> Problem:
         return Problem(kind, self._name, seq, leaf_index, evidence)
+
+
+def _prev_of(body: bytes) -> object:
+    try:
+        fields = orjson.loads(body)
+    except ValueError:
+        return None
+    return fields.get("prev") if isinstance(fields, dict) else None

@@ -19,7 +19,7 @@ from app.kit.clock import parse_time, to_ms
 from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.ledger.record import Claim
 from app.ledger.signatures import SignatureInvalid
-from app.ledger.submission import Draft, Effect, Read, StreamHead, View
+from app.ledger.submission import Draft, Effect, Read, View
 from app.parties.identity import SYSTEM
 from app.parties.roles import (
     AGGREGATOR,
@@ -103,14 +103,6 @@ def voice(roles: Iterable[str]) -> str:
 
 
 # --- what others ask -----------------------------------------------------------------------------
-
-
-def check_registered(view: View, party: str) -> StreamHead:
-    """Returns the head of a registered party's stream. Raises PartyUnknown."""
-    head = view.heads.get(party_stream(party))
-    if head is None or not head.exists:
-        raise PartyUnknown("party_unknown", party=party)
-    return head
 
 
 def find_signing_key(view: View, *, actor: str, key_id: str, now: datetime) -> bytes:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 from uuid import UUID, uuid5
 
 import orjson
@@ -19,7 +19,7 @@ import orjson
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Conflict, Denied, Fault, NotFound
+from app.kit.errors import Conflict, Denied, Fault, Invalid, NotFound, invalid
 from app.ledger.record import Claim, seal_commitment, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
@@ -59,11 +59,14 @@ class LotNotYours(Denied):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A product or lot as registered. replayed: it was there before. differs: fields told otherwise."""
+    """A product or lot as registered. replayed: it was there before.
+
+    differs: the fields told otherwise, where the product is another party's; else None.
+    """
 
     row: Any
     replayed: bool
-    differs: tuple[str, ...] = ()
+    differs: tuple[str, ...] | None = None
 
 
 def registration_id(stream: str) -> str:
@@ -91,7 +94,7 @@ class Catalogue:
         """
         principal.check_may("product.register")
         party = _party(principal)
-        told = check_event("registration", "product", {"issuer": party, **facts}, (), system=True)
+        told = _check_facts("product", {"issuer": party, **facts}, ())
         known = self._known_product(party, told, gtin)
         if known is not None:
             return self._register_again(principal, known, told, claim=claim)
@@ -120,7 +123,8 @@ class Catalogue:
         if claim and row.brand_owner != party:
             self.claim_product(principal, row.gtin)
             row = self.product(row.gtin)
-        return Registered(row, replayed=True, differs=differs)
+        theirs = row.registrant != party
+        return Registered(row, replayed=True, differs=differs if theirs else None)
 
     def claim_product(self, principal: Principal, gtin: str) -> None:
         """Asks to be the product's brand owner. Raises OwnerConfirmed where there is one."""
@@ -160,9 +164,7 @@ class Catalogue:
         principal.check_may("lot.register")
         party = _party(principal)
         code = Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
-        data = check_event(
-            "registration", "lot", {"issuer": party, **facts}, sealed.keys(), system=True
-        )
+        data = _check_facts("lot", {"issuer": party, **facts}, sealed.keys())
         decide = _LotDecision(code, party, self._index.digests(sealed))
         recorded = self._submit(code, data, decide, party, sealed)
         return Registered(self.lot(code), replayed=recorded.replayed)
@@ -329,6 +331,16 @@ class _LotDecision:
             "created_at": to_ms(view.now),
         }
         return Draft(state, effects=(Effect("lot", row),), side=self.side)
+
+
+def _check_facts(
+    level: Literal["product", "lot"], facts: Mapping[str, Any], sealed_names: Collection[str]
+) -> dict[str, Any]:
+    """Returns the registration's data. Raises Invalid, fields named as their sender wrote them."""
+    try:
+        return check_event("registration", level, facts, sealed_names, system=True)
+    except Invalid as refused:
+        raise invalid(*(replace(error, loc=error.loc[1:]) for error in refused.errors)) from refused
 
 
 def _facts_text(data: Mapping[str, Any]) -> str:

@@ -10,46 +10,37 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
-import uuid_utils
 
 from app.db.engine import Database
-from app.kit.canonical import canonical_bytes_unchecked, check_canonical
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault, FieldFault, Invalid, NotFound, invalid
+from app.kit.errors import Denied, Fault, NotFound
 from app.ledger import store
-from app.ledger.note import decode_base64
-from app.ledger.record import Claim, claim_message, seal_commitment
+from app.ledger.record import Claim, seal_commitment
 from app.ledger.recorder import Recorder
-from app.ledger.signatures import PublicKeyRefused, SignatureInvalid, verify_signature
-from app.ledger.submission import Abandoned, Answer, Recorded, Seal, Submission
-from app.ledger.vault import SALT_BYTES
-from app.parties.identity import CONSUMER, is_party_id
+from app.ledger.submission import Abandoned, Answer, Recorded, Submission
+from app.parties.identity import CONSUMER
 from app.parties.principal import Principal
 from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
+from app.trace.claims import read_actor, record_id, seal_section
 from app.trace.code import Code
-from app.trace.decide import Decision, Sending
+from app.trace.decide import CodeUnknown, Decision, Sending
 from app.trace.events import EVENT_TYPES, check_changes, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
+from app.trace.party_events import PREFIX as PARTY_PREFIX
+from app.trace.party_events import prepare_party_event
 from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
-from app.trace.requests import ConsumerProof, EventRequest, ProofKind, SealedInput
+from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
 from app.trace.shelf import ShelfDecision
+from app.trace.signing import SignedDecision, check_signature
 from app.trace.store import find_inner
 
 MAX_BATCH = 1_000
-_PARTY_PREFIX = "party/"
 
 Decide = Decision | ShelfDecision
-
-
-class SignatureRefused(Invalid):
-    """The actor's signature does not hold over the claim as it would be recorded."""
-
-    slug = "signature-invalid"
 
 
 class OfUnknown(NotFound):
@@ -177,7 +168,7 @@ class Recording:
         if principal is not None and principal.party is None:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
-        if request.code.startswith(_PARTY_PREFIX):
+        if request.code.startswith(PARTY_PREFIX):
             return prepare_party_event(principal, request, now=self._clock.now())
         code = parse_code(request.code)
         data = dict(request.data)
@@ -201,18 +192,19 @@ class Recording:
             sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
         )
         if request.signed is not None:
-            self._check_signature(claim, request)
+            check_signature(self._database, claim, request.signed)
         if request.type in ("correction", "reply"):
             self._check_of(claim)
         decide = self._decision(code, sending, subject, proof, self._index.digests(request.sealed))
+        own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
             claim=claim,
             source=sending.party or CONSUMER,
             via=sending.party if sending.party != actor else None,
-            decide=decide,
+            decide=own or decide,
             signed=request.signed,
             seals=tuple(seals),
-            reads=decide.reads(actor),
+            reads=(*decide.reads(actor), *(own.reads(actor) if own else ())),
             reads_after=decide.reads_after if isinstance(decide, Decision) else None,
             time_given=request.occurred_at is not None,
         )
@@ -251,30 +243,11 @@ class Recording:
             return token_kind(proof.token)
         with self._database.read() as connection:
             kept = find_inner(connection, code.stream)
+            if kept is None and not store.load_heads(connection, [code.stream])[code.stream].exists:
+                raise CodeUnknown("code_unknown", code=code.stream)
         if kept is None or not secrets.compare_digest(kept, inner_digest(proof.inner or "")):
             raise ProofInvalid("inner_code")
         return "inner"
-
-    def _check_signature(self, claim: Claim, request: EventRequest) -> None:
-        """Raises SignatureRefused unless the actor's own valid key signed this very claim."""
-        signed = request.signed
-        if signed is None:
-            return
-        place = (f"{_PARTY_PREFIX}{claim.actor}", f"key/{signed.key}")
-        with self._database.read() as connection:
-            key = store.load_facts(connection, [place]).get(place)
-        if key is None or key.get("revoked_ms") is not None:
-            raise SignatureRefused(
-                "signing_key_unknown", signing_key=signed.key[:64], actor=claim.actor
-            )
-        try:
-            verify_signature(
-                public_key=decode_base64(key["public_key"]),
-                signature=decode_base64(signed.value),
-                message=claim_message(claim.fields()),
-            )
-        except (SignatureInvalid, PublicKeyRefused, ValueError) as err:
-            raise SignatureRefused("signature_wrong", signing_key=signed.key[:64]) from err
 
     def _check_of(self, claim: Claim) -> None:
         """Raises OfUnknown, OfForeign or Invalid about the record a correction or reply names."""

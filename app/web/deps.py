@@ -43,12 +43,12 @@ from app.parties.principal import Principal
 from app.parties.service import Parties
 from app.trace.catalogue import Catalogue
 from app.trace.issuing import Issuing
-from app.trace.party_events import PartyEvents
 from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
 from app.web.limits import RateLimit
+from app.web.openapi import KEY_SCHEME, OPTIONAL_KEY_SCHEME
 from app.web.visit import Visit, visit_of
 
 
@@ -71,7 +71,6 @@ class Rooms:
     powers: Powers
     receipts: Receipts
     recording: Recording
-    party_events: PartyEvents
     catalogue: Catalogue
     issuing: Issuing
     shipments: Shipments
@@ -100,15 +99,16 @@ async def rooms_of(request: Request) -> Rooms:
 class _Key(SecurityBase):
     """The key that the gate has checked. A security scheme, so that the description names it."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheme_name: str) -> None:
         self.model = HTTPBearerModel(bearerFormat="sx_<key id>_<secret>")
-        self.scheme_name = "key"
+        self.scheme_name = scheme_name
 
     async def __call__(self, request: Request) -> Principal | None:
         return visit_of(request).principal
 
 
-_key = _Key()
+_key = _Key(KEY_SCHEME)
+_key_if_any = _Key(OPTIONAL_KEY_SCHEME)
 
 
 async def _require(principal: Annotated[Principal | None, Depends(_key)]) -> Principal:
@@ -126,7 +126,7 @@ async def _language(request: Request) -> Lang:
 
 
 InRooms = Annotated[Rooms, Depends(rooms_of)]
-Viewer = Annotated[Principal | None, Depends(_key)]
+Viewer = Annotated[Principal | None, Depends(_key_if_any)]
 Caller = Annotated[Principal, Depends(_require)]
 InVisit = Annotated[Visit, Depends(_visit)]
 Language = Annotated[Lang, Depends(_language)]

@@ -68,7 +68,7 @@ def _operations(description: dict[str, Any]) -> list[dict[str, Any]]:
             "summary": operation.get("summary", ""),
             "description": operation.get("description", ""),
             "answers": list(operation["responses"]),
-            "key": bool(operation.get("security")),
+            "key": {} not in operation.get("security", [{}]),
         }
         for path, methods in description["paths"].items()
         for method, operation in methods.items()

@@ -12,6 +12,7 @@ from app.web.problems import MEDIA_TYPE, STATUS
 
 TITLE = "Suxin 溯信"
 API_VERSION = "1"
+KEY_SCHEME, OPTIONAL_KEY_SCHEME = "key", "key_if_any"
 _SUMMARY = "Traceability that nobody can rewrite unseen, and credit and ranking that follow it."
 _DESCRIPTION = """\
 JSON in and out, `snake_case`; times are RFC 3339, answered in UTC with milliseconds. Lists answer
@@ -85,6 +86,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM
+    found["components"].get("securitySchemes", {}).pop(OPTIONAL_KEY_SCHEME, None)
     for path in found.get("paths", {}).values():
         for operation in path.values():
             _declare_common(operation)
@@ -105,6 +107,8 @@ def _declare_common(operation: dict[str, Any]) -> None:
         declared = responses.get(status, {}).get("x-problems", [])
         responses[status] = _response([*declared, *(s for s in common if s not in declared)])
     operation["responses"] = dict(sorted(responses.items()))
+    if {OPTIONAL_KEY_SCHEME: []} in operation.get("security", []):
+        operation["security"] = [{}, {KEY_SCHEME: []}]  # without a key, or with one
 
 
 def _response(slugs: Iterable[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel
 
 from app.kit.errors import FieldFault, invalid
@@ -33,6 +33,13 @@ class PageBody(BaseModel, Generic[Item]):
 
     items: list[Item]
     next: str | None = None
+
+
+def page_response(items: Sequence[BaseModel], following: str | None) -> Response:
+    """Returns a page whose items leave out what they have not; `next` is there even if null."""
+    shown = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in items]
+    body = orjson.dumps({"items": shown, "next": following})
+    return Response(body, media_type="application/json")
 
 
 @dataclass(frozen=True, slots=True)

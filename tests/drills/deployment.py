@@ -51,6 +51,7 @@ class Deployment:
         """Returns the exit code and the answer of `suxin audit --json`."""
         done = self.suxin("audit", "--json", *arguments)
         assert done.code in (0, 1), done
+        assert done.out, done.err
         return done.code, json.loads(done.out)
 
     @property

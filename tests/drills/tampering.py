@@ -20,7 +20,7 @@ from app.ledger.record import stream_key
 
 OTHER_CITY = b"650100"
 _CITY = b"440100"
-_TABLES = ("record", "head", "sealed_section", "log_leaf", "tile")
+_OF_A_STREAM = ("record", "head", "sealed_section", "log_leaf")
 
 
 @dataclass(frozen=True)
@@ -141,24 +141,28 @@ def tamper_by_shell(path: Path, code: str) -> None:
 
 
 class Saved:
-    """Every row that tampering may touch, to be put back as it was."""
+    """What tampering may touch of these codes, and the log's tiles if asked, to be put back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, codes: tuple[str, ...], *, tiles: bool = False) -> None:
         self._path = path
+        keys = ", ".join(str(stream_key(code)) for code in codes)
+        self._what = {table: f" WHERE stream IN ({keys})" for table in _OF_A_STREAM}
+        if tiles:
+            # Not otherwise: they grow with what follows from tampering.
+            self._what["tile"] = ""
         with _opened(path) as database:
-            self._rows = {
-                table: database.execute(f"SELECT * FROM {table}").fetchall() for table in _TABLES
-            }
+            self._rows = {table: self._read(database, table) for table in self._what}
 
     def restore(self) -> None:
-        """Puts back what differs; rows that came later stay."""
         with _unguarded(self._path) as database:
             for table, rows in self._rows.items():
-                now = set(database.execute(f"SELECT * FROM {table}"))
-                lost = [row for row in rows if row not in now]
+                lost = sorted(set(rows) - set(self._read(database, table)))
                 if lost:
                     marks = ", ".join("?" * len(lost[0]))
                     database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", lost)
+
+    def _read(self, database: sqlite3.Connection, table: str) -> list[Any]:
+        return database.execute(f"SELECT * FROM {table}{self._what[table]}").fetchall()
 
 
 def canonical(record: dict[str, Any]) -> bytes:

@@ -114,7 +114,9 @@ def test_a_signing_key_signs_until_it_is_revoked():
     from base64 import b64encode
 
     public = b64encode(bytes(32)).decode()
-    added = rules.decide_signing_key(claim("signing_key", key_id="k", public_key=public), view(head()))
+    added = rules.decide_signing_key(
+        claim("signing_key", key_id="k", public_key=public), view(head())
+    )
     fact = added.facts["key/k"]
     assert fact == {"public_key": public, "since_ms": to_ms(START), "seq": 4}
     there = {(STREAM, "key/k"): fact}

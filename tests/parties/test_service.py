@@ -156,7 +156,7 @@ def open_section(house, party, record, name):
 
     stream = f"party/{party}"
     with house.database.read() as connection:
-        row = sealsealstore.sealed_sections(connection, stream, record["id"])[name]
+        row = sealstore.sealed_sections(connection, stream, record["id"])[name]
     salt, content = house.vault.open(
         place=(stream, record["id"], name), sealed=row.sealed, wrapped_key=row.wrapped_key
     )

@@ -88,7 +88,9 @@ class Market(Service):
         body = {"agent": agent, "types": types, **more}
         return self.ask("POST", path, body, token=self.keys[party], status=201)["mandate_id"]
 
-    def ask(self, method: str, path: str, json: Any = None, *, status: int = 200, **more: Any) -> Any:
+    def ask(
+        self, method: str, path: str, json: Any = None, *, status: int = 200, **more: Any
+    ) -> Any:
         """Returns the JSON of an answer that must have this status."""
         answer = self.call(method, path, json, **more)
         assert answer.status_code == status, f"{answer.status_code} {answer.text}"
@@ -124,7 +126,9 @@ class Market(Service):
     def codes_of(self, batch: str, *, by: str = SHOP) -> list[Issued]:
         answer = self.call("GET", f"/api/v1/batches/{batch}/codes.csv", token=self.keys[by])
         assert answer.status_code == 200, answer.text
-        return [Issued(**row) for row in csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))]
+        return [
+            Issued(**row) for row in csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
+        ]
 
     def post(
         self,
@@ -192,6 +196,11 @@ class Market(Service):
         while self.rooms.sequencer.sequence():
             pass
         self.rooms.publisher.publish()
+
+    def stored_bytes(self) -> bytes:
+        """Returns all bytes of the database file and of its write-ahead log."""
+        path = Path(self.rooms.database.url.removeprefix("sqlite:///"))
+        return path.read_bytes() + path.with_name(path.name + "-wal").read_bytes()
 
     def tamper(self, statement: str, *values: Any) -> None:
         """Changes the database behind the service's back, its triggers taken away."""

@@ -73,7 +73,9 @@ def test_all_or_none_writes_nothing_when_one_is_refused(market):
     before = market.count_rows()
     answer = send(market, [sale(one), dispatch(one), sale(one)], query="?atomic=true")
     assert told(answer) == (409, "lifecycle-conflict", "already_sold")
-    answer = send(market, [sale(one), {"code": two, "type": "sale", "more": 1}], query="?atomic=true")
+    answer = send(
+        market, [sale(one), {"code": two, "type": "sale", "more": 1}], query="?atomic=true"
+    )
     assert told(answer)[:2] == (422, "invalid")
     assert answer.json()["errors"][0]["loc"] == ["events", 1, "more"]
     answer = send(market, [sale(one), sale(two, data={"region": "1"})], query="?atomic=true")

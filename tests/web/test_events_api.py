@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -281,8 +280,7 @@ def test_the_waybill_is_sealed_and_only_its_tail_is_shown(market):
     )
     for secret in ("ORDER-77", "12.50", "0000004711", "李小明", "SF-TEST"):
         assert secret not in shown
-    path = market.rooms.database.url.removeprefix("sqlite:///")
-    kept = Path(path).read_bytes() + Path(path + "-wal").read_bytes()
+    kept = market.stored_bytes()
     assert b"ORDER-77" not in kept
     assert "李小明".encode() not in kept
 
@@ -344,9 +342,9 @@ def test_a_repeat_gets_the_first_answer_and_other_content_a_conflict(market):
     other = {**more, "sealed": {}}
     assert market.refused(SHOP, code, "dispatch", {"carrier": CARRIER}, **other) == conflict
     changed = {"order": {"content": {"number": "A-2"}}}
-    assert market.refused(SHOP, code, "sale", {"region": "440100"}, **{**more, "sealed": changed}) == (
-        conflict
-    )
+    assert market.refused(
+        SHOP, code, "sale", {"region": "440100"}, **{**more, "sealed": changed}
+    ) == (conflict)
     assert market.refused(SHOP, code, "sale", {"region": "440100"}, **{**more, "sealed": {}}) == (
         conflict
     )

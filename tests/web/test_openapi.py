@@ -39,7 +39,10 @@ def test_json_bodies_have_an_example_that_can_be_sent(service):
 def test_operations_that_need_a_key_say_so(service):
     paths = service.call("GET", "/openapi.json").json()["paths"]
     assert paths["/api/v1/parties"]["post"]["security"] == [{"key": []}]
+    assert paths["/api/v1/parties/{party}"]["get"]["security"] == [{}, {"key": []}]
     assert "security" not in paths["/healthz"]["get"]
+    schemes = service.call("GET", "/openapi.json").json()["components"]["securitySchemes"]
+    assert list(schemes) == ["key"]
 
 
 def test_docs_show_every_operation_and_the_whole_table_of_roles(service):

@@ -82,9 +82,7 @@ async def record_event(
         principal.check_may("event.send")
     request = event.request()
     _check_size(event)
-    if rooms.party_events.takes(request):
-        answer = await run_in_threadpool(rooms.party_events.record, principal, request)
-    elif rooms.recording.reads_database(request, proof):
+    if rooms.recording.reads_database(request, proof):
         answers = await run_in_threadpool(
             rooms.recording.record_and_wait, principal, [request], proof=proof
         )

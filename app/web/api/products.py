@@ -17,7 +17,7 @@ from app.web.body import Body, Day, api_router
 from app.web.deps import Caller, InRooms
 from app.web.links import code_path
 from app.web.openapi import problems
-from app.web.paging import InPage, PageBody
+from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="products")
 
@@ -211,7 +211,7 @@ def register_product(
     done = rooms.catalogue.register_product(principal, facts, gtin=body.gtin, claim=body.claim)
     response.status_code = 200 if done.replayed else 201
     out = _product(done.row)
-    if done.replayed:
+    if done.differs is not None:
         out = out.model_copy(update={"differs": list(done.differs)})
     return out
 
@@ -219,7 +219,7 @@ def register_product(
 @router.get(
     "/products",
     summary="Find products",
-    response_model_exclude_none=True,
+    response_model=PageBody[ProductOut],
 )
 def list_products(
     rooms: InRooms,
@@ -227,7 +227,7 @@ def list_products(
     q: Annotated[str | None, Query(max_length=100)] = None,
     seller: Annotated[str | None, Query(max_length=64)] = None,
     category: Annotated[Category | None, Query()] = None,
-) -> PageBody[ProductOut]:
+) -> Response:
     """Lists products by part of a name or GTIN, by seller, by category."""
     after = page.after(str)
     rows = rooms.catalogue.find_products(
@@ -238,7 +238,7 @@ def list_products(
         limit=page.limit + 1,
     )
     shown, following = page.cut(rows, lambda row: (row.gtin,))
-    return PageBody[ProductOut](items=[_product(row) for row in shown], next=following)
+    return page_response([_product(row) for row in shown], following)
 
 
 @router.get(

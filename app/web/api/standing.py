@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Response
 from pydantic import BaseModel, Field
 
 from app.credit.loader import load_policy, versions
@@ -20,6 +20,7 @@ from app.trace.gtin import parse_gtin
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Viewer
 from app.web.openapi import problems
+from app.web.paging import PageBody, page_response
 
 router = api_router(tag="credit")
 
@@ -80,13 +81,6 @@ class EntryOut(BaseModel):
     ended_at: str | None = None
     evidence: dict[str, Any]
     links: dict[str, str]
-
-
-class EntriesOut(BaseModel):
-    """A party's entries, oldest first."""
-
-    items: list[EntryOut]
-    next: str | None = None
 
 
 class CandidateIn(Body):
@@ -212,9 +206,9 @@ def read_credit(rooms: InRooms, party: PartyId) -> CreditOut:
     "/credit/{party}/entries",
     summary="A party's entries",
     responses=problems("not-found"),
-    response_model_exclude_none=True,
+    response_model=PageBody[EntryOut],
 )
-def read_entries(rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId) -> EntriesOut:
+def read_entries(rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId) -> Response:
     """Returns each entry with rule, points, weight now, evidence, status and dates.
 
     Repaired and cancelled entries are shown to the party itself and to regulators alone.
@@ -223,13 +217,12 @@ def read_entries(rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId)
     sees_all = viewer is not None and (
         viewer.party == party or reach(viewer.roles, "finding.read") == "any"
     )
-    return EntriesOut(
-        items=[
-            _entry(lang, rooms.credit.policy.rules, card, entry)
-            for entry in entries
-            if sees_all or rooms.credit.is_public(entry)
-        ]
-    )
+    shown = [
+        _entry(lang, rooms.credit.policy.rules, card, entry)
+        for entry in entries
+        if sees_all or rooms.credit.is_public(entry)
+    ]
+    return page_response(shown, None)
 
 
 @router.post("/ranking", tags=["ranking"], summary="Rank offers", responses=problems("forbidden"))

@@ -1,0 +1,50 @@
+"""Work that takes seconds: issuing codes, printing a sheet of labels."""
+
+from __future__ import annotations
+
+from app.bench.figures import Figure, median
+from app.bench.plan import Plan
+from app.bench.processes import BenchFailed, run_alone
+
+_CODES = 10_000
+_LABELS = 10_000
+_TIMEOUT_S = 600
+
+
+def measure_issue(plan: Plan) -> Figure:
+    """Measures ordering and making codes, each time on a new database."""
+    count = min(plan.count(_CODES), 100_000)
+    folder = plan.folder("issue")
+    told: list[dict[str, float]] = []
+    for run in range(plan.runs):
+        one = run_alone("issue", folder / str(run), count, timeout_s=_TIMEOUT_S)
+        if one["done"] != count:
+            raise BenchFailed(f"{one['done']:.0f} of {count} codes were issued")
+        told.append(one)
+        plan.tell(f"issue: run {run + 1} of {plan.runs}, {one['seconds']:.1f} s")
+    return Figure(
+        "issue",
+        median(one["seconds"] for one in told),
+        "s",
+        n=count,
+        memory_mb=median(one["memory_mb"] for one in told),
+        also={"codes_per_s": count / median(one["seconds"] for one in told)},
+    )
+
+
+def measure_label_sheet(plan: Plan) -> Figure:
+    """Measures printing labels into one PDF."""
+    count = min(plan.count(_LABELS), _LABELS)
+    folder = plan.folder("label_sheet")
+    told: list[dict[str, float]] = []
+    for run in range(plan.runs):
+        told.append(run_alone("sheet", folder / f"{run}.pdf", count, timeout_s=_TIMEOUT_S))
+        plan.tell(f"label_sheet: run {run + 1} of {plan.runs}, {told[-1]['seconds']:.1f} s")
+    return Figure(
+        "label_sheet",
+        median(one["seconds"] for one in told),
+        "s",
+        n=count,
+        memory_mb=median(one["memory_mb"] for one in told),
+        also={"file_mb": median(one["file_mb"] for one in told)},
+    )

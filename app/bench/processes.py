@@ -1,0 +1,110 @@
+"""Starts the bench's own processes, and sees to it that none is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSTANT, REAL = "constant", "real"
+_STOP_S = 20
+
+
+class BenchFailed(Exception):
+    """A process of the bench did not do what it was started for; a figure would be a lie."""
+
+
+class Listening:
+    """A running served process (or stub)."""
+
+    def __init__(self, process: subprocess.Popen[str], complaints: IO[str]) -> None:
+        self._process = process
+        self._complaints = complaints
+        self.port = int(self._told()["port"])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def answering_constantly(self) -> Iterator[None]:
+        """Lets a recorder stand in that records nothing and always answers the same."""
+        self._order(CONSTANT)
+        try:
+            yield
+        finally:
+            self._order(REAL)
+
+    def _order(self, answers: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(answers + "\n")
+        self._process.stdin.flush()
+        if self._told()["answers"] != answers:
+            raise BenchFailed(f"the served process does not answer {answers}")
+
+    def _told(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._complaints.seek(0)
+            raise BenchFailed(f"the served process has ended: {self._complaints.read()[-2000:]}")
+        return json.loads(line)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Listening]:
+    """Yields the service of the deployment in `folder`, in a process of its own."""
+    with _started("serve", str(folder)) as listening:
+        yield listening
+
+
+@contextmanager
+def stub() -> Iterator[Listening]:
+    """Yields a server that answers everything at once."""
+    with _started("stub") as listening:
+        yield listening
+
+
+def run_alone(work: str, path: Path, *arguments: int, timeout_s: float) -> Any:
+    """Returns what a piece of work of `app.bench.alone` told. Raises BenchFailed."""
+    command = [sys.executable, "-m", "app.bench.alone", work, str(path), *map(str, arguments)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=True
+        )
+    except subprocess.CalledProcessError as err:
+        raise BenchFailed(f"{work}: {err.stderr.strip()[-2000:]}") from err
+    except subprocess.TimeoutExpired as err:
+        raise BenchFailed(f"{work}: not done within {timeout_s:.0f} s") from err
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def _started(*arguments: str) -> Iterator[Listening]:
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "app.bench.serving", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        )
+        try:
+            yield Listening(process, complaints)
+        finally:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.close()  # which ends it
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()

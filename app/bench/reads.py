@@ -1,0 +1,184 @@
+"""What is read of a log that has grown: audit, proof, scan page, ranking."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+
+from app.bench.figures import Figure, median, percentile
+from app.bench.market import Market, Player, opened
+from app.bench.plan import Plan
+from app.bench.processes import BenchFailed, Listening, run_alone, serving
+from app.ledger import logstore
+from app.ledger.checkpoint import open_checkpoint
+from app.ledger.prover import Prover
+from app.trace.code import Code
+
+_RECORDS = 100_000
+_SHOPS, _GOODS = 20, 50
+_PROOFS = 1_000
+_SCANS_PER_S = 100
+_SCANS = 800
+_RANKINGS = 10
+_PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A deployment with a log that has grown, all of it sequenced and signed."""
+
+    folder: Path
+    units: list[Code]
+    offers: list[tuple[str, str]]
+    platform: Player
+    size: int
+
+
+class Reads:
+    """The figures of reading; the log is grown once, when the first of them wants it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    @cached_property
+    def _grown(self) -> Grown:
+        plan = self._plan
+        records = plan.count(_RECORDS)
+        folder = plan.folder("grown")
+        shops, goods = (_SHOPS, _GOODS) if plan.full else (2, 5)
+        with opened(folder) as rooms:
+            market = Market(rooms, shops=shops, goods=goods)
+            units = market.trade(
+                records, lambda done: plan.tell(f"growing a log: {done} of {records} records")
+            )
+            plan.tell("growing a log: the last chains")
+            market.finish()
+            with rooms.database.read() as connection:
+                published = logstore.load_checkpoint(connection)
+        assert published is not None, "the market publishes before it is left"
+        offers = [(shop.party, gtin) for shop in market.shops for gtin in market.gtins]
+        return Grown(folder, units, offers, market.platform, published.size)
+
+    def measure_audit(self) -> Figure:
+        """Measures the audit with every check, tree included, in one process."""
+        plan, grown = self._plan, self._grown
+        told: list[dict[str, float]] = []
+        for run in range(plan.runs):
+            one = run_alone("audit", grown.folder, timeout_s=120 + grown.size / 1_000)
+            if one["problems"] or one["records"] != one["hashed"]:
+                raise BenchFailed(f"the audit is not clean: {one}")
+            told.append(one)
+            plan.tell(f"audit: run {run + 1} of {plan.runs}")
+        return Figure(
+            "audit",
+            median(one["records"] / one["seconds"] for one in told),
+            "records/s",
+            n=int(told[0]["records"]),
+            ceiling=median(one["records"] / one["bare_seconds"] for one in told),
+            memory_mb=median(one["memory_mb"] for one in told),
+        )
+
+    def measure_proof(self) -> Figure:
+        """Measures an inclusion proof built from tiles and verified, each with a cold start."""
+        grown = self._grown
+        seeded = random.Random(1)
+        taken_ms: list[float] = []
+        with opened(grown.folder) as rooms:
+            for _ in range(_PROOFS if self._plan.full else 50):
+                index = seeded.randrange(grown.size)
+                began = time.perf_counter()
+                with rooms.database.read() as connection:
+                    published = logstore.load_checkpoint(connection)
+                    assert published is not None, "the market publishes before it is left"
+                    signed = open_checkpoint(published.note, [rooms.keyring.log.vkey])
+                    (entry,) = logstore.leaf_hashes(connection, index, index + 1).values()
+                    standing = Prover(connection, signed).prove(index, entry).standing
+                taken_ms.append((time.perf_counter() - began) * 1000)
+                if standing != "proven":
+                    raise BenchFailed(f"leaf {index} is {standing}")
+        return _times("proof", taken_ms, n=grown.size)
+
+    def measure_scan_page(self) -> Figure:
+        """Measures the scan page with its verification, asked at a steady pace by many phones."""
+        plan, grown = self._plan, self._grown
+        units = random.Random(2).choices(grown.units, k=_SCANS if plan.full else 50)
+        with serving(grown.folder) as service:
+            # Templates are compiled with the first page.
+            asyncio.run(_scan(service, units[:20]))
+            whole_ms, first_ms = asyncio.run(_scan(service, units))
+        return _times(
+            "scan_page",
+            whole_ms,
+            n=len(units),
+            first_byte_p50_ms=percentile(first_ms, 0.5),
+            first_byte_p99_ms=percentile(first_ms, 0.99),
+            per_s=float(_SCANS_PER_S),
+        )
+
+    def measure_ranking(self) -> Figure:
+        """Measures POST /ranking of 1000 candidates, one caller."""
+        plan, grown = self._plan, self._grown
+        offers = random.Random(3).choices(grown.offers, k=1_000)
+        candidates = [
+            {"id": str(n), "gtin": gtin, "seller": seller, "base": 1 + n % 7}
+            for n, (seller, gtin) in enumerate(offers)
+        ]
+        headers = {"Authorization": f"Bearer {grown.platform.token}"}
+        taken_ms: list[float] = []
+        with (
+            serving(grown.folder) as service,
+            httpx.Client(base_url=service.url, headers=headers, timeout=60) as client,
+        ):
+            for run in range(1 + _RANKINGS * plan.runs):
+                began = time.perf_counter()
+                answer = client.post("/api/v1/ranking", json={"candidates": candidates})
+                if run:
+                    taken_ms.append((time.perf_counter() - began) * 1000)
+                if answer.status_code != 200 or len(answer.json()["items"]) != len(candidates):
+                    raise BenchFailed(f"a ranking was answered {answer.status_code}")
+        return _times("ranking", taken_ms, n=len(candidates))
+
+
+def _times(name: str, taken_ms: list[float], *, n: int, **also: float) -> Figure:
+    p50_ms = percentile(taken_ms, 0.5)
+    return Figure(
+        name, p50_ms, "ms", n=n, p50_ms=p50_ms, p99_ms=percentile(taken_ms, 0.99), also=also
+    )
+
+
+async def _scan(service: Listening, units: list[Code]) -> tuple[list[float], list[float]]:
+    """Returns how long each page took in ms, and until its first byte.
+
+    Counted from the moment at which it was to be asked for: a page that makes others wait is not
+    spared their waiting.
+    """
+    whole_ms: list[float] = []
+    first_ms: list[float] = []
+    headers = {"User-Agent": _PHONE, "Accept-Language": "zh-CN"}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client:
+        began = time.perf_counter()
+
+        async def scan(at: float, unit: Code) -> None:
+            async with client.stream("GET", f"/{unit.stream}") as answer:
+                first_ms.append((time.perf_counter() - at) * 1000)
+                page = await answer.aread()
+            whole_ms.append((time.perf_counter() - at) * 1000)
+            if answer.status_code != 200 or b"seal" not in page:
+                raise BenchFailed(f"a scan page was answered {answer.status_code}")
+
+        async with asyncio.TaskGroup() as group:
+            for n, unit in enumerate(units):
+                at = began + n / _SCANS_PER_S
+                await asyncio.sleep(max(0.0, at - time.perf_counter()))
+                client.cookies.clear()
+                group.create_task(scan(at, unit))
+    return whole_ms, first_ms
