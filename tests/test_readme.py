@@ -22,11 +22,9 @@ BIN = Path(sys.executable).parent
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What is new in every deployment; everything else must be as printed.
 FRESH = (
-    ("time", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")),
-    ("id", re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")),
     ("hash", re.compile(r"\b[0-9a-f]{64}\b")),
     ("serial", re.compile(r"\b[2-9A-HJ-NP-Z]{13}\b")),
-    ("ticket", re.compile(r"\b[2-9A-HJ-NP-Z]{10}\b")),
+    ("n", re.compile(r"(?<=\bplace )\d+|\d+(?= streams, )|(?<= streams, )\d+")),
 )
 
 
@@ -89,16 +87,29 @@ def wait_until_ready(url: str, service: subprocess.Popen) -> None:
 
 def run_blocks(commands: list[str], folder: Path, *, port: int, admin: str) -> list[str]:
     """Returns what each block printed, all run by one shell, one after the other."""
-    told = ["set -u"]
+    told = "set -u\n"
     for number, body in enumerate(commands):
-        body = re.sub(r"^S=.*$", f"S=http://127.0.0.1:{port}", body, flags=re.MULTILINE)
-        body = re.sub(r"^ADMIN=.*$", f"ADMIN={admin}", body, flags=re.MULTILINE)
-        told += [f"echo '<<<{number}>>>'", body]
+        told += f"echo '<<<{number}>>>'\n{body}"
+    for name, value in (("S", f"http://127.0.0.1:{port}"), ("ADMIN", admin)):
+        told, found = re.subn(rf"^{name}=.*$", f"{name}={value}", told, flags=re.MULTILINE)
+        assert found == 1, f"the walk sets {name} {found} times"
     done = subprocess.run(
-        ["bash", "-c", "\n".join(told)], cwd=folder, capture_output=True, text=True, check=False
+        ["bash", "-c", told], cwd=folder, capture_output=True, text=True, check=False
     )
     assert not done.stderr, done.stderr
     return re.split(r"^<<<\d+>>>\n", done.stdout, flags=re.MULTILINE)[1:]
+
+
+def test_the_walk_shows_the_order_list_that_it_reads():
+    (shown,) = [body for kind, body in blocks("A walk") if kind == "csv"]
+    assert shown == (ROOT / "docs" / "orders.csv").read_text("utf-8")
+
+
+def test_no_link_leads_nowhere():
+    # The picture is made apart; everything else must be there.
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 @pytest.mark.slow

@@ -170,11 +170,15 @@ class Credit:
         self.set_status(party, identifier, Status.CANCELLED, reason=reason)
         return True
 
-    def hold(self, party: str, finding: str) -> None:
-        """Holds the policy's points while a finding waits for its attribution; once a finding."""
+    def hold(self, party: str, finding: str, *, again: bool = False) -> None:
+        """Holds the policy's points while a finding waits for its attribution; once a finding.
+
+        again: also where the hold was lifted before its time, since the finding was closed and is not.
+        """
         with self._database.read() as connection:
-            if store.find_hold(connection, finding) is not None:
-                return
+            held = store.find_hold(connection, finding)
+        if held is not None and (held.lifted_at is None or not again):
+            return
         now = self._clock.now()
         terms = self.policy.hold
         lifts_at = add_working_days(now, terms.working_days)
@@ -192,7 +196,8 @@ class Credit:
             "lifts_at": to_ms(lifts_at),
             "lifted_at": None,
         }
-        record_id = str(uuid5(_NAMESPACE, f"hold {finding}"))
+        again = "" if held is None else f" {held.lifted_at}"
+        record_id = str(uuid5(_NAMESPACE, f"hold {finding}{again}"))
         self._record(party, record_id, "credit_hold", data, "credit_hold", row)
 
     def lift(self, finding: str, *, reason: str) -> None:

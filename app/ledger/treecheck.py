@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -54,7 +55,7 @@ def check_tree(
     yield from told
     if state is None:
         return
-    check = _TreeCheck(connection, state.edge if logstore.is_sound(state) and not told else None)
+    check = _TreeCheck(connection, state.edge if not told and logstore.is_sound(state) else None)
     pending = sorted({(c.size, c.root) for c in signed if c.size})
     wrong: list[Problem] = []
     edge: Edge = ()
@@ -85,7 +86,7 @@ def _true_size(connection: Connection, state: TreeState | None) -> tuple[int, li
     leaves = 0 if last is None else last + 1
     if state is None:
         return leaves, [_log_problem("log.state_mismatch", size="none")] if leaves else []
-    size = state.size
+    size: Any = state.size  # or text, where a hand has been
     if size == leaves:
         return size, []
     if isinstance(size, int) and size > 0:

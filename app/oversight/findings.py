@@ -67,8 +67,9 @@ class Findings:
             rows = store.open_findings(connection, streams, kind="integrity.")
         for row in rows:
             if row.id not in kept:
-                self._close(row, reason="restored")
+                # In this order: a hold of a closed finding would be met by nobody again.
                 self._credit.lift(row.id, reason="restored")
+                self._close(row, reason="restored")
 
     def close_log_restored(self, *, still: Iterable[str]) -> None:
         """Closes findings on the log itself that a whole check of the tree did not meet again."""
@@ -234,7 +235,9 @@ class Findings:
             with self._database.write() as connection:
                 store.save_finding(connection, row)
         if party is not None and problem.kind.startswith("integrity."):
-            self._credit.hold(party, finding)
+            acquitted = known is not None and known.attributed_to not in (None, "merchant")
+            again = known is not None and known.status != _OPEN and not acquitted
+            self._credit.hold(party, finding, again=again)
         return finding
 
     def _close(self, row: Any, *, reason: str) -> None:

@@ -12,7 +12,7 @@ from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_heads, upsert_rows
 from app.parties.standing import VERIFIED, PartyUnverified
-from app.trace.catalogue import LotNotYours, ProductUnknown
+from app.trace.catalogue import LotNotYours, check_product
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 
@@ -120,8 +120,7 @@ def check_issue(connection: Connection, code: Code, party: str) -> None:
     heads = load_heads(connection, wanted)
     if heads[own].state.get("status") != VERIFIED:
         raise PartyUnverified("party_unverified", party=party)
-    if not heads[product].exists:
-        raise ProductUnknown("product_unknown", gtin=code.gtin)
+    check_product(heads[product], code.gtin, party)
     if code.lot is not None:
         if not heads[code.stream].exists:
             raise CodeUnknown("lot_unknown", lot=code.lot)

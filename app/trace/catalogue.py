@@ -17,16 +17,16 @@ from uuid import UUID, uuid5
 import orjson
 
 from app.db.engine import Database
-from app.kit.canonical import canonical_bytes
+from app.kit.canonical import canonical_bytes, check_canonical
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Conflict, Denied, Fault, Invalid, NotFound, invalid
+from app.kit.errors import Conflict, Denied, Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger.record import Claim, seal_commitment, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.store import load_heads
-from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, Submission, View
+from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, StreamHead, Submission, View
 from app.ledger.vault import SALT_BYTES
-from app.parties.identity import SYSTEM, parse_declaration
+from app.parties.identity import SYSTEM, is_party_id, parse_declaration
 from app.parties.principal import Principal
 from app.parties.roles import MERCHANT, REGULATOR
 from app.parties.standing import check_verified
@@ -55,6 +55,10 @@ class ProductUnknown(NotFound):
 
 class LotNotYours(Denied):
     """The lot is in another party's hands."""
+
+
+class ItemNotYours(Denied):
+    """The item code was given to another party, for goods of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,8 @@ class Catalogue:
         self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
     ) -> Registered:
         party = _party(principal)
+        if row.item_code and row.registrant != party:
+            raise ItemNotYours("item_not_yours", gtin=row.gtin)
         stored = {"name": row.name, "category": row.category, **json.loads(row.facts)}
         differs = tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
         if differs and row.registrant == party:
@@ -142,6 +148,9 @@ class Catalogue:
     def confirm_owner(self, principal: Principal, gtin: str, party: str, evidence: str) -> Any:
         """Returns the product with its brand owner confirmed by admin or regulator."""
         principal.check_may("product.confirm_owner")
+        if not is_party_id(party):
+            raise invalid(FieldFault(("party",), "unknown_party", {"got": party[:40]}))
+        check_canonical(evidence, ("evidence",))
         row = self.product(gtin)
         if row.brand_owner not in (None, party):
             raise OwnerConfirmed("brand_owner_confirmed", gtin=gtin)
@@ -312,8 +321,7 @@ class _LotDecision:
 
     def __call__(self, claim: Claim, view: View) -> Draft:
         check_verified(view, self.party)
-        if not view.heads[Code(self.code.gtin).stream].exists:
-            raise ProductUnknown("product_unknown", gtin=self.code.gtin)
+        check_product(view.heads[Code(self.code.gtin).stream], self.code.gtin, self.party)
         data = claim.data
         state: dict[str, Any] = {"party": self.party, "holder": self.party, "recalls": {}}
         if "expires_on" in data:
@@ -331,6 +339,14 @@ class _LotDecision:
             "created_at": to_ms(view.now),
         }
         return Draft(state, effects=(Effect("lot", row),), side=self.side)
+
+
+def check_product(head: StreamHead, gtin: str, party: str) -> None:
+    """Raises ProductUnknown, or ItemNotYours, unless the party may make lots and units of it."""
+    if not head.exists:
+        raise ProductUnknown("product_unknown", gtin=gtin)
+    if head.state.get("item_code") and head.state.get("registrant") != party:
+        raise ItemNotYours("item_not_yours", gtin=gtin)
 
 
 def _check_facts(

@@ -16,7 +16,7 @@ import uuid_utils
 
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Denied, Fault, FieldFault, NotFound, TooMany, invalid
+from app.kit.errors import Denied, Fault, FieldFault, NotFound, TooMany, Unavailable, invalid
 from app.kit.tokens import RandomBytes
 from app.ledger.record import Claim, stream_key
 from app.ledger.recorder import Recorder
@@ -26,7 +26,7 @@ from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.parties.standing import check_verified
 from app.trace import batchstore, lifecycle
-from app.trace.catalogue import LotNotYours, ProductUnknown
+from app.trace.catalogue import LotNotYours, check_product
 from app.trace.code import Code, new_serial, parse_lot
 from app.trace.decide import CodeUnknown
 from app.trace.gtin import parse_gtin
@@ -58,9 +58,7 @@ class _UnitDecision:
         if view.heads[claim.stream].exists:
             raise Fault("serial_taken")  # one in 2^65; the chunk is drawn again
         check_verified(view, self.issuer)
-        product = view.heads[Code(self.code.gtin).stream]
-        if not product.exists:
-            raise ProductUnknown("product_unknown", gtin=self.code.gtin)
+        check_product(view.heads[Code(self.code.gtin).stream], self.code.gtin, self.issuer)
         if self.code.lot is not None:
             lot = view.heads[Code(self.code.gtin, lot=self.code.lot).stream]
             if not lot.exists:
@@ -195,7 +193,10 @@ class Issuing:
         return ok, tries + 1
 
     def issue_some(self) -> bool:
-        """Makes one chunk of the oldest running job; returns whether there may be more to do."""
+        """Makes one chunk of the oldest running job; returns whether there may be more to do.
+
+        Raises Unavailable where the database does not take it now.
+        """
         with self._database.read() as connection:
             batch = batchstore.oldest_running(connection)
         if batch is None:
@@ -215,6 +216,8 @@ class Issuing:
             [submission for submission, _ in submissions], atomic=True, low_priority=True
         )
         refusal = next((a for a in answers if isinstance(a, Fault) and a.key != "abandoned"), None)
+        if isinstance(refusal, Unavailable):
+            raise refusal  # nothing was made; the job goes on when the database does
         if refusal is not None and refusal.key != "serial_taken":
             with self._database.write() as connection:
                 batchstore.fail(connection, batch.batch_id, str(refusal))

@@ -124,8 +124,16 @@ def test_goods_without_a_gtin_get_an_item_code_of_their_own(market):
     theirs = register(market, body, by=RIVAL)
     assert theirs.status_code == 201
     assert theirs.json()["gtin"] != shown["gtin"], "an item code is one party's own"
-    answer = register(market, {"gtin": shown["gtin"], "name": "x", "category": "other"}, by=RIVAL)
-    assert kinds(answer) == [("gtin_restricted", ["gtin"])], "nobody registers under an item code"
+    before = market.count_rows()
+    item = {"gtin": shown["gtin"], "name": "x", "category": "other"}
+    assert told(register(market, item, by=RIVAL))[:2] == (403, "forbidden")
+    for path, body in ((L, {"lot": "A"}), ("/api/v1/codes", {"count": 1})):
+        body["gtin"] = shown["gtin"]
+        answer = market.call("POST", path, body, token=market.keys[RIVAL])
+        assert told(answer)[:2] == (403, "forbidden")
+    unissued = {"gtin": "02900000000018", "name": "x", "category": "other"}
+    assert kinds(register(market, unissued)) == [("gtin_restricted", ["gtin"])]
+    assert market.count_rows() == before
     market.send(SHOP, f"01/{shown['gtin']}", "listing", {"platform": "集市"})
 
 
