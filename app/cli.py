@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 import uvicorn
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from app import __version__
 from app.config import PREFIX, Settings, SettingsError, load_settings
@@ -190,6 +190,8 @@ def audit(
                 problems = list(checker.check_streams([stream_name(stream)]))
     finally:
         database.close()
+    if stream is not None and not checker.streams and not problems:
+        _fail(f"there is no stream {stream}; look for it with suxin audit --json", code=2)
     print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
     raise typer.Exit(1 if problems else 0)
 
@@ -300,8 +302,10 @@ def main() -> None:
         _fail(_sentence(fault), code=2)
     except SettingsError as err:
         _fail(str(err), code=2)
-    except OperationalError as err:
+    except DatabaseError as err:
         _fail(f"the database does not answer: {err.orig}", code=2)
+    except OSError as err:
+        _fail(f"{err.filename or 'the system'}: {err.strerror}", code=2)
 
 
 def _loops(settings: Settings) -> Callable[[Rooms], contextlib.AbstractContextManager[object]]:
@@ -340,7 +344,12 @@ def _sentence(fault: Fault) -> str:
         told = text("en", f"fault.{fault.key}", **fault.params)
     except (KeyError, IndexError):
         return str(fault)
-    return "; ".join([told, *(f"{'.'.join(map(str, e.loc))}: {e.kind}" for e in fault.errors)])
+    fields = []
+    for error in fault.errors:
+        place = ".".join(map(str, error.loc))
+        blanks = {"name": place, "expected": "…", "got": "…"}
+        fields.append(f"{place}: {text('en', f'field.{error.kind}', **(blanks | dict(error.params)))}")
+    return " ".join(fields) or told
 
 
 def _configure_logging(settings: Settings) -> None:

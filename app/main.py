@@ -187,7 +187,7 @@ def _open_trace(
         "recording": recording,
         "catalogue": Catalogue(database, recorder, clock=clock, index=index),
         "issuing": issuing,
-        "shipments": Shipments(database, recording, issuing, clock=clock),
+        "shipments": Shipments(database, recorder, recording, issuing, clock=clock),
     }
 
 

@@ -69,6 +69,10 @@ class _Switch(Recorder):
         return self._real.submit_and_wait(submissions, atomic=atomic, low_priority=low_priority)
 
 
+import os as _os
+if _os.environ.get("SWI"): sys.setswitchinterval(float(_os.environ["SWI"]))
+
+
 def serve(folder: Path) -> None:
     """Serves the deployment in `folder` with the worker's loops, as `suxin serve` does by default."""
     settings = settings_in(folder)

@@ -313,6 +313,17 @@ class BatchCode(SQLModel, table=True):
     serial: str = _text()
 
 
+class ShipmentRow(SQLModel, table=True):
+    """Which units a shipment was of, to tell a repeat from a conflict; its events tell the rest."""
+
+    __tablename__ = "shipment"
+
+    shipment_id: str = _text(key=True)
+    content: bytes = _bytes()
+    """SHA-256 over who sent it and its units."""
+    created_at: int = _big()
+
+
 class InnerCode(SQLModel, table=True):
     """SHA-256 of a unit's hidden code, and how often it was tried."""
 

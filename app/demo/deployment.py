@@ -42,7 +42,7 @@ _SHOWN = {
 }
 _ALTERED_CITY = "650100"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own in it, mode 0700
-_ROOM_BYTES = 256 * 1024 * 1024
+_ROOM_BYTES = 48 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

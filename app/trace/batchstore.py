@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from app.db.tables import Batch, BatchCode, InnerCode, Product
+from app.db.tables import Batch, BatchCode, InnerCode, Product, ShipmentRow
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_heads, upsert_rows
@@ -18,6 +18,7 @@ from app.trace.decide import CodeUnknown
 
 BATCH = Batch.__table__  # type: ignore[attr-defined]
 CODE = BatchCode.__table__  # type: ignore[attr-defined]
+SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 INNER = InnerCode.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
@@ -49,9 +50,14 @@ def _write_shipment_codes(connection: Connection, rows: Sequence[Mapping[str, An
     )
 
 
+def _write_shipments(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(insert(SHIPMENT), rows)
+
+
 WRITERS: Mapping[str, EffectWriter] = {
     "batch_code": _write_codes,
     "shipment_code": _write_shipment_codes,
+    "shipment": _write_shipments,
 }
 
 
@@ -64,6 +70,11 @@ def insert_new(connection: Connection, row: Mapping[str, Any]) -> None:
 def find(connection: Connection, batch_id: str) -> Any | None:
     """Returns an order's row, or None. Read-only."""
     return connection.execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).first()
+
+
+def find_shipment(connection: Connection, shipment_id: str) -> Any | None:
+    """Returns a shipment's row, or None. Read-only."""
+    return connection.execute(select(SHIPMENT).where(SHIPMENT.c.shipment_id == shipment_id)).first()
 
 
 def oldest_running(connection: Connection) -> Any | None:

@@ -107,18 +107,16 @@ class Recording:
         *,
         proof: ConsumerProof | None = None,
         atomic: bool = False,
-        first: Sequence[Submission] = (),
     ) -> list[Answer]:
-        """Like `record`, for threads. first: submissions of ours that go ahead of the events."""
+        """Like `record`, for threads."""
         prepared = self._prepare_all(principal, requests, proof)
         if atomic and any(isinstance(one, Fault) for one in prepared):
             return _abandon(prepared)
-        submissions = [*first, *(one for one in prepared if isinstance(one, Submission))]
+        submissions = [one for one in prepared if isinstance(one, Submission)]
         if not submissions:
             return [one for one in prepared if isinstance(one, Fault)]
         answers = iter(self._recorder.submit_and_wait(submissions, atomic=atomic))
-        begun = [next(answers) for _ in first]
-        return begun + [one if isinstance(one, Fault) else next(answers) for one in prepared]
+        return [one if isinstance(one, Fault) else next(answers) for one in prepared]
 
     def promises(self, recorded: Recorded) -> dict[str, str]:
         """Returns what an answer hands over beside the record: a claim token, a ticket.

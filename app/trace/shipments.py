@@ -6,22 +6,25 @@ is a repeat. Without codes the units are issued now, under a batch that bears th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
-import uuid_utils
-
 from app.db.engine import Database
+from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Denied, Fault, FieldFault, invalid
+from app.kit.errors import Denied, Fault, FieldFault, Invalid, invalid
+from app.ledger.record import Claim
+from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
-from app.ledger.submission import Abandoned, Effect, Recorded, Submission
+from app.ledger.submission import Abandoned, Draft, Effect, Recorded, Submission, View
 from app.parties.identity import SYSTEM, parse_waybill
 from app.parties.principal import Principal
 from app.trace import batchstore
+from app.trace.claims import record_id
 from app.trace.code import Code, parse_lot
 from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
@@ -71,9 +74,16 @@ class Shipments:
     """Records shipments through the rooms of recording and issuing."""
 
     def __init__(
-        self, database: Database, recording: Recording, issuing: Issuing, *, clock: Clock
+        self,
+        database: Database,
+        recorder: Recorder,
+        recording: Recording,
+        issuing: Issuing,
+        *,
+        clock: Clock,
     ) -> None:
         self._database = database
+        self._recorder = recorder
         self._recording = recording
         self._issuing = issuing
         self._clock = clock
@@ -81,42 +91,73 @@ class Shipments:
     def ship(self, principal: Principal, shipment: Shipment) -> Shipped:
         """Returns the recorded events, two a unit. Raises the first Fault; then nothing is written."""
         principal.check_may("shipment.send")
-        _check(shipment)
-        shipment_id = shipment.id or str(uuid_utils.uuid7())
-        batch_id = None
+        shipment_id = _check(shipment)
+        codes = _read_codes(shipment.codes)
+        content = _content(principal, shipment, codes)
+        known = self._known(shipment_id, content)
         first: Sequence[tuple[Submission, Code]] = ()
-        if shipment.units is None:
-            codes = [parse_code(code, loc=("codes", n)) for n, code in enumerate(shipment.codes)]
-        else:
-            batch_id = shipment_id
-            known = self._known_units(shipment_id, shipment.units)
-            first = () if known else self._issue(principal, shipment_id, shipment)
-            codes = known or [code for _, code in first]
-        events = [
-            event for code in codes for event in _events(shipment, UUID(shipment_id), code.stream)
-        ]
-        answers = self._recording.record_and_wait(
-            principal, events, atomic=True, first=[submission for submission, _ in first]
+        if known is not None:
+            codes = codes or known
+        elif shipment.units is not None:
+            first = self._issue(principal, shipment_id, shipment)
+            codes = [code for _, code in first]
+        row = {
+            "shipment_id": shipment_id,
+            "content": content,
+            "created_at": to_ms(self._clock.now()),
+        }
+        submissions = self._prepare(principal, shipment, UUID(shipment_id), codes)
+        # A repeat decides nothing, so the row is written with the shipment's first record, once.
+        submissions[0] = _with_effect(submissions[0], Effect("shipment", row))
+        answers = self._recorder.submit_and_wait(
+            [*(submission for submission, _ in first), *submissions], atomic=True
         )
         refused = [a for a in answers if isinstance(a, Fault)]
         if refused:
+            if known is None and self._known(shipment_id, content) is not None:
+                # The same shipment, sent twice at once: the other one was first.
+                return self.ship(principal, shipment)
             raise next((f for f in refused if not isinstance(f, Abandoned)), refused[0])
         recorded = [a for a in answers if isinstance(a, Recorded)]
         return Shipped(
-            tuple(recorded[len(first) :]), tuple(code.stream for code in codes), batch_id
+            tuple(recorded[len(first) :]),
+            tuple(code.stream for code in codes),
+            None if shipment.units is None else shipment_id,
         )
 
-    def _known_units(self, batch_id: str, units: NewUnits) -> list[Code]:
+    def _prepare(
+        self, principal: Principal, shipment: Shipment, shipment_id: UUID, codes: Sequence[Code]
+    ) -> list[Submission]:
+        """Returns sale and dispatch of every unit. Raises Invalid, fields named as they were sent."""
+        prepared = []
+        for code in codes:
+            for event in _events(shipment, shipment_id, code.stream):
+                try:
+                    prepared.append(self._recording.prepare(principal, event, None))
+                except Invalid as refused:
+                    refused.errors = tuple(
+                        replace(error, loc=_SENT_AS.get((event.type, *error.loc[:2]), error.loc))
+                        for error in refused.errors
+                    )
+                    raise
+        return prepared
+
+    def _known(self, shipment_id: str, content: bytes) -> list[Code] | None:
+        """Returns the units issued for this shipment if it was recorded before, else None.
+
+        Raises IdConflict where its id is that of another shipment, or of an order for codes.
+        """
         with self._database.read() as connection:
-            row = batchstore.find(connection, batch_id)
-            if row is None:
+            row = batchstore.find_shipment(connection, shipment_id)
+            batch = batchstore.find(connection, shipment_id)
+            if row is None and batch is None:
+                return None
+            if row is None or row.content != content:
+                raise IdConflict("id_conflict", id=shipment_id, stream="shipment")
+            if batch is None:
                 return []
-            if (row.gtin, row.lot, row.count) != (
-                parse_gtin(units.gtin, allow_item_code=True), units.lot, units.quantity
-            ):  # fmt: skip
-                raise IdConflict("id_conflict", id=batch_id, stream="shipment")
-            rows = batchstore.serials(connection, batch_id, after=-1, limit=MAX_UNITS)
-        return [Code(row.gtin, lot=row.lot, serial=one.serial) for one in rows]
+            rows = batchstore.serials(connection, shipment_id, after=-1, limit=MAX_UNITS)
+        return [Code(batch.gtin, lot=batch.lot, serial=one.serial) for one in rows]
 
     def _issue(
         self, principal: Principal, batch_id: str, shipment: Shipment
@@ -157,7 +198,20 @@ class Shipments:
         )
 
 
-def _check(shipment: Shipment) -> None:
+# Where the sender of a shipment wrote what the event found wrong.
+_SENT_AS: Mapping[tuple[str | int, ...], tuple[str | int, ...]] = {
+    ("sale", "data", "platform"): ("platform",),
+    ("sale", "data", "region"): ("to",),
+    ("sale", "sealed", "order"): ("order",),
+    ("sale", "occurred_at"): ("ordered_at",),
+    ("dispatch", "data", "carrier"): ("carrier",),
+    ("dispatch", "data", "to"): ("to",),
+    ("dispatch", "occurred_at"): ("shipped_at",),
+}
+
+
+def _check(shipment: Shipment) -> str:
+    """Returns the shipment's id in its one spelling. Raises Invalid."""
     faults = []
     if bool(shipment.codes) == (shipment.units is not None):
         faults.append(FieldFault(("codes",), "one_of", {"expected": "codes | gtin + quantity"}))
@@ -167,16 +221,47 @@ def _check(shipment: Shipment) -> None:
     if len(shipment.codes) > MAX_UNITS:
         params = {"expected": f"1..{MAX_UNITS}", "got": len(shipment.codes)}
         faults.append(FieldFault(("codes",), "range", params))
-    if len(set(shipment.codes)) != len(shipment.codes):
-        faults.append(FieldFault(("codes",), "duplicate", {"got": "codes"}))
-    if shipment.id is not None:
-        try:
-            UUID(shipment.id)
-        except ValueError:
-            faults.append(FieldFault(("id",), "record_id", {"got": shipment.id[:80]}))
     if faults:
         raise invalid(*faults)
     parse_waybill(shipment.waybill)
+    return record_id(shipment.id)
+
+
+def _read_codes(given: Sequence[str]) -> list[Code]:
+    """Returns the units, each once. Raises Invalid."""
+    codes: list[Code] = []
+    for n, text in enumerate(given):
+        code = parse_code(text, loc=("codes", n))
+        if code.level != "unit":
+            raise invalid(
+                FieldFault(("codes", n), "level", {"expected": "unit", "got": code.level})
+            )
+        codes.append(code)
+    seen: set[str] = set()
+    for n, code in enumerate(codes):
+        if code.stream in seen:
+            raise invalid(FieldFault(("codes", n), "duplicate", {"got": code.stream}))
+        seen.add(code.stream)
+    return codes
+
+
+def _content(principal: Principal, shipment: Shipment, codes: Sequence[Code]) -> bytes:
+    """Returns the digest of what no event of the shipment tells by itself."""
+    told: dict[str, Any] = {"party": principal.party or "", "codes": [c.stream for c in codes]}
+    if shipment.units is not None:
+        units = shipment.units
+        told["gtin"] = parse_gtin(units.gtin, allow_item_code=True)
+        told["quantity"] = units.quantity
+        told["lot"] = "" if units.lot is None else parse_lot(units.lot)
+    return sha256(canonical_bytes(told)).digest()
+
+
+def _with_effect(submission: Submission, effect: Effect) -> Submission:
+    def decide(claim: Claim, view: View) -> Draft:
+        draft = submission.decide(claim, view)
+        return replace(draft, effects=(*draft.effects, effect))
+
+    return replace(submission, decide=decide)
 
 
 def _events(shipment: Shipment, shipment_id: UUID, stream: str) -> list[EventRequest]:

@@ -222,7 +222,7 @@ class Market(Service):
 
 def told(answer: httpx.Response) -> tuple[int, str, str | None]:
     """Returns status, slug and reason of a problem."""
-    assert answer.headers["Content-Type"] == "application/problem+json", answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.text[:400]
     found = answer.json()
     assert found["status"] == answer.status_code
     return answer.status_code, found["type"].removeprefix("/problems/"), found.get("reason")

@@ -121,7 +121,8 @@ class ShipmentIn(Body):
         units = None
         if self.gtin is not None and self.quantity is not None:
             units = NewUnits(self.gtin, self.quantity, self.lot)
-        if (self.codes is None) == (units is None):
+        asks_for_new = any(told is not None for told in (self.gtin, self.quantity, self.lot))
+        if (asks_for_new and self.codes is not None) or (self.codes is None and units is None):
             params = {"expected": "codes | gtin + quantity"}
             raise invalid(FieldFault(("codes",), "one_of", params))
         return Shipment(
