@@ -191,7 +191,7 @@ def audit(
     finally:
         database.close()
     if stream is not None and not checker.streams and not problems:
-        _fail(f"there is no stream {stream}; look for it with suxin audit --json", code=2)
+        _fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
     print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
     raise typer.Exit(1 if problems else 0)
 
@@ -348,7 +348,9 @@ def _sentence(fault: Fault) -> str:
     for error in fault.errors:
         place = ".".join(map(str, error.loc))
         blanks = {"name": place, "expected": "…", "got": "…"}
-        fields.append(f"{place}: {text('en', f'field.{error.kind}', **(blanks | dict(error.params)))}")
+        fields.append(
+            f"{place}: {text('en', f'field.{error.kind}', **(blanks | dict(error.params)))}"
+        )
     return " ".join(fields) or told
 
 

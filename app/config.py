@@ -103,8 +103,7 @@ class Settings(BaseSettings):
     )
     credit_store: str = Field(
         default="local",
-        description="Where credit is kept: local, or the http(s) URL of another credit store. "
-        "Default local. Trust: a remote store decides grades and thereby ranking.",
+        description="Where credit is kept. Default local, in the database; nothing else is there yet.",
     )
     sequence_interval_ms: int = Field(
         default=200,
@@ -183,8 +182,8 @@ class Settings(BaseSettings):
     @field_validator("credit_store")
     @classmethod
     def _check_credit(cls, value: str) -> str:
-        if value != "local" and not re.match(r"https?://[^/\s]+", value):
-            raise ValueError("local, or an http(s) URL")
+        if value != "local":
+            raise ValueError("local; remote credit stores are not there yet")
         return value
 
     @field_validator("anonymous_per_second")

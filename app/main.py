@@ -155,7 +155,7 @@ def open_rooms(
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
         **_open_parties(database, recorder, keyring, clock),
         **_open_trace(database, recorder, keyring, clock, random),
-        **_open_oversight(database, recorder, vault, keyring, clock, settings.keys_dir),
+        **_open_oversight(database, recorder, vault, keyring, clock, settings),
     )
 
 
@@ -197,7 +197,7 @@ def _open_oversight(
     vault: Vault,
     keyring: Keyring,
     clock: Clock,
-    keys_dir: Path,
+    settings: Settings,
 ) -> dict[str, Any]:
     stories = Stories(vault=vault, log_key=keyring.log.vkey, graces=graces_in_force())
     credit = Credit(database, recorder, clock=clock)
@@ -218,7 +218,8 @@ def _open_oversight(
             clock=clock,
             vault=vault,
             log_key=keyring.log.vkey,
-            anchor=Anchor(keys_dir),
+            anchor=Anchor(settings.keys_dir),
+            records_per_s=settings.audit_records_per_s,
         ),
     }
 

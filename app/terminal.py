@@ -85,7 +85,9 @@ def print_audit(streams: int, records: int, problems: list[Problem], *, as_json:
         place = problem.stream or "log"
         at = "" if problem.seq is None else f" record {problem.seq}"
         OUT.print(f"{problem.kind}  {place}{at}  {problem.detail}", markup=False)
-    verdict = "clean" if not problems else f"{len(problems)} findings"
+    verdict = (
+        "clean" if not problems else f"{len(problems)} finding{'' if len(problems) == 1 else 's'}"
+    )
     OUT.print(f"{streams} streams, {records} records: {verdict}")
 
 

@@ -55,7 +55,9 @@ class Figure:
             "p99_ms": _short(self.p99_ms),
             "memory_mb": _short(self.memory_mb),
             "n": self.n,
-            "also": {name: _short(v) if isinstance(v, float) else v for name, v in self.also.items()},
+            "also": {
+                name: _short(v) if isinstance(v, float) else v for name, v in self.also.items()
+            },
         }
         return {name: value for name, value in told.items() if value not in (None, {})}
 

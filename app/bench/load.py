@@ -117,7 +117,9 @@ class Generator:
 
 def _judge(told: dict[str, float], first: int, sending: Sending, *, again: bool) -> Loaded:
     if told["refused"] or told["lost"]:
-        raise BenchFailed(f"{told['refused']:.0f} refused, {told['lost']:.0f} lost of {told['sent']}")
+        raise BenchFailed(
+            f"{told['refused']:.0f} refused, {told['lost']:.0f} lost of {told['sent']}"
+        )
     if not again and first + told["sent"] >= sending.codes.read_bytes().count(b"\n"):
         raise BenchFailed("not enough codes for this machine: ask for a larger --scale")
     return Loaded(

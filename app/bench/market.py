@@ -83,9 +83,7 @@ class Market:
         self.gtins = [_gtin(n) for n in range(goods)]
         for n, gtin in enumerate(self.gtins):
             facts = {"name": f"示例商品{n}（虚构）", "category": "consumer_goods", "brand": "示例"}
-            rooms.catalogue.register_product(
-                self.shops[0].principal, facts, gtin=gtin, claim=False
-            )
+            rooms.catalogue.register_product(self.shops[0].principal, facts, gtin=gtin, claim=False)
         for shop in self.shops:
             listing = {"platform": PLATFORM_NAME, "title": "示例商品（虚构）"}
             self.send(shop, [Code(gtin) for gtin in self.gtins], "listing", [listing])

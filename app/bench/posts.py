@@ -144,9 +144,7 @@ def _post(client: httpx.Client, shop: Player, codes: list[Code]) -> float:
     headers = {"Authorization": f"Bearer {shop.token}", "Content-Type": "application/json"}
     content = body.encode()
     began = time.perf_counter()
-    answer = client.post(
-        "/api/v1/events/batch?wait=sequenced", content=content, headers=headers
-    )
+    answer = client.post("/api/v1/events/batch?wait=sequenced", content=content, headers=headers)
     taken_s = time.perf_counter() - began
     told = answer.json()
     if answer.status_code != 200 or told["accepted"] != len(codes):

@@ -15,16 +15,14 @@ from rich.table import Table
 from app.bench.figures import Figure, describe_machine, load_now
 from app.bench.jobs import measure_issue, measure_label_sheet
 from app.bench.plan import Plan
-from app.bench.processes import BenchFailed
 from app.bench.posts import measure_bulk_post, measure_single_post
+from app.bench.processes import BenchFailed
 from app.bench.reads import Reads
 
 _NOT_YET = ("search",)
 
 
-def run_bench(
-    *, scale: float, only: str | None, as_json: bool, out: Console, err: Console
-) -> None:
+def run_bench(*, scale: float, only: str | None, as_json: bool, out: Console, err: Console) -> None:
     """Measures every figure, or the one called `only`, and prints what came of it.
 
     scale: times the usual number of records. Raises BadParameter, and Exit where one failed.

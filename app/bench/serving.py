@@ -70,7 +70,9 @@ class _Switch(Recorder):
 
 
 import os as _os
-if _os.environ.get("SWI"): sys.setswitchinterval(float(_os.environ["SWI"]))
+
+if _os.environ.get("SWI"):
+    sys.setswitchinterval(float(_os.environ["SWI"]))
 
 
 def serve(folder: Path) -> None:

@@ -196,8 +196,8 @@ class Credit:
             "lifts_at": to_ms(lifts_at),
             "lifted_at": None,
         }
-        again = "" if held is None else f" {held.lifted_at}"
-        record_id = str(uuid5(_NAMESPACE, f"hold {finding}{again}"))
+        before = "" if held is None else f" {held.lifted_at}"
+        record_id = str(uuid5(_NAMESPACE, f"hold {finding}{before}"))
         self._record(party, record_id, "credit_hold", data, "credit_hold", row)
 
     def lift(self, finding: str, *, reason: str) -> None:
@@ -234,8 +234,15 @@ class Credit:
         self.post(NewEntry(seller, rule.id, f"{code} {cycle}", evidence, at, buyer=buyer))
 
     def is_public(self, entry: Entry) -> bool:
-        """Whether the public sees this entry: repaired and cancelled ones left public view."""
-        return entry.status not in (Status.REPAIRED, Status.CANCELLED)
+        """Whether the public sees this entry.
+
+        Repaired and cancelled ones left public view; an announced one enters it when it takes
+        effect, since notice comes before publishing. All that weighs is public, so that anybody can
+        recompute the score.
+        """
+        if entry.status in (Status.REPAIRED, Status.CANCELLED):
+            return False
+        return entry.status is not Status.NOTICE or entry.effective_at <= self._clock.now()
 
     def is_dishonesty(self, entry: Entry) -> bool:
         """Whether the entry is of a class that the policy publishes as dishonesty."""

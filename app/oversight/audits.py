@@ -56,6 +56,7 @@ class Audits:
         vault: Vault,
         log_key: VerifierKey,
         anchor: Anchor,
+        records_per_s: int,
     ) -> None:
         self._database = database
         self._findings = findings
@@ -64,6 +65,7 @@ class Audits:
         self._vault = vault
         self._log_key = log_key
         self._anchor = anchor
+        self._records_per_s = records_per_s
 
     def ask(self, principal: Principal, scope: Mapping[str, str] | None) -> Any:
         """Returns the job for a scope: None for all, else one of party, gtin, code."""
@@ -147,7 +149,7 @@ class Audits:
                 problems += audit.check_key(row.stream)
                 names.append(row.name)
                 after = row.stream
-                if time.monotonic() > end:
+                if time.monotonic() > end or audit.records >= self._records_per_s:
                     break
         self._take_in(names, problems)
         if len(names) == len(rows) < _SLICE_STREAMS:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from app.credit.service import Credit, NewEntry
 from app.db.engine import Database
-from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.clock import Clock, format_time, from_ms, to_ms
 from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.record import record_hash, stream_key
@@ -104,7 +104,12 @@ class Findings:
             "gtin": _gtin_of(stream),
             "status": _OPEN,
             "evidence": _dump(
-                {"step": due.step, "kind": due.kind, "since": due.since_at, "due": due.due_at}
+                {
+                    "step": due.step,
+                    "kind": due.kind,
+                    "since": format_time(from_ms(due.since_at)),
+                    "due_at": format_time(from_ms(due.due_at)),
+                }
             ),
             "opened_at": to_ms(now),
             "closed_at": None,
@@ -213,9 +218,9 @@ class Findings:
             log.error(
                 "finding.opened", kind=problem.kind, stream=problem.stream or _LOG, seq=problem.seq
             )
-            evidence = dict(problem.evidence)
+            evidence: dict[str, Any] = dict(problem.evidence)
             if problem.leaf_index is not None:
-                evidence["leaf_index"] = str(problem.leaf_index)
+                evidence["leaf_index"] = problem.leaf_index
             row = {
                 "id": finding,
                 "kind": problem.kind,

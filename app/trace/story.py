@@ -38,6 +38,7 @@ APPLYING = frozenset(
     {"registration", "recall", "recall_lifted", "notice", "inspection", "customs_release"}
 )
 _CHINA = ZoneInfo("Asia/Shanghai")
+_MOST_LISTINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,17 @@ class Stories:
             for ref in _refs(record):
                 if ref["stream"] != code.stream:
                     wanted.setdefault(ref["stream"], set()).add(ref["seq"])
+        if code.level == "unit" and not any(_is_sale(record) for record in own):
+            # Not sold yet: where its holder offers it is what a buyer may still want to know.
+            for stream in above:
+                for record in store.load_some(
+                    connection,
+                    stream,
+                    types=frozenset({"listing"}),
+                    actor=str(head.state.get("holder", "")),
+                    limit=_MOST_LISTINGS,
+                ):
+                    wanted[stream].add(record.seq)
         others = [
             record
             for stream, seqs in wanted.items()
@@ -232,6 +244,13 @@ class Stories:
     def state_checker(self, connection: Connection) -> Any:
         """Returns what the ledger's audit asks about the states that this room keeps."""
         return self._check_state(connection)
+
+
+def _is_sale(record: StoredRecord) -> bool:
+    try:
+        return record.fields.get("type") == "sale"
+    except ValueError:
+        return False
 
 
 def keeps_state(stream: str) -> bool:

@@ -157,7 +157,7 @@ def test_every_version_reads_and_keeps_the_rules_before_it(version):
         ("notice_working_days", 0, "policy.notice_working_days"),
         ("objection_suspends", 0, "policy.objection_suspends"),
         ("announced_on", "2026-13-01", "policy.announced_on"),
-        ("announced_on", "2026-11-01", "effective_on"),
+        ("announced_on", "2026-09-01", "effective_on"),
         ("score.base", 0, "score"),
         ("score.base", 1001, "score"),
         ("score.positive_cap", -1, "policy.score.positive_cap"),
@@ -266,4 +266,4 @@ def test_the_numbers_in_the_other_texts_are_those_of_the_policy():
 def test_every_grade_has_a_factor_and_a_title():
     assert set(POLICY.ranking.grade_factors) == set(GRADES)
     assert all(step.title["zh"] and step.title["en"] for step in POLICY.grades)
-    assert POLICY.announced_on == date(2026, 10, 1)
+    assert POLICY.announced_on == date(2026, 8, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import quote
 
 import pytest
 
@@ -129,15 +128,14 @@ def test_a_story_is_told_in_order_with_all_that_it_needs(market):
     unit = market.one(lot="STORY")
     other = market.one(lot="STORY")
     market.clock.advance(1)
-    market.send(AUTHORITY, lot, "inspection", {"result": "passed"})
     market.send(SHOP, lot, "listing", {"platform": "不相干"})
     market.send(SHOP, lot, "listing", {"platform": "不相干", "ended": True})
+    market.send(AUTHORITY, lot, "inspection", {"result": "passed"})
     market.clock.advance(1)
     market.sell(unit.code)
     market.dispatch(unit.code)
     market.sell(other.code)
     market.clock.advance(1)
-    market.send(SHOP, PRODUCT, "notice", {"text": "keep dry"}) if False else None
     market.send(SHOP, lot, "notice", {"text": "keep dry"})
     items = market.ask("GET", f"{unit.path}/events")["items"]
     told_ = [(i["record"]["stream"].removeprefix(PRODUCT), i["record"]["type"]) for i in items]
@@ -173,7 +171,7 @@ def test_records_of_the_same_moment_keep_their_streams_own_order(market):
 
 
 def test_a_lot_with_a_slash_has_its_story_too(market):
-    lot = market.lot("A/1 ".strip())
+    lot = market.lot("A/1")
     path = f"/api/v1/lots/{GTIN}/A%2F1"
     assert market.ask("GET", path)["code"] == lot == f"{PRODUCT}/10/A%2F1"
     for spelling in ("A%2F1", "A%2f1", "%41%2F%31"):
@@ -197,14 +195,9 @@ def test_what_nobody_issued_is_unknown_at_every_level(market, below):
 # --- verification -------------------------------------------------------------------------------
 
 
-def checks(market, path: str) -> dict:
-    return {c["name"]: c["ok"] for c in market.ask("GET", f"{path}/verification")["checks"]}
-
-
 def test_a_verification_names_what_it_checked_in_both_languages(market):
     unit = market.one()
     market.complete(unit.code)
-    assert checks(market, unit.path)["log"] is None, "nothing of it is in the log yet"
     market.publish()
     shown = market.ask("GET", f"{unit.path}/verification")
     assert (shown["verdict"], shown["warnings"], shown["findings"]) == ("intact", [], [])
@@ -322,8 +315,10 @@ def test_looks_at_the_page_are_counted_by_device(market):
     unit = market.one()
     page = f"/{unit.code}"
     for agent, times in (("phone one", 3), ("phone two", 1)):
+        market.client.cookies.clear()
         for _ in range(times):
             market.call("GET", page, headers={"User-Agent": agent, "Accept": "text/html"})
+    market.client.cookies.clear()
     market.call("HEAD", page, headers={"User-Agent": "phone three"})
     market.call("GET", page, headers={"User-Agent": "phone four", "Sec-Purpose": "prefetch"})
     market.call("GET", unit.path)
@@ -331,4 +326,3 @@ def test_looks_at_the_page_are_counted_by_device(market):
     assert (scans["count"], scans["devices"], scans["first_at"]) == (4, 2, market.at())
     market.rooms.scans.flush()
     assert market.ask("GET", unit.path)["scans"] == scans
-    assert quote(unit.serial) == unit.serial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -13,14 +14,14 @@ from app.credit.offers import MAX_CANDIDATES, Candidate
 from app.credit.policy import Entry, ScoreCard
 from app.credit.ranking import Band, Ranked, parse_base
 from app.i18n import Lang, text
-from app.kit.clock import format_time
+from app.kit.clock import format_time, to_ms
 from app.kit.errors import FieldFault, NotFound, invalid
 from app.parties.roles import reach
 from app.trace.gtin import parse_gtin
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Viewer
 from app.web.openapi import problems
-from app.web.paging import PageBody, page_response
+from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="credit")
 
@@ -208,21 +209,28 @@ def read_credit(rooms: InRooms, party: PartyId) -> CreditOut:
     responses=problems("not-found"),
     response_model=PageBody[EntryOut],
 )
-def read_entries(rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId) -> Response:
+def read_entries(
+    rooms: InRooms, viewer: Viewer, lang: Language, page: InPage, party: PartyId
+) -> Response:
     """Returns each entry with rule, points, weight now, evidence, status and dates.
 
-    Repaired and cancelled entries are shown to the party itself and to regulators alone.
+    Repaired, cancelled and announced entries are shown to the party itself and to regulators
+    alone; an announced one becomes public when it takes effect.
     """
     entries, card = rooms.credit.entries(party)
     sees_all = viewer is not None and (
         viewer.party == party or reach(viewer.roles, "finding.read") == "any"
     )
-    shown = [
-        _entry(lang, rooms.credit.policy.rules, card, entry)
+    after = page.after(int, str)
+    rows = [
+        entry
         for entry in entries
-        if sees_all or rooms.credit.is_public(entry)
+        if (sees_all or rooms.credit.is_public(entry))
+        and (after is None or (to_ms(entry.effective_at), entry.id) > after)
     ]
-    return page_response(shown, None)
+    shown, following = page.cut(rows, lambda entry: (to_ms(entry.effective_at), entry.id))
+    now, rules = rooms.clock.now(), rooms.credit.policy.rules
+    return page_response([_entry(lang, rules, card, entry, now) for entry in shown], following)
 
 
 @router.post("/ranking", tags=["ranking"], summary="Rank offers", responses=problems("forbidden"))
@@ -274,7 +282,7 @@ def _ranked(lang: Lang, one: Ranked) -> RankedOut:
     )
 
 
-def _entry(lang: Lang, rules: Any, card: ScoreCard, entry: Entry) -> EntryOut:
+def _entry(lang: Lang, rules: Any, card: ScoreCard, entry: Entry, now: datetime) -> EntryOut:
     weight = card.weights.get(entry.id)
     rule = rules.get(entry.rule)
     links = {}
@@ -289,7 +297,10 @@ def _entry(lang: Lang, rules: Any, card: ScoreCard, entry: Entry) -> EntryOut:
         points=entry.points,
         weight=0 if weight is None else weight.points,
         why="ended" if weight is None else str(weight.reason),
-        status=str(entry.status),
+        # An announced entry takes effect by itself.
+        status="effective"
+        if entry.status == "notice" and entry.effective_at <= now
+        else entry.status,
         policy=entry.policy_version,
         effective_at=format_time(entry.effective_at),
         earliest_repair_at=None

@@ -1,0 +1,183 @@
+"""The transparency log as others read it: checkpoint, tiles, entries, keys."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from hashlib import sha256
+
+import pytest
+
+from app.ledger.checkpoint import open_checkpoint
+from app.ledger.merkle import leaf_hash
+from app.ledger.note import parse_vkey
+from app.ledger.tiles import decode_entries
+from tests.web.market import SHOP, told
+
+TILES = "/log/tile"
+
+
+@pytest.fixture(scope="module")
+def log(market):
+    """A log of more than one tile: 600 units beside what opened the market."""
+    market.issue(600)
+    market.publish()
+    return market
+
+
+def checkpoint(log):
+    key = parse_vkey(log.call("GET", "/log/key").text.strip())
+    return open_checkpoint(log.call("GET", "/log/checkpoint").text, [key])
+
+
+def root_of(hashes: list[bytes]) -> bytes:
+    """RFC 6962 section 2.1, as it stands there: an implementation that shares nothing with ours."""
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1
+    while split * 2 < len(hashes):
+        split *= 2
+    return sha256(b"\x01" + root_of(hashes[:split]) + root_of(hashes[split:])).digest()
+
+
+def test_keys_are_one_line_of_text_each(log):
+    keys = []
+    for path in ("/log/key", "/log/receipt-key"):
+        answer = log.call("GET", path)
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        (line,) = answer.text.splitlines()
+        keys.append(parse_vkey(line))
+    assert keys[0].public_key != keys[1].public_key
+
+
+def test_the_checkpoint_is_signed_and_the_ledger_tells_the_same(log):
+    answer = log.call("GET", "/log/checkpoint")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    told_ = log.ask("GET", "/api/v1/ledger")
+    found = checkpoint(log)
+    assert (found.origin, found.size) == (told_["origin"], told_["size"])
+    assert b64decode(told_["root"]) == found.root
+    assert told_["pending"] == 0
+    assert told_["published_at"].endswith("Z")
+    unit = log.one()
+    assert log.ask("GET", "/api/v1/ledger")["pending"] == 1
+    assert log.ask("GET", "/api/v1/ledger")["size"] == found.size
+    log.publish()
+    assert log.ask("GET", "/api/v1/ledger") == {
+        **log.ask("GET", "/api/v1/ledger"), "size": found.size + 1, "pending": 0,
+    }  # fmt: skip
+    assert unit
+
+
+def test_tiles_and_entries_make_the_very_root_of_the_checkpoint(log):
+    found = checkpoint(log)
+    hashes, entries = [], []
+    for index in range(-(-found.size // 256)):
+        width = min(256, found.size - 256 * index)
+        end = "" if width == 256 else f".p/{width}"
+        tile = log.call("GET", f"{TILES}/0/{index:03}{end}")
+        assert tile.status_code == 200
+        assert tile.headers["Content-Type"] == "application/octet-stream"
+        assert len(tile.content) == 32 * width
+        hashes += [tile.content[at : at + 32] for at in range(0, 32 * width, 32)]
+        bundle = log.call("GET", f"{TILES}/entries/{index:03}{end}")
+        entries += decode_entries(bundle.content)
+        assert ("immutable" in tile.headers["Cache-Control"]) == (width == 256)
+    assert len(entries) == found.size
+    assert [leaf_hash(entry) for entry in entries] == hashes
+    assert root_of(hashes) == found.root
+    above = log.call("GET", f"{TILES}/1/000.p/{found.size // 256}").content
+    for index in range(found.size // 256):
+        assert above[32 * index : 32 * index + 32] == root_of(
+            hashes[256 * index : 256 * index + 256]
+        )
+    with pytest.raises(Exception, match=""):
+        open_checkpoint(
+            log.call("GET", "/log/checkpoint").text.replace(str(found.size), str(found.size + 1)),
+            [parse_vkey(log.call("GET", "/log/key").text.strip())],
+        )
+
+
+def test_an_entry_is_the_hash_that_the_story_shows(log):
+    unit = log.one()
+    log.sell(unit.code)
+    log.publish()
+    item = log.ask("GET", f"{unit.path}/events")["items"][-1]
+    index = item["leaf_index"]
+    size = checkpoint(log).size
+    width = min(256, size - index // 256 * 256)
+    end = "" if width == 256 else f".p/{width}"
+    bundle = log.call("GET", f"{TILES}/entries/{index // 256:03}{end}").content
+    assert decode_entries(bundle)[index % 256].hex() == item["hash"]
+
+
+def test_every_narrower_tile_is_a_prefix_and_stays_served(log):
+    size = checkpoint(log).size
+    for level in ("0", "entries"):
+        whole = log.call("GET", f"{TILES}/{level}/000").content
+        for width in (1, 2, 255):
+            part = log.call("GET", f"{TILES}/{level}/000.p/{width}")
+            assert part.status_code == 200
+            assert whole.startswith(part.content)
+            assert len(part.content) == (32 if level == "0" else 34) * width
+    assert size > 512
+
+
+def test_what_no_checkpoint_covers_is_not_served(log):
+    log.one()
+    log.rooms.sequencer.sequence()
+    size = checkpoint(log).size
+    index, width = divmod(size, 256)
+    for path in (
+        f"{TILES}/0/{index:03}.p/{width + 1}",
+        f"{TILES}/entries/{index:03}.p/{width + 1}",
+        f"{TILES}/0/{index:03}",
+        f"{TILES}/0/{index + 1:03}.p/1",
+        f"{TILES}/1/000",
+        f"{TILES}/1/000.p/{index + 1}",
+        f"{TILES}/2/000.p/1",
+        f"{TILES}/0/999",
+    ):
+        answer = log.call("GET", path)
+        assert told(answer)[:2] == (404, "not-found"), path
+    log.publish()
+    assert log.call("GET", f"{TILES}/0/{index:03}.p/{width + 1}").status_code == 200
+
+
+SPELLINGS = [
+    "0/0", "0/00", "0/0000", "0/x000/000", "0/1000", "00/000", "8/000", "-1/000", "data/000",
+    "0/000.p/0", "0/000.p/256", "0/000.p/01", "0/000.p/-1", "0/000.p/", "0/000.p", "0/000/", "0/",
+    "entries", "0/%30%30%30x", "0/０００", "", "0/000.p/1/2", "../key",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_tile_has_one_spelling(log, spelling):
+    assert told(log.call("GET", f"{TILES}/{spelling}"))[:2] == (404, "not-found")
+
+
+def test_the_log_leaks_nothing_but_hashes(log):
+    bundle = log.call("GET", f"{TILES}/entries/000").content
+    assert SHOP.encode() not in bundle
+    assert set(json.loads(log.call("GET", "/api/v1/ledger").text)) == {
+        "origin", "size", "root", "published_at", "pending",
+    }  # fmt: skip
+
+
+def test_nothing_is_published_before_the_first_checkpoint(service):
+    for path in ("/log/checkpoint", "/api/v1/ledger", f"{TILES}/0/000.p/1"):
+        answer = service.call("GET", path)
+        assert told(answer)[:2] == (404, "not-found"), path
+
+
+def test_a_record_is_in_a_signed_checkpoint_within_two_seconds(live):
+    import time
+
+    unit = live.one()
+    live.sell(unit.code)
+    began = time.monotonic()
+    while live.ask("GET", "/api/v1/ledger")["pending"]:
+        assert time.monotonic() - began < 2.0
+        time.sleep(0.02)
+    item = live.ask("GET", f"{unit.path}/events")["items"][-1]
+    assert item["leaf_index"] < live.ask("GET", "/api/v1/ledger")["size"]
