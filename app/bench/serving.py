@@ -71,6 +71,7 @@ class _Switch(Recorder):
 
 import os as _os
 
+if _os.environ.get("PIN"): _os.sched_setaffinity(0,{1})
 if _os.environ.get("SWI"):
     sys.setswitchinterval(float(_os.environ["SWI"]))
 
@@ -90,6 +91,8 @@ def serve(folder: Path) -> None:
             publish_interval_s=settings.publish_interval_ms / 1000,
         )
     )
+    _skip = _os.environ.get("SKIP","").split(",")
+    loops = Worker([l for l in loops._loops if l.name not in _skip])
     rooms.issuing.on_order = lambda: loops.wake("issue")
     server = uvicorn.Server(
         uvicorn.Config(

@@ -300,7 +300,8 @@ class LedgerAudit:
 
     def _stream_rows(self, query: Any) -> Iterator[Row[Any]]:
         """Yields rows as they are read, a few at a time."""
-        return iter(self._connection.execute(query.execution_options(yield_per=_FETCH)))
+        with self._connection.execute(query.execution_options(yield_per=_FETCH)) as rows:
+            yield from rows
 
 
 def _rank(value: object) -> tuple[int, Any]:

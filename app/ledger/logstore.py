@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,7 +236,7 @@ def leaf_holes(connection: Connection, size: int, limit: int = 1_000) -> list[in
     return holes[:limit]
 
 
-def leaves_with_records(connection: Connection, start: int, end: int) -> Iterator[Any]:
+def leaves_with_records(connection: Connection, start: int, end: int) -> Generator[Any, None, None]:
     """Yields rows (leaf_index, leaf_hash, hash, body) in order; body is None where a record is gone.
 
     Read-only.
@@ -251,4 +251,5 @@ def leaves_with_records(connection: Connection, start: int, end: int) -> Iterato
         .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
         .order_by(LEAF.c.leaf_index)
     )
-    yield from connection.execute(query.execution_options(yield_per=_BODIES))
+    with connection.execute(query.execution_options(yield_per=_BODIES)) as rows:
+        yield from rows

@@ -15,6 +15,7 @@ log, so whoever restores an old database must not lose the anchor at the same ti
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import structlog
 from sqlalchemy import Connection
@@ -167,15 +168,16 @@ def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
     error of ours that a signature would seal for ever, so it stops here.
     """
     expected = start
-    for row in logstore.leaves_with_records(connection, start, end):
-        entry = as_bytes(row.leaf_hash)
-        if row.leaf_index != expected:
-            break
-        if row.body is None or record_hash(as_bytes(row.body)) != entry:
-            if row.body is not None and as_bytes(row.hash) != entry:
-                raise LeafNotOfRecord("leaf_not_of_record", leaf_index=row.leaf_index)
-            log.error("publisher.record_altered", leaf_index=row.leaf_index)
-        expected += 1
-        yield leaf_hash(entry)
+    with closing(logstore.leaves_with_records(connection, start, end)) as rows:
+        for row in rows:
+            entry = as_bytes(row.leaf_hash)
+            if row.leaf_index != expected:
+                break
+            if row.body is None or record_hash(as_bytes(row.body)) != entry:
+                if row.body is not None and as_bytes(row.hash) != entry:
+                    raise LeafNotOfRecord("leaf_not_of_record", leaf_index=row.leaf_index)
+                log.error("publisher.record_altered", leaf_index=row.leaf_index)
+            expected += 1
+            yield leaf_hash(entry)
     if expected != end:
         raise LeafNotOfRecord("leaf_not_of_record", leaf_index=expected)

@@ -28,9 +28,8 @@ from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import store
 from app.oversight.findings import Findings
+from app.oversight.scopes import read_scope
 from app.parties.principal import Principal
-from app.trace.gtin import parse_gtin
-from app.trace.identifiers import parse_code
 from app.trace.story import Stories, keeps_state
 
 _WALK = "audit.walk"
@@ -69,12 +68,8 @@ class Audits:
 
     def ask(self, principal: Principal, scope: Mapping[str, str] | None) -> Any:
         """Returns the job for a scope: None for all, else one of party, gtin, code."""
-        owner = scope.get("party") if scope else None
-        principal.check_may("audit.start", owner=owner)
-        if scope and "code" in scope:
-            scope = {"code": parse_code(scope["code"]).stream}
-        elif scope and "gtin" in scope:
-            scope = {"gtin": parse_gtin(scope["gtin"], allow_item_code=True)}
+        with self._database.read() as connection:
+            scope = read_scope(connection, principal, scope)
         row = {
             "id": str(uuid_utils.uuid7()),
             "scope": json.dumps(scope or "all", ensure_ascii=False, sort_keys=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Trade:
 def market(traded: Trade, tmp_path: Path) -> Iterator[Trade]:
     """A copy of the traded deployment, not served yet."""
     place = traded.place.copy_to(tmp_path / "market")
-    yield replace(traded, place=place)
+    yield traded.moved_to(place)
     place.close()
 
 
@@ -45,5 +44,5 @@ def market(traded: Trade, tmp_path: Path) -> Iterator[Trade]:
 def served(traded: Trade, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trade]:
     """A copy that is served as long as the module runs."""
     place = traded.place.copy_to(tmp_path_factory.mktemp("served") / "market").serve()
-    yield replace(traded, place=place)
+    yield traded.moved_to(place)
     place.close()

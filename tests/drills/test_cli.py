@@ -6,6 +6,7 @@ import json
 import socket
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import pytest
 import typer.main
 
 from tests.drills.deployment import Deployment, free_port, wait_until
-from tests.drills.processes import ROOT, Done, run
+from tests.drills.processes import Done, run
 from tests.drills.trade import SHOP, Trade, api_path
 
-SUXIN = ROOT / ".venv" / "bin" / "suxin"
+SUXIN = Path(sys.executable).with_name("suxin")
 
 
 def list_files(folder: Path) -> dict[str, bytes]:
@@ -153,7 +154,7 @@ def test_verify_tells_true_false_unreadable_and_unchecked_apart(bundle, tmp_path
     (tmp_path / "false.json").write_text(json.dumps(told), encoding="utf-8")
     false = verify(tmp_path, tmp_path / "false.json", "--key", key)
     assert false.code == 1
-    assert f"{told['subject']}#1" in false.out
+    assert f"{told['subject']}, record 1" in false.out
 
     (tmp_path / "text.json").write_text("not a bundle", encoding="utf-8")
     assert verify(tmp_path, tmp_path / "text.json", "--key", key).code == 2
@@ -218,7 +219,7 @@ def test_an_audit_of_one_stream_reads_that_alone(served: Trade):
         )  # fmt: skip
     code, told = served.place.audit("--stream", f"party/{SHOP}")
     assert (code, told["streams"], told["findings"]) == (0, 1, [])
-    assert told["records"] > 10
+    assert told["records"] == 8  # registration, verification, mandate, five points for chains
 
 
 def test_an_audit_of_a_stream_that_is_not_there_is_no_clean_bill(served: Trade):
@@ -286,7 +287,7 @@ def test_every_command_explains_itself(tmp_path, command):
 
 def test_the_installed_command_is_this_one(tmp_path):
     if not SUXIN.exists():
-        pytest.skip("no .venv/bin/suxin: set up by scripts/test")
+        pytest.skip(f"{SUXIN} is not there: Suxin is not installed for this Python")
     done = subprocess.run(
         [SUXIN, "serve"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 from collections.abc import Sequence
@@ -122,6 +123,10 @@ class Trade:
         self.dispatch(seller, codes)
         self.sign(codes)
         return codes
+
+    def moved_to(self, place: Deployment) -> Trade:
+        """Returns the same trade on a copy of its deployment."""
+        return Trade(place, *copy.deepcopy((self.keys, self.units, self.inner, self.claims)))
 
     # --- what follows --------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class TicketOut(BaseModel):
     "/audits",
     status_code=202,
     summary="Start an audit",
-    responses=problems("forbidden", "code-unknown"),
+    responses=problems("forbidden", "not-found", "code-unknown"),
     response_model_exclude_none=True,
 )
 def start_audit(rooms: InRooms, principal: Caller, body: AuditIn) -> AuditOut:

@@ -1,0 +1,214 @@
+"""Connections: what readers see, that writers wait their turn, and what the database refuses."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from app.db.engine import Database, sqlite_url
+
+
+def count(connection, table: str = "cursor") -> int:
+    return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+
+
+def put(connection, name: str) -> None:
+    connection.exec_driver_sql(f"INSERT INTO cursor VALUES ('{name}', 1, 1)")
+
+
+def test_what_was_written_is_there_when_the_block_ends(database):
+    with database.write() as connection:
+        put(connection, "a")
+    with database.read() as connection:
+        assert count(connection) == 1
+
+
+def test_an_error_in_the_block_leaves_nothing(database):
+    with pytest.raises(RuntimeError), database.write() as connection:
+        put(connection, "a")
+        raise RuntimeError
+    with database.read() as connection:
+        assert count(connection) == 0
+
+
+def test_a_reader_sees_one_moment(database):
+    with database.read() as reader:
+        assert count(reader) == 0
+        with database.write() as writer:
+            put(writer, "a")
+        assert count(reader) == 0
+    with database.read() as reader:
+        assert count(reader) == 1
+
+
+def test_a_reader_does_not_see_what_is_not_committed_and_does_not_wait_for_it(database):
+    with database.write() as writer:
+        put(writer, "a")
+        with database.read() as reader:
+            assert count(reader) == 0
+
+
+def test_a_reader_cannot_write(database):
+    with database.read() as reader, pytest.raises(DBAPIError):
+        put(reader, "a")
+    # The connection goes back to the pool as it came.
+    with database.write() as writer:
+        put(writer, "a")
+    with database.read() as reader:
+        assert count(reader) == 1
+
+
+def test_writers_that_read_first_lose_no_number(database):
+    """Six threads, each ten times: read the highest, write the next (three clocks in STYLE A.3)."""
+    failed = []
+
+    def write():
+        for _ in range(10):
+            try:
+                with database.write() as connection:
+                    if database.dialect == "postgresql":
+                        connection.exec_driver_sql("LOCK TABLE cursor IN EXCLUSIVE MODE")
+                    put(connection, str(count(connection)))
+            except DBAPIError as err:
+                failed.append(err)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    with database.read() as connection:
+        assert count(connection) == 60
+
+
+def test_two_processes_writing_one_sqlite_file_wait_for_each_other(sqlite_database_url):
+    databases = [Database(sqlite_database_url) for _ in range(2)]
+
+    def write(database):
+        for _ in range(15):
+            with database.write() as connection:
+                put(connection, str(count(connection)))
+
+    threads = [threading.Thread(target=write, args=(database,)) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with databases[0].read() as connection:
+        assert count(connection) == 30
+    for database in databases:
+        database.close()
+
+
+def test_migrating_twice_changes_nothing(database):
+    assert database.is_current()
+    database.migrate()
+    assert database.is_current()
+
+
+def test_an_empty_database_is_not_current_until_it_is_migrated(tmp_path):
+    database = Database(sqlite_url(tmp_path / "new.db"))
+    assert not database.is_current()
+    database.migrate()
+    assert database.is_current()
+    database.close()
+
+
+def test_sqlite_is_durable_and_keeps_its_rules_on_every_connection(sqlite_database_url):
+    database = Database(sqlite_database_url)
+    wanted = {
+        "journal_mode": "wal",
+        "synchronous": 2,  # FULL: a commit that was answered survives a power cut
+        "foreign_keys": 1,
+        "recursive_triggers": 1,
+    }
+    for block in (database.read, database.write):
+        with block() as connection:
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted
+            }
+        assert found == wanted
+    database.close()
+
+
+def test_the_log_of_sqlite_is_emptied_and_says_so(sqlite_database_url, tmp_path):
+    database = Database(sqlite_database_url)
+    wal = tmp_path / "suxin.db-wal"
+    with database.write() as connection:
+        put(connection, "erased")
+    assert wal.stat().st_size > 0
+    assert database.truncate_log()
+    assert wal.stat().st_size == 0
+    database.close()
+
+
+def test_a_reader_in_the_way_of_emptying_the_log_is_told(sqlite_database_url, monkeypatch):
+    monkeypatch.setattr("app.db.engine._BUSY_TIMEOUT_MS", 10)
+    database = Database(sqlite_database_url)
+    with database.read() as reader:
+        count(reader)
+        with database.write() as writer:
+            put(writer, "a")
+        assert not database.truncate_log()
+    assert database.truncate_log()
+    database.close()
+
+
+# ------------------------------------------------------------------ records are never changed
+
+
+def fill(connection) -> None:
+    connection.exec_driver_sql(
+        "INSERT INTO record (stream, seq, id, type, actor, recorded_at, hash, body)"
+        " VALUES (1, 0, '1', 'sale', 'a', 1, '2', '3')"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO log_leaf (leaf_index, stream, seq, hash) VALUES (0, 1, 0, '2')"
+    )
+
+
+CHANGES = (
+    "UPDATE record SET body = '4'",
+    "UPDATE record SET type = type",
+    "UPDATE record SET seq = 7",
+    "DELETE FROM record",
+    "DELETE FROM record WHERE seq = 0",
+    "UPDATE log_leaf SET hash = '4'",
+    "DELETE FROM log_leaf",
+    "INSERT INTO record VALUES (1, 0, '1', 'sale', 'a', 1, '2', '4')"
+    " ON CONFLICT (stream, seq) DO UPDATE SET body = excluded.body",
+)
+
+
+def test_the_database_itself_refuses_to_change_or_delete_a_record_or_leaf(database):
+    with database.write() as connection:
+        fill(connection)
+    changes = list(CHANGES)
+    if database.dialect == "sqlite":
+        changes += [
+            "INSERT OR REPLACE INTO record VALUES (1, 0, '1', 'sale', 'a', 1, '2', '4')",
+            "REPLACE INTO log_leaf VALUES (0, 1, 0, '4')",
+        ]
+    for change in changes:
+        with pytest.raises(DBAPIError, match="never changed"), database.write() as connection:
+            connection.exec_driver_sql(change)
+    with database.read() as connection:
+        assert count(connection, "record") == count(connection, "log_leaf") == 1
+        body = connection.exec_driver_sql("SELECT body FROM record").scalar()
+    assert bytes(body, "ascii") if isinstance(body, str) else bytes(body) == b"3"
+
+
+def test_another_program_on_the_sqlite_file_is_refused_too(sqlite_database_url, tmp_path):
+    database = Database(sqlite_database_url)
+    with database.write() as connection:
+        fill(connection)
+    database.close()
+    with sqlite3.connect(tmp_path / "suxin.db") as connection:
+        for change in CHANGES:
+            with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+                connection.execute(change)
+    connection.close()
