@@ -71,6 +71,7 @@ class _Switch(Recorder):
 
 import os as _os
 
+if _os.environ.get("INLOOP"): exec(open("/tmp/inloop_patch.py").read())
 if _os.environ.get("PIN"): _os.sched_setaffinity(0,{1})
 if _os.environ.get("SWI"):
     sys.setswitchinterval(float(_os.environ["SWI"]))

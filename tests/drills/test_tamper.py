@@ -72,6 +72,10 @@ def is_boosted(trade: Trade) -> bool:
     return trade.offer(SHOP)["boost"] > 0
 
 
+def is_healed(trade: Trade) -> bool:
+    return not trade.findings(status="open") and trade.credit(SHOP)["score"] == 705
+
+
 def check_ranking(trade: Trade, how: Tampering) -> None:
     offer = trade.offer(SHOP)
     assert offer["why"]["integrity"] == (1 if how.on_log else 0)
@@ -121,9 +125,8 @@ def test_tampered_while_serving_is_found_at_once_and_heals_when_put_back(
         check_findings(served, how, codes)
     finally:
         saved.restore()
-    took = wait_until(lambda: not served.findings(status="open"), "findings close")
+    took = wait_until(lambda: is_healed(served), "findings close and the hold is lifted")
     print(f"{how.name}: closed {took:.2f} s after it was put back")
-    assert served.credit(SHOP)["score"] == 705
     assert is_boosted(served)
     assert served.verdict(codes[0]) == "intact"
     code, told = served.place.audit()
@@ -155,7 +158,7 @@ def test_score_and_ranking_of_a_running_service_follow_although_nobody_looks(ser
         follow_by_themselves(served, how)
     finally:
         saved.restore()
-    wait_until(lambda: not served.findings(status="open"), "findings close")
+    wait_until(lambda: is_healed(served), "findings close and the hold is lifted")
 
 
 def test_a_body_changed_by_the_sqlite3_command_is_found_although_it_became_text(served: Trade):
@@ -172,7 +175,7 @@ def test_a_body_changed_by_the_sqlite3_command_is_found_although_it_became_text(
         check_findings(served, how, codes)
     finally:
         saved.restore()
-    wait_until(lambda: not served.findings(status="open"), "findings close")
+    wait_until(lambda: is_healed(served), "findings close and the hold is lifted")
 
 
 def test_an_audit_of_one_code_says_done_only_when_score_and_ranking_followed(served: Trade):
@@ -191,7 +194,7 @@ def test_an_audit_of_one_code_says_done_only_when_score_and_ranking_followed(ser
         check_ranking(served, how)
     finally:
         saved.restore()
-    wait_until(lambda: not served.findings(status="open"), "findings close")
+    wait_until(lambda: is_healed(served), "findings close and the hold is lifted")
 
 
 # ---------------------------------------------------------------- what must not start
@@ -227,7 +230,8 @@ def test_an_old_copy_of_the_database_is_not_served(market: Trade, tmp_path, forg
     old = tmp_path / "old.db"
     copy_database(market.place.database, old)
     grow(market)
-    size, _ = read_state(market)
+    # Its second line; the database may already hold what was not signed yet.
+    size = int((market.place.keys_dir / "anchor").read_text("utf-8").splitlines()[1])
     shutil.copyfile(old, market.place.database)
     for suffix in ("-wal", "-shm"):
         market.place.database.with_name(market.place.database.name + suffix).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from app.kit.clock import format_time
+from app.parties.identity import uscc_check_digit
 from tests.fakes import FakeClock
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP, STALL, Service, serving
 
@@ -38,7 +39,7 @@ ROLES = {
 EVENTS = "/api/v1/events"
 SALT = "MmG0qPvlS0fAEJscxxqctbqkx7xT5vhDanvXV6c6jVk="
 
-_numbers = itertools.count(1)
+_numbers = itertools.count(20)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class Market(Service):
         self.ask("POST", path, body, token=self.admin, status=201)
         self.keys[party] = self.key_of(party)
         return party
+
+    def newcomer(self, *roles: str, **more: Any) -> str:
+        """Settles a party without a past and returns its id."""
+        first_17 = f"91441200MA4TE5T{next(_numbers) % 100:02}"
+        return self.settle(first_17 + uscc_check_digit(first_17), *roles or ("merchant",), **more)
 
     def mandate(self, party: str, agent: str, *types: str, **more: Any) -> str:
         path = f"/api/v1/parties/{party}/mandates"

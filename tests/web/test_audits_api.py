@@ -151,7 +151,7 @@ def test_a_regulator_says_whose_fault_it_is(market, damaged):
 
 
 def test_what_the_merchant_answers_for_becomes_an_entry_after_notice(market):
-    seller = market.settle("91441284MA4TE5T10F", "merchant")
+    seller = market.newcomer()
     unit = market.one(by=seller)
     sent = market.send(seller, unit.code, "sale", {"region": "440100"})
     market.publish()

@@ -213,13 +213,7 @@ def test_a_key_beside_a_proof_speaks_as_the_key(market):
 
 def test_a_platform_that_sells_its_own_goods_is_the_seller(market):
     """A token to the key of the one who sells would be proof by the seller itself."""
-    both = "91441284MA4TE5T10F"
-    market.register(both, "merchant", "platform")
-    market.ask(
-        "POST", f"/api/v1/parties/{both}/verification", {"status": "verified", "evidence": "x"},
-        token=market.admin, status=201,
-    )  # fmt: skip
-    market.keys[both] = market.key_of(both)
+    both = market.newcomer("merchant", "platform")
     unit = market.one(by=both)
     assert "claim_token" not in market.send(both, unit.code, "sale", {"platform": both})
 

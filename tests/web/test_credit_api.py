@@ -10,7 +10,7 @@ from app.credit.loader import load_policy
 from app.credit.policy import Entry, Status, score
 from app.kit.clock import parse_time
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
-from tests.web.market import RIVAL, told
+from tests.web.market import told
 
 C = "/api/v1/credit"
 DAY = 86400
@@ -28,11 +28,7 @@ def entries(market, party: str = SHOP, *, by: str | None = None) -> list[dict]:
 @pytest.fixture
 def seller(market):
     """A merchant without a past; each test has its own."""
-    usccs = iter(
-        ("91441284MA4TE5T10F", "91441200MA4W000020", "91350100M000100Y43", "91110000600037341L")
-    )
-    party = next(u for u in usccs if u not in market.keys)
-    market.settle(party, "merchant")
+    party = market.newcomer()
     market.mandate(party, PLATFORM, "sale", "listing")
     market.send(party, "01/06901234567892", "listing", {"platform": PLATFORM}, hours=-500)
     return party
@@ -220,4 +216,3 @@ def test_what_later_issues_bring_answers_404_until_then(market):
         ("GET", "/api/v1/ledger/consistency?from=1&to=2"), ("POST", "/api/v1/products/import"),
     ):  # fmt: skip
         assert market.call(method, path, {}, token=token).status_code in (404, 405), path
-    assert RIVAL

@@ -146,16 +146,12 @@ LICENCES = [
     ),
     ({"kind": "food_production", "number": "SC10144120000008", "valid_until": "2026-11-23"}, None),
 ]
-SELLERS = ["91441284MA4TE5T10F", "91441200MA4W000020", "91350100M000100Y43", "91110000600037341L"]
 
 
 @pytest.mark.parametrize(("licence", "refusal"), LICENCES)
 def test_a_category_asks_for_its_licence_before_listing(market, licence, refusal):
-    seller = SELLERS[LICENCES.index((licence, refusal))]
     licences = [] if licence is None else [licence]
-    if licence is not None and licence["kind"] == "business":
-        licences = [{**licence, "number": seller}]
-    market.settle(seller, "merchant", licences=licences)
+    seller = market.newcomer(licences=licences)
     code = f"01/{register(market, {'gtin': '6936983800020', **FACTS}).json()['gtin']}"
     answer = market.post(seller, code, "listing", {"platform": "x"})
     if refusal is None:

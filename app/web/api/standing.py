@@ -90,7 +90,7 @@ class CandidateIn(Body):
     id: Annotated[str, Field(min_length=1, max_length=128)]
     gtin: Annotated[str, Field(max_length=32)]
     seller: Annotated[str, Field(max_length=64)]
-    base: Annotated[float | int, Field(ge=0, le=1e300, allow_inf_nan=False)]
+    base: Annotated[float, Field(ge=0, le=1e300, allow_inf_nan=False)]
 
 
 class RankingIn(Body):
@@ -122,7 +122,7 @@ class RankingIn(Body):
 
     candidates: Annotated[list[CandidateIn], Field(min_length=1, max_length=MAX_CANDIDATES)]
     mode: Literal["boost", "tie_break"] = "boost"
-    band: Annotated[float | int, Field(ge=0, le=1, allow_inf_nan=False)] = 0
+    band: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0
 
 
 class FactorOut(BaseModel):
