@@ -75,7 +75,7 @@ class Worker:
                 log.exception("worker.loop_failed", loop=loop.name, failures=failures)
             if more:
                 continue
-            waker.wait(min(loop.interval_s * 2**failures, _LONGEST_WAIT_S))
+            waker.wait(min(loop.interval_s * 2 ** min(failures, 10), _LONGEST_WAIT_S))
             waker.clear()
 
 

@@ -69,14 +69,6 @@ class _Switch(Recorder):
         return self._real.submit_and_wait(submissions, atomic=atomic, low_priority=low_priority)
 
 
-import os as _os
-
-if _os.environ.get("INLOOP"): exec(open("/tmp/inloop_patch.py").read())
-if _os.environ.get("PIN"): _os.sched_setaffinity(0,{1})
-if _os.environ.get("SWI"):
-    sys.setswitchinterval(float(_os.environ["SWI"]))
-
-
 def serve(folder: Path) -> None:
     """Serves the deployment in `folder` with the worker's loops, as `suxin serve` does by default."""
     settings = settings_in(folder)
@@ -92,8 +84,6 @@ def serve(folder: Path) -> None:
             publish_interval_s=settings.publish_interval_ms / 1000,
         )
     )
-    _skip = _os.environ.get("SKIP","").split(",")
-    loops = Worker([l for l in loops._loops if l.name not in _skip])
     rooms.issuing.on_order = lambda: loops.wake("issue")
     server = uvicorn.Server(
         uvicorn.Config(
@@ -103,6 +93,7 @@ def serve(folder: Path) -> None:
             access_log=False,
             log_level="warning",
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
     )

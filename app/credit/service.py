@@ -6,6 +6,7 @@ never stored: it is the policy's pure function of entries, holds and time.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +23,15 @@ from app.credit.policy import Entry, ScoreCard, Status, score
 from app.credit.rules import Policy, RuleClass
 from app.credit.workdays import add_working_days, local_day
 from app.db.engine import Database
+from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, to_ms
 from app.kit.errors import Fault, NotFound
-from app.ledger.record import Claim
+from app.ledger.record import Claim, seal_commitment
 from app.ledger.recorder import Recorder
-from app.ledger.submission import Draft, Effect, Submission, View
+from app.ledger.submission import Draft, Effect, Seal, Submission, View
+from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
+from app.parties.roles import REGULATOR
 
 _NAMESPACE = UUID("0d1c9a6e-6a0f-5d1e-8a34-2f7c5b9e1c02")
 
@@ -170,6 +174,14 @@ class Credit:
         self.set_status(party, identifier, Status.CANCELLED, reason=reason)
         return True
 
+    def annul(self, *, party: str, rule: str, key: str, reason: str) -> None:
+        """Cancels the entry for this fact, announced or in effect: it was found to be wrong."""
+        identifier = entry_id(party=party, rule=rule, key=key)
+        with self._database.read() as connection:
+            row = store.find_entry(connection, identifier)
+        if row is not None and row.status != Status.CANCELLED:
+            self.set_status(party, identifier, Status.CANCELLED, reason=reason)
+
     def hold(self, party: str, finding: str, *, again: bool = False) -> None:
         """Holds the policy's points while a finding waits for its attribution; once a finding.
 
@@ -212,7 +224,14 @@ class Credit:
         self._record(held.party, record_id, "credit_hold_lifted", data, "credit_hold_lifted", row)
 
     def on_chain_completed(
-        self, *, seller: str, code: str, cycle: str, at: datetime, buyer: bytes | None
+        self,
+        *,
+        seller: str,
+        code: str,
+        cycle: str,
+        record_hash: bytes,
+        at: datetime,
+        buyer: bytes | None,
     ) -> None:
         """Earns the seller the rule's points for one whole chain, as far as its caps leave room.
 
@@ -230,8 +249,26 @@ class Credit:
             caps.per_day is not None and today >= caps.per_day
         ):
             return
-        evidence = {"code": code, "cycle": cycle}
+        # The record by its hash: whoever holds the unit finds it, and nobody can list a shop's units.
+        evidence = {"record": record_hash.hex()}
         self.post(NewEntry(seller, rule.id, f"{code} {cycle}", evidence, at, buyer=buyer))
+
+    def record_attribution(
+        self, party: str, *, finding: str, to: str, reason: str, by: str
+    ) -> None:
+        """Records who decided who answers for a finding; the reason is only committed to."""
+        seal = Seal("reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason}))
+        self._record(
+            party,
+            str(uuid5(_NAMESPACE, f"attribution {finding}")),
+            "attribution",
+            {"finding": finding, "to": to},
+            None,
+            {},
+            actor=by,
+            source=REGULATOR,
+            seals=(seal,),
+        )
 
     def is_public(self, entry: Entry) -> bool:
         """Whether the public sees this entry.
@@ -255,8 +292,12 @@ class Credit:
         record_id: str,
         record_type: str,
         data: Mapping[str, Any],
-        kind: str,
+        kind: str | None,
         row: Mapping[str, Any],
+        *,
+        actor: str = SYSTEM,
+        source: str = SYSTEM,
+        seals: tuple[Seal, ...] = (),
     ) -> None:
         def decide(claim: Claim, view: View) -> Draft:
             head = view.heads[claim.stream]
@@ -267,18 +308,19 @@ class Credit:
                 if kind == "credit_entry"
                 else {}
             )
-            return Draft(head.state, effects=(Effect(kind, {**row, **more}),))
+            effects = () if kind is None else (Effect(kind, {**row, **more}),)
+            return Draft(head.state, effects=effects)
 
         claim = Claim(
             stream=f"party/{party}",
             id=record_id,
             type=record_type,
-            actor=SYSTEM,
+            actor=actor,
             occurred_at=self._clock.now(),
             data=data,
-            sealed={},
+            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
         )
-        submission = Submission(claim, SYSTEM, decide, time_given=False)
+        submission = Submission(claim, source, decide, seals=seals, time_given=False)
         answer = self._recorder.submit_and_wait([submission])[0]
         if isinstance(answer, Fault):
             raise answer

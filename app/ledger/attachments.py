@@ -38,15 +38,21 @@ class _Key:
 class Attachments:
     """Checks attachments inside one snapshot. Read-only.
 
-    vault: opens sealed sections; without it they are not checked.
-    is_sound: whether a whole stream's records are what log and columns say.
+    vault: opens sealed sections; without it they are not checked. true_leaf: what the log truly
+    holds at an index. is_sound: whether a whole stream's records are what log and columns say.
     """
 
     def __init__(
-        self, connection: Connection, *, vault: Vault | None, is_sound: Callable[[str], bool]
+        self,
+        connection: Connection,
+        *,
+        vault: Vault | None,
+        true_leaf: Callable[[int], bytes | None],
+        is_sound: Callable[[str], bool],
     ) -> None:
         self._connection = connection
         self._vault = vault
+        self._true_leaf = true_leaf
         self._is_sound = is_sound
         self._entries: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
         self._keys: OrderedDict[str, dict[str, _Key]] = OrderedDict()
@@ -87,8 +93,7 @@ class Attachments:
         if entry is None or entry == wanted:
             return None
         leaf = logstore.find_leaf(self._connection, stream, seq)
-        told = None if leaf is None else logstore.told_leaf(self._connection, leaf[0])
-        if told == leaf_hash(wanted):
+        if leaf is not None and self._true_leaf(leaf[0]) == leaf_hash(wanted):
             return None
         record = store.load_record(self._connection, stream, seq)
         if record is not None and record_hash(record.body) == wanted:

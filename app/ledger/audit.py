@@ -20,6 +20,8 @@ from app.ledger.attachments import Attachments
 from app.ledger.merkle import leaf_hash
 from app.ledger.record import record_hash, stream_key
 from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED, as_bytes
+from app.ledger.tiles import TILE_WIDTH
+from app.ledger.treecheck import true_leaves
 from app.ledger.vault import Vault
 from app.ledger.verifier import (
     HeadRow,
@@ -59,8 +61,11 @@ class LedgerAudit:
         self._check_state = check_state
         self._keeps_state = keeps_state
         self._progress = progress
-        self._attachments = Attachments(connection, vault=vault, is_sound=self._is_sound)
+        self._attachments = Attachments(
+            connection, vault=vault, true_leaf=self._true_leaf, is_sound=self._is_sound
+        )
         self._holes: list[int] | None = None
+        self._tile: tuple[int, list[bytes]] = (-1, [])
         self.streams = 0
         self.records = 0
 
@@ -104,7 +109,7 @@ class LedgerAudit:
                 continue
             self.records += 1
             check = StreamCheck.single(
-                record.stream, record.seq, told_leaf=self._told_leaf, in_hole=self._in_hole
+                record.stream, record.seq, true_leaf=self._true_leaf, in_hole=self._in_hole
             )
             yield from self._feed(check, record.stream, self._record_row(stored))
 
@@ -144,7 +149,7 @@ class LedgerAudit:
         if told is not None:
             yield told
         check = StreamCheck(
-            name, key=key, lost=lost, told_leaf=self._told_leaf, in_hole=self._in_hole
+            name, key=key, lost=lost, true_leaf=self._true_leaf, in_hole=self._in_hole
         )
         sound = told is None
         keep = self._check_state is not None and self._keeps_state(name)
@@ -236,16 +241,21 @@ class LedgerAudit:
         entry = leaf[1] if leaf else logstore.waiting_hash(self._connection, own, seq)
         return entry == record_hash(row.body)
 
-    def _told_leaf(self, leaf_index: int) -> bytes | None:
-        return logstore.told_leaf(self._connection, leaf_index)
+    def _true_leaf(self, leaf_index: int) -> bytes | None:
+        """Returns the leaf hash that the log truly holds at a place."""
+        index, offset = divmod(leaf_index, TILE_WIDTH)
+        if self._tile[0] != index:
+            self._tile = (index, true_leaves(self._connection, index))
+        hashes = self._tile[1]
+        return hashes[offset] if offset < len(hashes) else None
 
     def _in_hole(self, entry: bytes) -> bool:
-        """Whether the log's tiles hold this entry where the leaf row is gone (a finding on the log)."""
+        """Whether the log holds this entry where the leaf row is gone (a finding on the log)."""
         if self._holes is None:
             state = logstore.load_state(self._connection)
             size = 0 if state is None else state.size
             self._holes = logstore.leaf_holes(self._connection, size)
-        return any(self._told_leaf(index) == leaf_hash(entry) for index in self._holes)
+        return any(self._true_leaf(index) == leaf_hash(entry) for index in self._holes)
 
     def _record_row(self, row: Row[Any]) -> RecordRow:
         entry = None if row.entry is None else as_bytes(row.entry)

@@ -12,7 +12,6 @@ from app.db.tables import CheckpointRow, LogState
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
 from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, upsert_rows
-from app.ledger.tiles import TILE_WIDTH
 
 STATE = LogState.__table__  # type: ignore[attr-defined]
 CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
@@ -151,13 +150,6 @@ def load_tile(connection: Connection, level: int, index: int) -> bytes | None:
         select(TILE.c.data).where(TILE.c.level == level, TILE.c.tile_index == index)
     ).scalar()
     return None if data is None else as_bytes(data)
-
-
-def told_leaf(connection: Connection, leaf_index: int) -> bytes | None:
-    """Returns the leaf hash that the level-0 tile holds at a place, or None. Read-only."""
-    index, offset = divmod(leaf_index, TILE_WIDTH)
-    data = load_tile(connection, 0, index) or b""
-    return data[offset * HASH_BYTES : (offset + 1) * HASH_BYTES] or None
 
 
 def save_tiles(connection: Connection, tiles: Mapping[tuple[int, int], bytes]) -> None:

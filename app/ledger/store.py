@@ -116,11 +116,23 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
             if row.name != name:
                 raise StreamKeyTaken("stream_key_taken", stream=name)
             found[name] = StreamHead(
-                name, row.seq, as_bytes(row.hash), row.recorded_at, orjson.loads(row.state)
+                name, row.seq, as_bytes(row.hash), row.recorded_at, _read_state(row.state)
             )
     for name in by_key.values():
         found.setdefault(name, no_head(name))
     return found
+
+
+def _read_state(raw: Any) -> Mapping[str, Any]:
+    """Returns a head's state; nothing where a hand has made it no JSON object.
+
+    Then only what needs the state fails, for this stream alone, and the audit says why.
+    """
+    try:
+        state = orjson.loads(raw)
+    except (ValueError, TypeError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def load_facts(

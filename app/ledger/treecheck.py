@@ -54,8 +54,12 @@ def check_tree(
     size, told = _true_size(connection, state)
     yield from told
     if state is None:
+        for checkpoint in signed:
+            if checkpoint.size > size:
+                evidence = {"size": str(checkpoint.size), "got": str(size)}
+                yield _log_problem("log.checkpoint_ahead", **evidence)
         return
-    check = _TreeCheck(connection, state.edge if not told and logstore.is_sound(state) else None)
+    check = _TreeCheck(connection, _useful_edge(state, told))
     pending = sorted({(c.size, c.root) for c in signed if c.size})
     wrong: list[Problem] = []
     edge: Edge = ()
@@ -75,6 +79,21 @@ def check_tree(
     yield from wrong
     for at, _ in pending:
         yield _log_problem("log.checkpoint_ahead", size=str(at), got=str(size))
+
+
+def true_leaves(connection: Connection, index: int) -> list[bytes]:
+    """Returns the leaf hashes of one level-0 tile as `check_tree` takes them to be. Read-only."""
+    state = logstore.load_state(connection)
+    size, told = _true_size(connection, state)
+    start = index * TILE_WIDTH
+    if state is None or start >= size:
+        return []
+    check = _TreeCheck(connection, _useful_edge(state, told))
+    return check.read_tile(start, min(start + TILE_WIDTH, size)).hashes
+
+
+def _useful_edge(state: TreeState, told: list[Problem]) -> Edge | None:
+    return state.edge if not told and logstore.is_sound(state) else None
 
 
 def _true_size(connection: Connection, state: TreeState | None) -> tuple[int, list[Problem]]:
@@ -106,6 +125,16 @@ class _Level:
     last: list[bytes] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Bottom:
+    """A level-0 tile: entries of its leaf rows, their hashes, the stored ones, and the true ones."""
+
+    entries: tuple[bytes, ...]
+    derived: Sequence[bytes | None]
+    stored: Sequence[bytes | None]
+    hashes: list[bytes]
+
+
 class _TreeCheck:
     """Derives the tiles from left to right. edge: the kept one, or None if it is no use."""
 
@@ -117,28 +146,34 @@ class _TreeCheck:
 
     def next_tile(self, start: int, end: int) -> tuple[list[bytes], list[Problem]]:
         """Returns the true leaf hashes of a level-0 tile, and what is wrong with it and its leaves."""
-        index, width = start // TILE_WIDTH, end - start
+        index = start // TILE_WIDTH
+        tile = self.read_tile(start, end)
+        problems: list[Problem] = []
+        if tile.stored != tile.hashes:
+            problems.append(_tile_problem(0, index))
+        for offset, true in enumerate(tile.hashes):
+            if tile.derived[offset] != true:
+                problems.append(self._judge_leaf(start + offset, true))
+        bundle = logstore.load_tile(self._connection, ENTRIES, index)
+        whole = tile.derived == tile.hashes and bundle == encode_entries(list(tile.entries))
+        if not whole and _hashes_in(bundle or b"") != tile.hashes:
+            problems.append(_tile_problem(ENTRIES, index))
+        if end - start == TILE_WIDTH:
+            problems += self._raise(1, tile_root(b"".join(tile.hashes)))
+        return tile.hashes, problems
+
+    def read_tile(self, start: int, end: int) -> _Bottom:
+        """Returns a level-0 tile as its leaf rows give it, as it is stored, and as it truly is."""
         entries = logstore.leaf_hashes(self._connection, start, end)
         derived = [leaf_hash(entries[at]) if at in entries else None for at in range(start, end)]
-        data = logstore.load_tile(self._connection, 0, index)
-        whole = data is not None and len(data) == width * HASH_BYTES
-        stored: list[bytes | None] = [*split_hashes(data)] if data and whole else [None] * width
-        problems: list[Problem] = []
-        hashes = [told or b"" for told in derived]
-        if derived != stored:
+        data = logstore.load_tile(self._connection, 0, start // TILE_WIDTH) or b""
+        whole = len(data) == (end - start) * HASH_BYTES
+        stored = [*split_hashes(data)] if whole else [None] * (end - start)
+        if derived == stored:
+            hashes = split_hashes(data)
+        else:
             hashes = self._arbitrate(start, derived, stored)
-            if stored != hashes:
-                problems.append(_tile_problem(0, index))
-            for offset, true in enumerate(hashes):
-                if derived[offset] != true:
-                    problems.append(self._judge_leaf(start + offset, true))
-        bundle = logstore.load_tile(self._connection, ENTRIES, index)
-        sound = derived == hashes and bundle == encode_entries(list(entries.values()))
-        if not sound and _hashes_in(bundle or b"") != hashes:
-            problems.append(_tile_problem(ENTRIES, index))
-        if width == TILE_WIDTH:
-            problems += self._raise(1, tile_root(b"".join(hashes)))
-        return hashes, problems
+        return _Bottom(tuple(entries.values()), derived, stored, hashes)
 
     def finish(self) -> Iterator[Problem]:
         """Yields what is wrong with the partial tiles of the levels above."""
@@ -151,7 +186,8 @@ class _TreeCheck:
     ) -> list[bytes]:
         """Returns the true leaf hashes of a tile where leaf rows and stored tile differ."""
         above = self._hash_above(start, len(derived))
-        for whole in (derived, stored):
+        places = range(start, start + len(derived))
+        for whole in (derived, stored, [self._record_of(at) for at in places]):
             known = [told for told in whole if told is not None]
             if len(known) == len(whole) and root_of(known) == above:
                 return known

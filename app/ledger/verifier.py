@@ -105,8 +105,8 @@ class StreamCheck:
     """Checks one stream, record by record in order of seq, holding no more than the last one.
 
     key: under which the stream is stored. lost: see LostRecord.
-    told_leaf: the leaf hash that the log's tile holds at an index, asked where record and leaf
-    differ. in_hole: whether the log holds this entry at a place whose leaf row is gone.
+    true_leaf: what the log truly holds at an index, asked where record and leaf row differ.
+    in_hole: whether the log holds this entry at a place whose leaf row is gone.
     """
 
     def __init__(
@@ -115,13 +115,13 @@ class StreamCheck:
         *,
         key: int,
         lost: Iterable[LostRecord] = (),
-        told_leaf: Callable[[int], bytes | None] = lambda _: None,
+        true_leaf: Callable[[int], bytes | None] = lambda _: None,
         in_hole: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self._name = name
         self._key = key
         self._lost = {record.seq: record for record in lost}
-        self._told_leaf = told_leaf
+        self._true_leaf = true_leaf
         self._in_hole = in_hole
         self._fed = False
         self._next_seq = 0
@@ -247,9 +247,9 @@ class StreamCheck:
         if row.entry is None:
             return row.hash
         altered = row.entry != found and row.leaf_index is not None
-        # Two against one: where the tile holds this very record, it is the leaf row that was
-        # altered, which is a finding on the log.
-        if altered and self._told_leaf(row.leaf_index or 0) == leaf_hash(found):
+        # Where the tree holds this very record, it is the leaf row that was altered, which is a
+        # finding on the log.
+        if altered and self._true_leaf(row.leaf_index or 0) == leaf_hash(found):
             return found
         return row.entry
 

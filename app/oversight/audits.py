@@ -141,24 +141,29 @@ class Audits:
             names: list[str] = []
             problems: list[Problem] = []
             for row in rows:
+                after = row.stream
                 problems += audit.check_key(row.stream)
                 names.append(row.name)
-                after = row.stream
                 if time.monotonic() > end or audit.records >= self._records_per_s:
                     break
-        self._take_in(names, problems)
-        if len(names) == len(rows) < _SLICE_STREAMS:
-            self.check_log()
-            after = -1
+        round_done = len(names) == len(rows) < _SLICE_STREAMS
         with self._database.write() as connection:
-            store.save_cursor(connection, _WALK, after, to_ms(self._clock.now()))
+            # Moved before findings are written: what cannot be written must not stop the walk.
+            position = -1 if round_done else after
+            store.save_cursor(connection, _WALK, position, to_ms(self._clock.now()))
+        self._take_in(names, problems)
+        if round_done:
+            self.check_log()
         return False
 
     def check_log(self) -> set[str]:
         """Checks the whole tree and streams that lost everything; returns ids of findings."""
         with self._database.read() as connection:
             problems = list(check_tree(connection, self.signed(connection)))
-            problems += self._audit(connection).check_lost()
+            audit = self._audit(connection)
+            problems += audit.check_lost()
+            suspects = {row.stream_name for row in self._findings.leaf_findings()} - {"log"}
+            problems += audit.check_streams(name for name in suspects if name.isascii())
         ids = set(self._findings.report(problems))
         self._findings.close_log_restored(still=ids)
         return ids

@@ -83,6 +83,7 @@ class Deadlines:
             seller=told["seller"],
             code=told["code"],
             cycle=f"{told['subject']}#{message.seq}",
+            record_hash=head.hash,
             at=from_ms(head.recorded_at_ms),
             buyer=buyer,
         )
@@ -98,10 +99,14 @@ class Deadlines:
     def _listing_recorded(self, message: outbox.Message) -> None:
         told: Mapping[str, Any] = message.payload
         gtin = told["code"].split("/")[1]
-        with self._database.write() as connection:
-            healed = store.heal_listing(
+        with self._database.read() as connection:
+            gaps = store.listing_gaps(
                 connection, seller=told["seller"], gtin=gtin, listed_at_ms=told["at"]
             )
-            names = store.names_of(connection, [row.stream for row in healed])
-        for row in healed:
+            names = store.names_of(connection, [row.stream for row in gaps])
+        for row in gaps:
+            # In this order: a gap that is taken off before its finding is healed would be met by
+            # nobody again.
             self._findings.heal(names[row.stream], row.subject, ("listing",))
+            with self._database.write() as connection:
+                store.clear_listing_gap(connection, row.stream, row.subject)

@@ -19,13 +19,13 @@ from sqlalchemy import Connection
 from app.credit.service import Credit, NewEntry
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, to_ms
-from app.kit.errors import Conflict, FieldFault, NotFound, invalid
+from app.kit.errors import Conflict, Fault, FieldFault, NotFound, invalid
+from app.ledger import logstore
 from app.ledger import store as ledger_store
 from app.ledger.record import record_hash, stream_key
 from app.ledger.verifier import Problem
 from app.oversight import store
 from app.parties.identity import is_party_id
-from app.trace.gaps import seller_of
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,9 @@ _LOG = "log"
 _INTEGRITY_RULE = "integrity_attributed_merchant"
 _UNCURED_RULE = "continuity_uncured"
 _LATE_RULE = "late_event"
+_ANSWERING = frozenset({"registration", "sale"})
+# Only the whole tree can say that a stream re-hashed together with its leaves is sound again.
+_TREE_KINDS = ("integrity.leaf_mismatch",)
 
 
 class FindingUnknown(NotFound):
@@ -66,18 +69,23 @@ class Findings:
         with self._database.read() as connection:
             rows = store.open_findings(connection, streams, kind="integrity.")
         for row in rows:
-            if row.id not in kept:
+            if row.id not in kept and row.kind not in _TREE_KINDS:
                 # In this order: a hold of a closed finding would be met by nobody again.
                 self._credit.lift(row.id, reason="restored")
                 self._close(row, reason="restored")
 
-    def close_log_restored(self, *, still: Iterable[str]) -> None:
-        """Closes findings on the log itself that a whole check of the tree did not meet again."""
-        kept = set(still)
+    def leaf_findings(self) -> Sequence[Any]:
+        """Returns the open findings that only a check of the whole tree may close. Read-only."""
         with self._database.read() as connection:
-            rows = [r for r in store.all_open_integrity(connection) if r.stream_name == _LOG]
-        for row in rows:
+            rows = store.all_open_integrity(connection)
+        return [r for r in rows if r.stream_name == _LOG or r.kind in _TREE_KINDS]
+
+    def close_log_restored(self, *, still: Iterable[str]) -> None:
+        """Closes the `leaf_findings` that a whole check of tree and streams did not meet again."""
+        kept = set(still)
+        for row in self.leaf_findings():
             if row.id not in kept:
+                self._credit.lift(row.id, reason="restored")
                 self._close(row, reason="restored")
 
     def raise_missing(self, due: Any, stream: str) -> bool:
@@ -90,7 +98,7 @@ class Findings:
         with self._database.read() as connection:
             if store.open_findings(connection, [stream], kind="integrity."):
                 return False
-            if not _still_missing(connection, due, stream):
+            if not store.is_due(connection, due):
                 return True
         finding = _missing_id(stream, due.subject, due.step, due.since_at)
         row = {
@@ -117,10 +125,14 @@ class Findings:
             "reason": None,
         }
         with self._database.write() as connection:
+            # Asked again where nothing can come between: a finding opened after its step arrived
+            # would be closed by nobody.
+            if not store.is_due(connection, due):
+                return True
             if store.find_finding(connection, finding) is None:
                 store.save_finding(connection, row)
         if due.party is not None and is_party_id(due.party):
-            evidence = {"finding": finding, "code": stream, "step": due.step}
+            evidence = {"finding": finding, "step": due.step}
             self._credit.post(
                 NewEntry(due.party, _UNCURED_RULE, finding, evidence, now, notice=True)
             )
@@ -146,24 +158,31 @@ class Findings:
                 party=row.party, rule=_UNCURED_RULE, key=row.id, reason=reason
             )
             if cancelled and late:
-                evidence = {"finding": row.id, "code": stream, "step": row.kind.split("_")[-1]}
+                evidence = {"finding": row.id, "step": row.kind.split("_")[-1]}
                 self._credit.post(
                     NewEntry(row.party, _LATE_RULE, row.id, evidence, self._clock.now())
                 )
 
-    def attribute(self, finding: str, to: str, reason: str) -> Any:
-        """Returns the finding, attributed by a regulator. Raises FindingUnknown, AlreadyAttributed."""
+    def attribute(self, finding: str, to: str, reason: str, *, by: str) -> Any:
+        """Returns the finding, attributed by the regulator `by`. Raises FindingUnknown, AlreadyAttributed."""
         if to not in ATTRIBUTIONS:
             params = {"expected": ", ".join(ATTRIBUTIONS), "got": to[:40]}
             raise invalid(FieldFault(("to",), "enum", params))
         row = self.get(finding)
         if row.attributed_to not in (None, to):
             raise AlreadyAttributed("already_attributed", to=row.attributed_to)
+        if row.party is not None and row.attributed_to is None:
+            self._credit.record_attribution(row.party, finding=finding, to=to, reason=reason, by=by)
         with self._database.write() as connection:
             store.update_finding(connection, finding, attributed_to=to, reason=reason)
+        if row.kind.startswith("continuity.") and row.party is not None and to != "merchant":
+            # Found to be another's gap: as if it had never been charged.
+            self._credit.annul(
+                party=row.party, rule=_UNCURED_RULE, key=row.id, reason=f"attributed to {to}"
+            )
         if row.kind.startswith("integrity.") and row.party is not None:
             if to == "merchant":
-                evidence = {"finding": finding, "code": row.stream_name, "kind": row.kind}
+                evidence = {"finding": finding, "kind": row.kind}
                 self._credit.post(
                     NewEntry(
                         row.party,
@@ -242,7 +261,11 @@ class Findings:
         if party is not None and problem.kind.startswith("integrity."):
             acquitted = known is not None and known.attributed_to not in (None, "merchant")
             again = known is not None and known.status != _OPEN and not acquitted
-            self._credit.hold(party, finding, again=again)
+            try:
+                self._credit.hold(party, finding, again=again)
+            except Fault as fault:
+                # The finding stands without its hold; the next audit tries again.
+                log.warning("finding.hold_failed", finding=finding, fault=str(fault))
         return finding
 
     def _close(self, row: Any, *, reason: str) -> None:
@@ -266,33 +289,26 @@ def _missing_id(stream: str, subject: str, step: str, since_ms: int) -> str:
     return str(uuid5(_NAMESPACE, f"missing {stream} {subject} {step} {since_ms}"))
 
 
-def _still_missing(connection: Connection, due: Any, stream: str) -> bool:
-    if due.subject:
-        state = ledger_store.load_facts(connection, [(stream, due.subject)]).get(
-            (stream, due.subject), {}
-        )
-    else:
-        state = ledger_store.load_heads(connection, [stream])[stream].state
-    return due.step in state.get("gaps", {})
-
-
 def _answers(connection: Connection, stream: str) -> tuple[str | None, str | None]:
-    """Returns (party, gtin) that a stream belongs to: the seller's goods, the registrant's product."""
+    """Returns (party, gtin) that a stream belongs to: the seller's goods, the registrant's product.
+
+    Told by records that are what the log says, never by the state beside them: who can alter that
+    could otherwise charge whom he likes.
+    """
     if stream.startswith("#"):
         return None, None
     if stream.startswith("party/"):
         return stream.removeprefix("party/"), None
-    head = ledger_store.load_heads(connection, [stream])[stream]
-    gtin = _gtin_of(stream)
-    state: Mapping[str, Any] = head.state
-    if "holder" in state and "gaps" in state:
-        return seller_of(state), gtin
-    party = state.get("party") or state.get("registrant")
-    if party is None:
-        first = ledger_store.load_record(connection, stream, 0)
-        if first is not None and record_hash(first.body) == first.hash:
-            party = first.fields.get("data", {}).get("issuer")
-    return (party if isinstance(party, str) else None), gtin
+    party = None
+    for record in ledger_store.load_some(connection, stream, types=_ANSWERING):
+        leaf = logstore.find_leaf(connection, stream, record.seq)
+        if record_hash(record.body) != (record.hash if leaf is None else leaf[1]):
+            continue
+        fields = record.fields
+        # The last seller; before any sale the one who issued or registered.
+        told = fields["actor"] if fields["type"] == "sale" else fields["data"].get("issuer")
+        party = told if isinstance(told, str) and is_party_id(told) else party
+    return party, _gtin_of(stream)
 
 
 def _gtin_of(stream: str) -> str | None:

@@ -8,16 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock
+from app.kit.errors import Fault
 from app.ledger.store import load_heads
 from app.oversight.findings import Findings
 from app.parties.rules import measures_at
 from app.trace.code import Code
 from app.trace.gaps import seller_of
 from app.trace.story import Stories, Story, Verdict, Verification
+
+log = structlog.get_logger(__name__)
+
+_HIDING = ("integrity.record_missing", "integrity.index_mismatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,15 @@ class Look:
 
     @property
     def verdict(self) -> Verdict:
+        """The verification's; broken too while something above may hide a record of the story.
+
+        The own stream was checked whole just now. Of a product or lot only the records that the
+        story needs were: one that was lost, or hidden by a changed column, only the audit sees.
+        """
+        for finding in self.findings:
+            above = finding.stream_name != self.story.code.stream
+            if above and finding.kind in _HIDING:
+                return "broken"
         return self.verification.verdict
 
 
@@ -53,7 +68,11 @@ class Looks:
             verification = self._stories.verify(connection, story, now)
             measured = self._measured(connection, verification)
         if verification.problems:
-            self._findings.report(verification.problems)
+            try:
+                self._findings.report(verification.problems)
+            except Fault as fault:
+                # The reader gets the red page in any case; the audit will report what it met.
+                log.warning("look.report_failed", code=code.stream, fault=str(fault))
         streams = {code.stream, *story.shelves}
         findings = self._findings.on_streams(streams)
         warnings = list(verification.warnings)

@@ -58,7 +58,8 @@ def update_finding(connection: Connection, finding: str, **values: Any) -> None:
 
 def open_findings(connection: Connection, streams: Iterable[str], *, kind: str = "") -> list[Any]:
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
-    keys = [stream_key(s) for s in streams]
+    # A name that a hand has altered may be no name at all.
+    keys = [stream_key(s) for s in streams if s.isascii()]
     return list(
         connection.execute(
             select(FINDING)
@@ -201,23 +202,41 @@ def party_streams(connection: Connection, party: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def heal_listing(connection: Connection, *, seller: str, gtin: str, listed_at_ms: int) -> list[Any]:
-    """Takes the missing listing off units sold after it; returns (stream, subject) of each. Writes."""
+def is_due(connection: Connection, due: Any) -> bool:
+    """Whether this very step is still missing. Read-only."""
+    query = select(DUE.c.step).where(
+        DUE.c.stream == due.stream,
+        DUE.c.subject == due.subject,
+        DUE.c.step == due.step,
+        DUE.c.due_at == due.due_at,
+    )
+    return connection.execute(query).first() is not None
+
+
+def listing_gaps(connection: Connection, *, seller: str, gtin: str, listed_at_ms: int) -> list[Any]:
+    """Returns (stream, subject) of units sold after a listing whose listing is missing. Read-only."""
     sold = select(SOLD.c.stream).where(
         SOLD.c.seller == seller, SOLD.c.gtin == gtin, SOLD.c.sold_at >= listed_at_ms
     )
-    where = (DUE.c.step == "listing", DUE.c.party == seller, DUE.c.stream.in_(sold))
-    healed = list(connection.execute(select(DUE.c.stream, DUE.c.subject).where(*where)))
-    connection.execute(delete(DUE).where(*where))
-    for row in healed:
-        rest = select(DUE.c.due_at).where(DUE.c.stream == row.stream, DUE.c.subject == row.subject)
-        earliest = min(connection.execute(rest).scalars(), default=None)
+    return list(
         connection.execute(
-            update(SOLD)
-            .where(SOLD.c.stream == row.stream, SOLD.c.subject == row.subject)
-            .values(gap_due_at=earliest)
+            select(DUE.c.stream, DUE.c.subject).where(
+                DUE.c.step == "listing", DUE.c.party == seller, DUE.c.stream.in_(sold)
+            )
         )
-    return healed
+    )
+
+
+def clear_listing_gap(connection: Connection, stream: int, subject: str) -> None:
+    """Takes the missing listing off a unit. Writes `due` and `sold_unit`."""
+    own = (DUE.c.stream == stream, DUE.c.subject == subject)
+    connection.execute(delete(DUE).where(*own, DUE.c.step == "listing"))
+    earliest = min(connection.execute(select(DUE.c.due_at).where(*own)).scalars(), default=None)
+    connection.execute(
+        update(SOLD)
+        .where(SOLD.c.stream == stream, SOLD.c.subject == subject)
+        .values(gap_due_at=earliest)
+    )
 
 
 def buyer_of(connection: Connection, stream: int) -> bytes | None:

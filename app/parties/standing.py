@@ -6,7 +6,7 @@ taken back counts from the next record on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -45,3 +45,34 @@ def check_mandate(view: View, *, actor: str, agent: str, event_type: str, now: d
         if event_type in mandate["types"] and all(at < end for end in ends):
             return
     raise MandateMissing("no_mandate", actor=actor, agent=agent, type=event_type)
+
+
+def standing_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the part of a party's state that others act on: status, roles, measures in force."""
+    measures = {i: m["kind"] for i, m in state.get("measures", {}).items()}
+    return {
+        "status": state.get("status"),
+        "roles": list(state.get("roles", ())),
+        "measures": measures,
+    }
+
+
+def replay_standing(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the same from the party's records alone, for audits."""
+    status: str | None = None
+    roles: list[str] = []
+    measures: dict[str, str] = {}
+    for fields in records:
+        data = fields["data"]
+        match fields["type"]:
+            case "registration":
+                status, roles = "pending", list(data["roles"])
+            case "verification":
+                status = data["status"]
+            case "measure":
+                measures[fields["id"]] = data["kind"]
+            case "measure_lifted":
+                measures = {i: kind for i, kind in measures.items() if kind != data["kind"]}
+            case _:
+                continue
+    return {"status": status, "roles": roles, "measures": measures}

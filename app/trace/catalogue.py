@@ -152,12 +152,22 @@ class Catalogue:
             raise invalid(FieldFault(("party",), "unknown_party", {"got": party[:40]}))
         check_canonical(evidence, ("evidence",))
         row = self.product(gtin)
-        if row.brand_owner not in (None, party):
+        if row.brand_owner == party:
+            return row
+        if row.brand_owner is not None:
             raise OwnerConfirmed("brand_owner_confirmed", gtin=gtin)
-        data = {"party": party, "evidence": evidence}
         decide = _OwnerDecision(gtin, party, confirmed=True)
-        source = REGULATOR if REGULATOR in principal.roles else SYSTEM
-        self._submit(Code(gtin), data, decide, party, {}, what="owner", source=source)
+        # Who confirms is who speaks; what was seen may name people, and is only committed to.
+        self._submit(
+            Code(gtin),
+            {"party": party},
+            decide,
+            party,
+            {"evidence": SealedInput({"text": evidence})},
+            what="owner",
+            source=REGULATOR if REGULATOR in principal.roles else SYSTEM,
+            actor=principal.party or SYSTEM,
+        )
         return self.product(gtin)
 
     def register_lot(
@@ -235,6 +245,7 @@ class Catalogue:
         *,
         what: str = "registration",
         source: str = MERCHANT,
+        actor: str | None = None,
     ) -> Recorded:
         seals = tuple(
             Seal(name, secrets.token_bytes(SALT_BYTES), canonical_bytes(given.content))
@@ -247,7 +258,7 @@ class Catalogue:
             stream=code.stream,
             id=record_id,
             type=what if what == "registration" else f"brand_{what}",
-            actor=party,
+            actor=actor or party,
             occurred_at=self._clock.now(),
             data=data,
             sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},

@@ -17,7 +17,7 @@ from app.kit.errors import Denied, NotFound
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, StreamHead, View
 from app.parties.identity import CONSUMER
-from app.parties.roles import source_of
+from app.parties.roles import MERCHANT, PLATFORM, source_of
 from app.parties.rules import is_suspended, party_reads
 from app.parties.standing import check_mandate, check_verified
 from app.trace import lifecycle
@@ -78,13 +78,15 @@ class Decision:
         return tuple(found)
 
     def reads_after(self, head: StreamHead) -> tuple[Read, ...]:
-        """Returns what only the unit's own head can name: its lot."""
-        lot = head.state.get("lot") if not self.subject else None
-        if lot is None:
+        """Returns what only the unit's own head can name: its lot, its seller's listings."""
+        if self.subject or "holder" not in head.state:
             return ()
-        stream = Code(self.code.gtin, lot=lot).stream
-        seller = str(head.state["holder"])
-        return (Read(stream), Read(stream, f"listing/{seller}"))
+        seller = str(head.state.get("sale", {}).get("actor") or head.state["holder"])
+        found = [Read(Code(self.code.gtin).stream, f"listing/{seller}")]
+        if head.state.get("lot") is not None:
+            stream = Code(self.code.gtin, lot=head.state["lot"]).stream
+            found += [Read(stream), Read(stream, f"listing/{seller}")]
+        return tuple(found)
 
     def __call__(self, claim: Claim, view: View) -> Draft:
         head = view.heads[claim.stream]
@@ -92,7 +94,9 @@ class Decision:
             raise CodeUnknown("code_unknown", code=claim.stream)
         state = self._life(head, view, claim)
         source = sender_source(claim, view, self.sending, own_goods=state["holder"] == claim.actor)
-        check_right(claim.type, state, claim.actor, source)
+        lot = view.heads.get(self._lot_stream(head) or "")
+        agent = {} if lot is None else {"recall_agent": lot.state.get("recall_agent")}
+        check_right(claim.type, {**state, **agent}, claim.actor, source)
         if self.proof is not None:
             self._check_proof(state)
         lot_stream = self._lot_stream(head)
@@ -114,6 +118,9 @@ class Decision:
         )
         lifecycle.check(state, happening, around=self._around(view, claim, lot_stream))
         new = lifecycle.fold(state, happening, self.graces)
+        # What is owed and whole is judged with a late listing taken in; stored is the bare fold,
+        # which the stream's own records can tell again.
+        seen_before, seen = self._healed(state, view), self._healed(new, view)
         refs: list[tuple[str, int]] = []
         if claim.type == "sale":
             if listing is not None:
@@ -124,8 +131,11 @@ class Decision:
             state=head.state if self.subject else new,
             facts={self.subject: new} if self.subject else {},
             refs=tuple(refs),
-            effects=(*life_effects(self.code, self.subject, state, new), *self._recall(claim, new)),
-            outbox=life_outbox(self.code, self.subject, state, new, view.now),
+            effects=(
+                *life_effects(self.code, self.subject, seen_before, seen),
+                *self._recall(claim, new),
+            ),
+            outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now),
             side=self.side,
             source=source,
         )
@@ -159,6 +169,27 @@ class Decision:
             recalled_since=min(recalled, default=None),
             suspended_since=suspended_at(party, claim.occurred_at),
         )
+
+    def _healed(self, state: Mapping[str, Any], view: View) -> Mapping[str, Any]:
+        """Returns the state with the seller's listing of product or lot taken into account."""
+        seller = state.get("sale", {}).get("actor")
+        if seller is None or "listing" not in state.get("gaps", {}):
+            return state
+        for (_, key), places in view.facts.items():
+            for place in places.values() if key == f"listing/{seller}" else ():
+                listing = Happening(
+                    seq=place["seq"],
+                    id="",
+                    type="listing",
+                    actor=seller,
+                    sender=PLATFORM if place["independent"] else seller,
+                    source=PLATFORM if place["independent"] else MERCHANT,
+                    occurred_at=from_ms(place["at"]),
+                    recorded_at=view.now,
+                    data={} if place["live"] else {"ended": True},
+                )
+                state = lifecycle.heal(state, listing)
+        return state
 
     def _check_proof(self, state: Mapping[str, Any]) -> None:
         """Raises ProofInvalid for a token of another sale; an inner code was checked before."""

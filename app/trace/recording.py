@@ -6,6 +6,7 @@ app.trace.decide and app.trace.shelf: who may, and whether it can be true.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,10 @@ class Recording:
         submissions = [one for one in prepared if isinstance(one, Submission)]
         if not submissions:
             return [one for one in prepared if isinstance(one, Fault)]
-        answers = iter(await self._recorder.submit(submissions, atomic=atomic))
+        recorded = await self._recorder.submit(submissions, atomic=atomic)
+        if principal is None and any(isinstance(a, Recorded) and a.replayed for a in recorded):
+            recorded = await asyncio.to_thread(self._guard_repeats, recorded, proof)
+        answers = iter(recorded)
         return [one if isinstance(one, Fault) else next(answers) for one in prepared]
 
     def record_and_wait(
@@ -115,8 +119,45 @@ class Recording:
         submissions = [one for one in prepared if isinstance(one, Submission)]
         if not submissions:
             return [one for one in prepared if isinstance(one, Fault)]
-        answers = iter(self._recorder.submit_and_wait(submissions, atomic=atomic))
+        recorded = self._recorder.submit_and_wait(submissions, atomic=atomic)
+        answers = iter(recorded if principal is not None else self._guard_repeats(recorded, proof))
         return [one if isinstance(one, Fault) else next(answers) for one in prepared]
+
+    def _guard_repeats(
+        self, answers: Sequence[Answer], proof: ConsumerProof | None
+    ) -> list[Answer]:
+        """Returns the answers, a consumer's repeat only to who proves the same purchase again.
+
+        A repeat is answered before anything is decided, and its id stands in the public chain: without
+        this a stranger could ask for another's ticket.
+        """
+        return [
+            self._proven(one, proof) if isinstance(one, Recorded) and one.replayed else one
+            for one in answers
+        ]
+
+    def _proven(self, recorded: Recorded, proof: ConsumerProof | None) -> Answer:
+        if proof is None or proof.token is None:
+            return recorded  # an inner code was checked before
+        state, subject = self._state_of(recorded)
+        step = "sale" if token_kind(proof.token) == "platform" else "signature"
+        try:
+            self._proofs.check_token(
+                proof.token, subject=subject, record_id=state.get(step, {}).get("id")
+            )
+        except ProofInvalid as refused:
+            return refused
+        return recorded
+
+    def _state_of(self, recorded: Recorded) -> tuple[Mapping[str, Any], str]:
+        """Returns the present life of a record's goods, and what tokens for it are bound to."""
+        consignment = orjson.loads(recorded.body)["data"].get("consignment")
+        with self._database.read() as connection:
+            if consignment is None:
+                head = store.load_heads(connection, [recorded.stream])[recorded.stream]
+                return head.state, recorded.stream
+            place = (recorded.stream, f"consignment/{consignment}")
+            return store.load_facts(connection, [place]).get(place, {}), "#".join(place)
 
     def promises(self, recorded: Recorded) -> dict[str, str]:
         """Returns what an answer hands over beside the record: a claim token, a ticket.
@@ -125,15 +166,19 @@ class Recording:
         purchase never passes through the seller. Both follow from the record: a repeat gives them
         again.
         """
+        fields = orjson.loads(recorded.body)
         if recorded.type == "complaint":
             return {"ticket": self._proofs.ticket(recorded.stream, recorded.id)}
         if recorded.type not in ("sale", "signature"):
             return {}
-        fields = orjson.loads(recorded.body)
         kind: ProofKind
         if recorded.type == "sale" and fields["source"] == PLATFORM and "via" in fields:
             kind = "platform"
         elif recorded.type == "signature" and fields["source"] in (CARRIER, AGGREGATOR):
+            # Only the carrier whom the dispatch names is a witness of a purchase.
+            state, _ = self._state_of(recorded)
+            if state.get("dispatch", {}).get("carrier") != fields["actor"]:
+                return {}
             kind = "carrier"
         else:
             return {}
@@ -167,7 +212,10 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(PARTY_PREFIX):
-            return prepare_party_event(principal, request, now=self._clock.now())
+            submission = prepare_party_event(principal, request, now=self._clock.now())
+            if request.type == "correction":
+                self._check_of(submission.claim)
+            return submission
         code = parse_code(request.code)
         data = dict(request.data)
         signed = request.signed is not None
@@ -260,7 +308,7 @@ class Recording:
         if fields["actor"] != claim.actor:
             raise OfForeign("of_foreign", of=of)
         changes = claim.data.get("changes")
-        if isinstance(changes, Mapping):
+        if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
             check_changes(fields["type"], parse_code(claim.stream).level, changes)
 
 

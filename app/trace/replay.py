@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from app.kit.clock import parse_time
-from app.parties.roles import MERCHANT
+from app.kit.clock import parse_time, to_ms
+from app.parties.identity import is_party_id
+from app.parties.roles import MERCHANT, REGULATOR
 from app.trace import lifecycle
 from app.trace.gaps import Graces
 from app.trace.life_table import Happening
@@ -62,3 +63,35 @@ def replay_consignment(
         if fields["data"].get("consignment") == consignment:
             state = lifecycle.fold(state, happening_of(fields, find), graces)
     return state
+
+
+def replay_recalls(records: Iterable[Fields]) -> dict[str, dict[str, int]]:
+    """Returns the recalls of a product or lot that its records give, by recaller."""
+    recalls: dict[str, dict[str, int]] = {}
+    for fields in records:
+        if fields["type"] in ("recall", "recall_lifted"):
+            recalls = fold_recall(
+                recalls,
+                lifted=fields["type"] == "recall_lifted",
+                actor=fields["actor"],
+                source=fields["source"],
+                at=to_ms(parse_time(fields["occurred_at"])),
+            )
+    return recalls
+
+
+def fold_recall(
+    recalls: Mapping[str, Mapping[str, int]], *, lifted: bool, actor: str, source: str, at: int
+) -> dict[str, dict[str, int]]:
+    """Returns the recalls after one more record; a regulator lifts everybody's, others their own."""
+    new = {recaller: dict(entry) for recaller, entry in recalls.items()}
+    if not lifted:
+        recaller = actor if is_party_id(actor) else source
+        told = new.get(recaller, {})
+        # Said again, a recall still holds from its first moment.
+        new[recaller] = {"since": min(at, told["since"]) if told and "until" not in told else at}
+        return new
+    for recaller, entry in new.items():
+        if (source == REGULATOR or recaller == actor) and "until" not in entry:
+            entry["until"] = at
+    return new

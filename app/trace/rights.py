@@ -61,8 +61,21 @@ def _delivery(state: State, actor: str, source: str) -> bool:
     )
 
 
+def _named_carrier(state: State, actor: str, source: str) -> bool:
+    return "dispatch" in state and _carrier_side(state, actor, source)
+
+
 def _ending(state: State, actor: str, source: str) -> bool:
-    return _seller_side(state, actor, source) or _carrier_side(state, actor, source)
+    """Ends a sale, so a carrier must be the one that the dispatch names."""
+    return _seller_side(state, actor, source) or _named_carrier(state, actor, source)
+
+
+def _turning_away(state: State, actor: str, source: str) -> bool:
+    return (
+        source == CONSUMER
+        or _named_carrier(state, actor, source)
+        or (source in (MERCHANT, PLATFORM) and _seller_side(state, actor, source))
+    )
 
 
 def _anyone(_state: State, _actor: str, _source: str) -> bool:
@@ -77,7 +90,7 @@ RIGHTS: Mapping[str, Right] = {
     "dispatch": _holder,
     "transit": _carrier_side,
     "signature": _delivery,
-    "refusal": _delivery,
+    "refusal": _turning_away,
     "return": _ending,
     "review": _anyone,
     "follow_up": _anyone,

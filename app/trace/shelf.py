@@ -15,7 +15,6 @@ from typing import Any
 from app.kit.clock import to_ms
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, View
-from app.parties.identity import is_party_id
 from app.parties.roles import MERCHANT, REGULATOR
 from app.trace.categories import check_licences
 from app.trace.code import Code
@@ -30,6 +29,7 @@ from app.trace.decide import (
 )
 from app.trace.life_table import LifecycleConflict
 from app.trace.lifecycle import Around, check_around
+from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 
 
@@ -61,7 +61,13 @@ class ShelfDecision:
         state = dict(head.state)
         effects: tuple[Effect, ...] = ()
         if claim.type in ("recall", "recall_lifted"):
-            state["recalls"] = _recalls(state.get("recalls", {}), claim, source)
+            state["recalls"] = fold_recall(
+                state.get("recalls", {}),
+                lifted=claim.type == "recall_lifted",
+                actor=claim.actor,
+                source=source,
+                at=to_ms(claim.occurred_at),
+            )
             # What one seller recalls must not touch its competitors' offers.
             seller = None if self.code.level == "product" else str(state["party"])
             effects = tuple(
@@ -84,6 +90,13 @@ class ShelfDecision:
     def _check_say(self, claim: Claim, state: Mapping[str, Any], source: str) -> None:
         """Raises NotTheHolder: recalls and notices are the brand owner's, or the lot's own party's."""
         if claim.type == "transfer" and claim.actor != state.get("holder"):
+            raise NotTheHolder("not_the_holder", type=claim.type)
+        if claim.type == "reply" and claim.actor not in (
+            state.get("brand_owner"),
+            state.get("registrant"),
+            state.get("party"),
+            state.get("holder"),
+        ):
             raise NotTheHolder("not_the_holder", type=claim.type)
         if source == REGULATOR or claim.type not in ("recall", "recall_lifted", "notice"):
             return
@@ -136,18 +149,3 @@ class ShelfDecision:
             side=self.side,
             source=source,
         )
-
-
-def _recalls(
-    recalls: Mapping[str, Mapping[str, int]], claim: Claim, source: str
-) -> dict[str, dict[str, int]]:
-    """Returns the recalls after this record; a regulator lifts everybody's, others only their own."""
-    at = to_ms(claim.occurred_at)
-    new = {recaller: dict(entry) for recaller, entry in recalls.items()}
-    if claim.type == "recall":
-        new[claim.actor if is_party_id(claim.actor) else source] = {"since": at}
-        return new
-    for recaller, entry in new.items():
-        if (source == REGULATOR or recaller == claim.actor) and "until" not in entry:
-            entry["until"] = at
-    return new

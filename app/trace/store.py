@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from app.db.tables import (
     Due,
+    Finding,
     InnerCode,
     Lot,
     Offer,
@@ -24,6 +37,7 @@ from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import delete_rows, upsert_rows
 
+FINDING = Finding.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 RECALL = Recall.__table__  # type: ignore[attr-defined]
@@ -137,7 +151,16 @@ def take_due(connection: Connection, *, now_ms: int, limit: int) -> list[Any]:
     return list(
         connection.execute(
             select(DUE)
-            .where(DUE.c.due_at <= now_ms, DUE.c.raised.is_(False))
+            .where(
+                DUE.c.due_at <= now_ms,
+                DUE.c.raised.is_(False),
+                # What is missing on a stream with an open integrity finding may have been taken.
+                ~exists().where(
+                    FINDING.c.stream == DUE.c.stream,
+                    FINDING.c.status == "open",
+                    FINDING.c.kind.like("integrity.%"),
+                ),
+            )
             .order_by(DUE.c.due_at)
             .limit(limit)
         )

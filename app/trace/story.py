@@ -23,9 +23,10 @@ from app.ledger.note import VerifierKey
 from app.ledger.prover import InLog, Prover
 from app.ledger.record import record_hash
 from app.ledger.store import StoredRecord
-from app.ledger.submission import StreamHead
+from app.ledger.submission import StreamHead, no_head
 from app.ledger.vault import SealBroken, Vault
 from app.ledger.verifier import Problem
+from app.parties.standing import replay_standing, standing_of
 from app.trace import lifecycle, replay
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, recalled_since
@@ -39,6 +40,7 @@ APPLYING = frozenset(
 )
 _CHINA = ZoneInfo("Asia/Shanghai")
 _MOST_LISTINGS = 10
+_MOST_APPLYING = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Stories:
 
     def read(self, connection: Connection, code: Code) -> Story:
         """Returns the story of a product, lot or unit. Raises CodeUnknown. Read-only."""
-        head = store.load_heads(connection, [code.stream])[code.stream]
+        head = _head(connection, code.stream)
         own = store.load_stream(connection, code.stream)
         if not head.exists and not own and not store.has_leaves(connection, code.stream):
             raise CodeUnknown("code_unknown", code=code.stream)
@@ -124,9 +126,11 @@ class Stories:
         others = [
             record
             for stream, seqs in wanted.items()
-            for record in store.load_some(connection, stream, types=APPLYING, seqs=seqs)
+            for record in store.load_some(
+                connection, stream, types=APPLYING, seqs=seqs, limit=_MOST_APPLYING
+            )
         ]
-        shelves = {n: h.state for n, h in store.load_heads(connection, above).items()}
+        shelves = {stream: _head(connection, stream).state for stream in above}
         return Story(code, head, tuple(own), tuple(others), shelves)
 
     def verify(self, connection: Connection, story: Story, now: datetime) -> Verification:
@@ -216,8 +220,12 @@ class Stories:
     def _check_state(self, connection: Connection) -> Any:
         find = _finder(connection)
 
-        def check(_name: str, records: list[Mapping[str, Any]], state: Mapping[str, Any]) -> bool:
-            return replay.replay(records, find, self._graces) == state
+        def check(name: str, records: list[Mapping[str, Any]], state: Mapping[str, Any]) -> bool:
+            if name.startswith("party/"):
+                return replay_standing(records) == standing_of(state)
+            if "/21/" not in name:
+                return bool(replay.replay_recalls(records) == state.get("recalls", {}))
+            return bool(replay.replay(records, find, self._graces) == state)
 
         return check
 
@@ -246,6 +254,14 @@ class Stories:
         return self._check_state(connection)
 
 
+def _head(connection: Connection, stream: str) -> StreamHead:
+    """Returns a stream's head; where its name was altered, as if it had none: the records speak."""
+    try:
+        return store.load_heads(connection, [stream])[stream]
+    except store.StreamKeyTaken:
+        return no_head(stream)
+
+
 def _is_sale(record: StoredRecord) -> bool:
     try:
         return record.fields.get("type") == "sale"
@@ -254,8 +270,8 @@ def _is_sale(record: StoredRecord) -> bool:
 
 
 def keeps_state(stream: str) -> bool:
-    """Whether the head's state of this stream is the fold of a unit's records."""
-    return stream.startswith("01/") and "/21/" in stream
+    """Whether the head's state of this stream can be told again from its records."""
+    return stream.startswith(("01/", "party/"))
 
 
 def _finder(connection: Connection) -> replay.FindRecord:
@@ -297,12 +313,21 @@ def _names(problems: list[Problem], record: StoredRecord) -> bool:
 
 
 def _warnings_above(story: Story, now: datetime) -> Iterator[str]:
+    """Yields what products and lots say of their units: from their records, not the state beside."""
     today = now.astimezone(_CHINA).date().isoformat()
-    for state in (*story.shelves.values(), story.head.state):
-        if "gaps" not in state and recalled_since(state) is not None:
+    by_stream: dict[str, list[Mapping[str, Any]]] = {}
+    for record in (*story.others, *(story.own if story.code.level != "unit" else ())):
+        try:
+            by_stream.setdefault(record.stream, []).append(record.fields)
+        except ValueError:
+            continue
+    for records in by_stream.values():
+        if recalled_since({"recalls": replay.replay_recalls(records)}) is not None:
             yield "recalled"
-        if str(state.get("expires_on", today)) < today:
-            yield "expired"
+        for fields in records:
+            until = str(fields["data"].get("expires_on", today))
+            if fields["type"] == "registration" and until < today:
+                yield "expired"
 
 
 def _order(record: StoredRecord) -> tuple[str, str, int]:

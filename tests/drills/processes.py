@@ -43,9 +43,7 @@ def start(
     return process
 
 
-def run(
-    *arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 60
-) -> Done:
+def run(*arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 60) -> Done:
     """Returns how the command ended; fails the test if it does not end."""
     cwd.mkdir(parents=True, exist_ok=True)
     out, err = cwd / f".out-{os.getpid()}", cwd / f".err-{os.getpid()}"
@@ -62,9 +60,7 @@ def run(
     return done
 
 
-def _become(
-    arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str
-) -> None:
+def _become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     for name in [name for name in os.environ if name.startswith("SUXIN_")]:

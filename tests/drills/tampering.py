@@ -85,6 +85,16 @@ def _rehash_stream(database: sqlite3.Connection, stream: int, _other: int) -> No
     database.execute("UPDATE head SET hash = ? WHERE stream = ?", (prev, stream))
 
 
+def _rehash_with_leaves(database: sqlite3.Connection, stream: int, other: int) -> None:
+    """The rows that say what stands in the log follow too; its tiles and what was signed do not."""
+    _rehash_stream(database, stream, other)
+    database.execute(
+        "UPDATE log_leaf SET hash = (SELECT hash FROM record "
+        "WHERE record.stream = log_leaf.stream AND record.seq = log_leaf.seq) WHERE stream = ?",
+        (stream,),
+    )
+
+
 def _change_sealed(database: sqlite3.Connection, stream: int, _other: int) -> None:
     rowid, sealed = database.execute(
         "SELECT rowid, sealed FROM sealed_section WHERE stream = ? AND name = 'waybill'", (stream,)
@@ -110,6 +120,10 @@ TAMPERINGS = (
     Tampering("a stream re-hashed", _rehash_stream, ((0, 1),)),
     Tampering("a sealed section", _change_sealed, ((0, 2),)),
     Tampering("a tile replaced", _replace_tile, on_log=True),
+)
+# Beyond the eight: whoever knows the schema goes further.
+REHASHED_WITH_LEAVES = Tampering(
+    "a stream and its leaves re-hashed", _rehash_with_leaves, ((0, 1), (0, 2), (0, 3))
 )
 
 
@@ -146,7 +160,7 @@ class Saved:
     def __init__(self, path: Path, codes: tuple[str, ...], *, tiles: bool = False) -> None:
         self._path = path
         keys = ", ".join(str(stream_key(code)) for code in codes)
-        self._what = {table: f" WHERE stream IN ({keys})" for table in _OF_A_STREAM}
+        self._what = dict.fromkeys(_OF_A_STREAM, f" WHERE stream IN ({keys})")
         if tiles:
             # Not otherwise: they grow with what follows from tampering.
             self._what["tile"] = ""

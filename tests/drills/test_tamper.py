@@ -6,7 +6,6 @@ page, score and ranking took to follow (`pytest -rP`).
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import time
@@ -15,7 +14,14 @@ from contextlib import closing
 import pytest
 
 from tests.drills.deployment import copy_database, wait_until
-from tests.drills.tampering import TAMPERINGS, Saved, Tampering, tamper, tamper_by_shell
+from tests.drills.tampering import (
+    REHASHED_WITH_LEAVES,
+    TAMPERINGS,
+    Saved,
+    Tampering,
+    tamper,
+    tamper_by_shell,
+)
 from tests.drills.trade import GTIN, SHOP, STALL, Trade
 
 # The audit goes round every second or so; the rest is for machines that do other things too.
@@ -104,6 +110,8 @@ def test_tampered_while_serving_is_found_at_once_and_heals_when_put_back(
 ):
     codes = victims(served)
     assert is_boosted(served)
+    # A tile that grows is made again from its leaves, which would undo what is done to it here.
+    served.place.wait_published()
     saved = Saved(served.place.database, codes, tiles=how.on_log)
     tamper(served.place.database, how, codes)
     begun = time.monotonic()
@@ -131,6 +139,19 @@ def test_tampered_while_serving_is_found_at_once_and_heals_when_put_back(
     assert served.verdict(codes[0]) == "intact"
     code, told = served.place.audit()
     assert (code, told["findings"]) == (0, [])
+
+
+def test_rewritten_leaves_do_not_hide_a_rewritten_stream(market: Trade):
+    how, codes = REHASHED_WITH_LEAVES, victims(market)
+    tamper(market.place.database, how, codes)
+    check_audit(market, how, codes)
+    market.place.serve()
+    wait_until(lambda: not is_boosted(market), "ranking follows", timeout_s=FOLLOWS_WITHIN_S)
+    check_pages(market, how, codes)
+    assert {f["stream"] for f in market.findings(status="open")} == {codes[0]}
+    credit = market.credit(SHOP)
+    # However much is held, it costs one grade at most.
+    assert (credit["score_without_holds"], credit["grade"]) == (705, "C")
 
 
 def follow_by_themselves(trade: Trade, how: Tampering) -> None:
@@ -187,7 +208,9 @@ def test_an_audit_of_one_code_says_done_only_when_score_and_ranking_followed(ser
         body, token = {"scope": {"code": codes[0]}}, served.place.admin
         asked = served.place.call("POST", "/api/v1/audits", body, token=token, expect=202).json()
         path = f"/api/v1/audits/{asked['id']}"
-        wait_until(lambda: served.place.get(path, token=token)["status"] == "done", "the audit ends")
+        wait_until(
+            lambda: served.place.get(path, token=token)["status"] == "done", "the audit ends"
+        )
         told = served.place.get(path, token=token)
         assert (told["streams"], told["findings"]) == (1, 1)
         check_held(served, how)
@@ -273,7 +296,7 @@ def test_another_log_key_does_not_sign_on(market: Trade, tmp_path):
     shutil.rmtree(market.place.keys_dir)
     shutil.copytree(other.keys_dir, market.place.keys_dir)
     done = market.place.suxin("serve", "--port", "0")
-    assert done.code == 2, json.dumps(done.__dict__)
+    assert (done.code, len(done.err.strip().splitlines())) == (2, 1), done
 
 
 def test_the_drill_knows_what_it_ranks(served: Trade):

@@ -72,7 +72,9 @@ class Trade:
 
     def issue(self, seller: str, count: int, *, lot: str | None = None) -> list[str]:
         """Returns new codes of a seller, each with a hidden code inside."""
-        order = {"gtin": GTIN, "count": count, "inner": True} | ({} if lot is None else {"lot": lot})
+        order: dict[str, Any] = {"gtin": GTIN, "count": count, "inner": True}
+        if lot is not None:
+            order["lot"] = lot
         token = self.keys[seller]
         batch = self.place.call("POST", "/api/v1/codes", order, token=token, expect=202).json()
         path = f"/api/v1/batches/{batch['batch_id']}"
@@ -156,7 +158,7 @@ class Trade:
 
 def event(
     code: str,
-    type: str,  # noqa: A002 - the API's word
+    type: str,
     data: dict[str, Any],
     at: datetime,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.fakes import FakeClock
+from tests.ledger.drills import Scene
 from tests.ledger.ledgers import Ledger
 
 
@@ -32,3 +35,25 @@ def sqlite_ledger(sqlite_database_url: str, tmp_path: Path, clock: Any) -> Itera
     opened = Ledger(sqlite_database_url, tmp_path / "keys", clock=clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def scene(request: Any, tmp_path_factory: Any) -> Iterator[Scene]:
+    """One scene of each kind for a whole module; drills undo what they do."""
+    from app.db.engine import sqlite_url
+
+    folder = tmp_path_factory.mktemp("scene")
+    name = f"scene_{request.module.__name__.rsplit('.')[-1]}"
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_template")
+        url = sqlite_url(shutil.copyfile(template, folder / "suxin.db"))
+    else:
+        postgres = request.getfixturevalue("postgres")
+        template = request.getfixturevalue("postgres_template")
+        postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = postgres.url(name)
+    ledger = Ledger(url, folder / "keys", clock=FakeClock())
+    yield Scene(ledger)
+    ledger.close()
+    if request.param == "postgresql":
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")

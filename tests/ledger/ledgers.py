@@ -18,7 +18,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.keyring import Keyring, create_keys, load_keys
-from app.ledger.merkle import edge_append, leaf_hash, root_of
+from app.ledger.merkle import edge_append, edge_root, leaf_hash, root_of
 from app.ledger.note import encode_base64
 from app.ledger.publisher import Publisher
 from app.ledger.record import (
@@ -33,6 +33,7 @@ from app.ledger.record import (
 from app.ledger.recorder import Recorder
 from app.ledger.sequencer import Sequencer
 from app.ledger.submission import Draft, Read, Recorded, Seal, Submission
+from app.ledger.tiles import append_tiles
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
@@ -50,7 +51,8 @@ _ids = iter(range(10**9))
 
 
 def new_id() -> str:
-    return str(uuid.UUID(int=next(_ids)))
+    """A UUID no bit away from any other."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(next(_ids))))
 
 
 def count(claim, view) -> Draft:
@@ -180,11 +182,13 @@ class Ledger:
         assert state is not None
         return state.size
 
-    def problems(self, **options: Any) -> list[Problem]:
-        """Everything that an audit finds, streams first."""
-        with self.database.read() as connection:
-            audit = LedgerAudit(connection, vault=self.vault, **options)
-            return [*audit.check_all(), *check_tree(connection, self.signed(connection))]
+    def problems(self, connection: Any = None, **options: Any) -> list[Problem]:
+        """Everything that an audit finds, streams first; inside a transaction, if one is given."""
+        if connection is None:
+            with self.database.read() as connection:
+                return self.problems(connection, **options)
+        audit = LedgerAudit(connection, vault=self.vault, **options)
+        return [*audit.check_all(), *check_tree(connection, self.signed(connection))]
 
     def signed(self, connection) -> list[Checkpoint]:
         served = logstore.load_checkpoint(connection)
@@ -197,19 +201,32 @@ class Ledger:
             return run(statement, *values)
 
 
+def begin_at(ledger: Ledger, size: int) -> None:
+    """Makes the log `size` leaves large by hand; no records stand behind them."""
+    entries = [n.to_bytes(32, "big") for n in range(size)]
+    edge = edge_append(0, (), [leaf_hash(entry) for entry in entries])
+    with ledger.database.write() as connection:
+        before = logstore.load_state(connection)
+        after = logstore.TreeState(before.origin, size, edge_root(size, edge), edge)
+        rows = [
+            {"leaf_index": n, "stream": n, "seq": 0, "hash": entry}
+            for n, entry in enumerate(entries)
+        ]
+        if rows:
+            connection.execute(logstore.LEAF.insert(), rows)
+        logstore.save_tiles(connection, append_tiles(0, entries, lambda *_: None))
+        logstore.move_state(connection, before, after)
+
+
+Run = Callable[..., list[Any]]
+
+
 @contextmanager
-def tampering(database: Database) -> Iterator[Callable[..., list[Any]]]:
+def tampering(database: Database) -> Iterator[Run]:
     """Yields a function that runs SQL in one transaction while nothing forbids it."""
-    postgresql = database.dialect == "postgresql"
     with database.write() as connection:
-
-        def run(statement: str, *values: Any) -> list[Any]:
-            if postgresql:
-                statement = statement.replace("?", "%s")
-            found = connection.exec_driver_sql(statement, values or None)
-            return list(found) if found.returns_rows else []
-
-        if postgresql:
+        run = runner(connection)
+        if database.dialect == "postgresql":
             run("SET LOCAL session_replication_role = 'replica'")
             yield run
             return
@@ -219,6 +236,18 @@ def tampering(database: Database) -> Iterator[Callable[..., list[Any]]]:
         yield run
         for _, statement in triggers:
             run(statement)
+
+
+def runner(connection: Any) -> Run:
+    """Returns a function that runs SQL; `?` stands for a value on either database."""
+
+    def run(statement: str, *values: Any) -> list[Any]:
+        if connection.dialect.name == "postgresql":
+            statement = statement.replace("?", "%s")
+        found = connection.exec_driver_sql(statement, values or None)
+        return list(found) if found.returns_rows else []
+
+    return run
 
 
 def check_log(ledger: Ledger, *, records: int | None = None) -> None:

@@ -18,6 +18,7 @@ from tests.ledger.ledgers import (
     PRODUCT,
     UNIT,
     Ledger,
+    begin_at,
     check_log,
     submission,
 )
@@ -91,27 +92,6 @@ def test_tiles_around_a_full_one_are_whole_and_no_partial_one_is_hashed_above(
     assert {place: len(data) for place, data in tiles.items()} == expected
     bottom = b"".join(tiles[0, n] for n in range(-(-(size + 1) // 256)))
     assert bottom == b"".join(leaves)
-
-
-def begin_at(ledger, size: int) -> None:
-    """Makes the log `size` leaves large by hand; no record stands behind these."""
-    from app.ledger.merkle import edge_append, edge_root
-    from app.ledger.tiles import append_tiles
-
-    entries = [n.to_bytes(32, "big") for n in range(size)]
-    edge = edge_append(0, (), [logstore.leaf_hash(entry) for entry in entries])
-    with ledger.database.write() as connection:
-        before = logstore.load_state(connection)
-        after = logstore.TreeState(before.origin, size, edge_root(size, edge), edge)
-        connection.execute(
-            logstore.LEAF.insert(),
-            [
-                {"leaf_index": n, "stream": n, "seq": 0, "hash": entry}
-                for n, entry in enumerate(entries)
-            ],
-        )
-        logstore.save_tiles(connection, append_tiles(0, entries, lambda *_: None))
-        logstore.move_state(connection, before, after)
 
 
 # ------------------------------------------------------------------ two sequencers

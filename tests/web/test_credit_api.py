@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
@@ -63,10 +64,15 @@ def test_a_completed_chain_earns_its_point_once(market, seller):
     assert shown["breakdown"] == [{"rule": "chain_completed", "points": 2, "count": 2}]
     assert (shown["score"], shown["completed_chains"], shown["data_enough"]) == (702, 2, False)
     found = entries(market, seller)
-    assert sorted(e["evidence"]["code"] for e in found) == sorted(codes)
+    heads = [
+        market.ask("GET", f"/api/v1/code?code={quote(code, safe='')}")["head"]["hash"]
+        for code in codes
+    ]
+    # The record is named by its hash: a dossier must not list a shop's units.
+    assert sorted(e["evidence"]["record"] for e in found) == sorted(heads)
+    assert not any(code in str(found) for code in codes)
     for entry in found:
         assert (entry["points"], entry["weight"], entry["status"]) == (1, 1, "effective")
-        assert entry["links"]["page"] == f"/{entry['evidence']['code']}"
         assert entry["expires_at"] > market.at(300 * 24)
     # Each entry is a record of the party's own stream.
     path = "/api/v1/audits"
@@ -144,11 +150,19 @@ def test_a_carriers_missing_signature_is_the_carriers(market):
     market.dispatch(unit.code, hours=0)
     market.clock.advance(15 * DAY)
     market.work()
+    (finding,) = market.ask(
+        "GET", "/api/v1/findings?kind=continuity&limit=1", token=market.keys[AUTHORITY]
+    )["items"]
+    assert finding["stream"] == unit.code
     (mine,) = [
-        e for e in entries(market, CARRIER, by=CARRIER) if e["evidence"]["code"] == unit.code
+        e
+        for e in entries(market, CARRIER, by=CARRIER)
+        if e["evidence"].get("finding") == finding["id"]
     ]
     assert (mine["rule"], mine["evidence"]["step"]) == ("continuity_uncured", "signature")
-    assert all(e["evidence"].get("code") != unit.code for e in entries(market, SHOP, by=SHOP))
+    assert all(
+        e["evidence"].get("finding") != finding["id"] for e in entries(market, SHOP, by=SHOP)
+    )
 
 
 def test_anybody_can_recompute_the_score_from_what_is_public(market):

@@ -284,7 +284,7 @@ WRONG = [
     ([offer(SHOP, base=1e301)], {}, "range", ["candidates", 0, "base"]),
     ([offer(SHOP), {**offer(SHOP), "base": "1"}], {}, "type", ["candidates", 1, "base"]),
     ([{**offer(SHOP), "base": True}], {}, "type", ["candidates", 0, "base"]),
-    ([{**offer(SHOP), "base": 10**400}], {}, "range", ["candidates", 0, "base"]),
+    ([{**offer(SHOP), "base": 10**400}], {}, "type", ["candidates", 0, "base"]),
     ([{**offer(SHOP), "colour": 1}], {}, "unknown_field", ["candidates", 0, "colour"]),
     ([{"id": "x", "gtin": GTIN, "seller": SHOP}], {}, "missing", ["candidates", 0, "base"]),
     ([offer(SHOP, id="")], {}, "length", ["candidates", 0, "id"]),

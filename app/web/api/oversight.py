@@ -161,7 +161,7 @@ def attribute_finding(
     principal.check_may("finding.attribute")
     if principal.party is None:
         raise Denied("admin_cannot_speak")
-    return finding_body(rooms.findings.attribute(finding, body.to, body.reason))
+    return finding_body(rooms.findings.attribute(finding, body.to, body.reason, by=principal.party))
 
 
 @router.post("/reports", status_code=201, summary="Report something suspicious")

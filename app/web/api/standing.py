@@ -288,8 +288,6 @@ def _entry(lang: Lang, rules: Any, card: ScoreCard, entry: Entry, now: datetime)
     links = {}
     if "finding" in entry.evidence:
         links["finding"] = f"/api/v1/findings/{entry.evidence['finding']}"
-    if "code" in entry.evidence:
-        links["page"] = f"/{entry.evidence['code']}"
     return EntryOut(
         id=entry.id,
         rule=entry.rule,

@@ -1,0 +1,100 @@
+"""What is measured in the page as chromium laid it out: overflow, contrast, headings, labels, targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_READ = r"""() => {
+  const rgb = (text) => {
+    const parts = text.match(/[\d.]+/g).map(Number);
+    return parts.length < 4 ? [...parts, 1] : parts;
+  };
+  const over = (top, under) => top.slice(0, 3).map((c, i) => c * top[3] + under[i] * (1 - top[3]));
+  const light = (colour) => {
+    const [r, g, b] = colour.map((c) => c / 255).map(
+      (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    const layers = [];
+    for (let at = element; at; at = at.parentElement) {
+      layers.push(rgb(getComputedStyle(at).backgroundColor));
+      if (layers.at(-1)[3] === 1) break;
+    }
+    return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255]);
+  };
+  const visible = (element) => element.checkVisibility({checkVisibilityCSS: true, checkOpacity: true})
+    && element.getClientRects().length > 0;
+  const told = (element) => element.outerHTML.slice(0, 120);
+
+  const pale = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.textContent.trim() || !visible(element)) continue;
+    const style = getComputedStyle(element);
+    const box = element.getBoundingClientRect();
+    if (box.width <= 1 || box.height <= 1) continue;
+    const behind = ground(element);
+    const [one, two] = [light(over(rgb(style.color), behind)), light(behind)].sort((a, b) => b - a);
+    const ratio = (one + 0.05) / (two + 0.05);
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    if (ratio < (large ? 3 : 4.5)) pale.push([ratio.toFixed(2), node.textContent.trim().slice(0, 30)]);
+  }
+
+  const controls = [...document.querySelectorAll("input, textarea, select, button")];
+  const nameless = controls.filter((c) => c.type !== "hidden" && c.tagName !== "BUTTON"
+    && !c.labels.length && !c.getAttribute("aria-label")).map(told);
+  const targets = document.querySelectorAll(
+    ".button, button, textarea, summary, label.choice, input:not([type=hidden]):not([type=radio])");
+  const small = [...targets].filter(visible)
+    .filter((t) => t.getBoundingClientRect().height < 44).map(told);
+  const outside = [...document.body.querySelectorAll("*")].filter(visible)
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5
+      || e.getBoundingClientRect().left < -0.5).map(told);
+  const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+  const referred = [...document.querySelectorAll("[aria-labelledby], [aria-describedby]")].flatMap(
+    (e) => ["aria-labelledby", "aria-describedby"].flatMap((n) => (e.getAttribute(n) || "").split(" ")));
+  return {
+    pale, nameless, small, outside,
+    width: document.documentElement.scrollWidth,
+    room: document.documentElement.clientWidth,
+    lang: document.documentElement.lang,
+    title: document.title,
+    headings: [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(visible)
+      .map((h) => Number(h.tagName[1])),
+    doubled: ids.filter((id, n) => ids.indexOf(id) !== n),
+    dangling: referred.filter((id) => id && !document.getElementById(id)),
+    scripts: document.scripts.length,
+    images: [...document.images].filter((i) => !i.alt).map(told),
+  };
+}"""
+
+
+def measure(page: Any) -> dict[str, Any]:
+    """Returns what was measured; works in a page that may not run scripts of its own."""
+    return page.evaluate(_READ)
+
+
+def check_layout(page: Any) -> None:
+    """Nothing is wider than the screen, too pale to read, or too small to touch."""
+    told = measure(page)
+    assert told["width"] <= told["room"], told["outside"]
+    assert told["outside"] == []
+    assert told["pale"] == []
+    assert told["small"] == []
+
+
+def check_structure(page: Any, *, lang: str) -> None:
+    """One headline, no level skipped, every control named, every reference met."""
+    told = measure(page)
+    levels = told["headings"]
+    assert levels.count(1) == 1
+    below = zip(levels, levels[1:], strict=False)
+    assert [pair for pair in below if pair[1] > pair[0] + 1] == []
+    assert told["lang"] == {"zh": "zh-CN", "en": "en"}[lang]
+    assert told["title"]
+    for flaw in ("nameless", "doubled", "dangling", "images"):
+        assert told[flaw] == [], flaw
+    assert told["scripts"] == 0

@@ -1,0 +1,85 @@
+"""A phone or a desk that opens pages, and notes what a reader must never meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+CHROMIUM = Path("/usr/bin/chromium")
+# Headless chromium says so in its user agent, and robots' looks are not counted.
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/140.0.0.0 Mobile Safari/537.36"
+)
+OTHER_PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
+)
+WIDTHS = ((360, 740), (390, 844), (1280, 900))
+
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Noted:
+    """What happened while pages were open. sent: bytes of page and style, by address."""
+
+    hosts: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+    sent: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def opened(
+    browser: Any, *, lang: str = "zh", agent: str = PHONE, script: bool = False, **more: Any
+) -> Iterator[tuple[Any, Noted]]:
+    """Yields a page of a fresh device and what is noted of it; without script unless asked for."""
+    context = browser.new_context(**{
+        "locale": "zh-CN" if lang == "zh" else "en-GB",
+        "user_agent": agent,
+        "java_script_enabled": script,
+        "viewport": {"width": 390, "height": 844},
+        "reduced_motion": "reduce",
+        **more,
+    })  # fmt: skip
+    context.set_default_timeout(20_000)
+    page, noted = context.new_page(), Noted()
+    page.on("request", lambda request: noted.hosts.add(urlsplit(request.url).netloc))
+    # A broken Content-Security-Policy is told on the console, as an error.
+    page.on("console", lambda told: _note_console(noted, told))
+    page.on("pageerror", lambda error: noted.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: noted.complaints.append(f"failed: {request.url}"))
+    page.on("response", lambda response: _note_size(noted, response))
+    try:
+        yield page, noted
+    finally:
+        context.close()
+
+
+def _note_console(noted: Noted, told: Any) -> None:
+    if told.type in ("error", "warning"):
+        noted.complaints.append(told.text)
+
+
+def _note_size(noted: Noted, response: Any) -> None:
+    if response.status < 300 and response.request.method == "GET":
+        noted.sent[response.url] = len(response.body())

@@ -1,0 +1,152 @@
+"""Proofs from tiles: true ones for what is in the log, also past damage; none for what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger import logstore
+from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.merkle import leaf_hash, root_of, verify_inclusion
+from app.ledger.prover import InLog, Prover
+from app.ledger.tiles import ENTRIES
+from tests.ledger.drills import flipped
+from tests.ledger.ledgers import ORIGIN, begin_at, submission
+
+
+class Proving:
+    """A log of `size` leaves, and provers of any of its checkpoints."""
+
+    def __init__(self, ledger, size: int) -> None:
+        begin_at(ledger, size)
+        self.ledger = ledger
+        self.size = size
+        with ledger.database.read() as connection:
+            self.entries = list(logstore.leaf_hashes(connection, 0, size).values())
+        self.hashes = [leaf_hash(entry) for entry in self.entries]
+
+    def prove(self, *indices: int, size: int | None = None) -> list[InLog]:
+        size = size or self.size
+        checkpoint = Checkpoint(ORIGIN, size, root_of(self.hashes[:size]))
+        found = []
+        with self.ledger.database.read() as connection:
+            prover = Prover(connection, checkpoint)
+            for index in indices:
+                in_log = prover.prove(index, self.entries[index])
+                if in_log.proof:
+                    verify_inclusion(
+                        index=index,
+                        size=size,
+                        leaf_hash=self.hashes[index],
+                        proof=in_log.proof,
+                        root=checkpoint.root,
+                    )
+                found.append(in_log)
+        return found
+
+    def standings(self, *indices: int, size: int | None = None) -> list[str]:
+        return [in_log.standing for in_log in self.prove(*indices, size=size)]
+
+    def damage(self, level: int, index: int, make=flipped) -> None:
+        where = f"level = {level} AND tile_index = {index}"
+        ((data,),) = self.ledger.sql(f"SELECT data FROM tile WHERE {where}")
+        self.ledger.sql(f"UPDATE tile SET data = ? WHERE {where}", make(bytes(data)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 600])
+def test_every_leaf_of_a_log_is_proven(sqlite_ledger, size):
+    proving = Proving(sqlite_ledger, size)
+    indices = {0, 1, size // 2, size - 2, size - 1, 255, 256} & set(range(size))
+    assert set(proving.standings(*indices)) == {"proven"}
+
+
+def test_a_checkpoint_older_than_the_log_proves_its_own_and_no_more(sqlite_ledger):
+    proving = Proving(sqlite_ledger, 600)
+    for size in (1, 255, 256, 257, 599):
+        assert proving.standings(0, size - 1, size=size) == ["proven"] * 2
+        assert proving.standings(size, size=size) == ["pending"]
+
+
+def test_another_entry_or_place_is_not_proven(sqlite_ledger):
+    proving = Proving(sqlite_ledger, 300)
+    checkpoint = Checkpoint(ORIGIN, 300, root_of(proving.hashes))
+    with sqlite_ledger.database.read() as connection:
+        prover = Prover(connection, checkpoint)
+        for index, entry in [(5, proving.entries[6]), (299, proving.entries[5]), (-1, b"")]:
+            assert prover.prove(index, entry) == InLog("unproven")
+        false = Prover(connection, Checkpoint(ORIGIN, 300, b"f" * 32))
+        assert false.prove(5, proving.entries[5]) == InLog("unproven")
+
+
+DAMAGES = {
+    "altered": flipped,
+    "cut": lambda data: data[:-32],
+    "emptied": lambda _: b"",
+    "all zeros": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("place", [(0, 0), (0, 2), (1, 0)])
+def test_a_damaged_tile_makes_no_record_look_altered(sqlite_ledger, place, how):
+    proving = Proving(sqlite_ledger, 600)
+    proving.damage(*place, DAMAGES[how])
+    standings = proving.standings(0, 1, 300, 598, 599)
+    assert set(standings) <= {"proven", "tile_damaged"}
+    assert "tile_damaged" in standings
+
+
+def test_several_damaged_tiles_are_gone_around(sqlite_ledger):
+    proving = Proving(sqlite_ledger, 600)
+    for place in ((0, 0), (0, 1), (0, 2), (1, 0)):
+        proving.damage(*place)
+    # (A proof does not hold its own leaf's hash, which is what was altered of each.)
+    assert set(proving.standings(1, 300, 599)) == {"tile_damaged"}
+
+
+def test_damage_elsewhere_does_not_spoil_what_is_derived(sqlite_ledger):
+    # The own tile is damaged, and below the same tile above, somewhere else, a leaf row.
+    proving = Proving(sqlite_ledger, 600)
+    proving.damage(0, 0)
+    sqlite_ledger.sql("UPDATE log_leaf SET hash = ? WHERE leaf_index = 300", b"h" * 32)
+    assert proving.standings(1, 200) == ["tile_damaged"] * 2
+
+
+def test_a_missing_leaf_row_below_a_damaged_tile_proves_nothing_and_is_no_crash(sqlite_ledger):
+    proving = Proving(sqlite_ledger, 300)
+    proving.damage(0, 0)
+    sqlite_ledger.sql("DELETE FROM log_leaf WHERE leaf_index = 3")
+    assert proving.standings(1, 299) == ["unproven", "proven"]
+
+
+def test_damaged_entries_matter_to_no_proof(sqlite_ledger):
+    proving = Proving(sqlite_ledger, 300)
+    proving.damage(ENTRIES, 0)
+    assert proving.standings(0, 299) == ["proven"] * 2
+
+
+@pytest.mark.parametrize("size", [65_535, 65_537])
+def test_a_damaged_tile_of_a_large_log_is_gone_around(sqlite_ledger, size):
+    proving = Proving(sqlite_ledger, size)
+    assert proving.standings(0, size - 1) == ["proven"] * 2
+    proving.damage(1, 0)
+    assert "tile_damaged" in proving.standings(0, 40_000)
+    if size > 65_536:
+        proving.damage(1, 0)  # flipped back
+        proving.damage(2, 0, lambda _: b"")
+        assert proving.standings(size - 1) == ["tile_damaged"]
+
+
+def test_a_running_ledgers_records_are_proven_on_each_kind_of_database(ledger):
+    recorded = ledger.record(*(submission() for _ in range(5)))
+    ledger.publish()
+    later = ledger.add()
+    ledger.sequence()
+    with ledger.database.read() as connection:
+        checkpoint = open_checkpoint(ledger.anchor.read(), [ledger.keys.log.vkey])
+        prover = Prover(connection, checkpoint)
+        for one in recorded:
+            leaf = logstore.find_leaf(connection, one.stream, one.seq)
+            assert leaf[1] == one.hash
+            assert prover.prove(*leaf).standing == "proven"
+        leaf = logstore.find_leaf(connection, later.stream, later.seq)
+        assert prover.prove(*leaf) == InLog("pending")
