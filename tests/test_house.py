@@ -67,7 +67,15 @@ PURE = {
     "app.i18n",
 }
 # The entries: they may read settings, and join rooms into a program.
-ENTRIES = {"app.cli", "app.demo", "app.bench", "app.main", "app.worker", "app.setup", "app.terminal"}
+ENTRIES = {
+    "app.cli",
+    "app.demo",
+    "app.bench",
+    "app.main",
+    "app.worker",
+    "app.setup",
+    "app.terminal",
+}
 PRINTERS = ("app/cli", "app/demo", "app/bench")
 
 # Declared, but reached in another way than by an import of ours.

@@ -159,7 +159,7 @@ def _waiting(records: Table) -> list[tuple[Any, ...]]:
     return [tuple(row[place] for place in places) for row in rows]
 
 
-def _parts(items: Sequence[int]) -> Iterator[Sequence[int]]:
+def _parts(items: Sequence[Any]) -> Iterator[Sequence[int]]:
     for start in range(0, len(items), _PARAMETERS):
         yield items[start : start + _PARAMETERS]
 

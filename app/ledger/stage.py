@@ -288,10 +288,10 @@ class Stage:
                 return stage._hashes[place]
             stage = stage._below
         if place not in self._stored_hashes:
-            record = store.load_record(self._connection, stream, seq)
-            if record is None:
+            hash_ = store.hash_at(self._connection, stream, seq)
+            if hash_ is None:
                 raise LookupError(f"{stream} has no record {seq} to refer to")
-            self._stored_hashes[place] = record.hash
+            self._stored_hashes[place] = hash_
         return self._stored_hashes[place]
 
     def _find_id(self, place: _Place) -> Recorded | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,17 @@ TILE = Tile.__table__  # type: ignore[attr-defined]
 
 
 _MOVED = ("seq", "hash", "recorded_at", "state")
+
+# Statements are built once: to build one costs more than to send it.
+_HEADS_AT = select(HEAD).where(HEAD.c.stream.in_(bindparam("streams", expanding=True)))
+_MOVE = (
+    update(HEAD)
+    .where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
+    .values({name: bindparam(f"v_{name}") for name in _MOVED})
+)
+_HASH_AT = select(RECORD.c.hash).where(
+    RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq")
+)
 
 
 class StreamKeyTaken(Conflict):
@@ -111,7 +123,7 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
             raise StreamKeyTaken("stream_key_taken", stream=name)
     found: dict[str, StreamHead] = {}
     for keys in chunks(list(by_key)):
-        for row in connection.execute(select(HEAD).where(HEAD.c.stream.in_(keys))):
+        for row in connection.execute(_HEADS_AT, {"streams": keys}):
             name = by_key[row.stream]
             if row.name != name:
                 raise StreamKeyTaken("stream_key_taken", stream=name)
@@ -232,10 +244,17 @@ def load_record(connection: Connection, stream: str, seq: int) -> StoredRecord |
     return found[0] if found and found[0].seq == seq else None
 
 
+def hash_at(connection: Connection, stream: str, seq: int) -> bytes | None:
+    """Returns a record's hash, or None. Read-only."""
+    place = {"stream": stream_key(stream), "seq": seq}
+    found = connection.execute(_HASH_AT, place).scalar()
+    return None if found is None else as_bytes(found)
+
+
 def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts new rows. Writes `table`."""
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(_insert(table), rows)
 
 
 def upsert_rows(
@@ -252,15 +271,9 @@ def upsert_rows(
     """
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    statement = (
-        statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
-        if changed
-        else statement.on_conflict_do_nothing(index_elements=list(keys))
-    )
-    connection.execute(statement, [{**row, **(only_new or {})} for row in rows])
+    changed = tuple(name for name in rows[0] if name not in keys)
+    statement = _upsert(connection.dialect.name, table, tuple(keys), changed)
+    connection.execute(statement, [{**row, **only_new} for row in rows] if only_new else rows)
 
 
 def delete_rows(
@@ -268,8 +281,8 @@ def delete_rows(
 ) -> None:
     """Deletes the rows with these key values. Writes `table`."""
     if rows:
-        statement = delete(table).where(*(table.c[name] == bindparam(f"k_{name}") for name in keys))
-        connection.execute(statement, [{f"k_{name}": row[name] for name in keys} for row in rows])
+        places = [{f"k_{name}": row[name] for name in keys} for row in rows]
+        connection.execute(_delete(table, tuple(keys)), places)
 
 
 def move_heads(
@@ -287,26 +300,17 @@ def move_heads(
     created = sorted(created, key=lambda row: row["stream"])
     done = 0
     if moved:
-        statement = (
-            update(HEAD)
-            .where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
-            .values({name: bindparam(f"v_{name}") for name in _MOVED})
-        )
         rows = [
             {"k_stream": row["stream"], "k_seq": row["k_seq"]}
             | {f"v_{name}": row[name] for name in _MOVED}
             for row in moved
         ]
-        done += connection.execute(statement, rows).rowcount
+        done += connection.execute(_MOVE, rows).rowcount
     if created:
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
         # Waits for another process that is creating the same stream, and then does nothing.
-        creation = (
-            dialect.insert(HEAD)
-            .on_conflict_do_nothing(index_elements=["stream"])
-            .execution_options(preserve_rowcount=True)
-        )
-        done += connection.execute(creation, created).rowcount
+        creation = _upsert(connection.dialect.name, HEAD, ("stream",), ())
+        counted = {"preserve_rowcount": True}
+        done += connection.execute(creation, created, execution_options=counted).rowcount
     wanted = [*moved, *created]
     if done != len(wanted):
         ours = {row["stream"]: row for row in wanted}
@@ -362,3 +366,22 @@ def as_bytes(value: object) -> bytes:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     return str(value).encode("utf-8", "surrogateescape")
+
+
+@cache
+def _insert(table: Any) -> Any:
+    return insert(table)
+
+
+@cache
+def _upsert(dialect: str, table: Any, keys: tuple[str, ...], changed: tuple[str, ...]) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=keys)
+    values = {name: statement.excluded[name] for name in changed}
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+@cache
+def _delete(table: Any, keys: tuple[str, ...]) -> Any:
+    return delete(table).where(*(table.c[name] == bindparam(f"k_{name}") for name in keys))

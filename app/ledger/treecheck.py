@@ -27,7 +27,7 @@ from app.ledger.merkle import (
     root_of,
 )
 from app.ledger.record import record_hash
-from app.ledger.store import LEAF, RECORD, as_bytes, stream_name
+from app.ledger.store import LEAF, as_bytes, stream_name
 from app.ledger.tiles import (
     ENTRIES,
     TILE_WIDTH,
@@ -127,12 +127,13 @@ class _Level:
 
 @dataclass(frozen=True, slots=True)
 class _Bottom:
-    """A level-0 tile: entries of its leaf rows, their hashes, the stored ones, and the true ones."""
+    """A level-0 tile: its leaf rows' entries, their hashes, the stored ones, the true ones, the root."""
 
     entries: tuple[bytes, ...]
     derived: Sequence[bytes | None]
     stored: Sequence[bytes | None]
     hashes: list[bytes]
+    root: bytes
 
 
 class _TreeCheck:
@@ -159,7 +160,7 @@ class _TreeCheck:
         if not whole and _hashes_in(bundle or b"") != tile.hashes:
             problems.append(_tile_problem(ENTRIES, index))
         if end - start == TILE_WIDTH:
-            problems += self._raise(1, tile_root(b"".join(tile.hashes)))
+            problems += self._raise(1, tile.root)
         return tile.hashes, problems
 
     def read_tile(self, start: int, end: int) -> _Bottom:
@@ -169,11 +170,13 @@ class _TreeCheck:
         data = logstore.load_tile(self._connection, 0, start // TILE_WIDTH) or b""
         whole = len(data) == (end - start) * HASH_BYTES
         stored = [*split_hashes(data)] if whole else [None] * (end - start)
-        if derived == stored:
-            hashes = split_hashes(data)
-        else:
-            hashes = self._arbitrate(start, derived, stored)
-        return _Bottom(tuple(entries.values()), derived, stored, hashes)
+        above = self._hash_above(start, end - start)
+        hashes = split_hashes(data)
+        root = root_of(hashes)
+        if derived != stored or (above is not None and root != above):
+            hashes = self._arbitrate(start, derived, stored, above)
+            root = root_of(hashes)
+        return _Bottom(tuple(entries.values()), derived, stored, hashes, root)
 
     def finish(self) -> Iterator[Problem]:
         """Yields what is wrong with the partial tiles of the levels above."""
@@ -182,26 +185,23 @@ class _TreeCheck:
                 yield from self._compare(number, level)
 
     def _arbitrate(
-        self, start: int, derived: Sequence[bytes | None], stored: Sequence[bytes | None]
+        self,
+        start: int,
+        derived: Sequence[bytes | None],
+        stored: Sequence[bytes | None],
+        above: bytes | None,
     ) -> list[bytes]:
-        """Returns the true leaf hashes of a tile where leaf rows and stored tile differ."""
-        above = self._hash_above(start, len(derived))
-        places = range(start, start + len(derived))
-        for whole in (derived, stored, [self._record_of(at) for at in places]):
+        """Returns the true leaf hashes of a tile that its leaf rows, or the hash above, contradict."""
+        records = self._records_of(start, start + len(derived))
+        for whole in (derived, stored, records):
             known = [told for told in whole if told is not None]
             if len(known) == len(whole) and root_of(known) == above:
                 return known
-        # A bit of both, or the hash above is damaged too: place by place, with the records' help.
+        # A bit of each, or the hash above is damaged too: place by place, two against one.
         return [
-            self._vote(start + offset, row, tile)
-            for offset, (row, tile) in enumerate(zip(derived, stored, strict=True))
+            (tile if row is None or tile == record else row) or b""
+            for row, tile, record in zip(derived, stored, records, strict=True)
         ]
-
-    def _vote(self, leaf_index: int, row: bytes | None, tile: bytes | None) -> bytes:
-        if row is None or tile is None or row == tile:
-            return row or tile or b""
-        record = self._record_of(leaf_index)
-        return tile if record is not None and record == tile else row
 
     def _hash_above(self, start: int, width: int) -> bytes | None:
         """Returns the root of a level-0 tile as the tree keeps it above: in level 1, or in the edge."""
@@ -224,23 +224,21 @@ class _TreeCheck:
         ).first()
         if row is None:
             return Problem("log.leaf_missing", None, None, leaf_index)
-        if self._record_of(leaf_index) in (true, None):
+        (record,) = self._records_of(leaf_index, leaf_index + 1)
+        if record in (true, None):
             # The record is what was logged; only the row that names its place was changed.
             return Problem("log.leaf_altered", None, None, leaf_index)
         name = stream_name(self._connection, row.stream) or f"#{row.stream}"
         evidence = {"expected": true.hex(), "got": leaf_hash(as_bytes(row.hash)).hex()}
         return Problem("integrity.leaf_mismatch", name, row.seq, leaf_index, evidence)
 
-    def _record_of(self, leaf_index: int) -> bytes | None:
-        """Returns the leaf hash of the record that a leaf row names, None where it is gone."""
-        body = self._connection.execute(
-            select(RECORD.c.body)
-            .select_from(
-                LEAF.join(RECORD, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq))
-            )
-            .where(LEAF.c.leaf_index == leaf_index)
-        ).scalar()
-        return None if body is None else leaf_hash(record_hash(as_bytes(body)))
+    def _records_of(self, start: int, end: int) -> list[bytes | None]:
+        """Returns the leaf hashes of the records that leaf rows name, None where one is gone."""
+        found: list[bytes | None] = [None] * (end - start)
+        for row in logstore.leaves_with_records(self._connection, start, end):
+            if row.body is not None:
+                found[row.leaf_index - start] = leaf_hash(record_hash(as_bytes(row.body)))
+        return found
 
     def _raise(self, number: int, node: bytes) -> list[Problem]:
         """Puts a full tile's hash into the level above, and compares that one's tile when it is full."""

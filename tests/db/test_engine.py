@@ -128,9 +128,7 @@ def test_sqlite_is_durable_and_keeps_its_rules_on_every_connection(sqlite_databa
     }
     for block in (database.read, database.write):
         with block() as connection:
-            found = {
-                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted
-            }
+            found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted}
         assert found == wanted
     database.close()
 

@@ -61,9 +61,7 @@ def count(claim, view) -> Draft:
     return Draft({"count": head.state.get("count", 0) + 1})
 
 
-def make_seal(
-    name: str = "waybill", content: Any = None, *, salt: bytes = b"s" * 32
-) -> Seal:
+def make_seal(name: str = "waybill", content: Any = None, *, salt: bytes = b"s" * 32) -> Seal:
     return Seal(name, salt, canonical_bytes(content or {"number": "TEST0000000001"}))
 
 
@@ -258,9 +256,7 @@ def check_log(ledger: Ledger, *, records: int | None = None) -> None:
         rows = connection.exec_driver_sql(
             "SELECT stream, seq, hash, body FROM record ORDER BY stream, seq"
         ).all()
-        heads = {
-            row.stream: row for row in connection.exec_driver_sql("SELECT * FROM head").all()
-        }
+        heads = {row.stream: row for row in connection.exec_driver_sql("SELECT * FROM head").all()}
         leaves = connection.exec_driver_sql("SELECT * FROM log_leaf ORDER BY leaf_index").all()
         waiting = connection.exec_driver_sql("SELECT stream, seq, hash FROM unsequenced").all()
         state = logstore.load_state(connection)

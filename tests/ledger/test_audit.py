@@ -16,8 +16,7 @@ from app.kit.errors import Conflict
 from app.ledger.audit import LedgerAudit
 from app.ledger.record import record_hash, stream_key
 from app.ledger.submission import Draft, Recorded
-from tests.fakes import FakeClock
-from tests.ledger.drills import GROWN, Change, Scene, flipped, place_of
+from tests.ledger.drills import GROWN, Change, flipped, place_of
 from tests.ledger.ledgers import (
     OTHER,
     PARTY,
@@ -456,7 +455,7 @@ def test_a_signature_by_a_key_that_was_never_registered_is_found(ledger):
 
 def test_a_signature_of_something_else_is_found(ledger):
     other = submission(data={"n": 1}, signed_by=SHOP_KEY).signed
-    ledger.record(key_record(), submission(data={"n": 2}, **{"signed": other}))
+    ledger.record(key_record(), submission(data={"n": 2}, signed=other))
     assert kinds(ledger) == [invalid(0, "does_not_verify")]
 
 

@@ -272,9 +272,7 @@ def test_of_two_who_sign_the_second_notices(ledger, monkeypatch):
         ledger.anchor, "read", lambda: seen.pop() if seen else read()
     )  # it looked before the other one signed
     ledger2 = ledger.anchor.__class__(ledger.keys_dir)
-    Publisher(
-        ledger.database, signer=ledger.keys.log, anchor=ledger2, clock=ledger.clock
-    ).publish()
+    Publisher(ledger.database, signer=ledger.keys.log, anchor=ledger2, clock=ledger.clock).publish()
     with pytest.raises(AnchorMoved):
         second.publish()
     check_log(ledger, records=2)
@@ -286,8 +284,12 @@ def test_of_two_who_sign_the_second_notices(ledger, monkeypatch):
 def test_an_altered_body_is_the_audits_matter_and_does_not_stop_publishing(ledger, logs):
     ledger.record(submission(UNIT), submission(OTHER))
     ledger.sequence()
-    ledger.sql("UPDATE record SET body = ? WHERE leaf_of_record IS NULL".replace(
-        " WHERE leaf_of_record IS NULL", ""), b'{"altered":1}')
+    ledger.sql(
+        "UPDATE record SET body = ? WHERE leaf_of_record IS NULL".replace(
+            " WHERE leaf_of_record IS NULL", ""
+        ),
+        b'{"altered":1}',
+    )
     assert ledger.publisher.publish().size == 2
     assert sum(e["event"] == "publisher.record_altered" for e in logs) == 2
     assert [p.kind for p in ledger.problems()] == ["integrity.hash_mismatch"] * 2

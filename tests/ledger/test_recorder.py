@@ -85,9 +85,7 @@ def test_a_reference_holds_the_hash_of_the_record_also_of_one_in_the_same_reques
 def test_effects_are_written_by_their_kinds_writer_in_the_records_transaction(ledger):
     def mark(connection, found):
         for row in found:
-            connection.exec_driver_sql(
-                "INSERT INTO cursor VALUES ('{name}', 1, 1)".format(**row)
-            )
+            connection.exec_driver_sql("INSERT INTO cursor VALUES ('{name}', 1, 1)".format(**row))
 
     def decide(claim, view) -> Draft:
         return Draft({}, effects=(Effect("mark", {"name": claim.data["name"]}),))
@@ -231,9 +229,7 @@ def test_a_bug_in_what_a_rule_wants_to_see_fails_alone(ledger):
     def reads_after(head):
         raise KeyError("lot")
 
-    answers = ledger.record(
-        submission(), submission(OTHER, reads_after=reads_after), submission()
-    )
+    answers = ledger.record(submission(), submission(OTHER, reads_after=reads_after), submission())
     assert [type(a) for a in answers] == [Recorded, Fault, Recorded]
     check_log(ledger, records=2)
 
@@ -612,9 +608,7 @@ def test_two_processes_on_one_postgresql_lose_and_fork_no_seq(
         # What both send is recorded once.
         answers.extend(ledger.record(*shared))
 
-    threads = [
-        threading.Thread(target=write, args=(one, n)) for one in ledgers for n in range(2)
-    ]
+    threads = [threading.Thread(target=write, args=(one, n)) for one in ledgers for n in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

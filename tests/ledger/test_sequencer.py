@@ -67,9 +67,7 @@ def test_a_log_that_was_never_begun_is_not_begun_by_the_way(ledger):
 
 
 @pytest.mark.parametrize("size", [255, 256, 257, 65_535, 65_536, 65_537])
-def test_tiles_around_a_full_one_are_whole_and_no_partial_one_is_hashed_above(
-    sqlite_ledger, size
-):
+def test_tiles_around_a_full_one_are_whole_and_no_partial_one_is_hashed_above(sqlite_ledger, size):
     # Beyond a few hundred the leaves need no records behind them.
     ledger = sqlite_ledger
     begin_at(ledger, size - 2)

@@ -43,6 +43,17 @@ def drop_leaf(stream, seq):
     return lambda c: c.delete("log_leaf", stream=stream, seq=seq)
 
 
+def agree_on(stream, seq):
+    """Makes the tile say what the leaf row was made to say."""
+
+    def act(c: Change) -> None:
+        index, offset = divmod(c.leaf(stream, seq), TILE_WIDTH)
+        false = leaf_hash(b"h" * 32)
+        set_tile(0, index, lambda d: d[: offset * 32] + false + d[(offset + 1) * 32 :])(c)
+
+    return act
+
+
 def set_state(**values):
     return lambda c: c.set("log_state", {"id": 1}, **values)
 
@@ -129,6 +140,10 @@ DRILLS = {
     ),
     "a leaf, and all of its own tile": (
         in_turn(set_leaf(UNIT, 4), set_tile(0, EDGE, lambda d: bytes(len(d)))),
+        [at("altered", UNIT, 4), bad_tile("0/1")],
+    ),
+    "a leaf, and its place in its tile": (
+        in_turn(set_leaf(UNIT, 4), agree_on(UNIT, 4)),
         [at("altered", UNIT, 4), bad_tile("0/1")],
     ),
     "a leaf, and the tile above it": (
