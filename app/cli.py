@@ -19,6 +19,7 @@ from app import __version__
 from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
 from app.i18n import text
+from app.kit.collector import spare_what_stays
 from app.kit.errors import Fault
 from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
@@ -291,6 +292,7 @@ def run_server(settings: Settings) -> None:
         timeout_graceful_shutdown=10,
     )
     ERR.print(f"Suxin is serving at http://{settings.host}:{settings.port}")
+    spare_what_stays()
     uvicorn.Server(config).run()
 
 
@@ -319,6 +321,7 @@ def _loops(settings: Settings) -> Callable[[Rooms], contextlib.AbstractContextMa
             )
         )
         rooms.issuing.on_order = lambda: loops.wake("issue")
+        rooms.on_wait = lambda: loops.wake("sequence")
         loops.start()
         try:
             yield

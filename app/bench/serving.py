@@ -23,6 +23,7 @@ import uvicorn
 
 from app.bench.market import settings_in
 from app.bench.processes import CONSTANT, REAL
+from app.kit.collector import spare_what_stays
 from app.ledger.record import ZERO_HASH
 from app.ledger.recorder import Recorder
 from app.ledger.submission import Answer, Recorded, Submission
@@ -85,6 +86,7 @@ def serve(folder: Path) -> None:
         )
     )
     rooms.issuing.on_order = lambda: loops.wake("issue")
+    rooms.on_wait = lambda: loops.wake("sequence")
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings, rooms=rooms),
@@ -109,6 +111,7 @@ def serve(folder: Path) -> None:
 
     threading.Thread(target=obey, daemon=True).start()
     loops.start()
+    spare_what_stays()
     server.run()
     loops.stop()
 

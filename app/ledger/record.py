@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -121,6 +122,7 @@ def seal_commitment(name: str, *, salt: bytes, content: bytes) -> str:
     ).hexdigest()
 
 
+@lru_cache(maxsize=8192)
 def stream_key(name: str) -> int:
     """Returns the 63-bit key under which tables hold the stream: SHA-256 of its name, shortened.
 

@@ -199,7 +199,7 @@ class _TreeCheck:
                 return known
         # A bit of each, or the hash above is damaged too: place by place, two against one.
         return [
-            (tile if row is None or tile == record else row) or b""
+            (tile if row is None or (tile is not None and tile == record) else row) or b""
             for row, tile, record in zip(derived, stored, records, strict=True)
         ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -37,6 +38,10 @@ class Scans:
         self._database = database
         self._clock = clock
         self._key = key
+        # Held while looks move from the buffer to the table; _moves counts how often they did, so
+        # that whoever counts meanwhile notices and counts none twice or never.
+        self._moving = threading.Lock()
+        self._moves = 0
         self._lock = threading.Lock()
         # Guarded by _lock: (stream key, device) -> [first_at, last_at, loads].
         self._buffer: dict[tuple[int, bytes], list[int]] = {}
@@ -60,13 +65,19 @@ class Scans:
     def count(self, stream: str) -> ScanCount:
         """Returns the looks so far, those not yet written included. Read-only."""
         key = stream_key(stream)
-        with self._database.read() as connection:
-            rows = scanstore.load(connection, key)
-        with self._lock:
-            for (stream_of, device), (first, _, loads) in self._buffer.items():
-                if stream_of == key:
-                    before = rows.get(device, (first, 0))
-                    rows[device] = (min(before[0], first), before[1] + loads)
+        while True:
+            with self._moving:
+                moves = self._moves
+            with self._database.read() as connection:
+                rows = scanstore.load(connection, key)
+            with self._lock:
+                if self._moves != moves:
+                    continue
+                for (stream_of, device), (first, _, loads) in self._buffer.items():
+                    if stream_of == key:
+                        before = rows.get(device, (first, 0))
+                        rows[device] = (min(before[0], first), before[1] + loads)
+                break
         if not rows:
             return ScanCount(0, 0, None)
         return ScanCount(
@@ -77,10 +88,13 @@ class Scans:
 
     def flush(self) -> bool:
         """Writes what was counted. Writes `scan`."""
-        with self._lock:
-            taken, self._buffer = self._buffer, {}
-        if not taken:
+        if not self._buffer:
             return False
-        with self._database.write() as connection:
+        with ExitStack() as until_committed, self._database.write() as connection:
+            # Only once it is our turn to write: pages must not wait for other writers.
+            until_committed.enter_context(self._moving)
+            with self._lock:
+                taken, self._buffer = self._buffer, {}
+                self._moves += 1
             scanstore.add(connection, taken)
         return False

@@ -7,6 +7,7 @@ Effect in the order in which they were decided.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -14,7 +15,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     exists,
     func,
     insert,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import (
     Due,
@@ -51,23 +52,16 @@ Rows = Sequence[Mapping[str, Any]]
 
 def _write_due(connection: Connection, rows: Rows) -> None:
     """A step already known to be due at this very moment stays raised if it was."""
+    connection.execute(_due_upsert(connection.dialect.name), rows)
+
+
+@cache
+def _due_upsert(dialect: str) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(DUE)
     keys = ("stream", "subject", "step")
-    connection.execute(
-        delete(DUE).where(
-            DUE.c.stream == bindparam("k_stream"),
-            DUE.c.subject == bindparam("k_subject"),
-            DUE.c.step == bindparam("k_step"),
-            DUE.c.due_at != bindparam("k_due_at"),
-        ),
-        [{f"k_{name}": row[name] for name in (*keys, "due_at")} for row in rows],
-    )
-    upsert_rows(
-        connection,
-        DUE,
-        [{name: value for name, value in row.items() if name != "raised"} for row in rows],
-        keys=keys,
-        only_new={"raised": False},
-    )
+    values = {c.name: statement.excluded[c.name] for c in DUE.c if c.name not in keys}
+    values["raised"] = and_(DUE.c.raised, DUE.c.due_at == statement.excluded.due_at)
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
 
 
 def _due_met(connection: Connection, rows: Rows) -> None:

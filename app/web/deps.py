@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,7 @@ class Rooms:
     """The services of a running deployment, joined by `app.main.open_rooms`.
 
     committed: set after every commit of the recorder; whoever waits for records clears it.
+    on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
     """
 
     base_url: str
@@ -88,6 +90,7 @@ class Rooms:
     sequencer: Sequencer
     publisher: Publisher
     font: Path | None
+    on_wait: Callable[[], None] = lambda: None
 
 
 async def rooms_of(request: Request) -> Rooms:

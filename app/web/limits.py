@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 _MAX_ADDRESSES = 100_000
 
@@ -62,6 +63,7 @@ def _is_ours(address: str, trusted: Sequence[Network]) -> bool:
     return any(parsed in network for network in trusted)
 
 
+@lru_cache(maxsize=4096)
 def _subscriber(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)

@@ -34,6 +34,8 @@ def start(
     arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path, err: Path
 ) -> ForkServerProcess:
     """Returns the running command; it ends with this process at the latest."""
+    for path in (out, err):
+        path.write_bytes(b"")  # there to be read before the command has begun
     process = _context.Process(
         target=_become,
         args=(list(arguments), str(cwd), dict(env), str(out), str(err)),

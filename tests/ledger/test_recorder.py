@@ -133,9 +133,10 @@ def test_a_repeat_gives_the_first_answer_again(ledger):
     check_log(ledger, records=1)
 
 
-def test_a_repeat_within_one_request_is_one_record(ledger):
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_repeat_within_one_request_is_one_record(ledger, atomic):
     given = submission()
-    first, again = ledger.record(given, given)
+    first, again = ledger.record(given, given, atomic=atomic)
     assert again.replayed
     assert again.hash == first.hash
     check_log(ledger, records=1)
@@ -387,6 +388,45 @@ def recording_on(ledger, database):
     recorder.close()
 
 
+class Slow(Failing):
+    """A database whose commits wait to be let through."""
+
+    def __init__(self, database) -> None:
+        super().__init__(database, persisted=True, times=0)
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    @contextmanager
+    def write(self):
+        with self._database.write() as connection:
+            yield connection
+            self.reached.set()
+            assert self.go.wait(10)
+
+
+def test_nothing_is_answered_before_its_commit_has_returned(ledger):
+    slow, told = Slow(ledger.database), []
+    recorder = Recorder(
+        slow,
+        vault=ledger.vault,
+        clock=ledger.clock,
+        writers={},
+        on_commit=lambda: told.append("commit"),
+    )
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(recorder.submit_and_wait([submission()]))
+    )
+    thread.start()
+    assert slow.reached.wait(10)
+    time.sleep(0.05)
+    assert (answers, told, rows(ledger)) == ([], [], 0)
+    slow.go.set()
+    thread.join(10)
+    assert rows(ledger) == 1
+    recorder.close()
+    assert told == ["commit"]
+
+
 def test_a_failed_commit_answers_unavailable_and_writes_nothing(ledger, logs):
     with recording_on(ledger, Failing(ledger.database, persisted=False)) as recorder:
         answers = recorder.submit_and_wait([submission(), submission(OTHER, decide=refuse)])
@@ -442,8 +482,16 @@ def test_the_writer_outlives_whatever_is_told_of_a_commit(ledger):
     recorder = Recorder(
         ledger.database, vault=ledger.vault, clock=ledger.clock, writers={}, on_commit=told
     )
-    for _ in range(2):
-        assert isinstance(recorder.submit_and_wait([submission()])[0], Recorded)
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.extend(
+            recorder.submit_and_wait([submission()])[0] for _ in range(2)
+        ),
+        daemon=True,
+    )
+    thread.start()
+    thread.join(10)
+    assert [type(answer) for answer in answers] == [Recorded, Recorded]
     recorder.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import httpx
 
 from app.kit.clock import format_time
 from app.parties.identity import uscc_check_digit
+from app.web.limits import RateLimit
 from tests.fakes import FakeClock
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP, STALL, Service, serving
 
@@ -244,6 +246,7 @@ def open_market(template: Path, folder: Path, *, worker: bool = False) -> Iterat
     beside = partial(_loops, settings) if worker else nullcontext
     with serving(settings, template, clock=clock, beside=beside) as (app, url):
         running = Market(app, url, clock)
+        running.rooms.report_limit = RateLimit(0, monotonic_s=time.monotonic)
         with running.client:
             running.open()
             yield running

@@ -13,7 +13,6 @@ from tests.web.operations import (
     BAD_GTIN,
     CONFLICT,
     FORBIDDEN,
-    GOODS,
     ID,
     INVALID,
     PAGES,
@@ -26,6 +25,7 @@ from tests.web.operations import (
     World,
     parcel,
 )
+from tests.web.operations_goods import GOODS
 
 NO_MANDATE = (403, "no-mandate")
 LIFE = (409, "lifecycle-conflict")

@@ -1,7 +1,7 @@
 """Bad input, over every operation: each its own problem type, in both languages, nothing written.
 
-The table is in tests/web/operations.py; what every operation must refuse alike is derived here from
-the operation's good request and the description.
+The table is in tests/web/operations_goods.py and operations_events.py; what every operation must
+refuse alike is derived here from the operation's good request and the description.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 from sqlmodel import SQLModel
 
 from app.parties.access import PARTY_SCOPES
+from tests.web.market import open_market
 from tests.web.operations import Bad, Operation, World
 from tests.web.operations_events import OPERATIONS
 
@@ -57,7 +58,17 @@ def test_no_operation_is_missing_from_the_table(description):
     assert set(OPERATIONS) == described
 
 
-@pytest.mark.parametrize("place", OPERATIONS, ids=lambda place: " ".join(place))
+def test_every_request_that_is_made_bad_here_is_good_before(sqlite_template, tmp_path):
+    """Else a refusal would prove nothing."""
+    with open_market(sqlite_template, tmp_path) as market:
+        made = World(market)
+        # What takes the shop's own key away comes last.
+        for place in sorted(OPERATIONS, key=lambda place: "/keys/{" in place[1]):
+            answer = send(made, place[0], good(made, OPERATIONS[place]), "en")
+            assert answer.is_success, (place, answer.text[:300])
+
+
+@pytest.mark.parametrize("place", OPERATIONS, ids=" ".join)
 def test_bad_input_meets_its_own_problem_and_writes_nothing(world, description, place):
     method, path = place
     operation = OPERATIONS[place]
@@ -79,7 +90,8 @@ def test_bad_input_meets_its_own_problem_and_writes_nothing(world, description, 
             answered = send(world, method, request, lang)
             said[lang] = check_problem(answered, answer, name)
         check_sentences(said, name)
-        assert answer in declared or answer == (405, "method-not-allowed"), f"{name}: not declared"
+        # A raw slash in a lot makes another path, where no operation is.
+        assert answer in declared or name == "raw slash", f"{name}: not declared"
         if kind is not None:
             assert [e["kind"] for e in said["en"]["errors"]] == [kind], name
         assert digest(world) == before, f"{name}: something was written"
@@ -142,7 +154,7 @@ def good(world: World, operation: Operation) -> Request:
 def send(world: World, method: str, request: Request, lang: str) -> httpx.Response:
     headers = {**request["headers"], "Accept-Language": lang}
     if request["key"] is not None:
-        headers.setdefault("Authorization", f"Bearer {request['key']}")
+        headers.setdefault("Authorization", f"Bearer {request['key']}".encode())
     url = world.market.url + request["path"] + (f"?{request['query']}" if request["query"] else "")
     return world.market.client.request(method, url, content=request.get("content"), headers=headers)
 
@@ -253,12 +265,12 @@ def of_bodies(
         missing = {key: value for key, value in body.items() if key != field}
         yield f"missing {field}", sent(json.dumps(missing).encode()), INVALID, "missing"
     for field, value in body.items():
-        for wrong in (5 if isinstance(value, str | list | dict) else "5", [{}], None):
-            if wrong is not None or field in description["components"]["schemas"][name].get(
-                "required", ()
-            ):
-                shape = json.dumps({**body, field: wrong}).encode()
-                yield f"{field} = {wrong}", sent(shape), INVALID, None
+        wrong = [5 if isinstance(value, str | list | dict) else "5"]
+        # A list of objects is no wrong shape for a batch: each of its items fails alone.
+        wrong += [] if field == "events" else [[{}]]
+        for told in wrong:
+            shape = json.dumps({**body, field: told}).encode()
+            yield f"{field} = {told}", sent(shape), INVALID, None
 
 
 class _Pieces:

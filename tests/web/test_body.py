@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from app.web.body import Body, StrictRoute, Time, api_router
+from app.web.body import BatchRoute, Body, StrictRoute, Time, api_router
 from tests.web.conftest import SHOP
 
 PARTIES = "/api/v1/parties"
@@ -22,7 +22,7 @@ class Echo(Body):
 
 def probe(app) -> None:
     router = api_router(tag="probe")
-    batch = api_router(tag="probe", batch=True)
+    batch = api_router(tag="probe", route=BatchRoute)
 
     @router.get("/probe/lots/{gtin}/{lot}")
     def probe_lot(gtin: str, lot: str) -> dict:

@@ -218,6 +218,13 @@ def test_a_platform_that_sells_its_own_goods_is_the_seller(market):
     assert "claim_token" not in market.send(both, unit.code, "sale", {"platform": both})
 
 
+def test_reports_from_one_address_are_limited(service):
+    answers = [service.call("POST", "/api/v1/reports", {"text": "x"}) for _ in range(4)]
+    assert answers[0].status_code == 201
+    assert told(answers[-1])[:2] == (429, "too-many-requests")
+    assert answers[-1].headers["Retry-After"] == "1"
+
+
 def test_reports_take_anybody_and_change_nothing(market):
     unit = market.one()
     before = market.ask("GET", unit.path)

@@ -361,7 +361,8 @@ def test_search_engines_may_keep_products_but_no_single_item():
 
 def form_names(page: Page) -> dict[str, set[str]]:
     return {
-        attrs["action"]: {found["name"] for found in inside}
+        # Behind '#' stands the form itself, so that a refusal comes back to it.
+        attrs["action"].partition("#")[0]: {found["name"] for found in inside}
         for attrs, inside in page.forms
         if attrs["method"] == "post"
     }

@@ -234,14 +234,15 @@ class Filler:
                 returned_at=None if at is None else from_ms(at),
                 shop=self._name(seller),
             )
-        if life == "registered" or not sale:
+        if life == "registered" or not (sale or dispatch):
             return Sold(state="not_sold", times=max(0, state["cycle"] - 1))
         signed = state.get("signature", {}).get("at")
         return Sold(
             state="sold",
             times=max(1, state["cycle"]),
-            sold_at=from_ms(sale["at"]),
-            shop=self._name(sale["actor"]),
+            # Sent before its sale was recorded: there is still a parcel to compare with.
+            sold_at=from_ms(sale["at"]) if sale else None,
+            shop=self._name(seller),
             platform=self._name(str(sale.get("platform", ""))),
             region=str(dispatch.get("to") or sale.get("region") or ""),
             carrier=self._name(str(dispatch.get("carrier", ""))),
@@ -292,7 +293,7 @@ class Filler:
             roles.setdefault(state["issuer"], "issuer")
         if row.brand_owner is not None:
             roles.setdefault(row.brand_owner, "brand_owner")
-        roles.setdefault(row.registrant, "producer")
+        roles.setdefault(row.registrant, "registrant")
         for party, role in roles.items():
             try:
                 view = self._rooms.parties.get(party)

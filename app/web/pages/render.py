@@ -189,7 +189,7 @@ def _sold_title(view: ScanView) -> str:
         return say(f"page.sold.title.{sold.state}")
     if sold.times > 1:
         return say("page.sold.title.again", times=sold.times)
-    return say("page.sold.title")
+    return say("page.sold.title" if sold.sold_at is not None else "page.sold.title.sent")
 
 
 def _scan_sentences(frame: Frame, scans: Scans) -> str:

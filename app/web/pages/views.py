@@ -111,6 +111,7 @@ class Step:
 class Sold:
     """What a buyer compares with the parcel. times: how often the unit was sold in all its lives.
 
+    sold_at: None where it was sent and the record of the sale is still missing.
     shop: the seller's name as registered. region: six-digit code of the destination.
     waybill_tail: the last four characters, never more.
     """
@@ -223,7 +224,9 @@ class Credit:
 class Party:
     """A party that answers for the goods. id: its USCC, or `EX…` for an exempt person."""
 
-    role: Literal["issuer", "producer", "brand_owner", "seller", "importer", "recall_agent"]
+    role: Literal[
+        "issuer", "producer", "registrant", "brand_owner", "seller", "importer", "recall_agent"
+    ]
     name: str
     id: str
     verified: bool

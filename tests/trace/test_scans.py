@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from app.trace.scans import Scans
+from tests.fakes import FakeClock
+
+CODE, OTHER = "01/06901234567892/21/AAAAAAAAAAAA", "01/06901234567892/21/BBBBBBBBBBBB"
+
+
+@pytest.fixture
+def scans(database) -> Scans:
+    return Scans(database, clock=FakeClock(), key=b"\x07" * 32)
+
+
+def test_looks_are_told_before_and_after_they_are_written(scans):
+    one, two = scans.device("10.0.0.1", "phone"), scans.device("10.0.0.1", "other phone")
+    for device in (one, one, two):
+        scans.note(CODE, device)
+    before = scans.count(CODE)
+    assert (before.loads, before.devices) == (3, 2)
+    scans.flush()
+    assert scans.count(CODE) == before
+    scans.note(CODE, two)
+    assert (scans.count(CODE).loads, scans.count(CODE).devices) == (4, 2)
+    assert scans.count(OTHER).first_at is None
+
+
+def test_no_look_is_counted_twice_or_never_while_it_is_written(scans):
+    """A page counted zero looks, its own included, while the buffer was on its way to the table."""
+    ending = threading.Event()
+
+    def write_all_the_time() -> None:
+        while not ending.is_set():
+            scans.flush()
+
+    writer = threading.Thread(target=write_all_the_time)
+    writer.start()
+    try:
+        device = scans.device("10.0.0.1")
+        told = []
+        for _ in range(150):
+            scans.note(CODE, device)
+            told.append(scans.count(CODE).loads)
+    finally:
+        ending.set()
+        writer.join()
+    assert told == list(range(1, 151))
