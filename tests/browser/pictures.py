@@ -38,7 +38,9 @@ def make_pictures(folder: Path) -> list[Path]:
                 "the demo is served", timeout_s=120,
             )  # fmt: skip
             pages = dict(
-                re.findall(r"^ {2}(\w+) +(http://\S+/01/\S+)$", out.read_text("utf-8"), re.M)
+                re.findall(
+                    r"^ {2}(\w+) +(http://\S+/01/\S+)$", out.read_text("utf-8"), re.MULTILINE
+                )
             )
             with launched() as browser:
                 return [_make(browser, pages, lang, folder) for lang in ("zh", "en")]
