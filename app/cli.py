@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -291,9 +292,17 @@ def run_server(settings: Settings) -> None:
         proxy_headers=False,  # the gate believes SUXIN_TRUSTED_PROXIES alone
         timeout_graceful_shutdown=10,
     )
-    ERR.print(f"Suxin is serving at http://{settings.host}:{settings.port}")
     spare_what_stays()
-    uvicorn.Server(config).run()
+    _Server(config).run()
+
+
+class _Server(uvicorn.Server):
+    """Says that it serves once it does: the port is bound, and a signal ends it in order."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            ERR.print(f"Suxin is serving at http://{self.config.host}:{self.config.port}")
 
 
 def main() -> None:

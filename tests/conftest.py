@@ -102,3 +102,14 @@ def database(database_url: str) -> Iterator[object]:
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """One browser for this process: playwright starts no second one beside it."""
+    from tests.browser.phone import CHROMIUM, launched
+
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM} on this machine (apt-get install chromium)")
+    with launched() as opened:
+        yield opened

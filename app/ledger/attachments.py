@@ -64,7 +64,8 @@ class Attachments:
         """Yields what is wrong with what a sound record brings along."""
         for ref in fields.get("refs", ()):
             got = self._ref_fault(ref)
-            if got is not None:
+            # Where a stream was hashed again, it is reported itself, once; who refers to it is not.
+            if got is not None and self._is_sound_stream(ref["stream"]):
                 evidence = {"ref": f"{ref['stream']}#{ref['seq']}", "expected": ref["hash"]}
                 yield Problem(
                     "integrity.ref_mismatch", name, seq, leaf_index, evidence | {"got": got}
@@ -114,7 +115,7 @@ class Attachments:
     def _signature_fault(self, fields: Mapping[str, Any]) -> str | None:
         """Returns why the actor's signature does not hold, or None if it does."""
         reason = self._judge_signature(fields)
-        if reason is not None and not self._is_sound_party(f"party/{fields['actor']}"):
+        if reason is not None and not self._is_sound_stream(f"party/{fields['actor']}"):
             # The record of the key may be what was taken or altered.
             return None
         return reason
@@ -150,7 +151,7 @@ class Attachments:
         self._keys.move_to_end(stream)
         return self._keys[stream]
 
-    def _is_sound_party(self, stream: str) -> bool:
+    def _is_sound_stream(self, stream: str) -> bool:
         if stream not in self._sound:
             _remember(self._sound, stream, self._is_sound(stream))
         return self._sound[stream]

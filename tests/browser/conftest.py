@@ -1,15 +1,13 @@
-"""Chromium, and a served deployment with a unit in every state that a scan may meet."""
+"""A served deployment with a unit in every state that a scan may meet."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.browser.phone import CHROMIUM, launched
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
@@ -27,14 +25,6 @@ class Shown:
     def url(self, state: str, **query: str) -> str:
         asked = "&".join(f"{name}={value}" for name, value in query.items())
         return f"{self.trade.place.url}/{self.codes[state]}" + (f"?{asked}" if asked else "")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[object]:
-    if not shutil.which(str(CHROMIUM)):
-        pytest.skip(f"no {CHROMIUM} on this machine (apt-get install chromium)")
-    with launched() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")

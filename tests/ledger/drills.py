@@ -40,8 +40,9 @@ class Scene:
     """A ledger full of records, and one transaction in which to change them.
 
     UNIT and OTHER: five logged records each, of which 1 refers to the product's listing, 2 is signed
-    and sealed, and 4 came after the last checkpoint; UNIT has two more (5, 6) that wait. All but
-    each 4 stand in the log's first tile, which is full.
+    and sealed, and 4 came after the last checkpoint; UNIT has two more (5, 6) that wait, the
+    second of which refers to the first; so does the last of GROWN. All but each 4 stand in the log's
+    first tile, which is full.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -65,7 +66,8 @@ class Scene:
         ledger.publish()
         ledger.record(_counting(UNIT, "notice"), _counting(OTHER, "notice"))
         ledger.sequence()
-        ledger.record(_counting(UNIT, "notice"), _counting(UNIT, "notice"))
+        ledger.record(_counting(UNIT, "notice"), _counting(UNIT, "notice", refs=((UNIT, 5),)))
+        ledger.record(_counting(GROWN, "notice", refs=((UNIT, 5),)))
 
     @contextmanager
     def change(self) -> Iterator[Change]:

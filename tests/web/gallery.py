@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from app.web.pages.render import STATIC
+from tests.browser.phone import CHROMIUM, launched
 from tests.web.samples import pages
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SIZES = ((390, 844), (360, 740), (1280, 900))
 
 
@@ -36,18 +30,8 @@ def write_pages(folder: Path, wanted: list[str]) -> list[Path]:
     return written
 
 
-@contextmanager
-def browser() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        yield opened
-        opened.close()
-
-
 def photograph(paths: list[Path]) -> None:
-    with browser() as opened:
+    with launched() as opened:
         for width, height in SIZES:
             for scheme in ("light", "dark"):
                 context = opened.new_context(

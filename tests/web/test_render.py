@@ -487,9 +487,7 @@ def test_text_is_legible_in_both_schemes():
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_no_page_is_wider_than_a_small_phone_and_every_target_is_big_enough(tmp_path):
-    if not gallery.CHROMIUM.exists():
-        pytest.skip(f"no chromium at {gallery.CHROMIUM}")
+def test_no_page_is_wider_than_a_small_phone_and_every_target_is_big_enough(tmp_path, chromium):
     small = """() => [...document.querySelectorAll('a, button, summary, .choice span')]
         .filter(e => e.offsetParent && !e.closest('.skip'))
         .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect().height])
@@ -498,13 +496,12 @@ def test_no_page_is_wider_than_a_small_phone_and_every_target_is_big_enough(tmp_
         """() => document.querySelectorAll('.panel').forEach(p => p.classList.add('panel-open'))"""
     )
     paths = gallery.write_pages(tmp_path, [])
-    with gallery.browser() as chromium:
-        for width in (360, 1440):
-            page = chromium.new_page(viewport={"width": width, "height": 740})
-            for path in paths:
-                page.goto(path.as_uri())
-                page.evaluate(opened)
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width, (path.name, wide)
-                assert page.evaluate(small) == [], path.name
-            page.close()
+    for width in (360, 1440):
+        page = chromium.new_page(viewport={"width": width, "height": 740})
+        for path in paths:
+            page.goto(path.as_uri())
+            page.evaluate(opened)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, (path.name, wide)
+            assert page.evaluate(small) == [], path.name
+        page.close()
