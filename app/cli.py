@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import sys
 import time
@@ -214,7 +215,7 @@ def settings(*, as_json: AsJSON = False) -> None:
         OUT.print_json(json.dumps(rows))
         return
     for row in rows:
-        OUT.print(f"[bold]{row['name']}[/] = {row['value']}")
+        OUT.print(f"{row['name']} = {row['value']}", markup=False)
         OUT.print(f"    {row['meaning']}", markup=False)
 
 
@@ -271,6 +272,7 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")]) ->
 def run_server(settings: Settings) -> None:
     """Serves until it is stopped. Raises LogFault where the database contradicts the anchor."""
     _configure_logging(settings)
+    listening = _listen(settings.host, settings.port)
     rooms = open_rooms(settings)
     try:
         rooms.publisher.check_start()
@@ -284,8 +286,6 @@ def run_server(settings: Settings) -> None:
     app = create_app(settings, rooms=rooms, beside=beside)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -293,16 +293,32 @@ def run_server(settings: Settings) -> None:
         timeout_graceful_shutdown=10,
     )
     spare_what_stays()
-    _Server(config).run()
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    told = f"Suxin is serving at http://{shown}:{settings.port}"
+    _Server(config, told=told).run([listening])
 
 
 class _Server(uvicorn.Server):
-    """Says that it serves once it does: the port is bound, and a signal ends it in order."""
+    """Says that it serves once it does, and a signal ends it in order."""
+
+    def __init__(self, config: uvicorn.Config, *, told: str) -> None:
+        super().__init__(config)
+        self._told = told
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
-            ERR.print(f"Suxin is serving at http://{self.config.host}:{self.config.port}")
+            ERR.print(self._told, markup=False)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that has the port, or ends with what to do; first, so that nothing is begun."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as err:
+        why = (err.strerror or str(err)).partition(" (while ")[0]  # the address, once more
+        _fail(f"cannot listen at {host}, port {port}: {why}; choose another by --port", code=2)
 
 
 def main() -> None:
@@ -317,6 +333,15 @@ def main() -> None:
         _fail(f"the database does not answer: {err.orig}", code=2)
     except OSError as err:
         _fail(f"{err.filename or 'the system'}: {err.strerror}", code=2)
+    except Exception as err:
+        # Not 1, which says that an audit or a bundle was judged.
+        if os.environ.get(f"{PREFIX}LOG_LEVEL", "").lower() == "debug":
+            raise
+        _fail(
+            f"this should not have happened: {type(err).__name__}: {err}. "
+            f"Please report it with what {PREFIX}LOG_LEVEL=debug shows",
+            code=70,
+        )
 
 
 def _loops(settings: Settings) -> Callable[[Rooms], contextlib.AbstractContextManager[object]]:
