@@ -24,6 +24,33 @@ PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
 
+# What every scan page and ranking asks, built once.
+_ENTRIES_OF = (
+    select(ENTRY)
+    .where(ENTRY.c.party.in_(bindparam("parties", expanding=True)))
+    .order_by(ENTRY.c.effective_at, ENTRY.c.id)
+)
+_HOLDS_OF = (
+    select(HOLD)
+    .where(HOLD.c.party.in_(bindparam("parties", expanding=True)), HOLD.c.lifted_at.is_(None))
+    .order_by(HOLD.c.since_at, HOLD.c.finding)
+)
+_COMPLETED = (
+    select(SOLD.c.seller, func.count())
+    .where(
+        SOLD.c.seller.in_(bindparam("sellers", expanding=True)),
+        SOLD.c.completed_at.is_not(None),
+        SOLD.c.completed_at <= bindparam("now_ms"),
+        ~exists().where(
+            FINDING.c.stream == SOLD.c.stream,
+            FINDING.c.status == "open",
+            FINDING.c.kind.like("integrity.%"),
+        ),
+    )
+    .group_by(SOLD.c.seller)
+)
+_KNOWN_PARTIES = select(PARTY.c.id).where(PARTY.c.id.in_(bindparam("parties", expanding=True)))
+
 
 def _write_entry(connection: Connection, rows: Rows) -> None:
     upsert_rows(connection, ENTRY, rows, keys=("id",))
@@ -70,10 +97,7 @@ def load_entries(connection: Connection, party: str) -> list[Entry]:
 def load_entries_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Entry]]:
     """Returns the entries of several parties. Read-only."""
     found: dict[str, list[Entry]] = {party: [] for party in parties}
-    rows = connection.execute(
-        select(ENTRY).where(ENTRY.c.party.in_(parties)).order_by(ENTRY.c.effective_at, ENTRY.c.id)
-    )
-    for row in rows:
+    for row in connection.execute(_ENTRIES_OF, {"parties": list(found)}):
         found[row.party].append(_entry(row))
     return found
 
@@ -86,12 +110,7 @@ def find_entry(connection: Connection, entry_id: str) -> Any | None:
 def load_holds_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Hold]]:
     """Returns holds that were not lifted before their time, by party. Read-only."""
     found: dict[str, list[Hold]] = {party: [] for party in parties}
-    rows = connection.execute(
-        select(HOLD)
-        .where(HOLD.c.party.in_(parties), HOLD.c.lifted_at.is_(None))
-        .order_by(HOLD.c.since_at, HOLD.c.finding)
-    )
-    for row in rows:
+    for row in connection.execute(_HOLDS_OF, {"parties": list(found)}):
         hold = Hold(row.finding, row.points, from_ms(row.since_at), from_ms(row.lifts_at))
         found[row.party].append(hold)
     return found
@@ -106,21 +125,7 @@ def completed_counts(
     connection: Connection, sellers: Sequence[str], *, now_ms: int
 ) -> dict[str, int]:
     """Returns by seller how many chains are whole: completed, nothing missing, not broken. Read-only."""
-    broken = exists().where(
-        FINDING.c.stream == SOLD.c.stream,
-        FINDING.c.status == "open",
-        FINDING.c.kind.like("integrity.%"),
-    )
-    rows = connection.execute(
-        select(SOLD.c.seller, func.count())
-        .where(
-            SOLD.c.seller.in_(sellers),
-            SOLD.c.completed_at.is_not(None),
-            SOLD.c.completed_at <= now_ms,
-            ~broken,
-        )
-        .group_by(SOLD.c.seller)
-    )
+    rows = connection.execute(_COMPLETED, {"sellers": list(sellers), "now_ms": now_ms})
     return {seller: int(count) for seller, count in rows}
 
 
@@ -141,7 +146,7 @@ def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[tuple[s
 
 def known_parties(connection: Connection, parties: Sequence[str]) -> set[str]:
     """Returns which of these are registered. Read-only."""
-    return set(connection.execute(select(PARTY.c.id).where(PARTY.c.id.in_(parties))).scalars())
+    return set(connection.execute(_KNOWN_PARTIES, {"parties": list(parties)}).scalars())
 
 
 def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:

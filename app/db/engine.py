@@ -9,6 +9,7 @@ Readers cannot write on either: the database refuses it.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._snapshot = threading.local()
         self.dialect = make_url(url).get_backend_name()
         if self.dialect == "sqlite":
             self._writer = _sqlite_engine(url, writer=True)
@@ -45,7 +47,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Yields a connection inside one read snapshot (PostgreSQL: REPEATABLE READ). Read-only."""
+        """Yields a connection inside one read snapshot (PostgreSQL: REPEATABLE READ). Read-only.
+
+        Inside `one_snapshot`: that one's.
+        """
+        outer: Connection | None = getattr(self._snapshot, "connection", None)
+        if outer is not None:
+            yield outer
+            return
         with self._reader.connect() as connection:
             if self.dialect != "sqlite":
                 connection.execution_options(
@@ -54,6 +63,20 @@ class Database:
             with connection.begin() as transaction:
                 yield connection
                 transaction.rollback()
+
+    @contextmanager
+    def one_snapshot(self) -> Iterator[None]:
+        """Lets every `read()` of this thread share one snapshot until it ends.
+
+        For a page that asks many services: it shows one moment, and pays for one transaction. Not
+        around a `yield`, which another thread may resume.
+        """
+        with self.read() as connection:
+            self._snapshot.connection = connection
+            try:
+                yield
+            finally:
+                self._snapshot.connection = None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -13,7 +13,7 @@ from itertools import chain, groupby, islice
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, exists, null, select
+from sqlalchemy import Connection, Row, bindparam, exists, null, select
 
 from app.ledger import logstore, store
 from app.ledger.attachments import Attachments
@@ -35,6 +35,39 @@ from app.ledger.verifier import (
 _FETCH = 500
 # How many of a stream's records are asked for its name, where its head does not tell.
 _NAME_TRIES = 8
+
+
+def _lost_from(table: Any, leaf_index: Any) -> Any:
+    there = exists().where(RECORD.c.stream == table.c.stream, RECORD.c.seq == table.c.seq)
+    return (
+        select(table.c.stream, table.c.seq, table.c.hash, leaf_index)
+        .where(~there)
+        .order_by(table.c.stream, table.c.seq)
+        .execution_options(yield_per=_FETCH)
+    )
+
+
+# Built once: a page asks for a single stream's, hundreds of times a second.
+_HEADS = select(HEAD).order_by(HEAD.c.stream).execution_options(yield_per=_FETCH)
+_HEAD_OF = _HEADS.where(HEAD.c.stream == bindparam("stream"))
+_RECORDS = (
+    select(RECORD, LEAF.c.leaf_index, LEAF.c.hash.label("entry"))
+    .select_from(
+        RECORD.outerjoin(LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq))
+    )
+    .order_by(RECORD.c.stream, RECORD.c.seq)
+    .execution_options(yield_per=_FETCH)
+)
+_RECORDS_OF = _RECORDS.where(RECORD.c.stream == bindparam("stream"))
+_RECORD_AT = _RECORDS_OF.where(RECORD.c.seq == bindparam("seq"))
+_LOST = (
+    _lost_from(LEAF, LEAF.c.leaf_index),
+    _lost_from(UNSEQUENCED, null().label("leaf_index")),
+)
+_LOST_OF = (
+    _LOST[0].where(LEAF.c.stream == bindparam("stream")),
+    _LOST[1].where(UNSEQUENCED.c.stream == bindparam("stream")),
+)
 
 CheckState = Callable[[str, list[Mapping[str, Any]], Mapping[str, Any]], bool]
 """Whether a head's state is the fold of its stream's records; asked only for sound streams."""
@@ -274,43 +307,28 @@ class LedgerAudit:
         )
 
     def _heads(self, key: int | None = None) -> Iterator[Row[Any]]:
-        query = select(HEAD).order_by(HEAD.c.stream)
-        if key is not None:
-            query = query.where(HEAD.c.stream == key)
-        return self._stream_rows(query)
+        if key is None:
+            return self._stream_rows(_HEADS)
+        return self._stream_rows(_HEAD_OF, stream=key)
 
     def _records(self, key: int | None = None, seq: int | None = None) -> Iterator[Row[Any]]:
-        query = (
-            select(RECORD, LEAF.c.leaf_index, LEAF.c.hash.label("entry"))
-            .select_from(
-                RECORD.outerjoin(
-                    LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq)
-                )
-            )
-            .order_by(RECORD.c.stream, RECORD.c.seq)
-        )
-        if key is not None:
-            query = query.where(RECORD.c.stream == key)
-        if seq is not None:
-            query = query.where(RECORD.c.seq == seq)
-        return self._stream_rows(query)
+        if key is None:
+            return self._stream_rows(_RECORDS)
+        if seq is None:
+            return self._stream_rows(_RECORDS_OF, stream=key)
+        return self._stream_rows(_RECORD_AT, stream=key, seq=seq)
 
     def _lost(self, key: int | None = None) -> Iterator[Row[Any]]:
         """Yields, by stream and seq, what log or queue knows and no record is there for."""
-        sources = []
-        for table, index in ((LEAF, LEAF.c.leaf_index), (UNSEQUENCED, None)):
-            columns = (table.c.stream, table.c.seq, table.c.hash)
-            there = exists().where(RECORD.c.stream == table.c.stream, RECORD.c.seq == table.c.seq)
-            shown = null().label("leaf_index") if index is None else index
-            query = select(*columns, shown).where(~there).order_by(table.c.stream, table.c.seq)
-            if key is not None:
-                query = query.where(table.c.stream == key)
-            sources.append(self._stream_rows(query))
+        if key is None:
+            sources = [self._stream_rows(query) for query in _LOST]
+        else:
+            sources = [self._stream_rows(query, stream=key) for query in _LOST_OF]
         return merge(*sources, key=lambda row: (_rank(row.stream), _rank(row.seq)))
 
-    def _stream_rows(self, query: Any) -> Iterator[Row[Any]]:
+    def _stream_rows(self, query: Any, **place: int) -> Iterator[Row[Any]]:
         """Yields rows as they are read, a few at a time."""
-        with self._connection.execute(query.execution_options(yield_per=_FETCH)) as rows:
+        with self._connection.execute(query, place) as rows:
             yield from rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from app.db.tables import CheckpointRow, LogState
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
@@ -17,6 +17,23 @@ STATE = LogState.__table__  # type: ignore[attr-defined]
 CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
 
 _STATE_ID = 1
+# Statements that pages and proofs ask again and again, built once.
+_STATE_NOW = select(STATE).where(STATE.c.id == _STATE_ID)
+_TILE_AT = select(TILE.c.data).where(
+    TILE.c.level == bindparam("level"), TILE.c.tile_index == bindparam("tile_index")
+)
+_NEWEST_CHECKPOINT = select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)
+_LEAF_OF = select(LEAF.c.leaf_index, LEAF.c.hash).where(
+    LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
+)
+_WAITING_HASH = select(UNSEQUENCED.c.hash).where(
+    UNSEQUENCED.c.stream == bindparam("stream"), UNSEQUENCED.c.seq == bindparam("seq")
+)
+_LEAVES_BETWEEN = (
+    select(LEAF.c.leaf_index, LEAF.c.hash)
+    .where(LEAF.c.leaf_index >= bindparam("start"), LEAF.c.leaf_index < bindparam("end"))
+    .order_by(LEAF.c.leaf_index)
+)
 _CHUNK = 5_000
 _BODIES = 500  # bodies held at a time; each is at most 64 KiB
 
@@ -68,7 +85,7 @@ def create_state(connection: Connection, origin: str) -> None:
 
 def load_state(connection: Connection) -> TreeState | None:
     """Returns the committed tree, or None where the log was never begun. Read-only."""
-    row = connection.execute(select(STATE).where(STATE.c.id == _STATE_ID)).first()
+    row = connection.execute(_STATE_NOW).first()
     if row is None:
         return None
     edge = as_bytes(row.edge)
@@ -146,9 +163,7 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
 
 def load_tile(connection: Connection, level: int, index: int) -> bytes | None:
     """Returns the widest content of a tile (level -1: entry bundle), or None. Read-only."""
-    data = connection.execute(
-        select(TILE.c.data).where(TILE.c.level == level, TILE.c.tile_index == index)
-    ).scalar()
+    data = connection.execute(_TILE_AT, {"level": level, "tile_index": index}).scalar()
     return None if data is None else as_bytes(data)
 
 
@@ -174,7 +189,7 @@ def save_checkpoint(connection: Connection, published: Published) -> None:
 
 def load_checkpoint(connection: Connection) -> Published | None:
     """Returns the newest signed checkpoint, or None before the first. Read-only."""
-    row = connection.execute(select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)).first()
+    row = connection.execute(_NEWEST_CHECKPOINT).first()
     if row is None:
         return None
     return Published(row.size, as_bytes(row.root), row.note, row.published_at)
@@ -182,29 +197,19 @@ def load_checkpoint(connection: Connection) -> Published | None:
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:
     """Returns (leaf index, entry) of a record, or None while it has no index. Read-only."""
-    row = connection.execute(
-        select(LEAF.c.leaf_index, LEAF.c.hash).where(
-            LEAF.c.stream == stream_key(stream), LEAF.c.seq == seq
-        )
-    ).first()
+    row = connection.execute(_LEAF_OF, {"stream": stream_key(stream), "seq": seq}).first()
     return None if row is None else (row.leaf_index, as_bytes(row.hash))
 
 
 def waiting_hash(connection: Connection, key: int, seq: int) -> bytes | None:
     """Returns the hash under which a record (by stream key) waits for its index, or None. Read-only."""
-    found = connection.execute(
-        select(UNSEQUENCED.c.hash).where(UNSEQUENCED.c.stream == key, UNSEQUENCED.c.seq == seq)
-    ).scalar()
+    found = connection.execute(_WAITING_HASH, {"stream": key, "seq": seq}).scalar()
     return None if found is None else as_bytes(found)
 
 
 def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes]:
     """Returns the entries of leaves `start` to `end`−1 that exist, by index. Read-only."""
-    rows = connection.execute(
-        select(LEAF.c.leaf_index, LEAF.c.hash)
-        .where(LEAF.c.leaf_index >= start, LEAF.c.leaf_index < end)
-        .order_by(LEAF.c.leaf_index)
-    )
+    rows = connection.execute(_LEAVES_BETWEEN, {"start": start, "end": end})
     return {row.leaf_index: as_bytes(row.hash) for row in rows}
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.db.tables import SealedSection
 from app.ledger.record import stream_key
 from app.ledger.store import as_bytes
 
 SEALED = SealedSection.__table__  # type: ignore[attr-defined]
+
+_OF_RECORD = select(SEALED).where(
+    SEALED.c.stream == bindparam("stream"), SEALED.c.record_id == bindparam("record_id")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,8 @@ def sealed_sections(
     connection: Connection, stream: str, record_id: str
 ) -> dict[str, StoredSection]:
     """Returns a record's sealed sections by name. Read-only."""
-    rows = connection.execute(
-        select(SEALED).where(
-            SEALED.c.stream == stream_key(stream), SEALED.c.record_id == UUID(record_id).bytes
-        )
-    )
+    place = {"stream": stream_key(stream), "record_id": UUID(record_id).bytes}
+    rows = connection.execute(_OF_RECORD, place)
     return {
         row.name: StoredSection(
             row.name,

@@ -57,6 +57,23 @@ _MOVE = (
     .where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
     .values({name: bindparam(f"v_{name}") for name in _MOVED})
 )
+_STORED = select(
+    RECORD.c.seq, RECORD.c.hash, RECORD.c.body, LEAF.c.leaf_index, LEAF.c.hash.label("entry")
+).select_from(
+    RECORD.outerjoin(LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq))
+)
+_OF_STREAM = _STORED.where(
+    RECORD.c.stream == bindparam("stream"), RECORD.c.seq > bindparam("after")
+).order_by(RECORD.c.seq)
+_SOME_OF_STREAM = _STORED.where(RECORD.c.stream == bindparam("stream")).order_by(RECORD.c.seq)
+_BY_TYPE = RECORD.c.type.in_(bindparam("types", expanding=True))
+_BY_SEQ = RECORD.c.seq.in_(bindparam("seqs", expanding=True))
+_BY_ACTOR = RECORD.c.actor == bindparam("actor")
+_PAGE_OF_STREAM = _OF_STREAM.limit(bindparam("most"))
+_SOME = _SOME_OF_STREAM.where(or_(_BY_TYPE, _BY_SEQ)).limit(bindparam("most"))
+_SOME_OF_ACTOR = _SOME_OF_STREAM.where(or_(and_(_BY_TYPE, _BY_ACTOR), _BY_SEQ)).limit(
+    bindparam("most")
+)
 _HASH_AT = select(RECORD.c.hash).where(
     RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq")
 )
@@ -79,13 +96,14 @@ class HeadMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as stored; `leaf_index` is None until it is sequenced."""
+    """A record as stored. leaf_index and entry (what the log holds there): None until it is sequenced."""
 
     stream: str
     seq: int
     hash: bytes
     body: bytes
     leaf_index: int | None
+    entry: bytes | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -183,23 +201,10 @@ def load_stream(
     connection: Connection, stream: str, *, after_seq: int = -1, limit: int | None = None
 ) -> list[StoredRecord]:
     """Returns a stream's records in order of seq. Read-only."""
-    key = stream_key(stream)
-    query = (
-        select(RECORD.c.seq, RECORD.c.hash, RECORD.c.body, LEAF.c.leaf_index)
-        .select_from(
-            RECORD.outerjoin(
-                LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq)
-            )
-        )
-        .where(RECORD.c.stream == key, RECORD.c.seq > after_seq)
-        .order_by(RECORD.c.seq)
-    )
-    if limit is not None:
-        query = query.limit(limit)
-    return [
-        StoredRecord(stream, row.seq, as_bytes(row.hash), as_bytes(row.body), row.leaf_index)
-        for row in connection.execute(query)
-    ]
+    place: dict[str, Any] = {"stream": stream_key(stream), "after": after_seq}
+    if limit is None:
+        return _stored(stream, connection.execute(_OF_STREAM, place))
+    return _stored(stream, connection.execute(_PAGE_OF_STREAM, place | {"most": limit}))
 
 
 def load_some(
@@ -212,23 +217,28 @@ def load_some(
     limit: int = 1_000,
 ) -> list[StoredRecord]:
     """Returns a stream's records of these types (by one actor), and those of these seqs. Read-only."""
-    by_type = RECORD.c.type.in_(types)
-    if actor is not None:
-        by_type = and_(by_type, RECORD.c.actor == actor)
-    query = (
-        select(RECORD.c.seq, RECORD.c.hash, RECORD.c.body, LEAF.c.leaf_index)
-        .select_from(
-            RECORD.outerjoin(
-                LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq)
-            )
-        )
-        .where(RECORD.c.stream == stream_key(stream), or_(by_type, RECORD.c.seq.in_(list(seqs))))
-        .order_by(RECORD.c.seq)
-        .limit(limit)
-    )
+    wanted: dict[str, Any] = {
+        "stream": stream_key(stream),
+        "types": sorted(types),
+        "seqs": sorted(seqs),
+        "most": limit,
+    }
+    if actor is None:
+        return _stored(stream, connection.execute(_SOME, wanted))
+    return _stored(stream, connection.execute(_SOME_OF_ACTOR, wanted | {"actor": actor}))
+
+
+def _stored(stream: str, rows: Iterable[Any]) -> list[StoredRecord]:
     return [
-        StoredRecord(stream, row.seq, as_bytes(row.hash), as_bytes(row.body), row.leaf_index)
-        for row in connection.execute(query)
+        StoredRecord(
+            stream,
+            row.seq,
+            as_bytes(row.hash),
+            as_bytes(row.body),
+            row.leaf_index,
+            None if row.entry is None else as_bytes(row.entry),
+        )
+        for row in rows
     ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.kit.errors import Invalid, NotFound
 from app.ledger.merkle import (
@@ -291,6 +292,11 @@ def node_reader(read_tile: ReadTile) -> NodeReader:
         found = seen[place][offset * HASH_BYTES : end * HASH_BYTES]
         if len(found) != HASH_BYTES << height:
             raise TileMissing(Tile(*place), expected=end, got=len(seen[place]) // HASH_BYTES)
-        return tile_root(found)
+        return found if height == 0 else _known_root(found)
 
     return read_node
+
+
+# Proofs of neighbouring leaves, and all along the right edge, ask for the same nodes; what is asked
+# for is at most half a tile.
+_known_root = lru_cache(maxsize=8_192)(tile_root)

@@ -20,7 +20,6 @@ from app.credit.service import Credit, NewEntry
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, to_ms
 from app.kit.errors import Conflict, Fault, FieldFault, NotFound, invalid
-from app.ledger import logstore
 from app.ledger import store as ledger_store
 from app.ledger.record import record_hash, stream_key
 from app.ledger.verifier import Problem
@@ -301,8 +300,7 @@ def _answers(connection: Connection, stream: str) -> tuple[str | None, str | Non
         return stream.removeprefix("party/"), None
     party = None
     for record in ledger_store.load_some(connection, stream, types=_ANSWERING):
-        leaf = logstore.find_leaf(connection, stream, record.seq)
-        if record_hash(record.body) != (record.hash if leaf is None else leaf[1]):
+        if record_hash(record.body) != (record.entry or record.hash):
             continue
         fields = record.fields
         # The last seller; before any sale the one who issued or registered.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from app.db.tables import (
     AccessLog,
@@ -41,6 +41,17 @@ SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
 
+_OPEN_ON = (
+    select(FINDING)
+    .where(
+        FINDING.c.stream.in_(bindparam("streams", expanding=True)),
+        FINDING.c.status == "open",
+        FINDING.c.kind.like(bindparam("kind")),
+    )
+    .order_by(FINDING.c.opened_at, FINDING.c.id)
+)
+
+
 def find_finding(connection: Connection, finding: str) -> Any | None:
     """Returns a finding's row, or None. Read-only."""
     return connection.execute(select(FINDING).where(FINDING.c.id == finding)).first()
@@ -60,17 +71,7 @@ def open_findings(connection: Connection, streams: Iterable[str], *, kind: str =
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
     # A name that a hand has altered may be no name at all.
     keys = [stream_key(s) for s in streams if s.isascii()]
-    return list(
-        connection.execute(
-            select(FINDING)
-            .where(
-                FINDING.c.stream.in_(keys),
-                FINDING.c.status == "open",
-                FINDING.c.kind.like(f"{kind}%"),
-            )
-            .order_by(FINDING.c.opened_at, FINDING.c.id)
-        )
-    )
+    return list(connection.execute(_OPEN_ON, {"streams": keys, "kind": f"{kind}%"}))
 
 
 def all_open_integrity(connection: Connection) -> list[Any]:

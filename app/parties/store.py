@@ -16,6 +16,8 @@ from app.ledger.stage import EffectWriter
 PARTY = Party.__table__  # type: ignore[attr-defined]
 KEY = APIKey.__table__  # type: ignore[attr-defined]
 
+_BY_ID = select(PARTY).where(PARTY.c.id == bindparam("id"))
+
 
 @dataclass(frozen=True, slots=True)
 class PartyRow:
@@ -49,7 +51,7 @@ class KeyRow:
 
 def find_party(connection: Connection, party: str) -> PartyRow | None:
     """Returns a party, or None where none of this id is registered. Read-only."""
-    row = connection.execute(select(PARTY).where(PARTY.c.id == party)).first()
+    row = connection.execute(_BY_ID, {"id": party}).first()
     if row is None:
         return None
     return PartyRow(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.kit.clock import format_time
-from app.ledger import logstore, store
+from app.ledger import store
 from app.ledger.bundle import FORMAT
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.note import VerifierKey, encode_base64
@@ -112,8 +112,8 @@ def _prove(
     prover = Prover(connection, open_checkpoint(verification.checkpoint.note, [log_key]))
     found = {}
     for record in records:
-        leaf = logstore.find_leaf(connection, record.stream, record.seq)
-        found[(record.stream, record.seq)] = (
-            prover.prove(*leaf) if leaf is not None else InLog("pending")
-        )
+        standing = InLog("pending")
+        if record.leaf_index is not None and record.entry is not None:
+            standing = prover.prove(record.leaf_index, record.entry)
+        found[(record.stream, record.seq)] = standing
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.db.tables import Scan
 from app.ledger.store import upsert_rows
@@ -14,14 +14,16 @@ SCAN = Scan.__table__  # type: ignore[attr-defined]
 # A code that more devices than this have seen is no longer counted exactly; nobody buys it.
 _MOST_DEVICES = 1_000
 
+_OF_CODE = (
+    select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
+    .where(SCAN.c.stream == bindparam("stream"))
+    .limit(_MOST_DEVICES)
+)
+
 
 def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int]]:
     """Returns by device when it first looked and how often. Read-only."""
-    rows = connection.execute(
-        select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
-        .where(SCAN.c.stream == stream)
-        .limit(_MOST_DEVICES)
-    )
+    rows = connection.execute(_OF_CODE, {"stream": stream})
     return {bytes(row.device): (row.first_at, row.loads) for row in rows}
 
 

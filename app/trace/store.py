@@ -47,6 +47,8 @@ PRODUCT = Product.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
 INNER = InnerCode.__table__  # type: ignore[attr-defined]
 
+_PRODUCT_BY_GTIN = select(PRODUCT).where(PRODUCT.c.gtin == bindparam("gtin"))
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -178,7 +180,7 @@ def mark_raised(connection: Connection, rows: Rows) -> None:
 
 def find_product(connection: Connection, gtin: str) -> Any | None:
     """Returns a product's index row, or None. Read-only."""
-    return connection.execute(select(PRODUCT).where(PRODUCT.c.gtin == gtin)).first()
+    return connection.execute(_PRODUCT_BY_GTIN, {"gtin": gtin}).first()
 
 
 def find_lot(connection: Connection, stream: str) -> Any | None:

@@ -145,11 +145,10 @@ class Stories:
         problems += audit.check_records(story.others)
         in_log: dict[tuple[str, int], InLog] = {}
         for record in story.records:
-            if prover is None or record.leaf_index is None:
+            if prover is None or record.leaf_index is None or record.entry is None:
                 in_log[(record.stream, record.seq)] = InLog("pending")
                 continue
-            leaf = logstore.find_leaf(connection, record.stream, record.seq)
-            standing = prover.prove(*leaf) if leaf is not None else InLog("unproven")
+            standing = prover.prove(record.leaf_index, record.entry)
             in_log[(record.stream, record.seq)] = standing
             if standing.standing == "unproven" and not _names(problems, record):
                 problems.append(

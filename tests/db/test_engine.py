@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -42,6 +43,26 @@ def test_a_reader_sees_one_moment(database):
         assert count(reader) == 0
     with database.read() as reader:
         assert count(reader) == 1
+
+
+def test_readers_inside_one_snapshot_see_one_moment_and_nobody_else_does(database):
+    def counted() -> int:
+        with database.read() as reader:
+            return count(reader)
+
+    with database.one_snapshot():
+        assert counted() == 0
+        with database.write() as writer:
+            put(writer, "a")
+        assert counted() == 0
+        with ThreadPoolExecutor(1) as elsewhere:
+            assert elsewhere.submit(counted).result() == 1
+    assert counted() == 1
+    with pytest.raises(ZeroDivisionError), database.one_snapshot():
+        _ = 1 / 0
+    with database.write() as writer:
+        put(writer, "b")
+    assert counted() == 2
 
 
 def test_a_reader_does_not_see_what_is_not_committed_and_does_not_wait_for_it(database):

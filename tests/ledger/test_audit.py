@@ -36,7 +36,7 @@ from tests.ledger.ledgers import (
 def test_a_ledger_that_nobody_touched_is_clean(scene):
     with scene.change() as change:
         assert change.found() == []
-    check_log(scene.ledger, records=298)
+    check_log(scene.ledger, records=299)
 
 
 # ------------------------------------------------------------------ the drill

@@ -17,6 +17,7 @@ from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.identity import is_party_id
 from app.parties.licences import LICENCE_KINDS
+from app.parties.service import PartyView
 from app.trace.code import Code
 from app.trace.gaps import responsible_for, seller_of
 from app.trace.gtin import display_gtin
@@ -57,16 +58,20 @@ from app.web.pages.views import (
 
 
 class Filler:
-    """Fills the view of one look, asking each party's name once."""
+    """Fills the view of one look, asking for each party once."""
 
     def __init__(self, rooms: Rooms, frame: Frame) -> None:
         self._rooms = rooms
         self._frame = frame
-        self._names: dict[str, str] = {}
+        self._parties_seen: dict[str, PartyView | None] = {}
         self._now = rooms.clock.now()
 
     def scan_view(self, look: Look, *, form: FormState | None = None) -> ScanView:
-        """Returns the view of a product, lot or unit."""
+        """Returns the view of a product, lot or unit, all of it as of one moment."""
+        with self._rooms.database.one_snapshot():
+            return self._scan_view(look, form)
+
+    def _scan_view(self, look: Look, form: FormState | None) -> ScanView:
         code = look.story.code
         state = look.verification.state
         row = self._rooms.catalogue.product(code.gtin)
@@ -114,12 +119,16 @@ class Filler:
     def _name(self, party: str) -> str:
         if not is_party_id(party):
             return "" if party in ("system", "consumer") else party
-        if party not in self._names:
+        view = self._party(party)
+        return party if view is None else view.name
+
+    def _party(self, party: str) -> PartyView | None:
+        if party not in self._parties_seen:
             try:
-                self._names[party] = self._rooms.parties.get(party).name
+                self._parties_seen[party] = self._rooms.parties.get(party)
             except Fault:
-                self._names[party] = party
-        return self._names[party]
+                self._parties_seen[party] = None
+        return self._parties_seen[party]
 
     def _steps(self, look: Look) -> list[Step]:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
@@ -295,11 +304,10 @@ class Filler:
             roles.setdefault(row.brand_owner, "brand_owner")
         roles.setdefault(row.registrant, "registrant")
         for party, role in roles.items():
-            try:
-                view = self._rooms.parties.get(party)
-                card = self._rooms.credit.card(party)
-            except Fault:
+            view = self._party(party)
+            if view is None:
                 continue
+            card = self._rooms.credit.card(party)
             yield Party(
                 role=role,
                 name=view.name,
