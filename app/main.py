@@ -136,6 +136,7 @@ def open_rooms(
     recorder = Recorder(
         database, vault=vault, clock=clock, writers=WRITERS, on_commit=committed.set
     )
+    overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
     return Rooms(
         base_url=settings.base_url,
         font=settings.font,
@@ -148,7 +149,7 @@ def open_rooms(
         receipts=Receipts(
             keyring.receipt, publish_within=timedelta(seconds=settings.publish_promise_s)
         ),
-        sequencer=Sequencer(database),
+        sequencer=Sequencer(database, report=overseeing["findings"].report),
         publisher=Publisher(
             database, signer=keyring.log, anchor=Anchor(settings.keys_dir), clock=clock
         ),
@@ -157,7 +158,7 @@ def open_rooms(
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
         **_open_parties(database, recorder, keyring, clock),
         **_open_trace(database, recorder, keyring, clock, random),
-        **_open_oversight(database, recorder, vault, keyring, clock, settings),
+        **overseeing,
     )
 
 

@@ -76,11 +76,13 @@ def trusted_edge(connection: Connection, state: TreeState) -> Edge:
     return edge
 
 
-def right_edge_reader(connection: Connection, size: int, edge: Edge) -> ReadTile:
+def right_edge_reader(
+    connection: Connection, size: int, edge: Edge, *, on_damage: Callable[[int, int], None]
+) -> ReadTile:
     """Returns a reader of the right-edge tiles of a tree that proves each against its edge.
 
-    One that is missing, short or altered is derived again, and logged. Where that does not help
-    either it is given as it is stored: the log goes on, and the audit tells.
+    One that is missing, short or altered is told to `on_damage` and derived again. Where that does
+    not help either it is given as it is stored: the log goes on, and the audit tells.
     """
 
     def read_tile(level: int, index: int) -> bytes | None:
@@ -96,6 +98,7 @@ def right_edge_reader(connection: Connection, size: int, edge: Edge) -> ReadTile
             derived = b""
         sound = fits(derived, width, told)
         log.error("log.tile_damaged", level=level, index=index, derived_again=sound)
+        on_damage(level, index)
         return derived if sound else stored
 
     return read_tile

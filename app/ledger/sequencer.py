@@ -3,9 +3,12 @@
 One leader. One transaction a round: the tree's state by compare-and-swap on its size, leaves, tiles;
 so two leaders by mistake cannot both extend the same tree. It trusts the edge in the state row, which
 proves itself against the root, and no tile: a damaged one is derived again and never stops the log.
+Because no audit could find it afterwards, it is reported.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 from app.db.engine import Database
 from app.ledger import logstore
@@ -13,15 +16,20 @@ from app.ledger.derivation import right_edge_reader, trusted_edge
 from app.ledger.logstore import TreeState
 from app.ledger.merkle import edge_append, edge_root, leaf_hash
 from app.ledger.tiles import append_tiles
+from app.ledger.treecheck import tile_problem
+from app.ledger.verifier import Problem
 
 _ROUND = 4_000
 
 
 class Sequencer:
-    """Owns its transactions."""
+    """Owns its transactions. report: is told which damaged tiles were derived again, once they are."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, report: Callable[[Sequence[Problem]], object] = lambda _: None
+    ) -> None:
         self._database = database
+        self._report = report
 
     def sequence(self, limit: int = _ROUND) -> int:
         """Sequences up to `limit` waiting records; returns how many.
@@ -32,6 +40,7 @@ class Sequencer:
         with self._database.read() as connection:
             if not logstore.load_waiting(connection, 1):
                 return 0
+        damaged: list[Problem] = []
         with self._database.write() as connection:
             before = logstore.load_state(connection)
             if before is None:
@@ -47,6 +56,13 @@ class Sequencer:
             after = TreeState(before.origin, size, edge_root(size, edge), edge)
             logstore.move_state(connection, before, after)
             logstore.insert_leaves(connection, before.size, waiting)
-            read_tile = right_edge_reader(connection, before.size, old_edge)
+            read_tile = right_edge_reader(
+                connection,
+                before.size,
+                old_edge,
+                on_damage=lambda level, index: damaged.append(tile_problem(level, index)),
+            )
             logstore.save_tiles(connection, append_tiles(before.size, entries, read_tile))
+        if damaged:
+            self._report(damaged)
         return len(waiting)

@@ -151,14 +151,14 @@ class _TreeCheck:
         tile = self.read_tile(start, end)
         problems: list[Problem] = []
         if tile.stored != tile.hashes:
-            problems.append(_tile_problem(0, index))
+            problems.append(tile_problem(0, index))
         for offset, true in enumerate(tile.hashes):
             if tile.derived[offset] != true:
                 problems.append(self._judge_leaf(start + offset, true))
         bundle = logstore.load_tile(self._connection, ENTRIES, index)
         whole = tile.derived == tile.hashes and bundle == encode_entries(list(tile.entries))
         if not whole and _hashes_in(bundle or b"") != tile.hashes:
-            problems.append(_tile_problem(ENTRIES, index))
+            problems.append(tile_problem(ENTRIES, index))
         if end - start == TILE_WIDTH:
             problems += self._raise(1, tile.root)
         return tile.hashes, problems
@@ -256,7 +256,7 @@ class _TreeCheck:
         index = (level.count - 1) // TILE_WIDTH
         if logstore.load_tile(self._connection, number, index) == b"".join(level.last):
             return []
-        return [_tile_problem(number, index)]
+        return [tile_problem(number, index)]
 
 
 def _hashes_in(bundle: bytes) -> list[bytes]:
@@ -267,7 +267,8 @@ def _hashes_in(bundle: bytes) -> list[bytes]:
         return []
 
 
-def _tile_problem(level: int, index: int) -> Problem:
+def tile_problem(level: int, index: int) -> Problem:
+    """Returns the problem of a tile that is not what lies below it."""
     shown = "entries" if level == ENTRIES else str(level)
     return _log_problem("log.tile_mismatch", tile=f"{shown}/{index}")
 

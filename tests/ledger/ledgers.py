@@ -130,7 +130,8 @@ class Ledger:
         self.anchor = Anchor(self.keys_dir)
         self.database = Database(self.url)
         self.recorder = self.new_recorder()
-        self.sequencer = Sequencer(self.database)
+        self.reported: list[Problem] = []
+        self.sequencer = Sequencer(self.database, report=self.reported.extend)
         self.publisher = Publisher(
             self.database, signer=self.keys.log, anchor=self.anchor, clock=self.clock
         )

@@ -203,6 +203,10 @@ def test_a_damaged_right_edge_tile_is_derived_again_and_never_stops_the_log(ledg
             assert ledger.sequence() == 2, (how, level)
             told = [e for e in logs if e["event"] == "log.tile_damaged"]
             assert [(e["level"], e["derived_again"]) for e in told] == [(level, True)], how
+            # What it made good, no audit could find any more.
+            tile = f"{'entries' if level == ENTRIES else level}/1"
+            assert [p.evidence for p in ledger.reported] == [{"tile": tile}], how
+            ledger.reported.clear()
     ledger.publish()
     check_log(ledger, records=258 + 4 * len(DAMAGES))
 

@@ -51,6 +51,23 @@ def test_a_sound_log_has_no_findings(market):
     assert findings(market, "&status=open&kind=integrity") == []
 
 
+def test_a_tile_that_the_growing_log_made_good_stays_known(market):
+    market.publish()
+    while (size := market.ask("GET", "/api/v1/ledger")["size"]) % 256 == 0:
+        market.one()
+        market.publish()
+    tile = size // 256  # the one that the next record makes wider
+    market.tamper("UPDATE tile SET data = zeroblob(32) WHERE level = 0 AND tile_index = ?", tile)
+    market.one()
+    market.publish()
+    (found,) = findings(market, "&kind=log.tile_mismatch")
+    assert found["evidence"]["tile"] == f"0/{tile}"
+    assert "party" not in found
+    assert audit(market, "all")["findings"] == 0
+    (found,) = findings(market, "&kind=log.tile_mismatch")
+    assert found["status"] == "closed"
+
+
 def test_scopes_audit_what_they_name(market):
     unit = market.one()
     market.sell(unit.code)
