@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import chain, groupby, islice
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -35,6 +36,8 @@ from app.ledger.verifier import (
 _FETCH = 500
 # How many of a stream's records are asked for its name, where its head does not tell.
 _NAME_TRIES = 8
+_ATTACHED = frozenset({"refs", "signed", "sealed"})
+_STREAM_OF = attrgetter("stream")
 
 
 def _lost_from(table: Any, leaf_index: Any) -> Any:
@@ -51,7 +54,12 @@ def _lost_from(table: Any, leaf_index: Any) -> Any:
 _HEADS = select(HEAD).order_by(HEAD.c.stream).execution_options(yield_per=_FETCH)
 _HEAD_OF = _HEADS.where(HEAD.c.stream == bindparam("stream"))
 _RECORDS = (
-    select(RECORD, LEAF.c.leaf_index, LEAF.c.hash.label("entry"))
+    select(
+        *(RECORD.c[name] for name in ("stream", "seq", "id", "type", "actor")),
+        *(RECORD.c[name] for name in ("recorded_at", "hash", "body")),
+        LEAF.c.leaf_index,
+        LEAF.c.hash.label("entry"),
+    )
     .select_from(
         RECORD.outerjoin(LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq))
     )
@@ -150,28 +158,22 @@ class LedgerAudit:
         self, heads: Iterable[Row[Any]], lost: Iterable[Row[Any]], records: Iterable[Row[Any]]
     ) -> Iterator[Problem]:
         """Checks the streams of three sources, each in order of stream (and seq)."""
-        # Within a stream: its head, what it lost, what it holds.
-        side_by_side = merge(
-            ((_rank(row.stream), 0, row) for row in heads),
-            ((_rank(row.stream), 1, row) for row in lost),
-            ((_rank(row.stream), 2, row) for row in records),
-            key=lambda item: item[:2],
-        )
-        for _, items in groupby(side_by_side, key=lambda item: item[0]):
-            head: Row[Any] | None = None
-            gone: list[LostRecord] = []
-            rows: Iterator[Row[Any]] = iter(())
-            key: Any = None
-            for _, kind, row in items:
-                key = row.stream
-                if kind == 0:
-                    head = row
-                elif kind == 1 and isinstance(row.seq, int):
-                    gone.append(LostRecord(row.seq, row.leaf_index, as_bytes(row.hash)))
-                elif kind == 2:
-                    rows = chain((row,), (later for _, _, later in items))
-                    break
-            yield from self._check(key, head, rows, gone)
+        sources = [groupby(rows, _STREAM_OF) for rows in (heads, lost, records)]
+        waiting = [next(source, None) for source in sources]
+        while any(waiting):
+            # Not row by row: a stream's rows are taken as they come.
+            key = min((one[0] for one in waiting if one is not None), key=_rank)
+            here = [one[1] if one is not None and one[0] == key else () for one in waiting]
+            head = next(iter(here[0]), None)
+            gone = [
+                LostRecord(row.seq, row.leaf_index, as_bytes(row.hash))
+                for row in here[1]
+                if isinstance(row.seq, int)
+            ]
+            yield from self._check(key, head, iter(here[2]), gone)
+            for n, one in enumerate(waiting):
+                if one is not None and one[0] == key:
+                    waiting[n] = next(sources[n], None)
 
     def _check(
         self, key: Any, head: Row[Any] | None, rows: Iterator[Row[Any]], lost: list[LostRecord]
@@ -211,7 +213,7 @@ class LedgerAudit:
             yield Problem("integrity.index_mismatch", name, None, None, {"column": "seq"})
             return
         yield from check.feed(row)
-        if check.fields is not None:
+        if check.fields is not None and not _ATTACHED.isdisjoint(check.fields):
             yield from self._attachments.check(
                 check.fields, name=name, seq=row.seq, leaf_index=row.leaf_index
             )
@@ -291,19 +293,19 @@ class LedgerAudit:
         return any(self._true_leaf(index) == leaf_hash(entry) for index in self._holes)
 
     def _record_row(self, row: Row[Any]) -> RecordRow:
-        entry = None if row.entry is None else as_bytes(row.entry)
-        if row.leaf_index is None:
-            entry = logstore.waiting_hash(self._connection, row.stream, row.seq)
+        stream, seq, id_, type_, actor, recorded_at, hash_, body, leaf_index, entry = tuple(row)
+        if leaf_index is None:
+            entry = logstore.waiting_hash(self._connection, stream, seq)
         return RecordRow(
-            seq=row.seq,
-            id=as_bytes(row.id),
-            type=row.type,
-            actor=row.actor,
-            recorded_at=row.recorded_at,
-            hash=as_bytes(row.hash),
-            body=as_bytes(row.body),
-            leaf_index=row.leaf_index,
-            entry=entry,
+            seq,
+            as_bytes(id_),
+            type_,
+            actor,
+            recorded_at,
+            as_bytes(hash_),
+            as_bytes(body),
+            leaf_index,
+            None if entry is None else as_bytes(entry),
         )
 
     def _heads(self, key: int | None = None) -> Iterator[Row[Any]]:

@@ -29,7 +29,30 @@ def misshapen_place(bundle: Mapping[str, Any]) -> str:
 
 def wrong_record_field(fields: Mapping[str, Any]) -> str:
     """Returns the first field of a record that is not as it must be, "" if all are."""
+    if isinstance(fields, dict) and _is_record(fields):
+        return _wrong_field(fields, {}, _RECORD_OPTIONAL) if fields.keys() & _OPTIONAL else ""
     return _wrong_field(fields, _RECORD, _RECORD_OPTIONAL)
+
+
+def _is_record(fields: dict[str, Any]) -> bool:
+    """Whether all of `_RECORD` hold: the same tests in one expression, for an audit's millions."""
+    get = fields.get
+    seq, version = get("seq"), get("v")
+    prev, at = get("prev"), get("recorded_at")
+    return (
+        type(version) is int
+        and version == 1
+        and type(seq) is int
+        and seq >= 0
+        and type(get("stream")) is str
+        and type(get("type")) is str
+        and type(get("actor")) is str
+        and type(get("data")) is dict
+        and type(prev) is str
+        and _HASH.fullmatch(prev) is not None
+        and type(at) is str
+        and _TIME.fullmatch(at) is not None
+    )
 
 
 def _items(bundle: Mapping[str, Any]) -> Iterator[tuple[str, Any, Shape, Shape]]:
@@ -125,3 +148,4 @@ _RECORD_OPTIONAL: Shape = {
     "signed": _has({"key": _is_text, "value": _is_text}),
     "sealed": _is_object,
 }
+_OPTIONAL = frozenset(_RECORD_OPTIONAL)

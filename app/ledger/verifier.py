@@ -9,10 +9,10 @@ Known limit: where a leaf was made to name another record's place, both places a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -43,8 +43,7 @@ class Problem:
         return ", ".join(f"{name} {value}" for name, value in self.evidence.items())
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """A record as stored, with its index columns; any of them may be anything, a number text.
 
     entry: what log or queue says its hash is, None where neither knows the record.
@@ -81,6 +80,9 @@ class HeadRow:
     recorded_at: Any
 
 
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def read_record(body: bytes) -> dict[str, Any] | None:
     """Returns a record's fields, or None where the bytes are none of a record of ours."""
     try:
@@ -88,7 +90,8 @@ def read_record(body: bytes) -> dict[str, Any] | None:
         if wrong_record_field(fields):
             return None
         # What the shape leaves open, and what is read as more than text.
-        UUID(fields["id"])
+        if not _ID.fullmatch(fields["id"]):
+            return None
         parse_time(fields["recorded_at"])
         for name in (
             fields["stream"],
@@ -98,7 +101,10 @@ def read_record(body: bytes) -> dict[str, Any] | None:
             stream_key(name)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return dict(fields)
+    return fields  # type: ignore[no-any-return] # it has the shape of one
+
+
+_COLUMNS = ("hash", "seq", "type", "actor", "id", "recorded_at", "stream")
 
 
 class StreamCheck:
@@ -141,15 +147,14 @@ class StreamCheck:
         check._next_seq, check._prevs = seq, None
         return check
 
-    def feed(self, row: RecordRow) -> Iterator[Problem]:
-        """Yields what is wrong with the next record, at most one thing, and with the gap before it."""
-        yield from self._check_gap(row.seq)
+    def feed(self, row: RecordRow) -> Sequence[Problem]:
+        """Returns what is wrong with the next record, at most one thing, and with the gap before it."""
+        gap = [*self._check_gap(row.seq)] if row.seq > self._next_seq else ()
         self.fields = None
         self._fed = True
         self._next_seq = row.seq + 1
         problem = self._check(row)
-        if problem is not None:
-            yield problem
+        return gap if problem is None else (*gap, problem)
 
     def finish(self, head: HeadRow | None) -> Iterator[Problem]:
         """Yields what is wrong with the stream's end and its head."""
@@ -256,16 +261,20 @@ class StreamCheck:
     def _wrong_columns(
         self, row: RecordRow, fields: Mapping[str, Any], true_hash: bytes
     ) -> list[str]:
-        told = (
-            ("hash", row.hash, true_hash),
-            ("seq", row.seq, fields["seq"]),
-            ("type", row.type, fields["type"]),
-            ("actor", row.actor, fields["actor"]),
-            ("id", row.id, UUID(fields["id"]).bytes),
-            ("recorded_at", row.recorded_at, self._last_at),
-            ("stream", self._key, stream_key(fields["stream"])),
+        stored = (row.hash, row.seq, row.type, row.actor, row.id, row.recorded_at, self._key)
+        true = (
+            true_hash,
+            fields["seq"],
+            fields["type"],
+            fields["actor"],
+            bytes.fromhex(fields["id"].replace("-", "")),
+            self._last_at,
+            stream_key(fields["stream"]),
         )
-        return [column for column, stored, true in told if stored != true]
+        if stored == true:
+            return []
+        told = zip(_COLUMNS, stored, true, strict=True)
+        return [column for column, kept, wanted in told if kept != wanted]
 
     def _problem(self, kind: str, seq: int, leaf_index: int | None, **evidence: str) -> Problem:
         return Problem(kind, self._name, seq, leaf_index, evidence)
