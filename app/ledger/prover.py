@@ -7,7 +7,7 @@ path. If one of these leads to the signed root, the tile is at fault and the rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +19,16 @@ from app.ledger.checkpoint import Checkpoint
 from app.ledger.derivation import derive_tile
 from app.ledger.logstore import LeavesMissing
 from app.ledger.merkle import leaf_hash, verify_inclusion
-from app.ledger.tiles import TILE_WIDTH, inclusion_proof_from_tiles
+from app.ledger.note import encode_base64
+from app.ledger.tiles import (
+    TILE_WIDTH,
+    consistency_proof_from_tiles,
+    inclusion_proof_from_tiles,
+)
 
 Standing = Literal["proven", "tile_damaged", "unproven", "pending"]
+
+PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 
 _Place = tuple[int, int]
 
@@ -104,3 +111,20 @@ class Prover:
             own, last = own // TILE_WIDTH, last // TILE_WIDTH
             yield from ((level, index) for index in sorted({own, last}))
             level += 1
+
+
+def prove_consistency(connection: Connection, size1: int, size2: int) -> list[bytes]:
+    """Returns the proof that the tree of `size1` leaves begins that of `size2`. Read-only.
+
+    From tiles as they are stored: whoever asks checks it against checkpoints that he keeps, and a
+    damaged tile must not be made good before his eyes. Raises ProofSizesError, TileMissing.
+    """
+    return consistency_proof_from_tiles(
+        size1, size2, lambda level, index: logstore.load_tile(connection, level, index)
+    )
+
+
+def format_proof(leaf_index: int, proof: Sequence[bytes], note: str) -> str:
+    """Returns a `.tlog-proof` file (c2sp.org/tlog-proof): the proof, then the signed checkpoint."""
+    hashes = "".join(f"{encode_base64(part)}\n" for part in proof)
+    return f"{PROOF_HEADER}\nindex {leaf_index}\n{hashes}\n{note}"

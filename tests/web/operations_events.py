@@ -206,9 +206,28 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
             Bad(name="no tile", path="/log/tile/..%2F..%2Fetc", answer=ABSENT),
         ),
     ),
+    ("GET", "/log/proof/{leaf_index}"): Operation(
+        path="/log/proof/0",
+        bad=(
+            Bad(name="not published", path="/log/proof/999999", answer=ABSENT),
+            Bad(name="no number", path="/log/proof/x", answer=INVALID, kind="type"),
+            Bad(name="below nothing", path="/log/proof/-1", answer=INVALID, kind="range"),
+            Bad(name="too large", path=f"/log/proof/{2**63}", answer=INVALID, kind="range"),
+        ),
+    ),
     ("GET", "/log/key"): Operation(path="/log/key"),
     ("GET", "/log/receipt-key"): Operation(path="/log/receipt-key"),
     ("GET", "/api/v1/ledger"): Operation(path="/api/v1/ledger"),
+    ("GET", "/api/v1/ledger/consistency"): Operation(
+        path="/api/v1/ledger/consistency", query="from=1&to=2",
+        bad=(
+            Bad(name="from nothing", query="from=0", answer=INVALID, kind="range"),
+            Bad(name="backwards", query="from=2&to=1", answer=INVALID, kind="range"),
+            Bad(name="not published", query="from=1&to=999999", answer=INVALID, kind="range"),
+            Bad(name="missing", query="to=2", answer=INVALID, kind="missing"),
+            Bad(name="no number", query="from=one", answer=INVALID, kind="type"),
+        ),
+    ),
     # --- oversight ---
     ("POST", "/api/v1/audits"): Operation(
         path="/api/v1/audits", by=AUTHORITY, scope="audit", body=lambda _: {"scope": "all"},

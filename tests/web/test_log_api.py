@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from hashlib import sha256
+from itertools import combinations
 
+import metamorphic_log
 import pytest
 
 from app.kit.errors import Fault
 from app.ledger.checkpoint import open_checkpoint
-from app.ledger.merkle import leaf_hash
+from app.ledger.merkle import leaf_hash, verify_consistency
 from app.ledger.note import parse_vkey
 from app.ledger.tiles import decode_entries
 from tests.web.market import SHOP, told
@@ -182,3 +184,59 @@ def test_a_record_is_in_a_signed_checkpoint_within_two_seconds(live):
         time.sleep(0.02)
     item = live.ask("GET", f"{unit.path}/events")["items"][-1]
     assert item["leaf_index"] < live.ask("GET", "/api/v1/ledger")["size"]
+
+
+def test_the_log_proves_that_it_only_grew(log):
+    sizes, roots = [], []
+    for _ in range(3):
+        log.one()
+        log.publish()
+        sizes.append(checkpoint(log).size)
+        roots.append(checkpoint(log).root)
+    for (one, root1), (two, root2) in combinations(zip(sizes, roots, strict=True), 2):
+        told_ = log.ask("GET", f"/api/v1/ledger/consistency?from={one}&to={two}")
+        assert (told_["from"], told_["to"]) == (one, two)
+        hashes = [b64decode(text) for text in told_["hashes"]]
+        sizes_ = {"size1": one, "size2": two}
+        verify_consistency(**sizes_, root1=root1, root2=root2, proof=hashes)
+        with pytest.raises(Fault):
+            verify_consistency(**sizes_, root1=root1[::-1], root2=root2, proof=hashes)
+    last = log.ask("GET", f"/api/v1/ledger/consistency?from={sizes[0]}")
+    assert last["to"] == sizes[2]
+    same = log.ask("GET", f"/api/v1/ledger/consistency?from={sizes[2]}")
+    assert same["hashes"] == []
+
+
+def test_a_records_proof_is_one_file_that_a_foreign_verifier_accepts(log):
+    unit = log.one()
+    log.publish()
+    (item,) = [
+        item for item in log.ask("GET", f"{unit.path}/events")["items"]
+        if item["record"]["stream"] == unit.code
+    ]  # fmt: skip
+    answer = log.call("GET", f"/log/proof/{item['leaf_index']}")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert f"{item['leaf_index']}.tlog-proof" in answer.headers["Content-Disposition"]
+    head, note = answer.text.split("\n\n", 1)
+    header, index, *hashes = head.split("\n")
+    assert (header, index) == ("c2sp.org/tlog-proof@v1", f"index {item['leaf_index']}")
+    key = log.call("GET", "/log/key").text.strip()
+    entry = sha256(b"\x00" + bytes.fromhex(item["hash"])).digest()
+    given = (note, [key], item["leaf_index"], entry)
+    metamorphic_log.checkpoint_verify_inclusion(*given, [b64decode(text) for text in hashes])
+    with pytest.raises(metamorphic_log.VerifyError):
+        metamorphic_log.checkpoint_verify_inclusion(*given, [b64decode(h) for h in hashes[1:]])
+
+
+def test_a_damaged_tile_is_said_and_never_served(log):
+    saved = log.call("GET", f"{TILES}/0/000").content
+    statement = "UPDATE tile SET data = ? WHERE level = 0 AND tile_index = 0"
+    log.tamper(statement, saved[:40])
+    try:
+        for path in (f"{TILES}/0/000", "/api/v1/ledger/consistency?from=3"):
+            answer = log.call("GET", path)
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        # Its leaves are there, so that a record of it is still proven.
+        assert log.call("GET", "/log/proof/0").status_code == 200
+    finally:
+        log.tamper(statement, saved)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, from_ms
-from app.kit.errors import NotFound
+from app.kit.errors import FieldFault, NotFound, Unavailable, invalid
 from app.ledger import logstore
+from app.ledger.checkpoint import open_checkpoint
 from app.ledger.note import encode_base64
-from app.ledger.tiles import TILE_WIDTH, cut_tile, parse_tile_path, published_tiles
+from app.ledger.prover import Prover, format_proof, prove_consistency
+from app.ledger.tiles import (
+    MAX_INDEX,
+    TILE_WIDTH,
+    EntryBundleMalformed,
+    TileMissing,
+    cut_tile,
+    parse_tile_path,
+    published_tiles,
+)
 from app.web.body import StrictRoute, api_router
 from app.web.deps import InRooms
 from app.web.openapi import problems
@@ -23,7 +35,19 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class NothingPublished(NotFound):
-    """The log has no signed checkpoint yet."""
+    """The log has no signed checkpoint yet, or none that covers this."""
+
+
+class LogDamaged(Unavailable):
+    """What is stored of the log no longer gives what was signed; the audit says where."""
+
+
+class ConsistencyOut(BaseModel):
+    """A proof that the tree of `from` leaves begins that of `to`, in base64, RFC 9162 2.1.4.1's order."""
+
+    from_: int = Field(alias="from")
+    to: int
+    hashes: list[str]
 
 
 class LedgerOut(BaseModel):
@@ -73,10 +97,44 @@ def read_tile(rooms: InRooms, path: str) -> Response:
         # What no signed checkpoint covers is not public yet.
         raise NothingPublished("tile_not_published")
     full = tile.width == TILE_WIDTH
+    try:
+        content = cut_tile(stored, tile)
+    except (TileMissing, EntryBundleMalformed) as err:
+        raise LogDamaged("log_damaged") from err
     return Response(
-        cut_tile(stored, tile),
+        content,
         media_type="application/octet-stream",
         headers={"Cache-Control": _FOREVER if full else "public, max-age=86400"},
+    )
+
+
+@router.get(
+    "/proof/{leaf_index}",
+    summary="A record's proof as one file",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **problems("not-found")},
+)
+def read_proof(rooms: InRooms, leaf_index: Annotated[int, Path(ge=0, le=MAX_INDEX)]) -> Response:
+    """Returns index, inclusion proof and checkpoint as one `.tlog-proof` (c2sp.org/tlog-proof).
+
+    With the record's hash as the entry it is all that an offline check needs.
+    """
+    with rooms.database.read() as connection:
+        published = logstore.load_checkpoint(connection)
+        entry = logstore.leaf_hashes(connection, leaf_index, leaf_index + 1).get(leaf_index)
+        if published is None or entry is None or leaf_index >= published.size:
+            raise NothingPublished("leaf_not_published")
+        checkpoint = open_checkpoint(published.note, [rooms.keyring.log.vkey])
+        proven = Prover(connection, checkpoint).prove(leaf_index, entry)
+    if proven.standing == "unproven":
+        raise LogDamaged("log_damaged")
+    return Response(
+        format_proof(leaf_index, proven.proof, published.note),
+        media_type=_TEXT,
+        headers={
+            "Cache-Control": _SHORT,
+            "Content-Disposition": f'attachment; filename="{leaf_index}.tlog-proof"',
+        },
     )
 
 
@@ -126,3 +184,36 @@ def read_ledger(rooms: InRooms) -> LedgerOut:
         published_at=format_time(from_ms(published.published_at_ms)),
         pending=waiting + state.size - published.size,
     )
+
+
+@api.get(
+    "/ledger/consistency",
+    summary="That the log only grew",
+    responses=problems("not-found"),
+)
+def read_consistency(
+    rooms: InRooms,
+    from_: Annotated[int, Query(alias="from", ge=1, le=MAX_INDEX)],
+    to: Annotated[int | None, Query(ge=1, le=MAX_INDEX)] = None,
+) -> ConsistencyOut:
+    """Returns the proof that the log of `from` entries is the beginning of the one of `to`.
+
+    `to` is the last signed size unless given. Whoever kept a checkpoint of `from` checks it against
+    a newer one: a log that was rewritten in between cannot have such a proof.
+    """
+    with rooms.database.read() as connection:
+        published = logstore.load_checkpoint(connection)
+        if published is None:
+            raise NothingPublished("nothing_published")
+        size = published.size if to is None else to
+        for name, value, most in (("to", size, published.size), ("from", from_, size)):
+            if value > most:
+                place = FieldFault(
+                    ("query", name), "range", {"expected": f"1-{most}", "got": value}
+                )
+                raise invalid(place)
+        try:
+            hashes = prove_consistency(connection, from_, size)
+        except TileMissing as err:
+            raise LogDamaged("log_damaged") from err
+    return ConsistencyOut(**{"from": from_}, to=size, hashes=[encode_base64(h) for h in hashes])
