@@ -25,7 +25,9 @@ from app.kit.collector import spare_what_stays
 from app.kit.errors import Fault
 from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
+from app.ledger.fsck import LogCheck
 from app.ledger.keyring import load_keys
+from app.ledger.note import encode_base64
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
@@ -34,8 +36,11 @@ from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
     OUT,
+    count_findings,
+    findings_as_json,
     lowest,
     print_audit,
+    print_problems,
     print_report,
     read_key,
     show_progress,
@@ -53,7 +58,9 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+log_cli = typer.Typer(help="The transparency log.", no_args_is_help=True)
 keys_cli = typer.Typer(help="API keys.", no_args_is_help=True)
+cli.add_typer(log_cli, name="log")
 cli.add_typer(keys_cli, name="keys")
 
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -196,6 +203,37 @@ def audit(
     if stream is not None and not checker.streams and not problems:
         _fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
     print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
+    raise typer.Exit(1 if problems else 0)
+
+
+@log_cli.command("fsck")
+def log_fsck(*, as_json: AsJSON = False) -> None:
+    """Derive every leaf, tile and the root once more from the stored records. Reads only.
+
+    Exit: 0 it is the log that was signed, 1 it is not.
+    """
+    settings = load_settings()
+    check_set_up(settings)
+    keys = load_keys(settings.keys_dir)
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection, show_progress("leaves") as advance:
+            signed = signed_checkpoints(connection, settings, keys)
+            check = LogCheck(connection, signed, progress=advance)
+            problems = list(check.check())
+    finally:
+        database.close()
+    if as_json:
+        told = {
+            "leaves": check.leaves,
+            "tiles": check.tiles,
+            "root": encode_base64(check.root) if check.root else None,
+            "findings": findings_as_json(problems),
+        }
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+    else:
+        print_problems(problems)
+        OUT.print(f"{check.leaves} leaves, {check.tiles} tiles: {count_findings(problems)}")
     raise typer.Exit(1 if problems else 0)
 
 

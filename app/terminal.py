@@ -66,29 +66,47 @@ def lowest(problems: list[Problem]) -> list[Problem]:
 
 def print_audit(streams: int, records: int, problems: list[Problem], *, as_json: bool) -> None:
     if as_json:
-        findings = []
-        for problem in problems:
-            told: dict[str, Any] = {
-                "kind": problem.kind,
-                "stream": problem.stream or "log",
-                "detail": problem.detail,
-            }
-            if problem.seq is not None:
-                told["seq"] = problem.seq
-            if problem.leaf_index is not None:
-                told["leaf_index"] = problem.leaf_index
-            findings.append(told)
-        told_all = {"streams": streams, "records": records, "findings": findings}
+        told_all = {
+            "streams": streams,
+            "records": records,
+            "findings": findings_as_json(problems),
+        }
         sys.stdout.write(json.dumps(told_all, ensure_ascii=False) + "\n")
         return
+    print_problems(problems)
+    OUT.print(f"{streams} streams, {records} records: {count_findings(problems)}")
+
+
+def findings_as_json(problems: list[Problem]) -> list[dict[str, Any]]:
+    """Returns problems as `--json` tells them: only the places that they have."""
+    findings = []
+    for problem in problems:
+        told: dict[str, Any] = {
+            "kind": problem.kind,
+            "stream": problem.stream or "log",
+            "detail": problem.detail,
+        }
+        if problem.seq is not None:
+            told["seq"] = problem.seq
+        if problem.leaf_index is not None:
+            told["leaf_index"] = problem.leaf_index
+        findings.append(told)
+    return findings
+
+
+def print_problems(problems: list[Problem]) -> None:
     for problem in problems:
         place = problem.stream or "log"
         at = "" if problem.seq is None else f" record {problem.seq}"
-        OUT.print(f"{problem.kind}  {place}{at}  {problem.detail}", markup=False)
-    verdict = (
-        "clean" if not problems else f"{len(problems)} finding{'' if len(problems) == 1 else 's'}"
-    )
-    OUT.print(f"{streams} streams, {records} records: {verdict}")
+        if problem.stream is None and problem.leaf_index is not None:
+            at = f" leaf {problem.leaf_index}"
+        OUT.print(f"{problem.kind}  {place}{at}  {problem.detail}".rstrip(), markup=False)
+
+
+def count_findings(problems: list[Problem]) -> str:
+    if not problems:
+        return "clean"
+    return f"{len(problems)} finding{'' if len(problems) == 1 else 's'}"
 
 
 def print_report(report: BundleReport) -> None:

@@ -146,6 +146,11 @@ def count_waiting(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(UNSEQUENCED)).scalar_one()
 
 
+def count_tiles(connection: Connection) -> int:
+    """Returns how many tiles and entry bundles are stored, partial ones included. Read-only."""
+    return connection.execute(select(func.count()).select_from(TILE)).scalar_one()
+
+
 def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]) -> None:
     """Gives records the indices from `start` on and takes them off the queue."""
     rows = [

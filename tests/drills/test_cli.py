@@ -306,3 +306,18 @@ def test_the_installed_command_is_this_one(tmp_path):
     )
     check_refused(Done(done.returncode, done.stdout, done.stderr), "suxin init")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fsck_derives_the_log_again_and_names_a_tile_that_was_changed(market: Trade):
+    place = market.place
+    done = place.suxin("log", "fsck", "--json")
+    told = json.loads(done.out)
+    assert (done.code, told["findings"]) == (0, [])
+    assert told["leaves"] > 20
+    with closing(sqlite3.connect(place.database)) as database:
+        database.execute("UPDATE tile SET data = zeroblob(length(data)) WHERE level = 0")
+        database.commit()
+    done = place.suxin("log", "fsck")
+    assert done.code == 1
+    assert "log.tile_mismatch" in done.out
+    assert "1 finding" in done.out
