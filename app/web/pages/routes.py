@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -53,6 +54,8 @@ _COOKIE_DAYS = 1
 _DEVICE = re.compile(r"[0-9a-f]{32}")
 _ROBOTS = re.compile(r"bot|crawl|spider|slurp|preview|headless|curl|wget|python", re.IGNORECASE)
 _LANG = Annotated[str | None, Query(max_length=8)]
+# As the API takes them in a report, and as the fields themselves say.
+_MOST_WORDS, _MOST_CONTACT = 2000, 100
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
 
@@ -213,11 +216,9 @@ def _take(
         data["category"] = values.get("category", "")
         if not data["category"]:
             errors["category"] = text(frame.lang, "field.missing", name="category")
-    told = " ".join(values.get("text", "").split())
     section = "detail" if form == "complaint" else "text"
-    content = {"text": told}
-    if values.get("contact", "").strip():
-        content["contact"] = values["contact"].strip()
+    content, wrong = _read_words(values, frame.lang, required=form == "complaint")
+    errors |= wrong
     proof = values.get("proof", "").strip()
     if not proof:
         errors["proof"] = text(frame.lang, "field.missing", name="proof")
@@ -232,7 +233,7 @@ def _take(
             code=code.stream,
             type=form,
             data=data,
-            sealed={section: SealedInput(content)} if told or "contact" in content else {},
+            sealed={section: SealedInput(content)} if content else {},
         )
         answer = rooms.recording.record_and_wait(None, [event], proof=given)[0]
     if isinstance(answer, Recorded):
@@ -258,18 +259,15 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
     except Fault:
         code = code[:200]
     frame = _frame(request, values.get("lang"), back)
-    told = " ".join(values.get("text", "").split())
-    contact = values.get("contact", "").strip() or None
+    told, errors = _read_words(values, frame.lang, required=True)
     refused: Fault | None = None
-    errors: dict[str, str] = {}
-    if not told:
-        errors["text"] = text(frame.lang, "field.missing", name="text")
-    else:
+    if not errors:
         try:
             check_report_limit(rooms, visit_of(request))
             # What is no code of ours is part of what the person has to say.
-            said = told if known is not None or not code else f"[{code}] {told}"
-            ticket = rooms.reports.file(known.stream if known else None, said[:2000], contact)
+            said = told["text"] if known is not None or not code else f"[{code}] {told['text']}"
+            stream = known.stream if known is not None else None
+            ticket = rooms.reports.file(stream, said, told.get("contact"))
         except Fault as fault:
             refused = fault
         else:
@@ -288,6 +286,25 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
     )
 
 
+def _read_words(
+    values: Mapping[str, str], lang: Lang, *, required: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns text and contact as they will be sealed, those that were given, and what is wrong.
+
+    They become one line in NFC: a record holds no other, and a keyboard need not know that.
+    """
+    told, errors = {}, {}
+    for name, most in (("text", _MOST_WORDS), ("contact", _MOST_CONTACT)):
+        said = unicodedata.normalize("NFC", " ".join(values.get(name, "").split()))
+        if said:
+            told[name] = said
+        if len(said) > most:
+            errors[name] = text(lang, "field.length", expected=f"≤ {most}", got=len(said))
+    if required and "text" not in told:
+        errors["text"] = text(lang, "field.missing", name="text")
+    return told, errors
+
+
 def _refused(
     request: Request,
     lang: Lang,
@@ -301,11 +318,12 @@ def _refused(
     told = dict(errors)
     if fault is not None:
         problem = describe(fault, lang=lang, instance=visit_of(request).id)
-        message = problem["detail"]
         for error in problem.get("errors", ()):
             told[str(error["loc"][-1])] = error["msg"]
         if fault.slug == "proof-invalid":
-            told["proof"] = message
+            told["proof"] = problem["detail"]
+        if not told:
+            message = problem["detail"]
     kept = {name: value for name, value in values.items() if name not in ("proof", "lang")}
     return FormState(form=form, message=message, values=kept, errors=told)
 
