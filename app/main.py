@@ -64,6 +64,7 @@ from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
 from app.web.openapi import describe_api
+from app.web.pages import forms
 from app.web.pages import routes as pages
 from app.web.problems import handle_fault, handle_http, handle_validation
 
@@ -93,6 +94,7 @@ ROUTERS = (
     standing.router,
     docs.router,
     pages.router,
+    forms.router,
 )
 
 Beside = Callable[[Rooms], AbstractContextManager[object]]
@@ -212,7 +214,9 @@ def _open_oversight(
         "findings": findings,
         "looks": Looks(database, stories, findings, clock=clock),
         "sealed": SealedAccess(database, clock=clock, vault=vault),
-        "reports": Reports(database, clock=clock, vault=vault),
+        "reports": Reports(
+            database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
+        ),
         "deadlines": Deadlines(database, findings, credit, clock=clock),
         "audits": Audits(
             database,

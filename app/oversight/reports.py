@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
+from hashlib import sha256
 
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
@@ -16,7 +18,7 @@ _TICKET_SYMBOLS = 10
 
 
 class Reports:
-    """Takes reports."""
+    """Takes reports. ticket_key: 32 bytes, from which a report that may be sent again has its ticket."""
 
     def __init__(
         self,
@@ -24,22 +26,38 @@ class Reports:
         *,
         clock: Clock,
         vault: Vault,
+        ticket_key: bytes,
         random: RandomBytes = secrets.token_bytes,
     ) -> None:
         self._database = database
         self._clock = clock
         self._vault = vault
+        self._ticket_key = ticket_key
         self._random = random
 
     def file(self, code: str | None, text: str, contact: str | None) -> str:
         """Returns the ticket of a report. Raises Invalid for text that is no code. Writes `report`."""
+        return self.file_once(code, text, contact, id=None)[0]
+
+    def file_once(
+        self, code: str | None, text: str, contact: str | None, *, id: str | None
+    ) -> tuple[str, bool]:
+        """Returns the ticket, and whether the report is new; the same under the same id is kept once.
+
+        Without an id each report is new. Raises Invalid for text that is no code. Writes `report`.
+        """
         stream = None if code is None else parse_code(code).stream
-        content = {"text": text} | ({} if contact is None else {"contact": contact})
+        content = canonical_bytes(
+            {"text": text} | ({} if contact is None else {"contact": contact})
+        )
         ticket = random_symbols(self._random, _TICKET_SYMBOLS)
+        if id is not None:
+            # Of other content another ticket, so that nothing said is ever taken for a repeat.
+            told = b"\x00".join((id.encode(), (stream or "").encode(), content))
+            digest = hmac.new(self._ticket_key, told, sha256).digest()
+            ticket = random_symbols(lambda count: digest[:count], _TICKET_SYMBOLS)
         sealed = self._vault.seal(
-            place=("report", ticket, "text"),
-            salt=self._random(SALT_BYTES),
-            content=canonical_bytes(content),
+            place=("report", ticket, "text"), salt=self._random(SALT_BYTES), content=content
         )
         row = {
             "ticket": ticket,
@@ -50,5 +68,4 @@ class Reports:
             "created_at": to_ms(self._clock.now()),
         }
         with self._database.write() as connection:
-            store.insert_report(connection, row)
-        return ticket
+            return ticket, store.insert_report(connection, row)

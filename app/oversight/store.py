@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import (
     AccessLog,
@@ -111,9 +112,13 @@ def list_findings(
     return list(connection.execute(query))
 
 
-def insert_report(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Stores a report. Writes `report`."""
-    connection.execute(insert(REPORT).values(**row))
+def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Stores a report unless its ticket is known; returns whether it was new. Writes `report`."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = (
+        dialect.insert(REPORT).values(**row).on_conflict_do_nothing(index_elements=["ticket"])
+    )
+    return connection.execute(statement).rowcount == 1
 
 
 def insert_access(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -38,11 +38,13 @@ class Frame:
     path: this page's own path, percent-encoded, without a query; the language switch links to it. On
     a page that answers a POST it is the page the form stands on.
     language_chosen: the reader asked for this language by `?lang=`; links within then keep it.
+    showing: a UUID made for this one showing; forms send it, so that one sent twice is taken once.
     """
 
     lang: Lang
     path: str
     language_chosen: bool = False
+    showing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,65 @@
+"""Answers of the pages: frame, HTML with its headers, and the page for a code that is not on record."""
+
+from __future__ import annotations
+
+import uuid_utils
+from fastapi.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import Lang, pick_language
+from app.kit.errors import Fault
+from app.trace.code import Code, parse_lot, parse_serial
+from app.trace.decide import CodeUnknown
+from app.trace.gtin import parse_gtin
+from app.web.pages.render import render_unknown
+from app.web.pages.views import FormState, Frame, UnknownView
+from app.web.problems import describe
+from app.web.visit import visit_of
+
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
+
+
+def answer_unknown(
+    request: Request,
+    lang: str | None,
+    code: str,
+    fault: Fault,
+    *,
+    form: FormState | None = None,
+    status: int | None = None,
+) -> Response:
+    """Returns the page for a code that is not on record, or is none. status: of a refused form."""
+    frame = frame_of(request, lang, request.scope["path"])
+    problem = ""
+    if not isinstance(fault, CodeUnknown) and fault.slug != "code-unknown":
+        told = describe(fault, lang=frame.lang, instance=visit_of(request).id)
+        problem = "; ".join(error["msg"] for error in told.get("errors", ())) or told["detail"]
+    view = UnknownView(
+        frame=frame, code=code, lookup="/code", report="/reports", problem=problem, form=form
+    )
+    return answer_page(
+        render_unknown(view), frame.lang, status=status or (404 if not problem else 422)
+    )
+
+
+def frame_of(request: Request, lang: str | None, path: str) -> Frame:
+    """Returns what every page needs. lang: as the reader chose it, else the browser's is taken."""
+    chosen = lang in ("zh", "en")
+    picked: Lang = pick_language(None, lang) if chosen else visit_of(request).lang
+    showing = str(uuid_utils.uuid4())
+    return Frame(lang=picked, path=path, language_chosen=chosen, showing=showing)
+
+
+def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> Code:
+    """Returns the code of a page's address. Raises Invalid."""
+    return Code(
+        parse_gtin(gtin, allow_item_code=True),
+        lot=None if lot is None or serial is not None else parse_lot(lot),
+        serial=None if serial is None else parse_serial(serial),
+    )
+
+
+def answer_page(html: str, lang: Lang, *, status: int = 200) -> HTMLResponse:
+    """Returns a page as an answer that nobody keeps."""
+    return HTMLResponse(html, status, headers={**_HEADERS, "Content-Language": lang})

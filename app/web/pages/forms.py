@@ -1,0 +1,206 @@
+"""The forms on the page that a scan opens: reviews, follow-ups and complaints with proof, reports without."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid5
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import Lang, text
+from app.kit.errors import Fault, NotFound
+from app.ledger.submission import Recorded
+from app.trace.code import Code
+from app.trace.decide import CodeUnknown
+from app.trace.identifiers import parse_code
+from app.trace.requests import ConsumerProof, EventRequest, SealedInput
+from app.web.body import StrictRoute
+from app.web.checks import check_report_limit
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
+from app.web.pages.fill import Filler
+from app.web.pages.render import render_result, render_scan
+from app.web.pages.views import FormName, FormState, ResultView
+from app.web.problems import describe, status_of
+from app.web.visit import visit_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+# As the API takes them in a report, and as the fields themselves say.
+_MOST_WORDS, _MOST_CONTACT = 2000, 100
+
+
+@router.post("/01/{gtin}/21/{serial}/{form}")
+async def take_form(
+    request: Request, rooms: InRooms, gtin: str, serial: str, form: str
+) -> Response:
+    """Takes a review, a follow-up or a complaint from a consumer who proves the purchase."""
+    if form not in ("review", "follow_up", "complaint"):
+        raise NotFound("path_unknown")
+    values = {k: str(v) for k, v in (await request.form(max_files=0)).items()}
+    name: FormName = form  # type: ignore[assignment]
+    return await run_in_threadpool(_take, request, rooms, gtin, serial, name, values)
+
+
+@router.post("/reports")
+async def take_report(request: Request, rooms: InRooms) -> Response:
+    """Takes a report by anyone."""
+    values = {k: str(v) for k, v in (await request.form(max_files=0)).items()}
+    return await run_in_threadpool(_take_report, request, rooms, values)
+
+
+def _take(
+    request: Request,
+    rooms: Rooms,
+    gtin: str,
+    serial: str,
+    form: FormName,
+    values: Mapping[str, str],
+) -> Response:
+    code = code_of(gtin, serial=serial)
+    frame = frame_of(request, values.get("lang"), f"/{code.stream}")
+    data: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    if form in ("review", "follow_up"):
+        if values.get("rating", "") in ("1", "2", "3", "4", "5"):
+            data["rating"] = int(values["rating"])
+        else:
+            errors["rating"] = text(frame.lang, "field.missing", name="rating")
+    else:
+        data["category"] = values.get("category", "")
+        if not data["category"]:
+            errors["category"] = text(frame.lang, "field.missing", name="category")
+    section = "detail" if form == "complaint" else "text"
+    content, wrong = _read_words(values, frame.lang, required=form == "complaint")
+    errors |= wrong
+    proof = values.get("proof", "").strip()
+    if not proof:
+        errors["proof"] = text(frame.lang, "field.missing", name="proof")
+    answer: Recorded | Fault | None = None
+    if not errors:
+        given = (
+            ConsumerProof(inner=proof)
+            if values.get("proof_kind") == "inner"
+            else ConsumerProof(token=proof)
+        )
+        event = EventRequest(
+            code=code.stream,
+            type=form,
+            data=data,
+            id=_form_id(values, form),
+            sealed={section: SealedInput(content)} if content else {},
+        )
+        answer = rooms.recording.record_and_wait(None, [event], proof=given)[0]
+    if isinstance(answer, Recorded):
+        ticket = rooms.recording.promises(answer).get("ticket", "")
+        view = ResultView(
+            frame=frame, form=form, back=f"/{code.stream}", ticket=ticket, hash=answer.hash.hex()
+        )
+        return answer_page(render_result(view), frame.lang, status=200 if answer.replayed else 201)
+    state = _refused(request, frame.lang, form, values, errors, answer)
+    look = rooms.looks.look(code)
+    status = 422 if answer is None else status_of(answer)
+    page = render_scan(Filler(rooms, frame).scan_view(look, form=state))
+    return answer_page(page, frame.lang, status=status)
+
+
+def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response:
+    code = values.get("code", "").strip()
+    back = "/"
+    known: Code | None = None
+    try:
+        known = parse_code(code) if code else None
+        back = f"/{known.stream}" if known is not None else "/"
+    except Fault:
+        code = code[:200]
+    frame = frame_of(request, values.get("lang"), back)
+    told, errors = _read_words(values, frame.lang, required=True)
+    refused: Fault | None = None
+    if not errors:
+        try:
+            check_report_limit(rooms, visit_of(request))
+            # What is no code of ours is part of what the person has to say.
+            said = told["text"] if known is not None or not code else f"[{code}] {told['text']}"
+            stream = known.stream if known is not None else None
+            ticket, is_new = rooms.reports.file_once(
+                stream, said, told.get("contact"), id=_form_id(values, "report")
+            )
+        except Fault as fault:
+            refused = fault
+        else:
+            view = ResultView(frame=frame, form="report", back=back, ticket=ticket)
+            return answer_page(render_result(view), frame.lang, status=201 if is_new else 200)
+    state = _refused(request, frame.lang, "report", values, errors, refused)
+    status = 422 if refused is None else status_of(refused)
+    try:
+        if known is None:
+            raise CodeUnknown("code_unknown", code=code)
+        look = rooms.looks.look(known)
+    except CodeUnknown as fault:
+        return answer_unknown(request, frame.lang, code, fault, form=state, status=status)
+    return answer_page(
+        render_scan(Filler(rooms, frame).scan_view(look, form=state)), frame.lang, status=status
+    )
+
+
+def _read_words(
+    values: Mapping[str, str], lang: Lang, *, required: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns text and contact as they will be sealed, those that were given, and what is wrong.
+
+    They become one line in NFC: a record holds no other, and a keyboard need not know that.
+    """
+    told, errors = {}, {}
+    for name, most in (("text", _MOST_WORDS), ("contact", _MOST_CONTACT)):
+        said = unicodedata.normalize("NFC", " ".join(values.get(name, "").split()))
+        if said:
+            told[name] = said
+        if len(said) > most:
+            errors[name] = text(lang, "field.length", expected=f"≤ {most}", got=len(said))
+    if required and "text" not in told:
+        errors["text"] = text(lang, "field.missing", name="text")
+    return told, errors
+
+
+def _form_id(values: Mapping[str, str], form: FormName) -> str | None:
+    """Returns the id of what a form says: the same for a double touch or a reload, None without one.
+
+    The forms of a page share what they send, and an id stands once in a chain: so each has its own.
+    """
+    try:
+        return str(uuid5(UUID(values.get("id", "")), form))
+    except ValueError:
+        return None
+
+
+def _refused(
+    request: Request,
+    lang: Lang,
+    form: FormName,
+    values: Mapping[str, str],
+    errors: Mapping[str, str],
+    fault: Fault | None,
+) -> FormState:
+    """Returns the form as it was sent, with why it was refused; the proof is never sent back."""
+    message = text(lang, "page.form.incomplete")
+    told = dict(errors)
+    if fault is not None:
+        problem = describe(fault, lang=lang, instance=visit_of(request).id)
+        for error in problem.get("errors", ()):
+            told[str(error["loc"][-1])] = error["msg"]
+        if fault.slug == "proof-invalid":
+            told["proof"] = problem["detail"]
+        if not told:
+            message = problem["detail"]
+    unkept = {"proof", "lang"}
+    if fault is not None and fault.slug == "id-conflict":
+        # Taken before, with other words: sent once more it is something new to say.
+        message = text(lang, "page.form.sent_before")
+        unkept.add("id")
+    kept = {name: value for name, value in values.items() if name not in unkept}
+    return FormState(form=form, message=message, values=kept, errors=told)
