@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -25,7 +26,7 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
 from app.web.pages.render import render_result, render_scan
-from app.web.pages.views import FormName, FormState, ResultView
+from app.web.pages.views import Actions, FormName, FormState, ResultView
 from app.web.problems import describe, status_of
 from app.web.visit import visit_of
 
@@ -98,14 +99,17 @@ def _take(
         answer = rooms.recording.record_and_wait(None, [event], proof=given)[0]
     if isinstance(answer, Recorded):
         ticket = rooms.recording.promises(answer).get("ticket", "")
-        view = ResultView(
+        result = ResultView(
             frame=frame, form=form, back=f"/{code.stream}", ticket=ticket, hash=answer.hash.hex()
         )
-        return answer_page(render_result(view), frame.lang, status=200 if answer.replayed else 201)
+        return answer_page(
+            render_result(result), frame.lang, status=200 if answer.replayed else 201
+        )
     state = _refused(request, frame.lang, form, values, errors, answer)
     look = rooms.looks.look(code)
     status = 422 if answer is None else status_of(answer)
-    page = render_scan(Filler(rooms, frame).scan_view(look, form=state))
+    view = Filler(rooms, frame).scan_view(look, form=state)
+    page = render_scan(replace(view, form=_place(state, view.actions)))
     return answer_page(page, frame.lang, status=status)
 
 
@@ -176,6 +180,17 @@ def _form_id(values: Mapping[str, str], form: FormName) -> str | None:
         return str(uuid5(UUID(values.get("id", "")), form))
     except ValueError:
         return None
+
+
+def _place(state: FormState, actions: Actions) -> FormState:
+    """Returns a refused rating on the form that is open for it: after a review, the follow-up."""
+    match state.form:
+        case "review" if not actions.review and actions.follow_up:
+            return replace(state, form="follow_up", sent_as="review")
+        case "follow_up" if not actions.follow_up and actions.review:
+            return replace(state, form="review", sent_as="follow_up")
+        case _:
+            return state
 
 
 def _refused(

@@ -301,11 +301,12 @@ class FormState:
     """A form that was sent and refused, shown again as it was, open.
 
     message: the refusal in the reader's language. errors: field name -> sentence. A proof is never
-    sent back to the page.
+    sent back to the page. sent_as: the form that was sent, where what it said goes on in another.
     """
 
     form: FormName
     message: str
+    sent_as: FormName | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
 
