@@ -15,25 +15,24 @@ from app.trace.gtin import parse_gtin
 from app.web.pages.render import render_unknown
 from app.web.pages.views import FormState, Frame, UnknownView
 from app.web.problems import describe
-from app.web.visit import visit_of
+from app.web.visit import Visit, visit_of
 
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
 
 def answer_unknown(
-    request: Request,
-    lang: str | None,
+    frame: Frame,
     code: str,
     fault: Fault,
+    visit: Visit,
     *,
     form: FormState | None = None,
     status: int | None = None,
 ) -> Response:
     """Returns the page for a code that is not on record, or is none. status: of a refused form."""
-    frame = frame_of(request, lang, request.scope["path"])
     problem = ""
     if not isinstance(fault, CodeUnknown) and fault.slug != "code-unknown":
-        told = describe(fault, lang=frame.lang, instance=visit_of(request).id)
+        told = describe(fault, lang=frame.lang, instance=visit.id)
         problem = "; ".join(error["msg"] for error in told.get("errors", ())) or told["detail"]
     view = UnknownView(
         frame=frame, code=code, lookup="/code", report="/reports", problem=problem, form=form

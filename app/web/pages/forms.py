@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,6 +33,7 @@ from app.web.visit import visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
+_PROVEN = ("review", "follow_up", "complaint")
 # As the API takes them in a report, and as the fields themselves say.
 _MOST_WORDS, _MOST_CONTACT = 2000, 100
 
@@ -41,11 +43,25 @@ async def take_form(
     request: Request, rooms: InRooms, gtin: str, serial: str, form: str
 ) -> Response:
     """Takes a review, a follow-up or a complaint from a consumer who proves the purchase."""
-    if form not in ("review", "follow_up", "complaint"):
+    if form not in _PROVEN:
         raise NotFound("path_unknown")
     values = {k: str(v) for k, v in (await request.form(max_files=0)).items()}
     name: FormName = form  # type: ignore[assignment]
     return await run_in_threadpool(_take, request, rooms, gtin, serial, name, values)
+
+
+@router.get("/01/{gtin}/21/{serial}/{form}")
+def find_form(gtin: str, serial: str, form: str) -> Response:
+    """Leads back to the form: a browser that restores its tabs asks for what was posted to."""
+    if form not in _PROVEN:
+        raise NotFound("path_unknown")
+    return RedirectResponse(f"/{code_of(gtin, serial=serial).stream}#{form}", 303)
+
+
+@router.get("/reports")
+def find_report() -> Response:
+    """Leads to the front page: what was reported is not known from the address."""
+    return RedirectResponse("/", 303)
 
 
 @router.post("/reports")
@@ -146,7 +162,7 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
             raise CodeUnknown("code_unknown", code=code)
         look = rooms.looks.look(known)
     except CodeUnknown as fault:
-        return answer_unknown(request, frame.lang, code, fault, form=state, status=status)
+        return answer_unknown(frame, code, fault, visit_of(request), form=state, status=status)
     return answer_page(
         render_scan(Filler(rooms, frame).scan_view(look, form=state)), frame.lang, status=status
     )

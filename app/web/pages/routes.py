@@ -53,7 +53,8 @@ def find_code(
     try:
         return RedirectResponse(f"/{parse_code(code.strip()).stream}{suffix}", 303)
     except Fault as fault:
-        return answer_unknown(request, lang, code[:200], fault)
+        frame = frame_of(request, lang, "/code")
+        return answer_unknown(frame, code[:200], fault, visit_of(request))
 
 
 @router.get("/01/{gtin}")
@@ -115,11 +116,11 @@ def _show(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Respon
         code: Code = make()
         look = rooms.looks.look(code)
     except CodeUnknown as fault:
-        return answer_unknown(request, lang, path.lstrip("/"), fault)
+        return answer_unknown(frame, path.lstrip("/"), fault, visit_of(request))
     except Fault as fault:
         if status_of(fault) != 422:
             raise
-        return answer_unknown(request, lang, path.lstrip("/"), fault)
+        return answer_unknown(frame, path.lstrip("/"), fault, visit_of(request))
     device = _count_scan(request, rooms, code) if code.level == "unit" else None
     response = answer_page(render_scan(Filler(rooms, frame).scan_view(look)), frame.lang)
     if device is not None:
