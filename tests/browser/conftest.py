@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.counter import Counter
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
 
 RECALLED_LOT = "R-2"
+SOLD_UNITS = 40
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,18 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     try:
         trade = Trade(place).begin()
         yield Shown(trade, _bring_about(trade))
+    finally:
+        place.close()
+
+
+@pytest.fixture(scope="session")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
+    """Behind a proxy of ours, so that each phone may come from an address of its own."""
+    folder = tmp_path_factory.mktemp("counter") / "market"
+    place = Deployment(folder, SUXIN_TRUSTED_PROXIES="127.0.0.1").init().serve()
+    try:
+        trade = Trade(place).begin()
+        yield Counter(trade, trade.complete(SHOP, SOLD_UNITS), trade.issue(SHOP, 2))
     finally:
         place.close()
 

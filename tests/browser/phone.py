@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,13 @@ def launched() -> Iterator[Any]:
 
 @dataclass
 class Noted:
-    """What happened while pages were open. sent: bytes of page and style, by address."""
+    """What happened while pages were open. sent: bytes of page and style, by address.
+
+    addresses: every address that was asked, in order, as a history or a server's log keeps it.
+    """
 
     hosts: set[str] = field(default_factory=set)
+    addresses: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
 
@@ -63,7 +67,7 @@ def opened(
     })  # fmt: skip
     context.set_default_timeout(20_000)
     page, noted = context.new_page(), Noted()
-    page.on("request", lambda request: noted.hosts.add(urlsplit(request.url).netloc))
+    page.on("request", lambda request: _note_address(noted, request.url))
     # A broken Content-Security-Policy is told on the console, as an error.
     page.on("console", lambda told: _note_console(noted, told))
     page.on("pageerror", lambda error: noted.complaints.append(str(error)))
@@ -75,11 +79,22 @@ def opened(
         context.close()
 
 
+def _note_address(noted: Noted, url: str) -> None:
+    noted.hosts.add(urlsplit(url).netloc)
+    noted.addresses.append(url)
+
+
 def _note_console(noted: Noted, told: Any) -> None:
     if told.type in ("error", "warning"):
         noted.complaints.append(told.text)
 
 
 def _note_size(noted: Noted, response: Any) -> None:
-    if response.status < 300 and response.request.method == "GET":
-        noted.sent[response.url] = len(response.body())
+    from playwright.sync_api import Error
+
+    # The body of what was only fetched ahead is not kept: reading it would fetch it again.
+    ahead = "sec-purpose" in response.request.headers
+    if response.status < 300 and response.request.method == "GET" and not ahead:
+        # A page that is left at once takes unread bodies with it; who weighs a page waits for it.
+        with suppress(Error):
+            noted.sent[response.url] = len(response.body())
