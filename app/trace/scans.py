@@ -90,11 +90,26 @@ class Scans:
         """Writes what was counted. Writes `scan`."""
         if not self._buffer:
             return False
-        with ExitStack() as until_committed, self._database.write() as connection:
-            # Only once it is our turn to write: pages must not wait for other writers.
-            until_committed.enter_context(self._moving)
-            with self._lock:
-                taken, self._buffer = self._buffer, {}
-                self._moves += 1
-            scanstore.add(connection, taken)
+        taken: dict[tuple[int, bytes], list[int]] = {}
+        try:
+            with ExitStack() as until_committed, self._database.write() as connection:
+                # Only once it is our turn to write: pages must not wait for other writers.
+                until_committed.enter_context(self._moving)
+                with self._lock:
+                    taken, self._buffer = self._buffer, {}
+                    self._moves += 1
+                scanstore.add(connection, taken)
+        except BaseException:
+            self._take_back(taken)
+            raise
         return False
+
+    def _take_back(self, taken: dict[tuple[int, bytes], list[int]]) -> None:
+        """Puts looks that could not be written before those that came meanwhile."""
+        with self._lock:
+            for place, (first, last, loads) in taken.items():
+                seen = self._buffer.get(place)
+                if seen is None:
+                    self._buffer[place] = [first, last, loads]
+                else:
+                    seen[0], seen[2] = first, seen[2] + loads

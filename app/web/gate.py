@@ -16,7 +16,7 @@ import structlog
 import uuid_utils
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.i18n import pick_language
@@ -26,7 +26,7 @@ from app.parties.principal import Principal
 from app.web.body import MAX_BODY_BYTES
 from app.web.limits import RateLimit, client_address, parse_networks
 from app.web.paths import route_path
-from app.web.problems import problem_response
+from app.web.problems import answer
 from app.web.visit import SCOPE_KEY, Visit
 
 log = structlog.get_logger(__name__)
@@ -95,14 +95,14 @@ class Gate:
             except Fault as fault:
                 if started:
                     raise
-                await problem_response(fault, visit)(scope, receive, send_on)
+                await answer(Request(scope), fault)(scope, receive, send_on)
             except ClientDisconnect:
                 log.debug("request.abandoned", path=scope["path"])
             except Exception:
                 log.exception("request.failed", method=scope["method"], path=scope["path"])
                 if started:
                     raise
-                await problem_response(Fault("internal"), visit)(scope, receive, send_on)
+                await answer(Request(scope), Fault("internal"))(scope, receive, send_on)
 
     def _open(self, scope: Scope, headers: Headers) -> Visit:
         peer = scope.get("client")

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from app.trace import scanstore
 from app.trace.scans import Scans
 from tests.fakes import FakeClock
 
@@ -26,6 +27,24 @@ def test_looks_are_told_before_and_after_they_are_written(scans):
     scans.note(CODE, two)
     assert (scans.count(CODE).loads, scans.count(CODE).devices) == (4, 2)
     assert scans.count(OTHER).first_at is None
+
+
+def test_looks_that_could_not_be_written_are_written_later(scans, monkeypatch):
+    one, two = scans.device("10.0.0.1"), scans.device("10.0.0.2")
+    scans.note(CODE, one)
+
+    def fail(*_: object) -> None:
+        scans.note(CODE, one)
+        scans.note(CODE, two)
+        raise OSError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(scanstore, "add", fail)
+        with pytest.raises(OSError):
+            scans.flush()
+    assert (scans.count(CODE).loads, scans.count(CODE).devices) == (3, 2)
+    scans.flush()
+    assert (scans.count(CODE).loads, scans.count(CODE).devices) == (3, 2)
 
 
 def test_no_look_is_counted_twice_or_never_while_it_is_written(scans):

@@ -79,6 +79,16 @@ def test_without_a_key_an_address_is_limited_with_one_it_is_not(start):
         assert keyed == {200}
 
 
+def test_a_reader_who_is_too_quick_is_told_on_a_page(start):
+    with start(anonymous_per_second=100) as running:
+        headers = {"Accept": "text/html", "Accept-Language": "en"}
+        answers = (running.client.get("/healthz", headers=headers) for _ in range(600))
+        refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["Content-Type"].startswith("text/html")
+    assert refused.headers["Content-Security-Policy"]
+    assert "<h1" in refused.text
+
+
 def test_guessing_keys_is_limited_like_everything_without_one(start):
     with start(anonymous_per_second=100) as running:
         wrong = "sx_ABCDEFGHJKLM_" + "0" * 64
