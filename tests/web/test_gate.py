@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,12 +67,17 @@ def test_answers_to_key_holders_are_not_stored_by_caches(service):
     assert "Cache-Control" not in service.call("GET", f"/api/v1/parties/{SHOP}").headers
 
 
-def test_without_a_key_an_address_is_limited_with_one_it_is_not(start):
+@pytest.fixture
+def no_time_passes(monkeypatch):
+    """Nothing is given back by the limit, however slow the machine is."""
+    monkeypatch.setattr("app.web.gate.time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
+def test_without_a_key_an_address_is_limited_with_one_it_is_not(start, no_time_passes):
     with start(anonymous_per_second=100) as running:
-        answers = [running.client.get("/healthz") for _ in range(600)]
+        answers = [running.client.get("/healthz") for _ in range(300)]
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert refused, "six times the limit at once went through"
-        assert len(refused) < 500, "less than the limit went through"
+        assert len(refused) == 100
         assert refused[0].headers["Retry-After"] == "1"
         assert refused[0].json()["type"] == "/problems/too-many-requests"
         path = "/api/v1/parties/" + running.register()
@@ -79,21 +85,21 @@ def test_without_a_key_an_address_is_limited_with_one_it_is_not(start):
         assert keyed == {200}
 
 
-def test_a_reader_who_is_too_quick_is_told_on_a_page(start):
+def test_a_reader_who_is_too_quick_is_told_on_a_page(start, no_time_passes):
     with start(anonymous_per_second=100) as running:
         headers = {"Accept": "text/html", "Accept-Language": "en"}
-        answers = (running.client.get("/healthz", headers=headers) for _ in range(600))
+        answers = (running.client.get("/healthz", headers=headers) for _ in range(300))
         refused = next(answer for answer in answers if answer.status_code == 429)
     assert refused.headers["Content-Type"].startswith("text/html")
     assert refused.headers["Content-Security-Policy"]
     assert "<h1" in refused.text
 
 
-def test_guessing_keys_is_limited_like_everything_without_one(start):
+def test_guessing_keys_is_limited_like_everything_without_one(start, no_time_passes):
     with start(anonymous_per_second=100) as running:
         wrong = "sx_ABCDEFGHJKLM_" + "0" * 64
         path = f"/api/v1/parties/{SHOP}"
-        answers = {running.call("GET", path, token=wrong).status_code for _ in range(500)}
+        answers = {running.call("GET", path, token=wrong).status_code for _ in range(300)}
     assert answers == {401, 429}
 
 
