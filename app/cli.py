@@ -86,7 +86,7 @@ def init(*, as_json: AsJSON = False) -> None:
         OUT.print("everything was there already; nothing was changed")
     else:
         OUT.print(f"admin key     {done.admin_key}")
-        OUT.print("The admin key is shown this once. Keep it; then run: suxin serve")
+        OUT.print("The admin key is shown this once. Keep it. `suxin serve` starts the service.")
 
 
 @cli.command()
@@ -363,6 +363,8 @@ def main() -> None:
     """Runs the command and turns refusals into one sentence."""
     try:
         cli()
+    except KeyboardInterrupt:
+        _fail("stopped; nothing is left half done", code=130)
     except Fault as fault:
         _fail(_sentence(fault), code=2)
     except SettingsError as err:

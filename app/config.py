@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "SUXIN_"
 ENV_FILE = ".env"
 
-_ENV_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
+_ENV_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 # A note's key name holds neither spaces nor '+' (c2sp.org/signed-note).
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}", re.ASCII)
 
@@ -29,7 +29,7 @@ _ORIGIN = re.compile(r"[!-*,-~]{1,200}", re.ASCII)
 class SettingsError(ValueError):
     """A setting is unknown or has a value that it cannot have.
 
-    key: `settings.unknown` or `settings.value`, a sentence of the locales; params fill it in.
+    key: `settings.…`, a sentence of the locales; params fill it in.
     """
 
     def __init__(self, key: str, message: str, **params: str) -> None:
@@ -213,7 +213,7 @@ def load_settings(**given: Any) -> Settings:
     """
     check_names(os.environ)
     if Path(ENV_FILE).is_file():
-        check_names(_ENV_LINE.findall(Path(ENV_FILE).read_text("utf-8")))
+        check_names(_read_names(Path(ENV_FILE)))
     try:
         return Settings(**given)
     except ValidationError as err:
@@ -223,6 +223,27 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError(
             "settings.value", f"{name} has a value it cannot have: {why}", name=name, expected=why
         ) from err
+
+
+def _read_names(path: Path) -> list[str]:
+    """Returns the names that an env file sets. Raises SettingsError for what would be passed over."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as err:
+        raise SettingsError(
+            "settings.env_file", f"{path} is not UTF-8; save it as UTF-8 text", path=str(path)
+        ) from err
+    names = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = _ENV_LINE.match(line)
+        value = line.partition("=")[2].strip()
+        if found is None or (value[:1] in ("'", '"') and value.find(value[0], 1) < 0):
+            why = f"{path}, line {number} is no NAME=value; correct it or begin it with #"
+            raise SettingsError("settings.env_line", why, path=str(path), line=str(number))
+        names.append(found.group(1))
+    return names
 
 
 def check_names(variables: Iterable[str]) -> None:

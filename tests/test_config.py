@@ -44,6 +44,26 @@ def test_given_goes_before_environment_before_file(monkeypatch):
     assert load_settings(port=1003).port == 1003
 
 
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"\xff\xfeS\x00", "UTF-8"),
+        (b"SUXIN_PORT=1\ngarbage line\n", "line 2"),
+        (b'# note\n\nSUXIN_HOST="1.1.1.1\n', "line 3"),
+    ],
+)
+def test_a_file_that_would_be_passed_over_in_silence_is_refused(content, word):
+    Path(".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=word) as refused:
+        load_settings()
+    for lang in LANGUAGES:
+        assert ".env" in text(lang, refused.value.key, **refused.value.params)
+    Path(".env").write_text(
+        "# a note\n\n export SUXIN_HOST='2.2.2.2' # mine\nOTHER=\"x\"\n", "utf-8"
+    )
+    assert load_settings().host == "2.2.2.2"
+
+
 @pytest.mark.parametrize("place", ["environment", "file"])
 def test_a_mistyped_name_is_refused_and_the_right_one_named(monkeypatch, place):
     if place == "file":

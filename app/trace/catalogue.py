@@ -204,11 +204,13 @@ class Catalogue:
             raise CodeUnknown("code_unknown", code=code.stream)
         return row
 
-    def check_unit(self, code: Code) -> None:
-        """Raises CodeUnknown unless the unit was issued. Read-only."""
+    def unit(self, code: Code) -> Code:
+        """Returns an issued unit with the lot that it belongs to, if any. Raises CodeUnknown. Read-only."""
         with self._database.read() as connection:
-            if not load_heads(connection, [code.stream])[code.stream].exists:
-                raise CodeUnknown("code_unknown", code=code.stream)
+            head = load_heads(connection, [code.stream])[code.stream]
+        if not head.exists:
+            raise CodeUnknown("code_unknown", code=code.stream)
+        return replace(code, lot=head.state.get("lot"))
 
     def find_products(
         self,

@@ -20,7 +20,7 @@ from app.kit.errors import Denied, Fault, FieldFault, Invalid, invalid
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
-from app.ledger.submission import Abandoned, Draft, Effect, Recorded, Submission, View
+from app.ledger.submission import Abandoned, Answer, Draft, Effect, Recorded, Submission, View
 from app.parties.identity import SYSTEM, parse_waybill
 from app.parties.principal import Principal
 from app.trace import batchstore
@@ -117,7 +117,7 @@ class Shipments:
             if known is None and self._known(shipment_id, content) is not None:
                 # The same shipment, sent twice at once: the other one was first.
                 return self.ship(principal, shipment)
-            raise next((f for f in refused if not isinstance(f, Abandoned)), refused[0])
+            raise _named(answers[len(first) :], shipment) or refused[0]
         recorded = [a for a in answers if isinstance(a, Recorded)]
         return Shipped(
             tuple(recorded[len(first) :]),
@@ -254,6 +254,16 @@ def _content(principal: Principal, shipment: Shipment, codes: Sequence[Code]) ->
         told["quantity"] = units.quantity
         told["lot"] = "" if units.lot is None else parse_lot(units.lot)
     return sha256(canonical_bytes(told)).digest()
+
+
+def _named(answers: Sequence[Answer], shipment: Shipment) -> Fault | None:
+    """Returns the fault that refused the parcel, with the place of its code among those sent."""
+    for n, answer in enumerate(answers):
+        if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
+            if shipment.codes and not answer.errors:
+                answer.errors = (FieldFault(("codes", n // 2), "refused"),)
+            return answer
+    return None
 
 
 def _with_effect(submission: Submission, effect: Effect) -> Submission:

@@ -6,6 +6,7 @@ sentence. What nobody expected is answered with the request's id and nothing els
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -192,6 +193,9 @@ _KINDS: Mapping[str, str] = {
 """Pydantic's words and ours; every other one is about a value's type."""
 
 
+_BRANCH = re.compile(r"^(literal|function-\w+|list|dict|nullable)\[.*\]$|^[A-Z]\w*In$")
+
+
 def read_errors(errors: Any) -> tuple[FieldFault, ...]:
     """Returns pydantic's errors in the words of the contract, `loc` from the body's root."""
     return tuple(_read_error(error) for error in errors)
@@ -201,6 +205,8 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
     loc = tuple(error["loc"])
     if loc[:1] == ("body",) and len(loc) > 1:
         loc = loc[1:]
+    # pydantic names the branch of a union that it tried; the sender wrote nothing of that kind.
+    loc = tuple(part for part in loc if not (isinstance(part, str) and _BRANCH.search(part)))
     # Names are the sender's; a long one is cut so that an answer cannot be blown up.
     loc = tuple(part[:80] if isinstance(part, str) else part for part in loc)
     kind = _KINDS.get(error["type"], "type")

@@ -73,6 +73,7 @@ def test_all_or_none_writes_nothing_when_one_is_refused(market):
     before = market.count_rows()
     answer = send(market, [sale(one), dispatch(one), sale(one)], query="?atomic=true")
     assert told(answer) == (409, "lifecycle-conflict", "already_sold")
+    assert [(e["loc"], e["kind"]) for e in answer.json()["errors"]] == [(["events", 2], "refused")]
     answer = send(
         market, [sale(one), {"code": two, "type": "sale", "more": 1}], query="?atomic=true"
     )

@@ -221,6 +221,7 @@ def test_every_label_of_a_sheet_decodes_to_its_unit(market, symbol):
     assert words.count("端砚文房礼盒") == 26
     assert all(one.serial in words and one.inner in words for one in issued)
     assert words.count(f"(10){lot}") == 26
+    assert "Link" not in answer.headers
     rest = batch(market, batch_id, f"/labels.pdf?start=24&symbol={symbol}")
     assert len(zxing_texts(pages(rest.content, dpi=300)[0])) == 2
     wrong = batch(market, batch_id, "/labels.pdf?start=26")
@@ -229,11 +230,27 @@ def test_every_label_of_a_sheet_decodes_to_its_unit(market, symbol):
         assert told(batch(market, batch_id, f"/labels.pdf{query}"))[:2] == (422, "invalid")
 
 
+def test_a_sheet_that_does_not_hold_all_labels_says_where_the_rest_is(market, monkeypatch):
+    batch_id = market.order(5)
+    market.work()
+    monkeypatch.setattr("app.web.api.codes._SHEET_MAX", 3)
+    first = batch(market, batch_id, "/labels.pdf?symbol=datamatrix")
+    link, relation = first.headers["Link"].split("; ")
+    assert relation == 'rel="next"'
+    assert f"{batch_id}-1-3.pdf" in first.headers["Content-Disposition"]
+    rest = market.call("GET", link.strip("<>"), token=market.keys[SHOP])
+    assert "Link" not in rest.headers
+    read = [t for answer in (first, rest) for t in zxing_texts(pages(answer.content, dpi=300)[0])]
+    assert len({parse_code(text).stream for text in read}) == 5
+
+
 def test_a_single_label_decodes_as_picture_and_as_drawing(market):
-    unit = market.one()
+    market.lot("LABELLED")
+    unit = market.one(lot="LABELLED")
     expected = {
         "qr": ("]Q1", unit.uri),
-        "datamatrix": ("]d2", f"01{GTIN}21{unit.serial}"),
+        # As on the sheet: a scanner in the warehouse sorts by lot.
+        "datamatrix": ("]d2", f"01{GTIN}10LABELLED\x1d21{unit.serial}"),
         "ean13": ("]E0", SHORT),
     }
     for symbol, (kind, text) in expected.items():

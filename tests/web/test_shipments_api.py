@@ -123,7 +123,9 @@ def test_all_units_or_none(market):
         ([good, theirs], (403, "forbidden", None)),
         ([good, f"{PRODUCT}/21/NOBODY"], (404, "code-unknown", None)),
     ):
-        assert told(ship(market, codes=codes)) == refusal
+        answer = ship(market, codes=codes)
+        assert told(answer) == refusal
+        assert [error["loc"] for error in answer.json()["errors"]] == [["codes", 1]]
     assert told(ship(market, codes=[good], by=RIVAL)) == (403, "forbidden", None)
     assert told(ship(market, codes=[good], by=PLATFORM)) == (403, "forbidden", None)
     assert told(ship(market, codes=[good], by=RIVAL, actor=SHOP)) == (403, "no-mandate", None)

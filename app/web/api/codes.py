@@ -172,11 +172,15 @@ def read_labels(
     symbol: Annotated[Literal["qr", "datamatrix"], Query()] = "qr",
     start: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
 ) -> Response:
-    """Returns A4 sheets of 3 × 8 labels: at most 10,000 from `start` on; more come in several files."""
+    """Returns A4 sheets of 3 × 8 labels: at most 10,000 from `start` on.
+
+    Where there are more, the `Link` header (`rel="next"`) leads to the next file.
+    """
     batch = _own_batch(rooms, principal, batch_id)
     product = rooms.catalogue.product(batch.gtin)
     out = io.BytesIO()
     labels = list(_sheet_labels(rooms, batch, product.name, symbol, lang, start))
+    end = start + len(labels)
     if not labels:
         params = {"expected": f"0..{max(batch.done - 1, 0)}", "got": start}
         raise invalid(FieldFault(("query", "start"), "range", params))
@@ -190,9 +194,12 @@ def read_labels(
         lang="zh-CN" if lang == "zh" else "en",
     )
     headers = {
-        "Content-Disposition": f'inline; filename="labels-{batch.batch_id}.pdf"',
+        "Content-Disposition": f'inline; filename="labels-{batch.batch_id}-{start + 1}-{end}.pdf"',
         "Suxin-Layout": layout,
     }
+    if end < batch.done:
+        rest = f"/api/v1/batches/{batch.batch_id}/labels.pdf?symbol={symbol}&start={end}"
+        headers["Link"] = f'<{rest}>; rel="next"'
     if report.replaced:
         # Characters that the font lacks stand on the sheet as a visible sign; say which.
         headers["Suxin-Replaced"] = quote("".join(report.replaced))
@@ -217,7 +224,7 @@ def read_label(
 ) -> Response:
     """Returns one label: QR holds the Digital Link, DataMatrix the element string, EAN-13 the GTIN."""
     code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    rooms.catalogue.check_unit(code)
+    code = rooms.catalogue.unit(code)
     content = {
         "qr": digital_link(rooms.base_url, code),
         "datamatrix": symbol_text(code),
@@ -261,7 +268,7 @@ def read_any(
 def check_inner(rooms: InRooms, gtin: GTIN, serial: Serial, body: InnerIn) -> InnerOut:
     """Tells whether a hidden code is this unit's; tries are counted, and limited."""
     code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    rooms.catalogue.check_unit(code)
+    rooms.catalogue.unit(code)
     ok, tries = rooms.issuing.try_inner(code, body.inner)
     return InnerOut(ok=ok, tries=tries)
 
@@ -318,6 +325,8 @@ def _batch(row: Any) -> BatchOut:
 
 def _human(code: Code) -> tuple[str, ...]:
     lines = [f"(01){code.gtin}"]
+    if code.lot is not None:
+        lines.append(f"(10){code.lot}")
     if code.serial is not None:
         lines.append(f"(21){code.serial}")
     return tuple(lines)

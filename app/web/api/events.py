@@ -265,7 +265,7 @@ def _at_index(fault: Fault, index: int) -> Fault:
     fault.errors = tuple(
         FieldFault(("events", index, *error.loc), error.kind, error.params)
         for error in fault.errors
-    )
+    ) or (FieldFault(("events", index), "refused"),)
     return fault
 
 

@@ -262,6 +262,7 @@ def _step_details(frame: Frame, step: Step) -> list[str]:
         say("page.detail.result", result=step.result) if step.result else "",
         say("page.detail.port", port=step.port) if step.port else "",
         say("page.detail.reason", reason=step.reason) if step.reason else "",
+        say("page.detail.status", status=step.transit) if step.transit else "",
         _label(frame, "detail.proof", step.proof),
     ]
     return list(dict.fromkeys(part for part in said if part))

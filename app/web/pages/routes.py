@@ -99,7 +99,8 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     elif isinstance(fault, Unavailable):
         kind = "unavailable"
     elif status_of(fault) < 500:
-        return None
+        # A wrong address or way of asking: what a person can do about it is the same.
+        kind = "not_found"
     view = ErrorView(
         frame=Frame(lang=lang, path="/"),
         kind=kind,

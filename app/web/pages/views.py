@@ -73,7 +73,7 @@ class Step:
     by, platform, carrier: names of organisations, never of a natural person.
     regions: six-digit codes, at most from and to.
     kind: signature kind, measure kind, import mode, as the event names it. category: of a complaint.
-    reason, result, port: short texts as recorded. rating: 1..5.
+    reason, transit (how far it is), result, port: short texts as recorded. rating: 1..5.
     text: a public text (review, reply, notice); text_state says why it is not shown.
     hash: 64 hex digits, "" where there is no record. leaf_index: None until sequenced.
     due_at, obliged: for `due` and `missing`. fault: for `broken`, the finding's kind without its
@@ -94,6 +94,7 @@ class Step:
     kind: str = ""
     category: str = ""
     reason: str = ""
+    transit: str = ""
     result: str = ""
     port: str = ""
     rating: int | None = None
