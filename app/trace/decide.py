@@ -157,17 +157,17 @@ class Decision:
         return None if lot is None else Code(self.code.gtin, lot=lot).stream
 
     def _around(self, view: View, claim: Claim, lot_stream: str | None) -> Around:
-        recalled = [
-            since
-            for stream in (Code(self.code.gtin).stream, lot_stream)
+        above = (Code(self.code.gtin).stream, lot_stream)
+        # Lifted ones too: what occurred meanwhile is no more allowed for being told afterwards.
+        recalls = [
+            window
+            for stream in above
             if stream is not None
-            for since in [recalled_since(view.heads[stream].state)]
-            if since is not None
+            for window in lifecycle.recall_windows(view.heads[stream].state)
         ]
         party = view.heads.get(f"party/{claim.actor}")
         return Around(
-            recalled_since=min(recalled, default=None),
-            suspended_since=suspended_at(party, claim.occurred_at),
+            recalls=tuple(recalls), suspended_since=suspended_at(party, claim.occurred_at)
         )
 
     def _healed(self, state: Mapping[str, Any], view: View) -> Mapping[str, Any]:

@@ -60,6 +60,7 @@ __all__ = [
     "fold",
     "heal",
     "pending",
+    "recall_windows",
     "recalled_since",
     "responsible_for",
     "seller_of",
@@ -86,7 +87,7 @@ Window = tuple[datetime, datetime | None]
 class Around:
     """What holds for the goods without standing in their own stream; None: it does not hold."""
 
-    recalled_since: datetime | None = None
+    recalls: tuple[Window, ...] = ()
     suspended_since: datetime | None = None
 
 
@@ -117,7 +118,7 @@ def check(state: State, event: Happening, *, around: Around) -> None:
     if not state and event.type == "registration":
         return
     resolve(state, event)
-    check_around(event.type, event.occurred_at, around, recalls=_recall_windows(state))
+    check_around(event.type, event.occurred_at, around, recalls=recall_windows(state))
 
 
 def check_around(
@@ -130,7 +131,7 @@ def check_around(
     """
     if event_type not in _BARRED_TYPES:
         return
-    windows = [*recalls, *([(around.recalled_since, None)] if around.recalled_since else [])]
+    windows = (*recalls, *around.recalls)
     if any(start <= occurred_at and (end is None or occurred_at < end) for start, end in windows):
         raise LifecycleConflict("recalled")
     if around.suspended_since is not None and occurred_at >= around.suspended_since:
@@ -139,7 +140,7 @@ def check_around(
 
 def recalled_since(state: State) -> datetime | None:
     """Returns since when the goods themselves are recalled, None if they are not (any more)."""
-    return min((start for start, end in _recall_windows(state) if end is None), default=None)
+    return min((start for start, end in recall_windows(state) if end is None), default=None)
 
 
 def fold(state: State, event: Happening, graces: Graces) -> dict[str, Any]:
@@ -185,10 +186,11 @@ def _copy(state: State) -> dict[str, Any]:
     }
 
 
-def _recall_windows(state: State) -> list[Window]:
+def recall_windows(state: State) -> list[Window]:
+    """Returns when the goods, the lot or the product were recalled, lifted recalls too."""
     return [
         (from_ms(entry["since"]), from_ms(entry["until"]) if "until" in entry else None)
-        for entry in state["recalls"].values()
+        for entry in state.get("recalls", {}).values()
     ]
 
 

@@ -22,13 +22,12 @@ from app.trace.decide import (
     CodeUnknown,
     Sending,
     recall_effect,
-    recalled_since,
     sender_source,
     suspended_at,
     who_reads,
 )
 from app.trace.life_table import LifecycleConflict
-from app.trace.lifecycle import Around, check_around
+from app.trace.lifecycle import Around, check_around, recall_windows
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 
@@ -115,10 +114,10 @@ class ShelfDecision:
         ended = claim.data.get("ended") is True
         if not ended:
             check_licences(product["category"], seller.get("licences", ()), view.now)
-            since = [
-                at for at in (recalled_since(product), recalled_since(head.state)) if at is not None
-            ]
-            around = Around(min(since, default=None), suspended_at(party, claim.occurred_at))
+            around = Around(
+                recalls=(*recall_windows(product), *recall_windows(head.state)),
+                suspended_since=suspended_at(party, claim.occurred_at),
+            )
             check_around(claim.type, claim.occurred_at, around)
         place = str(claim.data.get("platform") or claim.data.get("url"))
         fact = f"listing/{claim.actor}"

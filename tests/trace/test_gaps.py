@@ -190,7 +190,7 @@ def test_a_late_sale_without_a_listing_opens_that_gap():
 
 def test_a_late_sale_under_recall_is_refused_like_any_other():
     sent = live(event("dispatch", NOON))
-    assert reason_of(sent, event("sale", NOON, seq=2), Around(NOON - HOUR)) == "recalled"
+    assert reason_of(sent, event("sale", NOON, seq=2), Around(((NOON - HOUR, None),))) == "recalled"
 
 
 def test_the_missing_sale_of_a_closed_cycle_is_not_taken_for_a_new_one():

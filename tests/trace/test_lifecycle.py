@@ -194,16 +194,26 @@ def test_a_sale_ends_a_transfer_that_nobody_accepted():
 def test_a_recall_or_suspension_refuses_what_occurred_from_it_on(type_, reason):
     state = in_state("sold") if type_ == "dispatch" else in_state("registered")
     since = NOON + 5 * HOUR
-    around = Around(**{f"{reason}_since": since})
+    around = Around(((since, None),)) if reason == "recalled" else Around(suspended_since=since)
     check(state, event(type_, since - HOUR, recorded_at=LATER), around=around)
     assert reason_of(state, event(type_, since), around) == reason
     with pytest.raises(LifecycleConflict, match=reason):
         check_around(type_, since, around)
 
 
+def test_a_recall_from_above_that_was_lifted_refuses_what_occurred_meanwhile():
+    around = Around(((NOON, NOON + HOUR),))
+    for moment, refused in ((NOON, True), (NOON + HOUR / 2, True), (NOON + HOUR, False)):
+        sale = event("sale", moment, recorded_at=LATER)
+        if refused:
+            assert reason_of(in_state("registered"), sale, around) == "recalled"
+        else:
+            check(in_state("registered"), sale, around=around)
+
+
 @pytest.mark.parametrize("type_", ["signature", "return", "complaint", "review", "transit"])
 def test_a_recall_refuses_nothing_else(type_):
-    check(in_state("in_transit"), event(type_, LATER), around=Around(NOON, NOON))
+    check(in_state("in_transit"), event(type_, LATER), around=Around(((NOON, None),), NOON))
 
 
 def test_a_recall_of_the_unit_itself_bars_it_until_it_is_lifted():
