@@ -68,10 +68,12 @@ def update_finding(connection: Connection, finding: str, **values: Any) -> None:
     connection.execute(update(FINDING).where(FINDING.c.id == finding).values(**values))
 
 
-def open_findings(connection: Connection, streams: Iterable[str], *, kind: str = "") -> list[Any]:
+def open_findings(
+    connection: Connection, streams: Iterable[object], *, kind: str = ""
+) -> list[Any]:
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
-    # A name that a hand has altered may be no name at all.
-    keys = [stream_key(s) for s in streams if s.isascii()]
+    # A name that a hand has altered may be no name at all, and no text.
+    keys = [stream_key(s) for s in streams if isinstance(s, str) and s.isascii()]
     return list(connection.execute(_OPEN_ON, {"streams": keys, "kind": f"{kind}%"}))
 
 

@@ -1,0 +1,111 @@
+"""The walk through all streams: nothing that a hand did to one stops it before the next."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.record import stream_key
+from app.oversight import store
+from tests.web.conftest import AUTHORITY
+
+F = "/api/v1/findings?limit=500&status=open"
+
+DAMAGES = {
+    "a name that is none": "name = '不是名字'",
+    "a name of readable bytes": "name = x'3031'",
+    "a name that is a number": "name = 42",
+    "no name": "name = ''",
+    "a state that is no JSON": "state = x'ff'",
+    "a state that is no object": "state = '[1]'",
+    "a state whose parts are of other kinds": """state = '{"sale":1,"gaps":[],"recalls":"x"}'""",
+    "a seq of text": "seq = 'one'",
+    "a time of text": "recorded_at = 'yesterday'",
+    "a hash of text": "hash = 'none'",
+}
+
+
+def walk_round(market) -> None:
+    """Lets the walk go round once, and counts on no more than its cursor to know that it has."""
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, "audit.walk", -1, 0)
+    for _ in range(50):
+        market.rooms.audits.walk()
+        with market.rooms.database.read() as connection:
+            if store.load_cursor(connection, "audit.walk") == -1:
+                return
+    pytest.fail("the walk did not come round")
+
+
+def open_findings(market, code: str = "") -> list[dict]:
+    found = market.ask("GET", F, token=market.keys[AUTHORITY])["items"]
+    return [f for f in found if f["stream"] == code or not code]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_walk_goes_on_past_a_damaged_head_and_finds_what_comes_later(market, damage):
+    # In the order in which the walk meets them.
+    first, later = sorted(market.issue(2), key=lambda unit: stream_key(unit.code))
+    for unit in (first, later):
+        market.sell(unit.code)
+    market.publish()
+    place = stream_key(first.code)
+    with market.rooms.database.read() as connection:
+        head = connection.exec_driver_sql("SELECT * FROM head WHERE stream = ?", (place,)).one()
+    market.tamper(f"UPDATE head SET {DAMAGES[damage]} WHERE stream = ?", place)
+    body = "UPDATE record SET body = replace(body, ?, ?) WHERE stream = ? AND seq = 1"
+    market.tamper(body, "440100", "440300", stream_key(later.code))
+    for _ in range(2):
+        walk_round(market)
+        (found,) = open_findings(market, later.code)
+        assert (found["kind"], found["seq"]) == ("integrity.hash_mismatch", 1)
+        assert {f["stream"] for f in open_findings(market)} == {first.code, later.code}
+    columns = ", ".join(f"{name} = ?" for name in head._mapping)
+    market.tamper(f"UPDATE head SET {columns} WHERE stream = ?", *head, place)
+    market.tamper(body, "440300", "440100", stream_key(later.code))
+    walk_round(market)
+    assert open_findings(market) == []
+
+
+def test_the_walk_looks_at_the_log_although_a_head_is_damaged(market):
+    unit = market.one()
+    market.publish()
+    place = stream_key(unit.code)
+    market.tamper("UPDATE head SET name = x'ff00' WHERE stream = ?", place)
+    with market.rooms.database.read() as connection:
+        ((tile, data),) = connection.exec_driver_sql(
+            "SELECT tile_index, data FROM tile WHERE level = 0 ORDER BY tile_index LIMIT 1"
+        ).all()
+    altered = "UPDATE tile SET data = ? WHERE level = 0 AND tile_index = ?"
+    market.tamper(altered, bytes(len(data)), tile)
+    walk_round(market)
+    assert [f["kind"] for f in open_findings(market, "log")] == ["log.tile_mismatch"]
+    market.tamper(altered, data, tile)
+    market.tamper("UPDATE head SET name = ? WHERE stream = ?", unit.code, place)
+    walk_round(market)
+    assert open_findings(market) == []
+
+
+def test_what_cannot_be_written_about_one_stream_stops_no_later_one(market, monkeypatch):
+    """A finding that cannot be kept is tried again in the next round, not for ever in this one."""
+    unit = market.one()
+    market.sell(unit.code)
+    market.publish()
+    body = "UPDATE record SET body = replace(body, ?, ?) WHERE stream = ? AND seq = 1"
+    market.tamper(body, "440100", "440300", stream_key(unit.code))
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, "audit.walk", -2, 0)
+    monkeypatch.setattr(market.rooms.audits, "_take_in", fail)
+    with pytest.raises(OSError, match="disk full"):
+        market.rooms.audits.walk()
+    monkeypatch.undo()
+    with market.rooms.database.read() as connection:
+        assert store.load_cursor(connection, "audit.walk") != -2, "it had moved on before"
+    walk_round(market)
+    assert [f["seq"] for f in open_findings(market, unit.code)] == [1]
+    market.tamper(body, "440300", "440100", stream_key(unit.code))
+    walk_round(market)
+    assert open_findings(market) == []
