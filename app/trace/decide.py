@@ -7,7 +7,7 @@ and index rows are drafted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -171,24 +171,34 @@ class Decision:
         )
 
     def _healed(self, state: Mapping[str, Any], view: View) -> Mapping[str, Any]:
-        """Returns the state with the seller's listing of product or lot taken into account."""
+        """Returns the state with the seller's listings of product or lot taken into account.
+
+        One that was told after the sale heals it for good, though it has ended since.
+        """
         seller = state.get("sale", {}).get("actor")
         if seller is None or "listing" not in state.get("gaps", {}):
             return state
-        for (_, key), places in view.facts.items():
-            for place in places.values() if key == f"listing/{seller}" else ():
-                listing = Happening(
-                    seq=place["seq"],
-                    id="",
-                    type="listing",
-                    actor=seller,
-                    sender=PLATFORM if place["independent"] else seller,
-                    source=PLATFORM if place["independent"] else MERCHANT,
-                    occurred_at=from_ms(place["at"]),
-                    recorded_at=view.now,
-                    data={} if place["live"] else {"ended": True},
-                )
-                state = lifecycle.heal(state, listing)
+        since = state["gaps"]["listing"]["since"]
+        listings = [
+            told
+            for (_, key), places in view.facts.items()
+            if key == f"listing/{seller}"
+            for place in places.values()
+            for told in _told_since(place, since)
+        ]
+        for at, independent in listings:
+            listing = Happening(
+                seq=0,
+                id="",
+                type="listing",
+                actor=seller,
+                sender=PLATFORM if independent else seller,
+                source=PLATFORM if independent else MERCHANT,
+                occurred_at=from_ms(at),
+                recorded_at=view.now,
+                data={},
+            )
+            state = lifecycle.heal(state, listing)
         return state
 
     def _check_proof(self, state: Mapping[str, Any]) -> None:
@@ -355,6 +365,15 @@ def life_outbox(
         topic = "gaps.ended" if over else "gaps.healed"
         found.append((topic, {"code": code.stream, "subject": subject, "steps": healed}))
     return tuple(found)
+
+
+def _told_since(place: Mapping[str, Any], since_ms: int) -> Iterator[tuple[int, bool]]:
+    """Yields (at ms, independent) of a place's live listing, and of those told since, ended or not."""
+    if place["live"]:
+        yield place["at"], place["independent"]
+    for recorded, at, independent in place.get("late", ()):
+        if recorded >= since_ms:
+            yield at, independent
 
 
 def _live_listing(view: View, claim: Claim, streams: tuple[str | None, ...]) -> Listing | None:

@@ -2,8 +2,9 @@
 
 Listings by seller and place, recalls, notices, inspections, customs releases. State of a product's
 or lot's head: its facts as registered and `recalls` by recaller, as in a unit's life; a seller's
-listings stand in the fact `listing/<seller>`: place -> {seq, at, live, independent}. A lot also has
-a `party` (who registered it) and a `holder`, whom a transfer and its acceptance change.
+listings stand in the fact `listing/<seller>`: place -> {seq, at, live, independent, late?}, `late`
+[[recorded ms, at ms, independent]] of those told after they began, which heal sales for good. A lot
+also has a `party` (who registered it) and a `holder`, whom a transfer and its acceptance change.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from app.trace.life_table import LifecycleConflict
 from app.trace.lifecycle import Around, check_around, recall_windows
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
+
+# A fact must stay small. Whoever tells more listings late, each of a later beginning, loses the oldest.
+_MOST_LATE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +127,19 @@ class ShelfDecision:
         fact = f"listing/{claim.actor}"
         places = dict(view.facts.get((claim.stream, fact), {}))
         seq = head.seq + 1
+        independent = source != MERCHANT and self.sending.party != claim.actor
+        late = places.get(place, {}).get("late", [])
+        if not ended and claim.occurred_at < view.now:
+            # Dropped is what this one makes needless: told earlier, of a later beginning.
+            earlier = [told for told in late if told[1] < to_ms(claim.occurred_at)]
+            told_now = [to_ms(view.now), to_ms(claim.occurred_at), independent]
+            late = [*earlier, told_now][-_MOST_LATE:]
         places[place] = {
             "seq": seq,
             "at": to_ms(claim.occurred_at),
             "live": not ended,
-            "independent": source != MERCHANT and self.sending.party != claim.actor,
+            "independent": independent,
+            **({"late": late} if late else {}),
         }
         offer = {
             "gtin": self.code.gtin,
