@@ -107,8 +107,16 @@ class Catalogue:
             told["item_code"] = True
         else:
             number = parse_gtin(gtin)
-        self._submit(Code(number), told, _ProductDecision(number, party, claim=claim), party, {})
-        return Registered(self.product(number), replayed=False)
+        decide = _ProductDecision(number, party, claim=claim)
+        try:
+            recorded = self._submit(Code(number), told, decide, party, {})
+        except IdConflict:
+            # Registered by another since we looked, or an item code drawn twice.
+            known = self._known_product(party, told, gtin)
+            if known is None:
+                raise
+            return self._register_again(principal, known, told, claim=claim)
+        return Registered(self.product(number), replayed=recorded.replayed)
 
     def _known_product(self, party: str, told: Mapping[str, Any], gtin: str | None) -> Any | None:
         with self._database.read() as connection:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
@@ -77,6 +81,43 @@ def test_another_partys_product_is_shared_as_it_is(market):
     assert register(market, same, by=RIVAL).json()["differs"] == []
     assert market.count_rows() == before
     assert market.ask("GET", f"{P}/{GTIN}")["name"] == "端砚文房礼盒"
+
+
+def test_a_gtin_that_two_register_at_once_is_one_product_to_both(market, monkeypatch):
+    """Neither saw the other's when it looked: the later one is answered as if it had come later."""
+    catalogue = market.rooms.catalogue
+    look, both, looks = catalogue._known_product, threading.Barrier(2), itertools.count()
+
+    def look_together(*given):
+        found = look(*given)
+        if next(looks) < 2:
+            both.wait(timeout=20)
+        return found
+
+    monkeypatch.setattr(catalogue, "_known_product", look_together)
+    gtin = "06900000000038"
+    bodies = {by: {"gtin": gtin, "name": f"竹篮 {by}", "category": "other"} for by in (SHOP, RIVAL)}
+    with ThreadPoolExecutor(2) as pool:
+        done = {by: pool.submit(register, market, body, by=by) for by, body in bodies.items()}
+    answers = {by: one.result() for by, one in done.items()}
+    first, later = sorted(answers, key=lambda by: -answers[by].status_code)
+    assert [answers[by].status_code for by in (first, later)] == [201, 200]
+    assert "differs" not in answers[first].json()
+    assert answers[later].json()["differs"] == ["name"]
+    shown = {by: (a.json()["registrant"], a.json()["name"]) for by, a in answers.items()}
+    assert set(shown.values()) == {(first, f"竹篮 {first}")}
+    assert market.ask("GET", f"{P}/{gtin}/events")["items"][0]["record"]["seq"] == 0
+
+
+def test_a_party_that_registers_the_same_twice_at_once_made_it_once(market, monkeypatch):
+    catalogue = market.rooms.catalogue
+    body = {"gtin": "06900000000045", "name": "竹篮", "category": "other"}
+    with monkeypatch.context() as patched:
+        patched.setattr(catalogue, "_known_product", lambda *_: None)
+        answers = [register(market, body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json() == answers[1].json()
+    assert told(register(market, {**body, "name": "x"}))[:2] == (409, "id-conflict")
 
 
 def test_one_brand_owner_is_confirmed_and_no_second(market):
