@@ -174,7 +174,7 @@ class Findings:
             self._credit.record_attribution(row.party, finding=finding, to=to, reason=reason, by=by)
         with self._database.write() as connection:
             store.update_finding(connection, finding, attributed_to=to, reason=reason)
-        if row.kind.startswith("continuity.") and row.party is not None and to != "merchant":
+        if row.kind.startswith("continuity.") and row.party is not None and to != self._whose(row):
             # Found to be another's gap: as if it had never been charged.
             self._credit.annul(
                 party=row.party, rule=_UNCURED_RULE, key=row.id, reason=f"attributed to {to}"
@@ -266,6 +266,13 @@ class Findings:
                 # The finding stands without its hold; the next audit tries again.
                 log.warning("finding.hold_failed", finding=finding, fault=str(fault))
         return finding
+
+    def _whose(self, row: Any) -> AttributedTo:
+        """Returns whom a missing step was charged to: the seller, or the carrier of a signature."""
+        with self._database.read() as connection:
+            seller, _ = _answers(connection, row.stream_name)
+        signature = row.kind == "continuity.missing_signature"
+        return "carrier" if signature and row.party != seller else "merchant"
 
     def _close(self, row: Any, *, reason: str) -> None:
         with self._database.write() as connection:

@@ -41,7 +41,7 @@ ROLES = {
 EVENTS = "/api/v1/events"
 SALT = "MmG0qPvlS0fAEJscxxqctbqkx7xT5vhDanvXV6c6jVk="
 
-_numbers = itertools.count(20)
+_numbers, _newcomers = itertools.count(20), itertools.count()
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Market(Service):
 
     def newcomer(self, *roles: str, **more: Any) -> str:
         """Settles a party without a past and returns its id."""
-        first_17 = f"91441200MA4TE5T{next(_numbers) % 100:02}"
+        # No "T" before the number, so it is none of the parties that are always there.
+        first_17 = f"91441200MA4TE5{next(_newcomers):03}"
         return self.settle(first_17 + uscc_check_digit(first_17), *roles or ("merchant",), **more)
 
     def mandate(self, party: str, agent: str, *types: str, **more: Any) -> str:
