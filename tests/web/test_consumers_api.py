@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.conftest import AUTHORITY, CARRIER, SHOP
-from tests.web.market import AGGREGATOR, told
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
+from tests.web.market import AGGREGATOR, RIVAL, told
 
 INVALID = (403, "proof-invalid", None)
 FIRST = "0192f3a0-0000-7000-8000-000000000001"
@@ -216,6 +216,68 @@ def test_a_platform_that_sells_its_own_goods_is_the_seller(market):
     both = market.newcomer("merchant", "platform")
     unit = market.one(by=both)
     assert "claim_token" not in market.send(both, unit.code, "sale", {"platform": both})
+
+
+# --- repeats ------------------------------------------------------------------------------------
+
+
+def test_a_repeated_complaint_gives_its_ticket_to_who_complained_and_to_nobody_else(market):
+    """The id stands in the public chain, and the content can be read: neither is a proof."""
+    unit, other = market.issue(2, inner=True)
+    mine = claim(market.sell_by_platform(unit.code)["claim_token"])
+    strange = claim(market.sell_by_platform(other.code)["claim_token"])
+    data = {"category": "counterfeit"}
+    first = market.post(None, unit.code, "complaint", data, headers=mine, id=FIRST)
+    assert last(market, unit)["id"] == FIRST
+    for headers in (strange, claim("P" + "A" * 25), inner(other.inner), inner("WRONG2345")):
+        answer = market.post(None, unit.code, "complaint", data, headers=headers, id=FIRST)
+        assert told(answer) == INVALID, headers
+        assert first.json()["ticket"] not in answer.text
+    nobody = market.post(None, unit.code, "complaint", data, id=FIRST)
+    assert told(nobody)[:2] == (401, "unauthenticated")
+    again = market.post(None, unit.code, "complaint", data, headers=mine, id=FIRST)
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
+def test_a_former_buyer_gets_no_ticket_of_the_next_one(market):
+    unit = market.one()
+    former = claim(market.sell_by_platform(unit.code, hours=-9)["claim_token"])
+    market.send(SHOP, unit.code, "return", {"reason": "seven days"}, hours=-8)
+    present = claim(market.sell_by_platform(unit.code, hours=-7)["claim_token"])
+    data = {"category": "quality"}
+    market.send(None, unit.code, "complaint", data, headers=present, id=FIRST)
+    again = market.post(None, unit.code, "complaint", data, headers=former, id=FIRST)
+    assert told(again) == INVALID
+
+
+def test_a_repeat_of_a_consignments_complaint_needs_its_own_token(market):
+    lot = market.lot("REPEATS")
+    tokens = {
+        name: market.send(
+            PLATFORM, lot, "sale", {"platform": PLATFORM, "consignment": name}, actor=SHOP
+        )["claim_token"]
+        for name in ("C-1", "C-2")
+    }
+    data = {"category": "quality", "consignment": "C-1"}
+    more = {"id": FIRST}
+    first = market.send(None, lot, "complaint", data, headers=claim(tokens["C-1"]), **more)
+    again = market.post(None, lot, "complaint", data, headers=claim(tokens["C-2"]), **more)
+    assert told(again) == INVALID
+    again = market.post(None, lot, "complaint", data, headers=claim(tokens["C-1"]), **more)
+    assert (again.status_code, again.json()["ticket"]) == (200, first["ticket"])
+
+
+def test_a_repeated_sale_gives_its_claim_token_to_the_platform_that_sent_it_alone(market):
+    unit = market.one()
+    data = {"platform": PLATFORM, "region": "440100"}
+    more = {"hours": -3, "id": FIRST, "actor": SHOP}
+    first = market.send(PLATFORM, unit.code, "sale", data, **more)
+    market.mandate(SHOP, RIVAL, "sale")
+    for by in (SHOP, RIVAL, CARRIER, AUTHORITY):
+        answer = market.post(by, unit.code, "sale", data, **more)
+        assert told(answer)[:2] == (409, "id-conflict"), by
+        assert first["claim_token"] not in answer.text
+    assert market.send(PLATFORM, unit.code, "sale", data, status=200, **more) == first
 
 
 def test_reports_from_one_address_are_limited(service):
