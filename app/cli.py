@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import structlog
 import typer
-import uvicorn
 from sqlalchemy.exc import DatabaseError
 
 from app import __version__
 from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
 from app.i18n import text
-from app.kit.collector import spare_what_stays
 from app.kit.errors import Fault
 from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
@@ -32,11 +28,13 @@ from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.parties.principal import OPERATOR
+from app.serving import run_server, worker_loops
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
     OUT,
     count_findings,
+    fail,
     findings_as_json,
     lowest,
     print_audit,
@@ -49,7 +47,6 @@ from app.terminal import (
 )
 from app.trace.story import Stories, keeps_state
 from app.web.deps import Rooms
-from app.worker import Worker, loops_of
 
 cli = typer.Typer(
     name="suxin",
@@ -115,7 +112,7 @@ def worker() -> None:
         rooms = open_rooms(settings)
         try:
             rooms.publisher.check_start()
-            with _loops(settings)(rooms):
+            with worker_loops(settings)(rooms):
                 ERR.print("the worker's loops are running; stop them with Ctrl-C")
                 with contextlib.suppress(KeyboardInterrupt):
                     while True:
@@ -156,7 +153,7 @@ def verify(
         raw = bundle.read_bytes()
         vkey = None if key is None else read_key(key)
     except OSError as err:
-        _fail(f"{err.filename}: {err.strerror}; name a bundle as it was downloaded", code=2)
+        fail(f"{err.filename}: {err.strerror}; name a bundle as it was downloaded", code=2)
     report = verify_bundle_bytes(raw, vkey=vkey)
     if as_json:
         OUT.print_json(json.dumps(report.as_json()))
@@ -201,7 +198,7 @@ def audit(
     finally:
         database.close()
     if stream is not None and not checker.streams and not problems:
-        _fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
+        fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
     print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
     raise typer.Exit(1 if problems else 0)
 
@@ -307,102 +304,29 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")]) ->
     OUT.print(f"key {key_id} is revoked")
 
 
-def run_server(settings: Settings) -> None:
-    """Serves until it is stopped. Raises LogFault where the database contradicts the anchor."""
-    _configure_logging(settings)
-    listening = _listen(settings.host, settings.port)
-    rooms = open_rooms(settings)
-    try:
-        rooms.publisher.check_start()
-        if settings.worker == "embedded":
-            # So that the very first client finds a signed log.
-            rooms.publisher.publish()
-    except BaseException:
-        close_rooms(rooms)
-        raise
-    beside = _loops(settings) if settings.worker == "embedded" else contextlib.nullcontext
-    app = create_app(settings, rooms=rooms, beside=beside)
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,  # the gate believes SUXIN_TRUSTED_PROXIES alone
-        timeout_graceful_shutdown=10,
-    )
-    spare_what_stays()
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    told = f"Suxin is serving at http://{shown}:{settings.port}"
-    _Server(config, told=told).run([listening])
-
-
-class _Server(uvicorn.Server):
-    """Says that it serves once it does, and a signal ends it in order."""
-
-    def __init__(self, config: uvicorn.Config, *, told: str) -> None:
-        super().__init__(config)
-        self._told = told
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self.started:
-            ERR.print(self._told, markup=False)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Returns a socket that has the port, or ends with what to do; first, so that nothing is begun."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as err:
-        why = (err.strerror or str(err)).partition(" (while ")[0]  # the address, once more
-        _fail(f"cannot listen at {host}, port {port}: {why}; choose another by --port", code=2)
-
-
 def main() -> None:
     """Runs the command and turns refusals into one sentence."""
     try:
         cli()
     except KeyboardInterrupt:
-        _fail("stopped; nothing is left half done", code=130)
+        fail("stopped; nothing is left half done", code=130)
     except Fault as fault:
-        _fail(_sentence(fault), code=2)
+        fail(_sentence(fault), code=2)
     except SettingsError as err:
-        _fail(str(err), code=2)
+        fail(str(err), code=2)
     except DatabaseError as err:
-        _fail(f"the database does not answer: {err.orig}", code=2)
+        fail(f"the database does not answer: {err.orig}", code=2)
     except OSError as err:
-        _fail(f"{err.filename or 'the system'}: {err.strerror}", code=2)
+        fail(f"{err.filename or 'the system'}: {err.strerror}", code=2)
     except Exception as err:
         # Not 1, which says that an audit or a bundle was judged.
         if os.environ.get(f"{PREFIX}LOG_LEVEL", "").lower() == "debug":
             raise
-        _fail(
+        fail(
             f"this should not have happened: {type(err).__name__}: {err}. "
             f"Please report it with what {PREFIX}LOG_LEVEL=debug shows",
             code=70,
         )
-
-
-def _loops(settings: Settings) -> Callable[[Rooms], contextlib.AbstractContextManager[object]]:
-    @contextlib.contextmanager
-    def running(rooms: Rooms) -> Iterator[None]:
-        loops = Worker(
-            loops_of(
-                rooms,
-                sequence_interval_s=settings.sequence_interval_ms / 1000,
-                publish_interval_s=settings.publish_interval_ms / 1000,
-            )
-        )
-        rooms.issuing.on_order = lambda: loops.wake("issue")
-        rooms.on_wait = lambda: loops.wake("sequence")
-        loops.start()
-        try:
-            yield
-        finally:
-            loops.stop()
-
-    return running
 
 
 @contextlib.contextmanager
@@ -429,25 +353,6 @@ def _sentence(fault: Fault) -> str:
             f"{place}: {text('en', f'field.{error.kind}', **(blanks | dict(error.params)))}"
         )
     return " ".join(fields) or told
-
-
-def _configure_logging(settings: Settings) -> None:
-    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(levels[settings.log_level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
-
-
-def _fail(sentence: str, *, code: int) -> NoReturn:
-    ERR.print(f"suxin: {sentence}", markup=False)
-    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -125,3 +125,9 @@ def print_report(report: BundleReport) -> None:
 def read_key(given: str) -> str:
     path = Path(given)
     return path.read_text("utf-8") if len(given) < 4096 and path.is_file() else given
+
+
+def fail(sentence: str, *, code: int) -> NoReturn:
+    """Ends the command with one sentence."""
+    ERR.print(f"suxin: {sentence}", markup=False)
+    raise SystemExit(code)

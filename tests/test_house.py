@@ -76,6 +76,7 @@ ENTRIES = {
     "app.worker",
     "app.setup",
     "app.terminal",
+    "app.serving",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")
 

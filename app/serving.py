@@ -1,0 +1,109 @@
+"""The served process: one port, the app, and the worker's loops beside it where they are embedded."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+
+from app.config import Settings
+from app.kit.collector import spare_what_stays
+from app.main import close_rooms, create_app, open_rooms
+from app.terminal import ERR, fail
+from app.web.deps import Rooms
+from app.worker import Worker, loops_of
+
+
+def run_server(settings: Settings) -> None:
+    """Serves until it is stopped. Raises LogFault where the database contradicts the anchor."""
+    configure_logging(settings)
+    listening = _listen(settings.host, settings.port)
+    rooms = open_rooms(settings)
+    try:
+        rooms.publisher.check_start()
+        if settings.worker == "embedded":
+            # So that the very first client finds a signed log.
+            rooms.publisher.publish()
+    except BaseException:
+        close_rooms(rooms)
+        raise
+    beside = worker_loops(settings) if settings.worker == "embedded" else contextlib.nullcontext
+    app = create_app(settings, rooms=rooms, beside=beside)
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,  # the gate believes SUXIN_TRUSTED_PROXIES alone
+        timeout_graceful_shutdown=10,
+    )
+    spare_what_stays()
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    told = f"Suxin is serving at http://{shown}:{settings.port}"
+    _Server(config, told=told).run([listening])
+
+
+class _Server(uvicorn.Server):
+    """Says that it serves once it does, and a signal ends it in order."""
+
+    def __init__(self, config: uvicorn.Config, *, told: str) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            ERR.print(self._told, markup=False)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that has the port, or ends with what to do; first, so that nothing is begun."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as err:
+        why = (err.strerror or str(err)).partition(" (while ")[0]  # the address, once more
+        fail(f"cannot listen at {host}, port {port}: {why}; choose another by --port", code=2)
+
+
+def worker_loops(
+    settings: Settings,
+) -> Callable[[Rooms], contextlib.AbstractContextManager[object]]:
+    """Returns the worker's loops as something that runs beside rooms."""
+
+    @contextlib.contextmanager
+    def running(rooms: Rooms) -> Iterator[None]:
+        loops = Worker(
+            loops_of(
+                rooms,
+                sequence_interval_s=settings.sequence_interval_ms / 1000,
+                publish_interval_s=settings.publish_interval_ms / 1000,
+            )
+        )
+        rooms.issuing.on_order = lambda: loops.wake("issue")
+        rooms.on_wait = lambda: loops.wake("sequence")
+        loops.start()
+        try:
+            yield
+        finally:
+            loops.stop()
+
+    return running
+
+
+def configure_logging(settings: Settings) -> None:
+    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(levels[settings.log_level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
