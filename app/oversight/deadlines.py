@@ -6,6 +6,7 @@ Also the table of topics: what oversight and credit do about records of the room
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -22,6 +23,19 @@ from app.trace import store as trace_store
 log = structlog.get_logger(__name__)
 
 _BATCH = 200
+_FIRST_DELAY_MS = 1_000
+_LONGEST_DELAY_MS = 10 * 60 * 1_000
+
+_Place = tuple[int, int, str, str]
+"""Of a due step, in the order in which they are taken: due_at, stream, subject, step."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PutOff:
+    """A step that could not be raised: how often, and from when it is tried again (ms)."""
+
+    attempts: int
+    until_ms: int
 
 
 class Deadlines:
@@ -34,6 +48,9 @@ class Deadlines:
         self._findings = findings
         self._credit = credit
         self._clock = clock
+        # Of this process alone: after a restart what failed is simply tried again.
+        self._passed: _Place | None = None
+        self._put_off: dict[_Place, _PutOff] = {}
         self._topics: Mapping[str, Callable[[outbox.Message], None]] = {
             "chain.completed": self._chain_completed,
             "gaps.healed": self._gaps_healed,
@@ -42,19 +59,42 @@ class Deadlines:
         }
 
     def raise_due(self) -> bool:
-        """Raises steps that are overdue; returns whether there may be more."""
+        """Raises steps that are overdue; returns whether there may be more.
+
+        Each stands for itself. One that fails is put off, longer each time, and the next batch starts
+        behind this one: the oldest may fail for good, and there may be more of them than a batch.
+        """
+        now_ms = to_ms(self._clock.now())
         with self._database.read() as connection:
-            rows = trace_store.take_due(connection, now_ms=to_ms(self._clock.now()), limit=_BATCH)
+            rows = trace_store.take_due(connection, now_ms=now_ms, after=self._passed, limit=_BATCH)
             names = store.names_of(connection, [row.stream for row in rows])
-        raised = [
-            row._mapping
-            for row in rows
-            if row.stream in names and self._findings.raise_missing(row, names[row.stream])
-        ]
+        for row in rows:
+            if row.stream in names:
+                self._raise(row, names[row.stream], now_ms)
+        more = len(rows) == _BATCH
+        self._passed = _place(rows[-1]) if more else None
+        if self._put_off and not more:
+            # What is not met again was given after all.
+            since = now_ms - _LONGEST_DELAY_MS
+            self._put_off = {p: o for p, o in self._put_off.items() if o.until_ms > since}
+        return more
+
+    def _raise(self, row: Any, stream: str, now_ms: int) -> None:
+        place = _place(row)
+        put_off = self._put_off.get(place, _PutOff(0, now_ms))
+        if now_ms < put_off.until_ms:
+            return
+        try:
+            raised = self._findings.raise_missing(row, stream)
+        except Exception:
+            log.exception("deadline.failed", stream=stream, step=row.step)
+            delay = min(_FIRST_DELAY_MS << min(put_off.attempts, 20), _LONGEST_DELAY_MS)
+            self._put_off[place] = _PutOff(put_off.attempts + 1, now_ms + delay)
+            return
+        self._put_off.pop(place, None)
         if raised:
             with self._database.write() as connection:
-                trace_store.mark_raised(connection, raised)
-        return bool(raised) and len(rows) == _BATCH
+                trace_store.mark_raised(connection, [row._mapping])
 
     def drain(self) -> bool:
         """Handles messages of the outbox; returns whether there may be more."""
@@ -110,3 +150,7 @@ class Deadlines:
             self._findings.heal(names[row.stream], row.subject, ("listing",))
             with self._database.write() as connection:
                 store.clear_listing_gap(connection, row.stream, row.subject)
+
+
+def _place(row: Any) -> _Place:
+    return row.due_at, row.stream, row.subject, row.step

@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -142,14 +143,26 @@ def find_inner(connection: Connection, stream: str) -> bytes | None:
     return None if digest is None else bytes(digest)
 
 
-def take_due(connection: Connection, *, now_ms: int, limit: int) -> list[Any]:
-    """Returns steps whose absence counts and was not raised yet, the oldest first. Read-only."""
+def take_due(
+    connection: Connection,
+    *,
+    now_ms: int,
+    limit: int,
+    after: tuple[int, int, str, str] | None = None,
+) -> list[Any]:
+    """Returns steps whose absence counts and was not raised yet, the oldest first. Read-only.
+
+    after: only what stands behind this (due_at, stream, subject, step).
+    """
+    place = (DUE.c.due_at, DUE.c.stream, DUE.c.subject, DUE.c.step)
+    behind = () if after is None else (tuple_(*place) > tuple_(*after),)
     return list(
         connection.execute(
             select(DUE)
             .where(
                 DUE.c.due_at <= now_ms,
                 DUE.c.raised.is_(False),
+                *behind,
                 # What is missing on a stream with an open integrity finding may have been taken.
                 ~exists().where(
                     FINDING.c.stream == DUE.c.stream,
@@ -157,7 +170,7 @@ def take_due(connection: Connection, *, now_ms: int, limit: int) -> list[Any]:
                     FINDING.c.kind.like("integrity.%"),
                 ),
             )
-            .order_by(DUE.c.due_at)
+            .order_by(*place)
             .limit(limit)
         )
     )

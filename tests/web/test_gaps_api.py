@@ -1,0 +1,103 @@
+"""Steps that stay missing: who answers for them, and that one gap never stands for another."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.kit.errors import Unavailable
+from tests.web.conftest import AUTHORITY, PLATFORM
+from tests.web.market import PRODUCT
+
+C, F = "/api/v1/credit", "/api/v1/findings"
+DAY = 86400
+
+
+@pytest.fixture
+def trader(market):
+    """Makes merchants without a past who list the product."""
+
+    def settle() -> str:
+        party = market.newcomer()
+        market.mandate(party, PLATFORM, "sale", "listing")
+        market.send(party, PRODUCT, "listing", {"platform": PLATFORM}, hours=-500)
+        return party
+
+    return settle
+
+
+def sell(market, seller: str, **more) -> str:
+    """Sells a new unit of the seller's now, and returns its code."""
+    unit = market.one(by=seller, **more)
+    market.send(seller, unit.code, "sale", {})
+    return unit.code
+
+
+def findings_on(market, code: str) -> list[dict]:
+    found = market.ask("GET", f"{F}?kind=continuity&limit=500", token=market.keys[AUTHORITY])
+    return [f for f in found["items"] if f["stream"] == code]
+
+
+def charged(market, party: str, finding: str | None = None) -> dict[str, str]:
+    """Returns the party's entries by rule with their status, all or those on one finding."""
+    path = f"{C}/{party}/entries?limit=500"
+    items = market.ask("GET", path, token=market.keys[AUTHORITY])["items"]
+    return {
+        e["rule"]: e["status"]
+        for e in items
+        if finding is None or e["evidence"].get("finding") == finding
+    }
+
+
+# --- deadlines ----------------------------------------------------------------------------------
+
+
+def test_a_deadline_that_cannot_be_charged_now_stops_no_other_and_is_met_again(
+    market, trader, monkeypatch
+):
+    first, second = trader(), trader()
+    blocked = sell(market, first)
+    market.clock.advance(60)
+    other = sell(market, second)
+    post = market.rooms.credit.post
+
+    def refuse(new):
+        if new.party == first:
+            raise Unavailable("unavailable")
+        return post(new)
+
+    monkeypatch.setattr(market.rooms.credit, "post", refuse)
+    market.clock.advance(7 * DAY)
+    market.work()
+    assert len(findings_on(market, other)) == 1
+    assert charged(market, second) == {"continuity_uncured": "notice"}
+    monkeypatch.undo()
+    market.clock.advance(60)
+    market.work()
+    assert len(findings_on(market, blocked)) == 1
+    assert charged(market, first) == {"continuity_uncured": "notice"}
+
+
+def test_more_failing_deadlines_than_a_batch_hold_up_no_later_one(market, trader, monkeypatch):
+    from app.oversight import deadlines
+
+    monkeypatch.setattr(deadlines, "_BATCH", 2)
+    first, second = trader(), trader()
+    for _ in range(3):
+        sell(market, first)
+    market.clock.advance(60)
+    other = sell(market, second)
+    raise_missing = market.rooms.findings.raise_missing
+
+    def refuse(due, stream):
+        if due.party == first:
+            raise Unavailable("unavailable")
+        return raise_missing(due, stream)
+
+    monkeypatch.setattr(market.rooms.findings, "raise_missing", refuse)
+    market.clock.advance(7 * DAY)
+    market.work()
+    assert len(findings_on(market, other)) == 1
+    monkeypatch.undo()
+    market.clock.advance(60)
+    market.work()
+    assert charged(market, first) == {"continuity_uncured": "notice"}
