@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -24,7 +25,10 @@ from app.ledger import store as ledger_store
 from app.ledger.record import record_hash, stream_key
 from app.ledger.verifier import Problem
 from app.oversight import store
+from app.oversight.answering import Answering, find_answering
 from app.parties.identity import is_party_id
+from app.parties.store import find_party
+from app.trace import store as trace_store
 
 log = structlog.get_logger(__name__)
 
@@ -100,41 +104,22 @@ class Findings:
             if not store.is_due(connection, due):
                 return True
         finding = _missing_id(stream, due.subject, due.step, due.since_at)
-        row = {
-            "id": finding,
-            "kind": f"continuity.missing_{due.step}",
-            "stream": due.stream,
-            "stream_name": stream,
-            "subject": due.subject,
-            "seq": None,
-            "party": due.party,
-            "gtin": _gtin_of(stream),
-            "status": _OPEN,
-            "evidence": _dump(
-                {
-                    "step": due.step,
-                    "kind": due.kind,
-                    "since": format_time(from_ms(due.since_at)),
-                    "due_at": format_time(from_ms(due.due_at)),
-                }
-            ),
-            "opened_at": to_ms(now),
-            "closed_at": None,
-            "attributed_to": None,
-            "reason": None,
-        }
         with self._database.write() as connection:
             # Asked again where nothing can come between: a finding opened after its step arrived
             # would be closed by nobody.
             if not store.is_due(connection, due):
                 return True
-            if store.find_finding(connection, finding) is None:
+            state = trace_store.load_life(connection, stream, due.subject)
+            answering = find_answering(connection, stream, state, due.step)
+            known = store.find_finding(connection, finding)
+            # Decided once, what is told later moves the blame to nobody; unless it was on a stranger.
+            if known is None or find_party(connection, known.party) is None:
+                known = None
+                row = _missing_row(finding, due, stream, answering, now)
                 store.save_finding(connection, row)
-        if due.party is not None and is_party_id(due.party):
-            evidence = {"finding": finding, "step": due.step}
-            self._credit.post(
-                NewEntry(due.party, _UNCURED_RULE, finding, evidence, now, notice=True)
-            )
+        party = answering.party if known is None else known.party
+        evidence = {"finding": finding, "step": due.step}
+        self._credit.post(NewEntry(party, _UNCURED_RULE, finding, evidence, now, notice=True))
         return True
 
     def heal(self, stream: str, subject: str, steps: Iterable[str], *, late: bool = True) -> None:
@@ -293,6 +278,33 @@ def finding_id(problem: Problem) -> str:
 
 def _missing_id(stream: str, subject: str, step: str, since_ms: int) -> str:
     return str(uuid5(_NAMESPACE, f"missing {stream} {subject} {step} {since_ms}"))
+
+
+def _missing_row(
+    finding: str, due: Any, stream: str, answering: Answering, now: datetime
+) -> dict[str, Any]:
+    evidence = {
+        "step": due.step,
+        "kind": due.kind,
+        "since": format_time(from_ms(due.since_at)),
+        "due_at": format_time(from_ms(due.due_at)),
+    }
+    return {
+        "id": finding,
+        "kind": f"continuity.missing_{due.step}",
+        "stream": due.stream,
+        "stream_name": stream,
+        "subject": due.subject,
+        "seq": None,
+        "party": answering.party,
+        "gtin": _gtin_of(stream),
+        "status": _OPEN,
+        "evidence": _dump(evidence),
+        "opened_at": to_ms(now),
+        "closed_at": None,
+        "attributed_to": None,
+        "reason": None,
+    }
 
 
 def _answers(connection: Connection, stream: str) -> tuple[str | None, str | None]:

@@ -15,10 +15,11 @@ from app.db.engine import Database
 from app.kit.clock import Clock
 from app.kit.errors import Fault
 from app.ledger.store import load_heads
+from app.oversight.answering import settle
 from app.oversight.findings import Findings
 from app.parties.rules import measures_at
 from app.trace.code import Code
-from app.trace.gaps import seller_of
+from app.trace.gaps import Pending, seller_of
 from app.trace.story import Stories, Story, Verdict, Verification
 
 log = structlog.get_logger(__name__)
@@ -28,10 +29,14 @@ _HIDING = ("integrity.record_missing", "integrity.index_mismatch")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A code as it stands now. findings: open ones on its own stream and those above it."""
+    """A code as it stands now. findings: open ones on its own stream and those above it.
+
+    owed: what is missing or still to come, with the party that answers for it.
+    """
 
     story: Story
     verification: Verification
+    owed: tuple[Pending, ...]
     warnings: tuple[str, ...]
     findings: tuple[Any, ...]
 
@@ -67,6 +72,7 @@ class Looks:
             story = self._stories.read(connection, code)
             verification = self._stories.verify(connection, story, now)
             measured = self._measured(connection, verification)
+            owed = settle(connection, code.stream, verification.state, verification.pending)
         if verification.problems:
             try:
                 self._findings.report(verification.problems)
@@ -80,7 +86,7 @@ class Looks:
             warnings.append("under_measure")
         if any(f.kind.startswith("identity.") and f.stream_name == code.stream for f in findings):
             warnings.append("clone_suspected")
-        return Look(story, verification, tuple(dict.fromkeys(warnings)), tuple(findings))
+        return Look(story, verification, owed, tuple(dict.fromkeys(warnings)), tuple(findings))
 
     def _measured(self, connection: Connection, verification: Verification) -> bool:
         state = verification.state

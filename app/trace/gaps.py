@@ -37,7 +37,7 @@ class Pending:
     """A step that is missing or still to come.
 
     since: from when it is missing or waited for; due_at: from when its absence counts, inclusive;
-    party: whose step it is; seq: the record that revealed it or made it due.
+    party: whose step it is by what the records name; seq: the record that revealed it or made it due.
     """
 
     step: Step
@@ -86,7 +86,8 @@ def responsible_for(state: State, step: Step) -> str:
     """Returns the party whose step it is.
 
     The signature is the carrier's if the carrier is known as a party: its silent feed is no fault
-    of the shop's. A carrier that is a mere name cannot answer, so the seller does.
+    of the shop's. A carrier that is a mere name cannot answer, so the seller does. Whether the party
+    that is named is a carrier at all is asked in oversight, before anybody is charged.
     """
     carrier = str(state.get("dispatch", {}).get("carrier", ""))
     if step == "signature" and is_party_id(carrier):

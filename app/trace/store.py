@@ -37,7 +37,7 @@ from app.db.tables import (
 )
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import delete_rows, upsert_rows
+from app.ledger.store import delete_rows, load_facts, load_heads, upsert_rows
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
@@ -174,6 +174,15 @@ def take_due(
             .limit(limit)
         )
     )
+
+
+def load_life(connection: Connection, stream: str, subject: str) -> Mapping[str, Any]:
+    """Returns the state of a unit (subject ""), or of a consignment of a lot. Read-only."""
+    if not subject:
+        return load_heads(connection, [stream])[stream].state
+    place = (stream, subject)
+    state: Mapping[str, Any] = load_facts(connection, [place]).get(place, {})
+    return state
 
 
 def mark_raised(connection: Connection, rows: Rows) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from app.kit.errors import Unavailable
-from tests.web.conftest import AUTHORITY, PLATFORM
-from tests.web.market import PRODUCT
+from app.parties.identity import uscc_check_digit
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM
+from tests.web.market import AGGREGATOR, GTIN, PRODUCT
 
 C, F = "/api/v1/credit", "/api/v1/findings"
 DAY = 86400
+_FIRST_17 = "91440300MA4TE5T98"
+STRANGER = _FIRST_17 + uscc_check_digit(_FIRST_17)
+"""A valid USCC that nobody registered."""
 
 
 @pytest.fixture
@@ -30,6 +34,12 @@ def sell(market, seller: str, **more) -> str:
     unit = market.one(by=seller, **more)
     market.send(seller, unit.code, "sale", {})
     return unit.code
+
+
+def send_off(market, seller: str, carrier: str) -> tuple[str, dict]:
+    """Sells and dispatches a unit now; returns its code and the dispatch."""
+    code = sell(market, seller)
+    return code, market.send(seller, code, "dispatch", {"carrier": carrier})
 
 
 def findings_on(market, code: str) -> list[dict]:
@@ -101,3 +111,60 @@ def test_more_failing_deadlines_than_a_batch_hold_up_no_later_one(market, trader
     market.clock.advance(60)
     market.work()
     assert charged(market, first) == {"continuity_uncured": "notice"}
+
+
+# --- who answers for the signature --------------------------------------------------------------
+
+
+def test_a_carrier_that_nobody_registered_cannot_answer_so_the_seller_does(market, trader):
+    seller = trader()
+    code, _ = send_off(market, seller, STRANGER)
+    market.clock.advance(60)
+    other = sell(market, trader())
+    shown = market.ask("GET", f"/api/v1/codes/{GTIN}/{code.split('/')[-1]}/verification")
+    assert [gap["party"] for gap in shown["pending"]] == [seller]
+    market.clock.advance(15 * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    assert (finding["kind"], finding["party"]) == ("continuity.missing_signature", seller)
+    assert charged(market, seller, finding["id"]) == {"continuity_uncured": "notice"}
+    assert len(findings_on(market, other)) == 1, "the deadlines after it are raised too"
+
+
+def test_who_is_named_carrier_and_is_none_is_not_charged(market, trader):
+    seller, bystander = trader(), trader()
+    code, _ = send_off(market, seller, bystander)
+    market.clock.advance(15 * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    assert finding["party"] == seller
+    assert charged(market, bystander) == {}
+    assert charged(market, seller) == {"continuity_uncured": "notice"}
+
+
+@pytest.mark.parametrize("carrier", [CARRIER, AGGREGATOR])
+def test_a_registered_carrier_answers_for_the_signature(market, trader, carrier):
+    seller = trader()
+    code, _ = send_off(market, seller, carrier)
+    market.clock.advance(15 * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    assert finding["party"] == carrier
+    assert charged(market, carrier, finding["id"]) == {"continuity_uncured": "notice"}
+    assert charged(market, seller) == {}
+
+
+@pytest.mark.parametrize("first", ["示例快递", AGGREGATOR])
+@pytest.mark.parametrize("days", [1, 16])
+def test_a_correction_moves_the_blame_to_nobody(market, trader, first, days):
+    seller = trader()
+    code, sent = send_off(market, seller, first)
+    market.clock.advance(days * DAY)
+    correction = {"of": sent["id"], "changes": {"carrier": CARRIER}}
+    market.send(seller, code, "correction", correction)
+    market.clock.advance((20 - days) * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    assert finding["party"] == seller
+    assert charged(market, CARRIER, finding["id"]) == {}
+    assert charged(market, seller) == {"continuity_uncured": "notice"}

@@ -180,7 +180,7 @@ def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
                 "since": format_time(gap.since),
                 "due_at": format_time(gap.due_at),
             }
-            for gap in look.verification.pending
+            for gap in look.owed
         ],
         "checked_at": format_time(rooms.clock.now()),
     }

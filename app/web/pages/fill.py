@@ -19,7 +19,7 @@ from app.parties.identity import is_party_id
 from app.parties.licences import LICENCE_KINDS
 from app.parties.service import PartyView
 from app.trace.code import Code
-from app.trace.gaps import responsible_for, seller_of
+from app.trace.gaps import seller_of
 from app.trace.gtin import display_gtin
 from app.web.checks import check_detail
 from app.web.deps import Rooms
@@ -156,12 +156,10 @@ class Filler:
 
     def _owed(self, look: Look) -> Iterator[Step]:
         state = look.verification.state
-        for gap in look.verification.pending:
+        for gap in look.owed:
             counts = gap.due_at <= self._now
             status: StepStatus = "missing" if counts else "due"
-            obliged: Obliged = (
-                "carrier" if responsible_for(state, gap.step) != seller_of(state) else "merchant"
-            )
+            obliged: Obliged = "merchant" if gap.party == seller_of(state) else "carrier"
             if counts or gap.kind == "late" or state.get("state") in ("sold", "in_transit"):
                 yield Step(type=gap.step, status=status, due_at=gap.due_at, obliged=obliged)
 
