@@ -174,12 +174,16 @@ class Credit:
         self.set_status(party, identifier, Status.CANCELLED, reason=reason)
         return True
 
+    def stands(self, *, party: str, rule: str, key: str) -> bool:
+        """Whether the entry for this fact was written and not cancelled. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_entry(connection, entry_id(party=party, rule=rule, key=key))
+        return row is not None and row.status != Status.CANCELLED
+
     def annul(self, *, party: str, rule: str, key: str, reason: str) -> None:
         """Cancels the entry for this fact, announced or in effect: it was found to be wrong."""
-        identifier = entry_id(party=party, rule=rule, key=key)
-        with self._database.read() as connection:
-            row = store.find_entry(connection, identifier)
-        if row is not None and row.status != Status.CANCELLED:
+        if self.stands(party=party, rule=rule, key=key):
+            identifier = entry_id(party=party, rule=rule, key=key)
             self.set_status(party, identifier, Status.CANCELLED, reason=reason)
 
     def hold(self, party: str, finding: str, *, again: bool = False) -> None:

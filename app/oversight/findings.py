@@ -2,7 +2,8 @@
 
 Integrity: a provisional hold on the party whose goods they are, until a regulator says whose fault it
 is. Continuity: notice at once, an entry that takes effect after the notice; healed in time it
-becomes the smaller entry for being late. Findings on the log itself charge nobody.
+becomes the smaller entry for being late. Attributed to the other side of the sale, the charge moves
+there, with notice of its own. Findings on the log itself charge nobody.
 """
 
 from __future__ import annotations
@@ -117,9 +118,10 @@ class Findings:
                 known = None
                 row = _missing_row(finding, due, stream, answering, now)
                 store.save_finding(connection, row)
-        party = answering.party if known is None else known.party
-        evidence = {"finding": finding, "step": due.step}
-        self._credit.post(NewEntry(party, _UNCURED_RULE, finding, evidence, now, notice=True))
+        party = answering.party if known is None else answers_for(known)
+        if party is not None:
+            evidence = {"finding": finding, "step": due.step}
+            self._credit.post(NewEntry(party, _UNCURED_RULE, finding, evidence, now, notice=True))
         return True
 
     def heal(self, stream: str, subject: str, steps: Iterable[str], *, late: bool = True) -> None:
@@ -136,16 +138,15 @@ class Findings:
         for row in rows:
             reason = "healed" if late else "ended"
             self._close(row, reason=reason)
-            if row.party is None or not is_party_id(row.party):
+            party = answers_for(row)
+            if party is None:
                 continue
             cancelled = self._credit.cancel(
-                party=row.party, rule=_UNCURED_RULE, key=row.id, reason=reason
+                party=party, rule=_UNCURED_RULE, key=row.id, reason=reason
             )
             if cancelled and late:
                 evidence = {"finding": row.id, "step": row.kind.split("_")[-1]}
-                self._credit.post(
-                    NewEntry(row.party, _LATE_RULE, row.id, evidence, self._clock.now())
-                )
+                self._credit.post(NewEntry(party, _LATE_RULE, row.id, evidence, self._clock.now()))
 
     def attribute(self, finding: str, to: str, reason: str, *, by: str) -> Any:
         """Returns the finding, attributed by the regulator `by`. Raises FindingUnknown, AlreadyAttributed."""
@@ -155,15 +156,13 @@ class Findings:
         row = self.get(finding)
         if row.attributed_to not in (None, to):
             raise AlreadyAttributed("already_attributed", to=row.attributed_to)
-        if row.party is not None and row.attributed_to is None:
-            self._credit.record_attribution(row.party, finding=finding, to=to, reason=reason, by=by)
+        party = _side(row, to)
+        for told in {row.party, party} - {None} if row.attributed_to is None else ():
+            self._credit.record_attribution(told, finding=finding, to=to, reason=reason, by=by)
         with self._database.write() as connection:
             store.update_finding(connection, finding, attributed_to=to, reason=reason)
-        if row.kind.startswith("continuity.") and row.party is not None and to != self._whose(row):
-            # Found to be another's gap: as if it had never been charged.
-            self._credit.annul(
-                party=row.party, rule=_UNCURED_RULE, key=row.id, reason=f"attributed to {to}"
-            )
+        if row.kind.startswith("continuity.") and row.party is not None:
+            self._move_gap(row, party, reason=f"attributed to {to}")
         if row.kind.startswith("integrity.") and row.party is not None:
             if to == "merchant":
                 evidence = {"finding": finding, "kind": row.kind}
@@ -180,6 +179,23 @@ class Findings:
             else:
                 self._credit.lift(finding, reason=f"attributed to {to}")
         return self.get(finding)
+
+    def _move_gap(self, row: Any, party: str | None, *, reason: str) -> None:
+        """Charges `party` with what was charged for a gap, with notice, and nobody else."""
+        if party == row.party:
+            return
+        evidence = {"finding": row.id, "step": row.kind.split("_")[-1]}
+        for rule in (_UNCURED_RULE, _LATE_RULE):
+            if not self._credit.stands(party=row.party, rule=rule, key=row.id):
+                continue
+            # In this order: asked again after a stop, what was annulled already would move nowhere.
+            if party is not None:
+                now = self._clock.now()
+                self._credit.post(NewEntry(party, rule, row.id, evidence, now, notice=True))
+            self._credit.annul(party=row.party, rule=rule, key=row.id, reason=reason)
+        if party is not None:
+            with self._database.write() as connection:
+                store.update_finding(connection, row.id, party=party)
 
     def get(self, finding: str) -> Any:
         """Returns a finding. Raises FindingUnknown. Read-only."""
@@ -252,13 +268,6 @@ class Findings:
                 log.warning("finding.hold_failed", finding=finding, fault=str(fault))
         return finding
 
-    def _whose(self, row: Any) -> AttributedTo:
-        """Returns whom a missing step was charged to: the seller, or the carrier of a signature."""
-        with self._database.read() as connection:
-            seller, _ = _answers(connection, row.stream_name)
-        signature = row.kind == "continuity.missing_signature"
-        return "carrier" if signature and row.party != seller else "merchant"
-
     def _close(self, row: Any, *, reason: str) -> None:
         with self._database.write() as connection:
             store.update_finding(
@@ -280,6 +289,25 @@ def _missing_id(stream: str, subject: str, step: str, since_ms: int) -> str:
     return str(uuid5(_NAMESPACE, f"missing {stream} {subject} {step} {since_ms}"))
 
 
+def answers_for(row: Any) -> str | None:
+    """Returns who answers for a finding, None where it was attributed to nobody that trades here."""
+    party: str | None = row.party if row.attributed_to is None else _side(row, row.attributed_to)
+    return party
+
+
+def concerned_by(row: Any) -> frozenset[str]:
+    """Returns the parties whose finding it is: who answers, and of a missing step both sides."""
+    return frozenset(p for p in (row.party, _side(row, "merchant"), _side(row, "carrier")) if p)
+
+
+def _side(row: Any, role: str) -> str | None:
+    """Returns the party in this role (`merchant`, `carrier`) that a missing step's evidence names."""
+    if not row.kind.startswith("continuity."):
+        return None
+    told = json.loads(row.evidence).get({"merchant": "seller"}.get(role, role))
+    return told if isinstance(told, str) and is_party_id(told) else None
+
+
 def _missing_row(
     finding: str, due: Any, stream: str, answering: Answering, now: datetime
 ) -> dict[str, Any]:
@@ -288,7 +316,10 @@ def _missing_row(
         "kind": due.kind,
         "since": format_time(from_ms(due.since_at)),
         "due_at": format_time(from_ms(due.due_at)),
+        "seller": answering.seller,
     }
+    if answering.carrier is not None:
+        evidence["carrier"] = answering.carrier
     return {
         "id": finding,
         "kind": f"continuity.missing_{due.step}",

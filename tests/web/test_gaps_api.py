@@ -168,3 +168,101 @@ def test_a_correction_moves_the_blame_to_nobody(market, trader, first, days):
     assert finding["party"] == seller
     assert charged(market, CARRIER, finding["id"]) == {}
     assert charged(market, seller) == {"continuity_uncured": "notice"}
+
+
+# --- whose fault it is --------------------------------------------------------------------------
+
+
+def attribute(market, finding: str, to: str, *, status: int = 200) -> dict:
+    body = {"to": to, "reason": "heard both sides"}
+    path = f"{F}/{finding}/attribution"
+    return market.ask("POST", path, body, token=market.keys[AUTHORITY], status=status)
+
+
+def unsigned(market, seller: str) -> tuple[str, str]:
+    """Lets a signature of the carrier's become overdue; returns the code and the finding's id."""
+    code, _ = send_off(market, seller, CARRIER)
+    market.clock.advance(15 * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    assert finding["party"] == CARRIER
+    return code, finding["id"]
+
+
+def test_a_carriers_gap_that_is_the_merchants_moves_to_the_merchant_with_notice(market, trader):
+    seller = trader()
+    code, finding = unsigned(market, seller)
+    attribute(market, finding, "merchant")
+    assert charged(market, CARRIER, finding) == {"continuity_uncured": "cancelled"}
+    assert charged(market, seller, finding) == {"continuity_uncured": "notice"}
+    assert market.ask("GET", f"{C}/{seller}")["score"] == 700
+    for reader in (seller, CARRIER):
+        shown = market.ask("GET", f"{F}/{finding}", token=market.keys[reader])
+        assert (shown["party"], shown["attributed_to"]) == (seller, "merchant")
+    attribute(market, finding, "merchant")
+    assert charged(market, CARRIER, finding) == {"continuity_uncured": "cancelled"}
+    attribute(market, finding, "carrier", status=409)
+    # Cured within its notice it costs the merchant less, and the carrier nothing.
+    market.send(CARRIER, code, "signature", {"kind": "in_person"})
+    market.work()
+    assert charged(market, seller, finding) == {
+        "continuity_uncured": "cancelled", "late_event": "effective",
+    }  # fmt: skip
+    assert charged(market, CARRIER, finding) == {"continuity_uncured": "cancelled"}
+
+
+def test_a_carriers_gap_that_is_the_carriers_stays_with_it(market, trader):
+    seller = trader()
+    _, finding = unsigned(market, seller)
+    assert attribute(market, finding, "carrier")["party"] == CARRIER
+    assert charged(market, CARRIER, finding) == {"continuity_uncured": "notice"}
+    assert charged(market, seller) == {}
+
+
+@pytest.mark.parametrize("to", ["operator", "none"])
+def test_a_gap_that_is_neithers_charges_nobody(market, trader, to):
+    seller = trader()
+    code, finding = unsigned(market, seller)
+    attribute(market, finding, to)
+    market.send(CARRIER, code, "signature", {"kind": "in_person"})
+    market.work()
+    assert charged(market, CARRIER, finding) == {"continuity_uncured": "cancelled"}
+    assert charged(market, seller, finding) == {}
+
+
+def test_a_late_step_of_the_carriers_that_is_the_merchants_moves_as_late(market, trader):
+    seller = trader()
+    code, finding = unsigned(market, seller)
+    market.send(CARRIER, code, "signature", {"kind": "in_person"})
+    market.work()
+    assert charged(market, CARRIER, finding)["late_event"] == "effective"
+    attribute(market, finding, "merchant")
+    assert set(charged(market, CARRIER, finding).values()) == {"cancelled"}
+    assert charged(market, seller, finding) == {"late_event": "notice"}
+
+
+@pytest.mark.parametrize(
+    ("to", "kept"), [("merchant", "notice"), ("carrier", "cancelled"), ("none", "cancelled")]
+)
+def test_a_merchants_gap_stays_only_if_it_is_the_merchants(market, trader, to, kept):
+    seller = trader()
+    code = sell(market, seller)
+    market.clock.advance(7 * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    attribute(market, finding["id"], to)
+    assert charged(market, seller, finding["id"]) == {"continuity_uncured": kept}
+
+
+def test_a_merchants_gap_that_is_the_carriers_moves_to_the_carrier_that_is_named(market, trader):
+    seller = trader()
+    code, sent = send_off(market, seller, "示例快递")
+    correction = {"of": sent["id"], "changes": {"carrier": CARRIER}}
+    market.send(seller, code, "correction", correction)
+    market.clock.advance(15 * DAY)
+    market.work()
+    (finding,) = findings_on(market, code)
+    assert charged(market, seller, finding["id"]) == {"continuity_uncured": "notice"}
+    attribute(market, finding["id"], "carrier")
+    assert charged(market, seller, finding["id"]) == {"continuity_uncured": "cancelled"}
+    assert charged(market, CARRIER, finding["id"]) == {"continuity_uncured": "notice"}

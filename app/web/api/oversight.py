@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from app.kit.clock import format_time
 from app.kit.errors import Denied
-from app.oversight.findings import FindingUnknown, as_json
+from app.oversight.findings import FindingUnknown, as_json, concerned_by
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.web.body import Body, api_router
@@ -141,10 +141,10 @@ def list_findings(
     "/findings/{finding}", summary="A finding", responses=problems("forbidden", "not-found")
 )
 def read_finding(rooms: InRooms, principal: Caller, finding: _Id) -> dict[str, Any]:
-    """Returns a finding with its evidence."""
+    """Returns a finding with its evidence; of a missing step both sides of the sale see it."""
     principal.check_may("finding.read")
     row = rooms.findings.get(finding)
-    if not _sees_all(principal) and row.party != principal.party:
+    if not _sees_all(principal) and principal.party not in concerned_by(row):
         raise FindingUnknown("finding_unknown", id=finding)
     return finding_body(row)
 
@@ -157,7 +157,10 @@ def read_finding(rooms: InRooms, principal: Caller, finding: _Id) -> dict[str, A
 def attribute_finding(
     rooms: InRooms, principal: Caller, finding: _Id, body: AttributionIn
 ) -> dict[str, Any]:
-    """Says who answers for a finding: the hold is lifted, or becomes an entry after notice."""
+    """Says who answers for a finding: the hold is lifted, or becomes an entry after notice.
+
+    What was charged for a missing step moves to who answers for it, with notice, or is cancelled.
+    """
     principal.check_may("finding.attribute")
     if principal.party is None:
         raise Denied("admin_cannot_speak")
