@@ -15,9 +15,10 @@ from app import outbox
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, to_ms
-from app.ledger.store import load_heads
+from app.ledger.store import load_heads, load_record
 from app.oversight import store
 from app.oversight.findings import Findings
+from app.oversight.healing import find_healed, write_healed
 from app.trace import store as trace_store
 
 log = structlog.get_logger(__name__)
@@ -137,19 +138,17 @@ class Deadlines:
         self._findings.heal(told["code"], told["subject"], told["steps"], late=False)
 
     def _listing_recorded(self, message: outbox.Message) -> None:
-        told: Mapping[str, Any] = message.payload
-        gtin = told["code"].split("/")[1]
         with self._database.read() as connection:
-            gaps = store.listing_gaps(
-                connection, seller=told["seller"], gtin=gtin, listed_at_ms=told["at"]
-            )
-            names = store.names_of(connection, [row.stream for row in gaps])
-        for row in gaps:
+            listing = load_record(connection, message.payload["code"], message.seq)
+            if listing is None:
+                return  # taken away behind our back: it heals nothing, and the audit says why
+            found = find_healed(connection, listing)
+        for healed in found:
             # In this order: a gap that is taken off before its finding is healed would be met by
             # nobody again.
-            self._findings.heal(names[row.stream], row.subject, ("listing",))
+            self._findings.heal(healed.code.stream, healed.subject, ("listing",))
             with self._database.write() as connection:
-                store.clear_listing_gap(connection, row.stream, row.subject)
+                write_healed(connection, listing, healed)
 
 
 def _place(row: Any) -> _Place:

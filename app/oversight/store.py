@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.tables import (
@@ -222,7 +222,10 @@ def is_due(connection: Connection, due: Any) -> bool:
 
 
 def listing_gaps(connection: Connection, *, seller: str, gtin: str, listed_at_ms: int) -> list[Any]:
-    """Returns (stream, subject) of units sold after a listing whose listing is missing. Read-only."""
+    """Returns (stream, subject) of goods whose listing is missing and may be this one. Read-only.
+
+    Of the seller's sales of that product not before the listing.
+    """
     sold = select(SOLD.c.stream).where(
         SOLD.c.seller == seller, SOLD.c.gtin == gtin, SOLD.c.sold_at >= listed_at_ms
     )
@@ -235,15 +238,13 @@ def listing_gaps(connection: Connection, *, seller: str, gtin: str, listed_at_ms
     )
 
 
-def clear_listing_gap(connection: Connection, stream: int, subject: str) -> None:
-    """Takes the missing listing off a unit. Writes `due` and `sold_unit`."""
-    own = (DUE.c.stream == stream, DUE.c.subject == subject)
-    connection.execute(delete(DUE).where(*own, DUE.c.step == "listing"))
-    earliest = min(connection.execute(select(DUE.c.due_at).where(*own)).scalars(), default=None)
+def lock_head(connection: Connection, stream: str) -> None:
+    """Lets nobody move a stream's head until this transaction ends. Locks one row of `head`.
+
+    SQLite has one writer at a time anyhow.
+    """
     connection.execute(
-        update(SOLD)
-        .where(SOLD.c.stream == stream, SOLD.c.subject == subject)
-        .values(gap_due_at=earliest)
+        select(HEAD.c.seq).where(HEAD.c.stream == stream_key(stream)).with_for_update()
     )
 
 

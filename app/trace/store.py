@@ -178,11 +178,16 @@ def take_due(
 
 def load_life(connection: Connection, stream: str, subject: str) -> Mapping[str, Any]:
     """Returns the state of a unit (subject ""), or of a consignment of a lot. Read-only."""
-    if not subject:
-        return load_heads(connection, [stream])[stream].state
-    place = (stream, subject)
-    state: Mapping[str, Any] = load_facts(connection, [place]).get(place, {})
-    return state
+    return load_lives(connection, [(stream, subject)])[stream, subject]
+
+
+def load_lives(
+    connection: Connection, places: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Returns the states of several units and consignments; {} where there is none. Read-only."""
+    heads = load_heads(connection, {stream for stream, subject in places if not subject})
+    facts = load_facts(connection, [place for place in places if place[1]])
+    return {place: facts.get(place, {}) if place[1] else heads[place[0]].state for place in places}
 
 
 def mark_raised(connection: Connection, rows: Rows) -> None:
