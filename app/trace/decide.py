@@ -78,9 +78,13 @@ class Decision:
         return tuple(found)
 
     def reads_after(self, head: StreamHead) -> tuple[Read, ...]:
-        """Returns what only the unit's own head can name: its lot, its seller's listings."""
-        if self.subject or "holder" not in head.state:
+        """Returns what only the stream's own head can name: a unit's lot, the seller's listings."""
+        if "holder" not in head.state:
             return ()
+        if self.subject:
+            # A consignment is sold by the lot's holder, whoever speaks of it.
+            fact = f"listing/{head.state['holder']}"
+            return Read(Code(self.code.gtin).stream, fact), Read(head.stream, fact)
         seller = str(head.state.get("sale", {}).get("actor") or head.state["holder"])
         found = [Read(Code(self.code.gtin).stream, f"listing/{seller}")]
         if head.state.get("lot") is not None:
