@@ -14,11 +14,11 @@ import structlog
 from app import outbox
 from app.credit.service import Credit
 from app.db.engine import Database
-from app.kit.clock import Clock, from_ms, to_ms
-from app.ledger.store import load_heads, load_record
+from app.kit.clock import Clock, parse_time, to_ms
+from app.ledger.store import hash_at, load_record
 from app.oversight import store
 from app.oversight.findings import Findings
-from app.oversight.healing import find_healed, write_healed
+from app.oversight.healing import Chain, find_healed, write_healed
 from app.trace import store as trace_store
 
 log = structlog.get_logger(__name__)
@@ -117,15 +117,30 @@ class Deadlines:
 
     def _chain_completed(self, message: outbox.Message) -> None:
         told = message.payload
-        with self._database.read() as connection:
-            head = load_heads(connection, [told["code"]])[told["code"]]
-            buyer = store.buyer_of(connection, message.stream)
-        self._credit.on_chain_completed(
-            seller=told["seller"],
+        chain = Chain(
             code=told["code"],
-            cycle=f"{told['subject']}#{message.seq}",
-            record_hash=head.hash,
-            at=from_ms(head.recorded_at_ms),
+            subject=told["subject"],
+            seller=told["seller"],
+            sale_seq=told["sold"],
+            signature_seq=told["signed"],
+            last_seq=message.seq,
+            at=parse_time(told["at"]),
+        )
+        self._earn(chain)
+
+    def _earn(self, chain: Chain) -> None:
+        """Credits a chain by its own last record and buyer; a chain is told by its signature."""
+        with self._database.read() as connection:
+            evidence = hash_at(connection, chain.code, chain.last_seq)
+            buyer = store.buyer_of(connection, chain.code, chain.sale_seq)
+        if evidence is None:
+            return  # taken away behind our back: no evidence, no point
+        self._credit.on_chain_completed(
+            seller=chain.seller,
+            code=chain.code,
+            cycle=f"{chain.subject}#{chain.signature_seq}",
+            record_hash=evidence,
+            at=chain.at,
             buyer=buyer,
         )
 
@@ -147,6 +162,8 @@ class Deadlines:
             # In this order: a gap that is taken off before its finding is healed would be met by
             # nobody again.
             self._findings.heal(healed.code.stream, healed.subject, ("listing",))
+            if healed.chain is not None:
+                self._earn(healed.chain)
             with self._database.write() as connection:
                 write_healed(connection, listing, healed)
 

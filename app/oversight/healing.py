@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
-from app.kit.clock import to_ms
+from app.kit.clock import from_ms, to_ms
 from app.ledger.record import record_hash
 from app.ledger.store import StoredRecord
 from app.oversight import store
@@ -19,12 +20,29 @@ from app.trace import lifecycle
 from app.trace import store as trace_store
 from app.trace.code import Code
 from app.trace.decide import life_effects
+from app.trace.gaps import seller_of
 from app.trace.identifiers import parse_code
 from app.trace.life_table import Happening, State
 from app.trace.replay import happening_of
 
 Place = tuple[str, str]
 """Stream, and "" or the consignment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A whole chain of a unit or consignment, whole since `at`.
+
+    sale_seq, signature_seq, last_seq: where its sale, signature and last step stand.
+    """
+
+    code: str
+    subject: str
+    seller: str
+    sale_seq: int
+    signature_seq: int
+    last_seq: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +55,20 @@ class Healed:
     after: State
 
     @property
-    def completed(self) -> bool:
-        """Whether the listing was the last thing that the chain lacked."""
-        return "completed" in self.after and "completed" not in self.before
+    def chain(self) -> Chain | None:
+        """The chain that the listing makes whole, None where more is missing."""
+        if "completed" not in self.after or "completed" in self.before:
+            return None
+        return Chain(
+            code=self.code.stream,
+            subject=self.subject,
+            seller=seller_of(self.after),
+            sale_seq=self.after["sale"]["seq"],
+            signature_seq=self.after["signature"]["seq"],
+            # Not the listing: it says nothing of which goods it made whole.
+            last_seq=max(self.after[step]["seq"] for step in ("sale", "dispatch", "signature")),
+            at=from_ms(self.after["completed"]),
+        )
 
 
 def find_healed(connection: Connection, listing: StoredRecord) -> list[Healed]:

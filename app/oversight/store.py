@@ -248,13 +248,12 @@ def lock_head(connection: Connection, stream: str) -> None:
     )
 
 
-def buyer_of(connection: Connection, stream: int) -> bytes | None:
-    """Returns the pseudonym of a stream's last buyer, None where no buyer was named. Read-only."""
+def buyer_of(connection: Connection, stream: str, sale_seq: int) -> bytes | None:
+    """Returns the pseudonym of a sale's buyer, None where it named none. Read-only."""
     digest = connection.execute(
-        select(SIDE.c.digest)
-        .where(SIDE.c.stream == stream, SIDE.c.kind == "buyer")
-        .order_by(SIDE.c.seq.desc())
-        .limit(1)
+        select(SIDE.c.digest).where(
+            SIDE.c.stream == stream_key(stream), SIDE.c.seq == sale_seq, SIDE.c.kind == "buyer"
+        )
     ).scalar()
     return None if digest is None else bytes(digest)
 

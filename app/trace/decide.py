@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.kit.clock import from_ms, to_ms
+from app.kit.clock import format_time, from_ms, to_ms
 from app.kit.errors import Denied, NotFound
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, StreamHead, View
@@ -352,12 +352,15 @@ def life_outbox(
     """Returns what the rooms above must hear: a chain that is whole, a counted gap that is healed."""
     found: list[tuple[str, Mapping[str, Any]]] = []
     if "completed" in new and "completed" not in old:
-        found.append(
-            (
-                "chain.completed",
-                {"code": code.stream, "subject": subject, "seller": seller_of(new)},
-            )
-        )
+        told = {
+            "code": code.stream,
+            "subject": subject,
+            "seller": seller_of(new),
+            "sold": new["sale"]["seq"],
+            "signed": new["signature"]["seq"],
+            "at": format_time(now),
+        }
+        found.append(("chain.completed", told))
     healed = [
         step
         for step, gap in old.get("gaps", {}).items()

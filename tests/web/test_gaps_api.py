@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.kit.clock import parse_time
 from app.kit.errors import Unavailable
 from app.parties.identity import uscc_check_digit
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM
@@ -266,3 +267,68 @@ def test_a_merchants_gap_that_is_the_carriers_moves_to_the_carrier_that_is_named
     attribute(market, finding["id"], "carrier")
     assert charged(market, seller, finding["id"]) == {"continuity_uncured": "cancelled"}
     assert charged(market, CARRIER, finding["id"]) == {"continuity_uncured": "notice"}
+
+
+# --- what a whole chain earns -------------------------------------------------------------------
+
+
+def buyer(name: str) -> dict:
+    return {"buyer": {"content": {"id": name}}}
+
+
+def earned(market, seller: str) -> list:
+    """Returns the seller's entries for whole chains, as they are kept, oldest first."""
+    from app.credit import store
+
+    with market.rooms.database.read() as connection:
+        entries = store.load_entries(connection, seller)
+    return [entry for entry in entries if entry.rule == "chain_completed"]
+
+
+def test_each_consignment_earns_by_its_own_record_and_its_own_buyer(market, trader):
+    seller = trader()
+    lot = market.lot(f"THREE{seller[-4:]}", token=market.keys[seller])
+    names = ("A", "B", "C")
+    for name in names:
+        data = {"consignment": name}
+        market.send(seller, lot, "sale", data, hours=-3, sealed=buyer(name))
+        market.send(seller, lot, "dispatch", {**data, "carrier": CARRIER}, hours=-2)
+    signed = []
+    for name in names:
+        data = {"consignment": name, "kind": "in_person"}
+        signed.append(market.send(CARRIER, lot, "signature", data, hours=-1)["hash"])
+    # A later sale on the same lot is of another consignment.
+    market.send(seller, lot, "sale", {"consignment": "D"}, sealed=buyer("D"))
+    market.work()
+    found = earned(market, seller)
+    assert sorted(e.evidence["record"] for e in found) == sorted(signed)
+    assert len({e.facts.buyer for e in found} - {None}) == 3
+    market.work()
+    assert len(earned(market, seller)) == 3
+
+
+def test_what_follows_before_the_outbox_drains_is_no_evidence_of_a_whole_chain(market, trader):
+    seller = trader()
+    unit = market.one(by=seller)
+    sent = market.send(
+        PLATFORM, unit.code, "sale", {"platform": PLATFORM}, hours=-3, actor=seller,
+        sealed=buyer("A"),
+    )  # fmt: skip
+    market.send(seller, unit.code, "dispatch", {"carrier": CARRIER}, hours=-2)
+    signed = market.sign(unit.code)
+    proof = {"Suxin-Claim": sent["claim_token"]}
+    market.clock.advance(DAY)
+    market.send(None, unit.code, "review", {"rating": 5}, headers=proof)
+    market.send(seller, unit.code, "return", {"reason": "seven days"})
+    market.send(seller, unit.code, "sale", {}, sealed=buyer("B"))
+    market.work()
+    (entry,) = earned(market, seller)
+    assert entry.evidence == {"record": signed["hash"]}
+    assert entry.effective_at == parse_time(signed["recorded_at"])
+    other = market.one(by=seller)
+    market.send(seller, other.code, "sale", {}, hours=-3, sealed=buyer("A"))
+    market.send(seller, other.code, "dispatch", {"carrier": CARRIER}, hours=-2)
+    market.sign(other.code)
+    market.work()
+    first, second = earned(market, seller)
+    assert first.facts.buyer == second.facts.buyer, "both were sold to A"

@@ -126,7 +126,9 @@ def test_a_healed_listing_touches_the_present_sale_alone(market, seller):
 
 
 @pytest.mark.parametrize("consignment", [None, "K"])
-def test_a_chain_that_a_listing_makes_whole_is_complete_in_the_index(market, seller, consignment):
+def test_a_chain_that_a_listing_makes_whole_is_complete_in_index_and_credit(
+    market, seller, consignment
+):
     if consignment is None:
         code, data, subject = market.one(by=seller).code, {}, ""
     else:
@@ -134,8 +136,9 @@ def test_a_chain_that_a_listing_makes_whole_is_complete_in_the_index(market, sel
         data = {"consignment": consignment}
     sealed = {"buyer": {"content": {"id": "B1"}}}
     market.send(seller, code, "sale", data, hours=-3, sealed=sealed)
-    finish(market, seller, code, **data)
+    signed = finish(market, seller, code, **data)
     assert indexed(market, code, subject) == {"listing"}
+    market.clock.advance(60)
     told = listing(market, PLATFORM, PRODUCT, actor=seller)
     market.clock.advance(5)
     market.work()
@@ -144,6 +147,10 @@ def test_a_chain_that_a_listing_makes_whole_is_complete_in_the_index(market, sel
     assert (sold.steps, sold.independent, sold.gap_due_at) == (4, 2, None)
     assert sold.completed_at == to_ms(parse_time(told["recorded_at"]))
     assert market.ask("GET", f"{C}/{seller}")["completed_chains"] == 1
+    market.work()
+    (entry,) = market.ask("GET", f"{C}/{seller}/entries")["items"]
+    assert (entry["rule"], entry["evidence"]) == ("chain_completed", {"record": signed["hash"]})
+    assert entry["effective_at"] == told["recorded_at"]
 
 
 def test_a_consignments_healed_listing_stays_healed_whoever_speaks_next(market, seller):
@@ -155,3 +162,16 @@ def test_a_consignments_healed_listing_stays_healed_whoever_speaks_next(market, 
     finish(market, seller, code, **data)
     assert indexed(market, code, "consignment/K") == set()
     assert cycles(market, code, "consignment/K")[0].steps == 4
+
+
+def test_a_signature_that_overtakes_the_news_of_a_listing_is_what_made_the_chain_whole(
+    market, seller
+):
+    code = sell(market, seller)
+    listing(market, seller, PRODUCT)
+    market.clock.advance(1)
+    signed = finish(market, seller, code)
+    market.work()
+    (entry,) = market.ask("GET", f"{C}/{seller}/entries")["items"]
+    assert entry["evidence"] == {"record": signed["hash"]}
+    assert indexed(market, code) == owed(market, code) == set()
