@@ -1,8 +1,9 @@
 """Missing steps of a life: when they begin to count, whose they are, and the verdict they give.
 
 A step is missed in two ways. `late`: something recorded later shows that it happened, so its record
-is owed within `Graces.late` of that. `overdue`: it should follow what happened within a term. A
-gap counts from its due moment on; before it a late one is a warning and a coming one is nothing.
+is owed within `Graces.late` of that. `overdue`: it should follow what happened within a term, and
+never sooner than `Graces.late` after the record of that, for late data comes in one go. A gap counts
+from its due moment on; before it a late one is a warning and a coming one is nothing.
 Gaps live in the state of `lifecycle` under "gaps", by step, times in ms. Pure.
 """
 
@@ -24,7 +25,8 @@ Verdict = Literal["intact", "incomplete"]
 class Graces:
     """How long a step may be missing, from the policy in force.
 
-    late: after the record that revealed it; dispatch: after the sale; signature: after dispatch.
+    late: after the record that revealed it, or of what it should follow; dispatch: after the sale;
+    signature: after dispatch.
     """
 
     late: timedelta
@@ -119,7 +121,14 @@ def open_late(gaps: dict[str, Any], step: Step, event: Happening, graces: Graces
         gaps[step] = {"kind": "late", "since": since, "due": due, "by": event.seq}
 
 
-def open_coming(gaps: dict[str, Any], step: Step, event: Happening, grace: timedelta) -> None:
-    """Waits for `step` from `event` on; where it is known to be missing, that grace goes on."""
-    since, due = to_ms(event.occurred_at), to_ms(event.occurred_at + grace)
-    gaps.setdefault(step, {"kind": "overdue", "since": since, "due": due, "by": event.seq})
+def open_coming(
+    gaps: dict[str, Any], step: Step, event: Happening, grace: timedelta, graces: Graces
+) -> None:
+    """Waits for `step` from `event` on; where it is known to be missing, that grace goes on.
+
+    An event told late leaves at least `Graces.late` from its record on: what should have followed it
+    may be as late.
+    """
+    due = max(event.occurred_at + grace, event.recorded_at + graces.late)
+    since = to_ms(event.occurred_at)
+    gaps.setdefault(step, {"kind": "overdue", "since": since, "due": to_ms(due), "by": event.seq})

@@ -259,7 +259,7 @@ def _take_sale(new: dict[str, Any], event: Happening, graces: Graces) -> None:
     elif own.get("actor") == event.actor:
         new["steps"]["listing"] = own["independent"]
     if "dispatch" not in new["steps"] and "signature" not in new["steps"]:
-        open_coming(new["gaps"], "dispatch", event, graces.dispatch)
+        open_coming(new["gaps"], "dispatch", event, graces.dispatch, graces)
 
 
 def _take_dispatch(new: dict[str, Any], event: Happening, graces: Graces) -> None:
@@ -267,7 +267,7 @@ def _take_dispatch(new: dict[str, Any], event: Happening, graces: Graces) -> Non
     new["dispatch"] = _fact(event, **fields)
     _note_step(new, "dispatch", event)
     if "signature" not in new["steps"]:
-        open_coming(new["gaps"], "signature", event, graces.signature)
+        open_coming(new["gaps"], "signature", event, graces.signature, graces)
 
 
 def _take_signature(new: dict[str, Any], event: Happening, _graces: Graces) -> None:

@@ -53,8 +53,19 @@ def test_a_carrier_that_is_only_a_name_leaves_the_signature_to_the_seller():
 
 
 def test_a_coming_step_is_counted_from_when_it_occurred_and_not_from_when_it_was_told():
-    told_late = live(event("sale", NOON, recorded_at=NOON + 10 * DAY))
-    assert verdict_of(told_late, NOON + 10 * DAY)[0] == "incomplete"
+    told_late = live(event("sale", NOON, recorded_at=NOON + 5 * DAY))
+    assert pending(told_late)[0].due_at == NOON + 7 * DAY
+
+
+@pytest.mark.parametrize(("days", "due"), [(6, 7), (6.5, 7.5), (20, 21)])
+def test_what_is_told_late_leaves_a_day_for_the_next_step_to_be_told(days, due):
+    told_late = live(event("sale", NOON, recorded_at=NOON + days * DAY))
+    (coming,) = pending(told_late)
+    assert (coming.kind, coming.since, coming.due_at) == ("overdue", NOON, NOON + due * DAY)
+    assert verdict_of(told_late, NOON + due * DAY - HOUR)[0] == "intact"
+    assert verdict_of(told_late, NOON + due * DAY)[0] == "incomplete"
+    sent = live(event("sale"), event("dispatch", seq=2, recorded_at=NOON + (days + 8) * DAY))
+    assert pending(sent)[0].due_at == NOON + (due + 8) * DAY
 
 
 def test_a_dispatch_without_a_sale_is_provisional_and_then_incomplete():

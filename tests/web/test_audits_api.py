@@ -268,6 +268,7 @@ def test_findings_come_page_by_page_newest_first(market):
     for unit in units:
         market.sell(unit.code, hours=-24 * 7)
         market.clock.advance(1)
+    market.clock.advance(86400)
     market.work()
     seen, cursor = [], ""
     while cursor is not None:

@@ -114,6 +114,19 @@ def test_more_failing_deadlines_than_a_batch_hold_up_no_later_one(market, trader
     assert charged(market, first) == {"continuity_uncured": "notice"}
 
 
+def test_a_sale_told_late_is_not_incomplete_at_once(market, trader):
+    seller = trader()
+    unit = market.one(by=seller)
+    market.send(seller, unit.code, "sale", {}, hours=-20 * 24)
+    market.work()
+    assert market.ask("GET", unit.path)["verdict"] == "intact"
+    assert findings_on(market, unit.code) == []
+    market.clock.advance(DAY)
+    market.work()
+    assert market.ask("GET", unit.path)["verdict"] == "incomplete"
+    assert len(findings_on(market, unit.code)) == 1
+
+
 # --- who answers for the signature --------------------------------------------------------------
 
 
