@@ -150,10 +150,10 @@ def test_a_carriers_missing_signature_is_the_carriers(market):
     market.dispatch(unit.code, hours=0)
     market.clock.advance(15 * DAY)
     market.work()
-    (finding,) = market.ask(
-        "GET", "/api/v1/findings?kind=continuity&limit=1", token=market.keys[AUTHORITY]
+    found = market.ask(
+        "GET", "/api/v1/findings?kind=continuity&limit=500", token=market.keys[AUTHORITY]
     )["items"]
-    assert finding["stream"] == unit.code
+    (finding,) = [one for one in found if one["stream"] == unit.code]
     (mine,) = [
         e
         for e in entries(market, CARRIER, by=CARRIER)
@@ -227,6 +227,6 @@ def test_what_later_issues_bring_answers_404_until_then(market):
         ("POST", f"{C}/{SHOP}/entries"), ("POST", f"{C}/entries/x/objection"),
         ("POST", f"{C}/entries/x/repair"), ("POST", f"{C}/entries/x/decision"),
         ("GET", "/api/v1/search?q=x"), ("GET", "/api/v1/zone"),
-        ("GET", "/api/v1/ledger/consistency?from=1&to=2"), ("POST", "/api/v1/products/import"),
+        ("POST", "/api/v1/products/import"),
     ):  # fmt: skip
         assert market.call(method, path, {}, token=token).status_code in (404, 405), path
