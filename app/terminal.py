@@ -16,7 +16,7 @@ from app.config import Settings
 from app.i18n import text
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
-from app.ledger.bundle import BundleReport
+from app.ledger.bundle_report import BundleReport
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.keyring import Keyring
 from app.ledger.verifier import Problem

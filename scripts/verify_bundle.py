@@ -12,6 +12,9 @@ be read; 3 it agrees with itself, but no key was given to check it against.
 
 What it follows: RFC 8032 (Ed25519), RFC 9162 section 2.1.3.2 (inclusion), c2sp.org/signed-note and
 c2sp.org/tlog-checkpoint, RFC 8785 (canonical JSON) within Suxin's subset.
+
+The times of two streams tell an order only to 5 s, by which a stream may be ahead of the log's clock:
+a signing key counts as in force from 5 s before its registration until 5 s after its revocation.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import re
 import sys
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +74,8 @@ TEXT = {
         "ref_mismatch": "{stream}, record {seq}: it relies on another record {ref_seq} of {ref}"
         " than the one in the bundle.",
         "signature_wrong": "{stream}, record {seq}: {actor} did not sign this.",
+        "signature_early": "{stream}, record {seq}: {actor} registered the key that signed it only"
+        " afterwards.",
         "signature_revoked": "{stream}, record {seq}: {actor} had revoked the key that signed it.",
         "subject_missing": "There is no record of {subject}.",
         "nothing_proven": "No record of {subject} is in the log yet; ask for the evidence again.",
@@ -124,6 +130,7 @@ TEXT = {
         "ref_missing": "{stream} 第 {seq} 条：所依据的 {ref} 第 {ref_seq} 条不在证据包中。",
         "ref_mismatch": "{stream} 第 {seq} 条：所依据的 {ref} 第 {ref_seq} 条与证据包中的不同。",
         "signature_wrong": "{stream} 第 {seq} 条：不是 {actor} 的签名。",
+        "signature_early": "{stream} 第 {seq} 条：签名时 {actor} 尚未登记该密钥。",
         "signature_revoked": "{stream} 第 {seq} 条：签名时 {actor} 已撤销该密钥。",
         "subject_missing": "没有 {subject} 的记录。",
         "nothing_proven": "{subject} 的记录均尚未写入日志，请稍后重新获取证据。",
@@ -390,7 +397,9 @@ def parse_body(body: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------------- shape of a bundle
 
 HASH = re.compile("[0-9a-f]{64}")
-TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+)
 
 
 def is_text(value: Any) -> bool:
@@ -418,7 +427,14 @@ def is_hash(value: Any) -> bool:
 
 
 def is_time(value: Any) -> bool:
-    return is_text(value) and TIME.fullmatch(value) is not None
+    try:
+        return is_text(value) and TIME.fullmatch(value) is not None and bool(read_time(value))
+    except ValueError:  # there is no such day
+        return False
+
+
+def read_time(text: str) -> datetime:
+    return datetime.fromisoformat(text[:-1])  # UTC, all of them
 
 
 def is_ref(value: Any) -> bool:
@@ -489,6 +505,8 @@ def misshapen_place(bundle: dict[str, Any]) -> str:
 
 # ---------------------------------------------------------------------------------- verification
 
+# By how much a stream may be ahead of the clock: the times of two streams tell no more.
+MAX_AHEAD = timedelta(seconds=5)
 NOT_CLAIMED = ("prev", "recorded_at", "refs", "seq", "signed", "source", "via")
 CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
 UNCHECKED = (
@@ -514,6 +532,9 @@ class Record:
     hash: str
     fields: dict[str, Any]
     proven: bool = False
+
+    def recorded_at(self) -> datetime:
+        return read_time(self.fields["recorded_at"])
 
 
 class Run:
@@ -716,9 +737,13 @@ class Run:
         claim = {name: value for name, value in fields.items() if name not in NOT_CLAIMED}
         message = b"suxin-claim/1\n" + canonical(claim)
         wrong = ""
-        if not any(is_signed_by(key, signed["value"], message) for key in keys):
+        at = record.recorded_at()
+        keys = [key for key in keys if is_signed_by(key, signed["value"], message)]
+        if not keys:
             wrong = "signature_wrong"
-        elif any(r.fields["recorded_at"] <= fields["recorded_at"] for r in revoked):
+        elif all(key.recorded_at() - at > MAX_AHEAD for key in keys):
+            wrong = "signature_early"
+        elif any(at - r.recorded_at() > MAX_AHEAD for r in revoked):
             wrong = "signature_revoked"
         if not wrong:
             self.count("checked_signatures")

@@ -10,15 +10,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from app.kit.clock import parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.merkle import leaf_hash
 from app.ledger.note import decode_base64
 from app.ledger.record import claim_message, record_hash, seal_commitment, stream_key
-from app.ledger.signatures import PublicKeyRefused, SignatureInvalid, verify_signature
+from app.ledger.signatures import (
+    PublicKeyRefused,
+    SignatureInvalid,
+    judge_time,
+    verify_signature,
+)
 from app.ledger.vault import SealBroken, Vault
 from app.ledger.verifier import Problem, read_record
 
@@ -28,11 +35,11 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class _Key:
-    """A signing key, and the times (as in records) between which it is valid."""
+    """A signing key, and when it was registered and revoked."""
 
     public_key: bytes
-    since: str
-    revoked: str | None = None
+    since: datetime
+    revoked: datetime | None = None
 
 
 class Attachments:
@@ -124,8 +131,8 @@ class Attachments:
         key = self._signing_keys(f"party/{fields['actor']}").get(fields["signed"]["key"])
         if key is None:
             return "unknown_key"
-        at = fields["recorded_at"]
-        if not key.since <= at or (key.revoked is not None and at >= key.revoked):
+        at = parse_time(fields["recorded_at"])
+        if judge_time(at, since=key.since, revoked=key.revoked) is not None:
             return "key_not_valid_then"
         try:
             verify_signature(
@@ -182,14 +189,15 @@ def _take_key(keys: dict[str, _Key], fields: Mapping[str, Any] | None) -> None:
     """Adds what a party's record says about its signing keys."""
     if fields is None or fields["type"] not in ("signing_key", "signing_key_revoked"):
         return
-    data, at = fields["data"], fields["recorded_at"]
+    data, at = fields["data"], parse_time(fields["recorded_at"])
     key_id = data.get("key_id")
     if fields["type"] == "signing_key_revoked":
         if key_id in keys:
             keys[key_id].revoked = at
         return
     try:
-        keys[key_id] = _Key(decode_base64(data["public_key"]), at)
+        # A revoked key does not come back: what was registered first stands.
+        keys.setdefault(key_id, _Key(decode_base64(data["public_key"]), at))
     except (KeyError, TypeError, ValueError):
         return  # nothing verifies under what is no key
 

@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from app.kit.canonical import canonical_bytes, parse_json
+from app.kit.clock import parse_time
 from app.kit.errors import Fault
+from app.ledger.bundle_report import BundleReport, Remark, Verdict
 from app.ledger.bundle_shape import misshapen_place, wrong_record_field
 from app.ledger.checkpoint import Checkpoint, parse_checkpoint
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from app.ledger.note import VerifierKey, decode_base64, open_note, parse_vkey
 from app.ledger.record import ZERO_HASH, claim_message, record_hash
-from app.ledger.signatures import verify_signature
+from app.ledger.signatures import judge_time, verify_signature
 
 FORMAT = "suxin-evidence/1"
-
-Verdict = Literal["matches", "differs", "unreadable", "unanchored"]
-EXIT_CODES: Mapping[Verdict, int] = {"matches": 0, "differs": 1, "unreadable": 2, "unanchored": 3}
-"""`suxin verify`. Unanchored: consistent, but no key was given to check it against."""
 
 CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
 UNCHECKED = (
@@ -42,56 +41,6 @@ UNCHECKED = (
 )
 
 _MAX_SHOWN = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """One thing to say. The sentence is `bundle.<key>` in the locales; `params` fill it.
-
-    place: where in the bundle, such as `streams[0].records[2]`; "" where that says nothing.
-    """
-
-    key: str
-    place: str = ""
-    params: Mapping[str, str | int] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"key": self.key, "place": self.place, "params": dict(self.params)}
-
-
-@dataclass(frozen=True, slots=True)
-class BundleReport:
-    """What came of verifying a bundle.
-
-    broken: what is wrong, first place first. checked, unchecked: what was looked at and what no
-    bundle can show, with counts. pending: records that are not in the log yet and so not proven.
-    """
-
-    verdict: Verdict
-    subject: str
-    broken: tuple[Remark, ...] = ()
-    checked: tuple[Remark, ...] = ()
-    unchecked: tuple[Remark, ...] = ()
-    pending: tuple[Remark, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        return EXIT_CODES[self.verdict]
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the report as `--json` prints it."""
-        parts = {
-            "broken": self.broken,
-            "checked": self.checked,
-            "unchecked": self.unchecked,
-            "pending": self.pending,
-        }
-        return {
-            "verdict": self.verdict,
-            "exit_code": self.exit_code,
-            "subject": self.subject,
-            **{name: [remark.as_json() for remark in found] for name, found in parts.items()},
-        }
 
 
 def verify_bundle_bytes(raw: bytes, *, vkey: str | None) -> BundleReport:
@@ -147,6 +96,10 @@ class _Record:
     hash: bytes
     fields: dict[str, Any]
     proven: bool = False
+
+    @property
+    def recorded_at(self) -> datetime:
+        return parse_time(self.fields["recorded_at"])
 
     def named(self) -> dict[str, str | int]:
         return {"stream": self.stream, "seq": self.seq}
@@ -364,10 +317,15 @@ class _Verification:
         revoked = self._key_records.get((party, "signing_key_revoked", signed["key"]), ())
         place, named = f"{record.place}.signed", {"actor": fields["actor"], **record.named()}
         message = claim_message(fields)
-        if not any(_is_signed_by(key, signed["value"], message) for key in keys):
+        keys = [key for key in keys if _is_signed_by(key, signed["value"], message)]
+        if not keys:
             self._break("signature_wrong", place, **named)
-        elif any(r.fields["recorded_at"] <= fields["recorded_at"] for r in revoked):
-            self._break("signature_revoked", place, **named)
+            return
+        since = min(key.recorded_at for key in keys)
+        ended = min((r.recorded_at for r in revoked), default=None)
+        # `signature_early` or `signature_revoked`; app.ledger.signatures says what the times can tell.
+        if (wrong := judge_time(record.recorded_at, since=since, revoked=ended)) is not None:
+            self._break(f"signature_{wrong}", place, **named)
         else:
             self._counts["checked_signatures"] += 1
 

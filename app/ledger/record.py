@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,6 +20,9 @@ from app.kit.clock import format_time
 VERSION = 1
 ZERO_HASH = bytes(32)
 MAX_EVENT_BYTES = 64 * 1024
+# By how much a stream's last record may be ahead of the clock; one written by a clock gone further
+# wrong takes nothing more: waiting is better than dragging the stream into the future.
+MAX_AHEAD = timedelta(seconds=5)
 
 _CLAIM_PREFIX = b"suxin-claim/1\n"
 _SEALED_PREFIX = b"suxin-sealed/1\n"

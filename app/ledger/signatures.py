@@ -3,14 +3,25 @@
 Stricter than the library in one thing: a public key that is not canonical, or of small order, is
 refused. Under a key of small order one signature fits many messages, so it proves nothing about who
 signed what; nobody has such a key by accident.
+
+Whether a key was in force when a record was signed is judged by the times that the records bear. Of
+two streams these tell the order only to 5 s, since a stream may be ahead of the clock by so much: a
+key is taken to be in force from 5 s before the record that registers it until 5 s after the one that
+revokes it. Nothing slips through there: a key that is revoked is refused when a record is taken,
+whatever the times. Known limit: where the clock was set back by more than that between a signature
+and the revocation of its key, the signature is reported.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from app.kit.errors import Invalid
+from app.ledger.record import MAX_AHEAD
 
 PUBLIC_KEY_BYTES = 32
 
@@ -53,6 +64,20 @@ def verify_signature(*, public_key: bytes, signature: bytes, message: bytes) -> 
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except InvalidSignature as err:
         raise SignatureInvalid("signature_invalid") from err
+
+
+def judge_time(
+    at: datetime, *, since: datetime, revoked: datetime | None
+) -> Literal["early", "revoked"] | None:
+    """Returns why a key was not in force for what was recorded at `at`, or None if it was.
+
+    since, revoked: when the key was registered and revoked, by its own stream.
+    """
+    if since - at > MAX_AHEAD:
+        return "early"
+    if revoked is not None and at - revoked > MAX_AHEAD:
+        return "revoked"
+    return None
 
 
 def _is_weak(public_key: bytes) -> bool:

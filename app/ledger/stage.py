@@ -7,7 +7,7 @@ memory, and one `flush` writes all rows. An all-or-none request gets a Stage of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.kit.clock import from_ms, to_ms
 from app.kit.errors import Fault, TooLarge, Unavailable
 from app.ledger import sealstore, store
-from app.ledger.record import MAX_EVENT_BYTES, Ref, record_body, record_hash, stream_key
+from app.ledger.record import MAX_AHEAD, MAX_EVENT_BYTES, Ref, record_body, record_hash, stream_key
 from app.ledger.repeat import IdConflict, check_repeat, open_salts
 from app.ledger.rows import TABLES, Rows, dump, rows_of
 from app.ledger.submission import (
@@ -40,10 +40,6 @@ log = structlog.get_logger(__name__)
 EffectWriter = Callable[[Connection, Sequence[Mapping[str, Any]]], None]
 
 _Place = tuple[str, str]
-
-# A stream whose last record is further ahead than this was written by a clock gone wrong; waiting
-# is better than dragging the stream into the future.
-_MAX_AHEAD = timedelta(seconds=5)
 
 
 class ClockBehind(Unavailable):
@@ -195,7 +191,7 @@ class Stage:
             return earlier
         head = self._head(claim.stream)
         recorded_at = max(self._now, from_ms(head.recorded_at_ms))
-        if recorded_at - self._now > _MAX_AHEAD:
+        if recorded_at - self._now > MAX_AHEAD:
             log.error("recorder.clock_behind", stream=claim.stream, last=str(recorded_at))
             raise ClockBehind("clock_behind", retry_after_s=5, stream=claim.stream)
         draft = submission.decide(claim, self._view(submission, recorded_at))

@@ -40,7 +40,7 @@ class MandateUnknown(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class SigningKeyView:
-    """A signing key: base64 of its 32 public bytes; good for what is recorded before revoked_at."""
+    """A signing key: base64 of its 32 public bytes; good for what is recorded until it is revoked."""
 
     key_id: str
     public_key: str

@@ -105,13 +105,15 @@ def voice(roles: Iterable[str]) -> str:
 # --- what others ask -----------------------------------------------------------------------------
 
 
-def find_signing_key(view: View, *, actor: str, key_id: str, now: datetime) -> bytes:
-    """Returns the 32-byte public key under which `actor` may sign what is recorded at `now`.
+def find_signing_key(view: View, *, actor: str, key_id: str) -> bytes:
+    """Returns the 32-byte public key under which `actor` may sign what is recorded now.
 
-    Wants `party_reads(actor, …, signing_key=key_id)`. Raises SigningKeyUnknown.
+    Once its revocation is there a key signs nothing more, whatever the clock says: that may have been
+    set back since, and in one commit all have one time. Wants `party_reads(actor, …,
+    signing_key=key_id)`. Raises SigningKeyUnknown.
     """
     fact = view.facts.get((party_stream(actor), key_fact(key_id)))
-    if fact is None or (fact.get("revoked_ms") is not None and fact["revoked_ms"] <= to_ms(now)):
+    if fact is None or fact.get("revoked_ms") is not None:
         raise SigningKeyUnknown("signing_key_unknown", signing_key=key_id, actor=actor)
     return base64.b64decode(fact["public_key"])
 

@@ -37,7 +37,7 @@ class SignedDecision:
         return (Read(party_stream(actor), key_fact(self.key)),)
 
     def __call__(self, claim: Claim, view: View) -> Draft:
-        find_signing_key(view, actor=claim.actor, key_id=self.key, now=view.now)
+        find_signing_key(view, actor=claim.actor, key_id=self.key)
         return self.decide(claim, view)
 
 

@@ -56,7 +56,7 @@ class SmallLog:
 
     origin: str = ORIGIN
     entries: list[Entry] = field(default_factory=list)
-    seconds: int = 0
+    seconds: float = 0
 
     def heads(self, stream: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.stream == stream]
@@ -75,7 +75,7 @@ class SmallLog:
         sequenced: bool = True,
         seq: int | None = None,
         prev: bytes | None = None,
-        after_s: int = 1,
+        after_s: float = 1,
         change: Callable[[dict], None] | None = None,
     ) -> Entry:
         """Adds the next record of a stream. seq, prev, change: say otherwise than is right."""
@@ -299,27 +299,33 @@ def _forked_pending() -> dict[str, Any]:
     return bundle
 
 
-def _revoked(*, after_dispatch: bool) -> Callable[[], dict[str, Any]]:
+def _revoked(*, before_dispatch_s: float) -> Callable[[], dict[str, Any]]:
+    """A key revoked so long before it signed; at most 0: the signature came first."""
+
     def build() -> dict[str, Any]:
         log = SmallLog()
         register_key(log, SELLER, SELLER_KEY)
         log.add(UNIT, "registration")
-        if not after_dispatch:
+        if before_dispatch_s > 0:
             revoke_key(log, SELLER, SELLER_KEY)
-        log.add(UNIT, "dispatch", signed_by=SELLER_KEY)
-        if after_dispatch:
-            revoke_key(log, SELLER, SELLER_KEY)
+        log.add(UNIT, "dispatch", signed_by=SELLER_KEY, after_s=max(before_dispatch_s, 1))
+        if before_dispatch_s <= 0:
+            revoke_key(log, SELLER, SELLER_KEY, after_s=-before_dispatch_s)
         return log.bundle()
 
     return build
 
 
-def _revoked_in_the_same_moment() -> dict[str, Any]:
-    log = SmallLog()
-    register_key(log, SELLER, SELLER_KEY)
-    log.add(UNIT, "dispatch", signed_by=SELLER_KEY)
-    revoke_key(log, SELLER, SELLER_KEY, after_s=0)
-    return log.bundle()
+def _registered(*, after_dispatch_s: float) -> Callable[[], dict[str, Any]]:
+    """A key that was registered so long after it signed."""
+
+    def build() -> dict[str, Any]:
+        log = SmallLog()
+        log.add(UNIT, "dispatch", signed_by=SELLER_KEY)
+        register_key(log, SELLER, SELLER_KEY, after_s=after_dispatch_s)
+        return log.bundle()
+
+    return build
 
 
 def _signed_with(public_key: Any) -> Callable[[], dict[str, Any]]:
@@ -589,15 +595,21 @@ MANIPULATIONS = [
     ),
     Manipulation(
         "revoked key",
-        _revoked(after_dispatch=False),
+        _revoked(before_dispatch_s=5.001),
         "signature_revoked",
         "streams[0].records[1].signed",
     ),
     Manipulation(
-        "key revoked in the same moment",
-        _revoked_in_the_same_moment,
-        "signature_revoked",
+        "key registered after it signed",
+        _registered(after_dispatch_s=5.001),
+        "signature_early",
         "streams[0].records[0].signed",
+    ),
+    Manipulation(
+        "time that is none",
+        dishonest(change=lambda f: f.update(recorded_at="2026-02-30T07:00:08.000Z")),
+        "record_form",
+        "streams[0].records[2]",
     ),
     # not evidence at all
     Manipulation("a list", list, "format", "format", exit_code=2),
@@ -694,5 +706,8 @@ ACCEPTED = [
     ("with a record that is both", _sequenced_meanwhile, set()),
     ("without the signers' keys", _key_not_shown, {"unchecked_signatures"}),
     ("with a key that no log proves", _key_made_up, {"unchecked_signatures", "unchecked_pending"}),
-    ("key revoked later", _revoked(after_dispatch=True), set()),
+    ("key revoked later", _revoked(before_dispatch_s=-1), set()),
+    ("key revoked in the same moment", _revoked(before_dispatch_s=0), set()),
+    ("key revoked by a stream that was ahead", _revoked(before_dispatch_s=5), set()),
+    ("key of a stream that was ahead", _registered(after_dispatch_s=5), set()),
 ]

@@ -436,16 +436,42 @@ def invalid(seq, reason):
 
 def test_a_signature_holds_while_its_key_is_in_force(ledger, clock):
     ledger.record(submission(signed_by=SHOP_KEY))
-    clock.advance(1)
+    clock.advance(5.001)
     ledger.record(key_record(), submission(signed_by=SHOP_KEY))
     clock.advance(1)
     ledger.record(submission(signed_by=SHOP_KEY))
     clock.advance(1)
-    ledger.record(revoke(), submission(signed_by=SHOP_KEY))
+    ledger.record(revoke())
+    clock.advance(5.001)
+    ledger.record(submission(signed_by=SHOP_KEY))
     assert kinds(ledger) == [
         invalid(0, "key_not_valid_then"),
         invalid(3, "key_not_valid_then"),
     ]
+
+
+def test_a_key_revoked_in_the_moment_of_its_last_signature_leaves_that_one_valid(ledger):
+    ledger.record(key_record(), submission(signed_by=SHOP_KEY), revoke())
+    assert kinds(ledger) == []
+
+
+@pytest.mark.parametrize(("back_s", "held"), [(4.999, True), (5, True), (5.001, False)])
+def test_a_stream_that_is_ahead_of_the_clock_leaves_its_signatures_valid(
+    ledger, clock, back_s, held
+):
+    ledger.record(key_record())
+    clock.advance(20)
+    ledger.record(submission(signed_by=SHOP_KEY))
+    clock.advance(-back_s)
+    ledger.record(revoke())
+    assert kinds(ledger) == ([] if held else [invalid(0, "key_not_valid_then")])
+
+
+def test_a_key_whose_stream_is_ahead_of_the_clock_signs_at_once(ledger, clock):
+    ledger.record(key_record())
+    clock.advance(-5)
+    ledger.record(submission(signed_by=SHOP_KEY))
+    assert kinds(ledger) == []
 
 
 def test_a_signature_by_a_key_that_was_never_registered_is_found(ledger):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.i18n import LANGUAGES, text
-from app.ledger.bundle import BundleReport, verify_bundle, verify_bundle_bytes
+from app.ledger.bundle import verify_bundle, verify_bundle_bytes
+from app.ledger.bundle_report import BundleReport
 from tests.ledger.bundles import (
     ACCEPTED,
     MANIPULATIONS,

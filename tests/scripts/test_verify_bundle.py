@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ledger.bundle import EXIT_CODES, verify_bundle_bytes
+from app.ledger.bundle import verify_bundle_bytes
+from app.ledger.bundle_report import EXIT_CODES
 from tests.ledger.bundles import ACCEPTED, MANIPULATIONS, OTHER_LOG_KEY, VKEY, intact
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -208,6 +208,33 @@ def test_a_revoked_key_signs_nothing_new_and_what_it_signed_stays_signed(market)
     assert verify_bundle_bytes(forged, vkey=None).exit_code == 1
 
 
+def signed_sale(key: str, signer: Ed25519PrivateKey, code: str) -> dict:
+    body = signed_event(key, code, {"region": "440100"}, number=9)
+    claim = {k: body[k] for k in ("actor", "data", "id", "occurred_at", "type")}
+    return body | {"signed": {"key": key, "value": sign(claim | {"stream": code, "v": 1}, signer)}}
+
+
+def test_a_key_revoked_before_a_clock_set_back_signs_nothing_more(market):
+    signer = Ed25519PrivateKey.generate()
+    key = add_key(market, SHOP, signer)
+    one, two = market.issue(2)
+    market.clock.advance(8)
+    assert post(market, signed_sale(key, signer, one.code)).status_code == 201
+    market.clock.advance(-3)
+    market.ask("DELETE", f"/api/v1/parties/{SHOP}/signing-keys/{key}",
+               token=market.keys[SHOP], status=204)  # fmt: skip
+    market.clock.advance(-2)
+    assert told(post(market, signed_sale(key, signer, two.code))) == INVALID
+    market.clock.advance(10)
+    market.publish()
+    # What it signed before stays signed, although it bears the later time.
+    shown = market.ask("GET", f"{one.path}/verification")
+    assert next(c for c in shown["checks"] if c["name"] == "signatures")["ok"] is True
+    bundle = market.call("GET", f"{one.path}/evidence").content
+    report = verify_bundle_bytes(bundle, vkey=market.call("GET", "/log/key").text.strip())
+    assert report.exit_code == 0, report
+
+
 def test_signed_events_go_in_batches(market, key):
     one, two = market.issue(2)
     good = signed_event(key, one.code, {"region": "440100"}, number=1)

@@ -198,7 +198,7 @@ class KeyOut(BaseModel):
 
 
 class SigningKeyOut(BaseModel):
-    """A signing key. What is recorded before `revoked_at` and signed with it stays signed."""
+    """A signing key. What it signed before it was revoked stays signed."""
 
     key_id: str
     public_key: str
