@@ -115,7 +115,7 @@ def print_report(report: BundleReport) -> None:
         ("broken", report.broken),
         ("checked", report.checked),
         ("not checked", report.unchecked),
-        ("pending", report.pending),
+        ("not proven yet", report.pending),
     ):
         for remark in remarks:
             told = text("en", f"bundle.{remark.key}", **remark.params)

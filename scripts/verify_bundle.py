@@ -45,7 +45,7 @@ TEXT = {
         "heading_broken": "Broken, first place first:",
         "heading_checked": "Checked:",
         "heading_unchecked": "Not checked:",
-        "heading_pending": "Not in the log yet, so not proven:",
+        "heading_pending": "Not proven yet, since no signed checkpoint covers them:",
         "pending_record": "{stream}, record {seq}",
         "not_json": "This is not JSON text in UTF-8.",
         "format": "This is no evidence bundle of format {expected}.",
@@ -86,7 +86,7 @@ TEXT = {
         "checked_refs": "references between records: {count}",
         "checked_signatures": "signatures of those responsible: {count}",
         "unchecked_key": "who signed the log: no key was given",
-        "unchecked_pending": "records not in the log yet: {count}",
+        "unchecked_pending": "records not proven yet: {count}",
         "unchecked_refs": "references to records that are not in the bundle: {count}",
         "unchecked_signatures": "signatures whose key is not proven by the bundle: {count}",
         "unchecked_revocation": "whether a signing key was revoked by a record that is not here",
@@ -103,7 +103,7 @@ TEXT = {
         "heading_broken": "不符之处（从第一处起）：",
         "heading_checked": "已核对：",
         "heading_unchecked": "未核对：",
-        "heading_pending": "尚未写入日志，因此未获证明：",
+        "heading_pending": "尚未获得证明（没有签名的检查点覆盖）：",
         "pending_record": "{stream} 第 {seq} 条",
         "not_json": "不是 UTF-8 编码的 JSON 文本。",
         "format": "不是 {expected} 格式的证据包。",
@@ -141,7 +141,7 @@ TEXT = {
         "checked_refs": "记录之间的引用：{count}",
         "checked_signatures": "责任方的签名：{count}",
         "unchecked_key": "日志由谁签名：没有给出公钥",
-        "unchecked_pending": "尚未写入日志的记录：{count}",
+        "unchecked_pending": "尚未获得证明的记录：{count}",
         "unchecked_refs": "指向证据包之外记录的引用：{count}",
         "unchecked_signatures": "证据包未能证明其密钥的签名：{count}",
         "unchecked_revocation": "签名密钥是否已被证据包之外的记录撤销",
@@ -524,7 +524,11 @@ UNCHECKED = (
 
 @dataclass
 class Record:
-    """One record of the bundle; `hash` is computed, `proven` says that the signed log holds it."""
+    """One record of the bundle; `hash` is computed, `proven` says that the signed log holds it.
+
+    `pending`: no signed checkpoint covers it, so anybody may have made it up. It must fit what is
+    there, and counts as nothing that was checked.
+    """
 
     place: str
     stream: str
@@ -532,6 +536,7 @@ class Record:
     hash: str
     fields: dict[str, Any]
     proven: bool = False
+    pending: bool = False
 
     def recorded_at(self) -> datetime:
         return read_time(self.fields["recorded_at"])
@@ -643,12 +648,13 @@ class Run:
             return  # it got its place in the log while the bundle was being made
         broken_before = len(self.broken)
         self.check_place(record, item["hash"])
-        if len(self.broken) == broken_before:
-            self.count("checked_records")
         if stream is None:
+            record.pending = True
             self.pending.append(remark("pending_record", place, stream=name, seq=record.seq))
             self.count("unchecked_pending")
         else:
+            if len(self.broken) == broken_before:
+                self.count("checked_records")
             self.check_inclusion(record, item)
         if "sealed" in fields:
             self.count("unchecked_sealed")
@@ -709,7 +715,8 @@ class Run:
         for n, ref in enumerate(record.fields.get("refs", [])):
             target = self.records.get((ref["stream"], ref["seq"]))
             if target is not None and target.hash == ref["hash"]:
-                self.count("checked_refs")
+                if not record.pending:
+                    self.count("checked_refs")
             elif target is None and record.stream != self.bundle["subject"]:
                 self.count("unchecked_refs")
             else:
@@ -728,12 +735,14 @@ class Run:
         if signed is None:
             return
         party = f"party/{fields['actor']}"
-        # Only a key that the log proves counts: else whoever hands over the bundle could add one.
+        # Only what the log proves counts: else whoever hands over the bundle could add a key or a
+        # revocation.
         keys = [k for k in self.keys_named(party, "signing_key", signed["key"]) if k.proven]
         if not keys:
             self.count("unchecked_signatures")
             return
         revoked = self.keys_named(party, "signing_key_revoked", signed["key"])
+        revoked = [record for record in revoked if record.proven]
         claim = {name: value for name, value in fields.items() if name not in NOT_CLAIMED}
         message = b"suxin-claim/1\n" + canonical(claim)
         wrong = ""
@@ -746,7 +755,8 @@ class Run:
         elif any(at - r.recorded_at() > MAX_AHEAD for r in revoked):
             wrong = "signature_revoked"
         if not wrong:
-            self.count("checked_signatures")
+            if not record.pending:
+                self.count("checked_signatures")
             return
         named = {"stream": record.stream, "seq": record.seq, "actor": fields["actor"]}
         self.note_break(wrong, f"{record.place}.signed", **named)

@@ -88,7 +88,11 @@ def _shown(value: str | int) -> str | int:
 
 @dataclass(slots=True)
 class _Record:
-    """A record of the bundle. hash: computed, 32 bytes. proven: the signed log holds it."""
+    """A record of the bundle. hash: computed, 32 bytes. proven: the signed log holds it.
+
+    pending: no signed checkpoint covers it, so anybody may have made it up. It must fit what is
+    there, and counts as nothing that was checked.
+    """
 
     place: str
     stream: str
@@ -96,6 +100,7 @@ class _Record:
     hash: bytes
     fields: dict[str, Any]
     proven: bool = False
+    pending: bool = False
 
     @property
     def recorded_at(self) -> datetime:
@@ -220,11 +225,12 @@ class _Verification:
             return  # it got its place in the log while the bundle was being made
         broken_before = len(self._broken)
         self._check_place(record, item["hash"])
-        self._counts["checked_records"] += len(self._broken) == broken_before
         if stream is None:
+            record.pending = True
             self._pending.append(_remark("pending_record", place, **record.named()))
             self._counts["unchecked_pending"] += 1
         else:
+            self._counts["checked_records"] += len(self._broken) == broken_before
             self._check_inclusion(record, item)
         self._counts["unchecked_sealed"] += "sealed" in fields
         self._records.setdefault((name, record.seq), record)
@@ -290,7 +296,7 @@ class _Verification:
         for n, ref in enumerate(record.fields.get("refs", ())):
             target = self._records.get((ref["stream"], ref["seq"]))
             if target is not None and target.hash.hex() == ref["hash"]:
-                self._counts["checked_refs"] += 1
+                self._counts["checked_refs"] += not record.pending
             elif target is None and record.stream != self._subject:
                 self._counts["unchecked_refs"] += 1
             else:
@@ -308,13 +314,15 @@ class _Verification:
         if signed is None:
             return
         party = f"party/{fields['actor']}"
-        # Only a key that the log proves counts: else whoever hands over the bundle could add one.
+        # Only what the log proves counts: else whoever hands over the bundle could add a key or a
+        # revocation.
         registered = self._key_records.get((party, "signing_key", signed["key"]), ())
         keys = [key for key in registered if key.proven]
         if not keys:
             self._counts["unchecked_signatures"] += 1
             return
         revoked = self._key_records.get((party, "signing_key_revoked", signed["key"]), ())
+        revoked = [record for record in revoked if record.proven]
         place, named = f"{record.place}.signed", {"actor": fields["actor"], **record.named()}
         message = claim_message(fields)
         keys = [key for key in keys if _is_signed_by(key, signed["value"], message)]
@@ -327,7 +335,7 @@ class _Verification:
         if (wrong := judge_time(record.recorded_at, since=since, revoked=ended)) is not None:
             self._break(f"signature_{wrong}", place, **named)
         else:
-            self._counts["checked_signatures"] += 1
+            self._counts["checked_signatures"] += not record.pending
 
 
 def _canonical_fields(body: bytes) -> dict[str, Any] | None:

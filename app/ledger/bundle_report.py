@@ -31,7 +31,8 @@ class BundleReport:
     """What came of verifying a bundle.
 
     broken: what is wrong, first place first. checked, unchecked: what was looked at and what no
-    bundle can show, with counts. pending: records that are not in the log yet and so not proven.
+    bundle can show, with counts. pending: records that no signed checkpoint covers; nothing of
+    them is counted in checked.
     """
 
     verdict: Verdict

@@ -13,12 +13,16 @@ from app.ledger.bundle import verify_bundle, verify_bundle_bytes
 from app.ledger.bundle_report import BundleReport
 from tests.ledger.bundles import (
     ACCEPTED,
+    LOT,
     MANIPULATIONS,
     OTHER_LOG_KEY,
+    SELLER,
+    SELLER_KEY,
     UNIT,
     VKEY,
     SmallLog,
     intact,
+    revoke_key,
     sold_unit,
     unit_records,
 )
@@ -97,8 +101,29 @@ def test_what_is_pending_is_listed_and_not_counted_as_proven():
     assert [(r.place, dict(r.params)) for r in report.pending] == [
         ("pending[0]", {"stream": UNIT, "seq": 4})
     ]
-    assert counts(report)["checked_records"] == 10
-    assert counts(report)["checked_inclusions"] == 9
+    assert counts(report)["checked_records"] == counts(report)["checked_inclusions"] == 9
+    assert counts(report)["unchecked_pending"] == 1
+
+
+def test_a_made_up_pending_record_is_no_checked_record_reference_or_signature():
+    log = sold_unit()
+    before = counts(verify_bundle(log.bundle(), vkey=VKEY))
+    lot = log.heads(LOT)[0]
+    log.add(UNIT, "return", refs=(lot,), signed_by=SELLER_KEY, sequenced=False)
+    after = counts(verify_bundle(log.bundle(), vkey=VKEY))
+    assert after == before | {"unchecked_pending": 1}
+
+
+def test_a_made_up_pending_revocation_does_not_undo_a_proven_signature():
+    log = sold_unit()
+    assert log.bundle()["streams"][0]["stream"] == UNIT
+    log.seconds = 3  # behind the key's registration, and well before what it signed
+    log.add(UNIT, "dispatch", signed_by=SELLER_KEY, after_s=20)
+    log.seconds = 3
+    revoke_key(log, SELLER, SELLER_KEY, sequenced=False)
+    report = verify_bundle(log.bundle(), vkey=VKEY)
+    assert (report.exit_code, report.broken) == (0, ())
+    assert counts(report)["checked_signatures"] == 3
 
 
 def test_where_nothing_is_in_the_log_yet_nothing_is_proven():

@@ -20,7 +20,16 @@ from hypothesis import strategies as st
 
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.bundle_report import EXIT_CODES
-from tests.ledger.bundles import ACCEPTED, MANIPULATIONS, OTHER_LOG_KEY, VKEY, intact
+from app.terminal import print_report
+from tests.ledger.bundles import (
+    ACCEPTED,
+    MANIPULATIONS,
+    OTHER_LOG_KEY,
+    UNIT,
+    VKEY,
+    intact,
+    sold_unit,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "verify_bundle.py"
@@ -68,6 +77,30 @@ def test_both_verifiers_name_the_same_places(case):
 def test_both_verifiers_believe_the_same_evidence(build):
     assert both(encode(build()), VKEY)["exit_code"] == 0
     assert both(encode(build()), None)["exit_code"] == 3
+
+
+def _made_up() -> dict:
+    """An honest bundle to which somebody added a record that no log holds."""
+    log = sold_unit()
+    log.add(UNIT, "review", {"rating": 5}, actor="consumer", sequenced=False)
+    return log.bundle()
+
+
+def test_what_no_checkpoint_covers_is_said_to_be_not_proven_yet(tmp_path, capsys):
+    report = both(encode(_made_up()), VKEY)
+    counted = {r["key"]: r["params"].get("count") for r in report["checked"]}
+    assert (report["exit_code"], counted["checked_records"]) == (0, 9)
+    assert [r["place"] for r in report["pending"]] == ["pending[0]"]
+    path = tmp_path / "bundle.json"
+    path.write_bytes(encode(_made_up()))
+    for lang, heading in (("en", "Not proven yet,"), ("zh", "没有签名的检查点覆盖")):
+        said = script.render(report, lang)
+        below = said.split(heading)[1].splitlines()
+        assert UNIT in below[1], said
+    assert script.main([str(path), "--key", VKEY, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pending"] == report["pending"]
+    print_report(verify_bundle_bytes(encode(_made_up()), vkey=VKEY))
+    assert f"not proven yet: {UNIT}, record 4" in capsys.readouterr().out
 
 
 RAW = encode(intact())
