@@ -19,11 +19,13 @@ from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
 from app.i18n import text
 from app.kit.errors import Fault
+from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
 from app.ledger.keyring import load_keys
 from app.ledger.note import encode_base64
+from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
@@ -42,7 +44,6 @@ from app.terminal import (
     print_report,
     read_key,
     show_progress,
-    signed_checkpoints,
     stream_name,
 )
 from app.trace.story import Stories, keeps_state
@@ -192,7 +193,9 @@ def audit(
             )
             if stream is None:
                 problems = list(checker.check_all())
-                problems += check_tree(connection, signed_checkpoints(connection, settings, keys))
+                anchor = Anchor(settings.keys_dir)
+                signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchor)
+                problems += [*check_tree(connection, signed), *foreign]
             else:
                 problems = list(checker.check_streams([stream_name(stream)]))
     finally:
@@ -215,9 +218,10 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
     database = Database(settings.database_url)
     try:
         with database.read() as connection, show_progress("leaves") as advance:
-            signed = signed_checkpoints(connection, settings, keys)
+            anchor = Anchor(settings.keys_dir)
+            signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchor)
             check = LogCheck(connection, signed, progress=advance)
-            problems = list(check.check())
+            problems = [*check.check(), *foreign]
     finally:
         database.close()
     if as_json:

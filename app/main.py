@@ -153,7 +153,11 @@ def open_rooms(
         ),
         sequencer=Sequencer(database, report=overseeing["findings"].report),
         publisher=Publisher(
-            database, signer=keyring.log, anchor=Anchor(settings.keys_dir), clock=clock
+            database,
+            signer=keyring.log,
+            anchor=Anchor(settings.keys_dir),
+            clock=clock,
+            report=overseeing["findings"].report,
         ),
         # A person reads each report: one a second from an address is plenty.
         report_limit=RateLimit(1, monotonic_s=time.monotonic),

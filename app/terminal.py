@@ -12,13 +12,8 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.config import Settings
 from app.i18n import text
-from app.ledger import logstore
-from app.ledger.anchor import Anchor
 from app.ledger.bundle_report import BundleReport
-from app.ledger.checkpoint import open_checkpoint
-from app.ledger.keyring import Keyring
 from app.ledger.verifier import Problem
 from app.trace.identifiers import parse_code
 
@@ -33,19 +28,6 @@ def show_progress(what: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done: bar.update(task, completed=done)
-
-
-def signed_checkpoints(connection: Any, settings: Settings, keys: Keyring) -> list[Any]:
-    found = []
-    published = logstore.load_checkpoint(connection)
-    state = logstore.load_state(connection)
-    for note in (published.note if published else None, Anchor(settings.keys_dir).read()):
-        if note is not None:
-            checkpoint = open_checkpoint(note, [keys.log.vkey])
-            # Beside a running service the anchor moves on while our snapshot stands still.
-            if state is not None and checkpoint.size <= state.size:
-                found.append(checkpoint)
-    return found
 
 
 def stream_name(given: str) -> str:

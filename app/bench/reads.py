@@ -18,6 +18,7 @@ from app.bench.processes import BenchFailed, Listening, run_alone, serving
 from app.ledger import logstore
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.prover import Prover
+from app.ledger.served import load_checkpoint
 from app.trace.code import Code
 
 _RECORDS = 100_000
@@ -63,7 +64,7 @@ class Reads:
             plan.tell("growing a log: the last chains")
             market.finish()
             with rooms.database.read() as connection:
-                published = logstore.load_checkpoint(connection)
+                published = load_checkpoint(connection, rooms.keyring.log.vkey)
         assert published is not None, "the market publishes before it is left"
         offers = [(shop.party, gtin) for shop in market.shops for gtin in market.gtins]
         return Grown(folder, units, offers, market.platform, published.size)
@@ -97,7 +98,7 @@ class Reads:
                 index = seeded.randrange(grown.size)
                 began = time.perf_counter()
                 with rooms.database.read() as connection:
-                    published = logstore.load_checkpoint(connection)
+                    published = load_checkpoint(connection, rooms.keyring.log.vkey)
                     assert published is not None, "the market publishes before it is left"
                     signed = open_checkpoint(published.note, [rooms.keyring.log.vkey])
                     (entry,) = logstore.leaf_hashes(connection, index, index + 1).values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,15 @@ _STATE_NOW = select(STATE).where(STATE.c.id == _STATE_ID)
 _TILE_AT = select(TILE.c.data).where(
     TILE.c.level == bindparam("level"), TILE.c.tile_index == bindparam("tile_index")
 )
-_NEWEST_CHECKPOINT = select(CHECKPOINT).order_by(CHECKPOINT.c.size.desc()).limit(1)
+_CHECKPOINTS = (
+    select(CHECKPOINT)
+    .order_by(CHECKPOINT.c.size.desc())
+    .limit(bindparam("most"))
+    .offset(bindparam("passed"))
+)
+_CHECKPOINTS_WITHIN = _CHECKPOINTS.where(
+    CHECKPOINT.c.size <= select(STATE.c.size).where(STATE.c.id == _STATE_ID).scalar_subquery()
+)
 _LEAF_OF = select(LEAF.c.leaf_index, LEAF.c.hash).where(
     LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
 )
@@ -35,6 +43,7 @@ _LEAVES_BETWEEN = (
     .order_by(LEAF.c.leaf_index)
 )
 _CHUNK = 5_000
+_CHECKPOINTS_READ = 200
 _BODIES = 500  # bodies held at a time; each is at most 64 KiB
 
 
@@ -192,12 +201,28 @@ def save_checkpoint(connection: Connection, published: Published) -> None:
     upsert_rows(connection, CHECKPOINT, [row], keys=("size",))
 
 
-def load_checkpoint(connection: Connection) -> Published | None:
-    """Returns the newest signed checkpoint, or None before the first. Read-only."""
-    row = connection.execute(_NEWEST_CHECKPOINT).first()
-    if row is None:
-        return None
-    return Published(row.size, as_bytes(row.root), row.note, row.published_at)
+def checkpoints(connection: Connection, *, within_tree: bool) -> Iterator[Any]:
+    """Yields the stored checkpoints, newest first, verified by nobody. Read-only.
+
+    within_tree: only of sizes that the tree has reached. app.ledger.served says which are true.
+    """
+    query = _CHECKPOINTS_WITHIN if within_tree else _CHECKPOINTS
+    passed, most = 0, 1  # nearly always the first is the one
+    while rows := connection.execute(query, {"most": most, "passed": passed}).all():
+        yield from rows
+        passed, most = passed + len(rows), _CHECKPOINTS_READ
+
+
+def has_checkpoint(connection: Connection) -> bool:
+    """Whether there is a checkpoint, true or not. Read-only."""
+    return connection.execute(select(CHECKPOINT.c.size).limit(1)).first() is not None
+
+
+def delete_checkpoints(connection: Connection, sizes: Sequence[Any]) -> None:
+    """Deletes checkpoints. Writes `checkpoint`."""
+    if sizes:
+        rows = [{"k_size": size} for size in sizes]
+        connection.execute(delete(CHECKPOINT).where(CHECKPOINT.c.size == bindparam("k_size")), rows)
 
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:

@@ -14,7 +14,7 @@ log, so whoever restores an old database must not lose the anchor at the same ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import structlog
@@ -30,7 +30,9 @@ from app.ledger.logstore import LeavesMissing, Published, TreeState
 from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.note import NoteSigner
 from app.ledger.record import record_hash
+from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint
 from app.ledger.store import as_bytes
+from app.ledger.verifier import Problem
 
 log = structlog.get_logger(__name__)
 
@@ -62,15 +64,25 @@ class LeafNotOfRecord(LogFault):
 
 
 class Publisher:
-    """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second."""
+    """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second.
+
+    report: is told which foreign checkpoints were taken away, since no audit can find those again.
+    """
 
     def __init__(
-        self, database: Database, *, signer: NoteSigner, anchor: Anchor, clock: Clock
+        self,
+        database: Database,
+        *,
+        signer: NoteSigner,
+        anchor: Anchor,
+        clock: Clock,
+        report: Callable[[Sequence[Problem]], object] = lambda _: None,
     ) -> None:
         self._database = database
         self._signer = signer
         self._anchor = anchor
         self._clock = clock
+        self._report = report
 
     def check_start(self) -> None:
         """Returns if the database's tree may go on from the anchored checkpoint.
@@ -92,8 +104,10 @@ class Publisher:
         note = self._anchor.read()
         with self._database.read() as connection:
             state, anchored = self._look(connection, note)
-            served = logstore.load_checkpoint(connection)
-            if state.size == anchored.size and served is not None and served.note == note:
+            served = load_checkpoint(connection, self._signer.vkey)
+            is_served = served is not None and served.note == note
+            foreign = foreign_sizes(connection, self._signer.vkey)
+            if state.size == anchored.size and is_served and not foreign:
                 return None
             edge = self._extend(connection, anchored, state.size)
         if edge_root(state.size, edge) != state.root:
@@ -107,7 +121,11 @@ class Publisher:
             signed = note
         published = Published(state.size, state.root, signed, to_ms(self._clock.now()))
         with self._database.write() as connection:
+            # Asked again: on PostgreSQL another process may have published meanwhile.
+            logstore.delete_checkpoints(connection, foreign_sizes(connection, self._signer.vkey))
             logstore.save_checkpoint(connection, published)
+        if foreign:
+            self._report([foreign_problem(size) for size in foreign])
         return published
 
     def _look(self, connection: Connection, note: str | None) -> tuple[TreeState, Checkpoint]:
@@ -119,7 +137,7 @@ class Publisher:
         if state.origin != name:
             raise LogOfOtherOrigin("log_of_other_origin", expected=state.origin, got=name)
         if note is None:
-            if logstore.load_checkpoint(connection) is not None:
+            if logstore.has_checkpoint(connection):
                 raise AnchorMissing("anchor_missing", size=state.size)
             return state, Checkpoint(name, 0, EMPTY_ROOT)
         anchored = open_checkpoint(note, [self._signer.vkey], origin=name)

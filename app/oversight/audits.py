@@ -18,11 +18,10 @@ from sqlalchemy import Connection
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import NotFound
-from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
-from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.note import VerifierKey
+from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
@@ -159,7 +158,8 @@ class Audits:
     def check_log(self) -> set[str]:
         """Checks the whole tree and streams that lost everything; returns ids of findings."""
         with self._database.read() as connection:
-            problems = list(check_tree(connection, self.signed(connection)))
+            signed, foreign = signed_checkpoints(connection, self._log_key, self._anchor)
+            problems = [*check_tree(connection, signed), *foreign]
             audit = self._audit(connection)
             problems += audit.check_lost()
             suspects = {row.stream_name for row in self._findings.leaf_findings()} - {"log"}
@@ -167,22 +167,6 @@ class Audits:
         ids = set(self._findings.report(problems))
         self._findings.close_log_restored(still=ids)
         return ids
-
-    def signed(self, connection: Connection) -> list[Checkpoint]:
-        """Returns the checkpoints that the tree must agree with: the served and the anchored one."""
-        notes = []
-        published = logstore.load_checkpoint(connection)
-        if published is not None:
-            notes.append(published.note)
-        anchored = self._anchor.read()
-        state = logstore.load_state(connection)
-        checkpoints = [open_checkpoint(note, [self._log_key]) for note in notes]
-        if anchored is not None and state is not None:
-            checkpoint = open_checkpoint(anchored, [self._log_key])
-            # The anchor moves on while a snapshot stands still.
-            if checkpoint.size <= state.size:
-                checkpoints.append(checkpoint)
-        return checkpoints
 
     def _chunks(self, scope: Any) -> Iterator[tuple[list[str], list[Problem], int]]:
         if scope == "all":

@@ -18,10 +18,11 @@ from sqlalchemy import Connection
 from app.kit.clock import from_ms, parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
-from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.checkpoint import Checkpoint
 from app.ledger.note import VerifierKey
 from app.ledger.prover import InLog, Prover
 from app.ledger.record import record_hash
+from app.ledger.served import load_checkpoint
 from app.ledger.store import StoredRecord
 from app.ledger.submission import StreamHead, no_head
 from app.ledger.vault import SealBroken, Vault
@@ -177,10 +178,10 @@ class Stories:
     def _checkpoint(
         self, connection: Connection
     ) -> tuple[logstore.Published | None, Checkpoint | None]:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, self._log_key)
         if published is None:
             return None, None
-        return published, open_checkpoint(published.note, [self._log_key])
+        return published, Checkpoint(self._log_key.name, published.size, published.root)
 
     def _state(
         self, connection: Connection, story: Story, problems: list[Problem]

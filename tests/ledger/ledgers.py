@@ -16,7 +16,7 @@ from app.kit.canonical import canonical_bytes, parse_json
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
-from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.checkpoint import Checkpoint
 from app.ledger.keyring import Keyring, create_keys, load_keys
 from app.ledger.merkle import edge_append, edge_root, leaf_hash, root_of
 from app.ledger.note import encode_base64
@@ -32,6 +32,7 @@ from app.ledger.record import (
 )
 from app.ledger.recorder import Recorder
 from app.ledger.sequencer import Sequencer
+from app.ledger.served import signed_checkpoints
 from app.ledger.submission import Draft, Read, Recorded, Seal, Submission
 from app.ledger.tiles import append_tiles
 from app.ledger.treecheck import check_tree
@@ -133,7 +134,11 @@ class Ledger:
         self.reported: list[Problem] = []
         self.sequencer = Sequencer(self.database, report=self.reported.extend)
         self.publisher = Publisher(
-            self.database, signer=self.keys.log, anchor=self.anchor, clock=self.clock
+            self.database,
+            signer=self.keys.log,
+            anchor=self.anchor,
+            clock=self.clock,
+            report=self.reported.extend,
         )
 
     def new_recorder(self, database: Any = None) -> Recorder:
@@ -187,12 +192,11 @@ class Ledger:
             with self.database.read() as connection:
                 return self.problems(connection, **options)
         audit = LedgerAudit(connection, vault=self.vault, **options)
-        return [*audit.check_all(), *check_tree(connection, self.signed(connection))]
+        signed, foreign = signed_checkpoints(connection, self.keys.log.vkey, self.anchor)
+        return [*audit.check_all(), *check_tree(connection, signed), *foreign]
 
     def signed(self, connection) -> list[Checkpoint]:
-        served = logstore.load_checkpoint(connection)
-        notes = [served.note if served else None, self.anchor.read()]
-        return [open_checkpoint(note, [self.keys.log.vkey]) for note in notes if note]
+        return signed_checkpoints(connection, self.keys.log.vkey, self.anchor)[0]
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """Runs SQL behind the service's back, past the triggers; `?` stands for a value."""

@@ -22,6 +22,8 @@ from app.ledger.publisher import (
     LogOfOtherOrigin,
     Publisher,
 )
+from app.ledger.served import load_checkpoint
+from app.ledger.verifier import Problem
 from tests.ledger.ledgers import ORIGIN, OTHER, UNIT, check_log, submission
 from tests.sentences import explain
 
@@ -256,6 +258,59 @@ def test_a_checkpoint_row_that_was_changed_is_served_again_as_signed(ledger):
     ledger.publisher.check_start()
     assert ledger.publisher.publish().note == ledger.anchor.read()
     check_log(ledger, records=1)
+
+
+FOREIGN = {
+    "beyond the tree": (10**7, "junk"),
+    "at the tree's size": (2, "junk"),
+    "before it": (1, ""),
+    "signed by somebody else": (
+        2, sign_checkpoint(Checkpoint(ORIGIN, 2, b"\x05" * 32), NoteSigner(ORIGIN, b"\x09" * 32)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", FOREIGN)
+def test_a_foreign_checkpoint_row_is_not_served_is_reported_and_goes(ledger, how):
+    size, note = FOREIGN[how]
+    ledger.add()
+    ledger.publish()
+    signed = ledger.anchor.read()
+    ledger.add()
+    ledger.sequence()
+    ledger.sql("DELETE FROM checkpoint WHERE size = ?", size)
+    ledger.sql("INSERT INTO checkpoint VALUES (?, ?, ?, ?)", size, b"\x05" * 32, note, 1)
+    with ledger.database.read() as connection:
+        served = load_checkpoint(connection, ledger.keys.log.vkey)
+    assert (served.note if served else None) == (None if size == 1 else signed)
+    mismatch = Problem("log.checkpoint_mismatch", None, None, None, {"size": str(size)})
+    assert ledger.problems() == [mismatch]
+    ledger.publisher.check_start()
+    assert ledger.publisher.publish().note == ledger.anchor.read() != signed
+    assert ledger.reported == [mismatch]
+    check_log(ledger, records=2)
+
+
+def test_a_foreign_checkpoint_row_goes_even_where_nothing_is_new(ledger):
+    ledger.add()
+    ledger.publish()
+    ledger.sql("INSERT INTO checkpoint VALUES (?, ?, ?, ?)", 10**7, b"", "junk", 1)
+    assert ledger.publisher.publish().note == ledger.anchor.read()
+    assert ledger.publisher.publish() is None
+    check_log(ledger, records=1)
+
+
+def test_no_number_of_foreign_rows_hides_the_signed_one(sqlite_ledger):
+    ledger = sqlite_ledger
+    ledger.add()
+    ledger.publish()
+    ledger.grow(300)
+    ledger.sql("INSERT INTO checkpoint SELECT leaf_index + 2, x'00', 'junk', 'never' FROM log_leaf")
+    with ledger.database.read() as connection:
+        assert load_checkpoint(connection, ledger.keys.log.vkey).size == 1
+    ledger.publisher.publish()
+    check_log(ledger, records=301)
+    assert ledger.sql("SELECT count(*) FROM checkpoint WHERE note = 'junk'") == [(0,)]
 
 
 def test_of_two_who_sign_the_second_notices(ledger, monkeypatch):

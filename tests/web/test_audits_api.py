@@ -68,6 +68,23 @@ def test_a_tile_that_the_growing_log_made_good_stays_known(market):
     assert found["status"] == "closed"
 
 
+def test_a_foreign_checkpoint_row_is_a_finding_and_harms_no_page(market):
+    unit = market.one()
+    market.sell(unit.code)
+    market.publish()
+    signed = market.call("GET", "/log/checkpoint").text
+    market.tamper("INSERT INTO checkpoint VALUES (10000000, x'00', 'junk', 0)")
+    assert market.call("GET", "/log/checkpoint").text == signed
+    assert market.ask("GET", f"{unit.path}/verification")["verdict"] == "intact"
+    assert market.call("GET", f"/{unit.uri.split('/', 3)[3]}").status_code == 200
+    assert audit(market, "all")["findings"] == 1
+    (found,) = findings(market, "&status=open&kind=log.")
+    assert (found["kind"], found["evidence"]) == ("log.checkpoint_mismatch", {"size": "10000000"})
+    market.publish()
+    assert audit(market, "all")["findings"] == 0
+    assert findings(market, "&status=open&kind=log.") == []
+
+
 def test_scopes_audit_what_they_name(market):
     unit = market.one()
     market.sell(unit.code)

@@ -20,6 +20,7 @@ from app.kit.clock import format_time
 from app.kit.errors import Fault, FieldFault, Invalid, TooLarge, Unauthenticated
 from app.ledger import logstore
 from app.ledger.record import MAX_EVENT_BYTES, stream_key
+from app.ledger.served import load_checkpoint
 from app.ledger.submission import Abandoned, Answer, Recorded
 from app.parties.principal import Principal
 from app.trace.requests import ConsumerProof, EventRequest
@@ -238,7 +239,7 @@ def _standing(rooms: Rooms, recorded: Recorded) -> Wait:
         leaf = logstore.find_leaf(connection, recorded.stream, recorded.seq)
         if leaf is None:
             return "durable"
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
     covered = published is not None and leaf[0] < published.size
     return "published" if covered else "sequenced"
 

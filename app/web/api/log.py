@@ -13,6 +13,7 @@ from app.ledger import logstore
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.note import encode_base64
 from app.ledger.prover import Prover, format_proof, prove_consistency
+from app.ledger.served import load_checkpoint
 from app.ledger.tiles import (
     MAX_INDEX,
     TILE_WIDTH,
@@ -69,7 +70,7 @@ class LedgerOut(BaseModel):
 def read_checkpoint(rooms: InRooms) -> Response:
     """Returns the newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
     with rooms.database.read() as connection:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
     if published is None:
         raise NothingPublished("nothing_published")
     return Response(published.note, media_type=_TEXT, headers={"Cache-Control": _SHORT})
@@ -85,7 +86,7 @@ def read_tile(rooms: InRooms, path: str) -> Response:
     """Returns a tile `<L>/<N>[.p/<W>]` or entry bundle `entries/<N>[.p/<W>]` (c2sp.org/tlog-tiles)."""
     tile = parse_tile_path(f"tile/{path}")
     with rooms.database.read() as connection:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
         stored = logstore.load_tile(connection, tile.level, tile.index)
     size = 0 if published is None else published.size
     known = next((t for t in published_tiles(size) if t.level == tile.level), None)
@@ -120,7 +121,7 @@ def read_proof(rooms: InRooms, leaf_index: Annotated[int, Path(ge=0, le=MAX_INDE
     With the record's hash as the entry it is all that an offline check needs.
     """
     with rooms.database.read() as connection:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
         entry = logstore.leaf_hashes(connection, leaf_index, leaf_index + 1).get(leaf_index)
         if published is None or entry is None or leaf_index >= published.size:
             raise NothingPublished("leaf_not_published")
@@ -172,7 +173,7 @@ def read_receipt_key(rooms: InRooms) -> Response:
 def read_ledger(rooms: InRooms) -> LedgerOut:
     """Returns size, root and time of the last signed checkpoint, and what it does not cover yet."""
     with rooms.database.read() as connection:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
         state = logstore.load_state(connection)
         waiting = logstore.count_waiting(connection)
     if published is None or state is None:
@@ -202,7 +203,7 @@ def read_consistency(
     a newer one: a log that was rewritten in between cannot have such a proof.
     """
     with rooms.database.read() as connection:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
         if published is None:
             raise NothingPublished("nothing_published")
         size = published.size if to is None else to

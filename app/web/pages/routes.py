@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, NotFound, TooMany, Unavailable
 from app.ledger import logstore
+from app.ledger.served import load_checkpoint
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
@@ -155,7 +156,7 @@ def _count_scan(request: Request, rooms: Rooms, code: Code) -> bytes | None:
 
 def _log(rooms: Rooms) -> Log | None:
     with rooms.database.read() as connection:
-        published = logstore.load_checkpoint(connection)
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
         state = logstore.load_state(connection)
         waiting = logstore.count_waiting(connection)
     if published is None or state is None:

@@ -1,0 +1,108 @@
+"""The signed checkpoints that the database keeps: which one is served, and which rows are foreign.
+
+Whoever can write the database can add a row, so a row counts only if its note verifies under the
+log's key, says what the columns say, and the tree is that large. What else stands there is a finding
+on the log, goes when the next checkpoint is stored, and stops nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.kit.clock import from_ms
+from app.kit.errors import Fault
+from app.ledger import logstore
+from app.ledger.anchor import Anchor
+from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.logstore import Published
+from app.ledger.note import VerifierKey
+from app.ledger.store import as_bytes
+from app.ledger.verifier import Problem
+
+# A page shows a few notes again and again; a signature costs more than all its reading.
+_NOTES = 256
+
+
+def load_checkpoint(connection: Connection, log_key: VerifierKey) -> Published | None:
+    """Returns the newest signed checkpoint, or None before the first. Read-only."""
+    rows = logstore.checkpoints(connection, within_tree=True)
+    return next(filter(None, (_read(row, log_key) for row in rows)), None)
+
+
+def foreign_sizes(connection: Connection, log_key: VerifierKey) -> list[Any]:
+    """Returns the sizes of the rows before the served one that are no checkpoints of this log.
+
+    Read-only.
+    """
+    return [row.size for row, found in _before_served(connection, log_key) if found is None]
+
+
+def signed_checkpoints(
+    connection: Connection, log_key: VerifierKey, anchor: Anchor
+) -> tuple[list[Checkpoint], list[Problem]]:
+    """Returns what the tree must agree with, stored and anchored, and what is no checkpoint at all.
+
+    Read-only.
+    """
+    signed = []
+    foreign = []
+    for row, found in _before_served(connection, log_key):
+        if found is None:
+            foreign.append(foreign_problem(row.size))
+        else:  # a true one of a tree that is larger than this
+            signed.append(Checkpoint(log_key.name, found.size, found.root))
+    served = load_checkpoint(connection, log_key)
+    if served is not None:
+        signed.append(Checkpoint(log_key.name, served.size, served.root))
+    note = anchor.read()
+    if note is not None:
+        anchored = _open(note, log_key)
+        state = logstore.load_state(connection)
+        size: Any = None if state is None else state.size  # or text, where a hand has been
+        if anchored is None:
+            foreign.append(Problem("log.checkpoint_mismatch", None, evidence={"size": "anchor"}))
+        # Beside a running service the anchor moves on while a snapshot stands still.
+        elif isinstance(size, int) and anchored.size <= size:
+            signed.append(anchored)
+    return signed, foreign
+
+
+def foreign_problem(size: object) -> Problem:
+    """Returns the problem of a row that is no checkpoint of this log."""
+    return Problem("log.checkpoint_mismatch", None, evidence={"size": str(size)[:40]})
+
+
+def _before_served(
+    connection: Connection, log_key: VerifierKey
+) -> Iterator[tuple[Any, Published | None]]:
+    """Yields the rows that stand before the served one, with what they are."""
+    served = load_checkpoint(connection, log_key)
+    for row in logstore.checkpoints(connection, within_tree=False):
+        found = _read(row, log_key)
+        if found is not None and found == served:
+            return
+        yield row, found
+
+
+def _read(row: Any, log_key: VerifierKey) -> Published | None:
+    """Returns the checkpoint of a row, or None where it is none of this log."""
+    checkpoint = _open(row.note, log_key) if isinstance(row.note, str) else None
+    if checkpoint is None or (checkpoint.size, checkpoint.root) != (row.size, as_bytes(row.root)):
+        return None
+    try:
+        from_ms(row.published_at)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return Published(checkpoint.size, checkpoint.root, row.note, row.published_at)
+
+
+@lru_cache(maxsize=_NOTES)
+def _open(note: str, log_key: VerifierKey) -> Checkpoint | None:
+    try:
+        return open_checkpoint(note, [log_key], origin=log_key.name)
+    except Fault:
+        return None
