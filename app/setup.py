@@ -16,8 +16,8 @@ from app.config import Settings
 from app.db.engine import Database
 from app.kit.clock import SystemClock
 from app.kit.errors import Fault
-from app.ledger import logstore
-from app.ledger.keyring import create_keys, load_keys
+from app.ledger import logstore, store
+from app.ledger.keyring import KeysLost, create_keys, has_keys, load_keys
 from app.parties.access import APIKeys
 
 _LOCK = "suxin.lock"
@@ -42,13 +42,21 @@ class SetUp:
 
 
 def set_up(settings: Settings) -> SetUp:
-    """Returns the deployment's keys, after creating what was not there yet."""
+    """Returns the deployment's keys, after creating what was not there yet.
+
+    Keys only for a database without records. Raises KeyLost, KeysLost.
+    """
+    whole = has_keys(settings.keys_dir)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    create_keys(settings.keys_dir, origin=settings.log_origin)
-    keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
     try:
         database.migrate()
+        if not whole:
+            with database.read() as connection:
+                if store.has_records(connection):
+                    raise KeysLost("keys_lost", path=str(settings.keys_dir))
+            create_keys(settings.keys_dir, origin=settings.log_origin)
+        keys = load_keys(settings.keys_dir)
         with database.write() as connection:
             logstore.create_state(connection, keys.log.vkey.name)
         access = APIKeys(database, clock=SystemClock())

@@ -24,10 +24,19 @@ _Key = TypeVar("_Key")
 
 _SECRET_BYTES = 32
 _LOG, _RECEIPT, _VAULT, _INDEX = "log.key", "receipt.key", "vault.key", "index.key"
+_FILES = (_VAULT, _LOG, _INDEX, _RECEIPT)  # the worst loss first
 
 
 class KeysMissing(Fault):
     """The keys folder, or a key in it, is not there or not readable."""
+
+
+class KeyLost(Fault):
+    """A key of a set is not there; `key_lost_…` says what that means."""
+
+
+class KeysLost(Fault):
+    """The database holds records, and the folder none of the keys that they need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +56,13 @@ class Keyring:
 
 
 def create_keys(keys_dir: Path, *, origin: str) -> bool:
-    """Creates the keys that are not there yet; returns whether any was created.
+    """Creates a set of keys where there is none; returns whether it did. Raises KeyLost.
 
-    origin: the log's name, which is the log key's name too.
+    origin: the log's name, which is the log key's name too. Whoever calls this knows that no record
+    needs keys that were there before.
     """
+    if has_keys(keys_dir):
+        return False
     keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = (
         _create(keys_dir / _LOG, lambda: make_skey(origin, secrets.token_bytes(32))),
@@ -61,6 +73,18 @@ def create_keys(keys_dir: Path, *, origin: str) -> bool:
         _create(keys_dir / _INDEX, lambda: encode_base64(secrets.token_bytes(32))),
     )
     return any(made)
+
+
+def has_keys(keys_dir: Path) -> bool:
+    """Returns whether the set is there. Raises KeyLost where it is there in part. Read-only.
+
+    What a lost key signed or sealed needs the old one; a new one in its place would hide the loss.
+    """
+    missing = [name for name in _FILES if not (keys_dir / name).exists()]
+    if missing and len(missing) < len(_FILES):
+        name = missing[0]
+        raise KeyLost(f"key_lost_{name.removesuffix('.key')}", path=str(keys_dir / name))
+    return not missing
 
 
 def load_keys(keys_dir: Path) -> Keyring:

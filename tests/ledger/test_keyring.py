@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from app.ledger.keyring import KeysMissing, create_keys, load_keys
+from app.ledger.keyring import KeyLost, KeysMissing, create_keys, load_keys
 from app.ledger.note import encode_base64, open_note, sign_note
 from tests.sentences import explain
 
@@ -25,13 +25,16 @@ def test_keys_are_made_once_and_are_for_nobody_else_to_read(tmp_path):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
 
 
-def test_one_key_that_is_missing_is_made_and_the_others_stay(tmp_path):
+@pytest.mark.parametrize("name", FILES)
+def test_one_key_that_is_missing_is_named_and_never_made_anew(tmp_path, name):
     create_keys(tmp_path, origin=ORIGIN)
-    kept = (tmp_path / "log.key").read_bytes()
-    (tmp_path / "index.key").unlink()
-    assert create_keys(tmp_path, origin=ORIGIN)
-    assert (tmp_path / "log.key").read_bytes() == kept
-    load_keys(tmp_path)
+    (tmp_path / name).unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyLost) as found:
+        create_keys(tmp_path, origin=ORIGIN)
+    for sentence in explain(found.value):
+        assert str(tmp_path / name) in sentence
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_loaded_keys_are_the_same_each_time_and_each_its_own(tmp_path):
