@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
 from app.db.tables import CheckpointRow, LogState
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
@@ -44,6 +45,7 @@ _LEAVES_BETWEEN = (
 )
 _CHUNK = 5_000
 _CHECKPOINTS_READ = 200
+_SAME_RECORD = (LEAF.c.stream == UNSEQUENCED.c.stream) & (LEAF.c.seq == UNSEQUENCED.c.seq)
 _BODIES = 500  # bodies held at a time; each is at most 64 KiB
 
 
@@ -78,6 +80,10 @@ class Waiting:
 
 class TreeMoved(Exception):
     """Another sequencer extended the tree first; nothing of ours stands."""
+
+
+class LeafTaken(Exception):
+    """A leaf row stands at an index that is not given yet, or names a record that still waits."""
 
 
 class LeavesMissing(Exception):
@@ -150,6 +156,47 @@ def load_waiting(connection: Connection, limit: int) -> list[Waiting]:
     return [Waiting(row.stream, row.seq, as_bytes(row.hash)) for row in rows]
 
 
+def make_room(
+    connection: Connection, size: int, waiting: Sequence[Waiting]
+) -> tuple[list[Waiting], list[int]]:
+    """Returns which records can be given a place, and at which indices rows stood in their way.
+
+    Leaf rows beyond the tree are nobody's, and deleted. Where a leaf of the tree names a record that
+    still waits, its own is another: until it is put right there is no place for the one that waits.
+    Writes `log_leaf`.
+    """
+    taken = []
+    if connection.execute(delete(LEAF).where(LEAF.c.leaf_index >= size)).rowcount:
+        taken.append(size)
+    query = select(LEAF.c.stream, LEAF.c.seq, LEAF.c.leaf_index).join(UNSEQUENCED, _SAME_RECORD)
+    held_up = {(row.stream, row.seq): row.leaf_index for row in connection.execute(query)}
+    taken += held_up.values()
+    return [one for one in waiting if (one.stream, one.seq) not in held_up], taken
+
+
+def oldest_unpublished(connection: Connection, published: int) -> int | None:
+    """Returns when the record was taken that waits longest for a signed checkpoint, None if none does.
+
+    published: size of the last checkpoint. In milliseconds since 1970; records that are held up by
+    an altered leaf row, a finding of its own, are passed over. Read-only.
+    """
+    waiting = (
+        select(UNSEQUENCED.c.recorded_at)
+        .where(~select(LEAF.c.seq).where(_SAME_RECORD).exists())
+        .order_by(UNSEQUENCED.c.recorded_at)
+        .limit(1)
+    )
+    logged = (
+        select(RECORD.c.recorded_at)
+        .join(LEAF, (RECORD.c.stream == LEAF.c.stream) & (RECORD.c.seq == LEAF.c.seq))
+        .where(LEAF.c.leaf_index >= published)
+        .order_by(LEAF.c.leaf_index)
+        .limit(1)
+    )
+    told = (connection.execute(query).scalar() for query in (waiting, logged))
+    return min((at for at in told if isinstance(at, int)), default=None)
+
+
 def count_waiting(connection: Connection) -> int:
     """Returns how many committed records have no index yet. Read-only."""
     return connection.execute(select(func.count()).select_from(UNSEQUENCED)).scalar_one()
@@ -161,12 +208,15 @@ def count_tiles(connection: Connection) -> int:
 
 
 def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]) -> None:
-    """Gives records the indices from `start` on and takes them off the queue."""
+    """Gives records the indices from `start` on and takes them off the queue. Raises LeafTaken."""
     rows = [
         {"leaf_index": start + n, "stream": w.stream, "seq": w.seq, "hash": w.hash}
         for n, w in enumerate(waiting)
     ]
-    connection.execute(insert(LEAF), rows)
+    try:
+        connection.execute(insert(LEAF), rows)
+    except IntegrityError as err:
+        raise LeafTaken from err
     # Exactly those that have an index now: on PostgreSQL others may have joined the queue since we
     # looked, and a record that leaves it without an index is in no log, ever.
     logged = select(LEAF.c.stream, LEAF.c.seq).where(LEAF.c.leaf_index >= start)

@@ -3,7 +3,9 @@
 Before it signs, it takes the last anchored checkpoint and its right edge from outside the database,
 re-hashes every record that came since from its stored bytes, and lets the edge grow over them: only
 if that gives the sequencer's root is the new tree an extension of the old one, and only then is it
-signed. Then the anchor is replaced by compare-and-swap, and only then is the checkpoint served.
+signed. Where a leaf row was altered since it was sequenced, the tiles may tell what it was; they too
+must lead to that very root. Then the anchor is replaced by compare-and-swap, and only then is the
+checkpoint served.
 
 What it does not do: judge records that are already in the signed log. An altered record, leaf or
 tile is a finding of the audit and never stops the log.
@@ -32,6 +34,8 @@ from app.ledger.note import NoteSigner
 from app.ledger.record import record_hash
 from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint
 from app.ledger.store import as_bytes
+from app.ledger.tiles import TILE_WIDTH
+from app.ledger.treecheck import true_leaves
 from app.ledger.verifier import Problem
 
 log = structlog.get_logger(__name__)
@@ -59,10 +63,6 @@ class LogOfOtherOrigin(LogFault):
     """The keys folder belongs to another log than the database."""
 
 
-class LeafNotOfRecord(LogFault):
-    """A leaf that is not signed yet is not the hash of the record it stands for."""
-
-
 class Publisher:
     """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second.
 
@@ -83,6 +83,7 @@ class Publisher:
         self._anchor = anchor
         self._clock = clock
         self._report = report
+        self.fault: Fault | None = None
 
     def check_start(self) -> None:
         """Returns if the database's tree may go on from the anchored checkpoint.
@@ -98,8 +99,17 @@ class Publisher:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
 
         Raises LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if
-        somebody else signs.
+        somebody else signs. `fault` keeps the last one until it goes again.
         """
+        try:
+            published = self._publish()
+        except Fault as fault:
+            self.fault = fault
+            raise
+        self.fault = None
+        return published
+
+    def _publish(self) -> Published | None:
         # The anchor first: it may only be older than the tree we then see.
         note = self._anchor.read()
         with self._database.read() as connection:
@@ -109,9 +119,7 @@ class Publisher:
             foreign = foreign_sizes(connection, self._signer.vkey)
             if state.size == anchored.size and is_served and not foreign:
                 return None
-            edge = self._extend(connection, anchored, state.size)
-        if edge_root(state.size, edge) != state.root:
-            raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
+            edge = self._extend(connection, anchored, state)
         if note is None or state.size > anchored.size:
             signed = sign_checkpoint(Checkpoint(state.origin, state.size, state.root), self._signer)
             self._anchor.replace(old=note, new=signed, edge=edge)
@@ -149,14 +157,22 @@ class Publisher:
             raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
         return state, anchored
 
-    def _extend(self, connection: Connection, anchored: Checkpoint, size: int) -> Edge:
-        edge = self._anchored_edge(connection, anchored)
-        at = anchored.size
-        while at < size:
-            hashes = list(_rehash(connection, at, min(at + _CHUNK, size)))
-            edge = edge_append(at, edge, hashes)
-            at += len(hashes)
-        return edge
+    def _extend(self, connection: Connection, anchored: Checkpoint, state: TreeState) -> Edge:
+        """Returns the edge of the state's tree, grown over the anchored one's."""
+        before = self._anchored_edge(connection, anchored)
+        for read in (_rehash, _read_tree):
+            edge, at = before, anchored.size
+            while at < state.size:
+                end = min(at + _CHUNK, state.size)
+                hashes = list(read(connection, at, end))
+                if len(hashes) != end - at:
+                    break
+                edge = edge_append(at, edge, hashes)
+                at = end
+            if at == state.size and edge_root(at, edge) == state.root:
+                return edge
+            log.error("publisher.leaf_altered", start=anchored.size, end=state.size)
+        raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
 
     def _anchored_edge(self, connection: Connection, anchored: Checkpoint) -> Edge:
         """Returns the anchored tree's right edge; a kept one that does not fold to it is not used."""
@@ -181,9 +197,9 @@ class Publisher:
 def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
     """Yields the leaf hashes of records `start` to `end`−1, re-hashed from their stored bytes.
 
-    A body that was altered after its hash was recorded does not change what was promised: the leaf
-    is signed as recorded, and the audit reports the body. A leaf that is not the recorded hash is an
-    error of ours that a signature would seal for ever, so it stops here.
+    A record that was altered since does not change what was promised, which is what the sequencer
+    took off the queue: that is signed, if it leads to the tree's root, and the audit reports the
+    record. Ends early where a leaf row is gone.
     """
     expected = start
     with closing(logstore.leaves_with_records(connection, start, end)) as rows:
@@ -192,10 +208,13 @@ def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
             if row.leaf_index != expected:
                 break
             if row.body is None or record_hash(as_bytes(row.body)) != entry:
-                if row.body is not None and as_bytes(row.hash) != entry:
-                    raise LeafNotOfRecord("leaf_not_of_record", leaf_index=row.leaf_index)
                 log.error("publisher.record_altered", leaf_index=row.leaf_index)
             expected += 1
             yield leaf_hash(entry)
-    if expected != end:
-        raise LeafNotOfRecord("leaf_not_of_record", leaf_index=expected)
+
+
+def _read_tree(connection: Connection, start: int, end: int) -> Iterator[bytes]:
+    """Yields what tiles, leaf rows and records say together that the leaf hashes are."""
+    for index in range(start // TILE_WIDTH, (end - 1) // TILE_WIDTH + 1):
+        first = index * TILE_WIDTH
+        yield from true_leaves(connection, index)[max(start - first, 0) : end - first]

@@ -17,7 +17,7 @@ class Receipts:
 
     def __init__(self, signer: NoteSigner, *, publish_within: timedelta) -> None:
         self._signer = signer
-        self._publish_within = publish_within
+        self.publish_within = publish_within
 
     @property
     def vkey(self) -> VerifierKey:
@@ -31,6 +31,6 @@ class Receipts:
             recorded.seq,
             recorded.hash,
             recorded.recorded_at,
-            recorded.recorded_at + self._publish_within,
+            recorded.recorded_at + self.publish_within,
         )
         return sign_receipt(receipt, self._signer)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from app.db.engine import Database
 from app.ledger import logstore
 from app.ledger.derivation import right_edge_reader, trusted_edge
-from app.ledger.logstore import TreeState
+from app.ledger.logstore import LeafTaken, TreeState
 from app.ledger.merkle import edge_append, edge_root, leaf_hash
 from app.ledger.tiles import append_tiles
 from app.ledger.treecheck import tile_problem
@@ -34,6 +34,8 @@ class Sequencer:
     def sequence(self, limit: int = _ROUND) -> int:
         """Sequences up to `limit` waiting records; returns how many.
 
+        Leaf rows that stand where none can be yet do not stop it: they are replaced and reported.
+
         Raises logstore.TreeMoved if another sequencer was first: call again. Raises
         derivation.TreeUnsound if the state contradicts itself and the leaves.
         """
@@ -41,11 +43,25 @@ class Sequencer:
             if not logstore.load_waiting(connection, 1):
                 return 0
         damaged: list[Problem] = []
+        try:
+            done = self._extend(limit, damaged, clear=False)
+        except LeafTaken:
+            damaged.clear()
+            done = self._extend(limit, damaged, clear=True)
+        if damaged:
+            self._report(damaged)
+        return done
+
+    def _extend(self, limit: int, damaged: list[Problem], *, clear: bool) -> int:
+        """Does one round. clear: takes away what stands in the way of it first."""
         with self._database.write() as connection:
             before = logstore.load_state(connection)
             if before is None:
                 raise RuntimeError("the log was never begun; run `suxin init`")
             waiting = logstore.load_waiting(connection, limit)
+            if clear:
+                waiting, taken = logstore.make_room(connection, before.size, waiting)
+                damaged += [Problem("log.leaf_altered", None, None, index) for index in taken]
             if not waiting:
                 return 0
             old_edge = trusted_edge(connection, before)
@@ -63,6 +79,4 @@ class Sequencer:
                 on_damage=lambda level, index: damaged.append(tile_problem(level, index)),
             )
             logstore.save_tiles(connection, append_tiles(before.size, entries, read_tile))
-        if damaged:
-            self._report(damaged)
         return len(waiting)

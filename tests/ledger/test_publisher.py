@@ -17,11 +17,11 @@ from app.ledger.publisher import (
     AnchorMissing,
     DatabaseBehindAnchor,
     DatabaseContradictsAnchor,
-    LeafNotOfRecord,
     LogFault,
     LogOfOtherOrigin,
     Publisher,
 )
+from app.ledger.record import record_hash, stream_key
 from app.ledger.served import load_checkpoint
 from app.ledger.verifier import Problem
 from tests.ledger.ledgers import ORIGIN, OTHER, UNIT, check_log, submission
@@ -358,37 +358,58 @@ def test_a_record_that_is_gone_does_not_stop_publishing(ledger):
     assert [p.kind for p in ledger.problems()] == ["integrity.record_missing"]
 
 
-def test_a_leaf_that_is_not_its_records_hash_is_never_signed(ledger):
+@pytest.mark.parametrize("when", ["before its index", "after it"])
+def test_a_record_hashed_again_before_it_was_signed_does_not_stop_publishing(ledger, logs, when):
+    """What was promised is signed, as queue and tree say it; the audit reports the record."""
     ledger.publish()
-    ledger.record(submission(), submission(OTHER))
-    # Before its index is given: the tree itself would be built over it.
-    ledger.sql("UPDATE unsequenced SET hash = ? WHERE seq = 0", b"\x01" * 32)
+    ledger.record(submission(UNIT), submission(OTHER))
+    if when == "after it":
+        ledger.sequence()
+    change = "UPDATE record SET body = ?, hash = ? WHERE stream = ?"
+    ledger.sql(change, b"{}", record_hash(b"{}"), stream_key(UNIT))
     ledger.sequence()
-    with pytest.raises(LeafNotOfRecord) as found:
-        ledger.publisher.publish()
-    explain(found.value)
-    assert anchored(ledger).size == 0
+    assert ledger.publisher.publish().size == 2
+    assert [e["leaf_index"] for e in logs if e["event"] == "publisher.record_altered"]
+    found = {(p.kind, p.stream, p.seq) for p in ledger.problems()}
+    assert ("integrity.leaf_mismatch", UNIT, 0) in found
+    ledger.add(OTHER)
+    ledger.publish()
+    assert anchored(ledger).size == 3
 
 
 @pytest.mark.parametrize(
-    ("statement", "fault"),
+    "statement",
     [
-        ("UPDATE log_leaf SET hash = x WHERE leaf_index = 1", LeafNotOfRecord),
-        ("DELETE FROM log_leaf WHERE leaf_index = 1", LeafNotOfRecord),
-        ("DELETE FROM log_leaf WHERE leaf_index = 2", LeafNotOfRecord),
-        ("UPDATE log_state SET root = x", DatabaseContradictsAnchor),
+        "UPDATE log_leaf SET hash = x WHERE leaf_index = 1",
+        "DELETE FROM log_leaf WHERE leaf_index = 1",
+        "DELETE FROM log_leaf WHERE leaf_index = 2",
+        "UPDATE tile SET data = x WHERE level = 0",
     ],
 )
-def test_an_altered_log_that_is_not_signed_yet_is_not_signed(ledger, statement, fault):
+def test_an_altered_leaf_or_tile_that_is_not_signed_yet_does_not_stop_publishing(ledger, statement):
     ledger.publish()
     for _ in range(3):
         ledger.add()
     ledger.sequence()
+    with ledger.database.read() as connection:
+        root = logstore.load_state(connection).root
     values = [b"\x01" * 32] if " x" in statement else []
     ledger.sql(statement.replace("= x", "= ?"), *values)
-    with pytest.raises(fault):
+    assert ledger.publisher.publish().root == root
+    assert {p.kind.split(".")[0] for p in ledger.problems()} == {"log"}
+
+
+def test_a_tree_that_nothing_explains_is_not_signed(ledger):
+    ledger.publish()
+    for _ in range(3):
+        ledger.add()
+    ledger.sequence()
+    ledger.sql("UPDATE log_state SET root = ?", b"\x01" * 32)
+    with pytest.raises(DatabaseContradictsAnchor) as found:
         ledger.publisher.publish()
+    explain(found.value)
     assert anchored(ledger).size == 0
+    assert ledger.publisher.fault is found.value
 
 
 def test_an_altered_leaf_or_tile_of_the_signed_log_does_not_stop_publishing(ledger):

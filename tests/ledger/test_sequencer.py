@@ -6,11 +6,13 @@ import threading
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from app.ledger import logstore
 from app.ledger.derivation import TreeUnsound
 from app.ledger.logstore import TreeMoved
 from app.ledger.merkle import root_of
+from app.ledger.record import stream_key
 from app.ledger.sequencer import Sequencer
 from app.ledger.tiles import ENTRIES, published_tiles
 from tests.ledger.ledgers import (
@@ -191,6 +193,51 @@ def damage(ledger, level: int, index: int, how: str) -> None:
         case bytes(other):
             data = other
     ledger.sql("UPDATE tile SET data = ? WHERE level = ? AND tile_index = ?", data, level, index)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 7])
+def test_a_leaf_row_where_none_can_be_yet_is_replaced_and_reported(ledger, ahead):
+    ledger.grow(3)
+    place = (3 + ahead, 99, 0, b"\x07" * 32)
+    ledger.sql("INSERT INTO log_leaf (leaf_index, stream, seq, hash) VALUES (?, ?, ?, ?)", *place)
+    ledger.record(*(submission() for _ in range(8)))
+    assert ledger.sequence() == 8
+    assert [(p.kind, p.leaf_index) for p in ledger.reported] == [("log.leaf_altered", 3)]
+    ledger.publish()
+    check_log(ledger, records=11)
+
+
+def test_a_leaf_row_that_took_a_waiting_records_place_is_replaced(ledger):
+    ledger.grow(3)
+    recorded = ledger.add()
+    key = stream_key(UNIT)
+    place = (1_000_000, key, recorded.seq, b"\x07" * 32)
+    ledger.sql("INSERT INTO log_leaf (leaf_index, stream, seq, hash) VALUES (?, ?, ?, ?)", *place)
+    assert ledger.sequence() == 1
+    ledger.publish()
+    check_log(ledger, records=4)
+
+
+def test_a_leaf_of_the_tree_that_names_a_waiting_record_holds_up_that_one_alone(ledger):
+    ledger.grow(3)
+    ledger.add()
+    own = ledger.sql("SELECT stream, seq FROM log_leaf WHERE leaf_index = 1")[0]
+    change = "UPDATE log_leaf SET stream = ?, seq = ? WHERE leaf_index = 1"
+    ledger.sql(change, stream_key(UNIT), 0)
+    ledger.add(OTHER)
+    assert ledger.sequence() == 1
+    assert {(p.kind, p.leaf_index) for p in ledger.reported} == {("log.leaf_altered", 1)}
+    ledger.publisher.publish()
+    ledger.sql(change, *own)
+    ledger.publish()
+    check_log(ledger, records=5)
+
+
+def test_no_leaf_of_the_tree_can_be_deleted(ledger):
+    ledger.grow(3)
+    with pytest.raises(DBAPIError), ledger.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM log_leaf WHERE leaf_index = 2")
+    check_log(ledger, records=3)
 
 
 def test_a_damaged_right_edge_tile_is_derived_again_and_never_stops_the_log(ledger, logs):

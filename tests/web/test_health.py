@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
+
+from app.ledger.publisher import LogFault
+from tests.fakes import FakeClock
+
 
 def test_ready_names_what_it_looked_at(service):
     assert service.call("GET", "/healthz").json()["status"] == "alive"
     assert service.call("GET", "/readyz").json() == {
-        "status": "ready", "checks": ["database", "schema", "log"],
+        "status": "ready", "checks": ["database", "schema", "log", "publishing"],
     }  # fmt: skip
 
 
@@ -23,6 +30,37 @@ def test_another_schema_is_not_ready(service):
     with service.rooms.database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
     assert service.call("GET", "/readyz").status_code == 503
+
+
+def test_a_publisher_that_cannot_publish_is_not_ready_and_says_why(service):
+    service.rooms.publisher.publish()
+    service.register()
+    service.rooms.sequencer.sequence()
+    with service.rooms.database.write() as connection:
+        connection.exec_driver_sql("UPDATE log_state SET root = x'01'")
+    with pytest.raises(LogFault):
+        service.rooms.publisher.publish()
+    answer = service.call("GET", "/readyz")
+    assert answer.status_code == 503
+    assert "publishing (database_contradicts_anchor)" in answer.json()["detail"]
+
+
+def test_a_promise_that_was_not_kept_is_not_ready(service):
+    service.rooms.publisher.publish()
+    service.register()
+    assert service.call("GET", "/readyz").status_code == 200
+    now = service.rooms.clock.now()
+    for sequence in (False, True):
+        if sequence:
+            service.rooms.sequencer.sequence()
+        service.rooms.clock = FakeClock(now + timedelta(seconds=50))
+        assert service.call("GET", "/readyz").status_code == 200
+        service.rooms.clock = FakeClock(now + timedelta(seconds=61))
+        answer = service.call("GET", "/readyz")
+        assert answer.status_code == 503
+        assert "publishing" in answer.json()["detail"]
+    service.rooms.publisher.publish()
+    assert service.call("GET", "/readyz").status_code == 200
 
 
 def test_a_database_that_does_not_answer_is_not_ready(service, monkeypatch):

@@ -6,8 +6,10 @@ import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from app.kit.clock import from_ms
 from app.kit.errors import Unavailable
 from app.ledger import logstore
+from app.ledger.served import load_checkpoint
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.openapi import problems
@@ -32,7 +34,10 @@ async def read_alive() -> HealthBody:
 
 @router.get("/readyz", summary="Ready to serve", responses=problems("unavailable"))
 def read_ready(rooms: InRooms) -> HealthBody:
-    """The database answers with the newest schema, and the log's state can be read."""
+    """The database answers with the newest schema, the log's state can be read, and it is published.
+
+    503 where the last try to publish was refused, or a record waits longer than its receipt promised.
+    """
     try:
         not_ready = _look(rooms)
     except Exception as err:
@@ -41,7 +46,7 @@ def read_ready(rooms: InRooms) -> HealthBody:
         raise Unavailable("not_ready", what="database", retry_after_s=5) from err
     if not_ready:
         raise Unavailable("not_ready", what=not_ready, retry_after_s=5)
-    return HealthBody(status="ready", checks=["database", "schema", "log"])
+    return HealthBody(status="ready", checks=["database", "schema", "log", "publishing"])
 
 
 def _look(rooms: Rooms) -> str | None:
@@ -49,4 +54,13 @@ def _look(rooms: Rooms) -> str | None:
     if not rooms.database.is_current():
         return "schema"
     with rooms.database.read() as connection:
-        return None if logstore.load_state(connection) is not None else "log"
+        if logstore.load_state(connection) is None:
+            return "log"
+        published = load_checkpoint(connection, rooms.keyring.log.vkey)
+        oldest = logstore.oldest_unpublished(connection, published.size if published else 0)
+    if (fault := rooms.publisher.fault) is not None:
+        return f"publishing ({fault.key})"
+    # Also where another process publishes: its faults are not known here, its delay is.
+    if oldest is not None and rooms.clock.now() > from_ms(oldest) + rooms.receipts.publish_within:
+        return "publishing (overdue)"
+    return None

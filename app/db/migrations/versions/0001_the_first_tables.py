@@ -11,6 +11,9 @@ branch_labels = None
 depends_on = None
 
 
+_TREE_SIZE = "(SELECT max(size) FROM log_state)"
+
+
 def upgrade() -> None:
     op.create_table(
         "access_log",
@@ -367,16 +370,21 @@ def upgrade() -> None:
     op.create_index(
         "unsequenced_order", "unsequenced", ["recorded_at", "stream", "seq"], unique=False
     )
-    for table in ("record", "log_leaf"):
-        _make_immutable(table)
+    _make_immutable("record")
+    # A leaf row beyond the tree is nobody's: the sequencer takes it away when it comes there.
+    _make_immutable("log_leaf", unless=f"OLD.leaf_index >= coalesce({_TREE_SIZE}, {2**63 - 1})")
 
 
-def _make_immutable(table: str) -> None:
-    """Lets the database itself refuse UPDATE and DELETE: a correction is a new record."""
+def _make_immutable(table: str, *, unless: str = "") -> None:
+    """Lets the database itself refuse UPDATE and DELETE: a correction is a new record.
+
+    unless: which rows may be deleted all the same.
+    """
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
+            when = f"WHEN NOT ({unless}) " if unless and verb == "DELETE" else ""
             op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}"
                 f"BEGIN SELECT RAISE(ABORT, '{table} rows are never changed'); END"
             )
         return
@@ -384,7 +392,22 @@ def _make_immutable(table: str) -> None:
         f"CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$BEGIN RAISE EXCEPTION '{table} rows are never changed'; END$$"
     )
+    if not unless:
+        op.execute(
+            f"CREATE TRIGGER {table}_immutable BEFORE UPDATE OR DELETE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse()"
+        )
+        return
     op.execute(
-        f"CREATE TRIGGER {table}_immutable BEFORE UPDATE OR DELETE ON {table} "
+        f"CREATE FUNCTION {table}_refuse_some() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$BEGIN IF {unless} THEN RETURN OLD; END IF; "
+        f"RAISE EXCEPTION '{table} rows are never changed'; END$$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_immutable BEFORE UPDATE ON {table} "
         f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse()"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_kept BEFORE DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table}_refuse_some()"
     )
