@@ -3,6 +3,9 @@
 A tile that was damaged must not make sound records look altered: where a proof from tiles fails, it
 is tried again with tiles derived from the leaves below them, first at the bottom, then on the whole
 path. If one of these leads to the signed root, the tile is at fault and the record is not.
+
+A leaf that cannot be proven is either not what was logged, or it is and the tree around it was
+rewritten. The first is said only of a leaf in whose place another is proven.
 """
 
 from __future__ import annotations
@@ -21,9 +24,13 @@ from app.ledger.logstore import LeavesMissing
 from app.ledger.merkle import leaf_hash, verify_inclusion
 from app.ledger.note import encode_base64
 from app.ledger.tiles import (
+    ENTRIES,
     TILE_WIDTH,
+    EntryBundleMalformed,
     consistency_proof_from_tiles,
+    decode_entries,
     inclusion_proof_from_tiles,
+    split_hashes,
 )
 
 Standing = Literal["proven", "tile_damaged", "unproven", "pending"]
@@ -57,19 +64,42 @@ class Prover:
         """Returns whether `entry` stands at `leaf_index` of the signed log. Read-only."""
         if leaf_index >= self.checkpoint.size:
             return InLog("pending")
-        proof = self._try(leaf_index, entry, {})
+        leaf = leaf_hash(entry)
+        proof = self._try(leaf_index, leaf, {})
         if proof is not None:
             return InLog("proven", proof)
         # One level alone first: a second damage elsewhere must not spoil what is derived above it.
         path = list(self._path(leaf_index))
         for places in ([place for place in path if place[0] == 0], path):
-            proof = self._try(leaf_index, entry, self._derive(places))
+            proof = self._try(leaf_index, leaf, self._derive(places))
             if proof is not None:
                 return InLog("tile_damaged", proof)
         return InLog("unproven")
 
+    def holds_another(self, leaf_index: int, entry: bytes) -> bool:
+        """Whether the signed log holds something else than `entry` there, by tile or entry bundle.
+
+        Asked of leaves that are unproven. False: nothing is left that tells what it holds; then the
+        tree is at fault, and whoever's leaf this is answers for nothing. Read-only.
+        """
+        index, offset = divmod(leaf_index, TILE_WIDTH)
+        for tile in (self._tile(0, index), self._tile_of_entries(index)):
+            hashes = split_hashes(tile or b"")
+            if offset >= len(hashes) or hashes[offset] == leaf_hash(entry):
+                continue
+            if self._try(leaf_index, hashes[offset], {(0, index): tile or b""}) is not None:
+                return True
+        return False
+
+    def _tile_of_entries(self, index: int) -> bytes:
+        try:
+            entries = decode_entries(self._tile(ENTRIES, index) or b"")
+        except EntryBundleMalformed:
+            return b""
+        return b"".join(leaf_hash(entry) for entry in entries)
+
     def _try(
-        self, leaf_index: int, entry: bytes, derived: Mapping[_Place, bytes]
+        self, leaf_index: int, leaf: bytes, derived: Mapping[_Place, bytes]
     ) -> tuple[bytes, ...] | None:
         def read_tile(level: int, index: int) -> bytes | None:
             return derived.get((level, index)) or self._tile(level, index)
@@ -79,7 +109,7 @@ class Prover:
             verify_inclusion(
                 index=leaf_index,
                 size=self.checkpoint.size,
-                leaf_hash=leaf_hash(entry),
+                leaf_hash=leaf,
                 proof=proof,
                 root=self.checkpoint.root,
             )

@@ -41,17 +41,24 @@ class Look:
     findings: tuple[Any, ...]
 
     @property
+    def is_by_log(self) -> bool:
+        """Whether it is broken only because the log is not the one that was signed."""
+        own = self.verification.problems
+        return bool(own) and all(p.stream is None for p in own) and not self._is_hiding_above
+
+    @property
+    def _is_hiding_above(self) -> bool:
+        own = self.story.code.stream
+        return any(f.stream_name != own and f.kind in _HIDING for f in self.findings)
+
+    @property
     def verdict(self) -> Verdict:
         """The verification's; broken too while something above may hide a record of the story.
 
         The own stream was checked whole just now. Of a product or lot only the records that the
         story needs were: one that was lost, or hidden by a changed column, only the audit sees.
         """
-        for finding in self.findings:
-            above = finding.stream_name != self.story.code.stream
-            if above and finding.kind in _HIDING:
-                return "broken"
-        return self.verification.verdict
+        return "broken" if self._is_hiding_above else self.verification.verdict
 
 
 class Looks:

@@ -76,7 +76,8 @@ class Check:
 class Verification:
     """What is true of a code now.
 
-    state: the life, replayed from the records; {} on products and lots. problems: integrity only.
+    state: the life, replayed from the records; {} on products and lots. problems: of integrity, and
+    of the log (stream None) where it is not the one that was signed.
     in_log: by (stream, seq). damaged_tiles: some proof had to go around a damaged tile.
     """
 
@@ -145,6 +146,7 @@ class Stories:
         problems = list(audit.check_streams([story.code.stream]))
         problems += audit.check_records(story.others)
         in_log: dict[tuple[str, int], InLog] = {}
+        rewritten = False
         for record in story.records:
             if prover is None or record.leaf_index is None or record.entry is None:
                 in_log[(record.stream, record.seq)] = InLog("pending")
@@ -152,10 +154,17 @@ class Stories:
             standing = prover.prove(record.leaf_index, record.entry)
             in_log[(record.stream, record.seq)] = standing
             if standing.standing == "unproven" and not _names(problems, record):
-                problems.append(
-                    Problem("integrity.leaf_mismatch", record.stream, record.seq, record.leaf_index)
-                )
+                if prover.holds_another(record.leaf_index, record.entry):
+                    place = (record.stream, record.seq, record.leaf_index)
+                    problems.append(Problem("integrity.leaf_mismatch", *place))
+                else:
+                    rewritten = True
         state = self._state(connection, story, problems)
+        if rewritten and published is not None:
+            # The stored tree is not the signed one: a fault of the log, told once and charged to
+            # nobody. What is in it cannot be confirmed all the same.
+            evidence = {"size": str(published.size)}
+            problems.append(Problem("log.checkpoint_mismatch", None, evidence=evidence))
         verdict: Verdict = "intact"
         warnings: list[str] = []
         if state:
@@ -370,6 +379,7 @@ def _checks(
             "pending": waiting,
             "size": published.size if published else 0,
             "damaged_tiles": standings.count("tile_damaged"),
+            "rewritten": any(problem.stream is None for problem in problems),
         },
     )
     if story.code.level == "unit":

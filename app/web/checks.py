@@ -13,6 +13,8 @@ from app.web.visit import Visit
 def check_detail(lang: Lang, name: str, params: Mapping[str, object], *, ok: bool | None) -> str:
     """Returns the sentence of one check in the reader's language."""
     standing = {True: "ok", False: "broken", None: "pending"}[ok]
+    if ok is False and params.get("rewritten"):
+        standing = "rewritten"
     return text(lang, f"check.{name}.{standing}", **params)
 
 

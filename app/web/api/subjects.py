@@ -190,7 +190,7 @@ def _problems(look: Look) -> list[dict[str, Any]]:
     return [
         {
             "kind": problem.kind,
-            "stream": problem.stream,
+            "stream": problem.stream or "log",
             "seq": problem.seq,
             "leaf_index": problem.leaf_index,
             "detail": problem.detail,

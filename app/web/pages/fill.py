@@ -88,6 +88,7 @@ class Filler:
                 checked_at=self._now,
                 pending=sum(s.standing == "pending" for s in look.verification.in_log.values()),
                 attributed_to=self._attributed(look),
+                by_log=look.is_by_log,
             ),
             product=self._product(look, row),
             parties=tuple(self._parties(look, row)),

@@ -166,6 +166,9 @@ def _verdict_sentences(view: ScanView) -> list[str]:
                 sentences.append(say("page.verdict.missing", steps=_names(view.frame, missing)))
             sentences.append(say("page.verdict.rest_sound", count=verdict.record_count))
         case "broken":
+            if verdict.by_log:
+                sentences.append(say("page.verdict.broken.log"))
+                return sentences
             if broken := view.with_status("broken"):
                 sentences.append(say("page.verdict.broken.at", steps=_names(view.frame, broken)))
             else:

@@ -53,6 +53,7 @@ class Verdict:
 
     record_count: records drawn in the chain. pending: those of them that no signed checkpoint covers
     yet. attributed_to: who answers for an integrity break; None while nobody has been named.
+    by_log: broken only because the log itself is not the one that was signed.
     """
 
     kind: VerdictKind
@@ -60,6 +61,12 @@ class Verdict:
     checked_at: datetime
     pending: int = 0
     attributed_to: Obliged | None = None
+    by_log: bool = False
+
+    @property
+    def title(self) -> str:
+        """The key of the headline."""
+        return f"page.verdict.{'log' if self.by_log else self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
