@@ -21,6 +21,7 @@ from app.parties.roles import MERCHANT, PLATFORM, source_of
 from app.parties.rules import is_suspended, party_reads
 from app.parties.standing import check_mandate, check_verified
 from app.trace import lifecycle
+from app.trace.categories import check_licences
 from app.trace.code import Code
 from app.trace.gaps import Graces, pending, seller_of, vouched_steps
 from app.trace.life_table import STEPS, Happening
@@ -103,6 +104,8 @@ class Decision:
         check_right(claim.type, {**state, **agent}, claim.actor, source)
         if self.proof is not None:
             self._check_proof(state)
+        if claim.type == "listing":
+            check_listing(claim, view, view.heads[Code(self.code.gtin).stream].state)
         lot_stream = self._lot_stream(head)
         listing = _live_listing(
             view, claim, (claim.stream, lot_stream, Code(self.code.gtin).stream)
@@ -266,6 +269,17 @@ def sender_source(claim: Claim, view: View, sending: Sending, *, own_goods: bool
     if source is None:
         raise EventNotYours("event_not_yours", type=claim.type)
     return source
+
+
+def check_listing(claim: Claim, view: View, product: Mapping[str, Any]) -> None:
+    """Raises LicenceMissing where the seller may not offer goods of this product's category.
+
+    Asked wherever goods can be listed, the unit too: one door left open is no rule. Taking a
+    listing off needs no licence.
+    """
+    if claim.data.get("ended") is not True:
+        seller = view.heads[f"party/{claim.actor}"].state
+        check_licences(product["category"], seller.get("licences", ()), view.now)
 
 
 def recalled_since(state: Mapping[str, Any]) -> datetime | None:

@@ -17,11 +17,11 @@ from app.kit.clock import to_ms
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, View
 from app.parties.roles import MERCHANT, REGULATOR
-from app.trace.categories import check_licences
 from app.trace.code import Code
 from app.trace.decide import (
     CodeUnknown,
     Sending,
+    check_listing,
     recall_effect,
     sender_source,
     suspended_at,
@@ -114,10 +114,9 @@ class ShelfDecision:
     def _list(self, claim: Claim, view: View, product: Mapping[str, Any], source: str) -> Draft:
         head = view.heads[claim.stream]
         party = view.heads[f"party/{claim.actor}"]
-        seller = party.state
         ended = claim.data.get("ended") is True
+        check_listing(claim, view, product)
         if not ended:
-            check_licences(product["category"], seller.get("licences", ()), view.now)
             around = Around(
                 recalls=(*recall_windows(product), *recall_windows(head.state)),
                 suspended_since=suspended_at(party, claim.occurred_at),

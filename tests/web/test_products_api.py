@@ -194,11 +194,17 @@ def test_a_category_asks_for_its_licence_before_listing(market, licence, refusal
     licences = [] if licence is None else [licence]
     seller = market.newcomer(licences=licences)
     code = f"01/{register(market, {'gtin': '6936983800020', **FACTS}).json()['gtin']}"
-    answer = market.post(seller, code, "listing", {"platform": "x"})
-    if refusal is None:
-        assert answer.status_code == 201, answer.text
-    else:
-        assert told(answer) == refusal
+    gtin = code.removeprefix("01/")
+    lot = market.lot(f"L{seller}", token=market.keys[seller], gtin=gtin)
+    (unit,) = market.issue(by=seller, gtin=gtin)
+    for place in (code, lot, unit.code):
+        answer = market.post(seller, place, "listing", {"platform": "x"})
+        if refusal is None:
+            assert answer.status_code == 201, answer.text
+        else:
+            assert told(answer) == refusal, place
+        # What may not be offered may always be taken off.
+        market.send(seller, place, "listing", {"platform": "x", "ended": True})
 
 
 WRONG_GTINS = [
