@@ -45,11 +45,13 @@ class PartyChain:
         data: Mapping[str, Any],
         decide: Decide,
         *,
+        action: str,
         reads: tuple[Read, ...] = (),
         sealed: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Recorded:
         """Returns the committed record of `party/{party}`; the operator speaks as `system`.
 
+        action: of roles.ACTIONS, for which the principal was let in; it gives the record's source.
         sealed: section name -> content, to which the record only commits. Raises what `decide`
         raises, and Unavailable.
         """
@@ -68,7 +70,7 @@ class PartyChain:
         )
         submission = Submission(
             claim=claim,
-            source=voice(() if principal.admin else principal.roles),
+            source=voice(principal.roles, action),
             decide=decide,
             seals=seals,
             reads=reads,

@@ -94,6 +94,7 @@ class Powers:
             "signing_key",
             {"key_id": key_id, "public_key": public_key, "proof": proof},
             rules.decide_signing_key,
+            action="signing_key.manage",
             reads=(Read(party_stream(party), key_fact(key_id)),),
         )
         return key_id, False
@@ -115,6 +116,7 @@ class Powers:
             "signing_key_revoked",
             {"key_id": key_id},
             rules.decide_signing_key_revoked,
+            action="signing_key.manage",
             reads=(Read(party_stream(party), key_fact(key_id)),),
         )
 
@@ -160,6 +162,7 @@ class Powers:
             "mandate",
             data,
             rules.decide_mandate,
+            action="mandate.manage",
             reads=(Read(party_stream(agent)), Read(party_stream(party), mandate_fact(agent))),
         )
         return recorded.id
@@ -178,6 +181,7 @@ class Powers:
                 "mandate_revoked",
                 {"agent": agent, "mandate": mandate_id},
                 rules.decide_mandate_revoked,
+                action="mandate.manage",
                 reads=(Read(party_stream(party), mandate_fact(agent)),),
             )
         except rules.MandateEnded:

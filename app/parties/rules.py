@@ -22,13 +22,16 @@ from app.ledger.signatures import SignatureInvalid
 from app.ledger.submission import Draft, Effect, Read, View
 from app.parties.identity import SYSTEM
 from app.parties.roles import (
+    ACTIONS,
     AGGREGATOR,
     CARRIER,
     CUSTOMS,
     EVENTS,
     MERCHANT,
     PLATFORM,
+    RECALL_AGENT,
     REGULATOR,
+    SUPPLIER,
     grantable_types,
 )
 from app.parties.standing import PartyUnverified
@@ -93,13 +96,18 @@ def party_reads(actor: str, agent: str, *, signing_key: str | None = None) -> tu
     return tuple(reads)
 
 
-def voice(roles: Iterable[str]) -> str:
-    """Returns the `source` of what a party says of itself: the weakest it has, system for none."""
-    held = frozenset(roles)
-    for role in (PLATFORM, AGGREGATOR, CARRIER, REGULATOR, CUSTOMS):
-        if held == {role}:
+def voice(roles: Iterable[str], action: str) -> str:
+    """Returns the `source` of a record about a party: the role in which its sender acts.
+
+    action: of roles.ACTIONS, the call that makes the record. Of the roles that may make it the
+    first in a fixed order speaks, so that one party's records never differ by chance; sellers of
+    every kind are `merchant`, and whoever has none of these roles is the operator.
+    """
+    acting = ACTIONS[action].reach.keys() & frozenset(roles)
+    for role in (REGULATOR, CUSTOMS, PLATFORM, CARRIER, AGGREGATOR):
+        if role in acting:
             return role
-    return MERCHANT if held else SYSTEM
+    return MERCHANT if acting & {MERCHANT, SUPPLIER, RECALL_AGENT} else SYSTEM
 
 
 # --- what others ask -----------------------------------------------------------------------------

@@ -69,7 +69,8 @@ class Parties:
         Raises AlreadyRegistered where other facts were registered, or what `check_may` raises.
         """
         sellers = SELLER_ROLES.issuperset(told.roles)
-        principal.check_may("party.register_seller" if sellers else "party.register")
+        action = "party.register_seller" if sellers else "party.register"
+        principal.check_may(action)
         party = told.uscc or new_exempt_id(self._chain.random)
         # Nobody can repeat an exempt person's registration, since its id is new each time.
         content = b"" if told.exempt else self._content_of(told)
@@ -91,6 +92,7 @@ class Parties:
                 "registration",
                 told.public(),
                 functools.partial(rules.decide_registration, row=row),
+                action=action,
                 # What is chained can never be taken back: a person's name is only committed to.
                 sealed={"name": {"name": told.name}} if told.exempt else None,
             )
@@ -134,6 +136,7 @@ class Parties:
             "verification",
             data,
             rules.decide_verification,
+            action="party.verify",
             reads=(Read(party_stream(principal.party)),) if principal.party else (),
             sealed={"evidence": {"evidence": evidence}},
         )

@@ -232,12 +232,34 @@ def test_reads_name_what_the_checks_want():
     ("roles", "source"),
     [
         ((), "system"),
+        (("admin",), "system"),
         (("merchant",), "merchant"),
         (("supplier",), "merchant"),
+        (("recall_agent",), "merchant"),
         (("platform",), "platform"),
-        (("platform", "merchant"), "merchant"),
-        (("regulator",), "regulator"),
+        (("merchant", "platform"), "platform"),
+        (("aggregator", "carrier"), "carrier"),
+        (("aggregator", "merchant"), "aggregator"),
+        (("carrier", "platform"), "platform"),
+        (("customs", "platform"), "customs"),
+        (("customs", "regulator"), "regulator"),
     ],
 )
-def test_a_party_speaks_of_itself_with_its_weakest_voice(roles, source):
-    assert rules.voice(roles) == source
+def test_a_party_speaks_of_itself_in_its_main_role(roles, source):
+    for action in ("mandate.manage", "signing_key.manage"):
+        assert rules.voice(roles, action) == source
+
+
+@pytest.mark.parametrize(
+    ("roles", "action", "source"),
+    [
+        (("customs", "regulator"), "party.verify", "regulator"),
+        (("customs", "platform"), "party.verify", "platform"),
+        (("carrier", "merchant", "platform"), "party.verify", "platform"),
+        (("admin",), "party.verify", "system"),
+        (("merchant", "platform", "regulator"), "party.register_seller", "platform"),
+        (("admin",), "party.register", "system"),
+    ],
+)
+def test_a_party_speaks_of_others_in_the_role_that_lets_it(roles, action, source):
+    assert rules.voice(roles, action) == source

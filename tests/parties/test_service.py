@@ -54,6 +54,25 @@ def town(house):
     return house
 
 
+def test_a_record_names_the_role_in_which_its_sender_acted(house):
+    house.parties.register(OPERATOR, told(NOBODY, ["carrier", "aggregator"]))
+    house.parties.register(OPERATOR, told(PLATFORM, ["platform", "merchant"]))
+    house.parties.register(OPERATOR, told(AUTHORITY, ["regulator", "customs"]))
+    both = holder(PLATFORM, "platform", "merchant")
+    office = holder(AUTHORITY, "regulator", "customs")
+    house.parties.register(both, told(STALL))
+    house.parties.verify(office, STALL, status="verified", evidence="seen")
+    house.powers.grant_mandate(
+        holder(NOBODY, "carrier", "aggregator"),
+        NOBODY,
+        agent=AUTHORITY,
+        types=["transit"],
+        until=None,
+    )
+    assert [r["source"] for r in house.records(STALL)] == ["platform", "regulator"]
+    assert [r["source"] for r in house.records(NOBODY)] == ["system", "carrier"]
+
+
 # --- registration -------------------------------------------------------------------------------
 
 
