@@ -87,7 +87,8 @@ ACTIONS: Mapping[str, Action] = {
     for action in (
         _action("party.register_seller", "parties", any_of=(ADMIN, PLATFORM)),
         _action("party.register", "parties", any_of=(ADMIN,)),
-        _action("party.verify", "parties", any_of=(ADMIN, PLATFORM, REGULATOR)),
+        # A platform knows the sellers it registered, and may not strike out another's.
+        _action("party.verify", "parties", any_of=(ADMIN, REGULATOR), own=(PLATFORM,)),
         _action("party.read_private", "parties", any_of=(ADMIN, REGULATOR), own=PARTY_ROLES),
         _action("key.manage", "parties", any_of=(ADMIN,), own=PARTY_ROLES),
         # Not even the admin: the operator must not be able to put a key under a party's name.

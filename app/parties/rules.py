@@ -34,7 +34,7 @@ from app.parties.roles import (
     SUPPLIER,
     grantable_types,
 )
-from app.parties.standing import PartyUnverified
+from app.parties.standing import VERIFIED, PartyUnverified
 
 Decide = Callable[[Claim, View], Draft]
 
@@ -173,12 +173,17 @@ def decide_registration(claim: Claim, view: View, *, row: Mapping[str, Any]) -> 
 def decide_verification(claim: Claim, view: View) -> Draft:
     """Sets the status. Wants the verifier's own head where it is a party.
 
-    Raises PartyUnknown, and PartyUnverified where the verifier itself was rejected.
+    Raises PartyUnknown, and PartyUnverified where the verifier itself was rejected, or is no
+    authority and was not verified.
     """
     state = _own_state(claim, view)
     judge = view.heads.get(party_stream(claim.actor))
-    if judge is not None and judge.state.get("status") == REJECTED:
-        raise PartyUnverified("party_unverified", party=claim.actor)
+    if judge is not None:
+        # Somebody must be the first to verify: the operator or an authority that it registered.
+        office = REGULATOR in judge.state.get("roles", ())
+        status = judge.state.get("status")
+        if status == REJECTED or (status != VERIFIED and not office):
+            raise PartyUnverified("party_unverified", party=claim.actor)
     state["status"] = claim.data["status"]
     state.pop("next_check", None)
     if "next_check" in claim.data:

@@ -21,10 +21,10 @@ from app.ledger import store as ledger
 from app.ledger.submission import Read
 from app.parties import rules, store
 from app.parties.chain import PartyChain
-from app.parties.identity import is_party_id, new_exempt_id
-from app.parties.principal import Principal, RoleMissing
+from app.parties.identity import SYSTEM, is_party_id, new_exempt_id
+from app.parties.principal import Principal
 from app.parties.registration import Registration, read_date
-from app.parties.roles import ADMIN, REGULATOR, SELLER_ROLES, reach
+from app.parties.roles import SELLER_ROLES, reach
 from app.parties.rules import PENDING, AlreadyRegistered, PartyUnknown, party_stream
 
 MAX_EVIDENCE = 2_000
@@ -113,8 +113,9 @@ class Parties:
     ) -> PartyView:
         """Returns the party after recording that it is `verified`, or `rejected`.
 
-        evidence: what was seen; the record only commits to it. next_check: a day. Raises Invalid,
-        PartyUnknown, SelfVerification, PartyUnverified, or what `check_may` raises.
+        evidence: what was seen; the record only commits to it. next_check: a day. A platform judges
+        only whom it registered. Raises Invalid, PartyUnknown, SelfVerification, PartyUnverified, or
+        what `check_may` raises.
         """
         principal.check_may("party.verify")
         if party == principal.party:
@@ -128,8 +129,7 @@ class Parties:
             raise invalid(FieldFault(("evidence",), "length", params))
         check_canonical(evidence, ("evidence",))
         row = self._row(party)
-        if not principal.roles & {ADMIN, REGULATOR} and not SELLER_ROLES.issuperset(row.roles):
-            raise RoleMissing("role_missing", action="party.verify")  # a platform knows its sellers
+        principal.check_may("party.verify", owner=row.created_by or SYSTEM)
         self._chain.append(
             principal,
             party,

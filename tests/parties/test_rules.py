@@ -54,12 +54,22 @@ def test_a_party_is_registered_once():
         rules.decide_registration(claim("registration"), view(head()), row={"id": SHOP})
 
 
-def test_a_rejected_verifier_verifies_nobody():
+def test_only_an_authority_verifies_before_it_is_verified_itself():
     judge = Claim(STREAM, "0192f3a0-0000-7000-8000-000000000001", "verification", AGENT, START,
                   {"status": "verified"}, {})  # fmt: skip
-    assert rules.decide_verification(judge, view(head(), head(AGENT, status="pending")))
-    with pytest.raises(rules.PartyUnverified):
-        rules.decide_verification(judge, view(head(), head(AGENT, status="rejected")))
+    for role, status, refused in (
+        ("regulator", "pending", False),
+        ("regulator", "rejected", True),
+        ("platform", "verified", False),
+        ("platform", "pending", True),
+        ("platform", "rejected", True),
+    ):
+        seen = view(head(), head(AGENT, roles=[role], status=status))
+        if not refused:
+            assert rules.decide_verification(judge, seen)
+            continue
+        with pytest.raises(rules.PartyUnverified):
+            rules.decide_verification(judge, seen)
 
 
 def test_a_new_verification_replaces_the_next_check():

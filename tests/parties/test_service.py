@@ -205,11 +205,8 @@ def test_a_verification_is_a_record_and_its_evidence_is_sealed(town):
     assert (record["actor"], record["source"]) == (AUTHORITY, "regulator")
     assert record["data"] == {"status": "verified", "next_check": "2027-11-23"}
     assert "counter" in open_section(town, SHOP, record, "evidence")
-    assert (
-        town.parties.verify(MARKET, SHOP, status="rejected", evidence="expired").status
-        == "rejected"
-    )
-    assert town.parties.get(SHOP).next_check is None
+    view = town.parties.verify(OPERATOR, SHOP, status="rejected", evidence="expired")
+    assert (view.status, view.next_check) == ("rejected", None)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +216,8 @@ def test_a_verification_is_a_record_and_its_evidence_is_sealed(town):
         (SHOPKEEPER, PLATFORM, RoleMissing),
         (MARKET, PLATFORM, SelfVerification),
         (INSPECTOR, AUTHORITY, SelfVerification),
-        (MARKET, AUTHORITY, RoleMissing),
+        (MARKET, AUTHORITY, NotYours),
+        (MARKET, SHOP, NotYours),
         (holder(AUTHORITY, "regulator", scopes=("audit",)), SHOP, ScopeMissing),
         (OPERATOR, NOBODY, PartyUnknown),
     ],
@@ -231,10 +229,34 @@ def test_who_may_not_verify_whom(town, who, party, fault):
     assert town.parties.get(SHOP).status == "pending"
 
 
+def test_a_platform_judges_only_the_sellers_that_it_registered(town):
+    town.parties.register(MARKET, told(STALL))
+    town.parties.verify(OPERATOR, PLATFORM, status="verified", evidence="seen")
+    for status in ("rejected", "verified"):
+        with pytest.raises(NotYours) as caught:
+            town.parties.verify(MARKET, SHOP, status=status, evidence="seen")
+        explain(caught.value)
+        assert town.parties.get(SHOP).status == "pending"
+        view = town.parties.verify(MARKET, STALL, status=status, evidence="seen")
+        assert view.status == status
+    both = holder(PLATFORM, "platform", "regulator")
+    assert town.parties.verify(both, SHOP, status="verified", evidence="seen").status == "verified"
+
+
+def test_a_platform_that_is_not_verified_verifies_nobody(town):
+    town.parties.register(MARKET, told(STALL))
+    with pytest.raises(Denied) as caught:
+        town.parties.verify(MARKET, STALL, status="verified", evidence="seen")
+    assert caught.value.slug == "party-unverified"
+    assert town.parties.get(STALL).status == "pending"
+    town.parties.verify(INSPECTOR, STALL, status="verified", evidence="seen")
+
+
 def test_a_rejected_platform_verifies_nobody(town):
+    town.parties.register(MARKET, told(STALL))
     town.parties.verify(OPERATOR, PLATFORM, status="rejected", evidence="no licence")
     with pytest.raises(Denied) as caught:
-        town.parties.verify(MARKET, SHOP, status="verified", evidence="seen")
+        town.parties.verify(MARKET, STALL, status="verified", evidence="seen")
     assert caught.value.slug == "party-unverified"
 
 

@@ -77,6 +77,10 @@ def test_the_examples_of_the_description_work(service):
 
 def test_a_platform_brings_and_verifies_its_sellers(town):
     party = town.register(STALL, token=town.keys[PLATFORM])
+    for one, status in ((party, 403), (PLATFORM, 201)):
+        token = town.keys[PLATFORM] if status == 403 else town.admin
+        answer = town.call("POST", f"{P}/{one}/verification", VERIFIED, token=token)
+        assert answer.status_code == status, answer.text
     answer = town.call("POST", f"{P}/{party}/verification", VERIFIED, token=town.keys[PLATFORM])
     assert answer.status_code == 201
     assert answer.json()["created_by"] == PLATFORM
@@ -288,6 +292,7 @@ def test_who_may_not_do_what_is_told_apart_and_writes_nothing(town):
         ("GET", f"{P}/{SHOP.lower()}", None, None, 404, "not-found"),
         ("POST", f"{P}/{SHOP}/verification", VERIFIED, shop, 403, "forbidden"),
         ("POST", f"{P}/{PLATFORM}/verification", VERIFIED, platform, 403, "forbidden"),
+        ("POST", f"{P}/{SHOP}/verification", VERIFIED, platform, 403, "forbidden"),
         ("POST", f"{P}/{CARRIER}/verification", VERIFIED, town.admin, 404, "not-found"),
         ("POST", f"{P}/{SHOP}/keys", {"scopes": ["events"]}, platform, 403, "forbidden"),
         ("POST", f"{P}/{SHOP}/keys", {"scopes": ["events"]}, narrow, 403, "forbidden"),
