@@ -142,7 +142,7 @@ _CONSUMER = Sender(CONSUMER, CONSUMER)
 _SYSTEM = Sender(SYSTEM, SYSTEM)
 
 # Senders stand weakest voice first: who is both the shop and its carrier vouches for itself, and
-# is shown as doing so (see source_of).
+# is shown as doing so (see sources_of).
 EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "registration": (_SYSTEM,),
     "listing": (_SELLER_SELF, _PLATFORM),
@@ -197,14 +197,17 @@ def reach(roles: Iterable[str], action: str) -> Reach | None:
     return "own" if found else None
 
 
-def source_of(
+def sources_of(
     roles: Iterable[str],
     event_type: str,
     *,
     actor_roles: Iterable[str] | None = None,
     own_goods: bool = True,
-) -> str | None:
-    """Returns the `source` of a record of this type from a sender with `roles`, None if refused.
+) -> tuple[str, ...]:
+    """Returns the `source`s a record of this type may have from a sender with `roles`.
+
+    Weakest first; none where it is refused. Which of several it has is decided by the goods: a
+    platform that is also the carrier signs for its parcel as the carrier.
 
     actor_roles: the roles of the actor for whom the sender speaks under a mandate (the caller has
     checked that it stands); None when the sender is the actor. The actor must be allowed to send
@@ -212,15 +215,15 @@ def source_of(
     sender that has a right of its own by role keeps its own source; any other agent is a mere
     messenger and its record carries the actor's source.
 
-    own_goods: whether the goods may be the actor's own. While they may, an actor with several
-    roles gets its weakest source; False skips the self-reported one where another is left.
+    own_goods: whether the goods may be the actor's own. While they may, its self-reported source
+    comes first; False leaves that one out where another is left.
     """
     senders = EVENTS.get(event_type, ())
     held = frozenset(roles)
     rights = [sender for sender in senders if sender.role in held]
     if actor_roles is None:
         rights = [sender for sender in rights if not sender.by_mandate]
-        return _weakest(rights, own_goods=own_goods)
+        return _weakest_first(rights, own_goods=own_goods)
     actor_held = frozenset(actor_roles)
     lent = [
         sender
@@ -228,16 +231,16 @@ def source_of(
         if sender.role in actor_held and not sender.by_mandate and sender.role not in OFFICIAL_ROLES
     ]
     if not lent:
-        return None
+        return ()
     rights = [sender for sender in rights if sender.role not in OFFICIAL_ROLES]
-    return _weakest(rights, own_goods=False) or _weakest(lent, own_goods=own_goods)
+    return _weakest_first(rights, own_goods=False) or _weakest_first(lent, own_goods=own_goods)
 
 
-def _weakest(rights: list[Sender], *, own_goods: bool) -> str | None:
+def _weakest_first(rights: list[Sender], *, own_goods: bool) -> tuple[str, ...]:
     if not own_goods:
         others = [sender for sender in rights if sender.source != MERCHANT]
         rights = others or rights
-    return rights[0].source if rights else None
+    return tuple(dict.fromkeys(sender.source for sender in rights))
 
 
 def grantable_types(roles: Iterable[str]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from app.kit.errors import Denied, NotFound
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, StreamHead, View
 from app.parties.identity import CONSUMER
-from app.parties.roles import MERCHANT, PLATFORM, source_of
+from app.parties.roles import MERCHANT, PLATFORM, sources_of
 from app.parties.rules import is_suspended, party_reads
 from app.parties.standing import check_mandate, check_verified
 from app.trace import lifecycle
@@ -98,10 +98,12 @@ class Decision:
         if not head.exists:
             raise CodeUnknown("code_unknown", code=claim.stream)
         state = self._life(head, view, claim)
-        source = sender_source(claim, view, self.sending, own_goods=state["holder"] == claim.actor)
+        sources = sender_sources(
+            claim, view, self.sending, own_goods=state["holder"] == claim.actor
+        )
         lot = view.heads.get(self._lot_stream(head) or "")
         agent = {} if lot is None else {"recall_agent": lot.state.get("recall_agent")}
-        check_right(claim.type, {**state, **agent}, claim.actor, source)
+        source = check_right(claim.type, {**state, **agent}, claim.actor, sources)
         if self.proof is not None:
             self._check_proof(state)
         if claim.type == "listing":
@@ -247,28 +249,30 @@ def who_reads(actor: str, sending: Sending) -> tuple[Read, ...]:
     return () if sending.party is None else party_reads(actor, sending.party)
 
 
-def sender_source(claim: Claim, view: View, sending: Sending, *, own_goods: bool) -> str:
-    """Returns the record's source, if this sender may send this for this actor.
+def sender_sources(
+    claim: Claim, view: View, sending: Sending, *, own_goods: bool
+) -> tuple[str, ...]:
+    """Returns the sources the record may have, weakest first, if this sender may speak for this actor.
 
     Raises EventNotYours, MandateMissing (no-mandate) or PartyUnverified.
     """
     if sending.party is None:
-        source = source_of(sending.roles, claim.type)
-        if source is None:
-            raise EventNotYours("event_not_yours", type=claim.type)
-        return source
-    check_verified(view, sending.party)
-    actor_roles = None
-    if claim.actor != sending.party:
-        check_mandate(
-            view, actor=claim.actor, agent=sending.party, event_type=claim.type, now=view.now
+        sources = sources_of(sending.roles, claim.type)
+    else:
+        check_verified(view, sending.party)
+        actor_roles = None
+        if claim.actor != sending.party:
+            check_mandate(
+                view, actor=claim.actor, agent=sending.party, event_type=claim.type, now=view.now
+            )
+            check_verified(view, claim.actor)
+            actor_roles = view.heads[f"party/{claim.actor}"].state["roles"]
+        sources = sources_of(
+            sending.roles, claim.type, actor_roles=actor_roles, own_goods=own_goods
         )
-        check_verified(view, claim.actor)
-        actor_roles = view.heads[f"party/{claim.actor}"].state["roles"]
-    source = source_of(sending.roles, claim.type, actor_roles=actor_roles, own_goods=own_goods)
-    if source is None:
+    if not sources:
         raise EventNotYours("event_not_yours", type=claim.type)
-    return source
+    return sources
 
 
 def check_listing(claim: Claim, view: View, product: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from app.parties.identity import is_party_id
 from app.parties.principal import Principal
 from app.parties.rules import EVENT_DECISIONS
 from app.trace.claims import read_actor, record_id, seal_section
-from app.trace.decide import Sending, sender_source, who_reads
+from app.trace.decide import Sending, sender_sources, who_reads
 from app.trace.events import check_event, check_time
 from app.trace.requests import EventRequest
 
@@ -32,7 +32,7 @@ class _PartyDecision:
     def __call__(self, claim: Claim, view: View) -> Draft:
         if not view.heads[claim.stream].exists:
             raise PartyCodeUnknown("code_unknown", code=claim.stream)
-        source = sender_source(claim, view, self.sending, own_goods=True)
+        source = sender_sources(claim, view, self.sending, own_goods=True)[0]
         draft = EVENT_DECISIONS[claim.type](claim, view)
         return Draft(
             draft.state, facts=draft.facts, effects=draft.effects, outbox=draft.outbox,

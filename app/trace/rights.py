@@ -7,7 +7,7 @@ before the life table: who has no say learns nothing about the life.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.kit.errors import Denied
@@ -107,7 +107,12 @@ RIGHTS: Mapping[str, Right] = {
 """For units and consignments."""
 
 
-def check_right(event_type: str, state: State, actor: str, source: str) -> None:
-    """Raises NotTheHolder unless the actor has the say about goods in this state."""
-    if not RIGHTS[event_type](state, actor, source):
-        raise NotTheHolder("not_the_holder", type=event_type)
+def check_right(event_type: str, state: State, actor: str, sources: Iterable[str]) -> str:
+    """Returns the first of the sources in which the actor has the say about goods in this state.
+
+    Raises NotTheHolder where it has none.
+    """
+    for source in sources:
+        if RIGHTS[event_type](state, actor, source):
+            return source
+    raise NotTheHolder("not_the_holder", type=event_type)

@@ -9,7 +9,7 @@ also has a `party` (who registered it) and a `holder`, whom a transfer and its a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from app.trace.decide import (
     Sending,
     check_listing,
     recall_effect,
-    sender_source,
+    sender_sources,
     suspended_at,
     who_reads,
 )
@@ -56,8 +56,8 @@ class ShelfDecision:
         head = view.heads[claim.stream]
         if not head.exists:
             raise CodeUnknown("code_unknown", code=claim.stream)
-        source = sender_source(claim, view, self.sending, own_goods=True)
-        self._check_say(claim, head.state, source)
+        sources = sender_sources(claim, view, self.sending, own_goods=True)
+        source = self._check_say(claim, head.state, sources)
         product = view.heads[Code(self.code.gtin).stream].state
         if claim.type == "listing":
             return self._list(claim, view, product, source)
@@ -90,8 +90,11 @@ class ShelfDecision:
         if not named or claim.data["from"] != state["holder"]:
             raise LifecycleConflict("no_transfer")
 
-    def _check_say(self, claim: Claim, state: Mapping[str, Any], source: str) -> None:
-        """Raises NotTheHolder: recalls and notices are the brand owner's, or the lot's own party's."""
+    def _check_say(self, claim: Claim, state: Mapping[str, Any], sources: Sequence[str]) -> str:
+        """Returns the source in which the actor has the say. Raises NotTheHolder.
+
+        Recalls and notices are the brand owner's, or the lot's own party's, or a regulator's.
+        """
         if claim.type == "transfer" and claim.actor != state.get("holder"):
             raise NotTheHolder("not_the_holder", type=claim.type)
         if claim.type == "reply" and claim.actor not in (
@@ -101,15 +104,18 @@ class ShelfDecision:
             state.get("holder"),
         ):
             raise NotTheHolder("not_the_holder", type=claim.type)
-        if source == REGULATOR or claim.type not in ("recall", "recall_lifted", "notice"):
-            return
+        if claim.type not in ("recall", "recall_lifted", "notice"):
+            return sources[0]
         allowed = (
             {state.get("brand_owner")}
             if self.code.level == "product"
             else {state["party"], state["holder"], state.get("recall_agent")}
         )
-        if claim.actor not in allowed:
-            raise NotTheHolder("not_the_brand_owner", type=claim.type)
+        if claim.actor in allowed:
+            return sources[0]
+        if REGULATOR in sources:
+            return REGULATOR
+        raise NotTheHolder("not_the_brand_owner", type=claim.type)
 
     def _list(self, claim: Claim, view: View, product: Mapping[str, Any], source: str) -> Draft:
         head = view.heads[claim.stream]

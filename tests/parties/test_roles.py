@@ -17,7 +17,7 @@ from app.parties.roles import (
     grantable_types,
     may,
     reach,
-    source_of,
+    sources_of,
     table_rows,
 )
 
@@ -56,6 +56,11 @@ def expected_senders(event_type: str) -> dict[str, tuple[str, bool]]:
         role, _, source = word.lstrip("+").partition("=")
         found[role] = (source or role, word.startswith("+"))
     return found
+
+
+def source_of(*given, **more):
+    """Returns the weakest source, None where the sender is refused."""
+    return next(iter(sources_of(*given, **more)), None)
 
 
 @pytest.mark.parametrize("event_type", WHO_SENDS)
@@ -104,6 +109,8 @@ def test_a_shop_that_is_also_the_carrier_vouches_for_itself():
     assert source_of(both, "signature", own_goods=False) == "platform"
     assert source_of({"merchant", "carrier"}, "signature", own_goods=False) == "carrier"
     assert source_of({"merchant"}, "signature", own_goods=False) == "merchant"
+    assert sources_of(both, "signature") == ("merchant", "platform", "carrier")
+    assert sources_of(both, "signature", own_goods=False) == ("platform", "carrier")
 
 
 def test_consumers_and_system_cannot_give_mandates():

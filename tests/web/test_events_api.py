@@ -120,6 +120,38 @@ def test_a_type_from_a_role_that_may_not_send_it_is_forbidden(market):
     assert market.count_rows() == before
 
 
+def test_who_has_several_roles_speaks_in_the_one_that_has_the_say(market):
+    mover = market.newcomer("platform", "carrier")
+    office = market.newcomer("merchant", "regulator")
+    kept, sent_back, refused = (issued.code for issued in market.issue(3))
+    taken = []
+    for unit in (kept, sent_back, refused):
+        market.sell(unit)
+        market.send(SHOP, unit, "dispatch", {"carrier": mover}, hours=-2)
+    taken.append((kept, market.send(mover, kept, "signature", {"kind": "locker"}, hours=-1)))
+    assert taken[0][1]["claim_token"], "the dispatch's carrier is a witness, whatever else it is"
+    back = {"reason": "undeliverable"}
+    taken.append((sent_back, market.send(mover, sent_back, "return", back, hours=-1)))
+    taken.append((refused, market.send(mover, refused, "refusal", {"reason": "wet"}, hours=-1)))
+    assert [record(market, code, sent["id"])["source"] for code, sent in taken] == ["carrier"] * 3
+    lot = market.lot("OFFICE")
+    for type_, data in (
+        ("notice", {"text": "sampled"}), ("recall", back), ("recall_lifted", back),
+    ):  # fmt: skip
+        sent = market.send(office, lot, type_, data)
+        assert record(market, lot, sent["id"])["source"] == "regulator"
+    own = market.lot("OWN", token=market.keys[office])
+    sent = market.send(office, own, "notice", {"text": "stored cool"})
+    assert record(market, own, sent["id"])["source"] == "merchant", "of its own goods, the weakest"
+    (sold,) = market.issue()
+    sale = {"platform": mover, "region": "440100"}
+    market.mandate(SHOP, mover, "sale", "dispatch")
+    market.send(mover, sold.code, "sale", sale, hours=-3, actor=SHOP)
+    market.send(mover, sold.code, "dispatch", {"carrier": mover}, hours=-2, actor=SHOP)
+    sent = market.send(mover, sold.code, "signature", {"kind": "locker"}, hours=-1)
+    assert record(market, sold.code, sent["id"])["source"] == "platform"
+
+
 def test_the_operator_never_speaks_in_a_chain(market):
     unit = market.one()
     body = {"code": unit.code, "type": "sale", "data": {}}
