@@ -97,7 +97,7 @@ RIGHTS: Mapping[str, Right] = {
     "complaint": _anyone,
     "recall": _maker,
     "recall_lifted": _maker,
-    "void": _maker,
+    "void": _holder,  # and no issuer that has given the unit away
     "reply": _seller_side,
     "notice": _maker,
     "inspection": _anyone,

@@ -152,6 +152,20 @@ def test_who_has_several_roles_speaks_in_the_one_that_has_the_say(market):
     assert record(market, sold.code, sent["id"])["source"] == "platform"
 
 
+def test_who_gave_a_unit_away_may_not_void_it(market):
+    (raw,) = market.issue(by=SUPPLIER)
+    market.send(SUPPLIER, raw.code, "transfer", {"to": SHOP}, hours=-3)
+    market.send(SHOP, raw.code, "acceptance", {"from": SUPPLIER}, hours=-2)
+    before = market.count_rows()
+    refused = market.refused(SUPPLIER, raw.code, "void", {"reason": "torn"})
+    assert refused == (403, "forbidden", None)
+    assert market.count_rows() == before
+    market.send(SHOP, raw.code, "void", {"reason": "torn"})
+    (own,) = market.issue(by=SUPPLIER)
+    market.send(SUPPLIER, own.code, "transfer", {"to": SHOP}, hours=-1)
+    market.send(SUPPLIER, own.code, "void", {"reason": "never taken"})
+
+
 def test_the_operator_never_speaks_in_a_chain(market):
     unit = market.one()
     body = {"code": unit.code, "type": "sale", "data": {}}
