@@ -354,7 +354,7 @@ def _sentence(fault: Fault) -> str:
         place = ".".join(map(str, error.loc))
         blanks = {"name": place, "expected": "…", "got": "…"}
         fields.append(
-            f"{place}: {text('en', f'field.{error.kind}', **(blanks | dict(error.params)))}"
+            f"{place}: {text('en', f'field.{error.sentence or error.kind}', **(blanks | dict(error.params)))}"
         )
     return " ".join(fields) or told
 

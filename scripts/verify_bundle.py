@@ -379,8 +379,12 @@ def is_in_subset(value: Any, depth: int = 0) -> bool:
     if isinstance(value, str):
         if value.isascii():
             return value.isprintable()
-        return unicodedata.is_normalized("NFC", value) and not any(
-            unicodedata.category(char) in ("Cc", "Cs") for char in value
+        categories = {unicodedata.category(char) for char in value}
+        # Of a text with characters that this Python's Unicode does not know nobody can tell whether
+        # it is in NFC; the service takes none in records.
+        known = "Cn" not in categories
+        return not categories & {"Cc", "Cs"} and (
+            not known or unicodedata.is_normalized("NFC", value)
         )
     return isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**53)
 

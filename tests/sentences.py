@@ -11,7 +11,10 @@ def explain(fault: Fault) -> list[str]:
     found = []
     for lang in LANGUAGES:
         found.append(text(lang, f"fault.{fault.key}", **fault.params))
-        found += [text(lang, f"field.{error.kind}", **error.params) for error in fault.errors]
+        found += [
+            text(lang, f"field.{error.sentence or error.kind}", **error.params)
+            for error in fault.errors
+        ]
     return found
 
 

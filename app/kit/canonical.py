@@ -1,8 +1,9 @@
 """Canonical JSON: RFC 8785 (JCS) restricted so that any careful encoder gives the same bytes.
 
 The subset (DESIGN: "Streams and records"): ASCII keys, strings in NFC without control characters or
-lone surrogates, integers with |n| < 2^53, booleans, arrays, objects; no floats, no nulls, nesting
-of at most MAX_DEPTH. Inside it a sorted compact encoder gives the very bytes of JCS, because
+lone surrogates (NFC is judged only of texts whose characters are all assigned in the Unicode version
+at hand), integers with |n| < 2^53, booleans, arrays, objects; no floats, no nulls, nesting of at most
+MAX_DEPTH. Inside it a sorted compact encoder gives the very bytes of JCS, because
 sorting ASCII keys by UTF-16 code unit and by code point is the same thing.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, Never
 
 import orjson
 
-from app.kit.errors import FieldFault, Invalid, Malformed
+from app.kit.errors import FieldFault, Invalid, Malformed, invalid
 
 MAX_DEPTH = 8
 MAX_INTEGER = 2**53 - 1
@@ -36,11 +37,16 @@ def canonical_bytes_unchecked(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def check_canonical(value: object, loc: tuple[str | int, ...] = (), depth: int = 0) -> None:
-    """Raises Invalid unless `value` lies in the canonical subset."""
+def check_canonical(
+    value: object, loc: tuple[str | int, ...] = (), depth: int = 0, *, assigned: bool = False
+) -> None:
+    """Raises Invalid unless `value` lies in the canonical subset.
+
+    assigned: refuse characters that the Unicode version at hand has not assigned (kind `charset`).
+    """
     kind = type(value)
     if kind is str:
-        _check_text(value, loc)  # type: ignore[arg-type]
+        _check_text(value, loc, assigned=assigned)  # type: ignore[arg-type]
     elif kind is bool:
         return
     elif kind is int:
@@ -52,18 +58,28 @@ def check_canonical(value: object, loc: tuple[str | int, ...] = (), depth: int =
         for key, item in value.items():  # type: ignore[attr-defined]
             if type(key) is not str or not key.isascii() or not key.isprintable():
                 _refuse((*loc, str(key)), "key")
-            check_canonical(item, (*loc, key), depth + 1)
+            check_canonical(item, (*loc, key), depth + 1, assigned=assigned)
     elif kind is list or kind is tuple:
         if depth >= MAX_DEPTH:
             _refuse(loc, "depth", expected=MAX_DEPTH)
         for index, item in enumerate(value):  # type: ignore[arg-type]
-            check_canonical(item, (*loc, index), depth + 1)
+            check_canonical(item, (*loc, index), depth + 1, assigned=assigned)
     elif value is None:
         _refuse(loc, "null")
     elif kind is float:
         _refuse(loc, "float")
     else:
         _refuse(loc, "type", got=kind.__name__)
+
+
+def check_clear(value: object, loc: tuple[str | int, ...] = ()) -> None:
+    """Raises Invalid unless `value` may stand in a record in the clear, for everybody and for ever.
+
+    Beyond `check_canonical` it holds no unassigned character (kind `charset`): whether a text with
+    one is in NFC may change with the Unicode version, and a verifier of another year must not judge
+    otherwise than we did. Normalization of assigned characters never changes (UAX 15, section 3).
+    """
+    check_canonical(value, loc, assigned=True)
 
 
 def parse_json(raw: bytes) -> Any:
@@ -111,19 +127,30 @@ def _refuse_constant(name: str) -> Never:
     raise Malformed("not_json", position=0, name=name)
 
 
-def _check_text(text: str, loc: tuple[str | int, ...]) -> None:
+def _check_text(text: str, loc: tuple[str | int, ...], *, assigned: bool) -> None:
     if text.isascii():
         if not text.isprintable():
             _refuse(loc, "control")
         return
+    known = True
+    # What is unassigned, a control or a surrogate is not printable either: most texts are done here.
     if not text.isprintable():
-        for char in text:
+        for position, char in enumerate(text, start=1):
             category = unicodedata.category(char)
             if category == "Cc":
                 _refuse(loc, "control")
             if category == "Cs":
                 _refuse(loc, "surrogate")
-    if not unicodedata.is_normalized("NFC", text):
+            if category == "Cn":
+                if assigned:
+                    params = {
+                        "position": position,
+                        "char": f"U+{ord(char):04X}",
+                        "allowed": f"Unicode {unicodedata.unidata_version}",
+                    }
+                    raise invalid(FieldFault(loc, "charset", params, sentence="unassigned"))
+                known = False
+    if known and not unicodedata.is_normalized("NFC", text):
         _refuse(loc, "nfc")
 
 

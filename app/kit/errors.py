@@ -18,11 +18,13 @@ class FieldFault:
     loc: path from the body's root, as in `("events", 3, "data", "carrier")`.
     kind: a stable word of the contract (`check_digit`, `charset`, `unknown_field`, `missing`, …).
     params: what the sentence `field.<kind>` needs, such as `expected` and `got`.
+    sentence: the sentence `field.<sentence>` in its place, where one kind has several reasons.
     """
 
     loc: tuple[str | int, ...]
     kind: str
     params: Mapping[str, object] = field(default_factory=dict)
+    sentence: str = ""
 
 
 class Fault(Exception):

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.kit.canonical import check_canonical
+from app.kit.canonical import check_clear
 from app.kit.errors import FieldFault, Invalid
 from app.parties.identity import Loc, parse_region, parse_uscc, uscc_region, uscc_warnings
 from app.parties.licences import parse_licence
@@ -125,7 +125,7 @@ class _Reader:
         if not 1 <= len(text) <= limit:
             self._fault(loc, "length", expected=f"1-{limit}", got=len(text))
         try:
-            check_canonical(text, loc)
+            check_clear(text, loc)
         except Invalid as refused:
             self._faults += refused.errors
         return text
@@ -166,7 +166,7 @@ class _Reader:
             fields = {"kind": licence.kind}
             try:
                 fields["number"] = parse_licence(licence.kind, licence.number, loc=loc)
-                check_canonical(fields, loc)
+                check_clear(fields, loc)
             except Invalid as refused:
                 self._faults += refused.errors
                 continue

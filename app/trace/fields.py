@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from app.kit.canonical import check_canonical
+from app.kit.canonical import check_clear
 from app.kit.clock import format_time, parse_time
 from app.kit.errors import FieldFault, Invalid
 from app.parties.identity import parse_region
@@ -92,7 +92,7 @@ class FieldReader:
     def _read_value(self, rule: Rule, given: object, loc: Loc, kept: dict[str, Any]) -> None:
         try:
             value = _normalise(rule, given, loc)
-            check_canonical(value, loc)
+            check_clear(value, loc)
         except _WrongValue as wrong:
             self._fault(loc, wrong.kind, **wrong.params)
         except Invalid as refused:

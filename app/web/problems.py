@@ -247,7 +247,7 @@ def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
 def _field(error: FieldFault, lang: Lang) -> str:
     blanks = {"name": error.loc[-1] if error.loc else "", "expected": "…", "got": "…"}
     try:
-        return text(lang, f"field.{error.kind}", **(blanks | dict(error.params)))
+        return text(lang, f"field.{error.sentence or error.kind}", **(blanks | dict(error.params)))
     except (KeyError, IndexError):
-        log.warning("problem.sentence_missing", key=f"field.{error.kind}")
+        log.warning("problem.sentence_missing", key=f"field.{error.sentence or error.kind}")
         return text(lang, "field.wrong")

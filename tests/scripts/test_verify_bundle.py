@@ -165,6 +165,8 @@ def test_both_verifiers_agree_on_any_odd_field_of_a_record(path, odd):
     [
         '{"a":"\\u00e9"}',  # an escape where the character itself should stand
         '{"a":"e\u0301"}',  # not NFC
+        '{"a":"\u0378e\u0301"}',  # not NFC, but nobody can tell of what is not assigned
+        '{"a":"\u0378\u0085"}',
         '{"a":"\u0085"}',
         '{"a":"\u2028"}',
         '{"a":"\x7f"}',

@@ -178,6 +178,7 @@ def test_data_that_is_no_object_is_one_fault(data):
         ("dispatch", "carrier", ["x"], "type"),
         ("dispatch", "carrier", "a\nb", "control"),
         ("dispatch", "carrier", "e\u0301", "nfc"),
+        ("dispatch", "carrier", "速运\u0378", "charset"),
         ("dispatch", "carrier", "\ud800", "surrogate"),
         ("dispatch", "to", "440", "region"),
         ("dispatch", "to", "990100", "region"),

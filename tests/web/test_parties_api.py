@@ -178,6 +178,7 @@ BODIES = [
     ({**GOOD, "name": ["a"]}, "type", ["name"]),
     ({**GOOD, "name": "a\u0000"}, "control", ["name"]),
     ({**GOOD, "name": "e\u0301"}, "nfc", ["name"]),
+    ({**GOOD, "name": "示例\u0378"}, "charset", ["name"]),
     ({**GOOD, "roles": "merchant"}, "type", ["roles"]),
     ({**GOOD, "roles": []}, "length", ["roles"]),
     ({**GOOD, "roles": ["merchant", "merchant"]}, "duplicate", ["roles", 1]),

@@ -7,6 +7,7 @@ where preparing it asks the database.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -264,8 +265,7 @@ def _read_items(
 def _at_index(fault: Fault, index: int) -> Fault:
     """Returns the fault with its fields named from the body's root."""
     fault.errors = tuple(
-        FieldFault(("events", index, *error.loc), error.kind, error.params)
-        for error in fault.errors
+        dataclasses.replace(error, loc=("events", index, *error.loc)) for error in fault.errors
     ) or (FieldFault(("events", index), "refused"),)
     return fault
 
