@@ -30,6 +30,7 @@ from app.trace.decide import CodeUnknown, Decision, Sending
 from app.trace.events import EVENT_TYPES, check_changes, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
+from app.trace.lives import Lives
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
 from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
@@ -79,6 +80,7 @@ class Recording:
         self._proofs = proofs
         self._graces = graces
         self._index = index
+        self._lives = Lives(database, graces)
 
     async def record(
         self,
@@ -139,7 +141,7 @@ class Recording:
     def _proven(self, recorded: Recorded, proof: ConsumerProof | None) -> Answer:
         if proof is None or proof.token is None:
             return recorded  # an inner code was checked before
-        state, subject = self._state_of(recorded)
+        state, subject = self._lives.now(recorded)
         step = "sale" if token_kind(proof.token) == "platform" else "signature"
         try:
             self._proofs.check_token(
@@ -149,22 +151,12 @@ class Recording:
             return refused
         return recorded
 
-    def _state_of(self, recorded: Recorded) -> tuple[Mapping[str, Any], str]:
-        """Returns the present life of a record's goods, and what tokens for it are bound to."""
-        consignment = orjson.loads(recorded.body)["data"].get("consignment")
-        with self._database.read() as connection:
-            if consignment is None:
-                head = store.load_heads(connection, [recorded.stream])[recorded.stream]
-                return head.state, recorded.stream
-            place = (recorded.stream, f"consignment/{consignment}")
-            return store.load_facts(connection, [place]).get(place, {}), "#".join(place)
-
     def promises(self, recorded: Recorded) -> dict[str, str]:
         """Returns what an answer hands over beside the record: a claim token, a ticket.
 
         A token goes only to a platform or carrier that speaks of another's goods, so that proof of
-        purchase never passes through the seller. Both follow from the record: a repeat gives them
-        again.
+        purchase never passes through the seller. Both follow from the record and the chain before
+        it, whatever came after: a repeat gives them again.
         """
         fields = orjson.loads(recorded.body)
         if recorded.type == "complaint":
@@ -176,8 +168,7 @@ class Recording:
             kind = "platform"
         elif recorded.type == "signature" and fields["source"] in (CARRIER, AGGREGATOR):
             # Only the carrier whom the dispatch names is a witness of a purchase.
-            state, _ = self._state_of(recorded)
-            if state.get("dispatch", {}).get("carrier") != fields["actor"]:
+            if self._lives.named_carrier(recorded) != fields["actor"]:
                 return {}
             kind = "carrier"
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
@@ -112,6 +114,62 @@ def test_a_carriers_signature_brings_a_token_too(market):
     for unit, token in tokens.items():
         market.send(None, unit.code, "review", {"rating": 4}, headers=claim(token))
         assert last(market, unit)["data"]["proof"] == "carrier"
+
+
+def test_a_signature_sent_again_brings_its_first_answer_whatever_came_after(market):
+    back, changed, late = market.issue(3)
+    firsts = {}
+    for unit in (back, changed):
+        market.sell(unit.code)
+        sent = market.dispatch(unit.code)
+        more = {"id": str(uuid4()), "occurred_at": market.at(-1)}
+        firsts[unit] = (market.sign(unit.code, hours=None, **more), more)
+        if unit is back:
+            market.send(SHOP, unit.code, "return", {"reason": "seven days"})
+        else:
+            changes = {"of": sent["id"], "changes": {"carrier": "another"}}
+            market.send(SHOP, unit.code, "correction", changes)
+    for unit, (first, more) in firsts.items():
+        assert first["claim_token"]
+        again = market.post(CARRIER, unit.code, "signature", {"kind": "in_person"}, **more)
+        assert (again.status_code, again.json()) == (200, first)
+    # And the other way about: a dispatch that came later makes nobody a witness of before.
+    more = {"id": str(uuid4()), "occurred_at": market.at(-1)}
+    market.sell(late.code)
+    first = market.sign(late.code, hours=None, **more)
+    assert "claim_token" not in first
+    market.dispatch(late.code)
+    again = market.post(CARRIER, late.code, "signature", {"kind": "in_person"}, **more)
+    assert (again.status_code, again.json()) == (200, first)
+
+
+def test_a_signature_of_a_consignment_sent_again_brings_its_first_answer(market):
+    lot = market.lot("REPEATED")
+    one = {"consignment": "A"}
+    market.send(SHOP, lot, "sale", one, hours=-3)
+    market.send(SHOP, lot, "dispatch", {**one, "carrier": CARRIER}, hours=-2)
+    data = {**one, "kind": "locker"}
+    more = {"id": str(uuid4()), "occurred_at": market.at(-1)}
+    first = market.send(CARRIER, lot, "signature", data, **more)
+    assert first["claim_token"]
+    market.send(SHOP, lot, "return", {**one, "reason": "seven days"})
+    again = market.post(CARRIER, lot, "signature", data, **more)
+    assert (again.status_code, again.json()) == (200, first)
+
+
+def test_a_return_in_the_same_batch_takes_no_token_from_the_signature_before_it(market):
+    unit = market.one()
+    market.sell(unit.code)
+    market.dispatch(unit.code)
+    events = [
+        {"code": unit.code, "type": "signature", "data": {"kind": "locker"}},
+        {"code": unit.code, "type": "return", "data": {"reason": "at the door"}},
+    ]
+    answer = market.ask(
+        "POST", "/api/v1/events/batch", {"events": events}, token=market.keys[CARRIER]
+    )
+    assert answer["accepted"] == 2
+    assert "claim_token" in answer["results"][0]["event"]
 
 
 def test_an_inner_code_may_speak_as_typed_by_people(market):

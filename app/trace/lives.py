@@ -1,0 +1,85 @@
+"""The life of a record's goods, as it is now and as it was when that record was made. Read-only.
+
+An answer must be the same whenever it is asked for again, so what it tells beside the record is read
+off the chain up to the record and never off what came later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.ledger import store
+from app.ledger.submission import Recorded
+from app.trace import replay
+from app.trace.gaps import Graces
+
+_PAGE = 500
+
+
+class Lives:
+    """Lives of units, and of consignments of lots, by one of their records."""
+
+    def __init__(self, database: Database, graces: Graces) -> None:
+        self._database = database
+        self._graces = graces
+
+    def now(self, recorded: Recorded) -> tuple[Mapping[str, Any], str]:
+        """Returns the present life of a record's goods, and what tokens for it are bound to."""
+        consignment = _consignment(recorded)
+        with self._database.read() as connection:
+            if consignment is None:
+                head = store.load_heads(connection, [recorded.stream])[recorded.stream]
+                return head.state, recorded.stream
+            place = (recorded.stream, f"consignment/{consignment}")
+            return store.load_facts(connection, [place]).get(place, {}), "#".join(place)
+
+    def named_carrier(self, signature: Recorded) -> str | None:
+        """Returns the carrier whom the dispatch named when this signature was recorded, if any."""
+        state, _ = self.now(signature)
+        if signature.replayed or state.get("signature", {}).get("id") != signature.id:
+            # The life went on since: a return ends it, a correction may name another carrier.
+            state = self._at(signature)
+        carrier = state.get("dispatch", {}).get("carrier")
+        return None if carrier is None else str(carrier)
+
+    def _at(self, recorded: Recorded) -> Mapping[str, Any]:
+        """Returns the life with this record as its last, but for its listing."""
+        consignment = _consignment(recorded)
+        with self._database.read() as connection:
+            records = _records_until(connection, recorded.stream, recorded.seq)
+            if consignment is None:
+                return replay.replay(records, _find_none, self._graces)
+            return replay.replay_consignment(
+                records, _find_none, self._graces, consignment=consignment, holder=""
+            )
+
+
+def _consignment(recorded: Recorded) -> str | None:
+    told: str | None = orjson.loads(recorded.body)["data"].get("consignment")
+    return told
+
+
+def _records_until(connection: Connection, stream: str, last: int) -> Iterator[Mapping[str, Any]]:
+    """Yields the records of a stream up to one of them; what a hand has damaged is left out."""
+    after = -1
+    while after < last:
+        page = store.load_stream(
+            connection, stream, after_seq=after, limit=min(_PAGE, last - after)
+        )
+        for record in page:
+            try:
+                fields = record.fields
+            except ValueError:
+                continue
+            if record.seq <= last:
+                yield fields
+        after = page[-1].seq if page else last
+
+
+def _find_none(_stream: str, _seq: int) -> None:
+    """What a sale refers to is not asked for: listings decide nothing about who delivers."""
