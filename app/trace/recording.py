@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,17 +94,19 @@ class Recording:
 
         principal None: a consumer, who speaks with `proof`.
         """
-        prepared = self._prepare_all(principal, requests, proof)
-        if atomic and any(isinstance(one, Fault) for one in prepared):
-            return _abandon(prepared)
-        submissions = [one for one in prepared if isinstance(one, Submission)]
-        if not submissions:
-            return [one for one in prepared if isinstance(one, Fault)]
-        recorded = await self._recorder.submit(submissions, atomic=atomic)
-        if principal is None and any(isinstance(a, Recorded) and a.replayed for a in recorded):
-            recorded = await asyncio.to_thread(self._guard_repeats, recorded, proof)
-        answers = iter(recorded)
-        return [one if isinstance(one, Fault) else next(answers) for one in prepared]
+        answered: list[Answer] = []
+        for run in _runs(requests, atomic=atomic):
+            prepared = self._prepare_all(principal, run, proof, atomic=atomic)
+            if atomic and any(isinstance(one, Fault) for one in prepared):
+                return _abandon(prepared)
+            submissions = [one for one in prepared if isinstance(one, Submission)]
+            recorded: list[Answer] = []
+            if submissions:
+                recorded = await self._recorder.submit(submissions, atomic=atomic)
+            if principal is None and any(isinstance(a, Recorded) and a.replayed for a in recorded):
+                recorded = await asyncio.to_thread(self._guard_repeats, recorded, proof)
+            answered += _in_order(prepared, recorded)
+        return answered
 
     def record_and_wait(
         self,
@@ -115,15 +117,19 @@ class Recording:
         atomic: bool = False,
     ) -> list[Answer]:
         """Like `record`, for threads."""
-        prepared = self._prepare_all(principal, requests, proof)
-        if atomic and any(isinstance(one, Fault) for one in prepared):
-            return _abandon(prepared)
-        submissions = [one for one in prepared if isinstance(one, Submission)]
-        if not submissions:
-            return [one for one in prepared if isinstance(one, Fault)]
-        recorded = self._recorder.submit_and_wait(submissions, atomic=atomic)
-        answers = iter(recorded if principal is not None else self._guard_repeats(recorded, proof))
-        return [one if isinstance(one, Fault) else next(answers) for one in prepared]
+        answered: list[Answer] = []
+        for run in _runs(requests, atomic=atomic):
+            prepared = self._prepare_all(principal, run, proof, atomic=atomic)
+            if atomic and any(isinstance(one, Fault) for one in prepared):
+                return _abandon(prepared)
+            submissions = [one for one in prepared if isinstance(one, Submission)]
+            recorded: list[Answer] = []
+            if submissions:
+                recorded = self._recorder.submit_and_wait(submissions, atomic=atomic)
+            if principal is None:
+                recorded = self._guard_repeats(recorded, proof)
+            answered += _in_order(prepared, recorded)
+        return answered
 
     def _guard_repeats(
         self, answers: Sequence[Answer], proof: ConsumerProof | None
@@ -191,9 +197,17 @@ class Recording:
         )
 
     def prepare(
-        self, principal: Principal | None, request: EventRequest, proof: ConsumerProof | None
+        self,
+        principal: Principal | None,
+        request: EventRequest,
+        proof: ConsumerProof | None,
+        *,
+        before: Sequence[Submission | Fault] = (),
     ) -> Submission:
-        """Returns the event ready for the recorder. Raises the Fault that refuses it."""
+        """Returns the event ready for the recorder. Raises the Fault that refuses it.
+
+        before: those of the same all-or-none request that are recorded if this one is.
+        """
         sending = (
             Sending(None, frozenset({CONSUMER}))
             if principal is None
@@ -205,7 +219,7 @@ class Recording:
         if request.code.startswith(PARTY_PREFIX):
             submission = prepare_party_event(principal, request, now=self._clock.now())
             if request.type == "correction":
-                self._check_of(submission.claim)
+                self._check_of(submission.claim, before)
             return submission
         code = parse_code(request.code)
         data = dict(request.data)
@@ -231,7 +245,7 @@ class Recording:
         if request.signed is not None:
             check_signature(self._database, claim, request.signed)
         if request.type in ("correction", "reply"):
-            self._check_of(claim)
+            self._check_of(claim, before)
         decide = self._decision(code, sending, subject, proof, self._index.digests(request.sealed))
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
@@ -251,11 +265,14 @@ class Recording:
         principal: Principal | None,
         requests: Sequence[EventRequest],
         proof: ConsumerProof | None,
+        *,
+        atomic: bool,
     ) -> list[Submission | Fault]:
         prepared: list[Submission | Fault] = []
         for request in requests:
             try:
-                prepared.append(self.prepare(principal, request, proof))
+                before = prepared if atomic else ()
+                prepared.append(self.prepare(principal, request, proof, before=before))
             except Fault as fault:
                 prepared.append(fault)
         return prepared
@@ -286,21 +303,65 @@ class Recording:
             raise ProofInvalid("inner_code")
         return "inner"
 
-    def _check_of(self, claim: Claim) -> None:
-        """Raises OfUnknown, OfForeign or Invalid about the record a correction or reply names."""
+    def _check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> None:
+        """Raises OfUnknown, OfForeign or Invalid about the record a correction or reply names.
+
+        Asked ahead of the transaction: a record never changes. One that is still to be made with
+        this one, all or none, is known by its claim.
+        """
         of = str(claim.data["of"])
         with self._database.read() as connection:
             found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
-        if found is None:
-            raise OfUnknown("of_unknown", of=of)
-        fields = store.StoredRecord(claim.stream, *found, None).fields
+        if found is not None:
+            fields = store.StoredRecord(claim.stream, *found, None).fields
+            type_, actor = fields["type"], fields["actor"]
+        else:
+            claims = [one.claim for one in before if isinstance(one, Submission)]
+            named = next((c for c in claims if (c.stream, c.id) == (claim.stream, of)), None)
+            if named is None:
+                raise OfUnknown("of_unknown", of=of)
+            type_, actor = named.type, named.actor
         if claim.type != "correction":
             return
-        if fields["actor"] != claim.actor:
+        if actor != claim.actor:
             raise OfForeign("of_foreign", of=of)
         changes = claim.data.get("changes")
         if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
-            check_changes(fields["type"], parse_code(claim.stream).level, changes)
+            check_changes(type_, parse_code(claim.stream).level, changes)
+
+
+def _runs(requests: Sequence[EventRequest], *, atomic: bool) -> list[list[EventRequest]]:
+    """Returns the requests cut wherever one names another before it, which must be recorded by then.
+
+    What is recorded all or none cannot be cut.
+    """
+    runs: list[list[EventRequest]] = [[]]
+    given: set[str] = set()
+    for request in requests:
+        of = request.data.get("of") if request.type in ("correction", "reply") else None
+        if not atomic and isinstance(of, str) and of.lower() in given:
+            runs.append([])
+            given = set()
+        runs[-1].append(request)
+        if request.id is not None:
+            given.add(_spelled(request.id))
+    return runs
+
+
+def _spelled(record_id_given: str) -> str:
+    try:
+        return record_id(record_id_given)
+    except Fault:  # refused when it is prepared, and then nobody can name it
+        return ""
+
+
+def _in_order(
+    prepared: Sequence[Submission | Fault], recorded: Sequence[Answer]
+) -> Iterator[Answer]:
+    """Yields an answer for each: its fault, or the next of what was recorded."""
+    answers = iter(recorded)
+    for one in prepared:
+        yield one if isinstance(one, Fault) else next(answers)
 
 
 def _checked(

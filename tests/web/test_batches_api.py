@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
@@ -44,6 +46,49 @@ def test_each_stands_for_itself_and_sees_those_before_it(market):
     assert [(event["code"], event["seq"]) for event in events] == [(one, 1), (one, 2), (two, 1)]
     assert all(event["receipt"] and event["status"] == "durable" for event in events)
     assert market.ask("GET", f"/api/v1/code?code={one}")["state"] == "in_transit"
+
+
+def about(code: str, of: str, type_: str = "correction", **more) -> dict:
+    data = {"of": of} | ({} if type_ == "reply" else {"changes": {"region": "440300"}})
+    return {"code": code, "type": type_, "data": data, **more}
+
+
+@pytest.mark.parametrize("query", ["", "?atomic=true"])
+def test_a_correction_or_reply_may_name_an_event_before_it(market, query):
+    one, two = (issued.code for issued in market.issue(2))
+    ids = [str(uuid4()) for _ in range(4)]
+    events = [
+        sale(one, id=ids[0]), about(one, ids[0].upper(), id=ids[1]), dispatch(one),
+        about(one, ids[0], "reply"), sale(two, id=ids[2]), about(two, ids[2]),
+        about(one, ids[1], "reply"),
+    ]  # fmt: skip
+    wrong = [{**events[1], "data": {"of": ids[0], "changes": {"carrier": "x"}}, "id": ids[3]}]
+    answer = send(market, [events[0], *wrong], query="?atomic=true")
+    assert told(answer)[:2] == (422, "invalid")
+    assert answer.json()["errors"][0]["loc"] == ["events", 1, "data", "changes", "carrier"]
+    answer = send(market, events, query=query)
+    assert [result["status"] for result in answer.json()["results"]] == [201] * 7
+    assert [result["event"]["seq"] for result in answer.json()["results"]] == [1, 2, 3, 4, 1, 2, 5]
+    again = send(market, [events[0], events[1]], query=query)
+    assert [result["status"] for result in again.json()["results"]] == [200, 200]
+
+
+def test_a_correction_of_an_event_that_was_refused_names_nothing(market):
+    unit = market.one()
+    code, sold, refused = unit.code, str(uuid4()), str(uuid4())
+    market.sell(code)
+    answer = send(market, [sale(code, id=sold), about(code, sold), about(code, refused)])
+    assert slugs(answer) == ["lifecycle-conflict", "not-found", "not-found"]
+    before = market.count_rows()
+    answer = send(market, [about(code, sold), sale(code, id=sold)], query="?atomic=true")
+    assert told(answer)[:2] == (404, "not-found"), "what comes later is not seen"
+    foreign = [
+        {"code": code, "type": "complaint", "data": {"category": "price"}, "id": sold},
+        about(code, sold, actor=SHOP),
+    ]
+    answer = send(market, foreign, by=AUTHORITY, query="?atomic=true")
+    assert told(answer)[:2] == (403, "forbidden")
+    assert market.count_rows() == before
 
 
 WRONG_SHAPES = [
