@@ -172,6 +172,24 @@ def test_a_return_in_the_same_batch_takes_no_token_from_the_signature_before_it(
     assert "claim_token" in answer["results"][0]["event"]
 
 
+def test_only_who_sent_a_sealed_section_reads_it_again(market):
+    unit = market.one()
+    buyer = {"order": {"content": {"number": "B-1"}}, "buyer": {"content": {"name": "李小明"}}}
+    market.sell_by_platform(unit.code, sealed=buyer)
+    market.dispatch(unit.code)
+
+    def seen(by, **more):
+        path = f"{unit.path}/sealed{more.pop('query', '')}"
+        items = market.ask("GET", path, token=market.keys[by], **more)["items"]
+        return [(item["type"], *sorted(item["sections"])) for item in items]
+
+    sale, dispatch = ("sale", "buyer", "order"), ("dispatch", "waybill")
+    assert seen(PLATFORM) == [sale]
+    assert seen(SHOP) == [dispatch], "what its platform sealed is the platform's"
+    assert seen(CARRIER) == []
+    assert seen(AUTHORITY, query="?purpose=complaint") == [sale, dispatch]
+
+
 def test_an_inner_code_may_speak_as_typed_by_people(market):
     unit, other = market.issue(2, inner=True)
     market.sell(unit.code)
