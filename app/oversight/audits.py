@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import NotFound
+from app.kit.errors import NotFound, TooMany
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.note import VerifierKey
@@ -25,10 +25,11 @@ from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
-from app.oversight import store
+from app.oversight import jobstore, store
 from app.oversight.findings import Findings
 from app.oversight.scopes import read_scope
 from app.parties.principal import Principal
+from app.parties.roles import Reach, reach
 from app.trace.story import Stories, keeps_state
 
 _WALK = "audit.walk"
@@ -36,6 +37,13 @@ _NOT_AS_SIGNED = ("log.checkpoint_mismatch", "log.checkpoint_ahead")
 _SLICE_S = 0.1
 _SLICE_STREAMS = 200
 _JOB_CHUNK = 500
+_RETRY_S = 10
+_MOST_OPEN: Mapping[Reach, int] = {"own": 20, "any": 100}
+"""Audits that one party may have open; who may audit anything has many cases at a time."""
+
+
+class AuditsOpen(TooMany):
+    """The caller has as many audits open as it may have."""
 
 
 class AuditUnknown(NotFound):
@@ -65,9 +73,13 @@ class Audits:
         self._log_key = log_key
         self._anchor = anchor
         self._records_per_s = records_per_s
+        self._served: str | None = None  # the party whose turn was last
 
     def ask(self, principal: Principal, scope: Mapping[str, str] | None) -> Any:
-        """Returns the job for a scope: None for all, else one of party, gtin, code."""
+        """Returns the job for a scope: None for all, else one of party, gtin, code.
+
+        Raises AuditsOpen while too many of the caller's are not done yet, or what `read_scope` raises.
+        """
         with self._database.read() as connection:
             scope = read_scope(connection, principal, scope)
         row = {
@@ -82,7 +94,10 @@ class Audits:
             "created_at": to_ms(self._clock.now()),
             "finished_at": None,
         }
+        most = _MOST_OPEN[reach(principal.roles, "audit.start") or "own"]
         with self._database.write() as connection:
+            if jobstore.count_open(connection, principal.party) >= most:
+                raise AuditsOpen("audits_open", retry_after_s=_RETRY_S, limit=most)
             store.insert_job(connection, row)
         return self.job(row["id"])
 
@@ -95,11 +110,12 @@ class Audits:
         return row
 
     def run_job(self) -> bool:
-        """Runs the audit that has waited longest; returns whether there was one."""
+        """Runs the oldest audit of the party whose turn it is; returns whether there was one."""
         with self._database.read() as connection:
-            job = store.next_job(connection)
+            job = jobstore.next_in_turn(connection, self._served)
         if job is None:
             return False
+        self._served = job.asked_by or ""
         with self._database.write() as connection:
             store.update_job(connection, job.id, status="running")
         scope = json.loads(job.scope)

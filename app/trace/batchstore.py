@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.db.tables import Batch, BatchCode, InnerCode, Product, ShipmentRow
 from app.ledger.record import stream_key
@@ -21,6 +21,8 @@ CODE = BatchCode.__table__  # type: ignore[attr-defined]
 SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 INNER = InnerCode.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
+
+_IS_OPEN = BATCH.c.status == "running"
 
 
 def _write_codes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -77,10 +79,28 @@ def find_shipment(connection: Connection, shipment_id: str) -> Any | None:
     return connection.execute(select(SHIPMENT).where(SHIPMENT.c.shipment_id == shipment_id)).first()
 
 
-def oldest_running(connection: Connection) -> Any | None:
-    """Returns the order that has waited longest, or None. Read-only."""
+def count_open(connection: Connection, party: str) -> int:
+    """Returns how many orders of a party are not made yet. Read-only."""
+    query = select(func.count()).where(BATCH.c.party == party, _IS_OPEN)
+    return int(connection.execute(query).scalar_one())
+
+
+def next_in_turn(connection: Connection, after: str) -> Any | None:
+    """Returns the oldest open order of the party that follows `after`, or None. Read-only.
+
+    Parties take turns in the order of their ids, so nobody waits for all that another ordered.
+    """
+    first = select(func.min(BATCH.c.party)).where(_IS_OPEN)
+    party = connection.execute(first.where(BATCH.c.party > after)).scalar()
+    if party is None:
+        party = connection.execute(first).scalar()
+    if party is None:
+        return None
     return connection.execute(
-        select(BATCH).where(BATCH.c.status == "running").order_by(BATCH.c.created_at).limit(1)
+        select(BATCH)
+        .where(BATCH.c.party == party, _IS_OPEN)
+        .order_by(BATCH.c.created_at, BATCH.c.batch_id)
+        .limit(1)
     ).first()
 
 

@@ -33,13 +33,19 @@ from app.trace.gtin import parse_gtin
 from app.trace.proof import ProofInvalid, Proofs, inner_digest
 
 MAX_COUNT = 100_000
+MAX_OPEN = 20
 MAX_TRIES = 10
 _TRY_WINDOW_MS = 60 * 60 * 1000
 _CHUNK = 500
+_RETRY_S = 10
 
 
 class InnerTooOften(TooMany):
     """Hidden codes were tried on this unit too often in the last hour."""
+
+
+class OrdersOpen(TooMany):
+    """The party has as many orders open as it may have."""
 
 
 class BatchUnknown(NotFound):
@@ -88,6 +94,7 @@ class Issuing:
         self._clock = clock
         self._proofs = proofs
         self._random = random
+        self._served = ""  # the party whose turn was last
         self.on_order: Callable[[], None] = lambda: None
         """Called after an order is stored; the worker hangs its alarm clock here."""
 
@@ -103,7 +110,8 @@ class Issuing:
     ) -> tuple[Any, bool]:
         """Returns the job's row, and whether it was there before.
 
-        Raises Invalid, ProductUnknown, CodeUnknown (lot), LotNotYours, PartyUnverified, IdConflict.
+        Raises Invalid, ProductUnknown, CodeUnknown (lot), LotNotYours, PartyUnverified, IdConflict;
+        OrdersOpen while the party has MAX_OPEN orders that are not made yet.
         """
         principal.check_may("code.issue")
         if principal.party is None:
@@ -139,6 +147,8 @@ class Issuing:
                 "created_at": to_ms(self._clock.now()),
             }
             with self._database.write() as connection:
+                if batchstore.count_open(connection, principal.party) >= MAX_OPEN:
+                    raise OrdersOpen("orders_open", retry_after_s=_RETRY_S, limit=MAX_OPEN)
                 batchstore.insert_new(connection, row)
             self.on_order()
         batch = self.batch(batch_id)
@@ -193,14 +203,15 @@ class Issuing:
         return ok, tries + 1
 
     def issue_some(self) -> bool:
-        """Makes one chunk of the oldest running job; returns whether there may be more to do.
+        """Makes one chunk for the party whose turn it is; returns whether there may be more to do.
 
         Raises Unavailable where the database does not take it now.
         """
         with self._database.read() as connection:
-            batch = batchstore.oldest_running(connection)
+            batch = batchstore.next_in_turn(connection, self._served)
         if batch is None:
             return False
+        self._served = batch.party
         start = batch.done
         count = min(_CHUNK, batch.count - start)
         submissions = self.unit_submissions(

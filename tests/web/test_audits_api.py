@@ -245,6 +245,45 @@ def test_a_party_audits_its_own_and_nobody_elses(market):
     market.work()
 
 
+def ask_for(market, by: str | None, scope: object):
+    token = market.admin if by is None else market.keys[by]
+    return market.call("POST", A, {"scope": scope}, token=token)
+
+
+def test_audits_are_done_in_turn_by_party(market):
+    market.work()
+    many = [ask_for(market, SHOP, {"party": SHOP}).json()["id"] for _ in range(3)]
+    few = ask_for(market, RIVAL, {"party": RIVAL}).json()["id"]
+    for _ in range(2):
+        assert market.rooms.audits.run_job()
+    assert market.ask("GET", f"{A}/{few}", token=market.keys[RIVAL])["status"] == "done"
+    waiting = [
+        job for job in many
+        if market.ask("GET", f"{A}/{job}", token=market.keys[SHOP])["status"] == "waiting"
+    ]  # fmt: skip
+    assert waiting == many[1:]
+    market.work()
+
+
+def test_a_party_has_so_many_audits_open_and_an_authority_more(market):
+    market.work()
+    for _ in range(20):
+        assert ask_for(market, SHOP, {"party": SHOP}).status_code == 202
+    before = market.count_rows()
+    refused = ask_for(market, SHOP, {"party": SHOP})
+    assert told(refused)[:2] == (429, "too-many-requests")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert market.count_rows() == before
+    for by in (AUTHORITY, None):
+        for _ in range(100):
+            assert ask_for(market, by, {"party": RIVAL}).status_code == 202
+        assert told(ask_for(market, by, {"party": RIVAL}))[:2] == (429, "too-many-requests")
+    assert ask_for(market, RIVAL, {"party": RIVAL}).status_code == 202
+    market.work()
+    assert ask_for(market, SHOP, {"party": SHOP}).status_code == 202
+    market.work()
+
+
 WRONG_SCOPES = [
     ("everything", 422), ({}, 422), ({"party": SHOP, "gtin": GTIN}, 422), ({"colour": "red"}, 422),
     ({"gtin": "06901234567893"}, 422), ({"code": "nonsense"}, 422), (5, 422), (None, 422),

@@ -7,6 +7,7 @@ import io
 import time
 from contextlib import contextmanager
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -127,6 +128,38 @@ def test_a_disk_that_fails_for_a_while_ends_no_job_and_leaves_nothing_half_made(
     assert batch(market, batch_id).json()["status"] == "running"
     market.work()
     assert len(market.codes_of(batch_id)) == 5
+
+
+def test_orders_are_made_in_turn_by_party(market):
+    market.issue(1)  # and with it whatever was still waiting
+    big = [market.order(900), market.order(900)]
+    small = market.order(3, by=RIVAL)
+    for _ in range(2):
+        assert market.rooms.issuing.issue_some()
+    assert batch(market, small, by=RIVAL).json()["status"] == "done", "no place behind the big ones"
+    assert batch(market, big[0]).json()["done"] in (0, 500)
+    while market.rooms.issuing.issue_some():
+        pass
+    assert {batch(market, one).json()["status"] for one in big} == {"done"}
+
+
+def test_a_party_has_so_many_orders_open_and_no_more(market):
+    seller = market.newcomer()
+    first = str(uuid4())
+    market.order(1, by=seller, id=first)
+    for _ in range(19):
+        market.order(1, by=seller)
+    before = market.count_rows()
+    refused = order(market, {"count": 1}, by=seller)
+    assert told(refused)[:2] == (429, "too-many-requests")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert market.count_rows() == before
+    assert order(market, {"count": 1, "id": first}, by=seller).status_code == 200, "a repeat"
+    market.order(1, by=RIVAL)
+    while market.rooms.issuing.issue_some():
+        pass
+    market.order(1, by=seller)
+    assert market.rooms.issuing.issue_some()
 
 
 def test_the_worker_makes_what_was_ordered_at_once(live):
