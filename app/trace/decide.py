@@ -7,7 +7,7 @@ and index rows are drafted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from app.trace.code import Code
 from app.trace.gaps import Graces, pending, seller_of, vouched_steps
 from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
+from app.trace.listings import listing_fact, listings_since, live_listing
 from app.trace.proof import Proofs, token_kind
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
@@ -70,11 +71,11 @@ class Decision:
         """Returns what the decision wants to see beside the goods' own stream."""
         found = [*who_reads(actor, self.sending)]
         product = Code(self.code.gtin).stream
-        found += [Read(product), Read(product, f"listing/{actor}")]
+        found += [Read(product), Read(product, listing_fact(actor))]
         if self.subject:
             found += [
                 Read(self.code.stream, self.subject),
-                Read(self.code.stream, f"listing/{actor}"),
+                Read(self.code.stream, listing_fact(actor)),
             ]
         return tuple(found)
 
@@ -84,13 +85,13 @@ class Decision:
             return ()
         if self.subject:
             # A consignment is sold by the lot's holder, whoever speaks of it.
-            fact = f"listing/{head.state['holder']}"
+            fact = listing_fact(str(head.state["holder"]))
             return Read(Code(self.code.gtin).stream, fact), Read(head.stream, fact)
         seller = str(head.state.get("sale", {}).get("actor") or head.state["holder"])
-        found = [Read(Code(self.code.gtin).stream, f"listing/{seller}")]
+        found = [Read(Code(self.code.gtin).stream, listing_fact(seller))]
         if head.state.get("lot") is not None:
             stream = Code(self.code.gtin, lot=head.state["lot"]).stream
-            found += [Read(stream), Read(stream, f"listing/{seller}")]
+            found += [Read(stream), Read(stream, listing_fact(seller))]
         return tuple(found)
 
     def __call__(self, claim: Claim, view: View) -> Draft:
@@ -180,34 +181,29 @@ class Decision:
         )
 
     def _healed(self, state: Mapping[str, Any], view: View) -> Mapping[str, Any]:
-        """Returns the state with the seller's listings of product or lot taken into account.
+        """Returns the state with the seller's listing of product or lot taken into account.
 
-        One that was told after the sale heals it for good, though it has ended since.
+        Taken are those recorded since the gap opened, whether ended by now or not: of an earlier
+        one the sale was told whether it was live.
         """
         seller = state.get("sale", {}).get("actor")
-        if seller is None or "listing" not in state.get("gaps", {}):
+        gap = state.get("gaps", {}).get("listing")
+        if seller is None or gap is None:
             return state
-        since = state["gaps"]["listing"]["since"]
-        listings = [
-            told
-            for (_, key), places in view.facts.items()
-            if key == f"listing/{seller}"
-            for place in places.values()
-            for told in _told_since(place, since)
-        ]
-        for at, independent in listings:
-            listing = Happening(
-                seq=0,
-                id="",
-                type="listing",
-                actor=seller,
-                sender=PLATFORM if independent else seller,
-                source=PLATFORM if independent else MERCHANT,
-                occurred_at=from_ms(at),
-                recorded_at=view.now,
-                data={},
-            )
-            state = lifecycle.heal(state, listing)
+        for (_, key), fact in view.facts.items():
+            for told in listings_since(fact, gap["since"]) if key == listing_fact(seller) else ():
+                listing = Happening(
+                    seq=told["seq"],
+                    id="",
+                    type="listing",
+                    actor=seller,
+                    sender=PLATFORM if told["independent"] else seller,
+                    source=PLATFORM if told["independent"] else MERCHANT,
+                    occurred_at=from_ms(told["at"]),
+                    recorded_at=from_ms(told["recorded"]),
+                    data={},
+                )
+                state = lifecycle.heal(state, listing)
         return state
 
     def _check_proof(self, state: Mapping[str, Any]) -> None:
@@ -392,20 +388,11 @@ def life_outbox(
     return tuple(found)
 
 
-def _told_since(place: Mapping[str, Any], since_ms: int) -> Iterator[tuple[int, bool]]:
-    """Yields (at ms, independent) of a place's live listing, and of those told since, ended or not."""
-    if place["live"]:
-        yield place["at"], place["independent"]
-    for recorded, at, independent in place.get("late", ()):
-        if recorded >= since_ms:
-            yield at, independent
-
-
 def _live_listing(view: View, claim: Claim, streams: tuple[str | None, ...]) -> Listing | None:
     """Returns the seller's live listing, the nearest to the goods first."""
     for stream in streams:
-        places = view.facts.get((stream, f"listing/{claim.actor}"), {}) if stream else {}
-        for listing in places.values():
-            if listing["live"]:
-                return Listing(str(stream), listing["seq"], listing["independent"])
+        if stream is not None:
+            told = live_listing(view.facts.get((stream, listing_fact(claim.actor)), {}))
+            if told is not None:
+                return Listing(stream, told["seq"], told["independent"])
     return None

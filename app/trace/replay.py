@@ -11,6 +11,7 @@ from app.parties.roles import MERCHANT, REGULATOR
 from app.trace import lifecycle
 from app.trace.gaps import Graces
 from app.trace.life_table import Happening
+from app.trace.listings import Told
 
 Fields = Mapping[str, Any]
 FindRecord = Callable[[str, int], Fields | None]
@@ -44,6 +45,18 @@ def is_independent_listing(fields: Fields) -> bool:
     """Whether somebody else than the seller sent this listing."""
     sender = fields.get("via", fields["actor"])
     return bool(fields["source"] != MERCHANT and sender != fields["actor"])
+
+
+def told_by(fields: Fields) -> Told:
+    """Returns what a stored listing tells the fact about its seller's listings."""
+    return Told(
+        place=str(fields["data"].get("platform") or fields["data"].get("url")),
+        seq=fields["seq"],
+        at=to_ms(parse_time(fields["occurred_at"])),
+        recorded=to_ms(parse_time(fields["recorded_at"])),
+        ended=fields["data"].get("ended") is True,
+        independent=is_independent_listing(fields),
+    )
 
 
 def replay(records: Iterable[Fields], find: FindRecord, graces: Graces) -> dict[str, Any]:

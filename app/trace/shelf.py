@@ -2,9 +2,8 @@
 
 Listings by seller and place, recalls, notices, inspections, customs releases. State of a product's
 or lot's head: its facts as registered and `recalls` by recaller, as in a unit's life; a seller's
-listings stand in the fact `listing/<seller>`: place -> {seq, at, live, independent, late?}, `late`
-[[recorded ms, at ms, independent]] of those told after they began, which heal sales for good. A lot
-also has a `party` (who registered it) and a `holder`, whom a transfer and its acceptance change.
+listings stand in a fact of their own (app.trace.listings). A lot also has a `party` (who registered
+it) and a `holder`, whom a transfer and its acceptance change.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from app.trace.decide import (
 )
 from app.trace.life_table import LifecycleConflict
 from app.trace.lifecycle import Around, check_around, recall_windows
+from app.trace.listings import Told, fold_listing, listing_fact
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 
 # A fact must stay small. Whoever tells more listings late, each of a later beginning, loses the oldest.
-_MOST_LATE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class ShelfDecision:
         return (
             *who_reads(actor, self.sending),
             Read(Code(self.code.gtin).stream),
-            Read(self.code.stream, f"listing/{actor}"),
+            Read(self.code.stream, listing_fact(actor)),
         )
 
     def __call__(self, claim: Claim, view: View) -> Draft:
@@ -128,38 +127,30 @@ class ShelfDecision:
                 suspended_since=suspended_at(party, claim.occurred_at),
             )
             check_around(claim.type, claim.occurred_at, around)
-        place = str(claim.data.get("platform") or claim.data.get("url"))
-        fact = f"listing/{claim.actor}"
-        places = dict(view.facts.get((claim.stream, fact), {}))
-        seq = head.seq + 1
-        independent = source != MERCHANT and self.sending.party != claim.actor
-        late = places.get(place, {}).get("late", [])
-        if not ended and claim.occurred_at < view.now:
-            # Dropped is what this one makes needless: told earlier, of a later beginning.
-            earlier = [told for told in late if told[1] < to_ms(claim.occurred_at)]
-            told_now = [to_ms(view.now), to_ms(claim.occurred_at), independent]
-            late = [*earlier, told_now][-_MOST_LATE:]
-        places[place] = {
-            "seq": seq,
-            "at": to_ms(claim.occurred_at),
-            "live": not ended,
-            "independent": independent,
-            **({"late": late} if late else {}),
-        }
+        fact = listing_fact(claim.actor)
+        told = Told(
+            place=str(claim.data.get("platform") or claim.data.get("url")),
+            seq=head.seq + 1,
+            at=to_ms(claim.occurred_at),
+            recorded=to_ms(view.now),
+            ended=ended,
+            independent=source != MERCHANT and self.sending.party != claim.actor,
+        )
+        offers = fold_listing(view.facts.get((claim.stream, fact), {}), told)
         offer = {
             "gtin": self.code.gtin,
             "seller": claim.actor,
-            "place": place,
+            "place": told.place,
             "stream": stream_key(claim.stream),
-            "seq": seq,
+            "seq": told.seq,
             "title": claim.data.get("title"),
             "ended": ended,
-            "listed_at": to_ms(claim.occurred_at),
+            "listed_at": told.at,
         }
-        heard = {"code": claim.stream, "seller": claim.actor, "at": to_ms(claim.occurred_at)}
+        heard = {"code": claim.stream, "seller": claim.actor, "at": told.at}
         return Draft(
             head.state,
-            facts={fact: places},
+            facts={fact: offers},
             effects=(Effect("offer", offer),),
             outbox=() if ended else (("listing.recorded", heard),),
             side=self.side,

@@ -10,7 +10,11 @@ from app.kit.canonical import canonical_bytes
 from app.kit.errors import Fault
 from app.ledger.checkpoint import open_receipt
 from app.ledger.note import parse_vkey
+from app.ledger.record import stream_key
+from app.ledger.store import load_facts, load_stream
 from app.trace.events import EVENT_TYPES
+from app.trace.listings import MOST_LATE, MOST_LIVE, fold_listing, listing_fact
+from app.trace.replay import told_by
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, CUSTOMS, GTIN, PRODUCT, RIVAL, SUPPLIER, Issued, told
 
@@ -288,6 +292,48 @@ def test_a_sale_refers_to_the_sellers_listing_and_to_the_lots_head(market):
     named = listing[streams[PRODUCT]["seq"]]
     assert (named["record"]["type"], named["record"]["actor"]) == ("listing", SHOP)
     assert named["hash"] == streams[PRODUCT]["hash"]
+
+
+def test_a_seller_with_many_listings_keeps_a_small_fact_that_follows_from_its_records(market):
+    seller = market.newcomer()
+    early, later = market.issue(2, by=seller)
+    market.send(seller, early.code, "sale", {"region": "440100"}, hours=-3)
+    warnings = f"{early.path}/verification"
+    assert "provisional_gap" in market.ask("GET", warnings)["warnings"]
+    backdated = {"occurred_at": market.at(-100), "data": {"url": "https://shop.example/first"}}
+    events = [backdated, *({"data": {"platform": f"place {n}"}} for n in range(120))]
+    ended = {"data": {**backdated["data"], "ended": True}}
+    for event in (*events, ended):
+        event |= {"code": PRODUCT, "type": "listing"}
+    body = {"events": [*events, ended]}
+    answer = market.ask("POST", "/api/v1/events/batch", body, token=market.keys[seller])
+    assert answer["accepted"] == 122
+    market.work()
+
+    def owed(unit) -> list[str]:
+        query = "SELECT step FROM due WHERE stream = ?"
+        with market.rooms.database.read() as connection:
+            rows = connection.exec_driver_sql(query, (stream_key(unit.code),))
+            return [row.step for row in rows]
+
+    assert owed(early) == ["dispatch"]
+    market.send(seller, early.code, "dispatch", {"carrier": CARRIER}, hours=-2)
+    assert owed(early) == ["signature"], "the gap was closed, and stays closed"
+    assert market.ask("GET", warnings)["warnings"] == []
+    sent = market.send(seller, later.code, "sale", {"region": "440100"})
+    assert owed(later) == ["dispatch"]
+    (ref,) = record(market, later.code, sent["id"])["refs"]
+    assert record(market, PRODUCT, answer["results"][120]["event"]["id"])["seq"] == ref["seq"]
+    place = (PRODUCT, listing_fact(seller))
+    with market.rooms.database.read() as connection:
+        kept = load_facts(connection, [place])[place]
+        records = [one.fields for one in load_stream(connection, PRODUCT)]
+    assert (len(kept["live"]), len(kept["late"])) == (MOST_LIVE, MOST_LATE)
+    told: dict = {}
+    for fields in records:
+        if (fields["type"], fields["actor"]) == ("listing", seller):
+            told = fold_listing(told, told_by(fields))
+    assert told == kept
 
 
 def test_a_sale_without_a_live_listing_opens_a_gap_that_a_late_listing_heals(market):
