@@ -44,10 +44,14 @@ class EventNotYours(Denied):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """Who sends: the key's party and roles; party None for a consumer."""
+    """Who sends: the key's party and roles; party None for a consumer.
+
+    named: the source of the record that it corrects, whose role it then speaks in.
+    """
 
     party: str | None
     roles: frozenset[str]
+    named: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,8 @@ def sender_sources(
 ) -> tuple[str, ...]:
     """Returns the sources the record may have, weakest first, if this sender may speak for this actor.
 
+    Before the weakest stands that of a record which this one corrects.
+
     Raises EventNotYours, MandateMissing (no-mandate) or PartyUnverified.
     """
     if sending.party is None:
@@ -268,7 +274,7 @@ def sender_sources(
         )
     if not sources:
         raise EventNotYours("event_not_yours", type=claim.type)
-    return sources
+    return tuple(sorted(sources, key=lambda source: source != sending.named))
 
 
 def check_listing(claim: Claim, view: View, product: Mapping[str, Any]) -> None:

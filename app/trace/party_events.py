@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.kit.errors import Denied, FieldFault, NotFound, invalid
@@ -41,9 +42,16 @@ class _PartyDecision:
 
 
 def prepare_party_event(
-    principal: Principal | None, request: EventRequest, *, now: datetime
+    principal: Principal | None,
+    request: EventRequest,
+    *,
+    now: datetime,
+    check_of: Callable[[Claim], str | None],
 ) -> Submission:
-    """Returns an event on a party ready for the recorder. Raises the Fault that refuses it."""
+    """Returns an event on a party ready for the recorder. Raises the Fault that refuses it.
+
+    check_of: returns the source of the record that a correction names, or raises.
+    """
     if principal is None or principal.party is None:
         raise Denied("admin_cannot_speak")
     if not is_party_id(request.code.removeprefix(PREFIX)):
@@ -68,6 +76,8 @@ def prepare_party_event(
         data=data,
         sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
     )
+    if request.type == "correction":
+        sending = replace(sending, named=check_of(claim))
     return Submission(
         claim,
         actor,

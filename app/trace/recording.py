@@ -7,6 +7,8 @@ app.trace.decide and app.trace.shelf: who may, and whether it can be true.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,10 +219,8 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(PARTY_PREFIX):
-            submission = prepare_party_event(principal, request, now=self._clock.now())
-            if request.type == "correction":
-                self._check_of(submission.claim, before)
-            return submission
+            check_of = functools.partial(self._check_of, before=before)
+            return prepare_party_event(principal, request, now=self._clock.now(), check_of=check_of)
         code = parse_code(request.code)
         data = dict(request.data)
         signed = request.signed is not None
@@ -245,7 +245,7 @@ class Recording:
         if request.signed is not None:
             check_signature(self._database, claim, request.signed)
         if request.type in ("correction", "reply"):
-            self._check_of(claim, before)
+            sending = dataclasses.replace(sending, named=self._check_of(claim, before))
         decide = self._decision(code, sending, subject, proof, self._index.digests(request.sealed))
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
@@ -303,18 +303,20 @@ class Recording:
             raise ProofInvalid("inner_code")
         return "inner"
 
-    def _check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> None:
-        """Raises OfUnknown, OfForeign or Invalid about the record a correction or reply names.
+    def _check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> str | None:
+        """Returns the source of the record a correction or reply names, None while it is not decided.
+
+        Raises OfUnknown, OfForeign or Invalid.
 
         Asked ahead of the transaction: a record never changes. One that is still to be made with
         this one, all or none, is known by its claim.
         """
-        of = str(claim.data["of"])
+        of, source = str(claim.data["of"]), None
         with self._database.read() as connection:
             found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
         if found is not None:
             fields = store.StoredRecord(claim.stream, *found, None).fields
-            type_, actor = fields["type"], fields["actor"]
+            type_, actor, source = fields["type"], fields["actor"], fields["source"]
         else:
             claims = [one.claim for one in before if isinstance(one, Submission)]
             named = next((c for c in claims if (c.stream, c.id) == (claim.stream, of)), None)
@@ -322,12 +324,13 @@ class Recording:
                 raise OfUnknown("of_unknown", of=of)
             type_, actor = named.type, named.actor
         if claim.type != "correction":
-            return
+            return source
         if actor != claim.actor:
             raise OfForeign("of_foreign", of=of)
         changes = claim.data.get("changes")
         if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
             check_changes(type_, parse_code(claim.stream).level, changes)
+        return source
 
 
 def _runs(requests: Sequence[EventRequest], *, atomic: bool) -> list[list[EventRequest]]:

@@ -156,6 +156,26 @@ def test_who_has_several_roles_speaks_in_the_one_that_has_the_say(market):
     assert record(market, sold.code, sent["id"])["source"] == "platform"
 
 
+def test_a_correction_speaks_in_the_role_of_what_it_corrects(market):
+    mover = market.newcomer("platform", "carrier")
+    office = market.newcomer("merchant", "regulator")
+    unit = market.one().code
+    market.sell(unit)
+    market.send(SHOP, unit, "dispatch", {"carrier": mover}, hours=-2)
+    moved = market.send(mover, unit, "transit", {"region": "440100"}, hours=-1)
+    data = {"of": moved["id"], "changes": {"region": "440300"}}
+    assert record(market, unit, market.send(mover, unit, "correction", data)["id"])["source"] == (
+        "carrier"
+    )
+    party = f"party/{market.newcomer()}"
+    warned = market.send(office, party, "measure", {"kind": "warn", "basis": "art. 80"})
+    data = {"of": warned["id"], "changes": {"basis": "art. 81"}}
+    market.send(office, party, "correction", data)
+    with market.rooms.database.read() as connection:
+        last = load_stream(connection, party)[-1].fields
+    assert (last["type"], last["source"]) == ("correction", "regulator")
+
+
 def test_who_gave_a_unit_away_may_not_void_it(market):
     (raw,) = market.issue(by=SUPPLIER)
     market.send(SUPPLIER, raw.code, "transfer", {"to": SHOP}, hours=-3)
