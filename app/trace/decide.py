@@ -111,12 +111,11 @@ class Decision:
         source = check_right(claim.type, {**state, **agent}, claim.actor, sources)
         if self.proof is not None:
             self._check_proof(state)
+        product = Code(self.code.gtin).stream
         if claim.type == "listing":
-            check_listing(claim, view, view.heads[Code(self.code.gtin).stream].state)
+            check_listing(claim, view, view.heads[product].state)
         lot_stream = self._lot_stream(head)
-        listing = _live_listing(
-            view, claim, (claim.stream, lot_stream, Code(self.code.gtin).stream)
-        )
+        listing = _live_listing(view, claim, (claim.stream, lot_stream, product))
         happening = Happening(
             seq=head.seq + 1,
             id=claim.id,
@@ -185,10 +184,9 @@ class Decision:
         )
 
     def _healed(self, state: Mapping[str, Any], view: View) -> Mapping[str, Any]:
-        """Returns the state with the seller's listing of product or lot taken into account.
+        """Returns the state with the seller's late listings of product or lot taken into account.
 
-        Taken are those recorded since the gap opened, whether ended by now or not: of an earlier
-        one the sale was told whether it was live.
+        Of one from before the gap opened the sale was told; one after it counts though it ended.
         """
         seller = state.get("sale", {}).get("actor")
         gap = state.get("gaps", {}).get("listing")
@@ -252,11 +250,10 @@ def who_reads(actor: str, sending: Sending) -> tuple[Read, ...]:
 def sender_sources(
     claim: Claim, view: View, sending: Sending, *, own_goods: bool
 ) -> tuple[str, ...]:
-    """Returns the sources the record may have, weakest first, if this sender may speak for this actor.
+    """Returns the sources the record may have, if this sender may speak for this actor.
 
-    Before the weakest stands that of a record which this one corrects.
-
-    Raises EventNotYours, MandateMissing (no-mandate) or PartyUnverified.
+    First that of a record which this one corrects, then the weakest. Raises EventNotYours,
+    MandateMissing (no-mandate) or PartyUnverified.
     """
     if sending.party is None:
         sources = sources_of(sending.roles, claim.type)
@@ -280,8 +277,7 @@ def sender_sources(
 def check_listing(claim: Claim, view: View, product: Mapping[str, Any]) -> None:
     """Raises LicenceMissing where the seller may not offer goods of this product's category.
 
-    Asked wherever goods can be listed, the unit too: one door left open is no rule. Taking a
-    listing off needs no licence.
+    Asked wherever goods can be listed, the unit too. Taking a listing off needs no licence.
     """
     if claim.data.get("ended") is not True:
         seller = view.heads[f"party/{claim.actor}"].state

@@ -32,8 +32,6 @@ from app.trace.listings import Told, fold_listing, listing_fact
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 
-# A fact must stay small. Whoever tells more listings late, each of a later beginning, loses the oldest.
-
 
 @dataclass(frozen=True, slots=True)
 class ShelfDecision:
