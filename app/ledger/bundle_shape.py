@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
+
+from app.kit.clock import parse_time
 
 Test = Callable[[Any], bool]
 Shape = Mapping[str, Test]
@@ -53,8 +54,7 @@ def _is_record(fields: dict[str, Any]) -> bool:
         and type(get("data")) is dict
         and type(prev) is str
         and _HASH.fullmatch(prev) is not None
-        and type(at) is str
-        and _TIME.fullmatch(at) is not None
+        and _is_time(at)
     )
 
 
@@ -114,7 +114,7 @@ def _is_time(value: Any) -> bool:
     if not isinstance(value, str) or _TIME.fullmatch(value) is None:
         return False
     try:
-        datetime.fromisoformat(value)
+        parse_time(value)
     except ValueError:  # there is no such day
         return False
     return True
