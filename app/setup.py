@@ -16,7 +16,7 @@ from app.config import Settings
 from app.db.engine import Database
 from app.kit.clock import SystemClock
 from app.kit.errors import Fault
-from app.ledger import logstore, store
+from app.ledger import logstore
 from app.ledger.keyring import KeysLost, create_keys, has_keys, load_keys
 from app.parties.access import APIKeys
 
@@ -53,7 +53,7 @@ def set_up(settings: Settings) -> SetUp:
         database.migrate()
         if not whole:
             with database.read() as connection:
-                if store.has_records(connection):
+                if logstore.has_records(connection):
                     raise KeysLost("keys_lost", path=str(settings.keys_dir))
             create_keys(settings.keys_dir, origin=settings.log_origin)
         keys = load_keys(settings.keys_dir)

@@ -98,6 +98,12 @@ def create_state(connection: Connection, origin: str) -> None:
         )
 
 
+def has_records(connection: Connection) -> bool:
+    """Whether anything was ever recorded. Read-only."""
+    tables = (RECORD.c.seq, LEAF.c.seq)  # a log outlives records that were deleted
+    return any(connection.execute(select(column).limit(1)).first() for column in tables)
+
+
 def load_state(connection: Connection) -> TreeState | None:
     """Returns the committed tree, or None where the log was never begun. Read-only."""
     row = connection.execute(_STATE_NOW).first()

@@ -242,12 +242,6 @@ def _stored(stream: str, rows: Iterable[Any]) -> list[StoredRecord]:
     ]
 
 
-def has_records(connection: Connection) -> bool:
-    """Whether anything was ever recorded. Read-only."""
-    tables = (RECORD.c.seq, LEAF.c.seq)  # a log outlives records that were deleted
-    return any(connection.execute(select(column).limit(1)).first() for column in tables)
-
-
 def has_leaves(connection: Connection, stream: str) -> bool:
     """Whether the log knows records of this stream, even if all of them are gone. Read-only."""
     query = select(LEAF.c.seq).where(LEAF.c.stream == stream_key(stream)).limit(1)
