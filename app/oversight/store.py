@@ -138,16 +138,6 @@ def find_job(connection: Connection, job: str) -> Any | None:
     return connection.execute(select(JOB).where(JOB.c.id == job)).first()
 
 
-def next_job(connection: Connection) -> Any | None:
-    """Returns the audit that has waited longest, also one that a stop interrupted. Read-only."""
-    return connection.execute(
-        select(JOB)
-        .where(JOB.c.status.in_(("waiting", "running")))
-        .order_by(JOB.c.created_at)
-        .limit(1)
-    ).first()
-
-
 def update_job(connection: Connection, job: str, **values: Any) -> None:
     """Changes an audit's progress. Writes `audit_job`."""
     connection.execute(update(JOB).where(JOB.c.id == job).values(**values))

@@ -78,6 +78,7 @@ class World:
         self.sale = market.sell_by_platform(self.unit.code, hours=-200, sealed=sealed, id=ID)
         self.token = self.sale["claim_token"]
         market.sell_by_platform(self.other.code, hours=-200)
+        market.clock.advance(25 * 3600)  # what follows a step told late is owed a day later
         market.work()
         shop = market.keys[SHOP]
         item = market.ask(
