@@ -67,14 +67,18 @@ class Deployment:
         assert self._process.pid is not None
         return self._process.pid
 
-    def serve(self) -> Deployment:
-        """Returns when the service answers. Fails the test, with its log, where it ends instead."""
+    def serve(self, *, days_ago: int = 0) -> Deployment:
+        """Returns when the service answers. Fails the test, with its log, where it ends instead.
+
+        days_ago: by how much the service's clock is behind.
+        """
         assert self._process is None
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = start(
             ["serve", "--port", str(port)],
             cwd=self.folder, env=self.env, out=self.folder / "serve.out", err=self.log,
+            days_ago=days_ago,
         )  # fmt: skip
         self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
         until = time.monotonic() + START_TIMEOUT_S

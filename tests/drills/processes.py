@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -31,14 +32,23 @@ class Done:
 
 
 def start(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path, err: Path
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    out: Path,
+    err: Path,
+    days_ago: int = 0,
 ) -> ForkServerProcess:
-    """Returns the running command; it ends with this process at the latest."""
+    """Returns the running command; it ends with this process at the latest.
+
+    days_ago: by how much its clock is behind, for what takes days to come about.
+    """
     for path in (out, err):
         path.write_bytes(b"")  # there to be read before the command has begun
     process = _context.Process(
         target=_become,
-        args=(list(arguments), str(cwd), dict(env), str(out), str(err)),
+        args=(list(arguments), str(cwd), dict(env), str(out), str(err), days_ago),
         daemon=True,
     )
     process.start()
@@ -62,7 +72,9 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 6
     return done
 
 
-def _become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
+def _become(
+    arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str, days_ago: int
+) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     for name in [name for name in os.environ if name.startswith("SUXIN_")]:
@@ -75,8 +87,17 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: 
     sys.argv = ["suxin", *arguments]
     from app.cli import main
 
+    if days_ago:
+        _set_clock_back(days_ago)
     try:
         main()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _set_clock_back(days: int) -> None:
+    from app.kit.clock import SystemClock
+
+    told = SystemClock.now
+    SystemClock.now = lambda self: told(self) - timedelta(days=days)
