@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
+from app.oversight.rowcheck import check_rows
 from app.parties.principal import OPERATOR
 from app.serving import run_server, worker_loops
 from app.setup import check_set_up, serving_alone, set_up
@@ -189,6 +191,7 @@ def audit(
                 vault=Vault(keys.vault_key),
                 check_state=stories.state_checker(connection),
                 keeps_state=keeps_state,
+                check_rows=partial(check_rows, connection),
                 progress=advance,
             )
             if stream is None:

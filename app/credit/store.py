@@ -102,6 +102,16 @@ def load_entries_of(connection: Connection, parties: Sequence[str]) -> dict[str,
     return found
 
 
+def entry_rows(connection: Connection, party: str) -> list[Any]:
+    """Returns a party's entries as they are stored. Read-only."""
+    return list(connection.execute(select(ENTRY).where(ENTRY.c.party == party)))
+
+
+def hold_rows(connection: Connection, party: str) -> list[Any]:
+    """Returns every hold on a party as it is stored, lifted ones too. Read-only."""
+    return list(connection.execute(select(HOLD).where(HOLD.c.party == party)))
+
+
 def find_entry(connection: Connection, entry_id: str) -> Any | None:
     """Returns an entry's row, or None. Read-only."""
     return connection.execute(select(ENTRY).where(ENTRY.c.id == entry_id)).first()

@@ -77,6 +77,9 @@ _LOST_OF = (
     _LOST[1].where(UNSEQUENCED.c.stream == bindparam("stream")),
 )
 
+CheckRows = Callable[[str, list[Mapping[str, Any]]], Iterable[Problem]]
+"""Yields the rows of other rooms that do not follow from a sound stream's records."""
+
 CheckState = Callable[[str, list[Mapping[str, Any]], Mapping[str, Any]], bool]
 """Whether a head's state is the fold of its stream's records; asked only for sound streams."""
 
@@ -96,11 +99,13 @@ class LedgerAudit:
         vault: Vault | None,
         check_state: CheckState | None = None,
         keeps_state: Callable[[str], bool] = lambda _: False,
+        check_rows: CheckRows = lambda _stream, _records: (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._connection = connection
         self._check_state = check_state
         self._keeps_state = keeps_state
+        self._check_rows = check_rows
         self._progress = progress
         self._attachments = Attachments(
             connection, vault=vault, true_leaf=self._true_leaf, is_sound=self._is_sound
@@ -207,6 +212,8 @@ class LedgerAudit:
         if sound and kept and head is not None and not self._state_holds(name, kept, head):
             evidence = {"column": "head.state"}
             yield Problem("integrity.index_mismatch", name, head.seq, None, evidence)
+        if sound and kept:
+            yield from self._check_rows(name, kept)
 
     def _feed(self, check: StreamCheck, name: str, row: RecordRow) -> Iterator[Problem]:
         if not isinstance(row.seq, int):

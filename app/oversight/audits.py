@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import uuid_utils
@@ -27,6 +28,7 @@ from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
 from app.oversight.findings import Findings
+from app.oversight.rowcheck import check_rows
 from app.oversight.scopes import read_scope
 from app.parties.principal import Principal
 from app.parties.roles import Reach, reach
@@ -228,4 +230,5 @@ class Audits:
             vault=self._vault,
             check_state=self._stories.state_checker(connection),
             keeps_state=keeps_state,
+            check_rows=partial(check_rows, connection),
         )

@@ -68,12 +68,13 @@ class Findings:
         return [self._report(problem) for problem in problems]
 
     def close_restored(self, streams: Iterable[str], *, still: Iterable[str]) -> None:
-        """Closes integrity findings on streams that were re-read and are sound, but `still` open ones."""
+        """Closes findings of the audit on streams that were re-read and are sound, but `still` open ones."""
         kept = set(still)
         with self._database.read() as connection:
-            rows = store.open_findings(connection, streams, kind="integrity.")
+            rows = store.open_findings(connection, streams)
         for row in rows:
-            if row.id not in kept and row.kind not in _TREE_KINDS:
+            reread = row.kind.startswith(("integrity.", "index."))
+            if reread and row.id not in kept and row.kind not in _TREE_KINDS:
                 # In this order: a hold of a closed finding would be met by nobody again.
                 self._credit.lift(row.id, reason="restored")
                 self._close(row, reason="restored")

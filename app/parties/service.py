@@ -162,12 +162,15 @@ class Parties:
     ) -> PartyView:
         stream = party_stream(row.id)
         measures: Mapping[str, Mapping[str, Any]] = {}
-        if not as_registered:
-            with self._database.read() as connection:
+        name = row.name if private or not row.exempt else mask_name(row.name)
+        with self._database.read() as connection:
+            if not as_registered:
                 measures = ledger.load_heads(connection, [stream])[stream].state["measures"]
+            if not row.exempt:
+                name = store.registered_name(connection, stream) or name
         return PartyView(
             id=row.id,
-            name=row.name if private or not row.exempt else mask_name(row.name),
+            name=name,
             roles=row.roles,
             region=row.region,
             # A repeat is answered as the first time was, whatever has happened since.

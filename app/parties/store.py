@@ -11,7 +11,9 @@ import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from app.db.tables import APIKey, Party
+from app.ledger.record import record_hash
 from app.ledger.stage import EffectWriter
+from app.ledger.store import load_record
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
 KEY = APIKey.__table__  # type: ignore[attr-defined]
@@ -67,6 +69,19 @@ def find_party(connection: Connection, party: str) -> PartyRow | None:
         created_by=row.created_by,
         created_at=row.created_at,
     )
+
+
+def registered_name(connection: Connection, stream: str) -> str | None:
+    """Returns the name in the party's registration, None where its bytes are not what was recorded.
+
+    A row can be changed and prove nothing; whose name stands on a page should be as provable as the
+    rest of it. Read-only.
+    """
+    record = load_record(connection, stream, 0)
+    if record is None or record_hash(record.body) != (record.entry or record.hash):
+        return None
+    name = record.fields.get("data", {}).get("name")
+    return name if isinstance(name, str) else None
 
 
 def insert_key(connection: Connection, key: KeyRow) -> None:

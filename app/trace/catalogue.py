@@ -122,7 +122,7 @@ class Catalogue:
         with self._database.read() as connection:
             if gtin is not None:
                 return store.find_product(connection, parse_gtin(gtin, allow_item_code=True))
-            return store.find_item(connection, party, str(told["name"]), _facts_text(told))
+            return store.find_item(connection, party, str(told["name"]), product_facts(told))
 
     def _register_again(
         self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
@@ -302,7 +302,7 @@ class _ProductDecision:
             "gtin": self.gtin,
             "name": data["name"],
             "category": data["category"],
-            "facts": _facts_text(data),
+            "facts": product_facts(data),
             "item_code": data.get("item_code") is True,
             "registrant": self.party,
             "brand_owner": None,
@@ -350,13 +350,12 @@ class _LotDecision:
         agent = data.get("import", {}).get("recall_agent")
         if agent is not None:
             state["recall_agent"] = agent
-        facts = {name: value for name, value in data.items() if name != "issuer"}
         row = {
             "stream": stream_key(self.code.stream),
             "gtin": self.code.gtin,
             "lot": self.code.lot,
             "party": self.party,
-            "facts": orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode(),
+            "facts": lot_facts(data),
             "created_at": to_ms(view.now),
         }
         return Draft(state, effects=(Effect("lot", row),), side=self.side)
@@ -380,7 +379,14 @@ def _check_facts(
         raise invalid(*(replace(error, loc=error.loc[1:]) for error in refused.errors)) from refused
 
 
-def _facts_text(data: Mapping[str, Any]) -> str:
+def lot_facts(data: Mapping[str, Any]) -> str:
+    """Returns what a lot's row keeps of its registration's data, as JSON."""
+    kept = {name: value for name, value in data.items() if name != "issuer"}
+    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def product_facts(data: Mapping[str, Any]) -> str:
+    """Returns what a product's row keeps of its registration's data beside columns, as JSON."""
     kept = {n: data[n] for n in _SHOWN if n in data and n not in ("name", "category")}
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 

@@ -261,17 +261,19 @@ class Filler:
 
     def _product(self, look: Look, row: Any) -> Product:
         code = look.story.code
-        facts = json.loads(row.facts)
+        # From the record, where there is one to be read: a row can be changed and prove nothing.
+        recorded = registration_of(look, Code(code.gtin).stream)
+        facts = recorded or {**json.loads(row.facts), "name": row.name, "category": row.category}
         lot = code.lot or look.verification.state.get("lot") or ""
         lot_facts = registration_of(look, Code(code.gtin, lot=lot).stream) if lot else {}
         produced, expires = lot_facts.get("produced_on"), lot_facts.get("expires_on")
         return Product(
-            name=row.name,
+            name=facts["name"],
             gtin=display_gtin(row.gtin),
             own_code=row.item_code,
             serial=code.serial or "",
             lot=lot,
-            category=row.category,
+            category=facts["category"],
             brand=facts.get("brand", ""),
             spec=facts.get("spec", ""),
             origin=facts.get("origin", ""),
