@@ -181,6 +181,7 @@ def audit(
     check_set_up(settings)
     keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
+    anchored = Anchor(settings.keys_dir).read()
     try:
         with database.read() as connection, show_progress("records") as advance:
             stories = Stories(
@@ -196,8 +197,7 @@ def audit(
             )
             if stream is None:
                 problems = list(checker.check_all())
-                anchor = Anchor(settings.keys_dir)
-                signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchor)
+                signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
                 problems += [*check_tree(connection, signed), *foreign]
             else:
                 problems = list(checker.check_streams([stream_name(stream)]))
@@ -219,10 +219,10 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
     check_set_up(settings)
     keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
+    anchored = Anchor(settings.keys_dir).read()
     try:
         with database.read() as connection, show_progress("leaves") as advance:
-            anchor = Anchor(settings.keys_dir)
-            signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchor)
+            signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
             check = LogCheck(connection, signed, progress=advance)
             problems = [*check.check(), *foreign]
     finally:

@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from app.kit.clock import from_ms
 from app.kit.errors import Fault
 from app.ledger import logstore
-from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.logstore import Published
 from app.ledger.note import VerifierKey
@@ -42,11 +41,12 @@ def foreign_sizes(connection: Connection, log_key: VerifierKey) -> list[Any]:
 
 
 def signed_checkpoints(
-    connection: Connection, log_key: VerifierKey, anchor: Anchor
+    connection: Connection, log_key: VerifierKey, anchored: str | None
 ) -> tuple[list[Checkpoint], list[Problem]]:
     """Returns what the tree must agree with, stored and anchored, and what is no checkpoint at all.
 
-    Read-only.
+    anchored: the anchor's note, read before the snapshot began. A tree is committed before it is
+    anchored, so one that is smaller then is an old copy. Read-only.
     """
     signed = []
     foreign = []
@@ -58,16 +58,12 @@ def signed_checkpoints(
     served = load_checkpoint(connection, log_key)
     if served is not None:
         signed.append(Checkpoint(log_key.name, served.size, served.root))
-    note = anchor.read()
-    if note is not None:
-        anchored = _open(note, log_key)
-        state = logstore.load_state(connection)
-        size: Any = None if state is None else state.size  # or text, where a hand has been
-        if anchored is None:
+    if anchored is not None:
+        checkpoint = _open(anchored, log_key)
+        if checkpoint is None:
             foreign.append(Problem("log.checkpoint_mismatch", None, evidence={"size": "anchor"}))
-        # Beside a running service the anchor moves on while a snapshot stands still.
-        elif isinstance(size, int) and anchored.size <= size:
-            signed.append(anchored)
+        else:
+            signed.append(checkpoint)
     return signed, foreign
 
 

@@ -176,8 +176,9 @@ class Audits:
 
     def check_log(self) -> set[str]:
         """Checks the whole tree and streams that lost everything; returns ids of findings."""
+        anchored = self._anchor.read()
         with self._database.read() as connection:
-            signed, foreign = signed_checkpoints(connection, self._log_key, self._anchor)
+            signed, foreign = signed_checkpoints(connection, self._log_key, anchored)
             problems = list(check_tree(connection, signed))
             is_signed = not any(problem.kind in _NOT_AS_SIGNED for problem in problems)
             problems += foreign

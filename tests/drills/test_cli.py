@@ -321,3 +321,21 @@ def test_fsck_derives_the_log_again_and_names_a_tile_that_was_changed(market: Tr
     assert done.code == 1
     assert "log.tile_mismatch" in done.out
     assert "1 finding" in done.out
+
+
+def test_an_old_copy_of_the_database_is_no_clean_bill(market: Trade):
+    place = market.place
+    old = place.database.read_bytes()
+    place.serve()
+    market.issue(SHOP, 1)
+    place.wait_published()
+    place.stop()
+    for command in (("audit",), ("log", "fsck")):
+        assert place.suxin(*command).code == 0
+    place.database.write_bytes(old)
+    for beside in ("-wal", "-shm"):
+        place.database.with_name(place.database.name + beside).unlink(missing_ok=True)
+    for command in (("audit",), ("log", "fsck")):
+        done = place.suxin(*command)
+        assert done.code == 1, done
+        assert "log.checkpoint_ahead" in done.out

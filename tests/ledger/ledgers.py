@@ -192,11 +192,11 @@ class Ledger:
             with self.database.read() as connection:
                 return self.problems(connection, **options)
         audit = LedgerAudit(connection, vault=self.vault, **options)
-        signed, foreign = signed_checkpoints(connection, self.keys.log.vkey, self.anchor)
+        signed, foreign = signed_checkpoints(connection, self.keys.log.vkey, self.anchor.read())
         return [*audit.check_all(), *check_tree(connection, signed), *foreign]
 
     def signed(self, connection) -> list[Checkpoint]:
-        return signed_checkpoints(connection, self.keys.log.vkey, self.anchor)[0]
+        return signed_checkpoints(connection, self.keys.log.vkey, self.anchor.read())[0]
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """Runs SQL behind the service's back, past the triggers; `?` stands for a value."""

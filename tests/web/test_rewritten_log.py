@@ -76,7 +76,7 @@ def units(market):
 
 def test_a_rewritten_tree_is_one_finding_on_the_log_and_charges_nobody(market, units):
     hash_, altered, own, foreign = units
-    rewritten = rewrite(market, hash_, "440100", "440300")
+    rewritten = rewrite(market, hash_, '"440100"', '"440300"')
     before = records_of(market)
     for _ in range(3):
         for unit in (own, foreign, altered):
@@ -100,7 +100,7 @@ def test_a_rewritten_tree_is_one_finding_on_the_log_and_charges_nobody(market, u
     for party in (SHOP, RIVAL):
         assert market.ask("GET", f"/api/v1/credit/{party}")["holds"] == []
     assert records_of(market) == before
-    rewrite(market, rewritten, "440300", "440100")
+    rewrite(market, rewritten, '"440300"', '"440100"')
     assert market.ask("GET", own.path)["verdict"] == "intact"
     audit(market, "all")
     assert findings(market, "&status=open") == []
@@ -108,7 +108,7 @@ def test_a_rewritten_tree_is_one_finding_on_the_log_and_charges_nobody(market, u
 
 def test_the_altered_record_is_reported_where_it_can_still_be_told(market, units):
     hash_, altered, own, _ = units
-    rewritten = rewrite(market, hash_, "440100", "440300", spare_entries=True)
+    rewritten = rewrite(market, hash_, '"440100"', '"440300"', spare_entries=True)
     places = []
     before = None
     for _ in range(3):
@@ -124,7 +124,7 @@ def test_the_altered_record_is_reported_where_it_can_still_be_told(market, units
     assert len(market.ask("GET", f"/api/v1/credit/{SHOP}")["holds"]) == 1
     assert market.ask("GET", f"/api/v1/credit/{RIVAL}")["holds"] == []
     assert records_of(market) == before, "one hold, however often anybody looks"
-    rewrite(market, rewritten, "440300", "440100")
+    rewrite(market, rewritten, '"440300"', '"440100"')
     audit(market, "all")
     assert findings(market, "&status=open") == []
     assert market.ask("GET", f"/api/v1/credit/{SHOP}")["holds"] == []
