@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["run", "test", "check", "bench", "lock"]
 TOOLS = ["bash", "cat", "chmod", "cp", "dirname", "env", "gzip", "mkdir", "mv", "pwd", "rm", "sh"]
-TOOLS += ["sha256sum", "tar", "touch"]
+TOOLS += ["sed", "sha256sum", "tar", "touch"]
 LOCKS = ["requirements-setup.lock", "requirements.lock", "requirements-dev.lock"]
 
 
@@ -73,7 +73,7 @@ class Checkout:
 
     def calls(self) -> list[str]:
         """What was called, without questions of how things are."""
-        asked = ("version_info", "import ", "config get", "id ", "venv --clear")
+        asked = ("version_info", "import ", "config list", "id ", "venv --clear")
         lines = [line.strip() for line in self.log.read_text().splitlines()]
         return [c for c in lines if not any(a in c for a in asked)]
 
@@ -157,6 +157,20 @@ def test_an_index_that_pip_is_set_to_is_uvs_too(checkout, font):
     (checkout.folder / ".venv/suxin-requirements.lock").unlink()
     checkout.run("scripts/run", SUXIN_FONT=font, PIP_INDEX_URL="http://mirror.test/simple")
     assert checkout.calls().count("uv asks http://mirror.test/simple") == 2
+
+
+def test_uv_trusts_and_asks_what_the_whole_systems_pip_does(checkout, font):
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    told = "echo \"global.cert='/etc/ca.pem'\"; echo \"global.index-url='http://mirror.test/s'\""
+    checkout.installed(
+        "python",
+        f'case "$*" in *"config list"*) {told};; '
+        f'*) echo "$2 trusts $SSL_CERT_FILE asks $UV_DEFAULT_INDEX" >>{checkout.log};; esac',
+    )
+    (checkout.folder / ".venv/suxin-requirements.lock").unlink()
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    expected = "uv trusts /etc/ca.pem asks http://mirror.test/s"
+    assert checkout.calls().count(expected) == 2
 
 
 def test_an_old_python_is_refused_with_the_way_out(checkout):
