@@ -31,6 +31,7 @@ from app.ledger.verifier import Problem, read_record
 
 _CACHE = 20_000
 _PAGE = 500
+_ERASURES = frozenset({"erasure"})
 
 
 @dataclass(slots=True)
@@ -171,7 +172,10 @@ class Attachments:
             stored = kept.get(section)
             if stored is None:
                 yield section, "missing"
-            elif stored.erased_at is None:
+            elif stored.erased_at is not None:
+                if not self._is_recorded_erasure(name, fields["id"], section):
+                    yield section, "erased_without_record"
+            else:
                 try:
                     salt, content = vault.open(
                         place=(name, fields["id"], section),
@@ -183,6 +187,19 @@ class Attachments:
                 else:
                     if seal_commitment(section, salt=salt, content=content) != commitment:
                         yield section, "other_content"
+
+    def _is_recorded_erasure(self, name: str, record_id: str, section: str) -> bool:
+        """Whether the stream tells that this section was erased; else somebody's hand did it.
+
+        An `erasure` record is the service's own: nobody can send one.
+        """
+        for record in store.load_some(self._connection, name, types=_ERASURES):
+            fields = read_record(record.body) if record_hash(record.body) == record.hash else None
+            if fields is not None and fields.get("source") == "system":
+                data = fields["data"]
+                if data.get("of") == record_id and section in data.get("sections", ()):
+                    return True
+        return False
 
 
 def _take_key(keys: dict[str, _Key], fields: Mapping[str, Any] | None) -> None:

@@ -77,6 +77,7 @@ def submission(
     seals: Sequence[Seal] = (),
     signed_by: Ed25519PrivateKey | None = None,
     key_id: str = "k1",
+    source: str = "merchant",
     **more: Any,
 ) -> Submission:
     """A submission as a room would make it."""
@@ -92,7 +93,7 @@ def submission(
     if signed_by is not None:
         value = encode_base64(signed_by.sign(claim_message(claim.fields())))
         more["signed"] = Signed(key_id, value)
-    return Submission(claim, "merchant", decide, seals=tuple(seals), **more)
+    return Submission(claim, source, decide, seals=tuple(seals), **more)
 
 
 def referring(*refs: tuple[str, int], **more: Any) -> Submission:

@@ -312,14 +312,25 @@ def test_both_sections_of_a_record_are_found(scene):
         assert change.found() == [mismatch(UNIT, 2, "sealed")] * 2
 
 
-def test_an_erased_section_is_no_finding(scene):
-    with scene.change() as change:
-        change.set(
-            "sealed_section",
-            {"stream": UNIT, "name": "waybill"},
-            sealed=None, wrapped_key=None, erased_at=1,
-        )  # fmt: skip
-        assert change.found() == []
+@pytest.mark.parametrize(
+    ("source", "section", "lawful"),
+    [("system", "waybill", True), ("system", "recipient", False), ("merchant", "waybill", False)],
+)
+def test_an_erased_section_is_no_finding_where_the_stream_tells_of_it(
+    ledger, source, section, lawful
+):
+    """A section emptied by hand was taken for erased, and nobody was told."""
+    sale = ledger.add(seals=(make_seal(), make_seal("recipient")))
+    ledger.sql(
+        "UPDATE sealed_section SET sealed = NULL, wrapped_key = NULL, erased_at = 1"
+        " WHERE name = 'waybill'"
+    )
+    (problem,) = ledger.problems()
+    assert (problem.kind, problem.seq) == ("integrity.sealed_mismatch", sale.seq)
+    assert problem.evidence["reason"] == "erased_without_record"
+    told = {"of": sale.id, "sections": [section]}
+    ledger.add(type="erasure", actor="system", data=told, source=source)
+    assert (ledger.problems() == []) is lawful
 
 
 def test_without_the_vaults_key_sealed_sections_are_not_asked_about(scene):
