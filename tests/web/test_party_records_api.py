@@ -59,7 +59,7 @@ def find(market, party: str, kind: str) -> dict:
 @pytest.fixture(scope="module")
 def eventful(market):
     """A merchant to whom everything happened that a regulator or platform can cause; its units."""
-    party = market.newcomer()
+    party = market.newcomer(token=market.keys[PLATFORM])
     path = f"/api/v1/parties/{party}"
     seen = {"status": "verified", "evidence": f"{PERSON}, ID card 44120019900101, {PHONE}"}
     market.ask("POST", f"{path}/verification", seen, token=market.keys[PLATFORM], status=201)
