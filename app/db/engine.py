@@ -26,7 +26,9 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 # One writer keeps the hot index pages; readers share the system's page cache.
 _WRITER_CACHE_KIB = 128 * 1024
-_READER_CACHE_KIB = 8 * 1024
+_READER_CACHE_KIB = 2 * 1024
+# As many readers as handlers run at once: to open a connection costs more than most that it reads.
+_READERS = 40
 _BUSY_TIMEOUT_MS = 15_000
 
 
@@ -132,7 +134,7 @@ def _sqlite_engine(url: str, *, writer: bool) -> Engine:
     pool: dict[str, Any] = (
         {"pool_size": 1, "max_overflow": 0, "pool_timeout": 120}
         if writer
-        else {"pool_size": 8, "max_overflow": 32}
+        else {"pool_size": _READERS, "max_overflow": 24}
     )
     engine = create_engine(url, connect_args={"check_same_thread": False}, **pool)
     cache_kib = _WRITER_CACHE_KIB if writer else _READER_CACHE_KIB

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,11 +96,14 @@ class APIKeys:
         self._monotonic_s = monotonic_s
         # Only keys that exist come in, so strangers cannot fill it.
         self._known: dict[str, _Known] = {}
+        self._loading = threading.Lock()
 
     def authenticate(self, token: str) -> Principal:
         """Returns who holds this token, at most CACHE_S old. Raises KeyRefused."""
         key_id, secret = _parse(token)
-        known = self._recall(key_id) or self._load(key_id)
+        # One look for all who ask at once: when a busy key grows old, everybody does.
+        with self._loading:
+            known = self._recall(key_id) or self._load(key_id)
         return _check(known, secret)
 
     def recall(self, token: str) -> Principal | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
 
 from app.kit.errors import Denied, Invalid
+from app.parties import store
 from app.parties.access import CACHE_S, APIKeys, KeyRefused, KeyUnknown, ScopeBeyond
 from app.parties.principal import OPERATOR, NotYours, Principal, RoleMissing, ScopeMissing
 from app.parties.registration import read_registration
@@ -84,6 +87,24 @@ def test_the_cache_answers_without_the_database_and_forgets(shop):
         shop.keys.recall(token[:-1] + "x")
     shop.ticks.now_s += 0.02
     assert shop.keys.recall(token) is None
+
+
+def test_many_who_ask_at_once_cost_one_look(shop, monkeypatch):
+    """Each second a busy key was looked up by every request that was there, each on a connection."""
+    token = shop.keys.create(OPERATOR, SHOP, scopes=["events"]).token
+    looks = []
+    look = store.find_key
+
+    def slowly(*given):
+        looks.append(given)
+        time.sleep(0.05)
+        return look(*given)
+
+    monkeypatch.setattr(store, "find_key", slowly)
+    with ThreadPoolExecutor(16) as many:
+        told = set(many.map(shop.keys.authenticate, [token] * 16))
+    assert {one.party for one in told} == {SHOP}
+    assert len(looks) == 1
 
 
 def test_a_key_revoked_elsewhere_is_refused_within_a_second(shop):
