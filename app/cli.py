@@ -32,12 +32,13 @@ from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.oversight.rowcheck import check_rows
 from app.parties.principal import OPERATOR
-from app.serving import run_server, worker_loops
+from app.serving import check_port, run_server, worker_loops
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
     OUT,
     count_findings,
+    ending_at_once,
     fail,
     findings_as_json,
     lowest,
@@ -136,6 +137,8 @@ def demo(
     """Serve a throw-away, realistic data set: three merchants, one of them with an altered chain."""
     from app.demo import demo_deployment  # noqa: PLC0415 - needed by this command alone
 
+    if port and not data_only:
+        check_port(load_settings().host, port)
     with demo_deployment(port=port, seed=seed, console=ERR) as (settings, guide):
         OUT.print(guide, markup=False)
         if not data_only:
@@ -183,7 +186,7 @@ def audit(
     database = Database(settings.database_url)
     anchored = Anchor(settings.keys_dir).read()
     try:
-        with database.read() as connection, show_progress("records") as advance:
+        with ending_at_once(), database.read() as connection, show_progress("records") as advance:
             stories = Stories(
                 vault=Vault(keys.vault_key), log_key=keys.log.vkey, graces=graces_in_force()
             )
@@ -221,7 +224,7 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
     database = Database(settings.database_url)
     anchored = Anchor(settings.keys_dir).read()
     try:
-        with database.read() as connection, show_progress("leaves") as advance:
+        with ending_at_once(), database.read() as connection, show_progress("leaves") as advance:
             signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
             check = LogCheck(connection, signed, progress=advance)
             problems = [*check.check(), *foreign]

@@ -21,7 +21,7 @@ from app.worker import Worker, loops_of
 def run_server(settings: Settings) -> None:
     """Serves until it is stopped. Raises LogFault where the database contradicts the anchor."""
     configure_logging(settings)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     rooms = open_rooms(settings)
     try:
         rooms.publisher.check_start()
@@ -60,7 +60,12 @@ class _Server(uvicorn.Server):
             ERR.print(self._told, markup=False)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def check_port(host: str, port: int) -> None:
+    """Ends with one sentence where the port cannot be had. For who has much to do before serving."""
+    listen(host, port).close()
+
+
+def listen(host: str, port: int) -> socket.socket:
     """Returns a socket that has the port, or ends with what to do; first, so that nothing is begun."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -17,6 +17,7 @@ from app.db.engine import Database
 from app.kit.clock import SystemClock
 from app.kit.errors import Fault
 from app.ledger import logstore
+from app.ledger.anchor import Anchor
 from app.ledger.keyring import KeysLost, create_keys, has_keys, load_keys
 from app.parties.access import APIKeys
 
@@ -25,6 +26,10 @@ _LOCK = "suxin.lock"
 
 class NotSetUp(Fault):
     """The data folder or the keys folder is missing."""
+
+
+class DatabaseLost(Fault):
+    """The keys folder tells of a signed log, and its database is not there."""
 
 
 class AlreadyServing(Fault):
@@ -44,9 +49,13 @@ class SetUp:
 def set_up(settings: Settings) -> SetUp:
     """Returns the deployment's keys, after creating what was not there yet.
 
-    Keys only for a database without records. Raises KeyLost, KeysLost.
+    Keys only for a database without records, tables only for keys that never signed. Raises KeyLost,
+    KeysLost, DatabaseLost.
     """
     whole = has_keys(settings.keys_dir)
+    path = _sqlite_file(settings)
+    if path is not None and not path.exists() and Anchor(settings.keys_dir).read() is not None:
+        raise DatabaseLost("database_lost", path=str(path), keys=str(settings.keys_dir))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
     try:
@@ -70,11 +79,16 @@ def check_set_up(settings: Settings) -> None:
     """Raises NotSetUp, naming what is missing, unless `init` was run here."""
     if not settings.keys_dir.is_dir():
         raise NotSetUp("not_set_up", path=str(settings.keys_dir))
-    if settings.database_url.startswith("sqlite:///"):
-        path = Path(settings.database_url.removeprefix("sqlite:///").split("?")[0])
-        if not path.is_file():
-            raise NotSetUp("not_set_up", path=str(path))
+    path = _sqlite_file(settings)
+    if path is not None and not path.is_file():
+        raise NotSetUp("not_set_up", path=str(path))
     load_keys(settings.keys_dir)
+
+
+def _sqlite_file(settings: Settings) -> Path | None:
+    if not settings.database_url.startswith("sqlite:///"):
+        return None
+    return Path(settings.database_url.removeprefix("sqlite:///").split("?")[0])
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +46,25 @@ def lowest(problems: list[Problem]) -> list[Problem]:
             kept.append(problem)
         seen.add(place)
     return kept
+
+
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Lets Ctrl-C end a command that only reads with one sentence, wherever it is.
+
+    As an exception it would meet cursors half read, and each would complain of the other.
+    """
+
+    def end(_number: int, _frame: object) -> None:
+        sys.stderr.write("\nsuxin: stopped; nothing was changed\n")
+        sys.stderr.flush()
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def print_audit(streams: int, records: int, problems: list[Problem], *, as_json: bool) -> None:

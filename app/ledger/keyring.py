@@ -88,7 +88,8 @@ def has_keys(keys_dir: Path) -> bool:
 
 
 def load_keys(keys_dir: Path) -> Keyring:
-    """Returns the deployment's keys. Raises KeysMissing, naming the file. Read-only."""
+    """Returns the deployment's keys. Raises KeyLost, or KeysMissing, naming the file. Read-only."""
+    has_keys(keys_dir)
     return Keyring(
         log=_load(keys_dir / _LOG, parse_skey),
         receipt=_load(keys_dir / _RECEIPT, parse_skey),

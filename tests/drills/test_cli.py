@@ -339,3 +339,49 @@ def test_an_old_copy_of_the_database_is_no_clean_bill(market: Trade):
         done = place.suxin(*command)
         assert done.code == 1, done
         assert "log.checkpoint_ahead" in done.out
+
+
+def test_a_lost_key_is_said_as_that_by_each_command(tmp_path):
+    place = Deployment(tmp_path / "here").init()
+    (place.keys_dir / "vault.key").unlink()
+    for command in (("init",), ("serve",), ("audit",)):
+        check_refused(place.suxin(*command), "vault.key", "from your backup")
+
+
+def test_a_lost_database_is_not_begun_anew_under_its_anchor(market: Trade):
+    place = market.place
+    for file in (place.folder / "data").iterdir():
+        file.unlink()
+    check_refused(place.suxin("init"), "Put the newest database back")
+    assert not place.database.exists()
+
+
+def test_a_demo_on_a_taken_port_makes_nothing_first(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("demo", "--port", port, cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    check_refused(done, port, "Address already in use;")
+
+
+INTERRUPTED = """
+import os, signal, sys
+from app.cli import main
+from app.ledger.audit import LedgerAudit
+check = LedgerAudit._check
+def halt(self, *given):
+    os.kill(os.getpid(), signal.SIGINT)
+    yield from check(self, *given)
+LedgerAudit._check = halt
+sys.argv = ["suxin", "audit"]
+main()
+"""
+
+
+def test_an_audit_that_is_interrupted_says_so_in_one_sentence(market: Trade):
+    """Cursors half read complained of each other, in tracebacks."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=market.place.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.split("\n") == ["", "suxin: stopped; nothing was changed", ""]
