@@ -104,9 +104,12 @@ def database(database_url: str) -> Iterator[object]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    """One browser for this process: playwright starts no second one beside it."""
+    """One browser for a module's tests: while it is there, playwright's loop runs in this thread.
+
+    So none may outlive its module: a second one, or asyncio in another test, would find that loop.
+    """
     from tests.browser.phone import CHROMIUM, launched
 
     if not CHROMIUM.exists():

@@ -334,12 +334,6 @@ GOODS: dict[tuple[str, str], Operation] = {
                 body={"gtin": GTIN, "count": 2, "id": "batch-of-the-shop"},
             ),
             Bad(
-                name="foreign batch",
-                by=RIVAL,
-                answer=CONFLICT,
-                body={"gtin": GTIN, "count": 1, "id": "batch-of-the-shop"},
-            ),
-            Bad(
                 name="too many", body={"gtin": GTIN, "count": 100_001}, answer=INVALID, kind="range"
             ),
             Bad(name="unverified", by="pending", answer=(403, "party-unverified")),
