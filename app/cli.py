@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from app import __version__
@@ -24,7 +25,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
-from app.ledger.keyring import load_keys
+from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
 from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
@@ -32,7 +33,7 @@ from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.oversight.rowcheck import check_rows
 from app.parties.principal import OPERATOR
-from app.serving import check_port, run_server, worker_loops
+from app.serving import check_port, run_server
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
@@ -51,6 +52,7 @@ from app.terminal import (
 )
 from app.trace.story import Stories, keeps_state
 from app.web.deps import Rooms
+from app.worker import embedded_loops
 
 cli = typer.Typer(
     name="suxin",
@@ -116,7 +118,7 @@ def worker() -> None:
         rooms = open_rooms(settings)
         try:
             rooms.publisher.check_start()
-            with worker_loops(settings)(rooms):
+            with embedded_loops(settings)(rooms):
                 ERR.print("the worker's loops are running; stop them with Ctrl-C")
                 with contextlib.suppress(KeyboardInterrupt):
                     while True:
@@ -180,32 +182,24 @@ def audit(
 
     Exit: 0 clean, 1 integrity findings.
     """
-    settings = load_settings()
-    check_set_up(settings)
-    keys = load_keys(settings.keys_dir)
-    database = Database(settings.database_url)
-    anchored = Anchor(settings.keys_dir).read()
-    try:
-        with ending_at_once(), database.read() as connection, show_progress("records") as advance:
-            stories = Stories(
-                vault=Vault(keys.vault_key), log_key=keys.log.vkey, graces=graces_in_force()
-            )
-            checker = LedgerAudit(
-                connection,
-                vault=Vault(keys.vault_key),
-                check_state=stories.state_checker(connection),
-                keeps_state=keeps_state,
-                check_rows=partial(check_rows, connection),
-                progress=advance,
-            )
-            if stream is None:
-                problems = list(checker.check_all())
-                signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
-                problems += [*check_tree(connection, signed), *foreign]
-            else:
-                problems = list(checker.check_streams([stream_name(stream)]))
-    finally:
-        database.close()
+    with _at_rest() as (keys, anchored, connection), show_progress("records") as advance:
+        stories = Stories(
+            vault=Vault(keys.vault_key), log_key=keys.log.vkey, graces=graces_in_force()
+        )
+        checker = LedgerAudit(
+            connection,
+            vault=Vault(keys.vault_key),
+            check_state=stories.state_checker(connection),
+            keeps_state=keeps_state,
+            check_rows=partial(check_rows, connection),
+            progress=advance,
+        )
+        if stream is None:
+            problems = list(checker.check_all())
+            signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
+            problems += [*check_tree(connection, signed), *foreign]
+        else:
+            problems = list(checker.check_streams([stream_name(stream)]))
     if stream is not None and not checker.streams and not problems:
         fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
     print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
@@ -218,18 +212,10 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
 
     Exit: 0 it is the log that was signed, 1 it is not.
     """
-    settings = load_settings()
-    check_set_up(settings)
-    keys = load_keys(settings.keys_dir)
-    database = Database(settings.database_url)
-    anchored = Anchor(settings.keys_dir).read()
-    try:
-        with ending_at_once(), database.read() as connection, show_progress("leaves") as advance:
-            signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
-            check = LogCheck(connection, signed, progress=advance)
-            problems = [*check.check(), *foreign]
-    finally:
-        database.close()
+    with _at_rest() as (keys, anchored, connection), show_progress("leaves") as advance:
+        signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
+        check = LogCheck(connection, signed, progress=advance)
+        problems = [*check.check(), *foreign]
     if as_json:
         told = {
             "leaves": check.leaves,
@@ -318,8 +304,6 @@ def main() -> None:
     """Runs the command and turns refusals into one sentence."""
     try:
         cli()
-    except KeyboardInterrupt:
-        fail("stopped; nothing is left half done", code=130)
     except Fault as fault:
         fail(_sentence(fault), code=2)
     except SettingsError as err:
@@ -337,6 +321,24 @@ def main() -> None:
             f"Please report it with what {PREFIX}LOG_LEVEL=debug shows",
             code=70,
         )
+
+
+@contextlib.contextmanager
+def _at_rest() -> Iterator[tuple[Keyring, str | None, Connection]]:
+    """Yields the keys, the anchored note and a snapshot, for a command that only reads.
+
+    In this order: what is anchored was committed before, so a snapshot that is behind is an old copy.
+    """
+    settings = load_settings()
+    check_set_up(settings)
+    keys = load_keys(settings.keys_dir)
+    database = Database(settings.database_url)
+    anchored = Anchor(settings.keys_dir).read()
+    try:
+        with ending_at_once(), database.read() as connection:
+            yield keys, anchored, connection
+    finally:
+        database.close()
 
 
 @contextlib.contextmanager

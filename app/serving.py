@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Callable, Iterator
 
 import structlog
 import uvicorn
@@ -14,8 +13,7 @@ from app.config import Settings
 from app.kit.collector import spare_what_stays
 from app.main import close_rooms, create_app, open_rooms
 from app.terminal import ERR, fail
-from app.web.deps import Rooms
-from app.worker import Worker, loops_of
+from app.worker import embedded_loops
 
 
 def run_server(settings: Settings) -> None:
@@ -31,7 +29,7 @@ def run_server(settings: Settings) -> None:
     except BaseException:
         close_rooms(rooms)
         raise
-    beside = worker_loops(settings) if settings.worker == "embedded" else contextlib.nullcontext
+    beside = embedded_loops(settings) if settings.worker == "embedded" else contextlib.nullcontext
     app = create_app(settings, rooms=rooms, beside=beside)
     config = uvicorn.Config(
         app,
@@ -73,31 +71,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as err:
         why = (err.strerror or str(err)).partition(" (while ")[0]  # the address, once more
         fail(f"cannot listen at {host}, port {port}: {why}; choose another by --port", code=2)
-
-
-def worker_loops(
-    settings: Settings,
-) -> Callable[[Rooms], contextlib.AbstractContextManager[object]]:
-    """Returns the worker's loops as something that runs beside rooms."""
-
-    @contextlib.contextmanager
-    def running(rooms: Rooms) -> Iterator[None]:
-        loops = Worker(
-            loops_of(
-                rooms,
-                sequence_interval_s=settings.sequence_interval_ms / 1000,
-                publish_interval_s=settings.publish_interval_ms / 1000,
-            )
-        )
-        rooms.issuing.on_order = lambda: loops.wake("issue")
-        rooms.on_wait = lambda: loops.wake("sequence")
-        loops.start()
-        try:
-            yield
-        finally:
-            loops.stop()
-
-    return running
 
 
 def configure_logging(settings: Settings) -> None:

@@ -7,12 +7,14 @@ that fails is logged, waits longer, and goes on: no loop may end another, and no
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
+from app.config import Settings
 from app.web.deps import Rooms
 
 log = structlog.get_logger(__name__)
@@ -93,6 +95,31 @@ def loops_of(
         Loop("jobs", rooms.audits.run_job, 0.25),
         Loop("scans", rooms.scans.flush, 1.0),
     )
+
+
+def embedded_loops(
+    settings: Settings,
+) -> Callable[[Rooms], AbstractContextManager[object]]:
+    """Returns the worker's loops as something that runs beside rooms."""
+
+    @contextmanager
+    def running(rooms: Rooms) -> Iterator[None]:
+        loops = Worker(
+            loops_of(
+                rooms,
+                sequence_interval_s=settings.sequence_interval_ms / 1000,
+                publish_interval_s=settings.publish_interval_ms / 1000,
+            )
+        )
+        rooms.issuing.on_order = lambda: loops.wake("issue")
+        rooms.on_wait = lambda: loops.wake("sequence")
+        loops.start()
+        try:
+            yield
+        finally:
+            loops.stop()
+
+    return running
 
 
 def _publish(rooms: Rooms) -> bool:

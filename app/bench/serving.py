@@ -28,7 +28,7 @@ from app.ledger.record import ZERO_HASH
 from app.ledger.recorder import Recorder
 from app.ledger.submission import Answer, Recorded, Submission
 from app.main import create_app, open_rooms
-from app.worker import Worker, loops_of
+from app.worker import embedded_loops
 
 _CONSTANT = Recorded(
     stream="01/09521234543213/21/8F3K2M9QZ7AB5",
@@ -78,15 +78,6 @@ def serve(folder: Path) -> None:
     rooms.publisher.publish()
     switch = _Switch(rooms.recorder)
     rooms.recording._recorder = switch  # noqa: SLF001 - what stands behind the route is the point
-    loops = Worker(
-        loops_of(
-            rooms,
-            sequence_interval_s=settings.sequence_interval_ms / 1000,
-            publish_interval_s=settings.publish_interval_ms / 1000,
-        )
-    )
-    rooms.issuing.on_order = lambda: loops.wake("issue")
-    rooms.on_wait = lambda: loops.wake("sequence")
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings, rooms=rooms),
@@ -110,10 +101,9 @@ def serve(folder: Path) -> None:
         server.should_exit = True
 
     threading.Thread(target=obey, daemon=True).start()
-    loops.start()
-    spare_what_stays()
-    server.run()
-    loops.stop()
+    with embedded_loops(settings)(rooms):
+        spare_what_stays()
+        server.run()
 
 
 def stub() -> None:

@@ -29,14 +29,19 @@ Fields = Mapping[str, Any]
 def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -> Iterator[Problem]:
     """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only."""
     wrong: list[str] = []
+    first = next((fields for fields in records if fields["type"] == "registration"), None)
     match stream.split("/"):
-        case ["01", gtin]:
-            wrong = _wrong_product(connection, gtin, records)
-        case ["01", _, "10", _]:
-            wrong = _wrong_lot(connection, stream, records)
+        case ["01", gtin] if first is not None:
+            row = trace_store.find_product(connection, gtin)
+            wrong = _differing("product", _told_product(first, records), row)
+        case ["01", _, "10", _] if first is not None:
+            told = {"party": first["actor"], "facts": lot_facts(first["data"])}
+            wrong = _differing("lot", told, trace_store.find_lot(connection, stream))
         case ["party", party]:
-            wrong = [
-                *_wrong_party(connection, party, records),
+            if first is not None:
+                row = party_store.find_party(connection, party)
+                wrong = _differing("party", _told_party(first["data"], records), row)
+            wrong += [
                 *_wrong_entries(connection, party, records),
                 *_wrong_holds(connection, party, records),
             ]
@@ -47,43 +52,18 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
         yield Problem("index.row_mismatch", stream, None, None, evidence)
 
 
-def _wrong_product(connection: Connection, gtin: str, records: Sequence[Fields]) -> list[str]:
-    first = _first(records, "registration")
-    if first is None:
-        return []
-    row = trace_store.find_product(connection, gtin)
-    if row is None:
-        return ["product"]
+def _told_product(first: Fields, records: Sequence[Fields]) -> dict[str, Any]:
     owners = [f["data"]["party"] for f in records if f["type"] == "brand_owner"]
-    told = {
+    return {
         "name": first["data"]["name"],
         "category": first["data"]["category"],
         "facts": product_facts(first["data"]),
         "registrant": first["actor"],
         "brand_owner": owners[-1] if owners else None,
     }
-    return _differing("product", told, row)
 
 
-def _wrong_lot(connection: Connection, stream: str, records: Sequence[Fields]) -> list[str]:
-    first = _first(records, "registration")
-    if first is None:
-        return []
-    row = trace_store.find_lot(connection, stream)
-    if row is None:
-        return ["lot"]
-    told = {"party": first["actor"], "facts": lot_facts(first["data"])}
-    return _differing("lot", told, row)
-
-
-def _wrong_party(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
-    first = _first(records, "registration")
-    if first is None:
-        return []
-    row = party_store.find_party(connection, party)
-    if row is None:
-        return ["party"]
-    data = first["data"]
+def _told_party(data: Fields, records: Sequence[Fields]) -> dict[str, Any]:
     verified = [f["data"]["status"] for f in records if f["type"] == "verification"]
     told: dict[str, Any] = {
         "roles": tuple(data["roles"]),
@@ -93,7 +73,7 @@ def _wrong_party(connection: Connection, party: str, records: Sequence[Fields]) 
     }
     if "name" in data:  # an exempt person's is only committed to
         told["name"] = data["name"]
-    return _differing("party", told, row)
+    return told
 
 
 def _wrong_entries(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
@@ -146,11 +126,10 @@ def _wrong_holds(connection: Connection, party: str, records: Sequence[Fields]) 
     ]
 
 
-def _first(records: Sequence[Fields], record_type: str) -> Fields | None:
-    return next((fields for fields in records if fields["type"] == record_type), None)
-
-
-def _differing(table: str, told: Mapping[str, Any], row: Any) -> list[str]:
+def _differing(table: str, told: Mapping[str, Any], row: Any | None) -> list[str]:
+    """Returns the columns that say something else, the table's name where the row is gone."""
+    if row is None:
+        return [table]
     return [f"{table}.{name}" for name, value in told.items() if getattr(row, name) != value]
 
 

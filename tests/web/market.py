@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,32 +240,14 @@ def told(answer: httpx.Response) -> tuple[int, str, str | None]:
 def open_market(template: Path, folder: Path, *, worker: bool = False) -> Iterator[Market]:
     """Serves a market in `folder`; worker: with the loops running inside."""
     from app.config import Settings
+    from app.worker import embedded_loops
 
     settings = Settings(data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0)
     clock = FakeClock()
-    beside = partial(_loops, settings) if worker else nullcontext
+    beside = embedded_loops(settings) if worker else nullcontext
     with serving(settings, template, clock=clock, beside=beside) as (app, url):
         running = Market(app, url, clock)
         running.rooms.report_limit = RateLimit(0, monotonic_s=time.monotonic)
         with running.client:
             running.open()
             yield running
-
-
-@contextmanager
-def _loops(settings: Any, rooms: Any) -> Iterator[None]:
-    from app.worker import Worker, loops_of
-
-    loops = Worker(
-        loops_of(
-            rooms,
-            sequence_interval_s=settings.sequence_interval_ms / 1000,
-            publish_interval_s=settings.publish_interval_ms / 1000,
-        )
-    )
-    rooms.issuing.on_order = lambda: loops.wake("issue")
-    loops.start()
-    try:
-        yield
-    finally:
-        loops.stop()
