@@ -26,11 +26,40 @@ RUNS_AS = "nobody"
 class PostgresServer:
     """A running server; `url(name)` addresses one of its databases."""
 
-    def __init__(self, socket_dir: Path) -> None:
-        self.socket_dir = socket_dir
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.socket_dir = folder / "socket"
+        self._folder = folder
+        self._programs = programs
+        self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.socket_dir}"
+
+    def start(self) -> None:
+        """Returns when it answers; after a crash, when it has recovered."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_as_other_user(), self._programs / "postgres",
+                 "-D", self._folder / "data", "-k", self.socket_dir,
+                 # Nothing here outlives the run, so nothing is forced to disk.
+                 *_options(listen_addresses="", fsync="off", full_page_writes="off",
+                           max_connections="200", shared_buffers="64MB")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder,
+            )  # fmt: skip
+        _wait_until_ready(self, self._process, self._folder / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Ends it. SIGINT, "fast": a connection that was forgotten is cut, not waited for.
+
+        SIGQUIT: every process of it at once, as a crash has it.
+        """
+        assert self._process is not None
+        self._process.send_signal(how)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def execute(self, statement: str) -> None:
         """Runs one statement outside any transaction, as the superuser."""
@@ -59,26 +88,12 @@ def postgres_server() -> Iterator[PostgresServer]:
         )  # fmt: skip
         if made.returncode:
             raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [*_as_other_user(), programs / "postgres", "-D", data, "-k", socket_dir,
-                 # Nothing here outlives the run, so nothing is forced to disk.
-                 *_options(listen_addresses="", fsync="off", full_page_writes="off",
-                           max_connections="200", shared_buffers="64MB")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=folder,
-            )  # fmt: skip
+        running = PostgresServer(folder, programs)
+        running.start()
         try:
-            running = PostgresServer(socket_dir)
-            _wait_until_ready(running, server, folder / "log")
             yield running
         finally:
-            # "Fast": a connection that a test forgot is cut, not waited for.
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            running.stop()
 
 
 def _programs(folder: Path) -> Path:

@@ -73,6 +73,9 @@ class LogCheck:
                 yield from self._push(0, batch)
                 batch, bundle = [], b""
                 self.progress(self.leaves)
+        if self.leaves < state.size:
+            yield Problem("log.leaf_missing", None, None, self.leaves)
+            return
         for level, hashes in enumerate(self._levels):
             if hashes:
                 yield from self._compare(level, self._counts[level], b"".join(hashes))

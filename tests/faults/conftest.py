@@ -1,0 +1,36 @@
+"""The ledgers of tests/ledger, and the table of what was tried."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ledger.conftest import ledger, logs, scene, sqlite_ledger  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def tried(record_property: Any) -> Callable[[str, str, int], None]:
+    """Notes a row of the table: the fault, where, at how many places it was tried."""
+
+    def note(fault: str, where: str, places: int) -> None:
+        assert places > 0, f"{fault}: it was tried nowhere"
+        record_property("fault", (fault, where, places))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints the table of docs/faults.md: each row stands for faults whose every check passed."""
+    rows: Counter[tuple[str, str]] = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if name == "fault":
+                fault, where, places = value
+                rows[fault, where] += places
+    if rows:
+        terminalreporter.section("faults")
+    for (fault, where), places in sorted(rows.items()):
+        terminalreporter.write_line(f"| {fault} | {where} | {places} |")
