@@ -1,0 +1,48 @@
+"""The stream `log/heads`: what the log says of itself, as records like any other.
+
+Here stand the hand-overs from one log to the next (app.ledger.rotation), and what else speaks of all
+streams at once. The service writes it through the recorder and nobody else can: no route leads here.
+Its head's state belongs to whoever writes: each keeps what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from app.kit.errors import Fault
+from app.ledger.record import Claim
+from app.ledger.recorder import Recorder
+from app.ledger.submission import Draft, Recorded, Submission, View
+
+HEADS = "log/heads"
+_SYSTEM = "system"
+
+State = Mapping[str, Any]
+
+
+def submit_head(
+    recorder: Recorder,
+    *,
+    id_: str,
+    type_: str,
+    data: Mapping[str, Any],
+    at: datetime,
+    change: Callable[[State], State] = lambda state: state,
+) -> Recorded:
+    """Returns the committed record of `log/heads`, the one of before where this id is there already.
+
+    id_: a UUID, the same for the same fact, so that asking twice records it once. change: from the
+    head's state to the one after. Raises what the recorder answers: Unavailable, Conflict.
+    """
+
+    def decide(_: Claim, view: View) -> Draft:
+        return Draft(change(view.heads[HEADS].state))
+
+    claim = Claim(stream=HEADS, id=id_, type=type_, actor=_SYSTEM, occurred_at=at, data=data)
+    submission = Submission(claim, _SYSTEM, decide, time_given=False)
+    (answer,) = recorder.submit_and_wait([submission])
+    if isinstance(answer, Fault):
+        raise answer
+    return answer
