@@ -25,8 +25,10 @@ from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
+from app.ledger.handover import check_handovers
 from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
+from app.ledger.places import tell_places
 from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
@@ -183,9 +185,7 @@ def audit(
     Exit: 0 clean, 1 integrity findings.
     """
     with _at_rest() as (keys, anchored, connection), show_progress("records") as advance:
-        stories = Stories(
-            vault=Vault(keys.vault_key), log_key=keys.log.vkey, graces=graces_in_force()
-        )
+        stories = Stories(vault=Vault(keys.vault_key), log_keys=keys.logs, graces=graces_in_force())
         checker = LedgerAudit(
             connection,
             vault=Vault(keys.vault_key),
@@ -196,10 +196,12 @@ def audit(
         )
         if stream is None:
             problems = list(checker.check_all())
-            signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
+            signed, foreign = signed_checkpoints(connection, keys.logs, anchored)
             problems += [*check_tree(connection, signed), *foreign]
+            problems += check_handovers(connection, keys.logs, signed)
         else:
             problems = list(checker.check_streams([stream_name(stream)]))
+        problems = tell_places(connection, problems)
     if stream is not None and not checker.streams and not problems:
         fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
     print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
@@ -213,14 +215,20 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
     Exit: 0 it is the log that was signed, 1 it is not.
     """
     with _at_rest() as (keys, anchored, connection), show_progress("leaves") as advance:
-        signed, foreign = signed_checkpoints(connection, keys.log.vkey, anchored)
+        signed, foreign = signed_checkpoints(connection, keys.logs, anchored)
         check = LogCheck(connection, signed, progress=advance)
         problems = [*check.check(), *foreign]
+        problems += check_handovers(connection, keys.logs, signed)
+        problems = tell_places(connection, problems)
     if as_json:
         told = {
             "leaves": check.leaves,
             "tiles": check.tiles,
-            "root": encode_base64(check.root) if check.root else None,
+            "root": encode_base64(check.logs[-1].root) if check.logs else None,
+            "logs": [
+                {"origin": one.origin, "size": one.size, "root": encode_base64(one.root)}
+                for one in check.logs
+            ],
             "findings": findings_as_json(problems),
         }
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
@@ -324,8 +332,8 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _at_rest() -> Iterator[tuple[Keyring, str | None, Connection]]:
-    """Yields the keys, the anchored note and a snapshot, for a command that only reads.
+def _at_rest() -> Iterator[tuple[Keyring, list[str], Connection]]:
+    """Yields the keys, the anchored notes and a snapshot, for a command that only reads.
 
     In this order: what is anchored was committed before, so a snapshot that is behind is an old copy.
     """
@@ -333,7 +341,7 @@ def _at_rest() -> Iterator[tuple[Keyring, str | None, Connection]]:
     check_set_up(settings)
     keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
-    anchored = Anchor(settings.keys_dir).read()
+    anchored = Anchor(settings.keys_dir).read_all()
     try:
         with ending_at_once(), database.read() as connection:
             yield keys, anchored, connection

@@ -155,6 +155,7 @@ def open_rooms(
         publisher=Publisher(
             database,
             signer=keyring.log,
+            frozen=keyring.frozen,
             anchor=Anchor(settings.keys_dir),
             clock=clock,
             report=overseeing["findings"].report,
@@ -208,7 +209,7 @@ def _open_oversight(
     clock: Clock,
     settings: Settings,
 ) -> dict[str, Any]:
-    stories = Stories(vault=vault, log_key=keyring.log.vkey, graces=graces_in_force())
+    stories = Stories(vault=vault, log_keys=keyring.logs, graces=graces_in_force())
     credit = Credit(database, recorder, clock=clock)
     findings = Findings(database, credit, clock=clock)
     return {
@@ -228,7 +229,7 @@ def _open_oversight(
             stories,
             clock=clock,
             vault=vault,
-            log_key=keyring.log.vkey,
+            log_keys=keyring.logs,
             anchor=Anchor(settings.keys_dir),
             records_per_s=settings.audit_records_per_s,
         ),

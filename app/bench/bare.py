@@ -37,7 +37,7 @@ class Written:
 
     heads: list[tuple[int, int, bytes, int, bytes]]
     rows: Mapping[str, Table]
-    tiles: list[tuple[int, int, bytes]]
+    tiles: list[tuple[int, int, int, bytes]]
     state: tuple[int, bytes, bytes]
 
 
@@ -70,7 +70,7 @@ def read_written(path: Path, streams: Sequence[str]) -> Written:
         rows = {table: _select(connection, table, which, keys) for table, which in _NEW.items()}
         indices = [row[rows["log_leaf"][0].index("leaf_index")] for row in rows["log_leaf"][1]]
         tiles = connection.execute(
-            "SELECT level, tile_index, data FROM tile"
+            "SELECT log, level, tile_index, data FROM tile"
             " WHERE level < 1 AND tile_index BETWEEN ? AND ? OR level = 1",
             (min(indices) // 256, max(indices) // 256),
         ).fetchall()
@@ -110,7 +110,8 @@ def insert_again(connection: sqlite3.Connection, written: Written) -> float:
             _insert(connection, table, *rows[table])
         connection.execute("DELETE FROM unsequenced")
         connection.executemany(
-            "INSERT OR REPLACE INTO tile (level, tile_index, data) VALUES (?, ?, ?)", written.tiles
+            "INSERT OR REPLACE INTO tile (log, level, tile_index, data) VALUES (?, ?, ?, ?)",
+            written.tiles,
         )
         connection.execute("UPDATE log_state SET size = ?, root = ?, edge = ?", written.state)
     return time.perf_counter() - began

@@ -16,7 +16,6 @@ from app.bench.market import Market, Player, opened
 from app.bench.plan import Plan
 from app.bench.processes import BenchFailed, Listening, run_alone, serving
 from app.ledger import logstore
-from app.ledger.checkpoint import open_checkpoint
 from app.ledger.prover import Prover
 from app.ledger.served import load_checkpoint
 from app.trace.code import Code
@@ -100,9 +99,8 @@ class Reads:
                 with rooms.database.read() as connection:
                     published = load_checkpoint(connection, rooms.keyring.log.vkey)
                     assert published is not None, "the market publishes before it is left"
-                    signed = open_checkpoint(published.note, [rooms.keyring.log.vkey])
                     (entry,) = logstore.leaf_hashes(connection, index, index + 1).values()
-                    standing = Prover(connection, signed).prove(index, entry).standing
+                    standing = Prover(connection, published).prove(index, entry).standing
                 taken_ms.append((time.perf_counter() - began) * 1000)
                 if standing != "proven":
                     raise BenchFailed(f"leaf {index} is {standing}")

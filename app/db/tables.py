@@ -147,7 +147,10 @@ class Outbox(SQLModel, table=True):
 
 
 class LogLeaf(SQLModel, table=True):
-    """Which record stands at which index; `hash` is the entry, the record's hash. Immutable."""
+    """Which record stands at which position; `hash` is the entry, the record's hash. Immutable.
+
+    leaf_index is the position over all logs: inside its log a leaf's index is that less the log's start.
+    """
 
     __tablename__ = "log_leaf"
     __table_args__ = (UniqueConstraint("stream", "seq"),)
@@ -159,19 +162,23 @@ class LogLeaf(SQLModel, table=True):
 
 
 class Tile(SQLModel, table=True):
-    """The widest content of a tile; level -1 holds entry bundles. c2sp.org/tlog-tiles."""
+    """The widest content of a tile of one log; level -1 holds entry bundles. c2sp.org/tlog-tiles."""
 
+    log: int = _big(key=True)
     level: int = _big(key=True)
     tile_index: int = _big(key=True)
     data: bytes = _bytes()
 
 
 class LogState(SQLModel, table=True):
-    """The tree as committed: one row, moved by compare-and-swap on `size`."""
+    """The trees as committed, a row a log; that of the last log is moved by compare-and-swap on `size`."""
 
     __tablename__ = "log_state"
 
-    id: int = _big(key=True)
+    log: int = _big(key=True)
+    """0, 1, 2, …: the logs in the order in which they went on from each other."""
+    start: int = _big()
+    """The position of its first leaf: where the log before it ended."""
     origin: str = _text()
     size: int = _big()
     root: bytes = _bytes()
@@ -180,10 +187,11 @@ class LogState(SQLModel, table=True):
 
 
 class CheckpointRow(SQLModel, table=True):
-    """Signed checkpoints, as served."""
+    """Signed checkpoints, as served. Of a log that another one went on from, the final one."""
 
     __tablename__ = "checkpoint"
 
+    log: int = _big(key=True)
     size: int = _big(key=True)
     root: bytes = _bytes()
     note: str = _text()

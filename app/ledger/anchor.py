@@ -6,6 +6,9 @@ written whole beside its place, synced and renamed, and the folder synced.
 
 Beside it stands `anchor.edge`: the right edge of the anchored tree, so that the publisher can extend
 it without trusting the database. It proves itself (it folds to the anchored root) and may be lost.
+
+Of a log that another one went on from, the final note stays beside it as `anchor.<number>`. The anchor
+itself names the old log until the new one is signed for the first time: there is never none.
 """
 
 from __future__ import annotations
@@ -25,9 +28,10 @@ class AnchorMoved(Exception):
 
 
 class Anchor:
-    """The anchor file of one log. TRUST: who can write it can let a forked log start."""
+    """The anchor files of a deployment. TRUST: who can write it can let a forked log start."""
 
     def __init__(self, keys_dir: Path) -> None:
+        self._keys_dir = keys_dir
         self._path = keys_dir / "anchor"
         self._edge_path = keys_dir / "anchor.edge"
         self._lock_path = keys_dir / "anchor.lock"
@@ -39,6 +43,15 @@ class Anchor:
             return self._path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+
+    def read_all(self) -> list[str]:
+        """Returns the anchored notes of all logs: the final ones, then the last signed one."""
+        paths = [*self._keys_dir.glob("anchor.[0-9]*"), self._path]
+        return [path.read_text("utf-8", errors="replace") for path in paths if path.exists()]
+
+    def keep_final(self, number: int, note: str) -> None:
+        """Keeps the final note of log `number`. Writes a file once."""
+        create_file(self._keys_dir / f"anchor.{number}", note.encode("utf-8"))
 
     def read_edge(self) -> Edge | None:
         """Returns the kept right edge, unproven, or None where it is missing or unreadable."""
@@ -87,6 +100,12 @@ def create_file(path: Path, content: bytes) -> bool:
         temporary.unlink()
     _sync_folder(path.parent)
     return True
+
+
+def move_file(path: Path, place: Path) -> None:
+    """Puts a file in another's place, so that one or the other is there, also after a power cut."""
+    path.replace(place)
+    _sync_folder(place.parent)
 
 
 def _write_beside(path: Path, content: bytes) -> Path:

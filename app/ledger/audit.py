@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, null, select
 
 from app.ledger import logstore, store
 from app.ledger.attachments import Attachments
+from app.ledger.logstore import TreeState
 from app.ledger.merkle import leaf_hash
 from app.ledger.record import record_hash, stream_key
 from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED, as_bytes
@@ -111,7 +112,8 @@ class LedgerAudit:
             connection, vault=vault, true_leaf=self._true_leaf, is_sound=self._is_sound
         )
         self._holes: list[int] | None = None
-        self._tile: tuple[int, list[bytes]] = (-1, [])
+        self._states: list[TreeState] | None = None
+        self._tile: tuple[tuple[int, int], list[bytes]] = ((-1, -1), [])
         self.streams = 0
         self.records = 0
 
@@ -283,21 +285,31 @@ class LedgerAudit:
         entry = leaf[1] if leaf else logstore.waiting_hash(self._connection, own, seq)
         return entry == record_hash(row.body)
 
-    def _true_leaf(self, leaf_index: int) -> bytes | None:
+    def _true_leaf(self, position: int) -> bytes | None:
         """Returns the leaf hash that the log truly holds at a place."""
+        states = self._logs()
+        if not states:
+            return None
+        state, leaf_index = logstore.locate(states, position)
         index, offset = divmod(leaf_index, TILE_WIDTH)
-        if self._tile[0] != index:
-            self._tile = (index, true_leaves(self._connection, index))
+        place = (state.log.number, index)
+        if self._tile[0] != place:
+            self._tile = (place, true_leaves(self._connection, state.log, index))
         hashes = self._tile[1]
         return hashes[offset] if offset < len(hashes) else None
 
     def _in_hole(self, entry: bytes) -> bool:
         """Whether the log holds this entry where the leaf row is gone (a finding on the log)."""
         if self._holes is None:
-            state = logstore.load_state(self._connection)
-            size = 0 if state is None else state.size
-            self._holes = logstore.leaf_holes(self._connection, size)
-        return any(self._true_leaf(index) == leaf_hash(entry) for index in self._holes)
+            states = self._logs()
+            end = states[-1].end if states else 0
+            self._holes = logstore.leaf_holes(self._connection, end)
+        return any(self._true_leaf(position) == leaf_hash(entry) for position in self._holes)
+
+    def _logs(self) -> list[TreeState]:
+        if self._states is None:
+            self._states = logstore.load_states(self._connection)
+        return self._states
 
     def _record_row(self, row: Row[Any]) -> RecordRow:
         stream, seq, id_, type_, actor, recorded_at, hash_, body, leaf_index, entry = tuple(row)

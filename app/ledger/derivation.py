@@ -7,12 +7,13 @@ tree's edge, kept beside its root, says which of two contents of a right-edge ti
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Connection
 
 from app.ledger import logstore
-from app.ledger.logstore import LeavesMissing, TreeState
+from app.ledger.logstore import LeavesMissing, Log, TreeState
 from app.ledger.merkle import HASH_BYTES, Edge, leaf_hash, perfect_subtrees
 from app.ledger.tiles import (
     ENTRIES,
@@ -33,8 +34,8 @@ class TreeUnsound(Exception):
     """Neither the kept edge nor the leaves give the kept root: what came next would be wrong for ever."""
 
 
-def derive_tile(connection: Connection, level: int, index: int, size: int) -> bytes:
-    """Returns a tile of the tree of `size` leaves as its leaves say. Read-only.
+def derive_tile(connection: Connection, log: Log, level: int, index: int, size: int) -> bytes:
+    """Returns a tile of a log's tree of `size` leaves as its leaves say. Read-only.
 
     Up to level 1 from the leaves themselves (at most 65,536), above it from the tiles one level
     down, as stored. Raises LeavesMissing.
@@ -42,7 +43,7 @@ def derive_tile(connection: Connection, level: int, index: int, size: int) -> by
     start = index * TILE_WIDTH
     if level <= 0:
         end = min(start + TILE_WIDTH, size)
-        entries = logstore.leaf_hashes(connection, start, end)
+        entries = logstore.leaf_hashes(connection, log.start + start, log.start + end)
         if len(entries) != end - start:
             raise LeavesMissing(f"between {start} and {end}")
         if level == ENTRIES:
@@ -50,10 +51,11 @@ def derive_tile(connection: Connection, level: int, index: int, size: int) -> by
         return b"".join(leaf_hash(entry) for entry in entries.values())
     end = min(start + TILE_WIDTH, size >> (TILE_HEIGHT * level))
     if level == 1:
-        below = (derive_tile(connection, 0, child, size) for child in range(start, end))
+        below = (derive_tile(connection, log, 0, child, size) for child in range(start, end))
     else:
         below = (
-            logstore.load_tile(connection, level - 1, child) or b"" for child in range(start, end)
+            logstore.load_tile(connection, log, level - 1, child) or b""
+            for child in range(start, end)
         )
     return b"".join(tile_root(tile) if tile else b"" for tile in below)
 
@@ -66,34 +68,34 @@ def trusted_edge(connection: Connection, state: TreeState) -> Edge:
     if logstore.is_sound(state):
         return state.edge
     try:
-        edge = logstore.edge_of_leaves(connection, state.size)
+        edge = logstore.edge_of_leaves(connection, state.log, state.size)
     except LeavesMissing as err:
         raise TreeUnsound(f"size {state.size}") from err
-    derived = TreeState(state.origin, state.size, state.root, edge)
-    if not logstore.is_sound(derived):
+    if not logstore.is_sound(replace(state, edge=edge)):
         raise TreeUnsound(f"size {state.size}")
     log.error("log.edge_derived_again", size=state.size)
     return edge
 
 
 def right_edge_reader(
-    connection: Connection, size: int, edge: Edge, *, on_damage: Callable[[int, int], None]
+    connection: Connection, tree: TreeState, edge: Edge, *, on_damage: Callable[[int, int], None]
 ) -> ReadTile:
-    """Returns a reader of the right-edge tiles of a tree that proves each against its edge.
+    """Returns a reader of the right-edge tiles of a tree that proves each against its true edge.
 
     One that is missing, short or altered is told to `on_damage` and derived again. Where that does
     not help either it is given as it is stored: the log goes on, and the audit tells.
     """
+    place, size = tree.log, tree.size
 
     def read_tile(level: int, index: int) -> bytes | None:
-        stored = logstore.load_tile(connection, level, index)
+        stored = logstore.load_tile(connection, place, level, index)
         width = (size >> (TILE_HEIGHT * max(level, 0))) % TILE_WIDTH
         told = _edge_of_level(size, edge, max(level, 0))
         fits = _bundle_fits if level == ENTRIES else _tile_fits
         if stored is not None and fits(stored, width, told):
             return stored
         try:
-            derived = derive_tile(connection, level, index, size)
+            derived = derive_tile(connection, place, level, index, size)
         except LeavesMissing:
             derived = b""
         sound = fits(derived, width, told)

@@ -11,13 +11,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from app.kit.errors import Fault
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
+from app.ledger.store import StreamKeyTaken, load_heads
 from app.ledger.submission import Draft, Recorded, Submission, View
 
 HEADS = "log/heads"
 _SYSTEM = "system"
+
+ROTATING = "rotating"
+"""In the head's state: the origin of the log to which a rotation under way leads."""
 
 State = Mapping[str, Any]
 
@@ -40,9 +46,20 @@ def submit_head(
     def decide(_: Claim, view: View) -> Draft:
         return Draft(change(view.heads[HEADS].state))
 
-    claim = Claim(stream=HEADS, id=id_, type=type_, actor=_SYSTEM, occurred_at=at, data=data)
+    claim = Claim(
+        stream=HEADS, id=id_, type=type_, actor=_SYSTEM, occurred_at=at, data=data, sealed={}
+    )
     submission = Submission(claim, _SYSTEM, decide, time_given=False)
     (answer,) = recorder.submit_and_wait([submission])
     if isinstance(answer, Fault):
         raise answer
     return answer
+
+
+def rotating_to(connection: Connection) -> str | None:
+    """Returns the origin to which a rotation under way leads, None where none is. Read-only."""
+    try:
+        told = load_heads(connection, [HEADS])[HEADS].state.get(ROTATING)
+    except StreamKeyTaken:  # a head that was altered: a finding, which stops nobody
+        return None
+    return None if told is None else str(told)

@@ -1,14 +1,18 @@
 """The keys folder: log key, receipt key, key-encryption key, index key. Beside the database, never in it.
 
+`log.key` is the key of the log that goes on. Of the logs before it (app.ledger.rotation) only the
+verifier keys stay, as `log.<number>.vkey`: what nobody holds nobody can sign with. `log.next.key` is
+there while a rotation is under way.
+
 TRUST: who reads `log.key` can sign a forked log; who reads `vault.key` together with the database can
 open sealed sections; who reads `index.key` can test guesses against the side index and forge claim
-tokens. Files are mode 0600 and are never overwritten: each is there whole or not at all.
+tokens. Files are mode 0600; each is there whole or not at all, and only a rotation replaces one.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,13 +21,22 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.kit.errors import Fault, Invalid
-from app.ledger.anchor import create_file
-from app.ledger.note import NoteSigner, decode_base64, encode_base64, make_skey, parse_skey
+from app.ledger.anchor import create_file, move_file
+from app.ledger.note import (
+    NoteSigner,
+    VerifierKey,
+    decode_base64,
+    encode_base64,
+    make_skey,
+    parse_skey,
+    parse_vkey,
+)
 
 _Key = TypeVar("_Key")
 
 _SECRET_BYTES = 32
 _LOG, _RECEIPT, _VAULT, _INDEX = "log.key", "receipt.key", "vault.key", "index.key"
+_NEXT = "log.next.key"
 _FILES = (_VAULT, _LOG, _INDEX, _RECEIPT)  # the worst loss first
 
 
@@ -41,12 +54,21 @@ class KeysLost(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The keys of one deployment. vault_key and index_key are 32 bytes."""
+    """The keys of one deployment. vault_key and index_key are 32 bytes.
+
+    log: signs for the log that goes on. frozen: keys of the logs before it, oldest first.
+    """
 
     log: NoteSigner
     receipt: NoteSigner
     vault_key: bytes
     index_key: bytes
+    frozen: tuple[VerifierKey, ...] = ()
+
+    @property
+    def logs(self) -> tuple[VerifierKey, ...]:
+        """The keys of all logs by number, the one that goes on last."""
+        return (*self.frozen, self.log.vkey)
 
     def subkey(self, purpose: str) -> bytes:
         """Returns a 32-byte key of its own for one purpose, derived from the index key."""
@@ -90,12 +112,54 @@ def has_keys(keys_dir: Path) -> bool:
 def load_keys(keys_dir: Path) -> Keyring:
     """Returns the deployment's keys. Raises KeyLost, or KeysMissing, naming the file. Read-only."""
     has_keys(keys_dir)
+    log = _load(keys_dir / _LOG, parse_skey)
     return Keyring(
-        log=_load(keys_dir / _LOG, parse_skey),
+        log=log,
         receipt=_load(keys_dir / _RECEIPT, parse_skey),
         vault_key=_load(keys_dir / _VAULT, _parse_secret),
         index_key=_load(keys_dir / _INDEX, _parse_secret),
+        # A rotation under way may have put the key in force here already.
+        frozen=tuple(vkey for vkey in _frozen_vkeys(keys_dir) if vkey != log.vkey),
     )
+
+
+def keep_vkey(keys_dir: Path, number: int, vkey: VerifierKey) -> None:
+    """Keeps the verifier key of log `number` for when its signing key is gone. Writes a file once."""
+    create_file(_frozen_path(keys_dir, number), f"{vkey}\n".encode("ascii"))
+
+
+def create_next_key(keys_dir: Path, origin: str) -> NoteSigner:
+    """Returns the key under which the next log will sign, made anew unless it is there."""
+    path = keys_dir / _NEXT
+    _create(path, lambda: make_skey(origin, secrets.token_bytes(32)))
+    return _load(path, parse_skey)
+
+
+def next_key(keys_dir: Path) -> NoteSigner | None:
+    """Returns the key of a rotation that has begun, or None. Read-only. Raises KeysMissing."""
+    path = keys_dir / _NEXT
+    return _load(path, parse_skey) if path.exists() else None
+
+
+def drop_next_key(keys_dir: Path) -> None:
+    """Forgets the next key: for a rotation of which nothing was recorded yet."""
+    (keys_dir / _NEXT).unlink(missing_ok=True)
+
+
+def take_next_key(keys_dir: Path) -> None:
+    """Puts the next key in the place of the one that signed until now, which is gone then."""
+    move_file(keys_dir / _NEXT, keys_dir / _LOG)
+
+
+def _frozen_path(keys_dir: Path, number: int) -> Path:
+    return keys_dir / f"log.{number}.vkey"
+
+
+def _frozen_vkeys(keys_dir: Path) -> Iterator[VerifierKey]:
+    count = sum(1 for _ in keys_dir.glob("log.*.vkey"))
+    for number in range(count):
+        # The one that is missing is named: then another one's number is too high.
+        yield _load(_frozen_path(keys_dir, number), parse_vkey)
 
 
 def _create(path: Path, make: Callable[[], str]) -> bool:

@@ -1,10 +1,15 @@
-"""SQL of the log: state, leaves, tiles, checkpoints. Flushes, never commits."""
+"""SQL of the logs: states, leaves, tiles, checkpoints. Flushes, never commits.
+
+A database holds one log after another (app.ledger.rotation). Leaves are stored by position, which
+counts over all of them; a leaf's index inside its log, which is all that anybody outside ever sees,
+is its position less the log's start. Tiles, checkpoints and states are by log.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
@@ -17,23 +22,28 @@ from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, upsert_r
 STATE = LogState.__table__  # type: ignore[attr-defined]
 CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
 
-_STATE_ID = 1
 # Statements that pages and proofs ask again and again, built once.
-_STATE_NOW = select(STATE).where(STATE.c.id == _STATE_ID)
+_STATES = select(STATE).order_by(STATE.c.log)
+_STATE_NOW = select(STATE).order_by(STATE.c.log.desc()).limit(1)
 _TILE_AT = select(TILE.c.data).where(
-    TILE.c.level == bindparam("level"), TILE.c.tile_index == bindparam("tile_index")
+    TILE.c.log == bindparam("log"),
+    TILE.c.level == bindparam("level"),
+    TILE.c.tile_index == bindparam("tile_index"),
 )
 _CHECKPOINTS = (
-    select(CHECKPOINT)
+    select(CHECKPOINT, STATE.c.start)
+    .join(STATE, STATE.c.log == CHECKPOINT.c.log)
+    .where(STATE.c.origin == bindparam("origin"))
     .order_by(CHECKPOINT.c.size.desc())
     .limit(bindparam("most"))
     .offset(bindparam("passed"))
 )
-_CHECKPOINTS_WITHIN = _CHECKPOINTS.where(
-    CHECKPOINT.c.size <= select(STATE.c.size).where(STATE.c.id == _STATE_ID).scalar_subquery()
-)
+_CHECKPOINTS_WITHIN = _CHECKPOINTS.where(CHECKPOINT.c.size <= STATE.c.size)
 _LEAF_OF = select(LEAF.c.leaf_index, LEAF.c.hash).where(
     LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
+)
+_LEAF_AT = select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash).where(
+    LEAF.c.leaf_index == bindparam("position")
 )
 _WAITING_HASH = select(UNSEQUENCED.c.hash).where(
     UNSEQUENCED.c.stream == bindparam("stream"), UNSEQUENCED.c.seq == bindparam("seq")
@@ -49,29 +59,48 @@ _SAME_RECORD = (LEAF.c.stream == UNSEQUENCED.c.stream) & (LEAF.c.seq == UNSEQUEN
 _BODIES = 500  # bodies held at a time; each is at most 64 KiB
 
 
+class Log(NamedTuple):
+    """One of the logs: its number, and the position of its first leaf."""
+
+    number: int
+    start: int
+
+
 @dataclass(frozen=True, slots=True)
 class TreeState:
-    """The tree as committed. `edge` as in app.ledger.merkle."""
+    """The tree of a log as committed. `edge` as in app.ledger.merkle."""
 
+    log: Log
     origin: str
     size: int
     root: bytes
     edge: Edge
+
+    @property
+    def end(self) -> int:
+        """The position behind its last leaf."""
+        return self.log.start + self.size
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """A signed checkpoint as stored; published_at_ms in milliseconds since 1970."""
 
+    log: Log
     size: int
     root: bytes
     note: str
     published_at_ms: int
 
+    @property
+    def end(self) -> int:
+        """The position behind the last leaf that it covers."""
+        return self.log.start + self.size
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A committed record without an index."""
+    """A committed record: one without an index, or the one at a place that was asked for."""
 
     stream: int
     seq: int
@@ -91,11 +120,18 @@ class LeavesMissing(Exception):
 
 
 def create_state(connection: Connection, origin: str) -> None:
-    """Begins the log with an empty tree, unless it has begun. Writes `log_state`."""
-    if connection.execute(select(STATE.c.id)).first() is None:
-        connection.execute(
-            insert(STATE).values(id=_STATE_ID, origin=origin, size=0, root=EMPTY_ROOT, edge=b"")
-        )
+    """Begins the first log with an empty tree, unless it has begun. Writes `log_state`."""
+    if connection.execute(select(STATE.c.log)).first() is None:
+        open_log(connection, Log(0, 0), origin)
+
+
+def open_log(connection: Connection, log: Log, origin: str) -> None:
+    """Begins a log with an empty tree. Writes `log_state`. Raises TreeMoved if it has begun."""
+    row = {"log": log.number, "start": log.start, "origin": origin}
+    try:
+        connection.execute(insert(STATE).values(**row, size=0, root=EMPTY_ROOT, edge=b""))
+    except IntegrityError as err:
+        raise TreeMoved from err
 
 
 def has_records(connection: Connection) -> bool:
@@ -105,13 +141,31 @@ def has_records(connection: Connection) -> bool:
 
 
 def load_state(connection: Connection) -> TreeState | None:
-    """Returns the committed tree, or None where the log was never begun. Read-only."""
+    """Returns the tree of the log that goes on, or None where none was ever begun. Read-only."""
     row = connection.execute(_STATE_NOW).first()
-    if row is None:
-        return None
+    return None if row is None else _state_of(row)
+
+
+def load_states(connection: Connection) -> list[TreeState]:
+    """Returns the trees of all logs, the one that goes on last. Read-only."""
+    return [_state_of(row) for row in connection.execute(_STATES)]
+
+
+def _state_of(row: Any) -> TreeState:
     edge = as_bytes(row.edge)
     parts = tuple(edge[i : i + HASH_BYTES] for i in range(0, len(edge), HASH_BYTES))
-    return TreeState(row.origin, row.size, as_bytes(row.root), parts)
+    # A text that a hand has put there proves nothing, and must not stop an audit.
+    start = row.start if isinstance(row.start, int) else 0
+    return TreeState(Log(row.log, start), row.origin, row.size, as_bytes(row.root), parts)
+
+
+def locate(states: Sequence[TreeState], position: int) -> tuple[TreeState, int]:
+    """Returns the log that holds a position, and the leaf's index inside it.
+
+    states: of all logs, at least one.
+    """
+    state = next((one for one in reversed(states) if one.log.start <= position), states[0])
+    return state, position - state.log.start
 
 
 def is_sound(state: TreeState) -> bool:
@@ -122,15 +176,15 @@ def is_sound(state: TreeState) -> bool:
         return False
 
 
-def edge_of_leaves(connection: Connection, size: int) -> Edge:
-    """Returns the right edge of the first `size` leaves, from the leaves alone. Read-only.
+def edge_of_leaves(connection: Connection, log: Log, size: int) -> Edge:
+    """Returns the right edge of a log's first `size` leaves, from the leaves alone. Read-only.
 
     Reads all of them: for the rare case in which no kept edge is to be trusted. Raises LeavesMissing.
     """
     edge: Edge = ()
     for start in range(0, size, _CHUNK):
         end = min(start + _CHUNK, size)
-        entries = leaf_hashes(connection, start, end)
+        entries = leaf_hashes(connection, log.start + start, log.start + end)
         if len(entries) != end - start:
             raise LeavesMissing(f"between {start} and {end}")
         edge = edge_append(start, edge, [leaf_hash(entry) for entry in entries.values()])
@@ -138,10 +192,10 @@ def edge_of_leaves(connection: Connection, size: int) -> Edge:
 
 
 def move_state(connection: Connection, before: TreeState, after: TreeState) -> None:
-    """Replaces the tree by compare-and-swap on its size. Writes `log_state`. Raises TreeMoved."""
+    """Replaces a log's tree by compare-and-swap on its size. Writes `log_state`. Raises TreeMoved."""
     moved = connection.execute(
         update(STATE)
-        .where(STATE.c.id == _STATE_ID, STATE.c.size == before.size)
+        .where(STATE.c.log == before.log.number, STATE.c.size == before.size)
         .values(size=after.size, root=after.root, edge=b"".join(after.edge))
     )
     if moved.rowcount != 1:
@@ -163,17 +217,19 @@ def load_waiting(connection: Connection, limit: int) -> list[Waiting]:
 
 
 def make_room(
-    connection: Connection, size: int, waiting: Sequence[Waiting]
+    connection: Connection, end: int, waiting: Sequence[Waiting]
 ) -> tuple[list[Waiting], list[int]]:
-    """Returns which records can be given a place, and at which indices rows stood in their way.
+    """Returns which records can be given a place, and at which positions rows stood in their way.
+
+    end: the position behind the last leaf.
 
     Leaf rows beyond the tree are nobody's, and deleted. Where a leaf of the tree names a record that
     still waits, its own is another: until it is put right there is no place for the one that waits.
     Writes `log_leaf`.
     """
     taken = []
-    if connection.execute(delete(LEAF).where(LEAF.c.leaf_index >= size)).rowcount:
-        taken.append(size)
+    if connection.execute(delete(LEAF).where(LEAF.c.leaf_index >= end)).rowcount:
+        taken.append(end)
     query = select(LEAF.c.stream, LEAF.c.seq, LEAF.c.leaf_index).join(UNSEQUENCED, _SAME_RECORD)
     held_up = {(row.stream, row.seq): row.leaf_index for row in connection.execute(query)}
     taken += held_up.values()
@@ -183,8 +239,8 @@ def make_room(
 def oldest_unpublished(connection: Connection, published: int) -> int | None:
     """Returns when the record was taken that waits longest for a signed checkpoint, None if none does.
 
-    published: size of the last checkpoint. In milliseconds since 1970; records that are held up by
-    an altered leaf row, a finding of its own, are passed over. Read-only.
+    published: position behind the last leaf under a checkpoint. In milliseconds since 1970; records
+    that are held up by an altered leaf row, a finding of its own, are passed over. Read-only.
     """
     waiting = (
         select(UNSEQUENCED.c.recorded_at)
@@ -214,7 +270,7 @@ def count_tiles(connection: Connection) -> int:
 
 
 def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]) -> None:
-    """Gives records the indices from `start` on and takes them off the queue. Raises LeafTaken."""
+    """Gives records the positions from `start` on and takes them off the queue. Raises LeafTaken."""
     rows = [
         {"leaf_index": start + n, "stream": w.stream, "seq": w.seq, "hash": w.hash}
         for n, w in enumerate(waiting)
@@ -231,40 +287,44 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
     )
 
 
-def load_tile(connection: Connection, level: int, index: int) -> bytes | None:
+def load_tile(connection: Connection, log: Log, level: int, index: int) -> bytes | None:
     """Returns the widest content of a tile (level -1: entry bundle), or None. Read-only."""
-    data = connection.execute(_TILE_AT, {"level": level, "tile_index": index}).scalar()
+    place = {"log": log.number, "level": level, "tile_index": index}
+    data = connection.execute(_TILE_AT, place).scalar()
     return None if data is None else as_bytes(data)
 
 
-def save_tiles(connection: Connection, tiles: Mapping[tuple[int, int], bytes]) -> None:
-    """Stores tiles by (level, index). Writes `tile`."""
+def save_tiles(connection: Connection, log: Log, tiles: Mapping[tuple[int, int], bytes]) -> None:
+    """Stores tiles of a log by (level, index). Writes `tile`."""
     rows = [
-        {"level": level, "tile_index": index, "data": data}
+        {"log": log.number, "level": level, "tile_index": index, "data": data}
         for (level, index), data in tiles.items()
     ]
-    upsert_rows(connection, TILE, rows, keys=("level", "tile_index"))
+    upsert_rows(connection, TILE, rows, keys=("log", "level", "tile_index"))
 
 
 def save_checkpoint(connection: Connection, published: Published) -> None:
     """Stores a signed checkpoint. Writes `checkpoint`."""
     row = {
+        "log": published.log.number,
         "size": published.size,
         "root": published.root,
         "note": published.note,
         "published_at": published.published_at_ms,
     }
-    upsert_rows(connection, CHECKPOINT, [row], keys=("size",))
+    upsert_rows(connection, CHECKPOINT, [row], keys=("log", "size"))
 
 
-def checkpoints(connection: Connection, *, within_tree: bool) -> Iterator[Any]:
-    """Yields the stored checkpoints, newest first, verified by nobody. Read-only.
+def checkpoints(connection: Connection, origin: str, *, within_tree: bool) -> Iterator[Any]:
+    """Yields the stored checkpoints of a log, newest first, verified by nobody. Read-only.
 
-    within_tree: only of sizes that the tree has reached. app.ledger.served says which are true.
+    Beside their columns they have the log's `start`. within_tree: only of sizes that the tree has
+    reached. app.ledger.served says which are true.
     """
     query = _CHECKPOINTS_WITHIN if within_tree else _CHECKPOINTS
     passed, most = 0, 1  # nearly always the first is the one
-    while rows := connection.execute(query, {"most": most, "passed": passed}).all():
+    place = {"origin": origin}
+    while rows := connection.execute(query, place | {"most": most, "passed": passed}).all():
         yield from rows
         passed, most = passed + len(rows), _CHECKPOINTS_READ
 
@@ -274,15 +334,20 @@ def has_checkpoint(connection: Connection) -> bool:
     return connection.execute(select(CHECKPOINT.c.size).limit(1)).first() is not None
 
 
-def delete_checkpoints(connection: Connection, sizes: Sequence[Any]) -> None:
-    """Deletes checkpoints. Writes `checkpoint`."""
+def delete_checkpoints(connection: Connection, log: Log, sizes: Sequence[Any]) -> None:
+    """Deletes checkpoints of a log. Writes `checkpoint`."""
     if sizes:
-        rows = [{"k_size": size} for size in sizes]
-        connection.execute(delete(CHECKPOINT).where(CHECKPOINT.c.size == bindparam("k_size")), rows)
+        rows = [{"k_log": log.number, "k_size": size} for size in sizes]
+        connection.execute(
+            delete(CHECKPOINT).where(
+                CHECKPOINT.c.log == bindparam("k_log"), CHECKPOINT.c.size == bindparam("k_size")
+            ),
+            rows,
+        )
 
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:
-    """Returns (leaf index, entry) of a record, or None while it has no index. Read-only."""
+    """Returns (position, entry) of a record, or None while it has no index. Read-only."""
     row = connection.execute(_LEAF_OF, {"stream": stream_key(stream), "seq": seq}).first()
     return None if row is None else (row.leaf_index, as_bytes(row.hash))
 
@@ -294,13 +359,19 @@ def waiting_hash(connection: Connection, key: int, seq: int) -> bytes | None:
 
 
 def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes]:
-    """Returns the entries of leaves `start` to `end`−1 that exist, by index. Read-only."""
+    """Returns the entries at positions `start` to `end`−1 that exist, by position. Read-only."""
     rows = connection.execute(_LEAVES_BETWEEN, {"start": start, "end": end})
     return {row.leaf_index: as_bytes(row.hash) for row in rows}
 
 
-def leaf_holes(connection: Connection, size: int, limit: int = 1_000) -> list[int]:
-    """Returns the indices below `size` that have no leaf, at most `limit`. Read-only."""
+def leaf_at(connection: Connection, position: int) -> Waiting | None:
+    """Returns which record stands at a position, or None. Read-only."""
+    row = connection.execute(_LEAF_AT, {"position": position}).first()
+    return None if row is None else Waiting(row.stream, row.seq, as_bytes(row.hash))
+
+
+def leaf_holes(connection: Connection, end: int, limit: int = 1_000) -> list[int]:
+    """Returns the positions below `end` that have no leaf, at most `limit`. Read-only."""
     here = LEAF.alias("here")
     after = LEAF.alias("after")
     query = (
@@ -312,8 +383,8 @@ def leaf_holes(connection: Connection, size: int, limit: int = 1_000) -> list[in
     holes: list[int] = []
     for last in (-1, *connection.execute(query).scalars()):
         following = select(func.min(LEAF.c.leaf_index)).where(LEAF.c.leaf_index > last)
-        end = connection.execute(following).scalar()
-        holes += range(last + 1, min(size if end is None else end, last + 1 + limit))
+        until = connection.execute(following).scalar()
+        holes += range(last + 1, min(end if until is None else until, last + 1 + limit))
         if len(holes) >= limit:
             break
     return holes[:limit]

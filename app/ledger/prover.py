@@ -11,18 +11,18 @@ rewritten. The first is said only of a leaf in whose place another is proven.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from app.kit.errors import Fault
 from app.ledger import logstore
-from app.ledger.checkpoint import Checkpoint
 from app.ledger.derivation import derive_tile
-from app.ledger.logstore import LeavesMissing
+from app.ledger.logstore import LeavesMissing, Log, Published
 from app.ledger.merkle import leaf_hash, verify_inclusion
-from app.ledger.note import encode_base64
+from app.ledger.note import VerifierKey, encode_base64
+from app.ledger.served import load_checkpoint
 from app.ledger.tiles import (
     ENTRIES,
     TILE_WIDTH,
@@ -45,24 +45,84 @@ class InLog:
     """What came of proving a leaf. pending: no signed checkpoint covers it yet.
 
     tile_damaged: proven, but only past a tile that does not agree. proof: leaf's sibling first.
+    origin: of the log that holds it, "" before it has a place in one; index: its place inside that.
     """
 
     standing: Standing
     proof: tuple[bytes, ...] = ()
+    origin: str = ""
+    index: int | None = None
+
+
+class Provers:
+    """Proves leaves of all logs inside one snapshot, each against its log's newest checkpoint.
+
+    log_keys: of all logs. newest: a checkpoint to prove against in place of its log's newest one. A
+    leaf is named by its position over all logs.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        log_keys: Sequence[VerifierKey],
+        *,
+        newest: Published | None = None,
+    ) -> None:
+        self._connection = connection
+        self._keys = {key.name: key for key in log_keys}
+        self._states = logstore.load_states(connection)
+        self._published: dict[str, Published | None] = {}
+        if newest is not None:
+            self._published[log_keys[newest.log.number].name] = newest
+        self._provers: dict[str, Prover] = {}
+
+    def published(self, origin: str) -> Published | None:
+        """Returns the newest signed checkpoint of a log, None where it has none."""
+        if origin not in self._published:
+            key = self._keys.get(origin)
+            found = None if key is None else load_checkpoint(self._connection, key)
+            self._published[origin] = found
+        return self._published[origin]
+
+    def prove(self, position: int | None, entry: bytes | None) -> InLog:
+        """Returns whether `entry` stands at this position of the signed logs. Read-only.
+
+        None: the record has no place in the log yet.
+        """
+        if position is None or entry is None or not self._states:
+            return InLog("pending")
+        state, index = logstore.locate(self._states, position)
+        prover = self._prover(state.origin)
+        found = InLog("pending") if prover is None else prover.prove(index, entry)
+        return replace(found, origin=state.origin, index=index)
+
+    def holds_another(self, position: int, entry: bytes) -> bool:
+        """As `Prover.holds_another`."""
+        state, index = logstore.locate(self._states, position)
+        prover = self._prover(state.origin)
+        return prover is not None and prover.holds_another(index, entry)
+
+    def _prover(self, origin: str) -> Prover | None:
+        published = self.published(origin)
+        if published is None:
+            return None
+        if origin not in self._provers:
+            self._provers[origin] = Prover(self._connection, published)
+        return self._provers[origin]
 
 
 class Prover:
-    """Proves leaves against one verified checkpoint, inside one snapshot; tiles are read once."""
+    """Proves leaves of one log against a verified checkpoint, inside one snapshot; tiles are read once."""
 
-    def __init__(self, connection: Connection, checkpoint: Checkpoint) -> None:
+    def __init__(self, connection: Connection, published: Published) -> None:
         self._connection = connection
-        self.checkpoint = checkpoint
+        self._published = published
         self._stored: dict[_Place, bytes | None] = {}
         self._derived: dict[_Place, bytes] = {}
 
     def prove(self, leaf_index: int, entry: bytes) -> InLog:
         """Returns whether `entry` stands at `leaf_index` of the signed log. Read-only."""
-        if leaf_index >= self.checkpoint.size:
+        if leaf_index >= self._published.size:
             return InLog("pending")
         leaf = leaf_hash(entry)
         proof = self._try(leaf_index, leaf, {})
@@ -105,13 +165,13 @@ class Prover:
             return derived.get((level, index)) or self._tile(level, index)
 
         try:
-            proof = inclusion_proof_from_tiles(leaf_index, self.checkpoint.size, read_tile)
+            proof = inclusion_proof_from_tiles(leaf_index, self._published.size, read_tile)
             verify_inclusion(
                 index=leaf_index,
-                size=self.checkpoint.size,
+                size=self._published.size,
                 leaf_hash=leaf,
                 proof=proof,
-                root=self.checkpoint.root,
+                root=self._published.root,
             )
         except Fault:
             return None
@@ -120,15 +180,17 @@ class Prover:
     def _tile(self, level: int, index: int) -> bytes | None:
         place = (level, index)
         if place not in self._stored:
-            self._stored[place] = logstore.load_tile(self._connection, level, index)
+            log = self._published.log
+            self._stored[place] = logstore.load_tile(self._connection, log, level, index)
         return self._stored[place]
 
     def _derive(self, places: list[_Place]) -> dict[_Place, bytes]:
         """Returns those of these tiles that their leaves give, each derived once."""
+        log, size = self._published.log, self._published.size
         for place in places:
             if place not in self._derived:
                 try:
-                    tile = derive_tile(self._connection, *place, self.checkpoint.size)
+                    tile = derive_tile(self._connection, log, *place, size)
                 except LeavesMissing:
                     tile = b""
                 self._derived[place] = tile
@@ -136,21 +198,21 @@ class Prover:
 
     def _path(self, leaf_index: int) -> Iterator[_Place]:
         """Yields the tiles on a leaf's path and on the right edge, from the bottom."""
-        level, own, last = 0, leaf_index, self.checkpoint.size - 1
+        level, own, last = 0, leaf_index, self._published.size - 1
         while level == 0 or last:
             own, last = own // TILE_WIDTH, last // TILE_WIDTH
             yield from ((level, index) for index in sorted({own, last}))
             level += 1
 
 
-def prove_consistency(connection: Connection, size1: int, size2: int) -> list[bytes]:
-    """Returns the proof that the tree of `size1` leaves begins that of `size2`. Read-only.
+def prove_consistency(connection: Connection, log: Log, size1: int, size2: int) -> list[bytes]:
+    """Returns the proof that a log's tree of `size1` leaves begins that of `size2`. Read-only.
 
     From tiles as they are stored: whoever asks checks it against checkpoints that he keeps, and a
     damaged tile must not be made good before his eyes. Raises ProofSizesError, TileMissing.
     """
     return consistency_proof_from_tiles(
-        size1, size2, lambda level, index: logstore.load_tile(connection, level, index)
+        size1, size2, lambda level, index: logstore.load_tile(connection, log, level, index)
     )
 
 

@@ -28,9 +28,10 @@ from app.kit.errors import Fault
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from app.ledger.logstore import LeavesMissing, Published, TreeState
+from app.ledger.heads import rotating_to
+from app.ledger.logstore import LeavesMissing, Log, Published, TreeState
 from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root, leaf_hash
-from app.ledger.note import NoteSigner
+from app.ledger.note import NoteSigner, VerifierKey
 from app.ledger.record import record_hash
 from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint
 from app.ledger.store import as_bytes
@@ -63,10 +64,15 @@ class LogOfOtherOrigin(LogFault):
     """The keys folder belongs to another log than the database."""
 
 
+class RotationUnfinished(LogFault):
+    """A rotation was interrupted: the old log has said its last word, and the new one not its first."""
+
+
 class Publisher:
     """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second.
 
-    report: is told which foreign checkpoints were taken away, since no audit can find those again.
+    signer: of the log that goes on. frozen: keys of the logs before it, oldest first. report: is told
+    which foreign checkpoints were taken away, since no audit can find those again.
     """
 
     def __init__(
@@ -76,10 +82,12 @@ class Publisher:
         signer: NoteSigner,
         anchor: Anchor,
         clock: Clock,
+        frozen: Sequence[VerifierKey] = (),
         report: Callable[[Sequence[Problem]], object] = lambda _: None,
     ) -> None:
         self._database = database
         self._signer = signer
+        self._frozen = frozen
         self._anchor = anchor
         self._clock = clock
         self._report = report
@@ -89,10 +97,14 @@ class Publisher:
         """Returns if the database's tree may go on from the anchored checkpoint.
 
         Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
-        Raises DatabaseBehindAnchor, DatabaseContradictsAnchor, AnchorMissing or LogOfOtherOrigin.
+        Raises DatabaseBehindAnchor, DatabaseContradictsAnchor, AnchorMissing, LogOfOtherOrigin or
+        RotationUnfinished.
         """
         note = self._anchor.read()
         with self._database.read() as connection:
+            # First: it explains whatever else would be found.
+            if (origin := rotating_to(connection)) is not None:
+                raise RotationUnfinished("rotation_unfinished", origin=origin)
             self._look(connection, note)
 
     def publish(self) -> Published | None:
@@ -127,13 +139,15 @@ class Publisher:
             # We died between anchoring and serving, or the row was changed: what is anchored is
             # what was signed.
             signed = note
-        published = Published(state.size, state.root, signed, to_ms(self._clock.now()))
+        now_ms = to_ms(self._clock.now())
+        published = Published(state.log, state.size, state.root, signed, now_ms)
         with self._database.write() as connection:
             # Asked again: on PostgreSQL another process may have published meanwhile.
-            logstore.delete_checkpoints(connection, foreign_sizes(connection, self._signer.vkey))
+            sizes = foreign_sizes(connection, self._signer.vkey)
+            logstore.delete_checkpoints(connection, state.log, sizes)
             logstore.save_checkpoint(connection, published)
         if foreign:
-            self._report([foreign_problem(size) for size in foreign])
+            self._report([foreign_problem(size, state.origin) for size in foreign])
         return published
 
     def _look(self, connection: Connection, note: str | None) -> tuple[TreeState, Checkpoint]:
@@ -142,13 +156,25 @@ class Publisher:
         if state is None:
             raise LogFault("log_not_begun")
         name = self._signer.vkey.name
+        if state.origin in {vkey.name for vkey in self._frozen}:
+            raise DatabaseBehindAnchor("database_before_rotation", got=state.origin, expected=name)
         if state.origin != name:
             raise LogOfOtherOrigin("log_of_other_origin", expected=state.origin, got=name)
+        if state.log.number and not state.size:
+            raise RotationUnfinished("rotation_unfinished", origin=name)
+        if state.log.number != len(self._frozen):
+            raise LogFault("frozen_key_missing", number=len(self._frozen))
         if note is None:
             if logstore.has_checkpoint(connection):
                 raise AnchorMissing("anchor_missing", size=state.size)
             return state, Checkpoint(name, 0, EMPTY_ROOT)
-        anchored = open_checkpoint(note, [self._signer.vkey], origin=name)
+        anchored = self._open(note)
+        if anchored.origin != name:
+            # The last word of the log before this one, which was not signed yet.
+            before = logstore.load_states(connection)[-2]
+            if anchored != Checkpoint(before.origin, before.size, before.root):
+                raise DatabaseContradictsAnchor("database_contradicts_anchor", size=before.size)
+            return state, Checkpoint(name, 0, EMPTY_ROOT)
         if state.size < anchored.size:
             raise DatabaseBehindAnchor(
                 "database_behind_anchor", size=state.size, anchored=anchored.size
@@ -157,14 +183,21 @@ class Publisher:
             raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
         return state, anchored
 
+    def _open(self, note: str) -> Checkpoint:
+        """Returns the anchored checkpoint: of the log that goes on, or the last of the one before."""
+        claimed = note.partition("\n")[0]
+        before = [key for key in self._frozen[-1:] if key.name == claimed]
+        key = before[0] if before else self._signer.vkey
+        return open_checkpoint(note, [key], origin=key.name)
+
     def _extend(self, connection: Connection, anchored: Checkpoint, state: TreeState) -> Edge:
         """Returns the edge of the state's tree, grown over the anchored one's."""
-        before = self._anchored_edge(connection, anchored)
+        before = self._anchored_edge(connection, anchored, state)
         for read in (_rehash, _read_tree):
             edge, at = before, anchored.size
             while at < state.size:
                 end = min(at + _CHUNK, state.size)
-                hashes = list(read(connection, at, end))
+                hashes = list(read(connection, state.log, at, end))
                 if len(hashes) != end - at:
                     break
                 edge = edge_append(at, edge, hashes)
@@ -174,7 +207,9 @@ class Publisher:
             log.error("publisher.leaf_altered", start=anchored.size, end=state.size)
         raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
 
-    def _anchored_edge(self, connection: Connection, anchored: Checkpoint) -> Edge:
+    def _anchored_edge(
+        self, connection: Connection, anchored: Checkpoint, state: TreeState
+    ) -> Edge:
         """Returns the anchored tree's right edge; a kept one that does not fold to it is not used."""
         kept = self._anchor.read_edge()
         if kept is not None:
@@ -184,7 +219,7 @@ class Publisher:
             except ValueError:
                 log.warning("anchor.edge_unusable", size=anchored.size)
         try:
-            edge = logstore.edge_of_leaves(connection, anchored.size)
+            edge = logstore.edge_of_leaves(connection, state.log, anchored.size)
         except LeavesMissing as err:
             raise DatabaseContradictsAnchor(
                 "database_contradicts_anchor", size=anchored.size
@@ -194,15 +229,16 @@ class Publisher:
         return edge
 
 
-def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
-    """Yields the leaf hashes of records `start` to `end`−1, re-hashed from their stored bytes.
+def _rehash(connection: Connection, place: Log, start: int, end: int) -> Iterator[bytes]:
+    """Yields the leaf hashes of a log's records `start` to `end`−1, re-hashed from their stored bytes.
 
     A record that was altered since does not change what was promised, which is what the sequencer
     took off the queue: that is signed, if it leads to the tree's root, and the audit reports the
     record. Ends early where a leaf row is gone.
     """
-    expected = start
-    with closing(logstore.leaves_with_records(connection, start, end)) as rows:
+    expected = place.start + start
+    rows = logstore.leaves_with_records(connection, expected, place.start + end)
+    with closing(rows):
         for row in rows:
             entry = as_bytes(row.leaf_hash)
             if row.leaf_index != expected:
@@ -213,8 +249,8 @@ def _rehash(connection: Connection, start: int, end: int) -> Iterator[bytes]:
             yield leaf_hash(entry)
 
 
-def _read_tree(connection: Connection, start: int, end: int) -> Iterator[bytes]:
+def _read_tree(connection: Connection, place: Log, start: int, end: int) -> Iterator[bytes]:
     """Yields what tiles, leaf rows and records say together that the leaf hashes are."""
     for index in range(start // TILE_WIDTH, (end - 1) // TILE_WIDTH + 1):
         first = index * TILE_WIDTH
-        yield from true_leaves(connection, index)[max(start - first, 0) : end - first]
+        yield from true_leaves(connection, place, index)[max(start - first, 0) : end - first]

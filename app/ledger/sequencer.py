@@ -9,11 +9,12 @@ Because no audit could find it afterwards, it is reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from app.db.engine import Database
 from app.ledger import logstore
 from app.ledger.derivation import right_edge_reader, trusted_edge
-from app.ledger.logstore import LeafTaken, TreeState
+from app.ledger.logstore import LeafTaken
 from app.ledger.merkle import edge_append, edge_root, leaf_hash
 from app.ledger.tiles import append_tiles
 from app.ledger.treecheck import tile_problem
@@ -60,8 +61,8 @@ class Sequencer:
                 raise RuntimeError("the log was never begun; run `suxin init`")
             waiting = logstore.load_waiting(connection, limit)
             if clear:
-                waiting, taken = logstore.make_room(connection, before.size, waiting)
-                damaged += [Problem("log.leaf_altered", None, None, index) for index in taken]
+                waiting, taken = logstore.make_room(connection, before.end, waiting)
+                damaged += [Problem("log.leaf_altered", None, None, place) for place in taken]
             if not waiting:
                 return 0
             old_edge = trusted_edge(connection, before)
@@ -69,14 +70,15 @@ class Sequencer:
             edge = edge_append(before.size, old_edge, [leaf_hash(entry) for entry in entries])
             size = before.size + len(entries)
             # First of all: whoever wins this may write the rest, and nobody else.
-            after = TreeState(before.origin, size, edge_root(size, edge), edge)
+            after = replace(before, size=size, root=edge_root(size, edge), edge=edge)
             logstore.move_state(connection, before, after)
-            logstore.insert_leaves(connection, before.size, waiting)
+            logstore.insert_leaves(connection, before.end, waiting)
             read_tile = right_edge_reader(
                 connection,
-                before.size,
+                before,
                 old_edge,
-                on_damage=lambda level, index: damaged.append(tile_problem(level, index)),
+                on_damage=lambda *tile: damaged.append(tile_problem(before.origin, *tile)),
             )
-            logstore.save_tiles(connection, append_tiles(before.size, entries, read_tile))
+            tiles = append_tiles(before.size, entries, read_tile)
+            logstore.save_tiles(connection, before.log, tiles)
         return len(waiting)

@@ -7,7 +7,7 @@ on the log, goes when the next checkpoint is stored, and stops nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.kit.clock import from_ms
 from app.kit.errors import Fault
 from app.ledger import logstore
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
-from app.ledger.logstore import Published
+from app.ledger.logstore import Log, Published
 from app.ledger.note import VerifierKey
 from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
@@ -27,8 +27,8 @@ _NOTES = 256
 
 
 def load_checkpoint(connection: Connection, log_key: VerifierKey) -> Published | None:
-    """Returns the newest signed checkpoint, or None before the first. Read-only."""
-    rows = logstore.checkpoints(connection, within_tree=True)
+    """Returns the newest signed checkpoint of a log, or None before the first. Read-only."""
+    rows = logstore.checkpoints(connection, log_key.name, within_tree=True)
     return next(filter(None, (_read(row, log_key) for row in rows)), None)
 
 
@@ -41,35 +41,38 @@ def foreign_sizes(connection: Connection, log_key: VerifierKey) -> list[Any]:
 
 
 def signed_checkpoints(
-    connection: Connection, log_key: VerifierKey, anchored: str | None
+    connection: Connection, log_keys: Sequence[VerifierKey], anchored: Sequence[str]
 ) -> tuple[list[Checkpoint], list[Problem]]:
-    """Returns what the tree must agree with, stored and anchored, and what is no checkpoint at all.
+    """Returns what the trees must agree with, stored and anchored, and what is no checkpoint at all.
 
-    anchored: the anchor's note, read before the snapshot began. A tree is committed before it is
-    anchored, so one that is smaller then is an old copy. Read-only.
+    log_keys: of all logs. anchored: the anchor's notes (Anchor.read_all), read before the snapshot
+    began. A tree is committed before it is anchored, so one that is smaller then is an old copy.
+    Read-only.
     """
     signed = []
     foreign = []
-    for row, found in _before_served(connection, log_key):
-        if found is None:
-            foreign.append(foreign_problem(row.size))
-        else:  # a true one of a tree that is larger than this
-            signed.append(Checkpoint(log_key.name, found.size, found.root))
-    served = load_checkpoint(connection, log_key)
-    if served is not None:
-        signed.append(Checkpoint(log_key.name, served.size, served.root))
-    if anchored is not None:
-        checkpoint = _open(anchored, log_key)
+    for log_key in log_keys:
+        for row, found in _before_served(connection, log_key):
+            if found is None:
+                foreign.append(foreign_problem(row.size, log_key.name))
+            else:  # a true one of a tree that is larger than this
+                signed.append(Checkpoint(log_key.name, found.size, found.root))
+        served = load_checkpoint(connection, log_key)
+        if served is not None:
+            signed.append(Checkpoint(log_key.name, served.size, served.root))
+    for note in anchored:
+        checkpoint = next(filter(None, (_open(note, log_key) for log_key in log_keys)), None)
         if checkpoint is None:
-            foreign.append(Problem("log.checkpoint_mismatch", None, evidence={"size": "anchor"}))
+            foreign.append(foreign_problem("anchor", log_keys[-1].name))
         else:
             signed.append(checkpoint)
     return signed, foreign
 
 
-def foreign_problem(size: object) -> Problem:
+def foreign_problem(size: object, origin: str) -> Problem:
     """Returns the problem of a row that is no checkpoint of this log."""
-    return Problem("log.checkpoint_mismatch", None, evidence={"size": str(size)[:40]})
+    evidence = {"size": str(size)[:40], "log": origin}
+    return Problem("log.checkpoint_mismatch", None, evidence=evidence)
 
 
 def _before_served(
@@ -77,7 +80,7 @@ def _before_served(
 ) -> Iterator[tuple[Any, Published | None]]:
     """Yields the rows that stand before the served one, with what they are."""
     served = load_checkpoint(connection, log_key)
-    for row in logstore.checkpoints(connection, within_tree=False):
+    for row in logstore.checkpoints(connection, log_key.name, within_tree=False):
         found = _read(row, log_key)
         if found is not None and found == served:
             return
@@ -93,7 +96,8 @@ def _read(row: Any, log_key: VerifierKey) -> Published | None:
         from_ms(row.published_at)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
-    return Published(checkpoint.size, checkpoint.root, row.note, row.published_at)
+    log = Log(row.log, row.start)
+    return Published(log, checkpoint.size, checkpoint.root, row.note, row.published_at)
 
 
 @lru_cache(maxsize=_NOTES)

@@ -8,15 +8,15 @@ log and charges no merchant; a record that differs from what the log holds is on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from app.ledger import logstore
 from app.ledger.checkpoint import Checkpoint
-from app.ledger.logstore import TreeState
+from app.ledger.logstore import Log, TreeState
 from app.ledger.merkle import (
     HASH_BYTES,
     Edge,
@@ -45,23 +45,53 @@ Progress = Callable[[int], None]
 def check_tree(
     connection: Connection, signed: list[Checkpoint], *, progress: Progress = lambda _: None
 ) -> Iterator[Problem]:
-    """Yields what does not agree in the log. Read-only.
+    """Yields what does not agree in the logs, one after another. Read-only.
 
-    signed: checkpoints whose signature the caller has verified (the served one, the anchored one).
+    signed: checkpoints whose signature the caller has verified (served and anchored ones).
     progress: told the number of leaves done.
     """
-    state = logstore.load_state(connection)
-    size, told = _true_size(connection, state)
+    states = logstore.load_states(connection)
+    start = 0
+    for n, state in enumerate(states):
+        true = Log(n, start)
+        if state.log != true:
+            places = (f"log {log.number} at {log.start}" for log in (true, state.log))
+            evidence = dict(zip(("expected", "got"), places, strict=True))
+            yield log_problem("log.state_mismatch", state.origin, **evidence)
+        here = replace(state, log=Log(state.log.number, start))
+        following = states[n + 1].log.start if n + 1 < len(states) else None
+        own = sorted({(c.size, c.root) for c in signed if c.size and c.origin == state.origin})
+        start += yield from _check_log(connection, here, following, own, progress)
+    if not states:
+        start, told = _true_size(connection, None, None)
+        yield from told
+    known = {state.origin for state in states}
+    for checkpoint in signed:
+        # Of a log that this database does not know: it is older than that.
+        if checkpoint.origin not in known and checkpoint.size > (0 if states else start):
+            size, got = str(checkpoint.size), str(0 if states else start)
+            yield log_problem("log.checkpoint_ahead", checkpoint.origin, size=size, got=got)
+
+
+def _check_log(
+    connection: Connection,
+    state: TreeState,
+    following: int | None,
+    pending: list[tuple[int, bytes]],
+    progress: Progress,
+) -> Generator[Problem, None, int]:
+    """Yields what does not agree in one log; returns how many leaves it has.
+
+    following: where the next log says to begin. pending: size and root of what was signed, by size.
+    """
+    origin = state.origin
+    size, told = _true_size(connection, state, following)
     yield from told
-    if state is None:
-        for checkpoint in signed:
-            if checkpoint.size > size:
-                evidence = {"size": str(checkpoint.size), "got": str(size)}
-                yield _log_problem("log.checkpoint_ahead", **evidence)
-        return
-    check = _TreeCheck(connection, _useful_edge(state, told))
-    pending = sorted({(c.size, c.root) for c in signed if c.size})
+    check = _TreeCheck(connection, state, _useful_edge(state, told))
     wrong: list[Problem] = []
+    if following is not None and (not pending or pending[-1][0] < size):
+        # What another log went on from was signed to its very end.
+        wrong.append(log_problem("log.checkpoint_missing", origin, size=str(size)))
     edge: Edge = ()
     for start in range(0, size, TILE_WIDTH):
         end = min(start + TILE_WIDTH, size)
@@ -70,25 +100,28 @@ def check_tree(
         while pending and pending[0][0] <= end:
             at, root = pending.pop(0)
             if edge_root(at, edge_append(start, edge, hashes[: at - start])) != root:
-                wrong.append(_log_problem("log.checkpoint_mismatch", size=str(at)))
+                wrong.append(log_problem("log.checkpoint_mismatch", origin, size=str(at)))
         edge = edge_append(start, edge, hashes)
-        progress(end)
+        progress(state.log.start + end)
     yield from check.finish()
     if not told and (edge_root(size, edge) != state.root or edge != state.edge):
-        yield _log_problem("log.state_mismatch", size=str(size))
+        yield log_problem("log.state_mismatch", origin, size=str(size))
     yield from wrong
     for at, _ in pending:
-        yield _log_problem("log.checkpoint_ahead", size=str(at), got=str(size))
+        yield log_problem("log.checkpoint_ahead", origin, size=str(at), got=str(size))
+    return size
 
 
-def true_leaves(connection: Connection, index: int) -> list[bytes]:
+def true_leaves(connection: Connection, log: Log, index: int) -> list[bytes]:
     """Returns the leaf hashes of one level-0 tile as `check_tree` takes them to be. Read-only."""
-    state = logstore.load_state(connection)
-    size, told = _true_size(connection, state)
+    states = logstore.load_states(connection)
+    state = next((one for one in states if one.log == log), None)
+    following = next((one.log.start for one in states if one.log.number == log.number + 1), None)
+    size, told = _true_size(connection, state, following)
     start = index * TILE_WIDTH
     if state is None or start >= size:
         return []
-    check = _TreeCheck(connection, _useful_edge(state, told))
+    check = _TreeCheck(connection, state, _useful_edge(state, told))
     return check.read_tile(start, min(start + TILE_WIDTH, size)).hashes
 
 
@@ -96,25 +129,32 @@ def _useful_edge(state: TreeState, told: list[Problem]) -> Edge | None:
     return state.edge if not told and logstore.is_sound(state) else None
 
 
-def _true_size(connection: Connection, state: TreeState | None) -> tuple[int, list[Problem]]:
-    """Returns how many leaves the log has, and what is wrong with what is said about it.
+def _true_size(
+    connection: Connection, state: TreeState | None, following: int | None
+) -> tuple[int, list[Problem]]:
+    """Returns how many leaves a log has, and what is wrong with what is said about it.
 
-    Said by the state, the leaf rows and the width of the last tile: two against one.
+    Said by the state, the width of the last tile, and where the leaf rows end or the next log
+    begins (`following`): two against one.
     """
-    last = connection.execute(select(func.max(LEAF.c.leaf_index))).scalar()
-    leaves = 0 if last is None else last + 1
+    end = following
+    if end is None:
+        last = connection.execute(select(func.max(LEAF.c.leaf_index))).scalar()
+        end = 0 if last is None else last + 1
     if state is None:
-        return leaves, [_log_problem("log.state_mismatch", size="none")] if leaves else []
+        return end, [log_problem("log.state_mismatch", size="none")] if end else []
+    leaves = max(end - state.log.start, 0)
     size: Any = state.size  # or text, where a hand has been
     if size == leaves:
         return size, []
     if isinstance(size, int) and size > 0:
         index = (size - 1) // TILE_WIDTH
-        data = logstore.load_tile(connection, 0, index) or b""
+        data = logstore.load_tile(connection, state.log, 0, index) or b""
         if len(data) == (size - index * TILE_WIDTH) * HASH_BYTES:
-            added = [Problem("log.leaf_altered", None, None, size)] if leaves > size else []
-            return size, added
-    return leaves, [_log_problem("log.state_mismatch", size=str(size), got=str(leaves))]
+            added = leaves > size and following is None  # else it is the next log's state
+            return size, [Problem("log.leaf_altered", None, None, state.end)] if added else []
+    told = log_problem("log.state_mismatch", state.origin, size=str(size), got=str(leaves))
+    return leaves, [told]
 
 
 @dataclass(slots=True)
@@ -137,10 +177,12 @@ class _Bottom:
 
 
 class _TreeCheck:
-    """Derives the tiles from left to right. edge: the kept one, or None if it is no use."""
+    """Derives a log's tiles from left to right. edge: the kept one, or None if it is no use."""
 
-    def __init__(self, connection: Connection, edge: Edge | None) -> None:
+    def __init__(self, connection: Connection, state: TreeState, edge: Edge | None) -> None:
         self._connection = connection
+        self._log = state.log
+        self._origin = state.origin
         self._edge = edge
         self._levels: dict[int, _Level] = {}
         self._parents: tuple[int, list[bytes]] = (-1, [])
@@ -151,23 +193,24 @@ class _TreeCheck:
         tile = self.read_tile(start, end)
         problems: list[Problem] = []
         if tile.stored != tile.hashes:
-            problems.append(tile_problem(0, index))
+            problems.append(tile_problem(self._origin, 0, index))
         for offset, true in enumerate(tile.hashes):
             if tile.derived[offset] != true:
-                problems.append(self._judge_leaf(start + offset, true))
-        bundle = logstore.load_tile(self._connection, ENTRIES, index)
+                problems.append(self._judge_leaf(self._log.start + start + offset, true))
+        bundle = logstore.load_tile(self._connection, self._log, ENTRIES, index)
         whole = tile.derived == tile.hashes and bundle == encode_entries(list(tile.entries))
         if not whole and _hashes_in(bundle or b"") != tile.hashes:
-            problems.append(tile_problem(ENTRIES, index))
+            problems.append(tile_problem(self._origin, ENTRIES, index))
         if end - start == TILE_WIDTH:
             problems += self._raise(1, tile.root)
         return tile.hashes, problems
 
     def read_tile(self, start: int, end: int) -> _Bottom:
         """Returns a level-0 tile as its leaf rows give it, as it is stored, and as it truly is."""
-        entries = logstore.leaf_hashes(self._connection, start, end)
-        derived = [leaf_hash(entries[at]) if at in entries else None for at in range(start, end)]
-        data = logstore.load_tile(self._connection, 0, start // TILE_WIDTH) or b""
+        first, last = self._log.start + start, self._log.start + end
+        entries = logstore.leaf_hashes(self._connection, first, last)
+        derived = [leaf_hash(entries[at]) if at in entries else None for at in range(first, last)]
+        data = logstore.load_tile(self._connection, self._log, 0, start // TILE_WIDTH) or b""
         whole = len(data) == (end - start) * HASH_BYTES
         stored = [*split_hashes(data)] if whole else [None] * (end - start)
         above = self._hash_above(start, end - start)
@@ -192,7 +235,8 @@ class _TreeCheck:
         above: bytes | None,
     ) -> list[bytes]:
         """Returns the true leaf hashes of a tile that its leaf rows, or the hash above, contradict."""
-        records = self._records_of(start, start + len(derived))
+        first = self._log.start + start
+        records = self._records_of(first, first + len(derived))
         for whole in (derived, stored, records):
             known = [told for told in whole if told is not None]
             if len(known) == len(whole) and root_of(known) == above:
@@ -209,7 +253,7 @@ class _TreeCheck:
         if width == TILE_WIDTH:
             parent, offset = divmod(index, TILE_WIDTH)
             if self._parents[0] != parent:
-                data = logstore.load_tile(self._connection, 1, parent) or b""
+                data = logstore.load_tile(self._connection, self._log, 1, parent) or b""
                 self._parents = (parent, split_hashes(data))
             told = self._parents[1]
             return told[offset] if offset < len(told) else None
@@ -217,23 +261,23 @@ class _TreeCheck:
             return None
         return fold_edge(self._edge[-width.bit_count() :])
 
-    def _judge_leaf(self, leaf_index: int, true: bytes) -> Problem:
+    def _judge_leaf(self, position: int, true: bytes) -> Problem:
         """Returns the problem of a leaf that is not what the log holds at its place."""
         row = self._connection.execute(
-            select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash).where(LEAF.c.leaf_index == leaf_index)
+            select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash).where(LEAF.c.leaf_index == position)
         ).first()
         if row is None:
-            return Problem("log.leaf_missing", None, None, leaf_index)
-        (record,) = self._records_of(leaf_index, leaf_index + 1)
+            return Problem("log.leaf_missing", None, None, position)
+        (record,) = self._records_of(position, position + 1)
         if record in (true, None):
             # The record is what was logged; only the row that names its place was changed.
-            return Problem("log.leaf_altered", None, None, leaf_index)
+            return Problem("log.leaf_altered", None, None, position)
         name = stream_name(self._connection, row.stream) or f"#{row.stream}"
         evidence = {"expected": true.hex(), "got": leaf_hash(as_bytes(row.hash)).hex()}
-        return Problem("integrity.leaf_mismatch", name, row.seq, leaf_index, evidence)
+        return Problem("integrity.leaf_mismatch", name, row.seq, position, evidence)
 
     def _records_of(self, start: int, end: int) -> list[bytes | None]:
-        """Returns the leaf hashes of the records that leaf rows name, None where one is gone."""
+        """Returns the leaf hashes of the records at these positions, None where one is gone."""
         found: list[bytes | None] = [None] * (end - start)
         for row in logstore.leaves_with_records(self._connection, start, end):
             if row.body is not None:
@@ -254,9 +298,9 @@ class _TreeCheck:
 
     def _compare(self, number: int, level: _Level) -> list[Problem]:
         index = (level.count - 1) // TILE_WIDTH
-        if logstore.load_tile(self._connection, number, index) == b"".join(level.last):
+        if logstore.load_tile(self._connection, self._log, number, index) == b"".join(level.last):
             return []
-        return [tile_problem(number, index)]
+        return [tile_problem(self._origin, number, index)]
 
 
 def _hashes_in(bundle: bytes) -> list[bytes]:
@@ -267,11 +311,13 @@ def _hashes_in(bundle: bytes) -> list[bytes]:
         return []
 
 
-def tile_problem(level: int, index: int) -> Problem:
+def tile_problem(origin: str, level: int, index: int) -> Problem:
     """Returns the problem of a tile that is not what lies below it."""
     shown = "entries" if level == ENTRIES else str(level)
-    return _log_problem("log.tile_mismatch", tile=f"{shown}/{index}")
+    return log_problem("log.tile_mismatch", origin, tile=f"{shown}/{index}")
 
 
-def _log_problem(kind: str, **evidence: str) -> Problem:
-    return Problem(kind, None, None, None, evidence)
+def log_problem(kind: str, origin: str | None = None, **evidence: str) -> Problem:
+    """Returns a problem of one of the logs; origin: its name, None where none is known."""
+    told = evidence if origin is None else {**evidence, "log": str(origin)}
+    return Problem(kind, None, None, None, told)

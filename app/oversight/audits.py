@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from app.kit.clock import Clock, to_ms
 from app.kit.errors import NotFound, TooMany
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
+from app.ledger.handover import check_handovers
 from app.ledger.note import VerifierKey
 from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
@@ -63,7 +64,7 @@ class Audits:
         *,
         clock: Clock,
         vault: Vault,
-        log_key: VerifierKey,
+        log_keys: Sequence[VerifierKey],
         anchor: Anchor,
         records_per_s: int,
     ) -> None:
@@ -72,7 +73,7 @@ class Audits:
         self._stories = stories
         self._clock = clock
         self._vault = vault
-        self._log_key = log_key
+        self._log_keys = log_keys
         self._anchor = anchor
         self._records_per_s = records_per_s
         self._served: str | None = None  # the party whose turn was last
@@ -176,12 +177,13 @@ class Audits:
 
     def check_log(self) -> set[str]:
         """Checks the whole tree and streams that lost everything; returns ids of findings."""
-        anchored = self._anchor.read()
+        anchored = self._anchor.read_all()
         with self._database.read() as connection:
-            signed, foreign = signed_checkpoints(connection, self._log_key, anchored)
+            signed, foreign = signed_checkpoints(connection, self._log_keys, anchored)
             problems = list(check_tree(connection, signed))
             is_signed = not any(problem.kind in _NOT_AS_SIGNED for problem in problems)
             problems += foreign
+            problems += check_handovers(connection, self._log_keys, signed)
             audit = self._audit(connection)
             problems += audit.check_lost()
             suspects = {row.stream_name for row in self._findings.leaf_findings()} - {"log"}

@@ -23,6 +23,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, to_ms
 from app.kit.errors import Conflict, Fault, FieldFault, NotFound, invalid
 from app.ledger import store as ledger_store
+from app.ledger.places import tell_places
 from app.ledger.record import record_hash, stream_key
 from app.ledger.verifier import Problem
 from app.oversight import store
@@ -230,6 +231,7 @@ class Findings:
         finding = finding_id(problem)
         now_ms = to_ms(self._clock.now())
         with self._database.read() as connection:
+            (problem,) = tell_places(connection, [problem])  # its id is of the position
             known = store.find_finding(connection, finding)
             party, gtin = (None, None) if problem.stream is None else _answers(
                 connection, problem.stream
@@ -282,7 +284,13 @@ class Findings:
 
 def finding_id(problem: Problem) -> str:
     """Returns the id of the finding for a problem: one a kind and place, however often it is met."""
-    place = problem.stream or f"{_LOG} {problem.evidence.get('tile', problem.leaf_index)}"
+    place = problem.stream or " ".join(
+        (
+            _LOG,
+            str(problem.evidence.get("tile", problem.leaf_index)),
+            problem.evidence.get("log", ""),
+        )
+    )
     return str(uuid5(_NAMESPACE, f"{problem.kind} {place} {problem.seq}"))
 
 

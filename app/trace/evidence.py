@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 from app.kit.clock import format_time
 from app.ledger import store
 from app.ledger.bundle import FORMAT
-from app.ledger.checkpoint import open_checkpoint
+from app.ledger.handover import handover_records
+from app.ledger.heads import HEADS
 from app.ledger.note import VerifierKey, encode_base64
-from app.ledger.prover import InLog, Prover
+from app.ledger.prover import InLog, Provers
 from app.ledger.store import StoredRecord
 from app.trace.story import Story, Verification
 
@@ -25,25 +26,33 @@ def make_bundle(
     story: Story,
     verification: Verification,
     *,
-    log_key: VerifierKey,
+    log_keys: Sequence[VerifierKey],
     now: datetime,
 ) -> dict[str, Any]:
     """Returns the bundle of a story: records as they are, good or bad, with their proofs. Read-only.
 
-    The signers' key records go along, so that signatures can be checked too.
+    The signers' key records go along, so that signatures can be checked too. Where records stand in
+    an older log, so do the hand-overs from that one to the log that goes on: then whoever has the key
+    of any of them has all.
     """
+    provers = Provers(connection, log_keys, newest=verification.checkpoint)
     by_stream: dict[str, list[StoredRecord]] = {story.code.stream: list(story.own)}
     for record in story.others:
         by_stream.setdefault(record.stream, []).append(record)
     in_log = dict(verification.in_log)
     for party in _signers(story.records):
         stream = f"party/{party}"
-        known = {record.seq: record for record in by_stream.get(stream, ())}
         keys = store.load_some(connection, stream, types=_KEY_TYPES)
-        added = [record for record in keys if record.seq not in known]
-        by_stream[stream] = sorted([*known.values(), *added], key=lambda record: record.seq)
-        in_log |= _prove(connection, verification, added, log_key)
-    checkpoint = verification.checkpoint
+        _add(by_stream, in_log, stream, keys, provers)
+    origins = [key.name for key in log_keys]
+    oldest = min(
+        (origins.index(one.origin) for one in in_log.values() if one.origin in origins),
+        default=len(origins) - 1,
+    )
+    handovers = handover_records(connection, since=oldest)
+    if handovers:
+        _add(by_stream, in_log, HEADS, handovers, provers)
+    published = ((key, provers.published(key.name)) for key in log_keys[oldest:])
     bundle: dict[str, Any] = {
         "format": FORMAT,
         "subject": story.code.stream,
@@ -51,16 +60,18 @@ def make_bundle(
             {
                 "stream": stream,
                 "records": [
-                    _item(record, in_log, log_key.name)
+                    _item(record, in_log[(record.stream, record.seq)])
                     for record in records
                     if in_log[(record.stream, record.seq)].standing != "pending"
                 ],
             }
             for stream, records in by_stream.items()
         ],
-        "checkpoints": []
-        if checkpoint is None
-        else [{"origin": log_key.name, "key": str(log_key), "note": checkpoint.note}],
+        "checkpoints": [
+            {"origin": key.name, "key": str(key), "note": one.note}
+            for key, one in published
+            if one is not None
+        ],
         "pending": [
             {"stream": record.stream, **_body(record)}
             for records in by_stream.values()
@@ -72,15 +83,28 @@ def make_bundle(
     return bundle
 
 
-def _item(
-    record: StoredRecord, in_log: Mapping[tuple[str, int], InLog], origin: str
-) -> dict[str, Any]:
-    proof = in_log[(record.stream, record.seq)].proof
+def _add(
+    by_stream: dict[str, list[StoredRecord]],
+    in_log: dict[tuple[str, int], InLog],
+    stream: str,
+    records: Iterable[StoredRecord],
+    provers: Provers,
+) -> None:
+    """Puts those of a stream's records that are not there yet into their places, with their proofs."""
+    known = {record.seq: record for record in by_stream.get(stream, ())}
+    for record in records:
+        if record.seq not in known:
+            known[record.seq] = record
+            in_log[(stream, record.seq)] = provers.prove(record.leaf_index, record.entry)
+    by_stream[stream] = [known[seq] for seq in sorted(known)]
+
+
+def _item(record: StoredRecord, in_log: InLog) -> dict[str, Any]:
     return {
         **_body(record),
-        "log": origin,
-        "leaf_index": record.leaf_index,
-        "inclusion": [encode_base64(part) for part in proof],
+        "log": in_log.origin,
+        "leaf_index": in_log.index,
+        "inclusion": [encode_base64(part) for part in in_log.proof],
     }
 
 
@@ -99,21 +123,3 @@ def _signers(records: Iterable[StoredRecord]) -> list[str]:
         if "signed" in fields:
             found[str(fields["actor"])] = None
     return list(found)
-
-
-def _prove(
-    connection: Connection,
-    verification: Verification,
-    records: Iterable[StoredRecord],
-    log_key: VerifierKey,
-) -> dict[tuple[str, int], InLog]:
-    if verification.checkpoint is None:
-        return {(r.stream, r.seq): InLog("pending") for r in records}
-    prover = Prover(connection, open_checkpoint(verification.checkpoint.note, [log_key]))
-    found = {}
-    for record in records:
-        standing = InLog("pending")
-        if record.leaf_index is not None and record.entry is not None:
-            standing = prover.prove(record.leaf_index, record.entry)
-        found[(record.stream, record.seq)] = standing
-    return found

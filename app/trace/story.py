@@ -6,7 +6,7 @@ own stream, each record of the story against its leaf, each leaf against the sig
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -18,11 +18,9 @@ from sqlalchemy import Connection
 from app.kit.clock import from_ms, parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
-from app.ledger.checkpoint import Checkpoint
 from app.ledger.note import VerifierKey
-from app.ledger.prover import InLog, Prover
+from app.ledger.prover import InLog, Provers
 from app.ledger.record import record_hash
-from app.ledger.served import load_checkpoint
 from app.ledger.store import StoredRecord
 from app.ledger.submission import StreamHead, no_head
 from app.ledger.vault import SealBroken, Vault
@@ -78,7 +76,7 @@ class Verification:
 
     state: the life, replayed from the records; {} on products and lots. problems: of integrity, and
     of the log (stream None) where it is not the one that was signed.
-    in_log: by (stream, seq). damaged_tiles: some proof had to go around a damaged tile.
+    in_log: by (stream, seq). checkpoint: the newest of the log that goes on.
     """
 
     verdict: Verdict
@@ -92,11 +90,11 @@ class Verification:
 
 
 class Stories:
-    """Reads and verifies stories inside the caller's snapshot."""
+    """Reads and verifies stories inside the caller's snapshot. log_keys: of all logs by number."""
 
-    def __init__(self, *, vault: Vault, log_key: VerifierKey, graces: Graces) -> None:
+    def __init__(self, *, vault: Vault, log_keys: Sequence[VerifierKey], graces: Graces) -> None:
         self._vault = vault
-        self._log_key = log_key
+        self._log_keys = log_keys
         self._graces = graces
 
     def read(self, connection: Connection, code: Code) -> Story:
@@ -137,8 +135,8 @@ class Stories:
 
     def verify(self, connection: Connection, story: Story, now: datetime) -> Verification:
         """Returns the verification of a story, from stored bytes. Read-only."""
-        published, checkpoint = self._checkpoint(connection)
-        prover = None if checkpoint is None else Prover(connection, checkpoint)
+        provers = Provers(connection, self._log_keys)
+        published = provers.published(self._log_keys[-1].name)
         audit = LedgerAudit(
             connection, vault=self._vault, check_state=self._check_state(connection),
             keeps_state=keeps_state,
@@ -146,24 +144,26 @@ class Stories:
         problems = list(audit.check_streams([story.code.stream]))
         problems += audit.check_records(story.others)
         in_log: dict[tuple[str, int], InLog] = {}
-        rewritten = False
+        rewritten: set[str] = set()
         for record in story.records:
-            if prover is None or record.leaf_index is None or record.entry is None:
-                in_log[(record.stream, record.seq)] = InLog("pending")
-                continue
-            standing = prover.prove(record.leaf_index, record.entry)
+            position, entry = record.leaf_index, record.entry
+            standing = provers.prove(position, entry)
             in_log[(record.stream, record.seq)] = standing
-            if standing.standing == "unproven" and not _names(problems, record):
-                if prover.holds_another(record.leaf_index, record.entry):
-                    place = (record.stream, record.seq, record.leaf_index)
-                    problems.append(Problem("integrity.leaf_mismatch", *place))
-                else:
-                    rewritten = True
+            if position is None or entry is None or standing.standing != "unproven":
+                continue
+            if _names(problems, record):
+                continue
+            if provers.holds_another(position, entry):
+                place = (record.stream, record.seq, position)
+                problems.append(Problem("integrity.leaf_mismatch", *place))
+            else:
+                rewritten.add(standing.origin)
         state = self._state(connection, story, problems)
-        if rewritten and published is not None:
+        for origin in sorted(rewritten):
             # The stored tree is not the signed one: a fault of the log, told once and charged to
             # nobody. What is in it cannot be confirmed all the same.
-            evidence = {"size": str(published.size)}
+            signed = provers.published(origin)
+            evidence = {"size": str(signed.size if signed else 0), "log": origin}
             problems.append(Problem("log.checkpoint_mismatch", None, evidence=evidence))
         verdict: Verdict = "intact"
         warnings: list[str] = []
@@ -183,14 +183,6 @@ class Stories:
             in_log=in_log,
             checkpoint=published,
         )
-
-    def _checkpoint(
-        self, connection: Connection
-    ) -> tuple[logstore.Published | None, Checkpoint | None]:
-        published = load_checkpoint(connection, self._log_key)
-        if published is None:
-            return None, None
-        return published, Checkpoint(self._log_key.name, published.size, published.root)
 
     def _state(
         self, connection: Connection, story: Story, problems: list[Problem]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.checkpoint import Checkpoint
+from app.ledger.handover import check_handovers
 from app.ledger.keyring import Keyring, create_keys, load_keys
 from app.ledger.merkle import edge_append, edge_root, leaf_hash, root_of
 from app.ledger.note import encode_base64
@@ -137,6 +139,7 @@ class Ledger:
         self.publisher = Publisher(
             self.database,
             signer=self.keys.log,
+            frozen=self.keys.frozen,
             anchor=self.anchor,
             clock=self.clock,
             report=self.reported.extend,
@@ -193,11 +196,12 @@ class Ledger:
             with self.database.read() as connection:
                 return self.problems(connection, **options)
         audit = LedgerAudit(connection, vault=self.vault, **options)
-        signed, foreign = signed_checkpoints(connection, self.keys.log.vkey, self.anchor.read())
-        return [*audit.check_all(), *check_tree(connection, signed), *foreign]
+        signed, foreign = signed_checkpoints(connection, self.keys.logs, self.anchor.read_all())
+        handovers = check_handovers(connection, self.keys.logs, signed)
+        return [*audit.check_all(), *check_tree(connection, signed), *foreign, *handovers]
 
     def signed(self, connection) -> list[Checkpoint]:
-        return signed_checkpoints(connection, self.keys.log.vkey, self.anchor.read())[0]
+        return signed_checkpoints(connection, self.keys.logs, self.anchor.read_all())[0]
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """Runs SQL behind the service's back, past the triggers; `?` stands for a value."""
@@ -211,14 +215,14 @@ def begin_at(ledger: Ledger, size: int) -> None:
     edge = edge_append(0, (), [leaf_hash(entry) for entry in entries])
     with ledger.database.write() as connection:
         before = logstore.load_state(connection)
-        after = logstore.TreeState(before.origin, size, edge_root(size, edge), edge)
+        after = replace(before, size=size, root=edge_root(size, edge), edge=edge)
         rows = [
             {"leaf_index": n, "stream": n, "seq": 0, "hash": entry}
             for n, entry in enumerate(entries)
         ]
         if rows:
             connection.execute(logstore.LEAF.insert(), rows)
-        logstore.save_tiles(connection, append_tiles(0, entries, lambda *_: None))
+        logstore.save_tiles(connection, before.log, append_tiles(0, entries, lambda *_: None))
         logstore.move_state(connection, before, after)
 
 

@@ -7,7 +7,7 @@ import pytest
 from app.ledger.fsck import LogCheck
 from app.ledger.tiles import ENTRIES
 from tests.ledger.drills import flipped
-from tests.ledger.ledgers import OTHER, PRODUCT, UNIT, submission
+from tests.ledger.ledgers import ORIGIN, OTHER, PRODUCT, UNIT, submission
 from tests.ledger.test_treecheck import drop_tile, set_leaf, set_state, set_tile
 
 
@@ -29,7 +29,8 @@ def test_a_log_of_any_size_comes_out_as_it_was_signed(sqlite_ledger, size):
         (signed, *_) = ledger.signed(connection)
         check = LogCheck(connection, [signed])
         assert list(check.check()) == []
-    assert (check.size, check.root, check.leaves) == (size, signed.root, size)
+    (log,) = check.logs
+    assert (log.size, log.root, check.leaves) == (size, signed.root, size)
     full, rest = divmod(size, 256)
     assert check.tiles == 2 * (full + (rest > 0)) + (full > 0)
 
@@ -105,4 +106,5 @@ def test_what_was_signed_and_never_logged_is_ahead(sqlite_ledger):
         (signed, *_) = ledger.signed(connection)
         later = replace(signed, size=9)
         (problem,) = LogCheck(connection, [later]).check()
-    assert (problem.kind, problem.evidence) == ("log.checkpoint_ahead", {"size": "9", "got": "3"})
+    assert problem.kind == "log.checkpoint_ahead"
+    assert problem.evidence == {"size": "9", "got": "3", "log": ORIGIN}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from app.ledger import logstore
-from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.merkle import leaf_hash, root_of, verify_inclusion
 from app.ledger.prover import InLog, Prover
+from app.ledger.served import load_checkpoint
 from app.ledger.tiles import ENTRIES
 from tests.ledger.drills import flipped
-from tests.ledger.ledgers import ORIGIN, begin_at, submission
+from tests.ledger.ledgers import begin_at, submission
+
+
+def published(size: int, root: bytes) -> logstore.Published:
+    return logstore.Published(logstore.Log(0, 0), size, root, "", 0)
 
 
 class Proving:
@@ -26,7 +30,7 @@ class Proving:
 
     def prove(self, *indices: int, size: int | None = None) -> list[InLog]:
         size = size or self.size
-        checkpoint = Checkpoint(ORIGIN, size, root_of(self.hashes[:size]))
+        checkpoint = published(size, root_of(self.hashes[:size]))
         found = []
         with self.ledger.database.read() as connection:
             prover = Prover(connection, checkpoint)
@@ -68,12 +72,12 @@ def test_a_checkpoint_older_than_the_log_proves_its_own_and_no_more(sqlite_ledge
 
 def test_another_entry_or_place_is_not_proven(sqlite_ledger):
     proving = Proving(sqlite_ledger, 300)
-    checkpoint = Checkpoint(ORIGIN, 300, root_of(proving.hashes))
+    checkpoint = published(300, root_of(proving.hashes))
     with sqlite_ledger.database.read() as connection:
         prover = Prover(connection, checkpoint)
         for index, entry in [(5, proving.entries[6]), (299, proving.entries[5]), (-1, b"")]:
             assert prover.prove(index, entry) == InLog("unproven")
-        false = Prover(connection, Checkpoint(ORIGIN, 300, b"f" * 32))
+        false = Prover(connection, published(300, b"f" * 32))
         assert false.prove(5, proving.entries[5]) == InLog("unproven")
 
 
@@ -142,8 +146,7 @@ def test_a_running_ledgers_records_are_proven_on_each_kind_of_database(ledger):
     later = ledger.add()
     ledger.sequence()
     with ledger.database.read() as connection:
-        checkpoint = open_checkpoint(ledger.anchor.read(), [ledger.keys.log.vkey])
-        prover = Prover(connection, checkpoint)
+        prover = Prover(connection, load_checkpoint(connection, ledger.keys.log.vkey))
         for one in recorded:
             leaf = logstore.find_leaf(connection, one.stream, one.seq)
             assert leaf[1] == one.hash

@@ -279,11 +279,18 @@ def test_a_foreign_checkpoint_row_is_not_served_is_reported_and_goes(ledger, how
     ledger.add()
     ledger.sequence()
     ledger.sql("DELETE FROM checkpoint WHERE size = ?", size)
-    ledger.sql("INSERT INTO checkpoint VALUES (?, ?, ?, ?)", size, b"\x05" * 32, note, 1)
+    ledger.sql(
+        "INSERT INTO checkpoint (log, size, root, note, published_at) VALUES (0, ?, ?, ?, ?)",
+        size,
+        b"\x05" * 32,
+        note,
+        1,
+    )
     with ledger.database.read() as connection:
         served = load_checkpoint(connection, ledger.keys.log.vkey)
     assert (served.note if served else None) == (None if size == 1 else signed)
-    mismatch = Problem("log.checkpoint_mismatch", None, None, None, {"size": str(size)})
+    evidence = {"size": str(size), "log": ORIGIN}
+    mismatch = Problem("log.checkpoint_mismatch", None, evidence=evidence)
     assert ledger.problems() == [mismatch]
     ledger.publisher.check_start()
     assert ledger.publisher.publish().note == ledger.anchor.read() != signed
@@ -294,7 +301,13 @@ def test_a_foreign_checkpoint_row_is_not_served_is_reported_and_goes(ledger, how
 def test_a_foreign_checkpoint_row_goes_even_where_nothing_is_new(ledger):
     ledger.add()
     ledger.publish()
-    ledger.sql("INSERT INTO checkpoint VALUES (?, ?, ?, ?)", 10**7, b"", "junk", 1)
+    ledger.sql(
+        "INSERT INTO checkpoint (log, size, root, note, published_at) VALUES (0, ?, ?, ?, ?)",
+        10**7,
+        b"",
+        "junk",
+        1,
+    )
     assert ledger.publisher.publish().note == ledger.anchor.read()
     assert ledger.publisher.publish() is None
     check_log(ledger, records=1)
@@ -305,7 +318,10 @@ def test_no_number_of_foreign_rows_hides_the_signed_one(sqlite_ledger):
     ledger.add()
     ledger.publish()
     ledger.grow(300)
-    ledger.sql("INSERT INTO checkpoint SELECT leaf_index + 2, x'00', 'junk', 'never' FROM log_leaf")
+    ledger.sql(
+        "INSERT INTO checkpoint (log, size, root, note, published_at)"
+        " SELECT 0, leaf_index + 2, x'00', 'junk', 'never' FROM log_leaf"
+    )
     with ledger.database.read() as connection:
         assert load_checkpoint(connection, ledger.keys.log.vkey).size == 1
     ledger.publisher.publish()

@@ -16,6 +16,7 @@ from app.ledger.record import stream_key
 from app.ledger.sequencer import Sequencer
 from app.ledger.tiles import ENTRIES, published_tiles
 from tests.ledger.ledgers import (
+    ORIGIN,
     OTHER,
     PRODUCT,
     UNIT,
@@ -252,7 +253,7 @@ def test_a_damaged_right_edge_tile_is_derived_again_and_never_stops_the_log(ledg
             assert [(e["level"], e["derived_again"]) for e in told] == [(level, True)], how
             # What it made good, no audit could find any more.
             tile = f"{'entries' if level == ENTRIES else level}/1"
-            assert [p.evidence for p in ledger.reported] == [{"tile": tile}], how
+            assert [p.evidence for p in ledger.reported] == [{"tile": tile, "log": ORIGIN}], how
             ledger.reported.clear()
     ledger.publish()
     check_log(ledger, records=258 + 4 * len(DAMAGES))

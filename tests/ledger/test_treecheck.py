@@ -18,7 +18,7 @@ FULL, EDGE = 0, 1  # the scene's level-0 tiles: one full, one at the right edge
 
 
 def tile(c: Change, level: int, index: int) -> bytes:
-    data = logstore.load_tile(c.connection, level, index)
+    data = logstore.load_tile(c.connection, logstore.Log(0, 0), level, index)
     assert data is not None
     return data
 
@@ -55,7 +55,7 @@ def agree_on(stream, seq):
 
 
 def set_state(**values):
-    return lambda c: c.set("log_state", {"id": 1}, **values)
+    return lambda c: c.set("log_state", {"log": 0}, **values)
 
 
 def in_turn(*acts):
@@ -240,7 +240,8 @@ def test_a_log_rewritten_as_a_whole_contradicts_what_was_signed(scene):
         from app.ledger.merkle import edge_append, edge_root
         from app.ledger.tiles import append_tiles
 
-        logstore.save_tiles(change.connection, append_tiles(0, entries, lambda *_: None))
+        tiles = append_tiles(0, entries, lambda *_: None)
+        logstore.save_tiles(change.connection, logstore.Log(0, 0), tiles)
         edge = edge_append(0, (), [leaf_hash(entry) for entry in entries])
         set_state(root=edge_root(len(entries), edge), edge=b"".join(edge))(change)
         assert change.found() == [("log.checkpoint_mismatch",)]

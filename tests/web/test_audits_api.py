@@ -73,7 +73,9 @@ def test_a_foreign_checkpoint_row_is_a_finding_and_harms_no_page(market):
     market.sell(unit.code)
     market.publish()
     signed = market.call("GET", "/log/checkpoint").text
-    market.tamper("INSERT INTO checkpoint VALUES (10000000, x'00', 'junk', 0)")
+    market.tamper(
+        "INSERT INTO checkpoint (log, size, root, note, published_at) VALUES (0, 10000000, x'00', 'junk', 0)"
+    )
     assert market.call("GET", "/log/checkpoint").text == signed
     assert market.ask("GET", f"{unit.path}/verification")["verdict"] == "intact"
     assert market.call("GET", f"/{unit.uri.split('/', 3)[3]}").status_code == 200

@@ -241,7 +241,7 @@ def _standing(rooms: Rooms, recorded: Recorded) -> Wait:
         if leaf is None:
             return "durable"
         published = load_checkpoint(connection, rooms.keyring.log.vkey)
-    covered = published is not None and leaf[0] < published.size
+    covered = published is not None and leaf[0] < published.end
     return "published" if covered else "sequenced"
 
 

@@ -54,10 +54,12 @@ def _look(rooms: Rooms) -> str | None:
     if not rooms.database.is_current():
         return "schema"
     with rooms.database.read() as connection:
-        if logstore.load_state(connection) is None:
+        state = logstore.load_state(connection)
+        if state is None:
             return "log"
         published = load_checkpoint(connection, rooms.keyring.log.vkey)
-        oldest = logstore.oldest_unpublished(connection, published.size if published else 0)
+        end = state.log.start if published is None else published.end
+        oldest = logstore.oldest_unpublished(connection, end)
     if (fault := rooms.publisher.fault) is not None:
         return f"publishing ({fault.key})"
     # Also where another process publishes: its faults are not known here, its delay is.

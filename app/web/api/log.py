@@ -1,8 +1,12 @@
-"""The transparency log as C2SP tlog-tiles serves it, and its state as JSON."""
+"""The transparency log as C2SP tlog-tiles serves it, and its state as JSON.
+
+`/log/…` is the log that goes on. Each log, that one too, stands for ever at `/log/of/<number>/…`, the
+first at 0: who mirrors or watches a log loses it by no rotation.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
@@ -10,8 +14,7 @@ from pydantic import BaseModel, Field
 from app.kit.clock import format_time, from_ms
 from app.kit.errors import FieldFault, NotFound, Unavailable, invalid
 from app.ledger import logstore
-from app.ledger.checkpoint import open_checkpoint
-from app.ledger.note import encode_base64
+from app.ledger.note import VerifierKey, encode_base64
 from app.ledger.prover import Prover, format_proof, prove_consistency
 from app.ledger.served import load_checkpoint
 from app.ledger.tiles import (
@@ -24,7 +27,7 @@ from app.ledger.tiles import (
     published_tiles,
 )
 from app.web.body import StrictRoute, api_router
-from app.web.deps import InRooms
+from app.web.deps import InRooms, Rooms
 from app.web.openapi import problems
 
 router = APIRouter(prefix="/log", tags=["log"], route_class=StrictRoute)
@@ -51,43 +54,239 @@ class ConsistencyOut(BaseModel):
     hashes: list[str]
 
 
+class LogOut(BaseModel):
+    """One log as last signed. `path`: below it, what tlog-tiles names; `frozen`: another goes on from it."""
+
+    origin: str
+    key: str
+    size: int
+    root: str
+    frozen: bool
+    path: str
+
+
 class LedgerOut(BaseModel):
-    """The last signed checkpoint. `pending`: committed records that it does not cover."""
+    """The last signed checkpoint. `pending`: committed records that it does not cover.
+
+    `logs`: all of them, oldest first; the one that goes on is the last.
+    """
 
     origin: str
     size: int
     root: str
     published_at: str
     pending: int
+    logs: list[LogOut]
+
+
+_CHECKPOINT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {}}},
+    **problems("not-found"),
+}
+_TILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}},
+    **problems("not-found"),
+}
+_Number = Annotated[int, Path(ge=0, le=MAX_INDEX)]
+_LeafIndex = Annotated[int, Path(ge=0, le=MAX_INDEX)]
 
 
 @router.get(
     "/checkpoint",
     summary="The signed checkpoint",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **problems("not-found")},
+    responses=_CHECKPOINT,
 )
 def read_checkpoint(rooms: InRooms) -> Response:
     """Returns the newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
-    with rooms.database.read() as connection:
-        published = load_checkpoint(connection, rooms.keyring.log.vkey)
-    if published is None:
-        raise NothingPublished("nothing_published")
-    return Response(published.note, media_type=_TEXT, headers={"Cache-Control": _SHORT})
+    return _checkpoint(rooms, rooms.keyring.log.vkey)
 
 
 @router.get(
     "/tile/{path:path}",
     summary="A tile or entry bundle",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}}, **problems("not-found")},
+    responses=_TILE,
 )
 def read_tile(rooms: InRooms, path: str) -> Response:
     """Returns a tile `<L>/<N>[.p/<W>]` or entry bundle `entries/<N>[.p/<W>]` (c2sp.org/tlog-tiles)."""
+    return _tile(rooms, rooms.keyring.log.vkey, path)
+
+
+@router.get(
+    "/proof/{leaf_index}",
+    summary="A record's proof as one file",
+    response_class=Response,
+    responses=_CHECKPOINT,
+)
+def read_proof(rooms: InRooms, leaf_index: _LeafIndex) -> Response:
+    """Returns index, inclusion proof and checkpoint as one `.tlog-proof` (c2sp.org/tlog-proof).
+
+    With the record's hash as the entry it is all that an offline check needs.
+    """
+    return _proof(rooms, rooms.keyring.log.vkey, leaf_index)
+
+
+@router.get(
+    "/key",
+    summary="The log's key",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+def read_key(rooms: InRooms) -> Response:
+    """Returns the vkey that checkpoints verify with, one line."""
+    return _key(rooms.keyring.log.vkey)
+
+
+@router.get(
+    "/of/{number}/checkpoint",
+    summary="The signed checkpoint of one log",
+    response_class=Response,
+    responses=_CHECKPOINT,
+)
+def read_checkpoint_of(rooms: InRooms, number: _Number) -> Response:
+    """Returns the newest signed checkpoint of a log; of one that another goes on from, the final one."""
+    return _checkpoint(rooms, _key_of(rooms, number))
+
+
+@router.get(
+    "/of/{number}/tile/{path:path}",
+    summary="A tile or entry bundle of one log",
+    response_class=Response,
+    responses=_TILE,
+)
+def read_tile_of(rooms: InRooms, number: _Number, path: str) -> Response:
+    """Returns a tile or entry bundle of a log, as `/log/tile/…` does of the one that goes on."""
+    return _tile(rooms, _key_of(rooms, number), path)
+
+
+@router.get(
+    "/of/{number}/proof/{leaf_index}",
+    summary="A record's proof from one log",
+    response_class=Response,
+    responses=_CHECKPOINT,
+)
+def read_proof_of(rooms: InRooms, number: _Number, leaf_index: _LeafIndex) -> Response:
+    """Returns the `.tlog-proof` of a leaf of a log, by its index inside that log."""
+    return _proof(rooms, _key_of(rooms, number), leaf_index)
+
+
+@router.get(
+    "/of/{number}/key",
+    summary="The key of one log",
+    response_class=Response,
+    responses=_CHECKPOINT,
+)
+def read_key_of(rooms: InRooms, number: _Number) -> Response:
+    """Returns the vkey that a log's checkpoints verify with, one line."""
+    return _key(_key_of(rooms, number))
+
+
+@router.get(
+    "/receipt-key",
+    summary="The key of receipts",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+def read_receipt_key(rooms: InRooms) -> Response:
+    """Returns the vkey that receipts verify with, one line."""
+    return Response(
+        f"{rooms.receipts.vkey}\n",
+        media_type=_TEXT,
+        headers={"Cache-Control": "public, max-age=3600"},
+    )
+
+
+@api.get("/ledger", summary="The state of the log", responses=problems("not-found"))
+def read_ledger(rooms: InRooms) -> LedgerOut:
+    """Returns size, root and time of the last signed checkpoint, what it does not cover yet, all logs."""
+    keys = rooms.keyring.logs
+    with rooms.database.read() as connection:
+        logs = [(key, load_checkpoint(connection, key)) for key in keys]
+        state = logstore.load_state(connection)
+        waiting = logstore.count_waiting(connection)
+    published = logs[-1][1]
+    if published is None or state is None:
+        raise NothingPublished("nothing_published")
+    return LedgerOut(
+        origin=state.origin,
+        size=published.size,
+        root=encode_base64(published.root),
+        published_at=format_time(from_ms(published.published_at_ms)),
+        pending=waiting + state.size - published.size,
+        logs=[
+            LogOut(
+                origin=key.name,
+                key=str(key),
+                size=one.size,
+                root=encode_base64(one.root),
+                frozen=key is not keys[-1],
+                path=f"/log/of/{number}",
+            )
+            for number, (key, one) in enumerate(logs)
+            if one is not None
+        ],
+    )
+
+
+@api.get(
+    "/ledger/consistency",
+    summary="That the log only grew",
+    responses=problems("not-found"),
+)
+def read_consistency(
+    rooms: InRooms,
+    from_: Annotated[int, Query(alias="from", ge=1, le=MAX_INDEX)],
+    to: Annotated[int | None, Query(ge=1, le=MAX_INDEX)] = None,
+    log: Annotated[int | None, Query(ge=0, le=MAX_INDEX)] = None,
+) -> ConsistencyOut:
+    """Returns the proof that the log of `from` entries is the beginning of the one of `to`.
+
+    `to` is the last signed size unless given; `log` is the number of a log, the one that goes on
+    unless given. Whoever kept a checkpoint of `from` checks it against a newer one: a log that was
+    rewritten in between cannot have such a proof.
+    """
+    key = rooms.keyring.log.vkey if log is None else _key_of(rooms, log)
+    with rooms.database.read() as connection:
+        published = load_checkpoint(connection, key)
+        if published is None:
+            raise NothingPublished("nothing_published")
+        size = published.size if to is None else to
+        for name, value, most in (("to", size, published.size), ("from", from_, size)):
+            if value > most:
+                place = FieldFault(
+                    ("query", name), "range", {"expected": f"1-{most}", "got": value}
+                )
+                raise invalid(place)
+        try:
+            hashes = prove_consistency(connection, published.log, from_, size)
+        except TileMissing as err:
+            raise LogDamaged("log_damaged") from err
+    return ConsistencyOut(**{"from": from_}, to=size, hashes=[encode_base64(h) for h in hashes])
+
+
+def _key_of(rooms: Rooms, number: int) -> VerifierKey:
+    keys = rooms.keyring.logs
+    if number >= len(keys):
+        raise NothingPublished("log_unknown", number=number)
+    return keys[number]
+
+
+def _checkpoint(rooms: Rooms, key: VerifierKey) -> Response:
+    with rooms.database.read() as connection:
+        published = load_checkpoint(connection, key)
+    if published is None:
+        raise NothingPublished("nothing_published")
+    return Response(published.note, media_type=_TEXT, headers={"Cache-Control": _SHORT})
+
+
+def _tile(rooms: Rooms, key: VerifierKey, path: str) -> Response:
     tile = parse_tile_path(f"tile/{path}")
     with rooms.database.read() as connection:
-        published = load_checkpoint(connection, rooms.keyring.log.vkey)
-        stored = logstore.load_tile(connection, tile.level, tile.index)
+        published = load_checkpoint(connection, key)
+        stored = None
+        if published is not None:
+            stored = logstore.load_tile(connection, published.log, tile.level, tile.index)
     size = 0 if published is None else published.size
     known = next((t for t in published_tiles(size) if t.level == tile.level), None)
     widest = 0
@@ -109,24 +308,15 @@ def read_tile(rooms: InRooms, path: str) -> Response:
     )
 
 
-@router.get(
-    "/proof/{leaf_index}",
-    summary="A record's proof as one file",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **problems("not-found")},
-)
-def read_proof(rooms: InRooms, leaf_index: Annotated[int, Path(ge=0, le=MAX_INDEX)]) -> Response:
-    """Returns index, inclusion proof and checkpoint as one `.tlog-proof` (c2sp.org/tlog-proof).
-
-    With the record's hash as the entry it is all that an offline check needs.
-    """
+def _proof(rooms: Rooms, key: VerifierKey, leaf_index: int) -> Response:
     with rooms.database.read() as connection:
-        published = load_checkpoint(connection, rooms.keyring.log.vkey)
-        entry = logstore.leaf_hashes(connection, leaf_index, leaf_index + 1).get(leaf_index)
-        if published is None or entry is None or leaf_index >= published.size:
+        published = load_checkpoint(connection, key)
+        if published is None or leaf_index >= published.size:
             raise NothingPublished("leaf_not_published")
-        checkpoint = open_checkpoint(published.note, [rooms.keyring.log.vkey])
-        proven = Prover(connection, checkpoint).prove(leaf_index, entry)
+        leaf = logstore.leaf_at(connection, published.log.start + leaf_index)
+        if leaf is None:
+            raise NothingPublished("leaf_not_published")
+        proven = Prover(connection, published).prove(leaf_index, leaf.hash)
     if proven.standing == "unproven":
         raise LogDamaged("log_damaged")
     return Response(
@@ -139,82 +329,5 @@ def read_proof(rooms: InRooms, leaf_index: Annotated[int, Path(ge=0, le=MAX_INDE
     )
 
 
-@router.get(
-    "/key",
-    summary="The log's key",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}},
-)
-def read_key(rooms: InRooms) -> Response:
-    """Returns the vkey that checkpoints verify with, one line."""
-    return Response(
-        f"{rooms.keyring.log.vkey}\n",
-        media_type=_TEXT,
-        headers={"Cache-Control": "public, max-age=3600"},
-    )
-
-
-@router.get(
-    "/receipt-key",
-    summary="The key of receipts",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}},
-)
-def read_receipt_key(rooms: InRooms) -> Response:
-    """Returns the vkey that receipts verify with, one line."""
-    return Response(
-        f"{rooms.receipts.vkey}\n",
-        media_type=_TEXT,
-        headers={"Cache-Control": "public, max-age=3600"},
-    )
-
-
-@api.get("/ledger", summary="The state of the log", responses=problems("not-found"))
-def read_ledger(rooms: InRooms) -> LedgerOut:
-    """Returns size, root and time of the last signed checkpoint, and what it does not cover yet."""
-    with rooms.database.read() as connection:
-        published = load_checkpoint(connection, rooms.keyring.log.vkey)
-        state = logstore.load_state(connection)
-        waiting = logstore.count_waiting(connection)
-    if published is None or state is None:
-        raise NothingPublished("nothing_published")
-    return LedgerOut(
-        origin=state.origin,
-        size=published.size,
-        root=encode_base64(published.root),
-        published_at=format_time(from_ms(published.published_at_ms)),
-        pending=waiting + state.size - published.size,
-    )
-
-
-@api.get(
-    "/ledger/consistency",
-    summary="That the log only grew",
-    responses=problems("not-found"),
-)
-def read_consistency(
-    rooms: InRooms,
-    from_: Annotated[int, Query(alias="from", ge=1, le=MAX_INDEX)],
-    to: Annotated[int | None, Query(ge=1, le=MAX_INDEX)] = None,
-) -> ConsistencyOut:
-    """Returns the proof that the log of `from` entries is the beginning of the one of `to`.
-
-    `to` is the last signed size unless given. Whoever kept a checkpoint of `from` checks it against
-    a newer one: a log that was rewritten in between cannot have such a proof.
-    """
-    with rooms.database.read() as connection:
-        published = load_checkpoint(connection, rooms.keyring.log.vkey)
-        if published is None:
-            raise NothingPublished("nothing_published")
-        size = published.size if to is None else to
-        for name, value, most in (("to", size, published.size), ("from", from_, size)):
-            if value > most:
-                place = FieldFault(
-                    ("query", name), "range", {"expected": f"1-{most}", "got": value}
-                )
-                raise invalid(place)
-        try:
-            hashes = prove_consistency(connection, from_, size)
-        except TileMissing as err:
-            raise LogDamaged("log_damaged") from err
-    return ConsistencyOut(**{"from": from_}, to=size, hashes=[encode_base64(h) for h in hashes])
+def _key(key: VerifierKey) -> Response:
+    return Response(f"{key}\n", media_type=_TEXT, headers={"Cache-Control": "public, max-age=3600"})

@@ -10,6 +10,8 @@ from fastapi import Path, Query, Response
 
 from app.i18n import Lang
 from app.kit.clock import format_time
+from app.ledger.places import tell_places
+from app.ledger.prover import InLog
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.trace.code import Code, parse_lot, parse_serial
@@ -143,17 +145,23 @@ def look_body(rooms: Rooms, code: Code) -> dict[str, Any]:
 
 def _events(rooms: Rooms, code: Code) -> Response:
     look = rooms.looks.look(code)
-    items = [_item(record) for record in look.story.records]
+    in_log = look.verification.in_log
+    items = [_item(record, in_log[(record.stream, record.seq)]) for record in look.story.records]
     return Response(orjson.dumps({"items": items, "next": None}), media_type="application/json")
 
 
-def _item(record: StoredRecord) -> dict[str, Any]:
+def _item(record: StoredRecord, in_log: InLog) -> dict[str, Any]:
     try:
         shown: Any = record.fields
     except ValueError:
         # Bytes that somebody destroyed are shown as what they are.
         shown = {"unreadable": record.body.decode("utf-8", "replace")}
-    return {"record": shown, "hash": record.hash.hex(), "leaf_index": record.leaf_index}
+    return {
+        "record": shown,
+        "hash": record.hash.hex(),
+        "log": in_log.origin or None,
+        "leaf_index": in_log.index,
+    }
 
 
 def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
@@ -171,7 +179,7 @@ def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
             for check in look.verification.checks
         ],
         "findings": [finding_body(row) for row in look.findings],
-        "problems": _problems(look),
+        "problems": _problems(rooms, look),
         "pending": [
             {
                 "step": gap.step,
@@ -186,7 +194,11 @@ def _verification(rooms: Rooms, lang: Lang, code: Code) -> dict[str, Any]:
     }
 
 
-def _problems(look: Look) -> list[dict[str, Any]]:
+def _problems(rooms: Rooms, look: Look) -> list[dict[str, Any]]:
+    problems = look.verification.problems
+    if problems:
+        with rooms.database.read() as connection:
+            problems = tuple(tell_places(connection, problems))
     return [
         {
             "kind": problem.kind,
@@ -195,7 +207,7 @@ def _problems(look: Look) -> list[dict[str, Any]]:
             "leaf_index": problem.leaf_index,
             "detail": problem.detail,
         }
-        for problem in look.verification.problems
+        for problem in problems
     ]
 
 
@@ -206,7 +218,7 @@ def _evidence(rooms: Rooms, code: Code) -> Response:
             connection,
             look.story,
             look.verification,
-            log_key=rooms.keyring.log.vkey,
+            log_keys=rooms.keyring.logs,
             now=rooms.clock.now(),
         )
     headers = {"Content-Disposition": 'attachment; filename="evidence.json"'}

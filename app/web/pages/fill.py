@@ -140,7 +140,12 @@ class Filler:
         for record in records:
             fault = broken.pop((record.stream, record.seq), "")
             earlier = record.stream == own and 0 < record.seq <= ended
-            steps.append(self._step(record, fault=fault, earlier=earlier, corrected=corrected))
+            index = look.verification.in_log[(record.stream, record.seq)].index
+            steps.append(
+                self._step(
+                    record, leaf_index=index, fault=fault, earlier=earlier, corrected=corrected
+                )
+            )
         for (stream, seq), kind in broken.items():
             if stream is not None:
                 # A record that is gone still has its place in the chain.
@@ -165,7 +170,13 @@ class Filler:
                 yield Step(type=gap.step, status=status, due_at=gap.due_at, obliged=obliged)
 
     def _step(
-        self, record: StoredRecord, *, fault: str, earlier: bool, corrected: frozenset[str]
+        self,
+        record: StoredRecord,
+        *,
+        leaf_index: int | None,
+        fault: str,
+        earlier: bool,
+        corrected: frozenset[str],
     ) -> Step:
         hash_ = record.hash.hex()
         level = level_of(record.stream)
@@ -185,7 +196,7 @@ class Filler:
                 status="broken",
                 on=level,
                 hash=hash_,
-                leaf_index=record.leaf_index,
+                leaf_index=leaf_index,
                 fault=fault,
             )
         status: StepStatus = "broken" if fault else "ok"
@@ -225,7 +236,7 @@ class Filler:
             text_state=cast("Any", text_state),
             signed="signed" in fields,
             hash=hash_,
-            leaf_index=record.leaf_index,
+            leaf_index=leaf_index,
             fault=fault,
         )
 
