@@ -35,6 +35,7 @@ from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.oversight.rowcheck import check_rows
 from app.parties.principal import OPERATOR
+from app.rotating import rotate_log
 from app.serving import check_port, run_server
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
@@ -236,6 +237,24 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
         print_problems(problems)
         OUT.print(f"{check.leaves} leaves, {check.tiles} tiles: {count_findings(problems)}")
     raise typer.Exit(1 if problems else 0)
+
+
+@log_cli.command("rotate")
+def log_rotate(
+    origin: Annotated[
+        str | None, typer.Option(help="The new log's name; by default the next yearly one.")
+    ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """End the log and let the next one go on from it, under a new name and key. Stop the service first.
+
+    Interrupted, it is completed by running it again; until then nothing serves.
+    """
+    settings = load_settings() if origin is None else load_settings(log_origin=origin)
+    check_set_up(settings)
+    rotate_log(settings, origin, yes=yes, as_json=as_json)
 
 
 @cli.command()

@@ -34,6 +34,7 @@ from app.ledger.keyring import Keyring, load_keys
 from app.ledger.publisher import Publisher
 from app.ledger.receipts import Receipts
 from app.ledger.recorder import Recorder
+from app.ledger.rotation import Rotation
 from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
 from app.oversight.audits import Audits
@@ -152,13 +153,8 @@ def open_rooms(
             keyring.receipt, publish_within=timedelta(seconds=settings.publish_promise_s)
         ),
         sequencer=Sequencer(database, report=overseeing["findings"].report),
-        publisher=Publisher(
-            database,
-            signer=keyring.log,
-            frozen=keyring.frozen,
-            anchor=Anchor(settings.keys_dir),
-            clock=clock,
-            report=overseeing["findings"].report,
+        publisher=open_publisher(
+            settings, database, keyring, clock=clock, findings=overseeing["findings"]
         ),
         # A person reads each report: one a second from an address is plenty.
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
@@ -166,6 +162,38 @@ def open_rooms(
         **_open_parties(database, recorder, keyring, clock),
         **_open_trace(database, recorder, keyring, clock, random),
         **overseeing,
+    )
+
+
+def open_publisher(
+    settings: Settings, database: Database, keyring: Keyring, *, clock: Clock, findings: Findings
+) -> Publisher:
+    """Returns a publisher that signs with these keys."""
+    return Publisher(
+        database,
+        signer=keyring.log,
+        frozen=keyring.frozen,
+        anchor=Anchor(settings.keys_dir),
+        clock=clock,
+        report=findings.report,
+    )
+
+
+def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
+    """Returns what lets the log of these rooms go on under another origin."""
+
+    def publisher_of(keyring: Keyring) -> Publisher:
+        return open_publisher(
+            settings, rooms.database, keyring, clock=rooms.clock, findings=rooms.findings
+        )
+
+    return Rotation(
+        rooms.database,
+        rooms.recorder,
+        rooms.sequencer,
+        keys_dir=settings.keys_dir,
+        clock=rooms.clock,
+        publisher_of=publisher_of,
     )
 
 

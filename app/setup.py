@@ -92,13 +92,22 @@ def _sqlite_file(settings: Settings) -> Path | None:
 
 
 @contextmanager
-def serving_alone(settings: Settings) -> Iterator[None]:
-    """Holds the data folder's lock, which any death frees. Raises AlreadyServing.
+def serving_alone(settings: Settings, *, exclusive: bool = False) -> Iterator[None]:
+    """Holds the lock of what serves, which any death frees. Raises AlreadyServing.
 
-    PostgreSQL has no folder to share: there several processes may serve.
+    SQLite: the data folder's, which one process has. PostgreSQL: the database's, which several that
+    serve share, and none of them with one that asks for it `exclusive`.
     """
     if not settings.database_url.startswith("sqlite:"):
-        yield
+        database = Database(settings.database_url)
+        try:
+            with database.hold_service_lock(alone=exclusive) as had:
+                if not had:
+                    key = "still_serving" if exclusive else "being_rotated"
+                    raise AlreadyServing(key)
+                yield
+        finally:
+            database.close()
         return
     with (settings.data_dir / _LOCK).open("a") as lock:
         try:

@@ -50,8 +50,16 @@ class Anchor:
         return [path.read_text("utf-8", errors="replace") for path in paths if path.exists()]
 
     def keep_final(self, number: int, note: str) -> None:
-        """Keeps the final note of log `number`. Writes a file once."""
-        create_file(self._keys_dir / f"anchor.{number}", note.encode("utf-8"))
+        """Keeps the final note of log `number`."""
+        write_file(self._keys_dir / f"anchor.{number}", note.encode("utf-8"))
+
+    def read_final(self, number: int) -> str | None:
+        """Returns the final note of log `number`, or None where none was kept."""
+        try:
+            path = self._keys_dir / f"anchor.{number}"
+            return path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
 
     def read_edge(self) -> Edge | None:
         """Returns the kept right edge, unproven, or None where it is missing or unreadable."""

@@ -1,4 +1,4 @@
-"""SQL of the logs: states, leaves, tiles, checkpoints. Flushes, never commits.
+"""SQL of the logs: states, leaves, tiles. Flushes, never commits.
 
 A database holds one log after another (app.ledger.rotation). Leaves are stored by position, which
 counts over all of them; a leaf's index inside its log, which is all that anybody outside ever sees,
@@ -7,20 +7,19 @@ is its position less the log's start. Tiles, checkpoints and states are by log.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from app.db.tables import CheckpointRow, LogState
+from app.db.tables import LogState
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
 from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, upsert_rows
 
 STATE = LogState.__table__  # type: ignore[attr-defined]
-CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
 
 # Statements that pages and proofs ask again and again, built once.
 _STATES = select(STATE).order_by(STATE.c.log)
@@ -30,15 +29,6 @@ _TILE_AT = select(TILE.c.data).where(
     TILE.c.level == bindparam("level"),
     TILE.c.tile_index == bindparam("tile_index"),
 )
-_CHECKPOINTS = (
-    select(CHECKPOINT, STATE.c.start)
-    .join(STATE, STATE.c.log == CHECKPOINT.c.log)
-    .where(STATE.c.origin == bindparam("origin"))
-    .order_by(CHECKPOINT.c.size.desc())
-    .limit(bindparam("most"))
-    .offset(bindparam("passed"))
-)
-_CHECKPOINTS_WITHIN = _CHECKPOINTS.where(CHECKPOINT.c.size <= STATE.c.size)
 _LEAF_OF = select(LEAF.c.leaf_index, LEAF.c.hash).where(
     LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
 )
@@ -54,7 +44,6 @@ _LEAVES_BETWEEN = (
     .order_by(LEAF.c.leaf_index)
 )
 _CHUNK = 5_000
-_CHECKPOINTS_READ = 200
 _SAME_RECORD = (LEAF.c.stream == UNSEQUENCED.c.stream) & (LEAF.c.seq == UNSEQUENCED.c.seq)
 _BODIES = 500  # bodies held at a time; each is at most 64 KiB
 
@@ -202,17 +191,24 @@ def move_state(connection: Connection, before: TreeState, after: TreeState) -> N
         raise TreeMoved
 
 
-def load_waiting(connection: Connection, limit: int) -> list[Waiting]:
+def load_waiting(
+    connection: Connection, limit: int, *, only: tuple[int, int] | None = None
+) -> list[Waiting]:
     """Returns records without an index, each stream's in its own order. Read-only.
+
+    only: stream key and seq of the one that is asked for.
 
     By "has no index", never by a cursor: ids and times commit out of order. recorded_at never falls
     within a stream, so ordering by it and then by seq keeps every stream's order.
     """
-    rows = connection.execute(
+    query = (
         select(UNSEQUENCED.c.stream, UNSEQUENCED.c.seq, UNSEQUENCED.c.hash)
         .order_by(UNSEQUENCED.c.recorded_at, UNSEQUENCED.c.stream, UNSEQUENCED.c.seq)
         .limit(limit)
     )
+    if only is not None:
+        query = query.where(UNSEQUENCED.c.stream == only[0], UNSEQUENCED.c.seq == only[1])
+    rows = connection.execute(query)
     return [Waiting(row.stream, row.seq, as_bytes(row.hash)) for row in rows]
 
 
@@ -301,49 +297,6 @@ def save_tiles(connection: Connection, log: Log, tiles: Mapping[tuple[int, int],
         for (level, index), data in tiles.items()
     ]
     upsert_rows(connection, TILE, rows, keys=("log", "level", "tile_index"))
-
-
-def save_checkpoint(connection: Connection, published: Published) -> None:
-    """Stores a signed checkpoint. Writes `checkpoint`."""
-    row = {
-        "log": published.log.number,
-        "size": published.size,
-        "root": published.root,
-        "note": published.note,
-        "published_at": published.published_at_ms,
-    }
-    upsert_rows(connection, CHECKPOINT, [row], keys=("log", "size"))
-
-
-def checkpoints(connection: Connection, origin: str, *, within_tree: bool) -> Iterator[Any]:
-    """Yields the stored checkpoints of a log, newest first, verified by nobody. Read-only.
-
-    Beside their columns they have the log's `start`. within_tree: only of sizes that the tree has
-    reached. app.ledger.served says which are true.
-    """
-    query = _CHECKPOINTS_WITHIN if within_tree else _CHECKPOINTS
-    passed, most = 0, 1  # nearly always the first is the one
-    place = {"origin": origin}
-    while rows := connection.execute(query, place | {"most": most, "passed": passed}).all():
-        yield from rows
-        passed, most = passed + len(rows), _CHECKPOINTS_READ
-
-
-def has_checkpoint(connection: Connection) -> bool:
-    """Whether there is a checkpoint, true or not. Read-only."""
-    return connection.execute(select(CHECKPOINT.c.size).limit(1)).first() is not None
-
-
-def delete_checkpoints(connection: Connection, log: Log, sizes: Sequence[Any]) -> None:
-    """Deletes checkpoints of a log. Writes `checkpoint`."""
-    if sizes:
-        rows = [{"k_log": log.number, "k_size": size} for size in sizes]
-        connection.execute(
-            delete(CHECKPOINT).where(
-                CHECKPOINT.c.log == bindparam("k_log"), CHECKPOINT.c.size == bindparam("k_size")
-            ),
-            rows,
-        )
 
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Fault
-from app.ledger import logstore
+from app.ledger import checkpointstore, logstore
 from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from app.ledger.heads import rotating_to
@@ -33,7 +33,7 @@ from app.ledger.logstore import LeavesMissing, Log, Published, TreeState
 from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.note import NoteSigner, VerifierKey
 from app.ledger.record import record_hash
-from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint
+from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint, missing_problem
 from app.ledger.store import as_bytes
 from app.ledger.tiles import TILE_WIDTH
 from app.ledger.treecheck import true_leaves
@@ -121,7 +121,49 @@ class Publisher:
         self.fault = None
         return published
 
+    def _mend_frozen(self) -> None:
+        """Puts back the final checkpoints of earlier logs, and takes away what is none of theirs.
+
+        They are served for ever, and no next checkpoint comes that would do it.
+        """
+        told: list[Problem] = []
+        with self._database.read() as connection:
+            states = logstore.load_states(connection) if self._frozen else []
+            finals = []
+            for key, state in zip(self._frozen, states, strict=False):
+                sizes = foreign_sizes(connection, key)
+                told += [foreign_problem(size, key.name) for size in sizes]
+                served = load_checkpoint(connection, key)
+                final = None
+                if served is None or served.size != state.size:
+                    final = self._final(key, state)
+                    told += [missing_problem(final.size, key.name)] if final else []
+                finals.append((state.log, sizes, final))
+        if not told:
+            return
+        with self._database.write() as connection:
+            for place, sizes, final in finals:
+                checkpointstore.delete_checkpoints(connection, place, sizes)
+                if final is not None:
+                    checkpointstore.save_checkpoint(connection, final)
+        self._report(told)
+
+    def _final(self, key: VerifierKey, state: TreeState) -> Published | None:
+        """Returns an earlier log's final checkpoint as it was anchored, None if it is not of its tree."""
+        note = self._anchor.read_final(state.log.number)
+        if note is None:
+            return None
+        try:
+            checkpoint = open_checkpoint(note, [key], origin=key.name)
+        except Fault:
+            return None
+        if (checkpoint.size, checkpoint.root) != (state.size, state.root):
+            return None
+        now_ms = to_ms(self._clock.now())
+        return Published(state.log, checkpoint.size, checkpoint.root, note, now_ms)
+
     def _publish(self) -> Published | None:
+        self._mend_frozen()
         # The anchor first: it may only be older than the tree we then see.
         note = self._anchor.read()
         with self._database.read() as connection:
@@ -144,8 +186,8 @@ class Publisher:
         with self._database.write() as connection:
             # Asked again: on PostgreSQL another process may have published meanwhile.
             sizes = foreign_sizes(connection, self._signer.vkey)
-            logstore.delete_checkpoints(connection, state.log, sizes)
-            logstore.save_checkpoint(connection, published)
+            checkpointstore.delete_checkpoints(connection, state.log, sizes)
+            checkpointstore.save_checkpoint(connection, published)
         if foreign:
             self._report([foreign_problem(size, state.origin) for size in foreign])
         return published
@@ -165,7 +207,7 @@ class Publisher:
         if state.log.number != len(self._frozen):
             raise LogFault("frozen_key_missing", number=len(self._frozen))
         if note is None:
-            if logstore.has_checkpoint(connection):
+            if checkpointstore.has_checkpoint(connection):
                 raise AnchorMissing("anchor_missing", size=state.size)
             return state, Checkpoint(name, 0, EMPTY_ROOT)
         anchored = self._open(note)

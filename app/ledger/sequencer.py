@@ -53,13 +53,34 @@ class Sequencer:
             self._report(damaged)
         return done
 
-    def _extend(self, limit: int, damaged: list[Problem], *, clear: bool) -> int:
+    def sequence_record(self, stream: int, seq: int) -> None:
+        """Makes one waiting record, by its stream's key, the next leaf, before all that wait longer.
+
+        Nothing happens where it has its index. Raises as `sequence` does.
+        """
+        damaged: list[Problem] = []
+        try:
+            self._extend(1, damaged, clear=False, only=(stream, seq))
+        except LeafTaken:
+            damaged.clear()
+            self._extend(1, damaged, clear=True, only=(stream, seq))
+        if damaged:
+            self._report(damaged)
+
+    def _extend(
+        self,
+        limit: int,
+        damaged: list[Problem],
+        *,
+        clear: bool,
+        only: tuple[int, int] | None = None,
+    ) -> int:
         """Does one round. clear: takes away what stands in the way of it first."""
         with self._database.write() as connection:
             before = logstore.load_state(connection)
             if before is None:
                 raise RuntimeError("the log was never begun; run `suxin init`")
-            waiting = logstore.load_waiting(connection, limit)
+            waiting = logstore.load_waiting(connection, limit, only=only)
             if clear:
                 waiting, taken = logstore.make_room(connection, before.end, waiting)
                 damaged += [Problem("log.leaf_altered", None, None, place) for place in taken]

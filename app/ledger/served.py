@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from app.kit.clock import from_ms
 from app.kit.errors import Fault
-from app.ledger import logstore
+from app.ledger import checkpointstore
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.logstore import Log, Published
 from app.ledger.note import VerifierKey
@@ -28,7 +28,7 @@ _NOTES = 256
 
 def load_checkpoint(connection: Connection, log_key: VerifierKey) -> Published | None:
     """Returns the newest signed checkpoint of a log, or None before the first. Read-only."""
-    rows = logstore.checkpoints(connection, log_key.name, within_tree=True)
+    rows = checkpointstore.checkpoints(connection, log_key.name, within_tree=True)
     return next(filter(None, (_read(row, log_key) for row in rows)), None)
 
 
@@ -60,12 +60,19 @@ def signed_checkpoints(
         served = load_checkpoint(connection, log_key)
         if served is not None:
             signed.append(Checkpoint(log_key.name, served.size, served.root))
+    finals = {}
     for note in anchored:
         checkpoint = next(filter(None, (_open(note, log_key) for log_key in log_keys)), None)
         if checkpoint is None:
             foreign.append(foreign_problem("anchor", log_keys[-1].name))
         else:
             signed.append(checkpoint)
+            finals[checkpoint.origin] = max(checkpoint.size, finals.get(checkpoint.origin, 0))
+    for log_key in log_keys[:-1]:
+        served = load_checkpoint(connection, log_key)
+        size = finals.get(log_key.name, 0)
+        if served is None or served.size < size:
+            foreign.append(missing_problem(size, log_key.name))
     return signed, foreign
 
 
@@ -75,12 +82,18 @@ def foreign_problem(size: object, origin: str) -> Problem:
     return Problem("log.checkpoint_mismatch", None, evidence=evidence)
 
 
+def missing_problem(size: int, origin: str) -> Problem:
+    """Returns the problem of a log whose final checkpoint is not there to be served."""
+    evidence = {"size": str(size), "log": origin}
+    return Problem("log.checkpoint_missing", None, evidence=evidence)
+
+
 def _before_served(
     connection: Connection, log_key: VerifierKey
 ) -> Iterator[tuple[Any, Published | None]]:
     """Yields the rows that stand before the served one, with what they are."""
     served = load_checkpoint(connection, log_key)
-    for row in logstore.checkpoints(connection, log_key.name, within_tree=False):
+    for row in checkpointstore.checkpoints(connection, log_key.name, within_tree=False):
         found = _read(row, log_key)
         if found is not None and found == served:
             return

@@ -33,6 +33,7 @@ from app.ledger.record import (
     stream_key,
 )
 from app.ledger.recorder import Recorder
+from app.ledger.rotation import Rotated, Rotation
 from app.ledger.sequencer import Sequencer
 from app.ledger.served import signed_checkpoints
 from app.ledger.submission import Draft, Read, Recorded, Seal, Submission
@@ -136,14 +137,36 @@ class Ledger:
         self.recorder = self.new_recorder()
         self.reported: list[Problem] = []
         self.sequencer = Sequencer(self.database, report=self.reported.extend)
-        self.publisher = Publisher(
+        self.publisher = self.new_publisher(self.keys)
+
+    def new_publisher(self, keys: Keyring) -> Publisher:
+        return Publisher(
             self.database,
-            signer=self.keys.log,
-            frozen=self.keys.frozen,
+            signer=keys.log,
+            frozen=keys.frozen,
             anchor=self.anchor,
             clock=self.clock,
             report=self.reported.extend,
         )
+
+    def rotation(self, reached: Callable[[str], None] = lambda _: None) -> Rotation:
+        return Rotation(
+            self.database,
+            self.recorder,
+            self.sequencer,
+            keys_dir=self.keys_dir,
+            clock=self.clock,
+            publisher_of=self.new_publisher,
+            reached=reached,
+        )
+
+    def rotate(self, origin: str | None = None) -> Rotated:
+        """Lets the log go on under another origin, as one does who stops and starts the service."""
+        rotation = self.rotation()
+        done = rotation.run(rotation.plan(origin))
+        self.reopen()
+        self.publisher.check_start()
+        return done
 
     def new_recorder(self, database: Any = None) -> Recorder:
         return Recorder(
@@ -269,7 +292,7 @@ def check_log(ledger: Ledger, *, records: int | None = None) -> None:
         heads = {row.stream: row for row in connection.exec_driver_sql("SELECT * FROM head").all()}
         leaves = connection.exec_driver_sql("SELECT * FROM log_leaf ORDER BY leaf_index").all()
         waiting = connection.exec_driver_sql("SELECT stream, seq, hash FROM unsequenced").all()
-        state = logstore.load_state(connection)
+        states = logstore.load_states(connection)
         signed = ledger.signed(connection)
     assert records is None or len(rows) == records
     last: dict[int, tuple[int, bytes]] = {}
@@ -290,8 +313,15 @@ def check_log(ledger: Ledger, *, records: int | None = None) -> None:
         order = [seq for stream, seq, _ in logged if stream == key]
         assert order == list(range(len(order)))
     hashes = [leaf_hash(entry) for _, _, entry in logged]
-    assert state is not None
-    assert (state.size, state.root) == (len(hashes), root_of(hashes))
-    assert state.edge == edge_append(0, (), hashes)
-    for checkpoint in signed:
-        assert checkpoint.root == root_of(hashes[: checkpoint.size])
+    # Each log begins where the one before it ended, and is a tree of its own.
+    assert [state.log.number for state in states] == list(range(len(states)))
+    assert [state.log.start for state in states] == [0, *(state.end for state in states[:-1])]
+    assert states[-1].end == len(hashes)
+    for state in states:
+        own = hashes[state.log.start : state.end]
+        assert (state.root, state.edge) == (root_of(own), edge_append(0, (), own))
+        for checkpoint in signed:
+            if checkpoint.origin == state.origin:
+                assert checkpoint.root == root_of(own[: checkpoint.size])
+    for state in states[:-1]:
+        assert Checkpoint(state.origin, state.size, state.root) in signed

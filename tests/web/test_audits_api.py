@@ -74,14 +74,16 @@ def test_a_foreign_checkpoint_row_is_a_finding_and_harms_no_page(market):
     market.publish()
     signed = market.call("GET", "/log/checkpoint").text
     market.tamper(
-        "INSERT INTO checkpoint (log, size, root, note, published_at) VALUES (0, 10000000, x'00', 'junk', 0)"
+        "INSERT INTO checkpoint (log, size, root, note, published_at)"
+        " VALUES (0, 10000000, x'00', 'junk', 0)"
     )
     assert market.call("GET", "/log/checkpoint").text == signed
     assert market.ask("GET", f"{unit.path}/verification")["verdict"] == "intact"
     assert market.call("GET", f"/{unit.uri.split('/', 3)[3]}").status_code == 200
     assert audit(market, "all")["findings"] == 1
     (found,) = findings(market, "&status=open&kind=log.")
-    assert (found["kind"], found["evidence"]) == ("log.checkpoint_mismatch", {"size": "10000000"})
+    assert found["kind"] == "log.checkpoint_mismatch"
+    assert found["evidence"] == {"size": "10000000", "log": "127.0.0.1:8000/log/1"}
     market.publish()
     assert audit(market, "all")["findings"] == 0
     assert findings(market, "&status=open&kind=log.") == []
