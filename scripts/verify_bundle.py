@@ -5,7 +5,8 @@
 
 Copy this one file anywhere; it needs Python 3.9 or later, asks no network and trusts no server. VKEY
 is the log's public key as text, or a file that holds it, and must come from somewhere else than the
-bundle: a bundle that brings its own key only agrees with itself.
+bundle: a bundle that brings its own key only agrees with itself. Where the log went on under another
+name and key, the key of any of its logs will do: each hands over to the next by records of its own.
 
 Exit code: 0 it matches the record; 1 it does not, and the first broken place is named; 2 it cannot
 be read; 3 it agrees with itself, but no key was given to check it against.
@@ -80,6 +81,8 @@ TEXT = {
         "subject_missing": "There is no record of {subject}.",
         "nothing_proven": "No record of {subject} is in the log yet; ask for the evidence again.",
         "checked_key": "checkpoints signed with the key that was given: {count}",
+        "checked_handovers": "checkpoints of further logs, whose keys the log itself hands over:"
+        " {count}",
         "checked_checkpoints": "checkpoints signed with the bundle's own key: {count}",
         "checked_records": "records whose text, hash, number, link and time fit: {count}",
         "checked_inclusions": "records proven to be in the signed log: {count}",
@@ -135,6 +138,7 @@ TEXT = {
         "subject_missing": "没有 {subject} 的记录。",
         "nothing_proven": "{subject} 的记录均尚未写入日志，请稍后重新获取证据。",
         "checked_key": "由给出的公钥签名的检查点：{count}",
+        "checked_handovers": "由日志自身移交其公钥的其他日志的检查点：{count}",
         "checked_checkpoints": "由证据包自带公钥签名的检查点：{count}",
         "checked_records": "正文、哈希、序号、衔接与时间均相符的记录：{count}",
         "checked_inclusions": "已证明在签名日志中的记录：{count}",
@@ -511,8 +515,9 @@ def misshapen_place(bundle: dict[str, Any]) -> str:
 
 # By how much a stream may be ahead of the clock: the times of two streams tell no more.
 MAX_AHEAD = timedelta(seconds=5)
+HEADS = "log/heads"
 NOT_CLAIMED = ("prev", "recorded_at", "refs", "seq", "signed", "source", "via")
-CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
+CHECKED = ("key", "handovers", "checkpoints", "records", "inclusions", "refs", "signatures")
 UNCHECKED = (
     "pending",
     "refs",
@@ -546,6 +551,106 @@ class Record:
         return read_time(self.fields["recorded_at"])
 
 
+@dataclass
+class ClaimedLog:
+    """A checkpoint of the bundle, opened with the key that it brings along.
+
+    `wrong`: why it is none. `trust`: "given" by who asks, "handed" over by another log, or "".
+    """
+
+    place: str
+    origin: str
+    vkey: str
+    key: Key | None = None
+    head: tuple[int, bytes] | None = None  # size and root
+    wrong: str = ""
+    trust: str = ""
+
+    def open(self, note: str) -> None:
+        self.wrong = "key_form"
+        try:
+            self.key = parse_vkey(self.vkey)
+            self.wrong = "checkpoint_signature"
+            text = open_note(note, self.key)
+            self.wrong = "checkpoint_form"
+            said, size, root = parse_checkpoint(text)
+        except ValueError:
+            return
+        self.wrong = "" if said == self.origin else "checkpoint_origin"
+        if not self.wrong:
+            self.head = (size, root)
+
+    def holds(self, item: dict[str, Any]) -> bool:
+        """Whether the checkpoint proves an item's record."""
+        if self.head is None or item.get("leaf_index") is None:
+            return False
+        entry = hashlib.sha256(item["body"].encode("utf-8")).digest()
+        try:
+            proof = [decode_base64(part) for part in item.get("inclusion") or []]
+        except ValueError:
+            return False
+        return is_included(entry, item["leaf_index"], proof, *self.head)
+
+
+def read_logs(bundle: dict[str, Any], keys: list[Key]) -> list[ClaimedLog]:
+    """Returns the bundle's checkpoints, each with whether it is to be believed.
+
+    A log is believed whose key was given. So is one that a proven `rotated` record of a believed log
+    names, and one that a proven `continued` record names with exactly this size and root.
+    """
+    logs: dict[str, ClaimedLog] = {}
+    found = []
+    for n, item in enumerate(bundle["checkpoints"]):
+        log = ClaimedLog(f"checkpoints[{n}]", item["origin"], item["key"])
+        found.append(log)
+        if log.origin in logs:
+            log.wrong = "checkpoint_twice"
+            continue
+        logs[log.origin] = log
+        log.open(item["note"])
+        if not keys or log.key in keys:
+            log.trust = "given"
+    handovers = []
+    for stream in bundle["streams"]:
+        for item in stream["records"] if stream["stream"] == HEADS else []:
+            try:
+                fields = parse_body(item["body"])
+            except ValueError:
+                continue
+            if not wrong_field(fields, RECORD, RECORD_OPTIONAL) and fields["stream"] == HEADS:
+                handovers.append((item, fields["type"], fields["data"]))
+    more = True
+    while more:
+        more = False
+        for item, kind, data in handovers:
+            origin, holder = data.get("origin"), logs.get(item.get("log") or "")
+            log_named = logs.get(origin) if is_text(origin) else None
+            if log_named is None or log_named.trust or log_named.key is None:
+                continue
+            if log_named.vkey != data.get("key"):
+                continue
+            if holder is None or not holder.trust or not holder.holds(item):
+                continue
+            if kind == "rotated" or (kind == "continued" and is_final(log_named.head, data)):
+                log_named.trust = "handed"
+                more = True
+    return found
+
+
+def is_final(head: tuple[int, bytes] | None, data: dict[str, Any]) -> bool:
+    """Whether a checkpoint is the one at which a log ended, as the next one says."""
+    size = data.get("size")
+    return (
+        head is not None
+        and is_integer(size)
+        and (size, data.get("root"))
+        == (
+            head[0],
+            head[1].hex(),
+        )
+    )
+
+
 class Run:
     """One verification: walks the bundle once and notes what it finds."""
 
@@ -563,8 +668,8 @@ class Run:
 
     def report(self) -> dict[str, Any]:
         subject = self.bundle["subject"]
-        for n, item in enumerate(self.bundle["checkpoints"]):
-            self.check_checkpoint(item, f"checkpoints[{n}]")
+        for log in read_logs(self.bundle, self.keys):
+            self.check_checkpoint(log)
         for n, stream in enumerate(self.bundle["streams"]):
             for m, item in enumerate(stream["records"]):
                 self.check_record(item, stream["stream"], f"streams[{n}].records[{m}]")
@@ -608,30 +713,19 @@ class Run:
                 found.append(remark(key))
         return found
 
-    def check_checkpoint(self, item: dict[str, str], place: str) -> None:
-        origin = item["origin"]
-        if origin in self.checkpoints:
-            self.note_break("checkpoint_twice", place, origin=origin)
+    def check_checkpoint(self, log: ClaimedLog) -> None:
+        if log.wrong == "checkpoint_twice":
+            self.note_break(log.wrong, log.place, origin=log.origin)
             return
-        self.checkpoints[origin] = None
-        wrong = "key_form"
-        try:
-            key = parse_vkey(item["key"])
-            wrong = "key_differs"
-            if self.keys and key not in self.keys:
-                raise ValueError
-            wrong = "checkpoint_signature"
-            text = open_note(item["note"], key)
-            wrong = "checkpoint_form"
-            said, size, root = parse_checkpoint(text)
-            wrong = "checkpoint_origin"
-            if said != origin:
-                raise ValueError
-        except ValueError:
-            self.note_break(wrong, place, origin=origin)
+        self.checkpoints[log.origin] = None
+        # Whoever's key this is comes first: what somebody else signs is nothing here.
+        wrong = log.wrong if log.key is None or log.trust else "key_differs"
+        if wrong:
+            self.note_break(wrong, log.place, origin=log.origin)
             return
-        self.checkpoints[origin] = (size, root)
-        self.count("checked_key" if self.keys else "checked_checkpoints")
+        self.checkpoints[log.origin] = log.head
+        kind = "handovers" if log.trust == "handed" else "key" if self.keys else "checkpoints"
+        self.count(f"checked_{kind}")
 
     def check_record(self, item: dict[str, Any], stream: str | None, place: str) -> None:
         """Checks one record by itself and after the one before it. stream: None if pending."""

@@ -17,17 +17,18 @@ from typing import Any
 from app.kit.canonical import canonical_bytes, parse_json
 from app.kit.clock import parse_time
 from app.kit.errors import Fault
+from app.ledger.bundle_logs import ClaimedLog, read_logs
 from app.ledger.bundle_report import BundleReport, Remark, Verdict
 from app.ledger.bundle_shape import misshapen_place, wrong_record_field
-from app.ledger.checkpoint import Checkpoint, parse_checkpoint
+from app.ledger.checkpoint import Checkpoint
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
-from app.ledger.note import VerifierKey, decode_base64, open_note, parse_vkey
+from app.ledger.note import VerifierKey, decode_base64, parse_vkey
 from app.ledger.record import ZERO_HASH, claim_message, record_hash
 from app.ledger.signatures import judge_time, verify_signature
 
 FORMAT = "suxin-evidence/1"
 
-CHECKED = ("key", "checkpoints", "records", "inclusions", "refs", "signatures")
+CHECKED = ("key", "handovers", "checkpoints", "records", "inclusions", "refs", "signatures")
 UNCHECKED = (
     "pending",
     "refs",
@@ -126,8 +127,8 @@ class _Verification:
         self._key_records: dict[tuple[str, str, str], list[_Record]] = {}
 
     def report(self) -> BundleReport:
-        for n, item in enumerate(self._bundle["checkpoints"]):
-            self._check_checkpoint(item, f"checkpoints[{n}]")
+        for log in read_logs(self._bundle, self._keys, _canonical_fields):
+            self._check_checkpoint(log)
         for n, stream in enumerate(self._bundle["streams"]):
             for m, item in enumerate(stream["records"]):
                 self._check_record(item, stream["stream"], f"streams[{n}].records[{m}]")
@@ -177,30 +178,19 @@ class _Verification:
 
     # ------------------------------------------------------------------------- checkpoints
 
-    def _check_checkpoint(self, item: Mapping[str, str], place: str) -> None:
-        origin = item["origin"]
-        if origin in self._checkpoints:
-            self._break("checkpoint_twice", place, origin=origin)
+    def _check_checkpoint(self, log: ClaimedLog) -> None:
+        if log.wrong == "checkpoint_twice":
+            self._break(log.wrong, log.place, origin=log.origin)
             return
-        self._checkpoints[origin] = None
-        wrong = "key_form"
-        try:
-            key = parse_vkey(item["key"])
-            if self._keys and key not in self._keys:
-                self._break("key_differs", place, origin=origin)
-                return
-            wrong = "checkpoint_signature"
-            text = open_note(item["note"], [key]).text
-            wrong = "checkpoint_form"
-            checkpoint = parse_checkpoint(text)
-        except Fault:
-            self._break(wrong, place, origin=origin)
+        self._checkpoints[log.origin] = None
+        # Whoever's key this is comes first: what somebody else signs is nothing here.
+        wrong = log.wrong if log.key is None or log.trust else "key_differs"
+        if wrong:
+            self._break(wrong, log.place, origin=log.origin)
             return
-        if checkpoint.origin != origin:
-            self._break("checkpoint_origin", place, origin=origin)
-            return
-        self._checkpoints[origin] = checkpoint
-        self._counts["checked_key" if self._keys else "checked_checkpoints"] += 1
+        self._checkpoints[log.origin] = log.checkpoint
+        kind = "handovers" if log.trust == "handed" else "key" if self._keys else "checkpoints"
+        self._counts[f"checked_{kind}"] += 1
 
     # ----------------------------------------------------------------------------- records
 

@@ -60,7 +60,7 @@ def signed_checkpoints(
         served = load_checkpoint(connection, log_key)
         if served is not None:
             signed.append(Checkpoint(log_key.name, served.size, served.root))
-    finals = {}
+    finals: dict[str, int] = {}
     for note in anchored:
         checkpoint = next(filter(None, (_open(note, log_key) for log_key in log_keys)), None)
         if checkpoint is None:
