@@ -9,13 +9,14 @@ import typer
 from app.config import Settings
 from app.ledger.note import encode_base64
 from app.ledger.rotation import Plan, Rotated
-from app.main import close_rooms, open_rooms, open_rotation
+from app.main import close_rooms, configure_logs, open_rooms, open_rotation
 from app.setup import serving_alone
 from app.terminal import ERR, OUT, fail
 
 
 def rotate_log(settings: Settings, origin: str | None, *, yes: bool, as_json: bool) -> None:
     """Rotates the log while nothing serves. origin: of the new log, None for the next yearly one."""
+    configure_logs(settings.log_level)  # to stderr: standard output is the answer's
     with serving_alone(settings, exclusive=True):
         rooms = open_rooms(settings)
         try:
@@ -44,8 +45,12 @@ def _ask(plan: Plan) -> None:
         "from it under a new key.",
         markup=False,
     )
-    if not typer.confirm("Go on?", err=True):
-        fail("nothing was changed", code=2)
+    try:
+        agreed = typer.confirm("Go on?", err=True)
+    except typer.Abort:  # nobody is there to be asked
+        agreed = False
+    if not agreed:
+        fail("nothing was changed; --yes goes on without asking", code=2)
 
 
 def _tell(plan: Plan, done: Rotated) -> None:

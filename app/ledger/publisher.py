@@ -253,6 +253,8 @@ class Publisher:
         self, connection: Connection, anchored: Checkpoint, state: TreeState
     ) -> Edge:
         """Returns the anchored tree's right edge; a kept one that does not fold to it is not used."""
+        if not anchored.size:
+            return ()  # a log's beginning: what is kept beside the anchor is of the one before
         kept = self._anchor.read_edge()
         if kept is not None:
             try:
