@@ -36,7 +36,7 @@ from app.parties.roles import Reach, reach
 from app.trace.story import Stories, keeps_state
 
 _WALK = "audit.walk"
-_NOT_AS_SIGNED = ("log.checkpoint_mismatch", "log.checkpoint_ahead")
+_NOT_AS_SIGNED = ("log.checkpoint_mismatch", "log.checkpoint_ahead", "log.checkpoint_missing")
 _SLICE_S = 0.1
 _SLICE_STREAMS = 200
 _JOB_CHUNK = 500

@@ -216,6 +216,37 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
         ),
     ),
     ("GET", "/log/key"): Operation(path="/log/key"),
+    ("GET", "/log/of/{number}/checkpoint"): Operation(
+        path="/log/of/0/checkpoint",
+        bad=(
+            Bad(name="no such log", path="/log/of/1/checkpoint", answer=ABSENT),
+            Bad(name="no number", path="/log/of/x/checkpoint", answer=INVALID, kind="type"),
+            Bad(name="below nothing", path="/log/of/-1/checkpoint", answer=INVALID, kind="range"),
+        ),
+    ),
+    ("GET", "/log/of/{number}/tile/{path}"): Operation(
+        path="/log/of/0/tile/0/000.p/1",
+        bad=(
+            Bad(name="no such log", path="/log/of/1/tile/0/000.p/1", answer=ABSENT),
+            Bad(name="not published", path="/log/of/0/tile/0/999", answer=ABSENT),
+            Bad(name="no tile", path="/log/of/0/tile/x", answer=ABSENT),
+        ),
+    ),
+    ("GET", "/log/of/{number}/proof/{leaf_index}"): Operation(
+        path="/log/of/0/proof/0",
+        bad=(
+            Bad(name="no such log", path="/log/of/1/proof/0", answer=ABSENT),
+            Bad(name="not published", path="/log/of/0/proof/999999", answer=ABSENT),
+            Bad(name="no number", path="/log/of/0/proof/x", answer=INVALID, kind="type"),
+        ),
+    ),
+    ("GET", "/log/of/{number}/key"): Operation(
+        path="/log/of/0/key",
+        bad=(
+            Bad(name="no such log", path="/log/of/1/key", answer=ABSENT),
+            Bad(name="no number", path="/log/of/x/key", answer=INVALID, kind="type"),
+        ),
+    ),
     ("GET", "/log/receipt-key"): Operation(path="/log/receipt-key"),
     ("GET", "/api/v1/ledger"): Operation(path="/api/v1/ledger"),
     ("GET", "/api/v1/ledger/consistency"): Operation(
@@ -226,6 +257,8 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
             Bad(name="not published", query="from=1&to=999999", answer=INVALID, kind="range"),
             Bad(name="missing", query="to=2", answer=INVALID, kind="missing"),
             Bad(name="no number", query="from=one", answer=INVALID, kind="type"),
+            Bad(name="no such log", query="from=1&log=1", answer=ABSENT),
+            Bad(name="no log", query="from=1&log=x", answer=INVALID, kind="type"),
         ),
     ),
     # --- oversight ---
