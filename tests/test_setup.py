@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from app.config import Settings
 from app.ledger.keyring import KeyLost, KeysLost
-from app.setup import set_up
-from tests.ledger.ledgers import Ledger
+from app.rotating import rotate_log
+from app.setup import AlreadyServing, serving_alone, set_up
+from app.terminal import OUT
+from tests.ledger.ledgers import Ledger, check_log
 from tests.sentences import explain
 
 
@@ -66,3 +69,31 @@ def test_where_nothing_was_recorded_new_keys_harm_nobody(settings):
     shutil.rmtree(settings.keys_dir)
     assert set_up(settings).log_key
     assert len(keys_of(settings)) == 4
+
+
+def test_the_log_of_either_database_is_rotated_while_nothing_serves(
+    tmp_path, database_url, monkeypatch
+):
+    told: list[str] = []
+    monkeypatch.setattr(OUT, "print_json", told.append)
+    data = tmp_path / "data"
+    settings = Settings(data_dir=data, keys_dir=tmp_path / "keys", database_url=database_url)
+    set_up(settings)
+    record_something(settings)
+    with serving_alone(settings), pytest.raises(AlreadyServing) as found:
+        rotate_log(settings, None, yes=True, as_json=True)
+    assert all(explain(found.value))
+    rotate_log(settings, "new.test/log", yes=True, as_json=True)
+    rotate_log(settings, None, yes=True, as_json=True)
+    first, again = map(json.loads, told)
+    assert (first["old"]["size"], first["new"]["origin"]) == (2, "new.test/log")
+    assert again == first | {"already": True}
+    with (
+        serving_alone(settings, exclusive=True),
+        pytest.raises(AlreadyServing),
+        serving_alone(settings),
+    ):
+        pytest.fail("a service began beside a rotation")
+    ledger = Ledger(settings.database_url, settings.keys_dir)
+    check_log(ledger, records=3)
+    ledger.close()

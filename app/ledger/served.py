@@ -105,6 +105,8 @@ def _read(row: Any, log_key: VerifierKey) -> Published | None:
     checkpoint = _open(row.note, log_key) if isinstance(row.note, str) else None
     if checkpoint is None or (checkpoint.size, checkpoint.root) != (row.size, as_bytes(row.root)):
         return None
+    if not isinstance(row.start, int):  # a hand has been there; then it is known where no leaf is
+        return None
     try:
         from_ms(row.published_at)
     except (TypeError, ValueError, OverflowError, OSError):
