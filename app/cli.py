@@ -19,7 +19,6 @@ from sqlalchemy.exc import DatabaseError
 from app import __version__
 from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
-from app.i18n import text
 from app.kit.errors import Fault
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
@@ -50,11 +49,13 @@ from app.terminal import (
     print_problems,
     print_report,
     read_key,
+    sentence_of,
     show_progress,
     stream_name,
 )
 from app.trace.story import Stories, keeps_state
 from app.web.deps import Rooms
+from app.witnessing import witness_cli
 from app.worker import embedded_loops
 
 cli = typer.Typer(
@@ -68,6 +69,7 @@ log_cli = typer.Typer(help="The transparency log.", no_args_is_help=True)
 keys_cli = typer.Typer(help="API keys.", no_args_is_help=True)
 cli.add_typer(log_cli, name="log")
 cli.add_typer(keys_cli, name="keys")
+cli.add_typer(witness_cli, name="witness")
 
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
@@ -156,6 +158,10 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="The log's key (vkey), or a file that holds it.")
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="A policy file: the logs' keys, and the witnesses who must cosign."),
+    ] = None,
     *,
     as_json: AsJSON = False,
 ) -> None:
@@ -163,9 +169,10 @@ def verify(
     try:
         raw = bundle.read_bytes()
         vkey = None if key is None else read_key(key)
+        asked = None if policy is None else policy.read_bytes()
     except OSError as err:
         fail(f"{err.filename}: {err.strerror}; name a bundle as it was downloaded", code=2)
-    report = verify_bundle_bytes(raw, vkey=vkey)
+    report = verify_bundle_bytes(raw, vkey=vkey, policy=asked)
     if as_json:
         OUT.print_json(json.dumps(report.as_json()))
     else:
@@ -332,7 +339,7 @@ def main() -> None:
     try:
         cli()
     except Fault as fault:
-        fail(_sentence(fault), code=2)
+        fail(sentence_of(fault), code=2)
     except SettingsError as err:
         fail(str(err), code=2)
     except DatabaseError as err:
@@ -377,21 +384,6 @@ def _rooms() -> Iterator[Rooms]:
         yield rooms
     finally:
         close_rooms(rooms)
-
-
-def _sentence(fault: Fault) -> str:
-    try:
-        told = text("en", f"fault.{fault.key}", **fault.params)
-    except (KeyError, IndexError):
-        return str(fault)
-    fields = []
-    for error in fault.errors:
-        place = ".".join(map(str, error.loc))
-        blanks = {"name": place, "expected": "…", "got": "…"}
-        fields.append(
-            f"{place}: {text('en', f'field.{error.sentence or error.kind}', **(blanks | dict(error.params)))}"
-        )
-    return " ".join(fields) or told
 
 
 if __name__ == "__main__":

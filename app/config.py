@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         "checkpoint covers it. Default 60. Trust: a receipt past this time is proof against the "
         "operator.",
     )
+    witness_policy: Path | None = Field(
+        default=None,
+        description="Policy file (c2sp.org/tlog-policy) of the witnesses that cosign checkpoints, "
+        "with their URLs. Default none. With a quorum, no checkpoint is served that it has not "
+        "cosigned. Trust: who can write the file chooses who watches the log.",
+    )
     audit_records_per_s: int = Field(
         default=2_000,
         ge=1,

@@ -29,14 +29,18 @@ from app.db.engine import Database
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
+from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.keyring import Keyring, load_keys
+from app.ledger.policy import parse_policy
+from app.ledger.prover import prove_consistency
 from app.ledger.publisher import Publisher
 from app.ledger.receipts import Receipts
 from app.ledger.recorder import Recorder
 from app.ledger.rotation import Rotation
 from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
+from app.ledger.witnesses import Cosigning, Unwitnessed, Witnesses
 from app.oversight.audits import Audits
 from app.oversight.deadlines import Deadlines
 from app.oversight.findings import Findings
@@ -140,6 +144,7 @@ def open_rooms(
         database, vault=vault, clock=clock, writers=WRITERS, on_commit=committed.set
     )
     overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
+    cosigning = _open_witnesses(database, settings)
     return Rooms(
         base_url=settings.base_url,
         font=settings.font,
@@ -154,8 +159,14 @@ def open_rooms(
         ),
         sequencer=Sequencer(database, report=overseeing["findings"].report),
         publisher=open_publisher(
-            settings, database, keyring, clock=clock, findings=overseeing["findings"]
+            settings,
+            database,
+            keyring,
+            clock=clock,
+            findings=overseeing["findings"],
+            cosigning=cosigning,
         ),
+        cosigning=cosigning,
         # A person reads each report: one a second from an address is plenty.
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
@@ -166,7 +177,13 @@ def open_rooms(
 
 
 def open_publisher(
-    settings: Settings, database: Database, keyring: Keyring, *, clock: Clock, findings: Findings
+    settings: Settings,
+    database: Database,
+    keyring: Keyring,
+    *,
+    clock: Clock,
+    findings: Findings,
+    cosigning: Cosigning,
 ) -> Publisher:
     """Returns a publisher that signs with these keys."""
     return Publisher(
@@ -176,6 +193,7 @@ def open_publisher(
         anchor=Anchor(settings.keys_dir),
         clock=clock,
         report=findings.report,
+        cosigning=cosigning,
     )
 
 
@@ -184,7 +202,12 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
 
     def publisher_of(keyring: Keyring) -> Publisher:
         return open_publisher(
-            settings, rooms.database, keyring, clock=rooms.clock, findings=rooms.findings
+            settings,
+            rooms.database,
+            keyring,
+            clock=rooms.clock,
+            findings=rooms.findings,
+            cosigning=rooms.cosigning,
         )
 
     return Rotation(
@@ -195,6 +218,18 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
         clock=rooms.clock,
         publisher_of=publisher_of,
     )
+
+
+def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
+    if settings.witness_policy is None:
+        return Unwitnessed()
+
+    def prove(origin: str, size1: int, size2: int) -> list[bytes]:
+        with database.read() as connection:
+            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == origin]
+            return prove_consistency(connection, log, size1, size2)
+
+    return Witnesses(parse_policy(settings.witness_policy.read_bytes()), prove=prove)
 
 
 def _open_parties(
@@ -276,6 +311,7 @@ def close_rooms(rooms: Rooms) -> None:
         rooms.recorder.close()
         rooms.scans.flush()
     finally:
+        rooms.cosigning.close()  # its threads read the database
         rooms.database.close()
 
 

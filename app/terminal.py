@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.i18n import text
+from app.kit.errors import Fault
 from app.ledger.bundle_report import BundleReport
 from app.ledger.verifier import Problem
 from app.trace.identifiers import parse_code
@@ -128,6 +129,22 @@ def print_report(report: BundleReport) -> None:
 def read_key(given: str) -> str:
     path = Path(given)
     return path.read_text("utf-8") if len(given) < 4096 and path.is_file() else given
+
+
+def sentence_of(fault: Fault) -> str:
+    """Returns what a refusal says, in English."""
+    try:
+        told = text("en", f"fault.{fault.key}", **fault.params)
+    except (KeyError, IndexError):
+        return str(fault)
+    fields = []
+    for error in fault.errors:
+        place = ".".join(map(str, error.loc))
+        blanks = {"name": place, "expected": "…", "got": "…"}
+        fields.append(
+            f"{place}: {text('en', f'field.{error.sentence or error.kind}', **(blanks | dict(error.params)))}"
+        )
+    return " ".join(fields) or told
 
 
 def fail(sentence: str, *, code: int) -> NoReturn:

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Checks a Suxin evidence bundle (suxin-evidence/1) offline, with Python's standard library alone.
 
-    python verify_bundle.py BUNDLE.json [--key VKEY] [--json] [--lang zh|en]
+    python verify_bundle.py BUNDLE.json [--key VKEY] [--policy FILE] [--json] [--lang zh|en]
 
 Copy this one file anywhere; it needs Python 3.9 or later, asks no network and trusts no server. VKEY
 is the log's public key as text, or a file that holds it, and must come from somewhere else than the
 bundle: a bundle that brings its own key only agrees with itself. Where the log went on under another
 name and key, the key of any of its logs will do: each hands over to the next by records of its own.
+FILE is a policy file: keys of logs that are believed, and of witnesses, of whom a quorum must have
+cosigned each checkpoint.
 
 Exit code: 0 it matches the record; 1 it does not, and the first broken place is named; 2 it cannot
 be read; 3 it agrees with itself, but no key was given to check it against.
 
 What it follows: RFC 8032 (Ed25519), RFC 9162 section 2.1.3.2 (inclusion), c2sp.org/signed-note and
-c2sp.org/tlog-checkpoint, RFC 8785 (canonical JSON) within Suxin's subset.
+c2sp.org/tlog-checkpoint, -cosignature (Ed25519) and -policy, RFC 8785 (canonical JSON) within Suxin's
+subset.
 
 The times of two streams tell an order only to 5 s, by which a stream may be ahead of the log's clock:
 a signing key counts as in force from 5 s before its registration until 5 s after its revocation.
@@ -52,12 +55,16 @@ TEXT = {
         "format": "This is no evidence bundle of format {expected}.",
         "shape": "The bundle is not built as its format says.",
         "key_given": "The key that was given is not a verifier key (vkey).",
+        "policy_given": "The policy that was given cannot be read; line {line} is wrong.",
+        "policy_logs": "The policy that was given names no log.",
         "key_form": "The key of checkpoint {origin} is not a verifier key (vkey).",
         "key_differs": "The bundle's key of checkpoint {origin} is not the one that was given.",
         "checkpoint_signature": "Checkpoint {origin} is not signed by its key.",
         "checkpoint_form": "The signed text of checkpoint {origin} is not a checkpoint.",
         "checkpoint_origin": "The checkpoint filed under {origin} is that of another log.",
         "checkpoint_twice": "There are two checkpoints of {origin}.",
+        "quorum_missing": "Checkpoint {origin} lacks cosignatures of the witnesses that the policy asks"
+        " for.",
         "body_form": "A record's text is not canonical JSON.",
         "record_form": "A record lacks a proper `{field}`.",
         "hash_mismatch": "{stream}, record {seq}: the hash is not that of the body.",
@@ -84,6 +91,7 @@ TEXT = {
         "checked_handovers": "checkpoints of further logs, whose keys the log itself hands over:"
         " {count}",
         "checked_checkpoints": "checkpoints signed with the bundle's own key: {count}",
+        "checked_witnesses": "checkpoints cosigned by the witnesses that the policy asks for: {count}",
         "checked_records": "records whose text, hash, number, link and time fit: {count}",
         "checked_inclusions": "records proven to be in the signed log: {count}",
         "checked_refs": "references between records: {count}",
@@ -112,12 +120,15 @@ TEXT = {
         "format": "不是 {expected} 格式的证据包。",
         "shape": "证据包的结构不符合其格式。",
         "key_given": "给出的公钥不是有效的 vkey。",
+        "policy_given": "给出的策略文件无法读取：第 {line} 行有误。",
+        "policy_logs": "给出的策略文件没有列出任何日志。",
         "key_form": "检查点 {origin} 的公钥不是有效的 vkey。",
         "key_differs": "证据包中检查点 {origin} 的公钥与给出的公钥不同。",
         "checkpoint_signature": "检查点 {origin} 没有其公钥的有效签名。",
         "checkpoint_form": "检查点 {origin} 的签名文本不是检查点。",
         "checkpoint_origin": "列在 {origin} 名下的检查点属于另一个日志。",
         "checkpoint_twice": "{origin} 有两个检查点。",
+        "quorum_missing": "检查点 {origin} 缺少策略要求的见证方联署。",
         "body_form": "一条记录的正文不是规范 JSON。",
         "record_form": "一条记录缺少合规的 {field}。",
         "hash_mismatch": "{stream} 第 {seq} 条：哈希值与正文不符。",
@@ -140,6 +151,7 @@ TEXT = {
         "checked_key": "由给出的公钥签名的检查点：{count}",
         "checked_handovers": "由日志自身移交其公钥的其他日志的检查点：{count}",
         "checked_checkpoints": "由证据包自带公钥签名的检查点：{count}",
+        "checked_witnesses": "有策略要求的见证方联署的检查点：{count}",
         "checked_records": "正文、哈希、序号、衔接与时间均相符的记录：{count}",
         "checked_inclusions": "已证明在签名日志中的记录：{count}",
         "checked_refs": "记录之间的引用：{count}",
@@ -255,6 +267,7 @@ def is_weak_key(public_key: bytes) -> bool:
 Key = tuple[str, bytes, bytes]
 """A verifier key: name, key id (4 bytes), Ed25519 public key (32 bytes)."""
 
+MAX_TIME_S = 253_402_300_799  # a cosignature's time: until the end of the year 9999
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 
 
@@ -271,12 +284,12 @@ def is_key_name(name: str) -> bool:
     return name != "" and "+" not in name and not spaced and not CONTROL.search(name)
 
 
-def parse_vkey(text: str) -> Key:
-    """Returns the key of a vkey text; raises ValueError."""
+def parse_vkey(text: str, kind: int = 1) -> Key:
+    """Returns the key of a vkey text; raises ValueError. kind: 1 of a log, 4 of a witness."""
     name, key_id, encoded = text.split("+", 2)  # no further: base64 holds `+` itself
     key = decode_base64(encoded)
     digest = hashlib.sha256(name.encode() + b"\n" + key).digest()
-    if not is_key_name(name) or key_id != digest[:4].hex() or len(key) != 33 or key[0] != 1:
+    if not is_key_name(name) or key_id != digest[:4].hex() or len(key) != 33 or key[0] != kind:
         raise ValueError
     if is_weak_key(key[1:]):
         raise ValueError
@@ -284,28 +297,47 @@ def parse_vkey(text: str) -> Key:
     return name, digest[:4], key[1:]
 
 
-def open_note(note: str, key: Key) -> str:
-    """Returns the text that `key` signed; raises ValueError."""
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """Returns text and (name, key id, signature) of each line under it; raises ValueError."""
     text, blank, signatures = note.rpartition("\n\n")  # the last empty line parts them
     lines = signatures.split("\n")
     if not blank or lines.pop() != "" or len(lines) > 100:
         raise ValueError
     if len(note) > 1_000_000 or CONTROL.search(note):
         raise ValueError
-    text += "\n"
-    signed = False
+    found = []
     for line in lines:
         mark, name, encoded = line.split(" ", 2)
         blob = decode_base64(encoded)
         if mark != "\u2014" or not is_key_name(name) or len(blob) <= 4:
             raise ValueError
-        if (name, blob[:4]) == key[:2]:
-            signed = is_signed(key[2], blob[4:], text.encode())
-            if not signed:
-                raise ValueError
-    if not signed:
+        found.append((name, blob[:4], blob[4:]))
+    return text + "\n", found
+
+
+def open_note(note: str, key: Key) -> str:
+    """Returns the text that `key` signed; raises ValueError."""
+    text, lines = split_note(note)
+    own = [signature for name, key_id, signature in lines if (name, key_id) == key[:2]]
+    if not own or not all(is_signed(key[2], signature, text.encode()) for signature in own):
         raise ValueError
     return text
+
+
+def cosigners_of(note: str, keys: list[Key]) -> set[Key]:
+    """Returns which witnesses cosigned; raises ValueError where a line of one of them is wrong."""
+    text, lines = split_note(note)
+    found = set()
+    for name, key_id, signature in lines:
+        for key in keys:
+            if (name, key_id) != key[:2]:
+                continue
+            at = int.from_bytes(signature[:8], "big")
+            message = f"cosignature/v1\ntime {at}\n{text}".encode()
+            if at > MAX_TIME_S or not is_signed(key[2], signature[8:], message):
+                raise ValueError
+            found.add(key)
+    return found
 
 
 def parse_checkpoint(text: str) -> tuple[str, int, bytes]:
@@ -338,6 +370,88 @@ def is_included(entry: bytes, index: int, proof: list[bytes], size: int, root: b
             node = hashlib.sha256(b"\x01" + node + sibling).digest()
         index, last = index >> 1, last >> 1
     return last == 0 and node == root
+
+
+# ---------------------------------------------------------------------------------- the policy
+
+
+class PolicyError(ValueError):
+    """No policy file; `line` says where, counted from 1."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class Policy:
+    """A policy file (c2sp.org/tlog-policy): logs, witnesses, groups of them, the quorum."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.logs: list[Key] = []
+        self.witnesses: dict[str, Key] = {}
+        self.groups: dict[str, tuple[int, list[str]]] = {}
+        self.quorum = ""
+        self.members: set[str] = set()
+        lines = raw[:1_000_000].split(b"\n")
+        for number, octets in enumerate(lines, 1):
+            try:
+                if re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", octets):
+                    raise ValueError
+                text = octets.decode("utf-8", "surrogateescape").strip(" \t")
+                if text and not text.startswith("#"):
+                    self.take(re.split("[ \t]+", text))
+            except ValueError as err:
+                raise PolicyError(number) from err
+        if len(raw) > 1_000_000 or not self.quorum:
+            raise PolicyError(len(lines))
+
+    def take(self, words: list[str]) -> None:
+        """Takes one line; raises ValueError."""
+        word, count = words[0], len(words)
+        if word == "log" and count in (2, 3):
+            key = parse_vkey(words[1])
+            self.check_new(key, self.logs)
+            self.logs.append(key)
+        elif word == "witness" and count in (3, 4) and self.is_free(words[1]):
+            key = parse_vkey(words[2], kind=4)
+            self.check_new(key, list(self.witnesses.values()))
+            self.witnesses[words[1]] = key
+        elif word == "group" and count > 3 and self.is_free(words[1]):
+            members = words[3:]
+            for name in members:
+                if not self.is_known(name) or name in self.members:
+                    raise ValueError
+                self.members.add(name)
+            least = {"any": 1, "all": len(members)}.get(words[2], 0)
+            if re.fullmatch("[1-9][0-9]{0,5}", words[2]):
+                least = int(words[2])
+            if not 1 <= least <= len(members):
+                raise ValueError
+            self.groups[words[1]] = (least, members)
+        elif word == "quorum" and count == 2 and not self.quorum:
+            if words[1] != "none" and not self.is_known(words[1]):
+                raise ValueError
+            self.quorum = words[1]
+        else:
+            raise ValueError
+
+    def check_new(self, key: Key, known: list[Key]) -> None:
+        if any(key[2] == other[2] for other in known):
+            raise ValueError
+
+    def is_known(self, name: str) -> bool:
+        return name in self.witnesses or name in self.groups
+
+    def is_free(self, name: str) -> bool:
+        return name != "none" and not self.is_known(name)
+
+    def is_met(self, cosigners: set[Key]) -> bool:
+        """Whether cosignatures of these are enough."""
+        met = {"none": True}
+        met.update((name, key in cosigners) for name, key in self.witnesses.items())
+        for name, (least, members) in self.groups.items():  # members stand before their groups
+            met[name] = sum(met[member] for member in members) >= least
+        return met[self.quorum]
 
 
 # ------------------------------------------------------------------------------- canonical JSON
@@ -517,7 +631,16 @@ def misshapen_place(bundle: dict[str, Any]) -> str:
 MAX_AHEAD = timedelta(seconds=5)
 HEADS = "log/heads"
 NOT_CLAIMED = ("prev", "recorded_at", "refs", "seq", "signed", "source", "via")
-CHECKED = ("key", "handovers", "checkpoints", "records", "inclusions", "refs", "signatures")
+CHECKED = (
+    "key",
+    "handovers",
+    "checkpoints",
+    "witnesses",
+    "records",
+    "inclusions",
+    "refs",
+    "signatures",
+)
 UNCHECKED = (
     "pending",
     "refs",
@@ -562,11 +685,13 @@ class ClaimedLog:
     origin: str
     vkey: str
     key: Key | None = None
+    note: str = ""
     head: tuple[int, bytes] | None = None  # size and root
     wrong: str = ""
     trust: str = ""
 
     def open(self, note: str) -> None:
+        self.note = note
         self.wrong = "key_form"
         try:
             self.key = parse_vkey(self.vkey)
@@ -654,8 +779,9 @@ def is_final(head: tuple[int, bytes] | None, data: dict[str, Any]) -> bool:
 class Run:
     """One verification: walks the bundle once and notes what it finds."""
 
-    def __init__(self, bundle: dict[str, Any], keys: list[Key]) -> None:
+    def __init__(self, bundle: dict[str, Any], keys: list[Key], policy: Policy | None) -> None:
         self.bundle = bundle
+        self.policy = policy
         self.keys = keys
         self.broken: list[dict[str, Any]] = []
         self.pending: list[dict[str, Any]] = []
@@ -720,12 +846,26 @@ class Run:
         self.checkpoints[log.origin] = None
         # Whoever's key this is comes first: what somebody else signs is nothing here.
         wrong = log.wrong if log.key is None or log.trust else "key_differs"
+        if not wrong and not self.is_witnessed(log.note):
+            wrong = "quorum_missing"
         if wrong:
             self.note_break(wrong, log.place, origin=log.origin)
             return
         self.checkpoints[log.origin] = log.head
         kind = "handovers" if log.trust == "handed" else "key" if self.keys else "checkpoints"
         self.count(f"checked_{kind}")
+
+    def is_witnessed(self, note: str) -> bool:
+        """Whether the policy, if there is one, is content with a note."""
+        if self.policy is None:
+            return True
+        try:
+            found = cosigners_of(note, list(self.policy.witnesses.values()))
+        except ValueError:
+            return False
+        if self.policy.is_met(found) and self.policy.quorum != "none":
+            self.count("checked_witnesses")
+        return self.policy.is_met(found)
 
     def check_record(self, item: dict[str, Any], stream: str | None, place: str) -> None:
         """Checks one record by itself and after the one before it. stream: None if pending."""
@@ -901,17 +1041,28 @@ def make_report(
     return report
 
 
-def verify(raw: bytes, key_text: str | None = None) -> dict[str, Any]:
-    """Returns the report on a bundle's bytes. key_text: one vkey a line, or None."""
+def verify(
+    raw: bytes, key_text: str | None = None, policy_raw: bytes | None = None
+) -> dict[str, Any]:
+    """Returns the report on a bundle's bytes. key_text: one vkey a line; policy_raw: a file's."""
     unreadable = None
     bundle: Any = None
     keys: list[Key] = []
+    policy = None
+    try:
+        policy = None if policy_raw is None else Policy(policy_raw)
+    except PolicyError as err:
+        unreadable = remark("policy_given", line=err.line)
     try:
         keys = [parse_vkey(line.strip()) for line in (key_text or "").splitlines() if line.strip()]
         if key_text is not None and not keys:
             raise ValueError
     except ValueError:
         unreadable = remark("key_given")
+    if policy is not None and not unreadable:
+        keys += policy.logs
+        if not keys:
+            unreadable = remark("policy_logs")
     try:
         bundle = parse_json(raw)
     except ValueError:
@@ -923,7 +1074,7 @@ def verify(raw: bytes, key_text: str | None = None) -> dict[str, Any]:
             unreadable = remark("shape", misshapen_place(bundle))
     if unreadable:
         return make_report(UNREADABLE, broken=[unreadable])
-    return Run(bundle, keys).report()
+    return Run(bundle, keys, policy).report()
 
 
 def render(report: dict[str, Any], lang: str) -> str:
@@ -946,6 +1097,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("bundle", metavar="BUNDLE.json")
     parser.add_argument("--key", metavar="VKEY", help="the log's public key, or a file holding it")
+    parser.add_argument("--policy", metavar="FILE", help="a policy file: logs, witnesses, a quorum")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--lang", choices=TEXT, default="zh" if locale.startswith("zh") else "en")
     asked = parser.parse_args(arguments)
@@ -954,10 +1106,11 @@ def main(arguments: list[str] | None = None) -> int:
         raw = Path(asked.bundle).read_bytes()
         if key_text is not None and Path(key_text).is_file():
             key_text = Path(key_text).read_text(encoding="utf-8")
+        policy_raw = None if asked.policy is None else Path(asked.policy).read_bytes()
     except (OSError, ValueError) as err:
         print(f"{parser.prog}: {err}", file=sys.stderr)
         return EXIT_CODES[UNREADABLE]
-    report = verify(raw, key_text)
+    report = verify(raw, key_text, policy_raw)
     said = json.dumps(report, ensure_ascii=False) if asked.json else render(report, asked.lang)
     sys.stdout.buffer.write(said.encode("utf-8") + b"\n")  # whatever the terminal's encoding is
     return int(report["exit_code"])

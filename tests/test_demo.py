@@ -205,6 +205,13 @@ def test_the_walk_finds_the_altered_record_and_score_and_ranking_follow(rooms, b
     assert ranked[HONEST.party].boost > 0
 
 
+def test_no_witness_is_asked_about_a_demo(tmp_path, monkeypatch):
+    from app.demo import demo_settings
+
+    monkeypatch.setenv("SUXIN_WITNESS_POLICY", str(tmp_path / "policy"))
+    assert demo_settings(tmp_path, port=0).witness_policy is None
+
+
 def test_an_audit_that_is_asked_for_finds_it_too(rooms, kept, built):
     from app.demo.cast import ALTERED, REGULATOR
 

@@ -40,6 +40,8 @@ PURE = {
     "app.ledger.note",
     "app.ledger.signatures",
     "app.ledger.checkpoint",
+    "app.ledger.cosign",
+    "app.ledger.policy",
     "app.ledger.tiles",
     "app.ledger.bundle",
     "app.ledger.bundle_shape",
@@ -77,6 +79,7 @@ ENTRIES = {
     "app.setup",
     "app.terminal",
     "app.serving",
+    "app.witnessing",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")
 

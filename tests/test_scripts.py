@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ["run", "test", "check", "bench", "lock"]
+SCRIPTS = ["run", "test", "check", "bench", "lock", "foreign"]
 TOOLS = ["bash", "cat", "chmod", "cp", "dirname", "env", "gzip", "mkdir", "mv", "pwd", "rm", "sh"]
 TOOLS += ["sed", "sha256sum", "tar", "touch"]
 LOCKS = ["requirements-setup.lock", "requirements.lock", "requirements-dev.lock"]
+LOCKS += ["requirements-foreign.lock"]
 
 
 class Checkout:
@@ -295,7 +296,7 @@ def test_a_lock_pins_by_hash_and_names_no_registry(name):
 
 def test_the_locks_hold_what_pyproject_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    runtime, dev = (locked(ROOT / name) for name in LOCKS[1:])
+    runtime, dev = (locked(ROOT / name) for name in LOCKS[1:3])
     assert names(project["project"]["dependencies"]) <= runtime.keys()
     assert names(project["dependency-groups"]["dev"]) <= dev.keys()
     # Tests run on what is served: the one lock holds the other.

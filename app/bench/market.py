@@ -55,6 +55,7 @@ def settings_in(folder: Path) -> Settings:
         port=0,
         worker="embedded",
         credit_store="local",
+        witness_policy=None,
         log_level="warning",
     )
 

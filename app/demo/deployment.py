@@ -83,6 +83,7 @@ def demo_settings(folder: Path, *, port: int) -> Settings:
         "database_url": f"sqlite:///{folder / 'data' / 'suxin.db'}",
         "worker": "embedded",
         "credit_store": "local",
+        "witness_policy": None,  # nobody watches what is thrown away
         "port": port,
     }
     settings = load_settings(**own)

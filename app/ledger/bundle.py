@@ -23,12 +23,22 @@ from app.ledger.bundle_shape import misshapen_place, wrong_record_field
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from app.ledger.note import VerifierKey, decode_base64, parse_vkey
+from app.ledger.policy import NONE, Policy, PolicyMalformed, parse_policy
 from app.ledger.record import ZERO_HASH, claim_message, record_hash
 from app.ledger.signatures import judge_time, verify_signature
 
 FORMAT = "suxin-evidence/1"
 
-CHECKED = ("key", "handovers", "checkpoints", "records", "inclusions", "refs", "signatures")
+CHECKED = (
+    "key",
+    "handovers",
+    "checkpoints",
+    "witnesses",
+    "records",
+    "inclusions",
+    "refs",
+    "signatures",
+)
 UNCHECKED = (
     "pending",
     "refs",
@@ -44,20 +54,23 @@ UNCHECKED = (
 _MAX_SHOWN = 160
 
 
-def verify_bundle_bytes(raw: bytes, *, vkey: str | None) -> BundleReport:
-    """Returns the report on a bundle as it was received. vkey as in `verify_bundle`."""
+def verify_bundle_bytes(
+    raw: bytes, *, vkey: str | None, policy: bytes | None = None
+) -> BundleReport:
+    """Returns the report on a bundle as it was received. vkey, policy as in `verify_bundle`."""
     try:
         bundle = parse_json(raw)
     except Fault:
         return _unreadable("not_json")
-    return verify_bundle(bundle, vkey=vkey)
+    return verify_bundle(bundle, vkey=vkey, policy=policy)
 
 
-def verify_bundle(bundle: object, *, vkey: str | None) -> BundleReport:
+def verify_bundle(bundle: object, *, vkey: str | None, policy: bytes | None = None) -> BundleReport:
     """Returns the report on a bundle that was parsed by `parse_json`. Never raises.
 
     vkey: the log's key from elsewhere, or several, one a line; None if there is none, and then the
-    best verdict is "unanchored".
+    best verdict is "unanchored". policy: a policy file (app.ledger.policy), whose logs are believed
+    beside vkey, and whose quorum each checkpoint must bear.
     """
     if not isinstance(bundle, dict) or bundle.get("format") != FORMAT:
         return _unreadable("format", "format", expected=FORMAT)
@@ -69,10 +82,19 @@ def verify_bundle(bundle: object, *, vkey: str | None) -> BundleReport:
         return _unreadable("key_given")
     if vkey is not None and not keys:
         return _unreadable("key_given")
-    return _Verification(bundle, keys).report()
+    asked = None
+    if policy is not None:
+        try:
+            asked = parse_policy(policy)
+        except PolicyMalformed as err:
+            return _unreadable("policy_given", line=err.line)
+        keys += asked.log_keys
+        if not keys:
+            return _unreadable("policy_logs")
+    return _Verification(bundle, keys, asked).report()
 
 
-def _unreadable(key: str, place: str = "", **params: str) -> BundleReport:
+def _unreadable(key: str, place: str = "", **params: str | int) -> BundleReport:
     return BundleReport("unreadable", "", broken=(_remark(key, place, **params),))
 
 
@@ -114,8 +136,11 @@ class _Record:
 class _Verification:
     """One walk through a bundle. What is broken does not end it: all broken places are named."""
 
-    def __init__(self, bundle: Mapping[str, Any], keys: Sequence[VerifierKey]) -> None:
+    def __init__(
+        self, bundle: Mapping[str, Any], keys: Sequence[VerifierKey], policy: Policy | None
+    ) -> None:
         self._bundle = bundle
+        self._policy = policy
         self._subject: str = bundle["subject"]
         self._keys = keys
         self._broken: list[Remark] = []
@@ -188,6 +213,11 @@ class _Verification:
         if wrong:
             self._break(wrong, log.place, origin=log.origin)
             return
+        if self._policy is not None:
+            if not self._policy.accepts(log.note):
+                self._break("quorum_missing", log.place, origin=log.origin)
+                return
+            self._counts["checked_witnesses"] += self._policy.quorum != NONE
         self._checkpoints[log.origin] = log.checkpoint
         kind = "handovers" if log.trust == "handed" else "key" if self._keys else "checkpoints"
         self._counts[f"checked_{kind}"] += 1

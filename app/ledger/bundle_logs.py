@@ -35,6 +35,7 @@ class ClaimedLog:
     place: str
     origin: str
     vkey: str
+    note: str
     key: VerifierKey | None = None
     checkpoint: Checkpoint | None = None
     wrong: str = ""
@@ -52,13 +53,13 @@ def read_logs(
     logs: dict[str, ClaimedLog] = {}
     found = []
     for n, item in enumerate(bundle["checkpoints"]):
-        log = ClaimedLog(f"checkpoints[{n}]", item["origin"], item["key"])
+        log = ClaimedLog(f"checkpoints[{n}]", item["origin"], item["key"], item["note"])
         found.append(log)
         if log.origin in logs:
             log.wrong = "checkpoint_twice"
             continue
         logs[log.origin] = log
-        _open(log, item["note"])
+        _open(log)
         if not keys or log.key in keys:
             log.trust = "given"
     handovers = list(_handovers(bundle["streams"], read_body))
@@ -67,12 +68,12 @@ def read_logs(
     return found
 
 
-def _open(log: ClaimedLog, note: str) -> None:
+def _open(log: ClaimedLog) -> None:
     wrong = "key_form"
     try:
         log.key = parse_vkey(log.vkey)
         wrong = "checkpoint_signature"
-        text = open_note(note, [log.key]).text
+        text = open_note(log.note, [log.key]).text
         wrong = "checkpoint_form"
         checkpoint = parse_checkpoint(text)
     except Fault:

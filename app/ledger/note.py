@@ -5,7 +5,8 @@
     — name base64(key id[4] ‖ signature[64])
 
 A signature by a key nobody asked about is ignored; one by a known key that does not fit makes the
-whole note false. Keys travel as text: `vkey` to verify, `skey` to sign.
+whole note false. Keys travel as text: `vkey` to verify, `skey` to sign. Cosignatures, which are
+lines under the same notes, are app.ledger.cosign's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ KEY_ID_BYTES = 4
 MAX_NOTE_CHARACTERS = 1_000_000
 MAX_SIGNATURES = 100  # as Go's note package; a log with its witnesses has a dozen
 
-_ED25519 = b"\x01"
+ED25519 = b"\x01"
+"""The kind of a log's key, first byte of what a key id is made of; a witness's is another."""
+
 _SIGNATURE_MARK = "— "  # U+2014 EM DASH, SPACE
 _SECRET_MARK = "PRIVATE+KEY+"  # noqa: S105 - the format's own first word
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
@@ -57,7 +60,7 @@ class VerifierKey:
 
     def __str__(self) -> str:
         """Returns the vkey text."""
-        return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + self.public_key)}"
+        return f"{self.name}+{self.key_id.hex()}+{encode_base64(ED25519 + self.public_key)}"
 
 
 class Signer(Protocol):
@@ -85,6 +88,19 @@ class NoteSigner:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureLine:
+    """One line under a note: whose it says it is, and the bytes behind the 4 of the key id."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    def __str__(self) -> str:
+        """Returns the line with its line feed."""
+        return f"{_SIGNATURE_MARK}{self.name} {encode_base64(self.key_id + self.signature)}\n"
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedNote:
     """A note that was verified: its text, and the names under it that were found true."""
 
@@ -95,9 +111,9 @@ class OpenedNote:
 # ---------------------------------------------------------------------------------------- keys
 
 
-def key_id_of(name: str, public_key: bytes) -> bytes:
+def key_id_of(name: str, public_key: bytes, *, kind: bytes = ED25519) -> bytes:
     """Returns the 4 bytes by which signatures name their key."""
-    return sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:KEY_ID_BYTES]
+    return sha256(name.encode() + b"\n" + kind + public_key).digest()[:KEY_ID_BYTES]
 
 
 def make_vkey(name: str, public_key: bytes) -> VerifierKey:
@@ -105,10 +121,15 @@ def make_vkey(name: str, public_key: bytes) -> VerifierKey:
 
     Raises KeyMalformed for a name with a space or `+`, PublicKeyRefused for a key that is none.
     """
+    check_key(name, public_key)
+    return VerifierKey(name, key_id_of(name, public_key), public_key)
+
+
+def check_key(name: str, public_key: bytes) -> None:
+    """Returns if a key of either kind may be called so. Raises KeyMalformed or PublicKeyRefused."""
     if not is_key_name(name):
         raise KeyMalformed("note_key", part="name", got=name[:80])
     check_public_key(public_key)
-    return VerifierKey(name, key_id_of(name, public_key), public_key)
 
 
 def parse_vkey(text: str) -> VerifierKey:
@@ -116,7 +137,7 @@ def parse_vkey(text: str) -> VerifierKey:
 
     Raises KeyMalformed, also when the key id is not that of name and key; PublicKeyRefused.
     """
-    name, key_id, public_key = _split_key(text)
+    name, key_id, public_key = split_key(text, kind=ED25519)
     key = make_vkey(name, public_key)
     if key_id != key.key_id:
         raise KeyMalformed("note_key", part="id", got=key_id.hex())
@@ -126,18 +147,28 @@ def parse_vkey(text: str) -> VerifierKey:
 def make_skey(name: str, seed: bytes) -> str:
     """Returns the secret text of a signing key, to be kept in a file of mode 0600."""
     signer = NoteSigner(name, seed)
-    return f"{_SECRET_MARK}{name}+{signer.vkey.key_id.hex()}+{encode_base64(_ED25519 + seed)}"
+    return join_skey(name, signer.vkey.key_id, ED25519 + seed)
+
+
+def join_skey(name: str, key_id: bytes, secret: bytes) -> str:
+    """Returns the secret text of a key of any kind. secret: the kind's byte, then the seed."""
+    return f"{_SECRET_MARK}{name}+{key_id.hex()}+{encode_base64(secret)}"
 
 
 def parse_skey(text: str) -> NoteSigner:
     """Returns the signer of a secret key text. Raises KeyMalformed, without quoting the text."""
-    if not text.startswith(_SECRET_MARK):
-        raise KeyMalformed("note_key", part="secret", got="")
-    name, key_id, seed = _split_key(text.removeprefix(_SECRET_MARK))
+    name, key_id, seed = split_skey(text, kind=ED25519)
     signer = NoteSigner(name, seed)
     if key_id != signer.vkey.key_id:
         raise KeyMalformed("note_key", part="id", got=key_id.hex())
     return signer
+
+
+def split_skey(text: str, *, kind: bytes) -> tuple[str, bytes, bytes]:
+    """Returns name, key id and 32-byte seed of a secret key text. Raises KeyMalformed."""
+    if not text.startswith(_SECRET_MARK):
+        raise KeyMalformed("note_key", part="secret", got="")
+    return split_key(text.removeprefix(_SECRET_MARK), kind=kind)
 
 
 def is_key_name(name: str) -> bool:
@@ -151,7 +182,11 @@ def is_key_name(name: str) -> bool:
     )
 
 
-def _split_key(text: str) -> tuple[str, bytes, bytes]:
+def split_key(text: str, *, kind: bytes) -> tuple[str, bytes, bytes]:
+    """Returns name, key id and 32 key bytes of a key text of that kind. Raises KeyMalformed.
+
+    Whether name, id and key belong together is asked by who knows what the bytes are.
+    """
     parts = text.split("+", 2)  # no further: base64 holds `+` itself
     if len(parts) != 3 or not re.fullmatch("[0-9a-f]{8}", parts[1]):
         raise KeyMalformed("note_key", part="form", got="")
@@ -159,7 +194,7 @@ def _split_key(text: str) -> tuple[str, bytes, bytes]:
         key = decode_base64(parts[2])
     except ValueError as err:
         raise KeyMalformed("note_key", part="base64", got="") from err
-    if key[:1] != _ED25519 or len(key) != 33:
+    if key[:1] != kind or len(key) != 33:
         raise KeyMalformed("note_key", part="kind", got=key[:1].hex())
     return parts[0], bytes.fromhex(parts[1]), key[1:]
 
@@ -178,10 +213,7 @@ def sign_note(text: str, *signers: Signer) -> str:
     if not signers:
         _malformed("signatures")
     message = text.encode()
-    lines = [
-        f"{_SIGNATURE_MARK}{s.vkey.name} {encode_base64(s.vkey.key_id + s.sign(message))}\n"
-        for s in signers
-    ]
+    lines = (str(SignatureLine(s.vkey.name, s.vkey.key_id, s.sign(message))) for s in signers)
     return f"{text}\n{''.join(lines)}"
 
 
@@ -191,17 +223,16 @@ def open_note(note: str | bytes, vkeys: Sequence[VerifierKey]) -> OpenedNote:
     Every signature by one of them is checked. Raises NoteMalformed, SignatureInvalid if one of
     them is wrong, NoteUnsigned if there is none.
     """
-    text, lines = _split_note(note)
+    text, lines = split_note(note)
     known = {(key.name, key.key_id): key for key in vkeys}
     message = text.encode()
     names: dict[str, None] = {}
     for line in lines:
-        name, key_id, signature = _parse_signature(line)
-        key = known.get((name, key_id))
+        key = known.get((line.name, line.key_id))
         if key is None:
             continue
-        verify_signature(public_key=key.public_key, signature=signature, message=message)
-        names[name] = None
+        verify_signature(public_key=key.public_key, signature=line.signature, message=message)
+        names[line.name] = None
     if not names:
         raise NoteUnsigned("note_unsigned", expected=", ".join(key.name for key in vkeys))
     return OpenedNote(text, tuple(names))
@@ -212,13 +243,11 @@ def read_unverified(note: str | bytes) -> str:
 
     For showing what a note says; never for believing it. Raises NoteMalformed.
     """
-    text, lines = _split_note(note)
-    for line in lines:
-        _parse_signature(line)
-    return text
+    return split_note(note)[0]
 
 
-def _split_note(note: str | bytes) -> tuple[str, list[str]]:
+def split_note(note: str | bytes) -> tuple[str, list[SignatureLine]]:
+    """Returns the text of a note and the lines under it, verified by nobody. Raises NoteMalformed."""
     if isinstance(note, bytes):
         try:
             note = note.decode()
@@ -233,13 +262,17 @@ def _split_note(note: str | bytes) -> tuple[str, list[str]]:
     text, blank, signatures = note.rpartition("\n\n")  # the last empty line parts them
     if not blank or not signatures.endswith("\n"):
         _malformed("signatures")
-    lines = signatures[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
+    return text + "\n", parse_signatures(signatures)
+
+
+def parse_signatures(lines: str) -> list[SignatureLine]:
+    """Returns the signature lines of a text that holds nothing else. Raises NoteMalformed."""
+    if not lines.endswith("\n") or lines.count("\n") > MAX_SIGNATURES:
         _malformed("signatures")
-    return text + "\n", lines
+    return [_parse_signature(line) for line in lines[:-1].split("\n")]
 
 
-def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
+def _parse_signature(line: str) -> SignatureLine:
     name, _, encoded = line.removeprefix(_SIGNATURE_MARK).partition(" ")
     if not line.startswith(_SIGNATURE_MARK) or not is_key_name(name):
         _malformed("signature")
@@ -249,7 +282,7 @@ def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
         _malformed("signature")
     if len(blob) <= KEY_ID_BYTES:
         _malformed("signature")
-    return name, blob[:KEY_ID_BYTES], blob[KEY_ID_BYTES:]
+    return SignatureLine(name, blob[:KEY_ID_BYTES], blob[KEY_ID_BYTES:])
 
 
 def _malformed(part: str) -> NoReturn:

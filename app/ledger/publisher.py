@@ -4,8 +4,8 @@ Before it signs, it takes the last anchored checkpoint and its right edge from o
 re-hashes every record that came since from its stored bytes, and lets the edge grow over them: only
 if that gives the sequencer's root is the new tree an extension of the old one, and only then is it
 signed. Where a leaf row was altered since it was sequenced, the tiles may tell what it was; they too
-must lead to that very root. Then the anchor is replaced by compare-and-swap, and only then is the
-checkpoint served.
+must lead to that very root. Then the anchor is replaced by compare-and-swap, then witnesses are asked
+where there are any (app.ledger.witnesses), and only then is the checkpoint served.
 
 What it does not do: judge records that are already in the signed log. An altered record, leaf or
 tile is a finding of the audit and never stops the log.
@@ -38,6 +38,7 @@ from app.ledger.store import as_bytes
 from app.ledger.tiles import TILE_WIDTH
 from app.ledger.treecheck import true_leaves
 from app.ledger.verifier import Problem
+from app.ledger.witnesses import Cosigning, QuorumMissing, Unwitnessed, check_seen
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,8 @@ class Publisher:
     """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second.
 
     signer: of the log that goes on. frozen: keys of the logs before it, oldest first. report: is told
-    which foreign checkpoints were taken away, since no audit can find those again.
+    which foreign checkpoints were taken away, since no audit can find those again. cosigning: asks the
+    witnesses of what is anchored.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Publisher:
         clock: Clock,
         frozen: Sequence[VerifierKey] = (),
         report: Callable[[Sequence[Problem]], object] = lambda _: None,
+        cosigning: Cosigning | None = None,
     ) -> None:
         self._database = database
         self._signer = signer
@@ -91,30 +94,39 @@ class Publisher:
         self._anchor = anchor
         self._clock = clock
         self._report = report
+        self._cosigning = cosigning or Unwitnessed()
         self.fault: Fault | None = None
 
     def check_start(self) -> None:
         """Returns if the database's tree may go on from the anchored checkpoint.
 
         Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
-        Raises DatabaseBehindAnchor, DatabaseContradictsAnchor, AnchorMissing, LogOfOtherOrigin or
-        RotationUnfinished.
+        And from what the witnesses that answer have seen. Raises DatabaseBehindAnchor,
+        DatabaseContradictsAnchor, AnchorMissing, LogOfOtherOrigin, RotationUnfinished, WitnessAhead or
+        WitnessContradicts.
         """
         note = self._anchor.read()
+        seen = self._cosigning.last_seen(self._signer.vkey)
         with self._database.read() as connection:
             # First: it explains whatever else would be found.
             if (origin := rotating_to(connection)) is not None:
                 raise RotationUnfinished("rotation_unfinished", origin=origin)
-            self._look(connection, note)
+            state, _ = self._look(connection, note)
+            check_seen(connection, state, seen)
 
     def publish(self) -> Published | None:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
 
-        Raises LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if
-        somebody else signs. `fault` keeps the last one until it goes again.
+        None too while too few witnesses cosigned it: the next call offers them the same note. Raises
+        LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else
+        signs. `fault` keeps the last one until it goes again.
         """
         try:
             published = self._publish()
+        except QuorumMissing as fault:
+            self.fault = fault
+            log.warning("publisher.quorum_missing", **fault.params)
+            return None
         except Fault as fault:
             self.fault = fault
             raise
@@ -169,7 +181,7 @@ class Publisher:
         with self._database.read() as connection:
             state, anchored = self._look(connection, note)
             served = load_checkpoint(connection, self._signer.vkey)
-            is_served = served is not None and served.note == note
+            is_served = served is not None and self._cosigning.is_complete(note or "", served.note)
             foreign = foreign_sizes(connection, self._signer.vkey)
             if state.size == anchored.size and is_served and not foreign:
                 return None
@@ -181,8 +193,14 @@ class Publisher:
             # We died between anchoring and serving, or the row was changed: what is anchored is
             # what was signed.
             signed = note
+        # No transaction is open: a witness may take its time.
+        cosigned = self._cosigning.cosign(signed, None if served is None else served.note)
         now_ms = to_ms(self._clock.now())
-        published = Published(state.log, state.size, state.root, signed, now_ms)
+        if served is not None and served.note.startswith(signed):
+            if cosigned == served.note and not foreign:
+                return None
+            now_ms = served.published_at_ms  # it only gained cosignatures
+        published = Published(state.log, state.size, state.root, cosigned, now_ms)
         with self._database.write() as connection:
             # Asked again: on PostgreSQL another process may have published meanwhile.
             sizes = foreign_sizes(connection, self._signer.vkey)

@@ -32,6 +32,7 @@ from app.ledger.publisher import DatabaseBehindAnchor, Publisher
 from app.ledger.record import stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.sequencer import Sequencer
+from app.ledger.served import load_checkpoint
 
 _NAMESPACE = UUID("6f0a7d0e-6a3e-5f0c-9d3b-6a1f6f9b1c52")
 
@@ -188,7 +189,11 @@ class Rotation:
             )
         keys = load_keys(self._keys_dir)
         if keys.log.vkey.name == plan.old:
-            self._publisher_of(keys).publish()
+            publisher = self._publisher_of(keys)
+            publisher.publish()
+            if publisher.fault is not None:
+                # Too few witnesses: no next checkpoint of this log comes that they would cosign.
+                raise publisher.fault
         state = self._state()
         if self._anchored() != Checkpoint(plan.old, state.size, state.root):
             raise FinalUnpublished("final_unpublished", origin=plan.old, size=state.size)
@@ -199,9 +204,14 @@ class Rotation:
         state = self._state()
         note = self._anchor.read()
         assert note is not None, "the old log was published"
+        keys = load_keys(self._keys_dir)
+        if keys.log.vkey.name == plan.old:
+            with self._database.read() as connection:
+                served = load_checkpoint(connection, keys.log.vkey)
+            if served is not None and served.note.startswith(note):
+                note = served.note  # with its cosignatures, which are served for ever
         self._anchor.keep_final(state.log.number, note)
         self._reached("final kept")
-        keys = load_keys(self._keys_dir)
         if keys.log.vkey.name == plan.old:
             keyring.keep_vkey(self._keys_dir, state.log.number, keys.log.vkey)
         self._reached("vkey kept")

@@ -32,6 +32,7 @@ from app.ledger.receipts import Receipts
 from app.ledger.recorder import Recorder
 from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
+from app.ledger.witnesses import Cosigning
 from app.oversight.audits import Audits
 from app.oversight.deadlines import Deadlines
 from app.oversight.findings import Findings
@@ -89,6 +90,7 @@ class Rooms:
     report_limit: RateLimit
     sequencer: Sequencer
     publisher: Publisher
+    cosigning: Cosigning
     font: Path | None
     on_wait: Callable[[], None] = lambda: None
 

@@ -163,7 +163,7 @@ def test_the_log_leaks_nothing_but_hashes(log):
     bundle = log.call("GET", f"{TILES}/entries/000").content
     assert SHOP.encode() not in bundle
     assert set(json.loads(log.call("GET", "/api/v1/ledger").text)) == {
-        "origin", "size", "root", "published_at", "pending", "logs",
+        "origin", "size", "root", "published_at", "pending", "logs", "witnesses",
     }  # fmt: skip
 
 

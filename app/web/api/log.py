@@ -65,10 +65,18 @@ class LogOut(BaseModel):
     path: str
 
 
+class WitnessOut(BaseModel):
+    """A witness that cosigned the checkpoint, by its key's name, and when."""
+
+    name: str
+    at: str
+
+
 class LedgerOut(BaseModel):
     """The last signed checkpoint. `pending`: committed records that it does not cover.
 
-    `logs`: all of them, oldest first; the one that goes on is the last.
+    `logs`: all of them, oldest first; the one that goes on is the last. `witnesses`: whose cosignatures
+    under the checkpoint verify by the policy of this deployment.
     """
 
     origin: str
@@ -77,6 +85,7 @@ class LedgerOut(BaseModel):
     published_at: str
     pending: int
     logs: list[LogOut]
+    witnesses: list[WitnessOut]
 
 
 _CHECKPOINT: dict[int | str, dict[str, Any]] = {
@@ -225,6 +234,10 @@ def read_ledger(rooms: InRooms) -> LedgerOut:
             )
             for number, (key, one) in enumerate(logs)
             if one is not None
+        ],
+        witnesses=[
+            WitnessOut(name=one.key.name, at=format_time(one.at))
+            for one in rooms.cosigning.read(published.note)
         ],
     )
 
