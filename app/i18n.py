@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -56,6 +56,8 @@ def keys(lang: Lang) -> frozenset[str]:
     return frozenset(_sentences(lang))
 
 
+# Few headers are sent by many readers. Of a long one, which nobody sends twice, few are kept.
+@lru_cache(maxsize=256)
 def pick_language(accept_language: str | None, explicit: str | None = None) -> Lang:
     """Returns the reader's language: the one asked for, else the best accepted one, else zh.
 

@@ -72,6 +72,8 @@ from app.web.openapi import describe_api
 from app.web.pages import forms
 from app.web.pages import routes as pages
 from app.web.problems import handle_fault, handle_http, handle_validation
+from app.web.short import Shortcuts
+from app.web.visit import add_request_id
 
 STATIC = Path(__file__).parents[1] / "static"
 
@@ -83,9 +85,8 @@ WRITERS = {
     **credit_store.WRITERS,
 }
 
-# In the order in which they are asked; the hot one first, for each that is passed over costs time.
+# In the order in which they are asked.
 ROUTERS = (
-    events.event_router,
     health.router,
     parties.router,
     products.router,
@@ -113,7 +114,7 @@ def configure_logs(level: str) -> None:
     """
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -340,12 +341,15 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Nothing of ours listens to it, and to ask whether anybody does costs every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=lambda route: route.name,
     )
     for router in ROUTERS:
         app.include_router(router)
     app.state.problem_page = pages.problem_page
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Shortcuts, answers=events.SHORT_ANSWERS)
     app.add_middleware(
         Gate,
         anonymous_per_second=settings.anonymous_per_second,

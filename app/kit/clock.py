@@ -26,7 +26,8 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        return truncate_ms(datetime.now(UTC))
+        moment = datetime.now(UTC)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def truncate_ms(moment: datetime) -> datetime:

@@ -140,7 +140,7 @@ def encode_segment(value: str) -> str:
 
     Only RFC 3986 unreserved characters stay as they are, so a value has exactly one spelling.
     """
-    return quote(value, safe="")
+    return value if value.isascii() and value.isalnum() else quote(value, safe="")
 
 
 def decode_segment(segment: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 from app.kit.clock import format_time
@@ -236,7 +237,7 @@ def check_event(
         if name not in event_type.sealed
     ]
     reader = FieldReader(faults, signed=signed, system=system)
-    kept = reader.read_object(event_type.fields_on(level), data, ("data",))
+    kept = reader.read_object(_fields(type_name, level), data, ("data",))
     given: Mapping[str, object] = data if isinstance(data, Mapping) else {}
     for group in event_type.any_of:
         if not any(name in given for name in group):
@@ -246,6 +247,11 @@ def check_event(
     if faults:
         raise Invalid("invalid", errors=tuple(faults))
     return kept
+
+
+@cache
+def _fields(type_name: str, level: Level) -> Mapping[str, Rule]:
+    return EVENT_TYPES[type_name].fields_on(level)
 
 
 def check_changes(type_name: str, level: Level, changes: object) -> dict[str, Any]:

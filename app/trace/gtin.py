@@ -8,6 +8,7 @@ issued a number, never where goods were made: nothing here derives an origin.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Never
 
 from app.kit.errors import FieldFault, Invalid
@@ -34,6 +35,8 @@ _SEPARATORS = re.compile(r"[ -]")
 _ADD_ON = re.compile(r"([0-9]{12,13})(?:\+[0-9]{2}|\+[0-9]{5}| [0-9]{5}|(?<=[0-9]{13}) [0-9]{2})")
 
 
+# Many units have one GTIN.
+@lru_cache(maxsize=4096)
 def parse_gtin(text: str, *, loc: Loc = ("gtin",), allow_item_code: bool = False) -> str:
     """Returns the GTIN-14 of a GTIN-8, -12, -13 or -14; spaces, hyphens and an add-on are dropped.
 

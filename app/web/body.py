@@ -104,8 +104,9 @@ async def read_json(request: Request, *, checks_text: bool = True) -> tuple[byte
 
 def check_media_type(request: Request) -> None:
     """Raises UnsupportedMedia unless the body is sent as JSON in UTF-8, uncompressed."""
-    given = request.headers.get("content-type", "")
-    encoding = request.headers.get("content-encoding", "identity")
+    headers = dict(reversed(request.scope["headers"]))  # the first of each name
+    given = headers.get(b"content-type", b"").decode("latin-1")
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
     if not _is_json(given) or encoding.lower() != "identity":
         raise UnsupportedMedia("media_type", expected="application/json", got=given[:80])
 
@@ -128,18 +129,6 @@ class StrictRoute(APIRoute):
 
     checks_text: ClassVar[bool] = True
 
-    async def answer_shortly(
-        self,
-        request: Request,  # noqa: ARG002 - for who overrides it
-        body: Any,  # noqa: ARG002
-    ) -> Response | None:
-        """Returns the answer where it can be had without FastAPI's work on every request, else None.
-
-        For a hot route to override. What is None goes the long way, from the beginning; so whatever
-        is unusual, or wrong and has to be told in full, is best left to that.
-        """
-        return None
-
     def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()
         field = self.body_field
@@ -153,9 +142,6 @@ class StrictRoute(APIRoute):
                 _check_query(request)
             if takes_json:
                 raw, value = await read_json(request, checks_text=checks_text)
-                answer = await self.answer_shortly(request, value)
-                if answer is not None:
-                    return answer
                 request = _ReadRequest(request, raw, value)
             return await handle(request)
 

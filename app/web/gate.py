@@ -8,14 +8,13 @@ log line and a problem that says only the request's id. HEAD is asked of the han
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
 import structlog
 import uuid_utils
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,7 +26,7 @@ from app.web.body import MAX_BODY_BYTES
 from app.web.limits import RateLimit, client_address, parse_networks
 from app.web.paths import route_path
 from app.web.problems import answer
-from app.web.visit import SCOPE_KEY, Visit
+from app.web.visit import REQUEST_ID, SCOPE_KEY, Visit
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +47,9 @@ _HEADERS: Final = {
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _API: Final = "/api/"
+
+Headers = Mapping[bytes, str]
+"""The first of each name. Names are in lower case, which ASGI promises."""
 
 
 class Gate:
@@ -73,7 +75,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         visit = self._open(scope, headers)
         # A copy: the server reads its own scope when it answers, and drops the body after a HEAD.
         scope = {**scope, SCOPE_KEY: visit}
@@ -88,30 +90,31 @@ class Gate:
                 self._finish_headers(message, visit)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=visit.id):
-            try:
-                await self._admit(scope, headers, visit)
-                await self._app(scope, _Counted(receive), send_on)
-            except Fault as fault:
-                if started:
-                    raise
-                await answer(Request(scope), fault)(scope, receive, send_on)
-            except ClientDisconnect:
-                log.debug("request.abandoned", path=scope["path"])
-            except Exception:
-                log.exception("request.failed", method=scope["method"], path=scope["path"])
-                if started:
-                    raise
-                await answer(Request(scope), Fault("internal"))(scope, receive, send_on)
+        before = REQUEST_ID.set(visit.id)
+        try:
+            await self._admit(scope, headers, visit)
+            await self._app(scope, _Counted(receive), send_on)
+        except Fault as fault:
+            if started:
+                raise
+            await answer(Request(scope), fault)(scope, receive, send_on)
+        except ClientDisconnect:
+            log.debug("request.abandoned", path=scope["path"])
+        except Exception:
+            log.exception("request.failed", method=scope["method"], path=scope["path"])
+            if started:
+                raise
+            await answer(Request(scope), Fault("internal"))(scope, receive, send_on)
+        finally:
+            REQUEST_ID.reset(before)
 
     def _open(self, scope: Scope, headers: Headers) -> Visit:
         peer = scope.get("client")
+        hops = [v.decode("latin-1") for n, v in scope["headers"] if n == b"x-forwarded-for"]
         return Visit(
             id=str(uuid_utils.uuid7()),
-            address=client_address(
-                peer[0] if peer else None, headers.getlist("x-forwarded-for"), self._trusted
-            ),
-            lang=pick_language(headers.get("accept-language")),
+            address=client_address(peer[0] if peer else None, hops, self._trusted),
+            lang=pick_language(headers.get(b"accept-language")),
             is_head=scope["method"] == "HEAD",
         )
 
@@ -120,7 +123,7 @@ class Gate:
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
         scope["path"] = route_path(raw_path)
         refused: KeyRefused | None = None
-        authorization = headers.get("authorization")
+        authorization = headers.get(b"authorization")
         if authorization is not None and scope["path"].startswith(_API):
             try:
                 visit.principal = await _authenticate(scope, authorization)
@@ -131,7 +134,7 @@ class Gate:
             raise TooMany("too_many_requests", retry_after_s=1)
         if refused is not None:
             raise refused
-        length = headers.get("content-length", "0")
+        length = headers.get(b"content-length", "0")
         if not length.isdigit() or int(length[:20]) > MAX_BODY_BYTES:
             raise _too_large()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import HTTPConnection
 
@@ -10,6 +13,9 @@ from app.i18n import Lang
 from app.parties.principal import Principal
 
 SCOPE_KEY = "suxin.visit"
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being answered, for log lines of whoever works on it."""
 
 
 @dataclass(slots=True)
@@ -30,3 +36,12 @@ def visit_of(connection: HTTPConnection) -> Visit:
     """Returns the visit that the gate opened for this request."""
     visit: Visit = connection.scope[SCOPE_KEY]
     return visit
+
+
+def add_request_id(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Lets a log line say which request it belongs to; a processor of structlog's."""
+    if (request_id := REQUEST_ID.get()) is not None:
+        event["request_id"] = request_id
+    return event

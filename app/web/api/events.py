@@ -26,11 +26,12 @@ from app.ledger.submission import Abandoned, Answer, Recorded
 from app.parties.principal import Principal
 from app.trace.requests import ConsumerProof, EventRequest
 from app.web.api.event_bodies import BatchIn, EventIn, ShipmentIn
-from app.web.body import BatchRoute, StrictRoute, api_router
+from app.web.body import BatchRoute, api_router
 from app.web.deps import Caller, InRooms, InVisit, Rooms, Viewer
 from app.web.links import code_path
 from app.web.openapi import problems
 from app.web.problems import describe, read_errors, status_of
+from app.web.short import ShortAnswer
 from app.web.visit import Visit, visit_of
 
 Wait = Literal["durable", "sequenced", "published"]
@@ -57,30 +58,14 @@ _POLL_S = 0.01
 _EVENT = TypeAdapter(EventIn)
 
 
-class EventRoute(StrictRoute):
-    """POST /events: a program's plain event is answered without FastAPI's work on every request."""
-
-    async def answer_shortly(self, request: Request, body: Any) -> Response | None:
-        principal = visit_of(request).principal
-        unusual = any(name.startswith(b"suxin-") for name, _ in request.scope["headers"])
-        if principal is None or unusual or request.scope["query_string"]:
-            return None
-        try:
-            event = _EVENT.validate_python(body)
-        except ValidationError:
-            return None
-        return await record_event(request.app.state.rooms, principal, event)
-
-
 router = api_router(tag="events")
-event_router = api_router(tag="events", route=EventRoute)
 batch_router = api_router(tag="events", route=BatchRoute)
 
 ClaimHeader = Annotated[str | None, Header(alias="Suxin-Claim", max_length=64)]
 InnerHeader = Annotated[str | None, Header(alias="Suxin-Inner", max_length=64)]
 
 
-@event_router.post(
+@router.post(
     "/events",
     status_code=201,
     summary="Record one event",
@@ -118,6 +103,22 @@ async def record_event(
     return Response(
         orjson.dumps(body), 200 if answer.replayed else 201, media_type="application/json"
     )
+
+
+async def answer_event(request: Request, body: Any) -> Response | None:
+    """Returns the answer to a program's plain event; None for every other, and for a wrong shape."""
+    principal = visit_of(request).principal
+    if principal is None or any(name.startswith(b"suxin-") for name, _ in request.scope["headers"]):
+        return None
+    try:
+        event = _EVENT.validate_python(body)
+    except ValidationError:
+        return None
+    return await record_event(request.app.state.rooms, principal, event)
+
+
+SHORT_ANSWERS: Mapping[str, ShortAnswer] = {"/api/v1/events": answer_event}
+"""Who is asked before the routes are, by path."""
 
 
 @batch_router.post(
