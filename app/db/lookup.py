@@ -1,4 +1,4 @@
-"""Looking up many rows at once, in statements that are compiled once and use the index."""
+"""Looking up many rows at once, in statements that are written once and use the index."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
+from app.db import driver
+
 # SQLite binds at most 32,766 variables a statement; PostgreSQL plans short lists better.
 _CHUNK = 256
-# The widths of a search for pairs: few, so that each is compiled once.
+# The widths of a search: few, so that each statement is written once.
 _WIDTHS = (1, 8, 32, 128, _CHUNK)
 
 
-def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Yields the items in parts that one statement can ask for."""
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
+def rows_of(connection: Connection, table: Any, streams: Sequence[int]) -> Iterator[Any]:
+    """Yields the rows whose stream is among these."""
+    for filled in _filled(streams):
+        values = {f"s{n}": stream for n, stream in enumerate(filled)}
+        yield from driver.execute(connection, _select_streams(table, len(filled)), values)
 
 
 def rows_at(
@@ -27,12 +30,25 @@ def rows_at(
 
     `(a, b) IN (VALUES …)` would read the whole table: SQLite has no index search for it.
     """
-    for chunk in chunks(pairs):
+    for filled in _filled(pairs):
+        values: dict[str, Any] = {}
+        for n, (stream, key) in enumerate(filled):
+            values[f"s{n}"] = stream
+            values[f"k{n}"] = key
+        yield from driver.execute(connection, _select_pairs(table, second, len(filled)), values)
+
+
+def _filled(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yields the items in parts, each as long as one of the widths: the last item stands again."""
+    for start in range(0, len(items), _CHUNK):
+        chunk = items[start : start + _CHUNK]
         width = next(width for width in _WIDTHS if width >= len(chunk))
-        filled = [*chunk, *[chunk[-1]] * (width - len(chunk))]
-        values = {f"s{n}": stream for n, (stream, _) in enumerate(filled)}
-        values |= {f"k{n}": key for n, (_, key) in enumerate(filled)}
-        yield from connection.execute(_select_pairs(table, second, width), values)
+        yield [*chunk, *[chunk[-1]] * (width - len(chunk))]
+
+
+@cache
+def _select_streams(table: Any, width: int) -> Select[Any]:
+    return select(table).where(table.c.stream.in_([bindparam(f"s{n}") for n in range(width)]))
 
 
 @cache

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db.tables import LogState
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
-from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, upsert_rows
+from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, insert_rows, upsert_rows
 
 STATE = LogState.__table__  # type: ignore[attr-defined]
 
@@ -272,7 +272,7 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
         for n, w in enumerate(waiting)
     ]
     try:
-        connection.execute(insert(LEAF), rows)
+        insert_rows(connection, LEAF, rows)
     except IntegrityError as err:
         raise LeafTaken from err
     # Exactly those that have an index now: on PostgreSQL others may have joined the queue since we

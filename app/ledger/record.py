@@ -135,6 +135,11 @@ def stream_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode("ascii")).digest()[:8], "big") >> 1
 
 
+def id_bytes(record_id: str) -> bytes:
+    """Returns the 16 bytes as which tables hold a record's id; `record_id` is a lower-case UUID."""
+    return bytes.fromhex(record_id.replace("-", ""))
+
+
 def encode_segment(value: str) -> str:
     """Returns an AI value as it stands in a stream name: percent-encoded as in GS1 Digital Link.
 

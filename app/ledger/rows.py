@@ -7,12 +7,11 @@ salt of the wrong length) fails its own claim and leaves nothing half done.
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import orjson
 
 from app.kit.clock import to_ms
-from app.ledger.record import stream_key
+from app.ledger.record import id_bytes, stream_key
 from app.ledger.submission import Draft, Recorded, Submission
 from app.ledger.vault import Vault
 
@@ -30,11 +29,11 @@ def dump(value: object) -> bytes:
 def rows_of(submission: Submission, draft: Draft, recorded: Recorded, vault: Vault) -> Rows:
     """Returns the rows of a new record. Seals its sections."""
     claim = submission.claim
-    key, at_ms, record_id = stream_key(claim.stream), to_ms(recorded.recorded_at), UUID(claim.id)
+    key, at_ms, id_ = stream_key(claim.stream), to_ms(recorded.recorded_at), id_bytes(claim.id)
     place = {"stream": key, "seq": recorded.seq}
     record = {
         **place,
-        "id": record_id.bytes,
+        "id": id_,
         "type": claim.type,
         "actor": claim.actor,
         "recorded_at": at_ms,
@@ -49,7 +48,7 @@ def rows_of(submission: Submission, draft: Draft, recorded: Recorded, vault: Vau
         sealed.append(
             {
                 "stream": key,
-                "record_id": record_id.bytes,
+                "record_id": id_,
                 "name": seal.name,
                 "sealed": section.sealed,
                 "wrapped_key": section.wrapped_key,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, select
 
 from app.db.tables import SealedSection
-from app.ledger.record import stream_key
+from app.ledger.record import id_bytes, stream_key
 from app.ledger.store import as_bytes
 
 SEALED = SealedSection.__table__  # type: ignore[attr-defined]
@@ -32,7 +31,7 @@ def sealed_sections(
     connection: Connection, stream: str, record_id: str
 ) -> dict[str, StoredSection]:
     """Returns a record's sealed sections by name. Read-only."""
-    place = {"stream": stream_key(stream), "record_id": UUID(record_id).bytes}
+    place = {"stream": stream_key(stream), "record_id": id_bytes(record_id)}
     rows = connection.execute(_OF_RECORD, place)
     return {
         row.name: StoredSection(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
@@ -18,7 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.kit.clock import from_ms, to_ms
 from app.kit.errors import Fault, TooLarge, Unavailable
 from app.ledger import sealstore, store
-from app.ledger.record import MAX_AHEAD, MAX_EVENT_BYTES, Ref, record_body, record_hash, stream_key
+from app.ledger.record import (
+    MAX_AHEAD,
+    MAX_EVENT_BYTES,
+    Ref,
+    id_bytes,
+    record_body,
+    record_hash,
+    stream_key,
+)
 from app.ledger.repeat import IdConflict, check_repeat, open_salts
 from app.ledger.rows import TABLES, Rows, dump, rows_of
 from app.ledger.submission import (
@@ -55,6 +62,7 @@ class Stage:
         self._connection = connection
         self._vault = vault
         self._now = now
+        self._now_ms = to_ms(now)
         self._below = below
         # What the database said; shared with stages on top. What is absent is kept as None.
         self._stored_heads: dict[str, StreamHead] = below._stored_heads if below else {}
@@ -190,7 +198,9 @@ class Stage:
             check_repeat(submission, earlier, lambda: self._kept_salts(*place))
             return earlier
         head = self._head(claim.stream)
-        recorded_at = max(self._now, from_ms(head.recorded_at_ms))
+        recorded_at = self._now
+        if head.recorded_at_ms > self._now_ms:
+            recorded_at = from_ms(head.recorded_at_ms)
         if recorded_at - self._now > MAX_AHEAD:
             log.error("recorder.clock_behind", stream=claim.stream, last=str(recorded_at))
             raise ClockBehind("clock_behind", retry_after_s=5, stream=claim.stream)
@@ -308,7 +318,7 @@ class Stage:
 
     def _kept_salts(self, stream: str, record_id: str) -> dict[str, bytes]:
         """Returns the salts of a record's sections that are still there and still open."""
-        key, raw = stream_key(stream), UUID(record_id).bytes
+        key, raw = stream_key(stream), id_bytes(record_id)
         sections: list[tuple[str, bytes | None, bytes | None]] = []
         stage: Stage | None = self
         while stage is not None:

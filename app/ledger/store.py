@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import orjson
 from sqlalchemy import (
@@ -22,7 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db.lookup import chunks, rows_at
+from app.db import driver
+from app.db.lookup import rows_at, rows_of
 from app.db.tables import (
     Fact,
     Head,
@@ -35,7 +35,7 @@ from app.db.tables import (
 )
 from app.kit.clock import parse_time
 from app.kit.errors import Conflict
-from app.ledger.record import stream_key
+from app.ledger.record import id_bytes, stream_key
 from app.ledger.submission import Recorded, StreamHead, no_head
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -51,11 +51,8 @@ TILE = Tile.__table__  # type: ignore[attr-defined]
 _MOVED = ("seq", "hash", "recorded_at", "state")
 
 # Statements are built once: to build one costs more than to send it.
-_HEADS_AT = select(HEAD).where(HEAD.c.stream.in_(bindparam("streams", expanding=True)))
-_MOVE = (
-    update(HEAD)
-    .where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
-    .values({name: bindparam(f"v_{name}") for name in _MOVED})
+_MOVE = update(HEAD).where(
+    HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq")
 )
 _STORED = select(
     RECORD.c.seq, RECORD.c.hash, RECORD.c.body, LEAF.c.leaf_index, LEAF.c.hash.label("entry")
@@ -140,14 +137,13 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
         if by_key.setdefault(stream_key(name), name) != name:
             raise StreamKeyTaken("stream_key_taken", stream=name)
     found: dict[str, StreamHead] = {}
-    for keys in chunks(list(by_key)):
-        for row in connection.execute(_HEADS_AT, {"streams": keys}):
-            name = by_key[row.stream]
-            if row.name != name:
-                raise StreamKeyTaken("stream_key_taken", stream=name)
-            found[name] = StreamHead(
-                name, row.seq, as_bytes(row.hash), row.recorded_at, _read_state(row.state)
-            )
+    for row in rows_of(connection, HEAD, list(by_key)):
+        name = by_key[row.stream]
+        if row.name != name:
+            raise StreamKeyTaken("stream_key_taken", stream=name)
+        found[name] = StreamHead(
+            name, row.seq, as_bytes(row.hash), row.recorded_at, _read_state(row.state)
+        )
     for name in by_key.values():
         found.setdefault(name, no_head(name))
     return found
@@ -190,7 +186,7 @@ def find_by_id(
     connection: Connection, wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[int, bytes, bytes]]:
     """Returns (seq, hash, body) of the records that exist among (stream, id) pairs. Read-only."""
-    by_key = {(stream_key(s), UUID(i).bytes): (s, i) for s, i in wanted}
+    by_key = {(stream_key(s), id_bytes(i)): (s, i) for s, i in wanted}
     return {
         by_key[(row.stream, as_bytes(row.id))]: (row.seq, as_bytes(row.hash), as_bytes(row.body))
         for row in rows_at(connection, RECORD, "id", list(by_key))
@@ -257,14 +253,14 @@ def load_record(connection: Connection, stream: str, seq: int) -> StoredRecord |
 def hash_at(connection: Connection, stream: str, seq: int) -> bytes | None:
     """Returns a record's hash, or None. Read-only."""
     place = {"stream": stream_key(stream), "seq": seq}
-    found = connection.execute(_HASH_AT, place).scalar()
+    found = driver.execute(connection, _HASH_AT, place).scalar()
     return None if found is None else as_bytes(found)
 
 
 def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts new rows. Writes `table`."""
     if rows:
-        connection.execute(_insert(table), rows)
+        driver.execute_many(connection, _insert(table), rows)
 
 
 def upsert_rows(
@@ -283,7 +279,8 @@ def upsert_rows(
         return
     changed = tuple(name for name in rows[0] if name not in keys)
     statement = _upsert(connection.dialect.name, table, tuple(keys), changed)
-    connection.execute(statement, [{**row, **only_new} for row in rows] if only_new else rows)
+    rows = [{**row, **only_new} for row in rows] if only_new else rows
+    driver.execute_many(connection, statement, rows)
 
 
 def delete_rows(
@@ -292,7 +289,7 @@ def delete_rows(
     """Deletes the rows with these key values. Writes `table`."""
     if rows:
         places = [{f"k_{name}": row[name] for name in keys} for row in rows]
-        connection.execute(_delete(table, tuple(keys)), places)
+        driver.execute_many(connection, _delete(table, tuple(keys)), places)
 
 
 def move_heads(
@@ -311,25 +308,20 @@ def move_heads(
     done = 0
     if moved:
         rows = [
-            {"k_stream": row["stream"], "k_seq": row["k_seq"]}
-            | {f"v_{name}": row[name] for name in _MOVED}
+            {"k_stream": row["stream"], "k_seq": row["k_seq"]} | {n: row[n] for n in _MOVED}
             for row in moved
         ]
-        done += connection.execute(_MOVE, rows).rowcount
+        done += driver.execute_many(connection, _MOVE, rows)
     if created:
         # Waits for another process that is creating the same stream, and then does nothing.
         creation = _upsert(connection.dialect.name, HEAD, ("stream",), ())
-        counted = {"preserve_rowcount": True}
-        done += connection.execute(creation, created, execution_options=counted).rowcount
+        done += driver.execute_many(connection, creation, created)
     wanted = [*moved, *created]
     if done != len(wanted):
         ours = {row["stream"]: row for row in wanted}
         stand = {
             row.stream: (row.seq, as_bytes(row.hash))
-            for keys in chunks(list(ours))
-            for row in connection.execute(
-                select(HEAD.c.stream, HEAD.c.seq, HEAD.c.hash).where(HEAD.c.stream.in_(keys))
-            )
+            for row in rows_of(connection, HEAD, list(ours))
         }
         raise HeadMoved(
             frozenset(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from app.parties.identity import CONSUMER, SYSTEM
@@ -218,13 +219,23 @@ def sources_of(
     own_goods: whether the goods may be the actor's own. While they may, its self-reported source
     comes first; False leaves that one out where another is left.
     """
+    actor_held = None if actor_roles is None else frozenset(actor_roles)
+    return _sources(frozenset(roles), event_type, actor_held, own_goods)
+
+
+# So few combinations come up that each is worked out once.
+@lru_cache(maxsize=1024)
+def _sources(
+    held: frozenset[str],
+    event_type: str,
+    actor_held: frozenset[str] | None,
+    own_goods: bool,  # noqa: FBT001 - a cache goes by place
+) -> tuple[str, ...]:
     senders = EVENTS.get(event_type, ())
-    held = frozenset(roles)
     rights = [sender for sender in senders if sender.role in held]
-    if actor_roles is None:
+    if actor_held is None:
         rights = [sender for sender in rights if not sender.by_mandate]
         return _weakest_first(rights, own_goods=own_goods)
-    actor_held = frozenset(actor_roles)
     lent = [
         sender
         for sender in senders

@@ -23,7 +23,7 @@ from app.parties.standing import check_mandate, check_verified
 from app.trace import lifecycle
 from app.trace.categories import check_licences
 from app.trace.code import Code
-from app.trace.gaps import Graces, pending, seller_of, vouched_steps
+from app.trace.gaps import Graces, responsible_for, seller_of, vouched_steps
 from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
 from app.trace.listings import listing_fact, listings_since, live_listing
@@ -317,10 +317,10 @@ def life_effects(
 ) -> tuple[Effect, ...]:
     """Returns the index rows that follow the life: what is due, and the sale cycle as counted."""
     key = {"stream": stream_key(code.stream), "subject": subject}
-    now_due = {gap.step: gap for gap in pending(new)}
+    gaps = new["gaps"]
     effects = []
     for step in STEPS:
-        gap = now_due.get(step)
+        gap = gaps.get(step)
         if gap is not None:
             effects.append(
                 Effect(
@@ -328,10 +328,10 @@ def life_effects(
                     {
                         **key,
                         "step": step,
-                        "kind": gap.kind,
-                        "party": gap.party,
-                        "since_at": to_ms(gap.since),
-                        "due_at": to_ms(gap.due_at),
+                        "kind": gap["kind"],
+                        "party": responsible_for(new, step),
+                        "since_at": gap["since"],
+                        "due_at": gap["due"],
                         "raised": False,
                     },
                 )
@@ -350,7 +350,7 @@ def life_effects(
                     "gtin": code.gtin,
                     "seller": seller_of(new),
                     "sold_at": first["at"],
-                    "gap_due_at": min((to_ms(g.due_at) for g in now_due.values()), default=None),
+                    "gap_due_at": min((gap["due"] for gap in gaps.values()), default=None),
                     "steps": steps,
                     "independent": independent,
                     "completed_at": new.get("completed"),

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.db import driver
 from app.db.tables import (
     Due,
     Finding,
@@ -55,7 +56,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 def _write_due(connection: Connection, rows: Rows) -> None:
     """A step already known to be due at this very moment stays raised if it was."""
-    connection.execute(_due_upsert(connection.dialect.name), rows)
+    driver.execute_many(connection, _due_upsert(connection.dialect.name), rows)
 
 
 @cache
