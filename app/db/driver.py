@@ -23,7 +23,7 @@ def execute(connection: Connection, statement: Any, values: Row) -> CursorResult
     """Returns the result of one execution. Booleans come as the driver has them: 0 and 1 on SQLite."""
     text, names = _text_of(statement, connection.dialect, None)
     given = values if names is None else tuple([values[name] for name in names])
-    return connection.exec_driver_sql(text, given)  # type: ignore[arg-type]
+    return connection.exec_driver_sql(text, given)
 
 
 def execute_many(connection: Connection, statement: Any, rows: Sequence[Row]) -> int:

@@ -115,7 +115,9 @@ class Recorder:
             if not future.done():  # the client may have gone away
                 future.set_result(answers)
 
-        self._enqueue(_Group(_Work(submissions, atomic), settle, loop), low_priority=False)
+        if self._enqueue(_Group(_Work(submissions, atomic), settle, loop), low_priority=False):
+            # Not at once: what else came in with this turn of the loop goes into the same batch.
+            loop.call_soon(self._wake)
         return await future
 
     def submit_and_wait(
@@ -132,16 +134,22 @@ class Recorder:
         self._enqueue(
             _Group(_Work(submissions, atomic), future.set_result, None), low_priority=low_priority
         )
+        self._wake()
         return future.result()
 
     def close(self) -> None:
         """Answers everything queued, then ends the writer's thread."""
         with self._waiting:
             self._closing = True
-            self._waiting.notify()
+        self._wake()
         self._thread.join()
 
-    def _enqueue(self, group: _Group, *, low_priority: bool) -> None:
+    def _wake(self) -> None:
+        with self._waiting:
+            self._waiting.notify()
+
+    def _enqueue(self, group: _Group, *, low_priority: bool) -> bool:
+        """Returns whether nothing else was queued, so that the writer may be asleep."""
         count = len(group.work.submissions)
         with self._waiting:
             if self._closing:
@@ -149,9 +157,10 @@ class Recorder:
             # An empty queue takes a group of any size, so that none is refused for ever.
             if self._queued and self._queued + count > MAX_QUEUE:
                 raise Overloaded("queue_full", retry_after_s=1)
+            is_first = not self._queued
             self._queued += count
             (self._low if low_priority else self._high).append(group)
-            self._waiting.notify()
+            return is_first
 
     def _take(self) -> list[_Group]:
         with self._waiting:

@@ -51,9 +51,7 @@ TILE = Tile.__table__  # type: ignore[attr-defined]
 _MOVED = ("seq", "hash", "recorded_at", "state")
 
 # Statements are built once: to build one costs more than to send it.
-_MOVE = update(HEAD).where(
-    HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq")
-)
+_MOVE = update(HEAD).where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
 _STORED = select(
     RECORD.c.seq, RECORD.c.hash, RECORD.c.body, LEAF.c.leaf_index, LEAF.c.hash.label("entry")
 ).select_from(

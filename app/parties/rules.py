@@ -128,8 +128,10 @@ def find_signing_key(view: View, *, actor: str, key_id: str) -> bytes:
 
 def measures_at(state: Mapping[str, Any], at: datetime) -> frozenset[str]:
     """Returns the kinds of measure (delist, suspend, warn) in force on the party at `at`."""
-    moment = to_ms(at)
     lifted = state.get("measures_lifted", {})
+    if not lifted and not state.get("measures"):
+        return frozenset()
+    moment = to_ms(at)
     return frozenset(
         measure["kind"]
         for measure in (*state.get("measures", {}).values(), *lifted.values())

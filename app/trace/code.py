@@ -54,6 +54,11 @@ class Code:
         return f"01/{self.gtin}"
 
     @property
+    def product_stream(self) -> str:
+        """The stream of the product that this is, or is a part of."""
+        return f"01/{self.gtin}"
+
+    @property
     def level(self) -> Level:
         """What the code names: a unit if it has a serial, else a lot, else a product."""
         if self.serial is not None:

@@ -74,7 +74,7 @@ class Decision:
     def reads(self, actor: str) -> tuple[Read, ...]:
         """Returns what the decision wants to see beside the goods' own stream."""
         found = [*who_reads(actor, self.sending)]
-        product = Code(self.code.gtin).stream
+        product = self.code.product_stream
         found += [Read(product), Read(product, listing_fact(actor))]
         if self.subject:
             found += [
@@ -90,9 +90,9 @@ class Decision:
         if self.subject:
             # A consignment is sold by the lot's holder, whoever speaks of it.
             fact = listing_fact(str(head.state["holder"]))
-            return Read(Code(self.code.gtin).stream, fact), Read(head.stream, fact)
+            return Read(self.code.product_stream, fact), Read(head.stream, fact)
         seller = str(head.state.get("sale", {}).get("actor") or head.state["holder"])
-        found = [Read(Code(self.code.gtin).stream, listing_fact(seller))]
+        found = [Read(self.code.product_stream, listing_fact(seller))]
         if head.state.get("lot") is not None:
             stream = Code(self.code.gtin, lot=head.state["lot"]).stream
             found += [Read(stream), Read(stream, listing_fact(seller))]
@@ -111,7 +111,7 @@ class Decision:
         source = check_right(claim.type, {**state, **agent}, claim.actor, sources)
         if self.proof is not None:
             self._check_proof(state)
-        product = Code(self.code.gtin).stream
+        product = self.code.product_stream
         if claim.type == "listing":
             check_listing(claim, view, view.heads[product].state)
         lot_stream = self._lot_stream(head)
@@ -170,7 +170,7 @@ class Decision:
         return None if lot is None else Code(self.code.gtin, lot=lot).stream
 
     def _around(self, view: View, claim: Claim, lot_stream: str | None) -> Around:
-        above = (Code(self.code.gtin).stream, lot_stream)
+        above = (self.code.product_stream, lot_stream)
         # Lifted ones too: what occurred meanwhile is no more allowed for being told afterwards.
         recalls = [
             window

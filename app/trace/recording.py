@@ -166,11 +166,11 @@ class Recording:
         purchase never passes through the seller. Both follow from the record and the chain before
         it, whatever came after: a repeat gives them again.
         """
-        fields = orjson.loads(recorded.body)
         if recorded.type == "complaint":
             return {"ticket": self._proofs.ticket(recorded.stream, recorded.id)}
         if recorded.type not in ("sale", "signature"):
             return {}
+        fields = orjson.loads(recorded.body)
         kind: ProofKind
         if recorded.type == "sale" and fields["source"] == PLATFORM and "via" in fields:
             kind = "platform"

@@ -93,13 +93,18 @@ async def read_json(request: Request, *, checks_text: bool = True) -> tuple[byte
     Raises UnsupportedMedia, Malformed, Invalid, and TooLarge while reading.
     """
     raw = await request.body()
+    return raw, parse_body(request, raw, checks_text=checks_text)
+
+
+def parse_body(request: Request, raw: bytes, *, checks_text: bool = True) -> Any:
+    """Returns the value of a body that was read already. Raises as `read_json`."""
     if not raw:
-        return raw, None
+        return None
     check_media_type(request)
     value = parse_json(raw)
     if checks_text and _CONTROL_SIGNS.search(raw):
         _check_texts(value, ())
-    return raw, value
+    return value
 
 
 def check_media_type(request: Request) -> None:

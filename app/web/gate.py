@@ -140,7 +140,7 @@ class Gate:
 
     def _finish_headers(self, message: Message, visit: Visit) -> None:
         headers = message["headers"] = list(message.get("headers", ()))
-        present = {name.lower() for name, _ in headers}
+        present = {name for name, _ in headers}
         headers += [(name, value) for name, value in self._headers.items() if name not in present]
         headers.append((b"x-request-id", visit.id.encode("ascii")))
         if visit.principal is not None and b"cache-control" not in present:

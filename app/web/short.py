@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.errors import Fault
-from app.web.body import read_json
+from app.web.body import parse_body
 from app.web.problems import handle_fault
 
 ShortAnswer = Callable[[Request, Any], Awaitable[Response | None]]
@@ -36,14 +36,27 @@ class Shortcuts:
             return
         request = Request(scope, receive)
         try:
-            raw, value = await read_json(request)
-            response = await answer_shortly(request, value)
+            raw = await _read(receive)
+            response = await answer_shortly(request, parse_body(request, raw))
         except Fault as fault:
-            response = handle_fault(request, fault)
+            await handle_fault(request, fault)(scope, receive, send)
+            return
         if response is None:
             await self._app(scope, _again(raw, receive), send)
         else:
             await response(scope, receive, send)
+
+
+async def _read(receive: Receive) -> bytes:
+    """Returns the whole body, most often one message. Raises ClientDisconnect."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:

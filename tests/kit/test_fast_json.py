@@ -24,7 +24,7 @@ VALUES = st.recursive(
 # Pieces of which texts are made that are nearly JSON: repeated keys, long numbers, odd blanks.
 PIECES = st.lists(
     st.sampled_from(
-        ['{', '}', '[', ']', ',', ':', '"a"', '"a":1', '"a" :2', '":a"', '""', '"\\""', ' ', '-0', '1e400',
+        ["{", "}", "[", "]", ",", ":", '"a"', '"a":1', '"a" :2', '":a"', '""', '"\\""', " ", "-0", "1e400",
          "9" * 18, "9" * 19, "9" * 21, "0." + "3" * 25, "null", "NaN", '"\\u0022:"', '"é"', "\x7f", "\x01"]
     ),
     max_size=12,

@@ -25,6 +25,10 @@ EXAMPLE: JsonDict = {
 }
 
 
+# A plain default would be copied, deeply, for every event.
+_EMPTY: Any = Field(default_factory=dict, json_schema_extra={"default": {}})
+
+
 class SealedIn(Body):
     """A sealed section: any object of the canonical subset; the salt only from a signing client."""
 
@@ -49,8 +53,8 @@ class EventIn(Body):
     id: Annotated[str | None, Field(max_length=80)] = None
     occurred_at: Time | None = None
     actor: Annotated[str | None, Field(max_length=64)] = None
-    data: dict[str, Any] = {}
-    sealed: dict[str, SealedIn] = {}
+    data: Annotated[dict[str, Any], _EMPTY]
+    sealed: Annotated[dict[str, SealedIn], _EMPTY]
     signed: SignedIn | None = None
 
     def request(self) -> EventRequest:
