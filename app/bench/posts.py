@@ -45,17 +45,25 @@ def measure_single_post(plan: Plan) -> Figure:
         most = generator.send(nothing, to_ask, seconds=1, again=True)
     real: list[Loaded] = []
     constant: list[Loaded] = []
+    cpu_us: list[tuple[float, float]] = []
     used = 0
     with serving(folder) as service:
         for run in range(plan.runs + 1):
+            began_s = service.cpu_s()
             with service.answering_constantly():
                 told = generator.send(service, to_ask, seconds=seconds, again=True)
+            between_s = service.cpu_s()
             done = generator.send(service, to_sell, seconds=seconds, first=used)
             used += done.sent
             _settle(service)
             if run:
                 constant.append(told)
                 real.append(done)
+                spent = (
+                    (between_s - began_s) / told.sent,
+                    (service.cpu_s() - between_s) / done.sent,
+                )
+                cpu_us.append((spent[0] * 1e6, spent[1] * 1e6))
             plan.tell(f"single_post: run {run} of {plan.runs}, {done.per_s:.0f}/s")
     return Figure(
         "single_post",
@@ -70,6 +78,9 @@ def measure_single_post(plan: Plan) -> Figure:
             "generator": generator.name,
             "generator_most_per_s": most.per_s,
             "ceiling_p99_ms": median(one.p99_ms for one in constant),
+            # Until the log has caught up. A busy machine moves these less than what goes through.
+            "cpu_us_per_event": median(real_us for _, real_us in cpu_us),
+            "ceiling_cpu_us_per_event": median(constant_us for constant_us, _ in cpu_us),
             **({"limit": "the load generator"} if generator.limits else {}),
         },
     )
@@ -88,6 +99,7 @@ def measure_bulk_post(plan: Plan) -> Figure:
     real: list[float] = []
     ceiling: list[float] = []
     taken_ms: list[float] = []
+    cpu_us: list[float] = []
     with (
         serving(folder) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
@@ -96,13 +108,16 @@ def measure_bulk_post(plan: Plan) -> Figure:
         for run in range(plan.runs + 1):
             # The first run is for what is done once; it is not counted.
             mine = parts[:1] if run == 0 else parts[1 + (run - 1) * batches : 1 + run * batches]
+            began_s = service.cpu_s()
             taken = [_post(client, shop, part) for part in mine]
+            spent_s = service.cpu_s() - began_s
             written = [bare.read_written(path, [code.stream for code in part]) for part in mine]
             bare_s = sum(bare.insert_again(connection, one) for one in written)
             if run:
                 real.append(size * batches / sum(taken))
                 ceiling.append(size * batches / bare_s)
                 taken_ms += [one * 1000 for one in taken]
+                cpu_us.append(spent_s / size / batches * 1e6)
                 plan.tell(f"bulk_post: run {run} of {plan.runs}, {real[-1]:.0f}/s")
     return Figure(
         "bulk_post",
@@ -112,7 +127,7 @@ def measure_bulk_post(plan: Plan) -> Figure:
         ceiling=median(ceiling),
         p50_ms=median(taken_ms),
         p99_ms=percentile(taken_ms, 0.99),
-        also={"events_per_batch": str(size)},
+        also={"events_per_batch": str(size), "cpu_us_per_event": median(cpu_us)},
     )
 
 

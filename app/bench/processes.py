@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-CONSTANT, REAL = "constant", "real"
+CONSTANT, REAL, CPU = "constant", "real", "cpu"
 _STOP_S = 20
 
 
@@ -41,12 +41,19 @@ class Listening:
         finally:
             self._order(REAL)
 
+    def cpu_s(self) -> float:
+        """Returns the seconds of CPU that the served process has used so far, by all its threads."""
+        return float(self._ask(CPU)["cpu_s"])
+
     def _order(self, answers: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(answers + "\n")
-        self._process.stdin.flush()
-        if self._told()["answers"] != answers:
+        if self._ask(answers)["answers"] != answers:
             raise BenchFailed(f"the served process does not answer {answers}")
+
+    def _ask(self, line: str) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._told()
 
     def _told(self) -> Any:
         assert self._process.stdout is not None

@@ -22,7 +22,7 @@ from typing import cast
 import uvicorn
 
 from app.bench.market import settings_in
-from app.bench.processes import CONSTANT, REAL
+from app.bench.processes import CONSTANT, CPU, REAL
 from app.kit.collector import spare_what_stays
 from app.ledger.record import ZERO_HASH
 from app.ledger.recorder import Recorder
@@ -96,6 +96,9 @@ def serve(folder: Path) -> None:
             time.sleep(0.01)
         _say(port=server.servers[0].sockets[0].getsockname()[1])
         for line in sys.stdin:
+            if line.strip() == CPU:
+                _say(cpu_s=time.process_time())
+                continue
             switch.constant = line.strip() == CONSTANT
             _say(answers=CONSTANT if switch.constant else REAL)
         server.should_exit = True
