@@ -9,7 +9,7 @@ SQLAlchemy's all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -40,7 +40,7 @@ def execute_many(connection: Connection, statement: Any, rows: Sequence[Row]) ->
     return connection.exec_driver_sql(text, given, execution_options=counted).rowcount
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _text_of(
     statement: Any, dialect: Dialect, columns: tuple[str, ...] | None
 ) -> tuple[str, tuple[str, ...] | None]:

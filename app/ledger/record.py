@@ -136,8 +136,14 @@ def stream_key(name: str) -> int:
 
 
 def id_bytes(record_id: str) -> bytes:
-    """Returns the 16 bytes as which tables hold a record's id; `record_id` is a lower-case UUID."""
-    return bytes.fromhex(record_id.replace("-", ""))
+    """Returns the 16 bytes as which tables hold a record's id; `record_id` is a lower-case UUID.
+
+    Raises ValueError for what is none.
+    """
+    raw = bytes.fromhex(record_id.replace("-", ""))
+    if len(raw) != 16:
+        raise ValueError(record_id)
+    return raw
 
 
 def encode_segment(value: str) -> str:

@@ -627,6 +627,26 @@ def test_threads_and_loops_at_once_lose_and_fork_nothing(ledger):
     check_log(ledger, records=len(answered))
 
 
+def test_what_comes_in_with_one_turn_of_the_loop_is_one_batch(ledger, monkeypatch):
+    batches: list[int] = []
+    real = ledger.recorder._record
+
+    def counted(works):
+        batches.append(len(works))
+        return real(works)
+
+    monkeypatch.setattr(ledger.recorder, "_record", counted)
+
+    async def many():
+        asked = [ledger.recorder.submit([submission(f"{PRODUCT}/21/T{n}")]) for n in range(20)]
+        return await asyncio.gather(*asked)
+
+    answers = asyncio.run(many())
+
+    assert all(isinstance(answer, Recorded) for (answer,) in answers)
+    assert batches == [20]
+
+
 def test_a_client_that_went_away_harms_nobody(ledger):
     async def leave():
         task = asyncio.create_task(ledger.recorder.submit([submission()]))
