@@ -79,6 +79,7 @@ ENTRIES = {
     "app.setup",
     "app.terminal",
     "app.serving",
+    "app.rotating",
     "app.witnessing",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")
