@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,26 +52,11 @@ def make_bundle(
     handovers = handover_records(connection, since=oldest)
     if handovers:
         _add(by_stream, in_log, HEADS, handovers, provers)
-    published = ((key, provers.published(key.name)) for key in log_keys[oldest:])
     bundle: dict[str, Any] = {
         "format": FORMAT,
         "subject": story.code.stream,
-        "streams": [
-            {
-                "stream": stream,
-                "records": [
-                    _item(record, in_log[(record.stream, record.seq)])
-                    for record in records
-                    if in_log[(record.stream, record.seq)].standing != "pending"
-                ],
-            }
-            for stream, records in by_stream.items()
-        ],
-        "checkpoints": [
-            {"origin": key.name, "key": str(key), "note": one.note}
-            for key, one in published
-            if one is not None
-        ],
+        "streams": [_stream(stream, records, in_log) for stream, records in by_stream.items()],
+        "checkpoints": _checkpoints(provers, log_keys[oldest:]),
         "pending": [
             {"stream": record.stream, **_body(record)}
             for records in by_stream.values()
@@ -81,6 +66,40 @@ def make_bundle(
         "made_at": format_time(now),
     }
     return bundle
+
+
+def make_handovers(connection: Connection, *, log_keys: Sequence[VerifierKey]) -> dict[str, Any]:
+    """Returns how each log goes on from the one before, as bundles tell it. Read-only.
+
+    `streams` and `checkpoints` of a bundle, over all logs: for whoever has the key of one and is
+    shown another. Where there is one log only there are no hand-overs.
+    """
+    provers = Provers(connection, log_keys)
+    by_stream: dict[str, list[StoredRecord]] = {}
+    in_log: dict[tuple[str, int], InLog] = {}
+    _add(by_stream, in_log, HEADS, handover_records(connection, since=0), provers)
+    return {
+        "streams": [_stream(HEADS, by_stream[HEADS], in_log)],
+        "checkpoints": _checkpoints(provers, log_keys),
+    }
+
+
+def _stream(
+    stream: str, records: Iterable[StoredRecord], in_log: Mapping[tuple[str, int], InLog]
+) -> dict[str, Any]:
+    """Returns a stream with those of its records that have their place in a log."""
+    placed = ((record, in_log[(record.stream, record.seq)]) for record in records)
+    items = [_item(record, place) for record, place in placed if place.standing != "pending"]
+    return {"stream": stream, "records": items}
+
+
+def _checkpoints(provers: Provers, log_keys: Sequence[VerifierKey]) -> list[dict[str, str]]:
+    published = ((key, provers.published(key.name)) for key in log_keys)
+    return [
+        {"origin": key.name, "key": str(key), "note": one.note}
+        for key, one in published
+        if one is not None
+    ]
 
 
 def _add(

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import metamorphic_log
+import orjson
 import pytest
 from tlog_scales.reader import TilesReader
 from tlog_scales.signing import Vkey
 
+from app.ledger.bundle_logs import read_logs
 from app.ledger.checkpoint import open_receipt
 from app.ledger.note import parse_vkey
 from tests.drills.deployment import Deployment, copy_database, wait_until
@@ -131,6 +133,16 @@ def test_its_bundle_is_verified_by_both_with_the_key_of_any_log(crossed, tmp_pat
         len(given),
         3 - len(given),
     )
+
+
+@pytest.mark.parametrize("given", [0, 1, 2])
+def test_the_hand_overs_alone_carry_the_key_of_any_log(crossed, given):
+    told = crossed.trade.place.get("/api/v1/ledger/handovers")
+    logs = read_logs(told, [parse_vkey(crossed.keys[given])], orjson.loads)
+    assert [log.vkey for log in logs] == crossed.keys
+    trust = ["handed", "handed", "handed"]
+    trust[given] = "given"
+    assert [(log.wrong, log.trust) for log in logs] == [("", one) for one in trust]
 
 
 def test_a_life_of_the_last_log_alone_needs_no_other(crossed):

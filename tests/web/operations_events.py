@@ -261,6 +261,7 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
             Bad(name="no log", query="from=1&log=x", answer=INVALID, kind="type"),
         ),
     ),
+    ("GET", "/api/v1/ledger/handovers"): Operation(path="/api/v1/ledger/handovers"),
     # --- oversight ---
     ("POST", "/api/v1/audits"): Operation(
         path="/api/v1/audits", by=AUTHORITY, scope="audit", body=lambda _: {"scope": "all"},

@@ -26,6 +26,7 @@ from app.ledger.tiles import (
     parse_tile_path,
     published_tiles,
 )
+from app.trace.evidence import make_handovers
 from app.web.body import StrictRoute, api_router
 from app.web.deps import InRooms, Rooms
 from app.web.openapi import problems
@@ -52,6 +53,13 @@ class ConsistencyOut(BaseModel):
     from_: int = Field(alias="from")
     to: int
     hashes: list[str]
+
+
+class HandoversOut(BaseModel):
+    """The stream `log/heads` with its hand-overs, and each log's checkpoint, as in an evidence bundle."""
+
+    streams: list[dict[str, Any]]
+    checkpoints: list[dict[str, str]]
 
 
 class LogOut(BaseModel):
@@ -276,6 +284,16 @@ def read_consistency(
         except TileMissing as err:
             raise LogDamaged("log_damaged") from err
     return ConsistencyOut(**{"from": from_}, to=size, hashes=[encode_base64(h) for h in hashes])
+
+
+@api.get("/ledger/handovers", summary="How each log goes on from the one before")
+def read_handovers(rooms: InRooms) -> HandoversOut:
+    """Returns the records by which logs hand over, with their proofs and all checkpoints.
+
+    Whoever kept the key of a log that has ended comes by them to trust the key of the one that goes on.
+    """
+    with rooms.database.read() as connection:
+        return HandoversOut(**make_handovers(connection, log_keys=rooms.keyring.logs))
 
 
 def _key_of(rooms: Rooms, number: int) -> VerifierKey:
