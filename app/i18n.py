@@ -46,6 +46,11 @@ def text(lang: Lang, key: str, **params: object) -> str:
     return sentences[key].format_map(params)
 
 
+def text_as_written(lang: Lang, key: str) -> str:
+    """Returns the sentence of `key` with its places left open, for a script that fills them in."""
+    return _sentences(lang)[key]
+
+
 def has(key: str) -> bool:
     """Returns whether there is a sentence of this key."""
     return key in _sentences(DEFAULT)

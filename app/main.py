@@ -69,8 +69,9 @@ from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
 from app.web.openapi import describe_api
-from app.web.pages import forms
+from app.web.pages import forms, verify
 from app.web.pages import routes as pages
+from app.web.pages.render import MODULES_PATH
 from app.web.problems import handle_fault, handle_http, handle_validation
 from app.web.short import Shortcuts
 from app.web.visit import add_request_id
@@ -100,6 +101,7 @@ ROUTERS = (
     standing.router,
     docs.router,
     pages.router,
+    verify.router,
     forms.router,
 )
 
@@ -348,6 +350,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     app.state.problem_page = pages.problem_page
+    app.mount(MODULES_PATH, verify.Modules(directory=STATIC / "verify"), name="modules")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Shortcuts, answers=events.SHORT_ANSWERS)
     app.add_middleware(

@@ -311,6 +311,36 @@ def test_a_file_has_one_idea():
     assert set(LONGER) <= set(long), "an exception that is no longer needed"
 
 
+def test_a_script_of_the_pages_has_one_idea_too_and_writes_no_markup():
+    # What a bundle or a log says may be a forger's: it becomes text, never elements.
+    scripts = sorted((ROOT / "static" / "verify").glob("*.js"))
+    assert len(scripts) > 10
+    markup = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"
+    )
+    for script in scripts:
+        written = script.read_text("utf-8")
+        assert len(written.splitlines()) <= MAX_LINES, place(script)
+        assert not markup.search(written), place(script)
+
+
+def test_a_script_says_only_what_the_locales_have():
+    # Otherwise a person is told the name of a key.
+    said = {key for name in locale_files() for key in texts("zh", name)}
+    written = "".join(f.read_text("utf-8") for f in (ROOT / "static" / "verify").glob("*.js"))
+    wanted = set(re.findall(r'"((?:verify|bundle)\.[a-z0-9_.]+)"', written))
+    assert len(wanted) > 20
+    assert wanted <= said
+    # Names that are put together: each beginning must have sentences, and each kind its own.
+    begun = set(re.findall(r"`((?:verify|bundle)\.[a-z0-9_.]+)\$", written))
+    assert begun
+    assert not [start for start in begun if not any(key.startswith(start) for key in said)]
+    for kind in re.findall(r'alarm\("(\w+)"', written):
+        assert {f"verify.watch.{kind}", f"verify.watch.{kind}.means"} <= said
+    unsaid = {key for key in said if key.startswith("verify.")} - wanted
+    assert not [key for key in unsaid if not key.startswith(tuple(begun))]
+
+
 def test_no_words_that_the_law_forbids():
     # A record is matched, goods are never vouched for: such a promise is an offence, denied or not.
     words = "正品" + "保证"

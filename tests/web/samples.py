@@ -31,6 +31,7 @@ from app.web.pages.views import (
     Step,
     UnknownView,
     Verdict,
+    VerifyView,
     ZoneItem,
 )
 
@@ -475,6 +476,10 @@ def bare_home(lang: Lang) -> HomeView:
     return HomeView(frame=frame(lang, "/"), lookup="/code")
 
 
+def verify(lang: Lang) -> VerifyView:
+    return VerifyView(frame=frame(lang, "/verify"), script="/verify/verify_bundle.py")
+
+
 SCANS = (
     intact, incomplete, awaited, broken, recalled, not_sold, resold, returned, void, lot, product,
     cross_border, refused_form,
@@ -487,6 +492,7 @@ OTHERS = (
     (render.render_error, failure),
     (render.render_home, home),
     (render.render_home, bare_home),
+    (render.render_verify, verify),
 )
 
 

@@ -108,4 +108,5 @@ def links_of(code: Code) -> Links:
         verification=f"{api}/verification",
         checkpoint="/log/checkpoint",
         key="/log/key",
+        verify_page="/verify",
     )

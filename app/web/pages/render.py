@@ -2,8 +2,8 @@
 
 Decides only how things are said: which sentences the verdict card holds, what a step's line reads.
 What is true was decided before the view was made. Every value is escaped by the environment; only the
-drawings of `seal` are markup. The pages need no script and carry no inline style, so they pass a policy
-of `default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'`.
+drawings of `seal` are markup. No page needs a script to be read, and none carries a script or style of
+its own text: what checks the evidence in the browser is modules from static/verify/.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from app.web.pages.views import (
     Source,
     Step,
     UnknownView,
+    VerifyView,
 )
 
 STATIC: Final = Path(__file__).parents[3] / "static"
+LOCALES: Final = Path(__file__).parents[2] / "locales"
 _TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 
 COMPLAINT_CATEGORIES: Final = (
@@ -86,6 +88,11 @@ def render_result(view: ResultView) -> str:
     return _render("result.html", view.frame, view=view)
 
 
+def render_verify(view: VerifyView) -> str:
+    """Returns the page that checks a bundle in the browser."""
+    return _render("verify.html", view.frame, view=view, indexable=True)
+
+
 def render_error(view: ErrorView) -> str:
     """Returns the page for a failure that is not about the code."""
     return _render("error.html", view.frame, view=view)
@@ -130,16 +137,18 @@ def _environment() -> Environment:
     environment.filters["late_days"] = _late_days
     environment.globals.update(
         mark=draw_mark,
-        css_version=_css_version(),
+        css_version=_version(STATIC / "suxin.css"),
+        modules=MODULES_PATH,
+        words_version=_version(*sorted(LOCALES.glob("*/*.json"))),
         complaint_categories=COMPLAINT_CATEGORIES,
         sources=get_args(Source),
     )
     return environment
 
 
-def _css_version() -> str:
-    """Returns a name for the stylesheet's content, so that it may be cached for ever."""
-    return hashlib.sha256((STATIC / "suxin.css").read_bytes()).hexdigest()[:12]
+def _version(*files: Path) -> str:
+    """Returns a name for the content of files, so that it may be cached for ever."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def _said(warning: str, view: ScanView) -> bool:
@@ -307,3 +316,7 @@ def _link(frame: Frame, path: str) -> str:
 def _is_web(url: str) -> bool:
     """Returns whether a party's URL may become a link: never `javascript:` or the like."""
     return url.startswith(("https://", "http://"))
+
+
+# Modules name each other by relative paths, so their version stands in the folder's name.
+MODULES_PATH: Final = f"/static/verify-{_version(*sorted((STATIC / 'verify').glob('*.js')))}"

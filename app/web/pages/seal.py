@@ -8,12 +8,15 @@ from the stylesheet (currentColor); attributes only, no style, so a strict polic
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
 from markupsafe import Markup, escape
 
 from app.i18n import Lang, text
 from app.web.pages.views import VerdictKind
+
+SealKind = VerdictKind | Literal["unproven"]
+"""`unproven` is of no page's verdict: what was handed to the browser could not be held against a key."""
 
 # Strokes on a grid 76 high, with the width that each character takes.
 _CHARACTERS: Final = {
@@ -24,6 +27,13 @@ _CHARACTERS: Final = {
         (
             "M4 5H17L2 29M4 14 10 20M21 1 38 29M29 0 25 8M36 8 30 16M9 36H31M10 45H30V58H10Z"
             "M13 60 15 71M27 60 25 71M0 74H40"
+        ),
+    ),
+    "验": (
+        45,
+        (
+            "M1 3H17L14 36H19Q19 66 13 75L7 71M5 3 3 36H14M0 57H13M32 0Q27 13 20 22M32 0Q38 13 45 22"
+            "M26 26H39M24 38 28 58M33 34 34 56M43 36 37 60M20 72H45"
         ),
     ),
     "待": (
@@ -73,13 +83,20 @@ _LETTERS: Final = {
     "T": (18, "M0 1H18M9 1V32"),
     "W": (26, "M1 0 6.5 31H7.5L13 7 18.5 31H19.5L25 0"),
 }
-_WORDS: Final[dict[Lang, dict[VerdictKind, tuple[str, ...]]]] = {
-    "zh": {"intact": ("链全",), "incomplete": ("待补",), "broken": ("断链",), "unknown": ("未登",)},
+_WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
+    "zh": {
+        "intact": ("链全",),
+        "incomplete": ("待补",),
+        "broken": ("断链",),
+        "unknown": ("未登",),
+        "unproven": ("未验",),
+    },
     "en": {
         "intact": ("CHAIN", "WHOLE"),
         "incomplete": ("CHAIN", "GAPS"),
         "broken": ("CHAIN", "BROKEN"),
         "unknown": ("NOT", "LISTED"),
+        "unproven": ("NOT", "CHECKED"),
     },
 }
 
@@ -93,13 +110,13 @@ _INNER: Final = "M11 11H89.3V89.4H10.8Z"
 _CRACK: Final = "57 24 64 41 47 61 53 79 43 109"
 
 
-def seal_words(verdict: VerdictKind, lang: Lang) -> tuple[str, ...]:
+def seal_words(verdict: SealKind, lang: Lang) -> tuple[str, ...]:
     """Returns what the seal says: one word of two characters, or two short English words."""
     return _WORDS[lang][verdict]
 
 
 @cache
-def draw_seal(verdict: VerdictKind, lang: Lang) -> Markup:
+def draw_seal(verdict: SealKind, lang: Lang) -> Markup:
     """Returns the verdict's seal as an inline SVG, with its words for those who listen."""
     label = escape(text(lang, "page.seal.label", words=" ".join(seal_words(verdict, lang))))
     return Markup(  # noqa: S704 - built from constants and one escaped sentence
@@ -121,14 +138,14 @@ def draw_mark() -> Markup:
     )
 
 
-def _cut(verdict: VerdictKind, lang: Lang) -> str:
+def _cut(verdict: SealKind, lang: Lang) -> str:
     glyphs = f'<g stroke-width="5.2">{_glyphs(seal_words(verdict, lang))}</g>'
     match verdict:
         case "intact":
             return _frames() + glyphs
         case "incomplete":
             return _frames(outer="230 26 200", inner="5 3.4") + glyphs
-        case "unknown":
+        case "unknown" | "unproven":
             return _frames(outer="7 5", inner="2 4") + glyphs
         case "broken":
             # One seal, clipped twice along the crack, the halves drawn apart.

@@ -383,6 +383,14 @@ class ResultView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyView:
+    """The page that checks a bundle. script: where the program for a terminal is; "" if not here."""
+
+    frame: Frame
+    script: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorView:
     """Something went wrong on our side or too often. request_id is what a person can quote."""
 
