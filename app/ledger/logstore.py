@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from app.db.engine import fetch_plainly
 from app.db.tables import LogState
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
@@ -28,6 +29,12 @@ _TILE_AT = select(TILE.c.data).where(
     TILE.c.log == bindparam("log"),
     TILE.c.level == bindparam("level"),
     TILE.c.tile_index == bindparam("tile_index"),
+)
+_TILES_BETWEEN = select(TILE.c.tile_index, TILE.c.data).where(
+    TILE.c.log == bindparam("log"),
+    TILE.c.level == bindparam("level"),
+    TILE.c.tile_index >= bindparam("start"),
+    TILE.c.tile_index < bindparam("end"),
 )
 _LEAF_OF = select(LEAF.c.leaf_index, LEAF.c.hash).where(
     LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
@@ -321,6 +328,24 @@ def leaf_at(connection: Connection, position: int) -> Waiting | None:
     """Returns which record stands at a position, or None. Read-only."""
     row = connection.execute(_LEAF_AT, {"position": position}).first()
     return None if row is None else Waiting(row.stream, row.seq, as_bytes(row.hash))
+
+
+def leaves_plainly(connection: Connection, start: int, end: int) -> list[tuple[Any, ...]]:
+    """Returns (position, entry) of leaves `start` to `end`−1, in order, as the driver gives them.
+
+    Read-only.
+    """
+    with connection.execute(_LEAVES_BETWEEN, {"start": start, "end": end}) as rows:
+        return fetch_plainly(rows, end - start + 1)
+
+
+def load_tiles(
+    connection: Connection, log: Log, level: int, start: int, end: int
+) -> dict[int, bytes]:
+    """Returns the stored ones of a level's tiles `start` to `end`−1, by index. Read-only."""
+    place = {"log": log.number, "level": level, "start": start, "end": end}
+    rows = connection.execute(_TILES_BETWEEN, place)
+    return {row.tile_index: as_bytes(row.data) for row in rows}
 
 
 def leaf_holes(connection: Connection, end: int, limit: int = 1_000) -> list[int]:

@@ -122,6 +122,23 @@ def edge_append(size: int, edge: Edge, leaf_hashes: Sequence[bytes]) -> Edge:
     return tuple(reversed(grown))
 
 
+def edge_append_subtree(size: int, edge: Edge, node: bytes, *, height: int) -> Edge:
+    """Returns the edge of the tree of `size` leaves with one perfect subtree of 2^height appended.
+
+    Raises ValueError if the edge does not belong to a tree of that size, or if the size is no multiple
+    of the subtree's.
+    """
+    _check_edge(size, edge)
+    if size & ((1 << height) - 1):
+        raise ValueError(size)
+    waiting = list(edge)
+    size >>= height
+    while size & 1:
+        node = node_hash(waiting.pop(), node)
+        size >>= 1
+    return (*waiting, node)
+
+
 def edge_root(size: int, edge: Edge) -> bytes:
     """Returns the root of the tree of `size` leaves.
 

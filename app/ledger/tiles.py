@@ -164,7 +164,7 @@ def cut_tile(stored: bytes | None, tile: Tile) -> bytes:
 
 def encode_entries(entries: Sequence[bytes]) -> bytes:
     """Returns the entry bundle: each entry (at most 65535 bytes) behind its length, u16be."""
-    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
+    return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
 
 
 def decode_entries(data: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from app.kit.clock import from_ms, to_ms
+from app.kit.clock import from_ms
 from app.ledger.record import record_hash
 from app.ledger.store import StoredRecord
 from app.oversight import store
@@ -78,7 +78,7 @@ def find_healed(connection: Connection, listing: StoredRecord) -> list[Healed]:
         return []
     told = happening_of(listing.fields, lambda *_: None)
     rows = store.listing_gaps(
-        connection, seller=told.actor, gtin=shelf.gtin, listed_at_ms=to_ms(told.occurred_at)
+        connection, seller=told.actor, gtin=shelf.gtin, listed_at_ms=told.occurred_ms
     )
     names = store.names_of(connection, [row.stream for row in rows])
     places = [(names[row.stream], row.subject) for row in rows if row.stream in names]
@@ -105,7 +105,7 @@ def _heal(
         if (
             gap is None
             or shelf.lot not in (None, state.get("lot"))
-            or to_ms(listing.recorded_at) < gap["since"]
+            or listing.recorded_ms < gap["since"]
         ):
             continue
         after = lifecycle.heal(state, listing)

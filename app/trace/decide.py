@@ -123,8 +123,8 @@ class Decision:
             actor=claim.actor,
             sender=self.sending.party or CONSUMER,
             source=source,
-            occurred_at=claim.occurred_at,
-            recorded_at=view.now,
+            occurred_ms=to_ms(claim.occurred_at),
+            recorded_ms=to_ms(view.now),
             data=claim.data,
             listed=listing is not None,
             listing_independent=listing is not None and listing.independent,
@@ -201,8 +201,8 @@ class Decision:
                     actor=seller,
                     sender=PLATFORM if told["independent"] else seller,
                     source=PLATFORM if told["independent"] else MERCHANT,
-                    occurred_at=from_ms(told["at"]),
-                    recorded_at=from_ms(told["recorded"]),
+                    occurred_ms=told["at"],
+                    recorded_ms=told["recorded"],
                     data={},
                 )
                 state = lifecycle.heal(state, listing)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 from app.kit.clock import from_ms, to_ms
@@ -18,10 +19,11 @@ from app.parties.identity import is_party_id
 from app.trace.life_table import STEPS, Happening, State, Step
 
 GapKind = Literal["late", "overdue"]
+_MS = timedelta(milliseconds=1)
 Verdict = Literal["intact", "incomplete"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graces:
     """How long a step may be missing, from the policy in force.
 
@@ -32,6 +34,18 @@ class Graces:
     late: timedelta
     dispatch: timedelta
     signature: timedelta
+
+    @cached_property
+    def late_ms(self) -> int:
+        return self.late // _MS
+
+    @cached_property
+    def dispatch_ms(self) -> int:
+        return self.dispatch // _MS
+
+    @cached_property
+    def signature_ms(self) -> int:
+        return self.signature // _MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +113,9 @@ def responsible_for(state: State, step: Step) -> str:
 
 def seller_of(state: State) -> str:
     """Returns the party of the present sale, of the last one after a return, else the holder."""
-    seller = state.get("sale", {}).get("actor") or state.get("closed", {}).get("seller")
-    return str(seller or state["holder"])
+    if "sale" in state and (seller := state["sale"].get("actor")):
+        return str(seller)
+    return str(state.get("closed", {}).get("seller") or state["holder"])
 
 
 def vouched_steps(state: State) -> tuple[int, int]:
@@ -113,7 +128,7 @@ def open_late(gaps: dict[str, Any], step: Step, event: Happening, graces: Graces
 
     A gap that was due earlier keeps its moment: new evidence of a missing step buys no time.
     """
-    since, due = to_ms(event.recorded_at), to_ms(event.recorded_at + graces.late)
+    since, due = event.recorded_ms, event.recorded_ms + graces.late_ms
     before = gaps.get(step)
     if before is not None and before["due"] <= due:
         gaps[step] = {**before, "kind": "late"}
@@ -122,13 +137,14 @@ def open_late(gaps: dict[str, Any], step: Step, event: Happening, graces: Graces
 
 
 def open_coming(
-    gaps: dict[str, Any], step: Step, event: Happening, grace: timedelta, graces: Graces
+    gaps: dict[str, Any], step: Step, event: Happening, grace_ms: int, graces: Graces
 ) -> None:
     """Waits for `step` from `event` on; where it is known to be missing, that grace goes on.
 
     An event told late leaves at least `Graces.late` from its record on: what should have followed it
     may be as late.
     """
-    due = max(event.occurred_at + grace, event.recorded_at + graces.late)
-    since = to_ms(event.occurred_at)
-    gaps.setdefault(step, {"kind": "overdue", "since": since, "due": to_ms(due), "by": event.seq})
+    if step not in gaps:
+        since = event.occurred_ms
+        due = max(since + grace_ms, event.recorded_ms + graces.late_ms)
+        gaps[step] = {"kind": "overdue", "since": since, "due": due, "by": event.seq}

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from app.kit.clock import to_ms
+from app.kit.clock import from_ms
 from app.kit.errors import Conflict
 
 State = Mapping[str, Any]
@@ -28,9 +28,8 @@ STEPS: tuple[Step, ...] = ("listing", "sale", "dispatch", "signature")
 STATES = ("registered", "sold", "in_transit", "signed", "returned", "void")
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """A record as the life of the goods sees it.
+class Happening(NamedTuple):
+    """A record as the life of the goods sees it; times in ms. An audit makes millions of them.
 
     actor: the party responsible; sender: the party that sent it (`via`, else the actor).
     listed: of a sale, whether the seller had a live listing when it was recorded (a stored record
@@ -43,11 +42,15 @@ class Happening:
     actor: str
     sender: str
     source: str
-    occurred_at: datetime
-    recorded_at: datetime
+    occurred_ms: int
+    recorded_ms: int
     data: Mapping[str, Any]
     listed: bool = False
     listing_independent: bool = False
+
+    @property
+    def occurred_at(self) -> datetime:
+        return from_ms(self.occurred_ms)
 
 
 class LifecycleConflict(Conflict):
@@ -86,7 +89,7 @@ def _reviewed(state: State, _event: Happening) -> bool:
 
 
 def _older_than_signature(state: State, event: Happening) -> bool:
-    return to_ms(event.occurred_at) < int(state["signature"]["at"])
+    return event.occurred_ms < int(state["signature"]["at"])
 
 
 def _named_receiver(state: State, event: Happening) -> bool:
@@ -95,6 +98,7 @@ def _named_receiver(state: State, event: Happening) -> bool:
 
 
 _STAY = Cell()
+_NO_ROW: Mapping[str, Cell] = {}
 _SELL = _to("sold", "listing")
 _SEND = _to("in_transit")
 _SEND_UNSOLD = _to("in_transit", "sale")
@@ -141,20 +145,25 @@ LIFE: Mapping[str, Mapping[str, Cell]] = {
 
 
 def resolve(state: State, event: Happening) -> Cell | None:
-    """Returns the table's cell, None where the event heals a gap instead.
+    """Returns what `find_cell` does. Raises LifecycleConflict with the reason instead of it."""
+    cell = find_cell(state, event)
+    if isinstance(cell, str):
+        raise LifecycleConflict(cell)
+    return cell
 
-    Raises LifecycleConflict with the reason if neither rule takes it.
-    """
+
+def find_cell(state: State, event: Happening) -> Cell | str | None:
+    """Returns the table's cell, None where the event heals a gap instead, the reason if neither is."""
     life = state["state"]
     if life == "void":
-        raise LifecycleConflict("void")
+        return "void"
     if event.type == "registration":
-        raise LifecycleConflict("already_registered")
+        return "already_registered"
     if _is_missing_step(state, event):
         return None
-    cell = LIFE.get(event.type, {}).get(life, _STAY)
+    cell = LIFE.get(event.type, _NO_ROW).get(life, _STAY)
     if cell.refused and not (cell.unless and cell.unless(state, event)):
-        raise LifecycleConflict(cell.refused)
+        return cell.refused
     return cell
 
 
@@ -174,4 +183,4 @@ def _is_missing_step(state: State, event: Happening) -> bool:
     elif state["state"] == "returned":
         bound = state["closed"]["missing"].get(step)
     # In `registered` and `sold` the table itself takes a late sale or dispatch.
-    return bound is not None and to_ms(event.occurred_at) <= bound
+    return bound is not None and event.occurred_ms <= bound

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.kit.clock import from_ms, to_ms
+from app.kit.clock import from_ms
 from app.parties.identity import CONSUMER
 from app.parties.roles import AGGREGATOR, CARRIER, CUSTOMS, PLATFORM, REGULATOR
 from app.trace.gaps import (
@@ -39,6 +39,7 @@ from app.trace.life_table import (
     LifecycleConflict,
     State,
     Step,
+    find_cell,
     latest_moment,
     resolve,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "check",
     "check_around",
     "fold",
+    "fold_into",
     "heal",
     "pending",
     "recall_windows",
@@ -75,6 +77,7 @@ _BARRED_TYPES = frozenset({"listing", "sale", "dispatch"})
 # A state must stay small whatever is sent: further recallers share one entry.
 _MAX_RECALLERS = 4
 _OTHER_RECALLERS = "*"
+_KEPT_AS = {"waybill_tail": "tail"}
 _CORRECTABLE = {
     "sale": {"platform": "platform", "region": "region"},
     "dispatch": {"carrier": "carrier", "from": "from", "to": "to", "waybill_tail": "tail"},
@@ -149,19 +152,22 @@ def fold(state: State, event: Happening, graces: Graces) -> dict[str, Any]:
     Never raises for a record: one that `check` would have refused leaves the life as it was, so
     that an auditor can replay a stream in which somebody tampered.
     """
+    return fold_into(_copy(state) if state else {}, event, graces)
+
+
+def fold_into(state: dict[str, Any], event: Happening, graces: Graces) -> dict[str, Any]:
+    """Returns what `fold` does, and may change `state` for it: for who replays a life into its own."""
     if not state:
         return _register(event)
-    new = _copy(state)
-    try:
-        cell = resolve(state, event)
-    except LifecycleConflict:
-        return new
+    cell = find_cell(state, event)
+    if isinstance(cell, str):
+        return state
     if cell is None:
-        _fill_gap(new, event, graces)
+        _fill_gap(state, event, graces)
     else:
-        _follow(new, event, cell, graces)
-    _note_completion(new)
-    return new
+        _follow(state, event, cell, graces)
+    _note_completion(state)
+    return state
 
 
 def heal(state: State, listing: Happening) -> dict[str, Any]:
@@ -210,9 +216,8 @@ def _follow(new: dict[str, Any], event: Happening, cell: Cell, graces: Graces) -
         new.pop("closed", None)
         new.pop("transfer", None)
     _TAKE_IN.get(event.type, _take_nothing)(new, event, graces)
-    fetched = event.type == "signature" and event.data.get("kind") == "pickup"
     for step in cell.needs:
-        if step == "dispatch" and fetched:
+        if step == "dispatch" and event.type == "signature" and event.data.get("kind") == "pickup":
             # Fetched by the buyer: no dispatch is waited for, unless a transit has shown one.
             if new["gaps"].get(step, {}).get("kind") == "overdue":
                 del new["gaps"][step]
@@ -227,7 +232,7 @@ def _follow(new: dict[str, Any], event: Happening, cell: Cell, graces: Graces) -
 
 def _close(new: dict[str, Any], event: Happening) -> None:
     """Ends the cycle; of what it was known to lack, the latest possible moments are kept."""
-    at = to_ms(event.occurred_at)
+    at = event.occurred_ms
     missing = {
         step: min(at, latest_moment(new, step) or at)
         for step in STEPS
@@ -251,7 +256,7 @@ def _fill_gap(new: dict[str, Any], event: Happening, graces: Graces) -> None:
 
 
 def _take_sale(new: dict[str, Any], event: Happening, graces: Graces) -> None:
-    new["sale"] = _fact(event, platform="platform", region="region")
+    new["sale"] = _fact(event, "platform", "region")
     _note_step(new, "sale", event)
     own = new.get("listing", {})
     if event.listed:
@@ -259,24 +264,23 @@ def _take_sale(new: dict[str, Any], event: Happening, graces: Graces) -> None:
     elif own.get("actor") == event.actor:
         new["steps"]["listing"] = own["independent"]
     if "dispatch" not in new["steps"] and "signature" not in new["steps"]:
-        open_coming(new["gaps"], "dispatch", event, graces.dispatch, graces)
+        open_coming(new["gaps"], "dispatch", event, graces.dispatch_ms, graces)
 
 
 def _take_dispatch(new: dict[str, Any], event: Happening, graces: Graces) -> None:
-    fields = {"carrier": "carrier", "from": "from", "to": "to", "tail": "waybill_tail"}
-    new["dispatch"] = _fact(event, **fields)
+    new["dispatch"] = _fact(event, "carrier", "from", "to", "waybill_tail")
     _note_step(new, "dispatch", event)
     if "signature" not in new["steps"]:
-        open_coming(new["gaps"], "signature", event, graces.signature, graces)
+        open_coming(new["gaps"], "signature", event, graces.signature_ms, graces)
 
 
 def _take_signature(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
-    new["signature"] = _fact(event, kind="kind")
+    new["signature"] = _fact(event, "kind")
     _note_step(new, "signature", event)
 
 
 def _take_review(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
-    new["review"] = _fact(event, proof="proof")
+    new["review"] = _fact(event, "proof")
 
 
 def _take_complaint(new: dict[str, Any], _event: Happening, _graces: Graces) -> None:
@@ -284,7 +288,7 @@ def _take_complaint(new: dict[str, Any], _event: Happening, _graces: Graces) -> 
 
 
 def _take_transfer(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
-    new["transfer"] = _fact(event, to="to")
+    new["transfer"] = _fact(event, "to")
 
 
 def _take_acceptance(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
@@ -305,7 +309,7 @@ def _take_recall(new: dict[str, Any], event: Happening, _graces: Graces) -> None
     recalls = new["recalls"]
     known = event.actor in recalls or len(recalls) < _MAX_RECALLERS
     recaller = event.actor if known else _OTHER_RECALLERS
-    at = to_ms(event.occurred_at)
+    at = event.occurred_ms
     entry = recalls.get(recaller, {"until": at})
     # Recalled again before it was lifted: the first moment counts.
     recalls[recaller] = {"since": at if "until" in entry else min(at, entry["since"])}
@@ -313,7 +317,7 @@ def _take_recall(new: dict[str, Any], event: Happening, _graces: Graces) -> None
 
 def _take_recall_lifted(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
     """A regulator lifts every recall of the goods, others only their own."""
-    until = to_ms(event.occurred_at)
+    until = event.occurred_ms
     for recaller, entry in new["recalls"].items():
         if (event.source == REGULATOR or recaller == event.actor) and "until" not in entry:
             new["recalls"][recaller] = {**entry, "until": until}
@@ -359,7 +363,7 @@ def _fill_listing_gap(new: dict[str, Any], listing: Happening) -> None:
         and listing.type == "listing"
         and listing.data.get("ended") is not True
         and listing.actor == sale.get("actor")
-        and to_ms(listing.occurred_at) <= sale["at"]
+        and listing.occurred_ms <= sale["at"]
     ):
         _note_step(new, "listing", listing)
 
@@ -368,7 +372,8 @@ def _note_step(new: dict[str, Any], step: Step, event: Happening) -> None:
     """The step is there: its gap closes; kept is whether somebody else than the seller said so."""
     new["steps"][step] = int(_is_independent(event, seller_of(new)))
     new["gaps"].pop(step, None)
-    new["advanced"] = max(new.get("advanced", 0), to_ms(event.recorded_at))
+    if event.recorded_ms > new.get("advanced", -1):
+        new["advanced"] = event.recorded_ms
 
 
 def _note_completion(new: dict[str, Any]) -> None:
@@ -379,21 +384,27 @@ def _note_completion(new: dict[str, Any]) -> None:
 
 def _is_independent(event: Happening, seller: str) -> bool:
     """The hidden code inside the pack was printed by the seller: it is no second voice."""
-    outside = event.source in _OUTSIDE_SOURCES and event.data.get("proof") != "inner"
-    return outside and event.sender != seller
+    return (
+        event.source in _OUTSIDE_SOURCES
+        and event.data.get("proof") != "inner"
+        and event.sender != seller
+    )
 
 
-def _fact(event: Happening, **fields: str) -> dict[str, Any]:
-    """Returns what the state keeps of a record; `fields`: kept name -> name in the data."""
+def _fact(event: Happening, *names: str) -> dict[str, Any]:
+    """Returns what the state keeps of a record, and these of its data."""
     fact: dict[str, Any] = {
         "seq": event.seq,
         "id": event.id,
-        "at": to_ms(event.occurred_at),
+        "at": event.occurred_ms,
         "actor": event.actor,
         "sender": event.sender,
     }
-    given = {kept: event.data.get(name) for kept, name in fields.items()}
-    return fact | {kept: value for kept, value in given.items() if _is_short(value)}
+    data = event.data
+    for name in names:
+        if name in data and _is_short(data[name]):
+            fact[_KEPT_AS.get(name, name)] = data[name]
+    return fact
 
 
 def _is_short(value: object) -> bool:

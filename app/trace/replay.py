@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from app.kit.clock import parse_time, to_ms
+from app.kit.clock import parse_ms
 from app.parties.identity import is_party_id
 from app.parties.roles import MERCHANT, REGULATOR
 from app.trace import lifecycle
@@ -21,23 +21,24 @@ FindRecord = Callable[[str, int], Fields | None]
 def happening_of(fields: Fields, find: FindRecord) -> Happening:
     """Returns a stored record as the life of the goods saw it when it was decided."""
     listing = None
-    if fields["type"] == "sale":
+    event_type, actor = fields["type"], fields["actor"]
+    if event_type == "sale":
         for ref in fields.get("refs", ()):
             told = find(ref["stream"], ref["seq"])
             if told is not None and told["type"] == "listing":
                 listing = told
     return Happening(
-        seq=fields["seq"],
-        id=fields["id"],
-        type=fields["type"],
-        actor=fields["actor"],
-        sender=fields.get("via", fields["actor"]),
-        source=fields["source"],
-        occurred_at=parse_time(fields["occurred_at"]),
-        recorded_at=parse_time(fields["recorded_at"]),
-        data=fields["data"],
-        listed=listing is not None,
-        listing_independent=listing is not None and is_independent_listing(listing),
+        fields["seq"],
+        fields["id"],
+        event_type,
+        actor,
+        fields.get("via", actor),
+        fields["source"],
+        parse_ms(fields["occurred_at"]),
+        parse_ms(fields["recorded_at"]),
+        fields["data"],
+        listing is not None,
+        listing is not None and is_independent_listing(listing),
     )
 
 
@@ -52,8 +53,8 @@ def told_by(fields: Fields) -> Told:
     return Told(
         place=str(fields["data"].get("platform") or fields["data"].get("url")),
         seq=fields["seq"],
-        at=to_ms(parse_time(fields["occurred_at"])),
-        recorded=to_ms(parse_time(fields["recorded_at"])),
+        at=parse_ms(fields["occurred_at"]),
+        recorded=parse_ms(fields["recorded_at"]),
         ended=fields["data"].get("ended") is True,
         independent=is_independent_listing(fields),
     )
@@ -63,7 +64,7 @@ def replay(records: Iterable[Fields], find: FindRecord, graces: Graces) -> dict[
     """Returns the state that a unit's records give, in order of seq."""
     state: dict[str, Any] = {}
     for fields in records:
-        state = lifecycle.fold(state, happening_of(fields, find), graces)
+        state = lifecycle.fold_into(state, happening_of(fields, find), graces)
     return state
 
 
@@ -74,7 +75,7 @@ def replay_consignment(
     state = lifecycle.begin(holder)
     for fields in records:
         if fields["data"].get("consignment") == consignment:
-            state = lifecycle.fold(state, happening_of(fields, find), graces)
+            state = lifecycle.fold_into(state, happening_of(fields, find), graces)
     return state
 
 
@@ -88,7 +89,7 @@ def replay_recalls(records: Iterable[Fields]) -> dict[str, dict[str, int]]:
                 lifted=fields["type"] == "recall_lifted",
                 actor=fields["actor"],
                 source=fields["source"],
-                at=to_ms(parse_time(fields["occurred_at"])),
+                at=parse_ms(fields["occurred_at"]),
             )
     return recalls
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.kit.clock import to_ms
 from app.trace.lifecycle import (
     Around,
     Graces,
@@ -72,7 +73,8 @@ def event(type: str, at: datetime = NOON, *, seq: int = 1, **given: Any) -> Happ
         "listed": type == "sale",
         **given,
     }
-    return Happening(type=type, occurred_at=at, **fields)
+    fields["recorded_ms"] = to_ms(fields.pop("recorded_at"))
+    return Happening(type=type, occurred_ms=to_ms(at), **fields)
 
 
 def live(*events: Happening) -> dict[str, Any]:
