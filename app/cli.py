@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,6 @@ from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
 from app.kit.errors import Fault
 from app.ledger.anchor import Anchor
-from app.ledger.audit import LedgerAudit
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
 from app.ledger.handover import check_handovers
@@ -29,10 +27,8 @@ from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
 from app.ledger.places import tell_places
 from app.ledger.served import signed_checkpoints
-from app.ledger.treecheck import check_tree
-from app.ledger.vault import Vault
 from app.main import close_rooms, create_app, graces_in_force, open_rooms
-from app.oversight.rowcheck import check_rows
+from app.oversight.whole_audit import AuditPlan, WholeAudit, audit_stream
 from app.parties.principal import OPERATOR
 from app.rotating import rotate_log
 from app.serving import check_port, run_server
@@ -53,7 +49,6 @@ from app.terminal import (
     show_progress,
     stream_name,
 )
-from app.trace.story import Stories, keeps_state
 from app.web.deps import Rooms
 from app.witnessing import witness_cli
 from app.worker import embedded_loops
@@ -185,6 +180,9 @@ def audit(
     stream: Annotated[
         str | None, typer.Option(help="One stream only, as in 01/06901234567892/21/….")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Share the work out; one for each core is the most.")
+    ] = 1,
     *,
     as_json: AsJSON = False,
 ) -> None:
@@ -192,28 +190,31 @@ def audit(
 
     Exit: 0 clean, 1 integrity findings.
     """
-    with _at_rest() as (keys, anchored, connection), show_progress("records") as advance:
-        stories = Stories(vault=Vault(keys.vault_key), log_keys=keys.logs, graces=graces_in_force())
-        checker = LedgerAudit(
-            connection,
-            vault=Vault(keys.vault_key),
-            check_state=stories.state_checker(connection),
-            keeps_state=keeps_state,
-            check_rows=partial(check_rows, connection),
-            progress=advance,
-        )
-        if stream is None:
-            problems = list(checker.check_all())
-            signed, foreign = signed_checkpoints(connection, keys.logs, anchored)
-            problems += [*check_tree(connection, signed), *foreign]
-            problems += check_handovers(connection, keys.logs, signed)
-        else:
-            problems = list(checker.check_streams([stream_name(stream)]))
-        problems = tell_places(connection, problems)
-    if stream is not None and not checker.streams and not problems:
-        fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
-    print_audit(checker.streams, checker.records, lowest(problems), as_json=as_json)
-    raise typer.Exit(1 if problems else 0)
+    settings = load_settings()
+    check_set_up(settings)
+    keys = load_keys(settings.keys_dir)
+    plan = AuditPlan(
+        settings.database_url,
+        keys.vault_key,
+        keys.logs,
+        # Read before any snapshot begins: one that is behind what was anchored is an old copy.
+        Anchor(settings.keys_dir).read_all(),
+        graces_in_force(),
+    )
+    if stream is None:
+        whole = WholeAudit(plan, processes=processes)
+        with (
+            contextlib.closing(whole),
+            ending_at_once(whole.stop),
+            show_progress("records") as advance,
+        ):
+            audited = whole.run(advance)
+    else:
+        audited = audit_stream(plan, stream_name(stream))
+        if not audited.streams and not audited.problems:
+            fail(f"nothing is recorded under {stream}; compare it with the label", code=2)
+    print_audit(audited.streams, audited.records, lowest(audited.problems), as_json=as_json)
+    raise typer.Exit(1 if audited.problems else 0)
 
 
 @log_cli.command("fsck")

@@ -50,13 +50,16 @@ def lowest(problems: list[Problem]) -> list[Problem]:
 
 
 @contextlib.contextmanager
-def ending_at_once() -> Iterator[None]:
+def ending_at_once(stop: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Lets Ctrl-C end a command that only reads with one sentence, wherever it is.
+
+    stop: ends what it has begun besides itself.
 
     As an exception it would meet cursors half read, and each would complain of the other.
     """
 
     def end(_number: int, _frame: object) -> None:
+        stop()
         sys.stderr.write("\nsuxin: stopped; nothing was changed\n")
         sys.stderr.flush()
         os._exit(130)

@@ -155,7 +155,7 @@ def fetch_plainly(result: CursorResult[Any], count: int) -> list[tuple[Any, ...]
     Past the result, which would make a Row of each, and, on SQLite, past `_read_text`, which costs as
     much as the rest of a row. Raises TextDamaged where that one would have helped.
     """
-    cursor = result.cursor
+    cursor: Any = result.cursor
     if cursor is None:  # the last row was fetched
         return []
     # By the strategy, which may hold the first rows of a cursor on the server already.

@@ -31,6 +31,8 @@ _ZEROS = ZERO_HASH.hex()
 _ID_BYTES = 16
 _MOST_KNOWN = 20_000
 _ATTACHED = frozenset({"refs", "signed", "sealed"})
+_NO_KEY = ""
+"""Among the doubtful, it says that they are not all known."""
 _BEFORE = object()
 """Stands for no stream: a hand may have put anything else in a key's place."""
 
@@ -61,6 +63,7 @@ class QuickProof:
         self._keeps_state = keeps_state
         self._check_rows = check_rows
         self._progress = progress
+        self._clean: dict[Any, int] = {}
         self._known_refs: set[tuple[str, int, str]] = set()
         self.streams = 0
         self.records = 0
@@ -71,16 +74,18 @@ class QuickProof:
         None where they cannot be named, for text that is none or a key that is no number: then all of
         the span is.
         """
-        before = self.streams, self.records
+        self._clean = {}
         left = {head[0]: head for head in heads}
         try:
             doubtful = self._find_unclean(span, left)
         except TextDamaged:
-            doubtful = {""}
+            doubtful = {_NO_KEY}
         doubtful.update(left)
         if len({head[0] for head in heads}) == len(heads) and {*map(type, doubtful)} <= {int}:
+            clean = [count for key, count in self._clean.items() if key not in doubtful]
+            self.streams += len(clean)
+            self.records += sum(clean)
             return doubtful
-        self.streams, self.records = before
         return None
 
     def _find_unclean(self, span: Span, heads: dict[Any, tuple[Any, ...]]) -> set[Any]:
@@ -90,11 +95,15 @@ class QuickProof:
         call a function for each would cost as much as its hash does.
         """
         doubtful: set[Any] = set()
-        waiting = {(key, seq): entry for key, seq, entry in self._reads.waiting_tuples(span)}
+        queue = self._reads.waiting_tuples(span)
+        waiting = {(key, seq): entry for key, seq, entry in queue}
+        if len(waiting) != len(queue):
+            return {_NO_KEY}
         loads, is_attached_clean = orjson.loads, self._is_attached_clean
         leaves = 0
         current: Any = _BEFORE
-        name = head = kept = hash_ = None
+        name = head = hash_ = None
+        kept: list[Mapping[str, Any]] | None = None
         clean, count, link, last_ms = True, 0, _ZEROS, 0
         for page in self._reads.record_tuples(span):
             for key, seq, id_, type_, actor, at_ms, stored_hash, body, leaf_index, leaf in page:
@@ -177,7 +186,7 @@ class QuickProof:
         """Whether the head is where the records end, and state and rows follow from them."""
         if head is None or name is None:
             return head is None and count == 0  # before the first stream
-        _, _, seq, hash_, at_ms, state = head
+        key, _, seq, hash_, at_ms, state = head
         if seq != count - 1 or hash_ != last_hash or at_ms != last_ms:
             return False
         if kept:
@@ -190,8 +199,7 @@ class QuickProof:
                 return False
             if any(True for _ in self._check_rows(name, kept)):
                 return False
-        self.streams += 1
-        self.records += count
+        self._clean[key] = count
         return True
 
     def _is_attached_clean(

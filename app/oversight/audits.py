@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import uuid_utils
@@ -21,6 +20,7 @@ from app.kit.clock import Clock, to_ms
 from app.kit.errors import NotFound, TooMany
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
+from app.ledger.audit_reads import Span
 from app.ledger.handover import check_handovers
 from app.ledger.note import VerifierKey
 from app.ledger.served import signed_checkpoints
@@ -29,16 +29,17 @@ from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
 from app.oversight.findings import Findings
-from app.oversight.rowcheck import check_rows
 from app.oversight.scopes import read_scope
+from app.oversight.whole_audit import new_audit
 from app.parties.principal import Principal
 from app.parties.roles import Reach, reach
-from app.trace.story import Stories, keeps_state
+from app.trace.story import Stories
 
 _WALK = "audit.walk"
 _NOT_AS_SIGNED = ("log.checkpoint_mismatch", "log.checkpoint_ahead", "log.checkpoint_missing")
 _SLICE_S = 0.1
 _SLICE_STREAMS = 200
+_SLICE_STEP = 10
 _JOB_CHUNK = 500
 _RETRY_S = 10
 _MOST_OPEN: Mapping[Reach, int] = {"own": 20, "any": 100}
@@ -159,10 +160,11 @@ class Audits:
             audit = self._audit(connection)
             names: list[str] = []
             problems: list[Problem] = []
-            for row in rows:
-                after = row.stream
-                problems += audit.check_key(row.stream)
-                names.append(row.name)
+            for at in range(0, len(rows), _SLICE_STEP):
+                step = rows[at : at + _SLICE_STEP]
+                problems += _check_next(audit, after, step)
+                after = step[-1].stream
+                names += [row.name for row in step]
                 if time.monotonic() > end or audit.records >= self._records_per_s:
                     break
         round_done = len(names) == len(rows) < _SLICE_STREAMS
@@ -200,10 +202,12 @@ class Audits:
             while True:
                 with self._database.read() as connection:
                     rows = store.next_streams(connection, after, _JOB_CHUNK)
+                    audit = self._audit(connection)
+                    problems = _check_next(audit, after, rows)
                 if not rows:
                     return
                 after = rows[-1].stream
-                yield self._check([row.name for row in rows])
+                yield [row.name for row in rows], problems, audit.records
         else:
             names = self._names(scope)
             for start in range(0, len(names), _JOB_CHUNK):
@@ -228,10 +232,12 @@ class Audits:
         return ids
 
     def _audit(self, connection: Connection) -> LedgerAudit:
-        return LedgerAudit(
-            connection,
-            vault=self._vault,
-            check_state=self._stories.state_checker(connection),
-            keeps_state=keeps_state,
-            check_rows=partial(check_rows, connection),
-        )
+        return new_audit(connection, vault=self._vault, stories=self._stories)
+
+
+def _check_next(audit: LedgerAudit, after: int, rows: Sequence[Any]) -> list[Problem]:
+    """Returns what is wrong from behind a key up to the last of these streams, which follow it."""
+    keys = [row.stream for row in rows]
+    if not all(type(key) is int for key in keys):  # a hand has been there
+        return [problem for key in keys for problem in audit.check_key(key)]
+    return list(audit.check_span(Span(after, keys[-1]))) if keys else []

@@ -364,14 +364,13 @@ def test_a_demo_on_a_taken_port_makes_nothing_first(tmp_path):
 
 
 INTERRUPTED = """
-import os, signal, sys
+import os, signal, sys, time
 from app.cli import main
-from app.ledger.audit import LedgerAudit
-check = LedgerAudit._check
+from app.ledger.quick import QuickProof
 def halt(self, *given):
     os.kill(os.getpid(), signal.SIGINT)
-    yield from check(self, *given)
-LedgerAudit._check = halt
+    time.sleep(60)
+QuickProof._is_end_clean = halt
 sys.argv = ["suxin", "audit"]
 main()
 """
