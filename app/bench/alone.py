@@ -1,6 +1,7 @@
 """Work that is measured in a process of its own, because its memory is counted.
 
-    python -m app.bench.alone audit FOLDER
+    python -m app.bench.alone audit FOLDER PROCESSES
+    python -m app.bench.alone verify FOLDER COUNT
     python -m app.bench.alone issue FOLDER COUNT
     python -m app.bench.alone sheet FILE COUNT
 
@@ -10,51 +11,71 @@ Says one line of JSON on standard output.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.bench.bare import hash_all
-from app.bench.figures import peak_memory_mb
+from app.bench.figures import Peak, peak_memory_mb
 from app.bench.market import Market, opened, settings_in
 from app.labels.fonts import find_font
 from app.labels.sheet import SheetLabel, write_a4_3x8
-from app.ledger.audit import LedgerAudit
-from app.ledger.checkpoint import Checkpoint
-from app.ledger.served import load_checkpoint
-from app.ledger.treecheck import check_tree
+from app.ledger.anchor import Anchor
+from app.ledger.keyring import load_keys
+from app.main import graces_in_force
+from app.oversight.whole_audit import AuditPlan, WholeAudit
 from app.trace.code import Code, digital_link, new_serial
-from app.trace.story import keeps_state
 
 
-def audit(folder: Path) -> dict[str, float]:
+def audit(folder: Path, processes: int) -> dict[str, float]:
     """Re-verifies everything as `suxin audit` does, then reads and hashes in a bare loop."""
-    with opened(folder) as rooms, rooms.database.read() as connection:
-        began = time.perf_counter()
-        checker = LedgerAudit(
-            connection,
-            vault=rooms.vault,
-            check_state=rooms.stories.state_checker(connection),
-            keeps_state=keeps_state,
-        )
-        problems = list(checker.check_all())
-        published = load_checkpoint(connection, rooms.keyring.log.vkey)
-        assert published is not None, "the market publishes before it is left"
-        signed = [Checkpoint(rooms.keyring.log.vkey.name, published.size, published.root)]
-        problems += check_tree(connection, signed)
-        taken_s = time.perf_counter() - began
-    memory_mb = peak_memory_mb()
-    began = time.perf_counter()
+    settings = settings_in(folder)
+    keys = load_keys(settings.keys_dir)
+    plan = AuditPlan(
+        settings.database_url,
+        keys.vault_key,
+        keys.logs,
+        Anchor(settings.keys_dir).read_all(),
+        graces_in_force(),
+    )
+    began, cpu_began = time.perf_counter(), _cpu_s()
+    peak = Peak()
+    with closing(WholeAudit(plan, processes=processes)) as whole:
+        audited = whole.run(lambda _: peak.look([os.getpid(), *whole.pids]))
+    taken_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_began
+    began, cpu_began = time.perf_counter(), _cpu_s()
     hashed = hash_all(folder / "data" / "suxin.db")
     return {
         "seconds": taken_s,
+        "cpu_seconds": cpu_s,
         "bare_seconds": time.perf_counter() - began,
-        "records": checker.records,
+        "bare_cpu_seconds": _cpu_s() - cpu_began,
+        "records": audited.records,
         "hashed": hashed,
-        "problems": len(problems),
-        "memory_mb": memory_mb,
+        "problems": len(audited.problems),
+        "memory_mb": peak.shared_once_mb,
+        "resident_mb": peak.resident_mb,
     }
+
+
+def verify(count: int) -> dict[str, float]:
+    """Verifies so many signatures and does nothing else."""
+    key, message = Ed25519PrivateKey.generate(), bytes(400)
+    signature, public_key = key.sign(message), key.public_key()
+    began = time.perf_counter()
+    for _ in range(count):
+        public_key.verify(signature, message)
+    return {"seconds": time.perf_counter() - began}
+
+
+def _cpu_s() -> float:
+    """Returns the processor time of this process and of those that it has seen end."""
+    return sum(os.times()[:4])
 
 
 def issue(folder: Path, count: int) -> dict[str, float]:
@@ -104,7 +125,9 @@ def main(work: str, path: Path, *count: str) -> None:
     """Does the work and says what came of it."""
     match work:
         case "audit":
-            told = audit(path)
+            told = audit(path, int(count[0]))
+        case "verify":
+            told = verify(int(count[0]))
         case "issue":
             told = issue(path, int(count[0]))
         case _:

@@ -104,6 +104,35 @@ def peak_memory_mb() -> float:
     return int(peak.split()[0]) * 1024 / 1e6 if peak else 0.0
 
 
+class Peak:
+    """The most memory that some processes have had together, in 10^6 bytes, as far as was looked.
+
+    resident_mb: each one's own; what they share counts for each. shared_once_mb: it counts once.
+    """
+
+    def __init__(self) -> None:
+        self.resident_mb = 0.0
+        self.shared_once_mb = 0.0
+        self._next = 0.0
+
+    def look(self, pids: Iterable[int]) -> None:
+        """Looks, at most twice a second: the kernel walks all pages to answer."""
+        if time.monotonic() < self._next:
+            return
+        resident = shared_once = 0.0
+        for pid in pids:
+            resident += _megabytes(f"/proc/{pid}/smaps_rollup", "Rss")
+            shared_once += _megabytes(f"/proc/{pid}/smaps_rollup", "Pss")
+        self.resident_mb = max(self.resident_mb, resident)
+        self.shared_once_mb = max(self.shared_once_mb, shared_once)
+        self._next = time.monotonic() + 0.5
+
+
+def _megabytes(path: str, name: str) -> float:
+    told = _first_of(path, f"{name}:")
+    return int(told.split()[0]) * 1024 / 1e6 if told else 0.0
+
+
 def _sync_ms(folder: Path) -> float:
     """Returns how long the disk takes to keep 4 KiB: no single transaction can be faster."""
     taken = []

@@ -12,8 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import uuid_utils
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.config import Settings, load_settings
 from app.kit.errors import Fault
+from app.ledger.note import encode_base64
+from app.ledger.record import Claim, Signed, claim_message
 from app.main import close_rooms, open_rooms
 from app.parties.access import PARTY_SCOPES
 from app.parties.identity import uscc_check_digit
@@ -121,6 +126,31 @@ class Market:
                 for n, code in enumerate(codes[start : start + _CHUNK])
             ]
             _accept(self._rooms.recording.record_and_wait(sender.principal, requests))
+
+    def sell_signed(self, shop: Player, count: int) -> None:
+        """Sells so many new units, each sale signed by the shop."""
+        signer = Ed25519PrivateKey.generate()
+        public_key = encode_base64(signer.public_key().public_bytes_raw())
+        proof = signer.sign(f"suxin-key/1\n{shop.party}\n{public_key}".encode("ascii"))
+        key_id, _ = self._rooms.powers.add_signing_key(
+            shop.principal, shop.party, public_key=public_key, proof=encode_base64(proof)
+        )
+        at = self._rooms.clock.now() - timedelta(minutes=10)
+        data = {"platform": PLATFORM_NAME, "region": _CITIES[0]}
+        units = self.issue(shop, count)
+        for start in range(0, count, _CHUNK):
+            requests = []
+            for code in units[start : start + _CHUNK]:
+                record_id = str(uuid_utils.uuid7())
+                claim = Claim(code.stream, record_id, "sale", shop.party, at, data, {})
+                value = encode_base64(signer.sign(claim_message(claim.fields())))
+                requests.append(
+                    EventRequest(
+                        code.stream, "sale", data,
+                        id=record_id, occurred_at=at, signed=Signed(key_id, value),
+                    )
+                )  # fmt: skip
+            _accept(self._rooms.recording.record_and_wait(shop.principal, requests))
 
     def trade(self, records: int, progress: Progress = lambda _: None) -> list[Code]:
         """Returns units with four records each, about `records` in all, evenly over all offers."""

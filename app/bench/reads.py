@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from app.ledger.served import load_checkpoint
 from app.trace.code import Code
 
 _RECORDS = 100_000
+_SIGNED = 5_000
 _SHOPS, _GOODS = 20, 50
 _PROOFS = 1_000
 _SCANS_PER_S = 100
@@ -68,23 +69,57 @@ class Reads:
         offers = [(shop.party, gtin) for shop in market.shops for gtin in market.gtins]
         return Grown(folder, units, offers, market.platform, published.size)
 
-    def measure_audit(self) -> Figure:
-        """Measures the audit with every check, tree included, in one process."""
-        plan, grown = self._plan, self._grown
+    def measure_audit(self, *, processes: int = 1) -> Figure:
+        """Measures the audit with every check, tree included."""
+        return self._audit(
+            "audit" if processes == 1 else "audit_two", self._grown.folder, processes=processes
+        )
+
+    def measure_audit_signed(self) -> Figure:
+        """Measures the audit of a log in which every second record is signed, by its signatures."""
+        plan = self._plan
+        count = plan.count(_SIGNED)
+        folder = plan.folder("signed")
+        with opened(folder) as rooms:
+            market = Market(rooms, shops=1, goods=1)
+            market.sell_signed(market.shops[0], count)
+            market.finish()
+        whole = self._audit("audit_signed", folder, processes=1)
+        bare = [run_alone("verify", folder, count, timeout_s=300)["seconds"] for _ in range(3)]
+        return replace(
+            whole,
+            value=whole.value * count / whole.n,
+            unit="signatures/s",
+            n=count,
+            ceiling=count / median(bare),
+            also={"records": whole.n},
+        )
+
+    def _audit(self, name: str, folder: Path, *, processes: int) -> Figure:
+        plan = self._plan
         told: list[dict[str, float]] = []
         for run in range(plan.runs):
-            one = run_alone("audit", grown.folder, timeout_s=120 + grown.size / 1_000)
+            one = run_alone(
+                "audit", folder, processes, timeout_s=600 + plan.count(_RECORDS) / 1_000
+            )
             if one["problems"] or one["records"] != one["hashed"]:
                 raise BenchFailed(f"the audit is not clean: {one}")
             told.append(one)
-            plan.tell(f"audit: run {run + 1} of {plan.runs}")
+            plan.tell(f"{name}: run {run + 1} of {plan.runs}")
         return Figure(
-            "audit",
+            name,
             median(one["records"] / one["seconds"] for one in told),
             "records/s",
             n=int(told[0]["records"]),
             ceiling=median(one["records"] / one["bare_seconds"] for one in told),
             memory_mb=median(one["memory_mb"] for one in told),
+            also={
+                "cpu_us": median(one["cpu_seconds"] / one["records"] * 1e6 for one in told),
+                "bare_cpu_us": median(
+                    one["bare_cpu_seconds"] / one["records"] * 1e6 for one in told
+                ),
+                "resident_mb": median(one["resident_mb"] for one in told),
+            },
         )
 
     def measure_proof(self) -> Figure:

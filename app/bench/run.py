@@ -59,6 +59,8 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "single_post": lambda: measure_single_post(plan),
         "bulk_post": lambda: measure_bulk_post(plan),
         "audit": reads.measure_audit,
+        "audit_two": lambda: reads.measure_audit(processes=2),
+        "audit_signed": reads.measure_audit_signed,
         "proof": reads.measure_proof,
         "scan_page": reads.measure_scan_page,
         "label_sheet": lambda: measure_label_sheet(plan),

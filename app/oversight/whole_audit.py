@@ -137,7 +137,13 @@ class WholeAudit:
             whole.streams += part.streams
             whole.records += part.records
             whole.found |= part.found
+            tell()
         return whole
+
+    @property
+    def pids(self) -> list[int]:
+        """The other processes."""
+        return [worker.pid for worker, _ in self._workers]
 
     def stop(self) -> None:
         """Ends the other processes at once; they only read."""
