@@ -44,8 +44,7 @@ from app.ledger.tiles import (
 )
 from app.ledger.verifier import Problem
 
-# So many tiles are read at once.
-_AHEAD = 8
+_AHEAD = 8  # tiles read at once
 
 Progress = Callable[[int], None]
 

@@ -17,8 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from app.kit.clock import from_ms
-from app.parties.identity import CONSUMER
-from app.parties.roles import AGGREGATOR, CARRIER, CUSTOMS, PLATFORM, REGULATOR
+from app.parties.roles import REGULATOR
 from app.trace.gaps import (
     Graces,
     Pending,
@@ -30,6 +29,7 @@ from app.trace.gaps import (
     verdict_of,
     vouched_steps,
 )
+from app.trace.life_facts import fact_of, is_independent, is_short
 from app.trace.life_table import (
     LIFE,
     STATES,
@@ -72,12 +72,10 @@ __all__ = [
 
 VERSION = 1
 
-_OUTSIDE_SOURCES = frozenset({PLATFORM, CARRIER, AGGREGATOR, CONSUMER, REGULATOR, CUSTOMS})
 _BARRED_TYPES = frozenset({"listing", "sale", "dispatch"})
 # A state must stay small whatever is sent: further recallers share one entry.
 _MAX_RECALLERS = 4
 _OTHER_RECALLERS = "*"
-_KEPT_AS = {"waybill_tail": "tail"}
 _CORRECTABLE = {
     "sale": {"platform": "platform", "region": "region"},
     "dispatch": {"carrier": "carrier", "from": "from", "to": "to", "waybill_tail": "tail"},
@@ -256,7 +254,7 @@ def _fill_gap(new: dict[str, Any], event: Happening, graces: Graces) -> None:
 
 
 def _take_sale(new: dict[str, Any], event: Happening, graces: Graces) -> None:
-    new["sale"] = _fact(event, "platform", "region")
+    new["sale"] = fact_of(event, "platform", "region")
     _note_step(new, "sale", event)
     own = new.get("listing", {})
     if event.listed:
@@ -268,19 +266,19 @@ def _take_sale(new: dict[str, Any], event: Happening, graces: Graces) -> None:
 
 
 def _take_dispatch(new: dict[str, Any], event: Happening, graces: Graces) -> None:
-    new["dispatch"] = _fact(event, "carrier", "from", "to", "waybill_tail")
+    new["dispatch"] = fact_of(event, "carrier", "from", "to", "waybill_tail")
     _note_step(new, "dispatch", event)
     if "signature" not in new["steps"]:
         open_coming(new["gaps"], "signature", event, graces.signature_ms, graces)
 
 
 def _take_signature(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
-    new["signature"] = _fact(event, "kind")
+    new["signature"] = fact_of(event, "kind")
     _note_step(new, "signature", event)
 
 
 def _take_review(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
-    new["review"] = _fact(event, "proof")
+    new["review"] = fact_of(event, "proof")
 
 
 def _take_complaint(new: dict[str, Any], _event: Happening, _graces: Graces) -> None:
@@ -288,7 +286,7 @@ def _take_complaint(new: dict[str, Any], _event: Happening, _graces: Graces) -> 
 
 
 def _take_transfer(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
-    new["transfer"] = _fact(event, "to")
+    new["transfer"] = fact_of(event, "to")
 
 
 def _take_acceptance(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
@@ -301,7 +299,7 @@ def _take_listing(new: dict[str, Any], event: Happening, _graces: Graces) -> Non
         if new.get("listing", {}).get("actor") == event.actor:
             del new["listing"]
         return
-    new["listing"] = {**_fact(event), "independent": int(_is_independent(event, event.actor))}
+    new["listing"] = {**fact_of(event), "independent": int(is_independent(event, event.actor))}
     _fill_listing_gap(new, event)
 
 
@@ -332,7 +330,7 @@ def _take_correction(new: dict[str, Any], event: Happening, _graces: Graces) -> 
     for step, names in _CORRECTABLE.items():
         fact = new.get(step)
         if fact and fact["id"] == event.data.get("of") and fact["actor"] == event.actor:
-            corrected = {names[n]: v for n, v in given.items() if n in names and _is_short(v)}
+            corrected = {names[n]: v for n, v in given.items() if n in names and is_short(v)}
             new[step] = {**fact, **corrected}
 
 
@@ -370,7 +368,7 @@ def _fill_listing_gap(new: dict[str, Any], listing: Happening) -> None:
 
 def _note_step(new: dict[str, Any], step: Step, event: Happening) -> None:
     """The step is there: its gap closes; kept is whether somebody else than the seller said so."""
-    new["steps"][step] = int(_is_independent(event, seller_of(new)))
+    new["steps"][step] = int(is_independent(event, seller_of(new)))
     new["gaps"].pop(step, None)
     if event.recorded_ms > new.get("advanced", -1):
         new["advanced"] = event.recorded_ms
@@ -380,32 +378,3 @@ def _note_completion(new: dict[str, Any]) -> None:
     """Sets `completed` (ms) when a cycle first is whole: signed, the four steps there, no gap."""
     if new["state"] == "signed" and not new["gaps"] and len(new["steps"]) == len(STEPS):
         new.setdefault("completed", new["advanced"])
-
-
-def _is_independent(event: Happening, seller: str) -> bool:
-    """The hidden code inside the pack was printed by the seller: it is no second voice."""
-    return (
-        event.source in _OUTSIDE_SOURCES
-        and event.data.get("proof") != "inner"
-        and event.sender != seller
-    )
-
-
-def _fact(event: Happening, *names: str) -> dict[str, Any]:
-    """Returns what the state keeps of a record, and these of its data."""
-    fact: dict[str, Any] = {
-        "seq": event.seq,
-        "id": event.id,
-        "at": event.occurred_ms,
-        "actor": event.actor,
-        "sender": event.sender,
-    }
-    data = event.data
-    for name in names:
-        if name in data and _is_short(data[name]):
-            fact[_KEPT_AS.get(name, name)] = data[name]
-    return fact
-
-
-def _is_short(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 64
