@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ import typer
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from app import __version__
+from app import __version__, upkeep
 from app.config import PREFIX, Settings, SettingsError, load_settings
 from app.db.engine import Database
 from app.kit.errors import Fault
@@ -31,7 +30,7 @@ from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.oversight.whole_audit import AuditPlan, WholeAudit, audit_stream
 from app.parties.principal import OPERATOR
 from app.rotating import rotate_log
-from app.serving import check_port, run_server
+from app.serving import check_port, run_server, run_worker
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
@@ -51,7 +50,6 @@ from app.terminal import (
 )
 from app.web.deps import Rooms
 from app.witnessing import witness_cli
-from app.worker import embedded_loops
 
 cli = typer.Typer(
     name="suxin",
@@ -111,20 +109,14 @@ def serve(
 
 @cli.command()
 def worker() -> None:
-    """Run the loops alone, beside API processes that were started with SUXIN_WORKER=external."""
-    settings = load_settings()
+    """Run the loops alone, beside API processes that were started with SUXIN_WORKER=external.
+
+    Several may run on PostgreSQL: one leads, the others wait to take over.
+    """
+    settings = load_settings(worker="embedded")  # whatever is set for the API processes beside it
     check_set_up(settings)
     with serving_alone(settings):
-        rooms = open_rooms(settings)
-        try:
-            rooms.publisher.check_start()
-            with embedded_loops(settings)(rooms):
-                ERR.print("the worker's loops are running; stop them with Ctrl-C")
-                with contextlib.suppress(KeyboardInterrupt):
-                    while True:
-                        time.sleep(3600)
-        finally:
-            close_rooms(rooms)
+        run_worker(settings)
 
 
 @cli.command()
@@ -265,6 +257,10 @@ def log_rotate(
     rotate_log(settings, origin, yes=yes, as_json=as_json)
 
 
+cli.command()(upkeep.migrate)
+log_cli.command("adopt-anchor")(upkeep.adopt_anchor)
+
+
 @cli.command()
 def settings(*, as_json: AsJSON = False) -> None:
     """Show every setting with its default and meaning."""
@@ -368,7 +364,7 @@ def _at_rest() -> Iterator[tuple[Keyring, list[str], Connection]]:
     check_set_up(settings)
     keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
-    anchored = Anchor(settings.keys_dir).read_all()
+    anchored = Anchor(settings.anchor_dir).read_all()
     try:
         with ending_at_once(), database.read() as connection:
             yield keys, anchored, connection

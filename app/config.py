@@ -42,6 +42,10 @@ def _beside(data: dict[str, Any]) -> Path:
     return Path(f"{Path(data.get('data_dir', 'data'))}-keys")
 
 
+def _keys_in(data: dict[str, Any]) -> Path:
+    return Path(data["keys_dir"]) if "keys_dir" in data else _beside(data)
+
+
 def _sqlite_in(data: dict[str, Any]) -> str:
     return f"sqlite:///{Path(data.get('data_dir', 'data')) / 'suxin.db'}"
 
@@ -68,6 +72,12 @@ class Settings(BaseSettings):
         description="Folder of the log key, receipt key, key-encryption key, index key and the "
         "anchor. Default <data dir>-keys. Trust: who can read it can sign for the log and open "
         "sealed sections. Keep it out of the database's backups.",
+    )
+    anchor_dir: Path = Field(
+        default_factory=_keys_in,
+        description="Folder of the anchor, the last signed checkpoint. Default the keys folder. Where "
+        "several hosts may lead: one folder on a file system that all of them share, with working "
+        "locks (NFSv4 has them). Trust: who can write it can let a forked log start.",
     )
     database_url: str = Field(
         default_factory=_sqlite_in,
@@ -99,7 +109,14 @@ class Settings(BaseSettings):
     worker: Literal["embedded", "external"] = Field(
         default="embedded",
         description="Whether `suxin serve` runs the worker's loops itself. Default embedded; "
-        "external for several API processes beside one `suxin worker`.",
+        "external for API processes beside one `suxin worker` or several, of which one leads.",
+    )
+    lease_s: int = Field(
+        default=10,
+        ge=1,
+        le=600,
+        description="Seconds after which another process takes over where the leading one is not "
+        "heard of any more. Default 10. PostgreSQL only.",
     )
     credit_store: str = Field(
         default="local",

@@ -26,6 +26,7 @@ from app.credit.loader import load_policy
 from app.credit.offers import Ranking
 from app.credit.service import Credit
 from app.db.engine import Database
+from app.db.lease import Lease
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
@@ -141,11 +142,15 @@ def open_rooms(
     clock = clock or SystemClock()
     keyring = load_keys(settings.keys_dir)
     vault = Vault(keyring.vault_key)
-    database = Database(settings.database_url)
+    # Half a lease: the locks of a leader that stands still are gone before the next one leads.
+    stalled_after_s = min(5.0, settings.lease_s / 2)
+    database = Database(settings.database_url, stalled_after_s=stalled_after_s)
     committed = threading.Event()
     recorder = Recorder(
         database, vault=vault, clock=clock, writers=WRITERS, on_commit=committed.set
     )
+    # SQLite's folder is locked by the one process that serves it.
+    lease = None if database.dialect == "sqlite" else Lease(database, lease_s=settings.lease_s)
     overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
     cosigning = _open_witnesses(database, settings)
     return Rooms(
@@ -160,7 +165,8 @@ def open_rooms(
         receipts=Receipts(
             keyring.receipt, publish_within=timedelta(seconds=settings.publish_promise_s)
         ),
-        sequencer=Sequencer(database, report=overseeing["findings"].report),
+        lease=lease,
+        sequencer=Sequencer(database, lease=lease, report=overseeing["findings"].report),
         publisher=open_publisher(
             settings,
             database,
@@ -168,6 +174,7 @@ def open_rooms(
             clock=clock,
             findings=overseeing["findings"],
             cosigning=cosigning,
+            lease=lease,
         ),
         cosigning=cosigning,
         # A person reads each report: one a second from an address is plenty.
@@ -187,14 +194,16 @@ def open_publisher(
     clock: Clock,
     findings: Findings,
     cosigning: Cosigning,
+    lease: Lease | None,
 ) -> Publisher:
     """Returns a publisher that signs with these keys."""
     return Publisher(
         database,
         signer=keyring.log,
         frozen=keyring.frozen,
-        anchor=Anchor(settings.keys_dir),
+        anchor=Anchor(settings.anchor_dir),
         clock=clock,
+        lease=lease,
         report=findings.report,
         cosigning=cosigning,
     )
@@ -211,6 +220,7 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
             clock=rooms.clock,
             findings=rooms.findings,
             cosigning=rooms.cosigning,
+            lease=rooms.lease,
         )
 
     return Rotation(
@@ -218,6 +228,7 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
         rooms.recorder,
         rooms.sequencer,
         keys_dir=settings.keys_dir,
+        anchor=Anchor(settings.anchor_dir),
         clock=rooms.clock,
         publisher_of=publisher_of,
     )
@@ -296,7 +307,7 @@ def _open_oversight(
             clock=clock,
             vault=vault,
             log_keys=keyring.logs,
-            anchor=Anchor(settings.keys_dir),
+            anchor=Anchor(settings.anchor_dir),
             records_per_s=settings.audit_records_per_s,
         ),
     }
@@ -309,10 +320,12 @@ def graces_in_force() -> Graces:
 
 
 def close_rooms(rooms: Rooms) -> None:
-    """Answers what is queued, writes the scans counted so far, then closes the database."""
+    """Answers what is queued, writes the scans counted so far, lets others lead, closes the database."""
     try:
         rooms.recorder.close()
         rooms.scans.flush()
+        if rooms.lease is not None:
+            rooms.lease.release()
     finally:
         rooms.cosigning.close()  # its threads read the database
         rooms.database.close()

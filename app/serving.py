@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import sys
+import threading
 
 import structlog
 import uvicorn
 
 from app.config import Settings
+from app.db.lease import NotLeading
 from app.kit.collector import spare_what_stays
+from app.ledger.logstore import Fenced
 from app.main import close_rooms, create_app, open_rooms
 from app.terminal import ERR, fail
 from app.worker import embedded_loops
@@ -22,15 +26,15 @@ def run_server(settings: Settings) -> None:
     listening = listen(settings.host, settings.port)
     rooms = open_rooms(settings)
     try:
-        rooms.publisher.check_start()
+        rooms.publisher.check_start(signs=settings.worker == "embedded")
         if settings.worker == "embedded":
-            # So that the very first client finds a signed log.
-            rooms.publisher.publish()
+            # So that the very first client finds a signed log; unless another process leads.
+            with contextlib.suppress(NotLeading, Fenced):
+                rooms.publisher.publish()
     except BaseException:
         close_rooms(rooms)
         raise
-    beside = embedded_loops(settings) if settings.worker == "embedded" else contextlib.nullcontext
-    app = create_app(settings, rooms=rooms, beside=beside)
+    app = create_app(settings, rooms=rooms, beside=embedded_loops(settings))
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -43,6 +47,19 @@ def run_server(settings: Settings) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     told = f"Suxin is serving at http://{shown}:{settings.port}"
     _Server(config, told=told).run([listening])
+
+
+def run_worker(settings: Settings) -> None:
+    """Runs the worker's loops until it is stopped. Raises LogFault as `run_server` does."""
+    configure_logging(settings)
+    rooms = open_rooms(settings)
+    try:
+        rooms.publisher.check_start()
+        with embedded_loops(settings)(rooms):
+            ERR.print("the worker's loops are running; stop them with Ctrl-C")
+            wait_for_end()
+    finally:
+        close_rooms(rooms)
 
 
 class _Server(uvicorn.Server):
@@ -85,3 +102,17 @@ def configure_logging(settings: Settings) -> None:
             structlog.processors.JSONRenderer(),
         ],
     )
+
+
+def wait_for_end() -> None:
+    """Returns at SIGTERM or Ctrl-C, so that what runs ends in order."""
+    ended = threading.Event()
+    before = {
+        number: signal.signal(number, lambda _number, _frame: ended.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        ended.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

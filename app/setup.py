@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.config import Settings
 from app.db.engine import Database
+from app.db.schema import check_current, is_served, migrate
 from app.kit.clock import SystemClock
 from app.kit.errors import Fault
 from app.ledger import logstore
@@ -54,12 +55,15 @@ def set_up(settings: Settings) -> SetUp:
     """
     whole = has_keys(settings.keys_dir)
     path = _sqlite_file(settings)
-    if path is not None and not path.exists() and Anchor(settings.keys_dir).read() is not None:
+    if path is not None and not path.exists() and Anchor(settings.anchor_dir).read() is not None:
         raise DatabaseLost("database_lost", path=str(path), keys=str(settings.keys_dir))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if settings.anchor_dir != settings.keys_dir:
+        settings.anchor_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     try:
-        database.migrate()
+        if not is_served(database):  # one that a later release made is let alone
+            migrate(database)
         if not whole:
             with database.read() as connection:
                 if logstore.has_records(connection):
@@ -76,13 +80,24 @@ def set_up(settings: Settings) -> SetUp:
 
 
 def check_set_up(settings: Settings) -> None:
-    """Raises NotSetUp, naming what is missing, unless `init` was run here."""
-    if not settings.keys_dir.is_dir():
-        raise NotSetUp("not_set_up", path=str(settings.keys_dir))
+    """Raises NotSetUp, naming what is missing, unless `init` was run here; DatabaseBehind."""
+    for folder in (settings.keys_dir, settings.anchor_dir):
+        if not folder.is_dir():
+            raise NotSetUp("not_set_up", path=str(folder))
+    check_there(settings)
+    load_keys(settings.keys_dir)
+    database = Database(settings.database_url)
+    try:
+        check_current(database)
+    finally:
+        database.close()
+
+
+def check_there(settings: Settings) -> None:
+    """Raises NotSetUp where there is no database file, which opening it would make."""
     path = _sqlite_file(settings)
     if path is not None and not path.is_file():
         raise NotSetUp("not_set_up", path=str(path))
-    load_keys(settings.keys_dir)
 
 
 def _sqlite_file(settings: Settings) -> Path | None:

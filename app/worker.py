@@ -15,6 +15,9 @@ from functools import partial
 import structlog
 
 from app.config import Settings
+from app.db.lease import NotLeading
+from app.ledger.logstore import Fenced
+from app.ledger.publisher import AnchorBehind, AnchorForeign
 from app.web.deps import Rooms
 
 log = structlog.get_logger(__name__)
@@ -26,19 +29,22 @@ _LONGEST_WAIT_S = 30.0
 class Loop:
     """A piece of work to be done again and again.
 
-    work: returns True if there may be more at once. interval_s: the pause when there is none.
+    work: returns True if there may be more at once. interval_s: the pause when there is none, or what
+    tells it. everywhere: whether it runs in each process, and not in the leading one alone.
     """
 
     name: str
     work: Callable[[], bool]
-    interval_s: float
+    interval_s: float | Callable[[], float]
+    everywhere: bool = False
 
 
 class Worker:
-    """Runs loops, a thread each, from `start` to `stop`."""
+    """Runs loops, a thread each, from `start` to `stop`. leads: whether those of the leader run now."""
 
-    def __init__(self, loops: Sequence[Loop]) -> None:
+    def __init__(self, loops: Sequence[Loop], *, leads: Callable[[], bool] = lambda: True) -> None:
         self._loops = loops
+        self._leads = leads
         self._stopping = threading.Event()
         self._wakers = {loop.name: threading.Event() for loop in loops}
         self._threads: list[threading.Thread] = []
@@ -69,22 +75,32 @@ class Worker:
         failures = 0
         while not self._stopping.is_set():
             try:
-                more = loop.work()
+                more = (loop.everywhere or self._leads()) and loop.work()
                 failures = 0
+            except (NotLeading, Fenced) as err:
+                more = False
+                log.info("worker.not_leading", loop=loop.name, why=str(err))
             except Exception:
                 failures += 1
                 more = False
                 log.exception("worker.loop_failed", loop=loop.name, failures=failures)
             if more:
                 continue
-            waker.wait(min(loop.interval_s * 2 ** min(failures, 10), _LONGEST_WAIT_S))
+            pause_s = loop.interval_s() if callable(loop.interval_s) else loop.interval_s
+            waker.wait(min(pause_s * 2 ** min(failures, 10), _LONGEST_WAIT_S))
             waker.clear()
 
 
 def loops_of(
     rooms: Rooms, *, sequence_interval_s: float, publish_interval_s: float
 ) -> tuple[Loop, ...]:
-    """Returns the loops of a deployment: the log, issuing, deadlines, outbox, audits, scans."""
+    """Returns the loops of a deployment that only the leading process runs.
+
+    The log has one sequencer and one signer. The others keep their place in memory or in one row
+    (whose turn it is, a cursor, what was put off): twice at once would be twice the work for nothing,
+    though not wrong, since each writes by compare-and-swap or bears a repeat. What a process has in
+    its own memory it writes itself (`own_loops`).
+    """
     return (
         Loop("sequence", lambda: rooms.sequencer.sequence() > 0, sequence_interval_s),
         Loop("publish", partial(_publish, rooms), publish_interval_s),
@@ -93,35 +109,52 @@ def loops_of(
         Loop("outbox", rooms.deadlines.drain, 0.25),
         Loop("audit", rooms.audits.walk, 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),
-        Loop("scans", rooms.scans.flush, 1.0),
     )
+
+
+def own_loops(rooms: Rooms) -> tuple[Loop, ...]:
+    """Returns the loops of every process that serves: what it has counted goes into the database."""
+    return (Loop("scans", rooms.scans.flush, 1.0, everywhere=True),)
 
 
 def embedded_loops(
     settings: Settings,
 ) -> Callable[[Rooms], AbstractContextManager[object]]:
-    """Returns the worker's loops as something that runs beside rooms."""
+    """Returns the worker's loops as something that runs beside rooms.
+
+    Where SUXIN_WORKER is external: only this process's own.
+    """
 
     @contextmanager
     def running(rooms: Rooms) -> Iterator[None]:
-        loops = Worker(
-            loops_of(
+        lease = rooms.lease
+        loops = [*own_loops(rooms)]
+        if settings.worker == "embedded":
+            loops += loops_of(
                 rooms,
                 sequence_interval_s=settings.sequence_interval_ms / 1000,
                 publish_interval_s=settings.publish_interval_ms / 1000,
             )
-        )
-        rooms.issuing.on_order = lambda: loops.wake("issue")
-        rooms.on_wait = lambda: loops.wake("sequence")
-        loops.start()
+            if lease is not None:
+                loops.append(Loop("lease", lease.keep, lease.pause_s, everywhere=True))
+        worker = Worker(loops) if lease is None else Worker(loops, leads=lease.leads)
+        if settings.worker == "embedded":
+            rooms.issuing.on_order = lambda: worker.wake("issue")
+            rooms.on_wait = lambda: worker.wake("sequence")
+        worker.start()
         try:
             yield
         finally:
-            loops.stop()
+            worker.stop()
 
     return running
 
 
 def _publish(rooms: Rooms) -> bool:
-    rooms.publisher.publish()
+    try:
+        rooms.publisher.publish()
+    except (AnchorForeign, AnchorBehind):
+        if rooms.lease is not None:
+            rooms.lease.step_down()  # a process that has the log's anchor may lead
+        raise
     return False  # one checkpoint an interval, however fast the log grows

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.databases import DATABASES, KINDS, Databases
 from tests.fakes import FakeClock
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +20,70 @@ hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, prin
 hypothesis.settings.register_profile("desk", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
-_numbers = itertools.count()
+# What a test may hold that opens a database by itself, without asking for a fixture.
+_SQLITES_OWN = ("sqlite_ledger", "sqlite_template", "sqlite_database_url")
+_OPENERS = ("tests.databases", "tests.drills.deployment", "tests.web.market", "app.demo")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=KINDS,
+        help="run what touches a database on this kind alone. Without it, what serves a deployment "
+        "runs on SQLite, and what opens a database alone on both. With postgresql, tests that touch "
+        "no database are left out: they have nothing new to say.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    DATABASES.kind = config.getoption("database") or "sqlite"
+
+
+def pytest_unconfigure() -> None:
+    DATABASES.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what touches a database, and leaves out what `--database` does not ask for."""
+    chosen = config.getoption("database")
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        touches = _touches_database(item)
+        if touches:
+            item.add_marker("database")
+        about = _about_sqlite(item)
+        if about and chosen == "postgresql":
+            item.add_marker(pytest.mark.skip(reason=f"about SQLite: {about}"))
+        kinds = set(KINDS) & _parameters(item)
+        wanted = chosen is None or (kinds <= {chosen} and (touches or chosen == "sqlite"))
+        (kept if wanted else left).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+
+def _touches_database(item: pytest.Item) -> bool:
+    if "databases" in getattr(item, "fixturenames", ()):
+        return True
+    held = vars(getattr(item, "module", None) or object).values()
+    return any(str(getattr(one, "__module__", "")).startswith(_OPENERS) for one in held)
+
+
+def _about_sqlite(item: pytest.Item) -> str:
+    """Returns why a test is about SQLite itself, or nothing."""
+    marked = item.get_closest_marker("sqlite_only")
+    if marked is not None:
+        return str(marked.args[0])
+    asked = [name for name in getattr(item, "fixturenames", ()) if name in _SQLITES_OWN]
+    return f"it asks for a {asked[0]}" if asked else ""
+
+
+def _parameters(item: pytest.Item) -> set[object]:
+    spec = getattr(item, "callspec", None)
+    values = spec.params.values() if spec is not None else ()
+    return {value for value in values if isinstance(value, str)}
 
 
 @pytest.fixture
@@ -39,53 +101,41 @@ def vectors() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def databases() -> Databases:
+    """Where databases come from. Whoever asks for this, however indirectly, runs on both kinds."""
+    return DATABASES
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(databases: Databases) -> Path:
     """A migrated SQLite file; copy it, never open it."""
-    from app.db.engine import Database, sqlite_url
-
-    path = tmp_path_factory.mktemp("template") / "suxin.db"
-    database = Database(sqlite_url(path))
-    database.migrate()
-    database.truncate_log()
-    database.close()
-    assert not path.with_name("suxin.db-wal").exists(), "the template is not one whole file"
-    return path
+    return databases.sqlite_template()
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(databases: Databases) -> PostgresServer:
     """One server for this process, started by the first test that needs it."""
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres: PostgresServer) -> str:
-    """The name of a migrated database that nobody is connected to."""
-    from app.db.engine import Database
-
-    postgres.execute("CREATE DATABASE template_suxin")
-    database = Database(postgres.url("template_suxin"))
-    database.migrate()
-    database.close()
-    return "template_suxin"
+    return databases.server()
 
 
 @pytest.fixture
-def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_database_url(databases: Databases, tmp_path: Path) -> str:
     """A fresh copy of the migrated SQLite file."""
-    from app.db.engine import sqlite_url
-
-    return sqlite_url(Path(shutil.copyfile(sqlite_template, tmp_path / "suxin.db")))
+    return databases.new(tmp_path, kind="sqlite")
 
 
 @pytest.fixture
-def postgresql_database_url(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
+def postgresql_database_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
     """A fresh copy of the migrated PostgreSQL database; dropped afterwards."""
-    name = f"test_{next(_numbers)}"
-    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield postgres.url(name)
-    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = databases.new(tmp_path, kind="postgresql")
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def one_database_url(request: pytest.FixtureRequest, databases: Databases) -> str:
+    """A fresh migrated database of the kind that `--database` says."""
+    return request.getfixturevalue(f"{databases.kind}_database_url")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

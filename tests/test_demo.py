@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import DATABASES
 from tests.fakes import START, FakeClock
 
 SUXIN = Path(sys.executable).with_name("suxin")
@@ -24,12 +25,13 @@ SUXIN = Path(sys.executable).with_name("suxin")
 def make(folder: Path, *, seed: int = 1):
     from app.demo import build, demo_settings
 
-    settings = demo_settings(folder, port=8000)
+    url = DATABASES.empty(folder / "data")
+    settings = demo_settings(folder, port=8000, database_url=url)
     return settings, build(settings, seed=seed, now=START + timedelta(minutes=17))
 
 
 @pytest.fixture(scope="module")
-def kept():
+def kept(databases):
     """One demo for this file; open a copy of it, never itself."""
     from app.demo.deployment import fast_folder
 
@@ -45,7 +47,8 @@ def settings(kept, tmp_path):
     from app.demo import demo_settings
 
     shutil.copytree(kept[0], tmp_path / "demo")
-    return demo_settings(tmp_path / "demo", port=8000)
+    url = DATABASES.copy(kept[1].database_url, tmp_path / "demo" / "data")
+    return demo_settings(tmp_path / "demo", port=8000, database_url=url)
 
 
 @pytest.fixture
@@ -230,6 +233,7 @@ def test_the_log_itself_stayed_whole(settings, built):
         | {
             "SUXIN_DATA_DIR": str(settings.data_dir),
             "SUXIN_KEYS_DIR": str(settings.keys_dir),
+            "SUXIN_DATABASE_URL": settings.database_url,
         },
         capture_output=True,
         text=True,

@@ -13,13 +13,15 @@ from app.ledger.keyring import KeyLost, KeysLost
 from app.rotating import rotate_log
 from app.setup import AlreadyServing, serving_alone, set_up
 from app.terminal import OUT
+from tests.databases import DATABASES
 from tests.ledger.ledgers import Ledger, check_log
 from tests.sentences import explain
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", keys_dir=tmp_path / "keys")
+    url = DATABASES.empty(tmp_path / "data")
+    return Settings(data_dir=tmp_path / "data", keys_dir=tmp_path / "keys", database_url=url)
 
 
 def keys_of(settings: Settings) -> dict[str, bytes]:

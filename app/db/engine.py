@@ -1,5 +1,8 @@
 """Connections: SQLite embedded, PostgreSQL as a service; one shape for both.
 
+PostgreSQL: a writer that stands still inside its transaction is cut off by the server, so that its
+row locks cannot outlive its lease; one whose machine is gone is noticed within seconds.
+
 SQLite: WAL, `synchronous=FULL`, foreign keys on. Writers begin with BEGIN IMMEDIATE, because a
 transaction that reads a head and only then asks for the write lock can lose the race silently.
 One process has exactly one writing connection, so its writers queue in memory and never poll.
@@ -8,6 +11,7 @@ Readers cannot write on either: the database refuses it.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,15 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
-
-MIGRATIONS = Path(__file__).with_name("migrations")
 
 # One writer keeps the hot index pages; readers share the system's page cache.
 _WRITER_CACHE_KIB = 128 * 1024
@@ -33,22 +31,35 @@ _READERS = 40
 _BUSY_TIMEOUT_MS = 15_000
 # PostgreSQL's advisory lock of this database: any number that no other program uses.
 _SERVICE_LOCK = 0x53_75_78_69_6E
+_STALLED_AFTER_S = 5.0
+# libpq's own names; what the URL says comes first.
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class Database:
     """One database: `read()` gives a snapshot, `write()` a transaction that commits at its end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, stalled_after_s: float = _STALLED_AFTER_S) -> None:
+        """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only."""
         self.url = url
+        # PostgreSQL knows our sessions by it (`application_name`).
+        self.session_name = f"suxin-{secrets.token_hex(4)}"
         self._snapshot = threading.local()
         self.dialect = make_url(url).get_backend_name()
         if self.dialect == "sqlite":
             self._writer = _sqlite_engine(url, writer=True)
             self._reader = _sqlite_engine(url, writer=False)
         else:
-            self._writer = self._reader = create_engine(
-                _with_psycopg(url), pool_size=10, max_overflow=10, pool_pre_ping=True
+            self._writer = _postgresql_engine(
+                url, self.session_name, stalled_after_s=stalled_after_s
             )
+            self._reader = _postgresql_engine(url, self.session_name, stalled_after_s=None)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -111,16 +122,6 @@ class Database:
                     freed = f"SELECT pg_advisory_unlock{kind}({_SERVICE_LOCK})"
                     connection.exec_driver_sql(freed)
 
-    def migrate(self) -> None:
-        """Brings the schema to the newest revision. Writes only what is missing."""
-        command.upgrade(self._alembic(), "head")
-
-    def is_current(self) -> bool:
-        """Returns whether the schema is at the newest revision. Read-only."""
-        newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-        with self._reader.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() == newest
-
     def truncate_log(self) -> bool:
         """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too.
 
@@ -135,14 +136,12 @@ class Database:
     def close(self) -> None:
         """Closes every pooled connection."""
         self._reader.dispose()
-        if self._writer is not self._reader:
-            self._writer.dispose()
+        self._writer.dispose()
 
-    def _alembic(self) -> Config:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["engine"] = self._writer
-        return config
+    @property
+    def writer(self) -> Engine:
+        """The engine that migrations run on (app.db.schema)."""
+        return self._writer
 
 
 class TextDamaged(Exception):
@@ -182,6 +181,29 @@ def sqlite_url(path: Path) -> str:
 def _with_psycopg(url: str) -> str:
     scheme, rest = url.split("://", 1)
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+
+def _postgresql_engine(url: str, session_name: str, *, stalled_after_s: float | None) -> Engine:
+    given = make_url(url).query
+    engine = create_engine(
+        _with_psycopg(url),
+        pool_size=10,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={
+            **{name: value for name, value in _PATIENCE.items() if name not in given},
+            "application_name": session_name,
+        },
+    )
+    if stalled_after_s is not None:
+        stalled_ms = int(stalled_after_s * 1000)
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection: Any, _: object) -> None:
+            connection.execute(f"SET idle_in_transaction_session_timeout = {stalled_ms}")
+            connection.commit()
+
+    return engine
 
 
 def _sqlite_engine(url: str, *, writer: bool) -> Engine:

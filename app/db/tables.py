@@ -184,6 +184,23 @@ class LogState(SQLModel, table=True):
     root: bytes = _bytes()
     edge: bytes = _bytes()
     """Concatenated hashes of the perfect subtrees of the right edge, largest first."""
+    epoch: int = Field(
+        default=0,
+        sa_column=Column(BigInteger, nullable=False, autoincrement=False, server_default="0"),
+    )
+    """Of the last process that took the lease; who has another may not write. Always 0 on SQLite."""
+    anchor: str | None = _text(null=True)
+    """Id of the anchor folder under which the log is signed. PostgreSQL only."""
+
+
+class Leader(SQLModel, table=True):
+    """The lease of the one process that leads, moved by compare-and-swap. PostgreSQL only."""
+
+    name: str = _text(key=True)
+    holder: str = _text()
+    epoch: int = _big()
+    expires_at: int = _big()
+    """By the database's clock, as in every other row in milliseconds."""
 
 
 class CheckpointRow(SQLModel, table=True):

@@ -75,12 +75,16 @@ def demo_deployment(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def demo_settings(folder: Path, *, port: int) -> Settings:
-    """Returns settings whose data is all below `folder`; the environment may still set the host."""
+def demo_settings(folder: Path, *, port: int, database_url: str | None = None) -> Settings:
+    """Returns settings whose data is all below `folder`; the environment may still set the host.
+
+    database_url: of an empty database elsewhere, which then holds what is in the database.
+    """
     own = {
         "data_dir": folder / "data",
         "keys_dir": folder / "keys",
-        "database_url": f"sqlite:///{folder / 'data' / 'suxin.db'}",
+        "anchor_dir": folder / "keys",
+        "database_url": database_url or f"sqlite:///{folder / 'data' / 'suxin.db'}",
         "worker": "embedded",
         "credit_store": "local",
         "witness_policy": None,  # nobody watches what is thrown away
@@ -116,12 +120,11 @@ def build(
         walk = Walk(rooms, clock, lives, slots)
         walk.run(lambda done: progress(done, len(slots)))
         rooms.database.truncate_log()
+        shown = {kind: _life(lives, *place).code for kind, place in _SHOWN.items()}
+        change_city(rooms.database, shown["broken"], record_type="dispatch", to=_ALTERED_CITY)
     finally:
         close_rooms(rooms)
-    shown = {kind: _life(lives, *place).code for kind, place in _SHOWN.items()}
     shown["unknown"] = Code(INKSTONE, serial=new_serial(serials.randbytes)).stream
-    path = Path(settings.database_url.removeprefix("sqlite:///"))
-    change_city(path, shown["broken"], record_type="dispatch", to=_ALTERED_CITY)
     return Built(admin_key, walk.keys, shown, tuple(life.code for life in lives if life.code))
 
 

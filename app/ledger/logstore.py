@@ -25,6 +25,7 @@ STATE = LogState.__table__  # type: ignore[attr-defined]
 # Statements that pages and proofs ask again and again, built once.
 _STATES = select(STATE).order_by(STATE.c.log)
 _STATE_NOW = select(STATE).order_by(STATE.c.log.desc()).limit(1)
+_EPOCH_NOW = select(STATE.c.epoch).order_by(STATE.c.log.desc()).limit(1).with_for_update()
 _TILE_AT = select(TILE.c.data).where(
     TILE.c.log == bindparam("log"),
     TILE.c.level == bindparam("level"),
@@ -107,6 +108,10 @@ class TreeMoved(Exception):
     """Another sequencer extended the tree first; nothing of ours stands."""
 
 
+class Fenced(Exception):
+    """Another process has taken the lease since; nothing of ours stands."""
+
+
 class LeafTaken(Exception):
     """A leaf row stands at an index that is not given yet, or names a record that still waits."""
 
@@ -122,8 +127,13 @@ def create_state(connection: Connection, origin: str) -> None:
 
 
 def open_log(connection: Connection, log: Log, origin: str) -> None:
-    """Begins a log with an empty tree. Writes `log_state`. Raises TreeMoved if it has begun."""
-    row = {"log": log.number, "start": log.start, "origin": origin}
+    """Begins a log with an empty tree. Writes `log_state`. Raises TreeMoved if it has begun.
+
+    Who leads, and under which anchor, goes on from the log before.
+    """
+    row: dict[str, Any] = {"log": log.number, "start": log.start, "origin": origin}
+    row["epoch"] = connection.execute(select(func.coalesce(func.max(STATE.c.epoch), 0))).scalar()
+    row["anchor"] = anchor_of_log(connection)
     try:
         connection.execute(insert(STATE).values(**row, size=0, root=EMPTY_ROOT, edge=b""))
     except IntegrityError as err:
@@ -187,8 +197,15 @@ def edge_of_leaves(connection: Connection, log: Log, size: int) -> Edge:
     return edge
 
 
-def move_state(connection: Connection, before: TreeState, after: TreeState) -> None:
-    """Replaces a log's tree by compare-and-swap on its size. Writes `log_state`. Raises TreeMoved."""
+def move_state(
+    connection: Connection, before: TreeState, after: TreeState, *, epoch: int | None = None
+) -> None:
+    """Replaces a log's tree by compare-and-swap on its size, and on the leader's epoch if one is given.
+
+    Writes `log_state`. Raises TreeMoved, or Fenced where another process leads now.
+    """
+    if epoch is not None:
+        check_epoch(connection, epoch)
     moved = connection.execute(
         update(STATE)
         .where(STATE.c.log == before.log.number, STATE.c.size == before.size)
@@ -196,6 +213,27 @@ def move_state(connection: Connection, before: TreeState, after: TreeState) -> N
     )
     if moved.rowcount != 1:
         raise TreeMoved
+
+
+def check_epoch(connection: Connection, epoch: int) -> None:
+    """Returns if the log's last leader has this epoch. Raises Fenced.
+
+    Inside a write transaction: and nobody can take over before that has ended, since the row is locked.
+    """
+    held = connection.execute(_EPOCH_NOW).scalar()
+    if held != epoch:
+        raise Fenced(f"expected epoch {epoch}, got {held}")
+
+
+def anchor_of_log(connection: Connection) -> str | None:
+    """Returns the id of the anchor folder under which the log is signed, None before. Read-only."""
+    told = select(STATE.c.anchor).where(STATE.c.anchor.is_not(None)).order_by(STATE.c.log.desc())
+    return connection.execute(told.limit(1)).scalar()
+
+
+def set_anchor(connection: Connection, anchor: str) -> None:
+    """Remembers under which anchor folder the log is signed. Writes `log_state`."""
+    connection.execute(update(STATE).values(anchor=anchor))
 
 
 def load_waiting(

@@ -23,6 +23,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.db.engine import Database
+from app.db.lease import Lease
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Fault
 from app.ledger import checkpointstore, logstore
@@ -61,6 +62,14 @@ class AnchorMissing(LogFault):
     """A checkpoint was signed, but the anchor that keeps it is gone: who knows what came after it."""
 
 
+class AnchorForeign(LogFault):
+    """The log is signed under the anchor of another folder: this one knows nothing of what came last."""
+
+
+class AnchorBehind(LogFault):
+    """A checkpoint was served that this anchor never held: it is an old copy of the one in use."""
+
+
 class LogOfOtherOrigin(LogFault):
     """The keys folder belongs to another log than the database."""
 
@@ -75,6 +84,9 @@ class Publisher:
     signer: of the log that goes on. frozen: keys of the logs before it, oldest first. report: is told
     which foreign checkpoints were taken away, since no audit can find those again. cosigning: asks the
     witnesses of what is anchored.
+    lease: None where one process alone has the database. Where several may lead, all must share one
+    anchor, or whoever leads next could sign what a restored database says; unless `foreign_anchor`
+    says that witnesses, whose cosignatures every checkpoint needs, keep the log from forking.
     """
 
     def __init__(
@@ -85,6 +97,8 @@ class Publisher:
         anchor: Anchor,
         clock: Clock,
         frozen: Sequence[VerifierKey] = (),
+        lease: Lease | None = None,
+        foreign_anchor: bool = False,
         report: Callable[[Sequence[Problem]], object] = lambda _: None,
         cosigning: Cosigning | None = None,
     ) -> None:
@@ -93,33 +107,43 @@ class Publisher:
         self._frozen = frozen
         self._anchor = anchor
         self._clock = clock
+        self._lease = lease
+        self._foreign_anchor = foreign_anchor and lease is not None
         self._report = report
         self._cosigning = cosigning or Unwitnessed()
         self.fault: Fault | None = None
 
-    def check_start(self) -> None:
+    def check_start(self, *, signs: bool = True) -> None:
         """Returns if the database's tree may go on from the anchored checkpoint.
+
+        signs: False in a process that never does, which may stand on a host without the anchor.
 
         Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
         And from what the witnesses that answer have seen. Raises DatabaseBehindAnchor,
-        DatabaseContradictsAnchor, AnchorMissing, LogOfOtherOrigin, RotationUnfinished, WitnessAhead or
-        WitnessContradicts.
+        DatabaseContradictsAnchor, AnchorMissing, AnchorForeign, AnchorBehind, LogOfOtherOrigin,
+        RotationUnfinished, WitnessAhead or WitnessContradicts.
         """
         note = self._anchor.read()
         seen = self._cosigning.last_seen(self._signer.vkey)
-        with self._database.read() as connection:
-            # First: it explains whatever else would be found.
-            if (origin := rotating_to(connection)) is not None:
-                raise RotationUnfinished("rotation_unfinished", origin=origin)
-            state, _ = self._look(connection, note)
-            check_seen(connection, state, seen)
+        try:
+            with self._database.read() as connection:
+                # First: it explains whatever else would be found.
+                if (origin := rotating_to(connection)) is not None:
+                    raise RotationUnfinished("rotation_unfinished", origin=origin)
+                state, _ = self._look(connection, note)
+                check_seen(connection, state, seen)
+        except (AnchorForeign, AnchorBehind, AnchorMissing) as fault:
+            if signs:
+                raise
+            log.info("publisher.no_anchor", fault=fault.key)
 
     def publish(self) -> Published | None:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
 
         None too while too few witnesses cosigned it: the next call offers them the same note. Raises
         LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else
-        signs. `fault` keeps the last one until it goes again.
+        signs; NotLeading or logstore.Fenced where another process leads. `fault` keeps the last
+        LogFault until it goes again.
         """
         try:
             published = self._publish()
@@ -175,6 +199,7 @@ class Publisher:
         return Published(state.log, checkpoint.size, checkpoint.root, note, now_ms)
 
     def _publish(self) -> Published | None:
+        epoch = None if self._lease is None else self._lease.require()
         self._mend_frozen()
         # The anchor first: it may only be older than the tree we then see.
         note = self._anchor.read()
@@ -188,11 +213,13 @@ class Publisher:
             edge = self._extend(connection, anchored, state)
         if note is None or state.size > anchored.size:
             signed = sign_checkpoint(Checkpoint(state.origin, state.size, state.root), self._signer)
+            self._check_leading(epoch)
             self._anchor.replace(old=note, new=signed, edge=edge)
         else:
             # We died between anchoring and serving, or the row was changed: what is anchored is
             # what was signed.
             signed = note
+            self._anchor.sync()  # another process may have put it there
         # No transaction is open: a witness may take its time.
         cosigned = self._cosigning.cosign(signed, None if served is None else served.note)
         now_ms = to_ms(self._clock.now())
@@ -202,6 +229,8 @@ class Publisher:
             now_ms = served.published_at_ms  # it only gained cosignatures
         published = Published(state.log, state.size, state.root, cosigned, now_ms)
         with self._database.write() as connection:
+            if epoch is not None:
+                logstore.check_epoch(connection, epoch)
             # Asked again: on PostgreSQL another process may have published meanwhile.
             sizes = foreign_sizes(connection, self._signer.vkey)
             checkpointstore.delete_checkpoints(connection, state.log, sizes)
@@ -209,6 +238,34 @@ class Publisher:
         if foreign:
             self._report([foreign_problem(size, state.origin) for size in foreign])
         return published
+
+    def _check_leading(self, epoch: int | None) -> None:
+        """Returns if nobody has taken the lease, and the log is signed under our anchor from now on.
+
+        Who then sleeps before the anchor is replaced anchors what extends it all the same, since the
+        tree is committed and the anchor is one; and serves nothing, because that asks again.
+        """
+        if epoch is None:
+            return
+        mine = self._anchor.identify()
+        with self._database.write() as connection:
+            logstore.check_epoch(connection, epoch)
+            known = logstore.anchor_of_log(connection)
+            if known != mine:
+                if known is not None and not self._foreign_anchor:
+                    raise AnchorForeign("anchor_foreign", known=known, got=mine)
+                logstore.set_anchor(connection, mine)
+
+    def _check_anchor(self, connection: Connection, anchored: Checkpoint) -> None:
+        """Returns if the log was signed last under this very anchor."""
+        if self._lease is None or self._foreign_anchor:
+            return
+        known = logstore.anchor_of_log(connection)
+        if known is not None and known != self._anchor.identify():
+            raise AnchorForeign("anchor_foreign", known=known, got=self._anchor.identify())
+        served = load_checkpoint(connection, self._signer.vkey)
+        if served is not None and served.size > anchored.size:
+            raise AnchorBehind("anchor_behind", served=served.size, anchored=anchored.size)
 
     def _look(self, connection: Connection, note: str | None) -> tuple[TreeState, Checkpoint]:
         """Returns the committed tree and the anchored one, after seeing that one may follow."""
@@ -225,9 +282,11 @@ class Publisher:
         if state.log.number != len(self._frozen):
             raise LogFault("frozen_key_missing", number=len(self._frozen))
         if note is None:
-            if checkpointstore.has_checkpoint(connection):
+            nothing = Checkpoint(name, 0, EMPTY_ROOT)
+            self._check_anchor(connection, nothing)
+            if checkpointstore.has_checkpoint(connection) and not self._foreign_anchor:
                 raise AnchorMissing("anchor_missing", size=state.size)
-            return state, Checkpoint(name, 0, EMPTY_ROOT)
+            return state, nothing
         anchored = self._open(note)
         if anchored.origin != name:
             # The last word of the log before this one, which was not signed yet.
@@ -241,6 +300,7 @@ class Publisher:
             )
         if state.size == anchored.size and state.root != anchored.root:
             raise DatabaseContradictsAnchor("database_contradicts_anchor", size=state.size)
+        self._check_anchor(connection, anchored)
         return state, anchored
 
     def _open(self, note: str) -> Checkpoint:

@@ -91,6 +91,7 @@ class Rotation:
         sequencer: Sequencer,
         *,
         keys_dir: Path,
+        anchor: Anchor,
         clock: Clock,
         publisher_of: Callable[[Keyring], Publisher],
         reached: Callable[[str], None] = lambda _: None,
@@ -99,7 +100,7 @@ class Rotation:
         self._recorder = recorder
         self._sequencer = sequencer
         self._keys_dir = keys_dir
-        self._anchor = Anchor(keys_dir)
+        self._anchor = anchor
         self._clock = clock
         self._publisher_of = publisher_of
         self._reached = reached

@@ -1,7 +1,8 @@
 """The sequencer: gives committed records their index in the log, and grows the tiles.
 
-One leader. One transaction a round: the tree's state by compare-and-swap on its size, leaves, tiles;
-so two leaders by mistake cannot both extend the same tree. It trusts the edge in the state row, which
+One leader. One transaction a round: the tree's state by compare-and-swap on its size and the leader's
+epoch, leaves, tiles; so two leaders by mistake cannot both extend the same tree, and one whose lease
+is over extends none. It trusts the edge in the state row, which
 proves itself against the root, and no tile: a damaged one is derived again and never stops the log.
 Because no audit could find it afterwards, it is reported.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app.db.engine import Database
+from app.db.lease import Lease
 from app.ledger import logstore
 from app.ledger.derivation import right_edge_reader, trusted_edge
 from app.ledger.logstore import LeafTaken
@@ -24,12 +26,21 @@ _ROUND = 4_000
 
 
 class Sequencer:
-    """Owns its transactions. report: is told which damaged tiles were derived again, once they are."""
+    """Owns its transactions.
+
+    lease: None where one process alone has the database. report: is told which damaged tiles were
+    derived again, once they are.
+    """
 
     def __init__(
-        self, database: Database, *, report: Callable[[Sequence[Problem]], object] = lambda _: None
+        self,
+        database: Database,
+        *,
+        lease: Lease | None = None,
+        report: Callable[[Sequence[Problem]], object] = lambda _: None,
     ) -> None:
         self._database = database
+        self._lease = lease
         self._report = report
 
     def sequence(self, limit: int = _ROUND) -> int:
@@ -37,8 +48,9 @@ class Sequencer:
 
         Leaf rows that stand where none can be yet do not stop it: they are replaced and reported.
 
-        Raises logstore.TreeMoved if another sequencer was first: call again. Raises
-        derivation.TreeUnsound if the state contradicts itself and the leaves.
+        Raises logstore.TreeMoved if another sequencer was first: call again. Raises NotLeading or
+        logstore.Fenced where another process leads. Raises derivation.TreeUnsound if the state
+        contradicts itself and the leaves.
         """
         with self._database.read() as connection:
             if not logstore.load_waiting(connection, 1):
@@ -76,6 +88,7 @@ class Sequencer:
         only: tuple[int, int] | None = None,
     ) -> int:
         """Does one round. clear: takes away what stands in the way of it first."""
+        epoch = None if self._lease is None else self._lease.require()
         with self._database.write() as connection:
             before = logstore.load_state(connection)
             if before is None:
@@ -92,7 +105,7 @@ class Sequencer:
             size = before.size + len(entries)
             # First of all: whoever wins this may write the rest, and nobody else.
             after = replace(before, size=size, root=edge_root(size, edge), edge=edge)
-            logstore.move_state(connection, before, after)
+            logstore.move_state(connection, before, after, epoch=epoch)
             logstore.insert_leaves(connection, before.end, waiting)
             read_tile = right_edge_reader(
                 connection,

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from app.credit.offers import Ranking
 from app.credit.service import Credit
 from app.db.engine import Database
+from app.db.lease import Lease
 from app.i18n import Lang
 from app.kit.clock import Clock
 from app.kit.errors import Unauthenticated
@@ -60,6 +61,7 @@ class Rooms:
 
     committed: set after every commit of the recorder; whoever waits for records clears it.
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
+    lease: None on SQLite, where one process alone serves.
     """
 
     base_url: str
@@ -88,6 +90,7 @@ class Rooms:
     reports: Reports
     sealed: SealedAccess
     report_limit: RateLimit
+    lease: Lease | None
     sequencer: Sequencer
     publisher: Publisher
     cosigning: Cosigning

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.db.engine import Database, sqlite_url
+from app.db.engine import Database
 
 
 def count(connection, table: str = "cursor") -> int:
@@ -123,20 +123,6 @@ def test_two_processes_writing_one_sqlite_file_wait_for_each_other(sqlite_databa
         assert count(connection) == 30
     for database in databases:
         database.close()
-
-
-def test_migrating_twice_changes_nothing(database):
-    assert database.is_current()
-    database.migrate()
-    assert database.is_current()
-
-
-def test_an_empty_database_is_not_current_until_it_is_migrated(tmp_path):
-    database = Database(sqlite_url(tmp_path / "new.db"))
-    assert not database.is_current()
-    database.migrate()
-    assert database.is_current()
-    database.close()
 
 
 def test_sqlite_is_durable_and_keeps_its_rules_on_every_connection(sqlite_database_url):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.databases import DATABASES, Run, opened
 from tests.drills.processes import Done, run, start
 
 START_TIMEOUT_S = 60
@@ -22,19 +22,37 @@ _SERVING = "Suxin is serving at"
 
 
 class Deployment:
-    """One folder. `serve` and `stop` may be called again and again; `kill` is kill -9."""
+    """One folder. `serve` and `stop` may be called again and again; `kill` is kill -9.
 
-    def __init__(self, folder: Path, *, admin: str | None = None, **env: str) -> None:
+    database_url: of a database that is there; a new one of the kind that `--database` says is made.
+    database: SQLite's file.
+    """
+
+    def __init__(
+        self, folder: Path, *, admin: str | None = None, database_url: str | None = None, **env: str
+    ) -> None:
         self.folder = folder
         self.log = folder / "serve.log"
         self.database = folder / "data" / "suxin.db"
         self.keys_dir = folder / "data-keys"
+        self.database_url = database_url or DATABASES.empty(self.database.parent)
+        if not self.database_url.startswith("sqlite"):
+            env = {"SUXIN_DATABASE_URL": self.database_url, **env}
         # The drills ask more than a person would; the limit has tests of its own.
         self.env = {"SUXIN_ANONYMOUS_PER_SECOND": "0", **env}
         self.url = ""
+        self.vkey = self.receipt_key = ""  # of the log and of receipts, for who asked for them
         self._admin = admin
         self._process: ForkServerProcess | None = None
         self._client: httpx.Client | None = None
+
+    def beside(self, name: str) -> Deployment:
+        """Returns another process's place in the same deployment, on the same host."""
+        other = Deployment(
+            self.folder, admin=self._admin, database_url=self.database_url, **self.env
+        )
+        other.log = self.folder / f"{name}.log"
+        return other
 
     # --- the command ---------------------------------------------------------------------------
 
@@ -77,7 +95,7 @@ class Deployment:
         self.url = f"http://127.0.0.1:{port}"
         self._process = start(
             ["serve", "--port", str(port)],
-            cwd=self.folder, env=self.env, out=self.folder / "serve.out", err=self.log,
+            cwd=self.folder, env=self.env, out=self.log.with_suffix(".out"), err=self.log,
             days_ago=days_ago,
         )  # fmt: skip
         self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
@@ -158,25 +176,17 @@ class Deployment:
     # --- the disk ------------------------------------------------------------------------------
 
     def copy_to(self, folder: Path) -> Deployment:
-        """Returns a copy of what is stored, taken as SQLite copies a database in use."""
-        copied = Deployment(folder, admin=self._admin, **self.env)
-        copied.database.parent.mkdir(parents=True)
-        copy_database(self.database, copied.database)
+        """Returns a copy of what is stored; on PostgreSQL nobody may be using it."""
+        env = {name: value for name, value in self.env.items() if name != "SUXIN_DATABASE_URL"}
+        copied_url = DATABASES.copy(self.database_url, folder / "data")
+        copied = Deployment(folder, admin=self._admin, database_url=copied_url, **env)
+        copied.database.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(self.keys_dir, copied.keys_dir)
         return copied
 
-    @contextmanager
-    def opened(self) -> Iterator[sqlite3.Connection]:
-        """Yields the database file as somebody with the disk opens it; committed at the end."""
-        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=30)) as opened:
-            opened.execute("BEGIN IMMEDIATE")
-            yield opened
-            opened.execute("COMMIT")
-
-
-def copy_database(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
+    def opened(self) -> AbstractContextManager[Run]:
+        """Runs SQL in the database as somebody with the disk does; committed at the end."""
+        return opened(self.database_url)
 
 
 def wait_until(true: Callable[[], bool], what: str, *, timeout_s: float = 30) -> float:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import SQLModel
+
+import app.db.tables  # noqa: F401 - fills the metadata
+from app.db.engine import sqlite_url
 from app.ledger.record import stream_key
+from tests.databases import Run, opened
 
 OTHER_CITY = b"650100"
 _CITY = b"440100"
@@ -31,84 +34,78 @@ class Tampering:
     """
 
     name: str
-    do: Callable[[sqlite3.Connection, int, int], None]
+    do: Callable[[Run, int, int], None]
     places: tuple[tuple[int, int], ...] = ()
     on_log: bool = False
 
 
-def _change_byte(database: sqlite3.Connection, stream: int, _other: int) -> None:
-    body = _body(database, stream, 1)
+def _change_byte(run: Run, stream: int, _other: int) -> None:
+    body = _body(run, stream, 1)
     at = body.index(_CITY)
-    _set_body(database, stream, 1, body[:at] + b"5" + body[at + 1 :])
+    _set_body(run, stream, 1, body[:at] + b"5" + body[at + 1 :])
 
 
-def _change_column(database: sqlite3.Connection, stream: int, _other: int) -> None:
-    where = (stream, 2)
-    database.execute("UPDATE record SET actor = 'x' WHERE stream = ? AND seq = ?", where)
+def _change_column(run: Run, stream: int, _other: int) -> None:
+    run("UPDATE record SET actor = 'x' WHERE stream = ? AND seq = 2", stream)
 
 
-def _delete_middle(database: sqlite3.Connection, stream: int, _other: int) -> None:
-    database.execute("DELETE FROM record WHERE stream = ? AND seq = 2", (stream,))
+def _delete_middle(run: Run, stream: int, _other: int) -> None:
+    run("DELETE FROM record WHERE stream = ? AND seq = 2", stream)
 
 
-def _delete_last(database: sqlite3.Connection, stream: int, _other: int) -> None:
+def _delete_last(run: Run, stream: int, _other: int) -> None:
     """The head follows, so that nothing in the stream itself is amiss."""
-    database.execute("DELETE FROM record WHERE stream = ? AND seq = 3", (stream,))
-    database.execute(
-        "UPDATE head SET seq = 2, (hash, recorded_at) = "
-        "(SELECT hash, recorded_at FROM record WHERE stream = ?1 AND seq = 2) WHERE stream = ?1",
-        (stream,),
+    run("DELETE FROM record WHERE stream = ? AND seq = 3", stream)
+    run(
+        "UPDATE head SET seq = 2, (hash, recorded_at) = (SELECT hash, recorded_at FROM record "
+        "WHERE record.stream = head.stream AND seq = 2) WHERE stream = ?",
+        stream,
     )
 
 
-def _swap_bodies(database: sqlite3.Connection, stream: int, other: int) -> None:
-    first, second = _body(database, stream, 1), _body(database, other, 1)
-    _set_body(database, stream, 1, second)
-    _set_body(database, other, 1, first)
+def _swap_bodies(run: Run, stream: int, other: int) -> None:
+    first, second = _body(run, stream, 1), _body(run, other, 1)
+    _set_body(run, stream, 1, second)
+    _set_body(run, other, 1, first)
 
 
-def _rehash_stream(database: sqlite3.Connection, stream: int, _other: int) -> None:
+def _rehash_stream(run: Run, stream: int, _other: int) -> None:
     """Another city in the sale, and every hash and link after it made to fit, the head's too."""
     prev = b""
-    rows = database.execute("SELECT seq FROM record WHERE stream = ? ORDER BY seq", (stream,))
-    for (seq,) in rows.fetchall():
-        record = json.loads(_body(database, stream, seq))
+    for (seq,) in run("SELECT seq FROM record WHERE stream = ? ORDER BY seq", stream):
+        record = json.loads(_body(run, stream, seq))
         if seq == 1:
             record["data"]["region"] = OTHER_CITY.decode()
         if seq > 1:
             record["prev"] = prev.hex()
         body = canonical(record)
         prev = hashlib.sha256(body).digest()
-        _set_body(database, stream, seq, body)
-        where = (prev, stream, seq)
-        database.execute("UPDATE record SET hash = ? WHERE stream = ? AND seq = ?", where)
-    database.execute("UPDATE head SET hash = ? WHERE stream = ?", (prev, stream))
+        _set_body(run, stream, seq, body)
+        run("UPDATE record SET hash = ? WHERE stream = ? AND seq = ?", prev, stream, seq)
+    run("UPDATE head SET hash = ? WHERE stream = ?", prev, stream)
 
 
-def _rehash_with_leaves(database: sqlite3.Connection, stream: int, other: int) -> None:
+def _rehash_with_leaves(run: Run, stream: int, other: int) -> None:
     """The rows that say what stands in the log follow too; its tiles and what was signed do not."""
-    _rehash_stream(database, stream, other)
-    database.execute(
+    _rehash_stream(run, stream, other)
+    run(
         "UPDATE log_leaf SET hash = (SELECT hash FROM record "
         "WHERE record.stream = log_leaf.stream AND record.seq = log_leaf.seq) WHERE stream = ?",
-        (stream,),
+        stream,
     )
 
 
-def _change_sealed(database: sqlite3.Connection, stream: int, _other: int) -> None:
-    rowid, sealed = database.execute(
-        "SELECT rowid, sealed FROM sealed_section WHERE stream = ? AND name = 'waybill'", (stream,)
-    ).fetchone()
+def _change_sealed(run: Run, stream: int, _other: int) -> None:
+    where = "WHERE stream = ? AND name = 'waybill'"
+    ((sealed,),) = run(f"SELECT sealed FROM sealed_section {where}", stream)
     changed = sealed[:20] + bytes([sealed[20] ^ 1]) + sealed[21:]
-    database.execute("UPDATE sealed_section SET sealed = ? WHERE rowid = ?", (changed, rowid))
+    run(f"UPDATE sealed_section SET sealed = ? {where}", changed, stream)
 
 
-def _replace_tile(database: sqlite3.Connection, _stream: int, _other: int) -> None:
-    (data,) = database.execute(
-        "SELECT data FROM tile WHERE level = 0 AND tile_index = 0"
-    ).fetchone()
+def _replace_tile(run: Run, _stream: int, _other: int) -> None:
+    ((data,),) = run("SELECT data FROM tile WHERE level = 0 AND tile_index = 0")
     turned = b"".join(data[at : at + 32] for at in range(len(data) - 32, -1, -32))
-    database.execute("UPDATE tile SET data = ? WHERE level = 0 AND tile_index = 0", (turned,))
+    run("UPDATE tile SET data = ? WHERE level = 0 AND tile_index = 0", turned)
 
 
 TAMPERINGS = (
@@ -127,15 +124,17 @@ REHASHED_WITH_LEAVES = Tampering(
 )
 
 
-def tamper(path: Path, how: Tampering, codes: tuple[str, str]) -> None:
-    """Does it in one transaction, beside whoever else has the file open."""
-    with _unguarded(path) as database:
-        how.do(database, *map(stream_key, codes))
+def tamper(url: str, how: Tampering, codes: tuple[str, str]) -> None:
+    """Does it in one transaction, beside whoever else has the database open."""
+    with opened(url, guarded=False) as run:
+        how.do(run, *map(stream_key, codes))
 
 
 def tamper_by_shell(path: Path, code: str) -> None:
     """Changes a body by the `sqlite3` command, whose string functions make a TEXT of a BLOB."""
-    triggers = _read_triggers(path)
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    with opened(sqlite_url(path)) as run:
+        triggers = dict(run(query))
     script = "".join([
         ".timeout 30000\nBEGIN IMMEDIATE;\n",
         *(f"DROP TRIGGER {name};\n" for name in triggers),
@@ -145,11 +144,9 @@ def tamper_by_shell(path: Path, code: str) -> None:
         "COMMIT;\n",
     ])  # fmt: skip
     subprocess.run(["sqlite3", "-bail", path], input=script, text=True, check=True, timeout=60)
-    with _opened(path) as database:
-        kind, body = database.execute(
-            "SELECT typeof(body), body FROM record WHERE stream = ? AND seq = 1",
-            (stream_key(code),),
-        ).fetchone()
+    with opened(sqlite_url(path)) as run:
+        query = "SELECT typeof(body), body FROM record WHERE stream = ? AND seq = 1"
+        ((kind, body),) = run(query, stream_key(code))
     assert kind == "text"
     assert OTHER_CITY.decode() in body
 
@@ -157,26 +154,29 @@ def tamper_by_shell(path: Path, code: str) -> None:
 class Saved:
     """What tampering may touch of these codes, and the log's tiles if asked, to be put back."""
 
-    def __init__(self, path: Path, codes: tuple[str, ...], *, tiles: bool = False) -> None:
-        self._path = path
+    def __init__(self, url: str, codes: tuple[str, ...], *, tiles: bool = False) -> None:
+        self._url = url
         keys = ", ".join(str(stream_key(code)) for code in codes)
         self._what = dict.fromkeys(_OF_A_STREAM, f" WHERE stream IN ({keys})")
         if tiles:
             # Not otherwise: they grow with what follows from tampering.
             self._what["tile"] = ""
-        with _opened(path) as database:
-            self._rows = {table: self._read(database, table) for table in self._what}
+        with opened(url) as run:
+            self._rows = {table: self._read(run, table) for table in self._what}
 
     def restore(self) -> None:
-        with _unguarded(self._path) as database:
+        with opened(self._url, guarded=False) as run:
             for table, rows in self._rows.items():
-                lost = sorted(set(rows) - set(self._read(database, table)))
-                if lost:
-                    marks = ", ".join("?" * len(lost[0]))
-                    database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", lost)
+                here = SQLModel.metadata.tables[table]
+                at = [here.columns.keys().index(column.name) for column in here.primary_key]
+                where = " AND ".join(f"{column.name} = ?" for column in here.primary_key)
+                for row in sorted(set(rows) - set(self._read(run, table))):
+                    run(f"DELETE FROM {table} WHERE {where}", *(row[n] for n in at))
+                    run(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", *row)
 
-    def _read(self, database: sqlite3.Connection, table: str) -> list[Any]:
-        return database.execute(f"SELECT * FROM {table}{self._what[table]}").fetchall()
+    def _read(self, run: Run, table: str) -> list[Any]:
+        columns = ", ".join(SQLModel.metadata.tables[table].columns.keys())
+        return run(f"SELECT {columns} FROM {table}{self._what[table]}")
 
 
 def canonical(record: dict[str, Any]) -> bytes:
@@ -184,40 +184,10 @@ def canonical(record: dict[str, Any]) -> bytes:
     return told.encode()
 
 
-def _body(database: sqlite3.Connection, stream: int, seq: int) -> bytes:
-    where = (stream, seq)
-    row = database.execute("SELECT body FROM record WHERE stream = ? AND seq = ?", where).fetchone()
-    return bytes(row[0])
+def _body(run: Run, stream: int, seq: int) -> bytes:
+    ((body,),) = run("SELECT body FROM record WHERE stream = ? AND seq = ?", stream, seq)
+    return bytes(body)
 
 
-def _set_body(database: sqlite3.Connection, stream: int, seq: int, body: bytes) -> None:
-    where = (body, stream, seq)
-    database.execute("UPDATE record SET body = ? WHERE stream = ? AND seq = ?", where)
-
-
-def _read_triggers(path: Path) -> dict[str, str]:
-    with _opened(path) as database:
-        return dict(database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    database = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def _unguarded(path: Path) -> Iterator[sqlite3.Connection]:
-    triggers = _read_triggers(path)
-    assert triggers
-    with _opened(path) as database:
-        database.execute("BEGIN IMMEDIATE")
-        for name in triggers:
-            database.execute(f"DROP TRIGGER {name}")
-        yield database
-        for sql in triggers.values():
-            database.execute(sql)
-        database.execute("COMMIT")
+def _set_body(run: Run, stream: int, seq: int, body: bytes) -> None:
+    run("UPDATE record SET body = ? WHERE stream = ? AND seq = ?", body, stream, seq)

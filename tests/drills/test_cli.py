@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 import typer.main
 
+from app.ledger.keyring import create_keys
+from tests.databases import DATABASES, opened
 from tests.drills.deployment import Deployment, free_port, wait_until
 from tests.drills.processes import Done, run
 from tests.drills.trade import SHOP, Trade, api_path
@@ -24,9 +25,14 @@ def list_files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def dump(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as database:
-        return list(database.iterdump())
+def dump(place: Deployment) -> list[str]:
+    """Returns every row, as text."""
+    from app.db import tables
+
+    names = sorted(tables.SQLModel.metadata.tables)
+    with place.opened() as run:
+        rows = [(name, row) for name in names for row in run(f'SELECT * FROM "{name}"')]
+    return sorted(map(repr, rows))
 
 
 def check_refused(done: Done, *words: str, code: int = 2) -> None:
@@ -58,17 +64,17 @@ def test_init_makes_everything_once_and_changes_nothing_the_second_time(tmp_path
     assert (first.code, first.err) == (0, "")
     assert set(told) == {"admin_key", "log_key", "data_dir", "keys_dir"}
     assert told["admin_key"].startswith("sx_")
-    keys, rows = list_files(place.keys_dir), dump(place.database)
+    keys, rows = list_files(place.keys_dir), dump(place)
     assert keys
     assert {oct(p.stat().st_mode & 0o777) for p in place.keys_dir.iterdir()} == {"0o600"}
     again = place.suxin("init", "--json")
     assert json.loads(again.out) == {**told, "admin_key": None}
-    assert (list_files(place.keys_dir), dump(place.database)) == (keys, rows)
+    assert (list_files(place.keys_dir), dump(place)) == (keys, rows)
     said = place.suxin("init")
     assert said.code == 0
     assert told["admin_key"] not in said.out
     assert "nothing was changed" in said.out
-    assert told["admin_key"].split("_")[2] not in "\n".join(dump(place.database))
+    assert told["admin_key"].split("_")[2] not in "\n".join(dump(place))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,10 @@ def test_without_init_a_command_names_it_and_creates_nothing(tmp_path, command):
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-@pytest.mark.parametrize("lost", ["data", "data-keys"])
+_FILE_LOST = pytest.mark.sqlite_only("its database is a file in the data folder")
+
+
+@pytest.mark.parametrize("lost", [pytest.param("data", marks=_FILE_LOST), "data-keys"])
 def test_serve_does_not_replace_what_was_lost_by_something_new(tmp_path, lost):
     place = Deployment(tmp_path / "here").init()
     (place.folder / lost).rename(tmp_path / "elsewhere")
@@ -91,6 +100,7 @@ def test_serve_does_not_replace_what_was_lost_by_something_new(tmp_path, lost):
     assert not (place.folder / lost).exists()
 
 
+@pytest.mark.sqlite_only("its folder is locked; PostgreSQL lets several serve")
 def test_a_second_service_on_the_same_folder_is_refused(served: Trade):
     place = served.place
     check_refused(place.suxin("serve", "--port", str(free_port())), "data", "another process")
@@ -102,7 +112,11 @@ def test_a_stopped_service_says_nothing_but_where_it_was(market: Trade):
     place = market.place.serve()
     assert place.call("GET", "/healthz").status_code == 200
     place.stop()
-    assert place.log.read_text("utf-8").splitlines() == [f"Suxin is serving at {place.url}"]
+    lines = place.log.read_text("utf-8").splitlines()
+    # On PostgreSQL it also says that it leads, and so may sign.
+    said = [line for line in lines if '"lease.taken"' not in line]
+    assert said == [f"Suxin is serving at {place.url}"]
+    assert len(lines) - len(said) <= 1
 
 
 def test_a_taken_port_is_said_in_one_sentence(tmp_path):
@@ -113,6 +127,7 @@ def test_a_taken_port_is_said_in_one_sentence(tmp_path):
     check_refused(done, str(port), "Address already in use;", "--port")
 
 
+@pytest.mark.sqlite_only("a file that is none")
 def test_what_is_no_database_is_said_in_one_sentence_by_each_command(tmp_path):
     place = Deployment(tmp_path / "here").init()
     for suffix in ("", "-wal", "-shm"):
@@ -120,6 +135,64 @@ def test_what_is_no_database_is_said_in_one_sentence_by_each_command(tmp_path):
     place.database.write_text("这不是数据库。" * 1000, encoding="utf-8")
     for command in (("serve", "--port", "0"), ("audit", "--json")):
         check_refused(place.suxin(*command), "not a database")
+
+
+# ---------------------------------------------------------------- migrate
+
+
+@pytest.fixture
+def behind(tmp_path) -> Deployment:
+    """A deployment whose schema is the second release's."""
+    from alembic import command
+
+    from app.db import schema
+    from app.db.engine import Database
+
+    place = Deployment(tmp_path / "here")
+    place.folder.joinpath("data").mkdir(parents=True)
+    database = Database(place.database_url)
+    command.upgrade(schema._config(database, (4, 60)), "0002")
+    database.close()
+    place.keys_dir.mkdir()
+    create_keys(place.keys_dir, origin="suxin.test/log")
+    return place
+
+
+def test_serve_refuses_a_schema_that_is_behind_and_names_what_to_do(behind: Deployment):
+    for command in (("serve", "--port", "0"), ("worker",), ("audit",)):
+        check_refused(behind.suxin(*command), "0002", "suxin migrate")
+
+
+def test_migrate_says_what_it_will_do_and_does_it(behind: Deployment):
+    told = json.loads(behind.suxin("migrate", "--dry-run", "--json").out)
+    assert (told["before"], told["done"]) == ("0002", False)
+    assert "0006" in [step["revision"] for step in told["steps"]]
+    assert behind.suxin("migrate", "--dry-run").out.startswith("would do  0")
+    done = behind.suxin("migrate", "--lock-timeout", "2", "--statement-timeout", "60")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split()[1] for line in done.out.splitlines()] == [
+        step["revision"] for step in told["steps"]
+    ]
+    again = behind.suxin("migrate")
+    assert (again.code, "nothing was changed" in again.out) == (0, True)
+    assert json.loads(behind.suxin("migrate", "--json").out)["steps"] == []
+
+
+def test_migrate_refuses_a_database_of_a_later_release_and_serve_does_not(tmp_path):
+    place = Deployment(tmp_path / "here").init()
+    with place.opened() as run:
+        run("UPDATE alembic_version SET version_num = '9999'")
+    check_refused(place.suxin("migrate"), "9999", "later release")
+    check_refused(place.suxin("migrate", "--dry-run"), "9999", "later release")
+    assert place.suxin("init").code == 0
+    place.serve()
+    assert place.stop() == -15
+
+
+def test_migrate_makes_no_database_where_there_is_none(tmp_path):
+    done = run("migrate", cwd=tmp_path / "empty", env={})
+    check_refused(done, "suxin init")
+    assert list((tmp_path / "empty").iterdir()) == []
 
 
 # ---------------------------------------------------------------- verify
@@ -195,7 +268,7 @@ def test_a_key_made_beside_a_running_service_works_and_a_revoked_one_is_refused_
     assert gone.code == 0
     took = wait_until(lambda: send() == 401, "the key is refused", timeout_s=5)
     assert took < 1
-    assert told["token"].split("_")[2] not in "\n".join(dump(place.database))
+    assert told["token"].split("_")[2] not in "\n".join(dump(place))
 
 
 def test_keys_for_nobody_and_scopes_that_are_none_are_refused(served: Trade):
@@ -226,11 +299,11 @@ def test_an_audit_of_a_stream_that_is_not_there_is_no_clean_bill(served: Trade):
 
 
 def test_an_audit_only_reads(market: Trade):
-    before = dump(market.place.database)
+    before = dump(market.place)
     done = market.place.suxin("audit")
     assert (done.code, done.err) == (0, "")
     assert "clean" in done.out
-    assert dump(market.place.database) == before
+    assert dump(market.place) == before
 
 
 def test_settings_shows_every_setting_with_its_meaning(tmp_path):
@@ -314,27 +387,24 @@ def test_fsck_derives_the_log_again_and_names_a_tile_that_was_changed(market: Tr
     told = json.loads(done.out)
     assert (done.code, told["findings"]) == (0, [])
     assert told["leaves"] > 20
-    with closing(sqlite3.connect(place.database)) as database:
-        database.execute("UPDATE tile SET data = zeroblob(length(data)) WHERE level = 0")
-        database.commit()
+    with opened(place.database_url, guarded=False) as run:
+        run("UPDATE tile SET data = zeroblob(length(data)) WHERE level = 0")
     done = place.suxin("log", "fsck")
     assert done.code == 1
     assert "log.tile_mismatch" in done.out
     assert "1 finding" in done.out
 
 
-def test_an_old_copy_of_the_database_is_no_clean_bill(market: Trade):
+def test_an_old_copy_of_the_database_is_no_clean_bill(market: Trade, tmp_path):
     place = market.place
-    old = place.database.read_bytes()
+    old = DATABASES.copy(place.database_url, tmp_path / "old")
     place.serve()
     market.issue(SHOP, 1)
     place.wait_published()
     place.stop()
     for command in (("audit",), ("log", "fsck")):
         assert place.suxin(*command).code == 0
-    place.database.write_bytes(old)
-    for beside in ("-wal", "-shm"):
-        place.database.with_name(place.database.name + beside).unlink(missing_ok=True)
+    DATABASES.put_back(place.database_url, old)
     for command in (("audit",), ("log", "fsck")):
         done = place.suxin(*command)
         assert done.code == 1, done
@@ -348,6 +418,7 @@ def test_a_lost_key_is_said_as_that_by_each_command(tmp_path):
         check_refused(place.suxin(*command), "vault.key", "from your backup")
 
 
+@pytest.mark.sqlite_only("a file that is gone")
 def test_a_lost_database_is_not_begun_anew_under_its_anchor(market: Trade):
     place = market.place
     for file in (place.folder / "data").iterdir():
@@ -380,7 +451,8 @@ def test_an_audit_that_is_interrupted_says_so_in_one_sentence(market: Trade):
     """Cursors half read complained of each other, in tracebacks."""
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED],
-        cwd=market.place.folder, capture_output=True, text=True, check=False,
+        cwd=market.place.folder, env={**os.environ, **market.place.env},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.split("\n") == ["", "suxin: stopped; nothing was changed", ""]

@@ -7,13 +7,12 @@ page, score and ranking took to follow (`pytest -rP`).
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
-from contextlib import closing
 
 import pytest
 
-from tests.drills.deployment import copy_database, wait_until
+from tests.databases import DATABASES
+from tests.drills.deployment import wait_until
 from tests.drills.tampering import (
     REHASHED_WITH_LEAVES,
     TAMPERINGS,
@@ -92,7 +91,7 @@ def check_ranking(trade: Trade, how: Tampering) -> None:
 @by_name
 def test_tampered_while_stopped_is_found_and_follows_after_a_start(market: Trade, how: Tampering):
     codes = victims(market)
-    tamper(market.place.database, how, codes)
+    tamper(market.place.database_url, how, codes)
     check_audit(market, how, codes)
     market.place.serve()
     # Nobody opens a page: the service's own audit has to meet it.
@@ -112,8 +111,8 @@ def test_tampered_while_serving_is_found_at_once_and_heals_when_put_back(
     assert is_boosted(served)
     # A tile that grows is made again from its leaves, which would undo what is done to it here.
     served.place.wait_published()
-    saved = Saved(served.place.database, codes, tiles=how.on_log)
-    tamper(served.place.database, how, codes)
+    saved = Saved(served.place.database_url, codes, tiles=how.on_log)
+    tamper(served.place.database_url, how, codes)
     begun = time.monotonic()
     try:
         if not how.on_log:
@@ -143,7 +142,7 @@ def test_tampered_while_serving_is_found_at_once_and_heals_when_put_back(
 
 def test_rewritten_leaves_do_not_hide_a_rewritten_stream(market: Trade):
     how, codes = REHASHED_WITH_LEAVES, victims(market)
-    tamper(market.place.database, how, codes)
+    tamper(market.place.database_url, how, codes)
     check_audit(market, how, codes)
     market.place.serve()
     wait_until(lambda: not is_boosted(market), "ranking follows", timeout_s=FOLLOWS_WITHIN_S)
@@ -173,8 +172,8 @@ def follow_by_themselves(trade: Trade, how: Tampering) -> None:
 
 def test_score_and_ranking_of_a_running_service_follow_although_nobody_looks(served: Trade):
     how = TAMPERINGS[0]
-    saved = Saved(served.place.database, victims(served))
-    tamper(served.place.database, how, victims(served))
+    saved = Saved(served.place.database_url, victims(served))
+    tamper(served.place.database_url, how, victims(served))
     try:
         follow_by_themselves(served, how)
     finally:
@@ -182,12 +181,13 @@ def test_score_and_ranking_of_a_running_service_follow_although_nobody_looks(ser
     wait_until(lambda: is_healed(served), "findings close and the hold is lifted")
 
 
+@pytest.mark.sqlite_only("what its own command does to a BLOB")
 def test_a_body_changed_by_the_sqlite3_command_is_found_although_it_became_text(served: Trade):
     if shutil.which("sqlite3") is None:
         pytest.skip("the sqlite3 command is not on this machine (apt-get install sqlite3)")
     how = TAMPERINGS[0]
     codes = victims(served)
-    saved = Saved(served.place.database, codes)
+    saved = Saved(served.place.database_url, codes)
     tamper_by_shell(served.place.database, codes[0])
     try:
         check_audit(served, how, codes)
@@ -202,8 +202,8 @@ def test_a_body_changed_by_the_sqlite3_command_is_found_although_it_became_text(
 def test_an_audit_of_one_code_says_done_only_when_score_and_ranking_followed(served: Trade):
     how = TAMPERINGS[2]
     codes = victims(served)
-    saved = Saved(served.place.database, codes)
-    tamper(served.place.database, how, codes)
+    saved = Saved(served.place.database_url, codes)
+    tamper(served.place.database_url, how, codes)
     try:
         body, token = {"scope": {"code": codes[0]}}, served.place.admin
         asked = served.place.call("POST", "/api/v1/audits", body, token=token, expect=202).json()
@@ -244,32 +244,30 @@ def check_refused(trade: Trade, *words: str) -> None:
 
 
 def read_state(trade: Trade) -> tuple[int, bytes]:
-    with closing(sqlite3.connect(trade.place.database)) as database:
-        return database.execute("SELECT size, root FROM log_state").fetchone()
+    with trade.place.opened() as run:
+        ((size, root),) = run("SELECT size, root FROM log_state")
+    return size, bytes(root)
 
 
 @pytest.mark.parametrize("forget", [False, True], ids=["as_it_was", "without_its_checkpoints"])
 def test_an_old_copy_of_the_database_is_not_served(market: Trade, tmp_path, forget):
-    old = tmp_path / "old.db"
-    copy_database(market.place.database, old)
+    old = DATABASES.copy(market.place.database_url, tmp_path / "old")
     grow(market)
     # Its second line; the database may already hold what was not signed yet.
     size = int((market.place.keys_dir / "anchor").read_text("utf-8").splitlines()[1])
-    shutil.copyfile(old, market.place.database)
-    for suffix in ("-wal", "-shm"):
-        market.place.database.with_name(market.place.database.name + suffix).unlink(missing_ok=True)
+    DATABASES.put_back(market.place.database_url, old)
     if forget:
-        with market.place.opened() as database:
-            database.execute("DELETE FROM checkpoint")
+        with market.place.opened() as run:
+            run("DELETE FROM checkpoint")
     assert read_state(market)[0] < size
     check_refused(market, str(read_state(market)[0]), str(size))
 
 
 def test_a_tree_that_contradicts_the_anchor_is_not_served(market: Trade):
     size, root = read_state(market)
-    with market.place.opened() as database:
-        database.execute("UPDATE log_state SET root = ?", (bytes(reversed(root)),))
-        database.execute("DELETE FROM checkpoint")
+    with market.place.opened() as run:
+        run("UPDATE log_state SET root = ?", bytes(reversed(root)))
+        run("DELETE FROM checkpoint")
     check_refused(market, str(size))
     code, told = market.place.audit()
     assert code == 1
@@ -279,8 +277,8 @@ def test_a_tree_that_contradicts_the_anchor_is_not_served(market: Trade):
 def test_without_its_checkpoint_row_the_log_goes_on_from_the_anchor(market: Trade):
     size, _ = read_state(market)
     anchor = (market.place.keys_dir / "anchor").read_text("utf-8")
-    with market.place.opened() as database:
-        database.execute("DELETE FROM checkpoint")
+    with market.place.opened() as run:
+        run("DELETE FROM checkpoint")
     market.place.serve()
     assert market.place.call("GET", "/log/checkpoint", expect=200).text == anchor
     assert market.place.get("/api/v1/ledger")["size"] == size

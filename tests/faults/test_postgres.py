@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from app.db.engine import Database
+from app.db.schema import migrate
 from tests.faults.life import Life
 from tests.ledger.ledgers import Ledger
 from tests.postgres import PostgresServer, postgres_server
@@ -30,7 +31,7 @@ def life(server: PostgresServer, tmp_path: Path, clock) -> Iterator[Life]:
     name = f"faults_{tmp_path.name.replace('-', '_')}"
     server.execute(f'CREATE DATABASE "{name}"')
     database = Database(server.url(name))
-    database.migrate()
+    migrate(database)
     database.close()
     ledger = Ledger(server.url(name), tmp_path / "keys", clock=clock)
     yield Life(ledger).begin()

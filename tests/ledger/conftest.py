@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,29 +30,26 @@ def ledger(database_url: str, tmp_path: Path, clock: Any) -> Iterator[Ledger]:
 
 @pytest.fixture
 def sqlite_ledger(sqlite_database_url: str, tmp_path: Path, clock: Any) -> Iterator[Ledger]:
-    """For what does not touch the database's own behaviour, and takes long."""
+    """For what is about SQLite itself."""
     opened = Ledger(sqlite_database_url, tmp_path / "keys", clock=clock)
     yield opened
     opened.close()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def scene(request: Any, tmp_path_factory: Any) -> Iterator[Scene]:
-    """One scene of each kind for a whole module; drills undo what they do."""
-    from app.db.engine import sqlite_url
+@pytest.fixture
+def quick_ledger(one_database_url: str, tmp_path: Path, clock: Any) -> Iterator[Ledger]:
+    """Of the kind that `--database` says: for what has little to do with the kind, and takes long."""
+    opened = Ledger(one_database_url, tmp_path / "keys", clock=clock)
+    yield opened
+    opened.close()
 
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def scene(request: Any, databases: Any, tmp_path_factory: Any) -> Iterator[Scene]:
+    """One scene of each kind for a whole module; drills undo what they do."""
     folder = tmp_path_factory.mktemp("scene")
-    name = f"scene_{request.module.__name__.rsplit('.')[-1]}"
-    if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        url = sqlite_url(shutil.copyfile(template, folder / "suxin.db"))
-    else:
-        postgres = request.getfixturevalue("postgres")
-        template = request.getfixturevalue("postgres_template")
-        postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        url = postgres.url(name)
+    url = databases.new(folder, kind=request.param)
     ledger = Ledger(url, folder / "keys", clock=FakeClock())
     yield Scene(ledger)
     ledger.close()
-    if request.param == "postgresql":
-        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    databases.drop(url)

@@ -157,6 +157,7 @@ class Ledger:
             self.recorder,
             self.sequencer,
             keys_dir=self.keys_dir,
+            anchor=self.anchor,
             clock=self.clock,
             publisher_of=self.new_publisher,
             reached=reached,

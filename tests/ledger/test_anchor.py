@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from app.ledger import anchor as anchor_module
-from app.ledger.anchor import Anchor, AnchorMoved, create_file, write_file
+from app.ledger.anchor import Anchor, AnchorBusy, AnchorMoved, create_file, write_file
 
 EDGE = (b"\x01" * 32, b"\x02" * 32)
 
@@ -142,3 +142,41 @@ def test_a_file_that_appears_while_another_is_created_stays(tmp_path, monkeypatc
     monkeypatch.setattr(anchor_module.Path, "exists", race)
     assert not create_file(path, b"ours")
     assert path.read_bytes() == b"theirs"
+
+
+def test_who_is_stopped_with_the_lock_keeps_nobody_waiting_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("app.ledger.anchor._BUSY_S", 0.05)
+    anchor = Anchor(tmp_path)
+    anchor.replace(old=None, new="first", edge=EDGE)
+    with anchor._locked():
+        with pytest.raises(AnchorBusy):
+            Anchor(tmp_path).replace(old="first", new="second", edge=EDGE)
+        assert anchor.read() == "first"
+    anchor.replace(old="first", new="second", edge=EDGE)
+    assert anchor.read() == "second"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_nobody_waits_for_a_disk_while_it_has_the_lock(tmp_path, monkeypatch):
+    """A leader that is stopped there would keep the next one from signing."""
+    anchor = Anchor(tmp_path)
+    synced = os.fsync
+
+    def sync_while_another_may_lock(descriptor: int) -> None:
+        with Anchor(tmp_path)._locked():
+            synced(descriptor)
+
+    monkeypatch.setattr("app.ledger.anchor._BUSY_S", 0.05)
+    monkeypatch.setattr("app.ledger.anchor.os.fsync", sync_while_another_may_lock)
+    anchor.replace(old=None, new="first", edge=EDGE)
+    assert anchor.read() == "first"
+
+
+def test_what_somebody_left_who_died_half_way_is_cleared_away(tmp_path):
+    anchor = Anchor(tmp_path)
+    old, fresh = tmp_path / ".anchor.7.0", tmp_path / ".anchor.8.0"
+    for path in (old, fresh):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    anchor.replace(old=None, new="first", edge=EDGE)
+    assert (old.exists(), fresh.exists()) == (False, True)

@@ -5,7 +5,6 @@ And nobody else is named for it: not who refers to it, not who was signed with i
 
 from __future__ import annotations
 
-import shutil
 import tracemalloc
 
 import pytest
@@ -538,8 +537,8 @@ def test_a_drill_that_stays_is_found_after_reopening_and_gone_when_undone(ledger
 # ------------------------------------------------------------------ memory
 
 
-def test_memory_does_not_grow_with_the_log(sqlite_ledger):
-    ledger = sqlite_ledger
+def test_memory_does_not_grow_with_the_log(quick_ledger):
+    ledger = quick_ledger
     peaks = []
     for _ in range(2):
         batch = [
@@ -598,12 +597,10 @@ steps = st.lists(
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(steps)
 def test_whatever_is_submitted_the_audit_stays_clean(
-    sqlite_template, tmp_path_factory, sequence_of_steps
+    databases, tmp_path_factory, sequence_of_steps
 ):
-    from app.db.engine import sqlite_url
-
     folder = tmp_path_factory.mktemp("property")
-    url = sqlite_url(shutil.copyfile(sqlite_template, folder / "suxin.db"))
+    url = databases.new(folder)
     ledger = Ledger(url, folder / "keys")
     done: list[Recorded] = []
 

@@ -20,8 +20,8 @@ def found(ledger, connection) -> list[tuple]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 512, 513])
-def test_a_log_of_any_size_comes_out_as_it_was_signed(sqlite_ledger, size):
-    ledger = sqlite_ledger
+def test_a_log_of_any_size_comes_out_as_it_was_signed(quick_ledger, size):
+    ledger = quick_ledger
     if size:
         ledger.record(*(submission() for _ in range(size)))
     ledger.publish()
@@ -96,10 +96,10 @@ def test_behind_a_hole_nothing_is_derived(scene):
         assert found(scene.ledger, change.connection) == [("log.leaf_missing", place)]
 
 
-def test_what_was_signed_and_never_logged_is_ahead(sqlite_ledger):
+def test_what_was_signed_and_never_logged_is_ahead(quick_ledger):
     from dataclasses import replace
 
-    ledger = sqlite_ledger
+    ledger = quick_ledger
     ledger.grow(3)
     ledger.publish()
     with ledger.database.read() as connection:

@@ -57,23 +57,23 @@ class Proving:
 
 
 @pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 600])
-def test_every_leaf_of_a_log_is_proven(sqlite_ledger, size):
-    proving = Proving(sqlite_ledger, size)
+def test_every_leaf_of_a_log_is_proven(quick_ledger, size):
+    proving = Proving(quick_ledger, size)
     indices = {0, 1, size // 2, size - 2, size - 1, 255, 256} & set(range(size))
     assert set(proving.standings(*indices)) == {"proven"}
 
 
-def test_a_checkpoint_older_than_the_log_proves_its_own_and_no_more(sqlite_ledger):
-    proving = Proving(sqlite_ledger, 600)
+def test_a_checkpoint_older_than_the_log_proves_its_own_and_no_more(quick_ledger):
+    proving = Proving(quick_ledger, 600)
     for size in (1, 255, 256, 257, 599):
         assert proving.standings(0, size - 1, size=size) == ["proven"] * 2
         assert proving.standings(size, size=size) == ["pending"]
 
 
-def test_another_entry_or_place_is_not_proven(sqlite_ledger):
-    proving = Proving(sqlite_ledger, 300)
+def test_another_entry_or_place_is_not_proven(quick_ledger):
+    proving = Proving(quick_ledger, 300)
     checkpoint = published(300, root_of(proving.hashes))
-    with sqlite_ledger.database.read() as connection:
+    with quick_ledger.database.read() as connection:
         prover = Prover(connection, checkpoint)
         for index, entry in [(5, proving.entries[6]), (299, proving.entries[5]), (-1, b"")]:
             assert prover.prove(index, entry) == InLog("unproven")
@@ -91,46 +91,46 @@ DAMAGES = {
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("place", [(0, 0), (0, 2), (1, 0)])
-def test_a_damaged_tile_makes_no_record_look_altered(sqlite_ledger, place, how):
-    proving = Proving(sqlite_ledger, 600)
+def test_a_damaged_tile_makes_no_record_look_altered(quick_ledger, place, how):
+    proving = Proving(quick_ledger, 600)
     proving.damage(*place, DAMAGES[how])
     standings = proving.standings(0, 1, 300, 598, 599)
     assert set(standings) <= {"proven", "tile_damaged"}
     assert "tile_damaged" in standings
 
 
-def test_several_damaged_tiles_are_gone_around(sqlite_ledger):
-    proving = Proving(sqlite_ledger, 600)
+def test_several_damaged_tiles_are_gone_around(quick_ledger):
+    proving = Proving(quick_ledger, 600)
     for place in ((0, 0), (0, 1), (0, 2), (1, 0)):
         proving.damage(*place)
     # (A proof does not hold its own leaf's hash, which is what was altered of each.)
     assert set(proving.standings(1, 300, 599)) == {"tile_damaged"}
 
 
-def test_damage_elsewhere_does_not_spoil_what_is_derived(sqlite_ledger):
+def test_damage_elsewhere_does_not_spoil_what_is_derived(quick_ledger):
     # The own tile is damaged, and below the same tile above, somewhere else, a leaf row.
-    proving = Proving(sqlite_ledger, 600)
+    proving = Proving(quick_ledger, 600)
     proving.damage(0, 0)
-    sqlite_ledger.sql("UPDATE log_leaf SET hash = ? WHERE leaf_index = 300", b"h" * 32)
+    quick_ledger.sql("UPDATE log_leaf SET hash = ? WHERE leaf_index = 300", b"h" * 32)
     assert proving.standings(1, 200) == ["tile_damaged"] * 2
 
 
-def test_a_missing_leaf_row_below_a_damaged_tile_proves_nothing_and_is_no_crash(sqlite_ledger):
-    proving = Proving(sqlite_ledger, 300)
+def test_a_missing_leaf_row_below_a_damaged_tile_proves_nothing_and_is_no_crash(quick_ledger):
+    proving = Proving(quick_ledger, 300)
     proving.damage(0, 0)
-    sqlite_ledger.sql("DELETE FROM log_leaf WHERE leaf_index = 3")
+    quick_ledger.sql("DELETE FROM log_leaf WHERE leaf_index = 3")
     assert proving.standings(1, 299) == ["unproven", "proven"]
 
 
-def test_damaged_entries_matter_to_no_proof(sqlite_ledger):
-    proving = Proving(sqlite_ledger, 300)
+def test_damaged_entries_matter_to_no_proof(quick_ledger):
+    proving = Proving(quick_ledger, 300)
     proving.damage(ENTRIES, 0)
     assert proving.standings(0, 299) == ["proven"] * 2
 
 
 @pytest.mark.parametrize("size", [65_535, 65_537])
-def test_a_damaged_tile_of_a_large_log_is_gone_around(sqlite_ledger, size):
-    proving = Proving(sqlite_ledger, size)
+def test_a_damaged_tile_of_a_large_log_is_gone_around(quick_ledger, size):
+    proving = Proving(quick_ledger, size)
     assert proving.standings(0, size - 1) == ["proven"] * 2
     proving.damage(1, 0)
     assert "tile_damaged" in proving.standings(0, 40_000)

@@ -76,18 +76,18 @@ def test_what_is_not_sequenced_is_not_signed(ledger):
     check_log(ledger, records=2)
 
 
-def test_several_chunks_are_one_tree(sqlite_ledger, monkeypatch):
+def test_several_chunks_are_one_tree(quick_ledger, monkeypatch):
     from app.ledger import publisher
 
     monkeypatch.setattr(publisher, "_CHUNK", 3)
     monkeypatch.setattr(logstore, "_CHUNK", 3)
     monkeypatch.setattr(logstore, "_BODIES", 2)
-    sqlite_ledger.grow(7)
-    sqlite_ledger.publish()
-    sqlite_ledger.grow(4)
-    (sqlite_ledger.keys_dir / "anchor.edge").unlink()
-    sqlite_ledger.publish()
-    check_log(sqlite_ledger, records=11)
+    quick_ledger.grow(7)
+    quick_ledger.publish()
+    quick_ledger.grow(4)
+    (quick_ledger.keys_dir / "anchor.edge").unlink()
+    quick_ledger.publish()
+    check_log(quick_ledger, records=11)
 
 
 # ------------------------------------------------------------------ another database than signed
@@ -313,8 +313,8 @@ def test_a_foreign_checkpoint_row_goes_even_where_nothing_is_new(ledger):
     check_log(ledger, records=1)
 
 
-def test_no_number_of_foreign_rows_hides_the_signed_one(sqlite_ledger):
-    ledger = sqlite_ledger
+def test_no_number_of_foreign_rows_hides_the_signed_one(quick_ledger):
+    ledger = quick_ledger
     ledger.add()
     ledger.publish()
     ledger.grow(300)

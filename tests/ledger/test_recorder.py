@@ -553,12 +553,12 @@ def test_a_full_queue_refuses_at_once_and_nothing_of_it_is_done(ledger, monkeypa
     check_log(ledger, records=3)
 
 
-def test_a_request_larger_than_the_queue_is_taken_when_it_is_empty(sqlite_ledger, monkeypatch):
+def test_a_request_larger_than_the_queue_is_taken_when_it_is_empty(quick_ledger, monkeypatch):
     monkeypatch.setattr(recorder_module, "MAX_QUEUE", 3)
-    assert len(sqlite_ledger.record(*(submission() for _ in range(5)))) == 5
+    assert len(quick_ledger.record(*(submission() for _ in range(5)))) == 5
 
 
-def test_low_priority_waits_for_everything_else(sqlite_ledger):
+def test_low_priority_waits_for_everything_else(quick_ledger):
     order = []
 
     def noting(name):
@@ -568,7 +568,7 @@ def test_low_priority_waits_for_everything_else(sqlite_ledger):
 
         return decide
 
-    recorder = sqlite_ledger.recorder
+    recorder = quick_ledger.recorder
     with paused(recorder):
         waiting = [
             in_thread(recorder, submission(decide=noting("low")), low_priority=True),
@@ -588,9 +588,9 @@ def test_closing_answers_what_is_queued_and_takes_no_more(ledger):
         ledger.recorder.submit_and_wait([submission()])
 
 
-def test_nothing_submitted_is_nothing_answered(sqlite_ledger):
-    assert sqlite_ledger.recorder.submit_and_wait([]) == []
-    assert asyncio.run(sqlite_ledger.recorder.submit([])) == []
+def test_nothing_submitted_is_nothing_answered(quick_ledger):
+    assert quick_ledger.recorder.submit_and_wait([]) == []
+    assert asyncio.run(quick_ledger.recorder.submit([])) == []
 
 
 # ------------------------------------------------------------------ many at once

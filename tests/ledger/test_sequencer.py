@@ -44,8 +44,8 @@ def test_an_empty_queue_is_no_work(ledger):
 
 
 @pytest.mark.parametrize("round_size", [1, 2, 5])
-def test_each_streams_order_is_kept_in_rounds_of_any_size(sqlite_ledger, clock, round_size):
-    ledger = sqlite_ledger
+def test_each_streams_order_is_kept_in_rounds_of_any_size(quick_ledger, clock, round_size):
+    ledger = quick_ledger
     for n in range(6):
         ledger.record(*(submission(stream) for stream in STREAMS))
         clock.advance(-0.5 if n % 2 else 0.7)
@@ -70,9 +70,9 @@ def test_a_log_that_was_never_begun_is_not_begun_by_the_way(ledger):
 
 
 @pytest.mark.parametrize("size", [255, 256, 257, 65_535, 65_536, 65_537])
-def test_tiles_around_a_full_one_are_whole_and_no_partial_one_is_hashed_above(sqlite_ledger, size):
+def test_tiles_around_a_full_one_are_whole_and_no_partial_one_is_hashed_above(quick_ledger, size):
     # Beyond a few hundred the leaves need no records behind them.
-    ledger = sqlite_ledger
+    ledger = quick_ledger
     begin_at(ledger, size - 2)
     ledger.add()
     assert ledger.sequence() == 1
@@ -260,8 +260,8 @@ def test_a_damaged_right_edge_tile_is_derived_again_and_never_stops_the_log(ledg
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_tile_above_is_derived_again_when_it_grows(sqlite_ledger, logs, how):
-    ledger = sqlite_ledger
+def test_a_damaged_tile_above_is_derived_again_when_it_grows(quick_ledger, logs, how):
+    ledger = quick_ledger
     ledger.grow(511)
     damage(ledger, 1, 0, how)
     ledger.add()

@@ -202,8 +202,8 @@ def test_a_size_of_text_is_a_finding_and_no_crash(scene):
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 513])
-def test_every_checkpoint_of_a_sound_log_agrees(sqlite_ledger, size):
-    ledger = sqlite_ledger
+def test_every_checkpoint_of_a_sound_log_agrees(quick_ledger, size):
+    ledger = quick_ledger
     begin_at(ledger, size)
     with ledger.database.read() as connection:
         entries = logstore.leaf_hashes(connection, 0, size).values()
@@ -223,9 +223,9 @@ def test_every_checkpoint_of_a_sound_log_agrees(sqlite_ledger, size):
         assert problem.kind == "log.checkpoint_ahead"
 
 
-def test_a_checkpoint_met_twice_is_one_finding(sqlite_ledger):
-    begin_at(sqlite_ledger, 3)
-    with sqlite_ledger.database.read() as connection:
+def test_a_checkpoint_met_twice_is_one_finding(quick_ledger):
+    begin_at(quick_ledger, 3)
+    with quick_ledger.database.read() as connection:
         false = Checkpoint(ORIGIN, 2, b"f" * 32)
         assert len(list(check_tree(connection, [false, false]))) == 1
 
@@ -259,29 +259,29 @@ def test_a_log_that_was_never_begun_is_clean(ledger):
 
 
 @pytest.mark.parametrize("size", [65_535, 65_537])
-def test_tiles_of_the_second_level_are_checked(sqlite_ledger, size):
-    begin_at(sqlite_ledger, size)
+def test_tiles_of_the_second_level_are_checked(quick_ledger, size):
+    begin_at(quick_ledger, size)
 
     def found() -> list:
-        with sqlite_ledger.database.read() as connection:
+        with quick_ledger.database.read() as connection:
             return [place_of(problem) for problem in check_tree(connection, [])]
 
     assert found() == []
     levels = [(1, 0, "1/0"), *([(2, 0, "2/0")] if size > 65_536 else [])]
     for level, index, shown in levels:
         where = f"level = {level} AND tile_index = {index}"
-        ((data,),) = sqlite_ledger.sql(f"SELECT data FROM tile WHERE {where}")
-        sqlite_ledger.sql(f"UPDATE tile SET data = ? WHERE {where}", flipped(data))
+        ((data,),) = quick_ledger.sql(f"SELECT data FROM tile WHERE {where}")
+        quick_ledger.sql(f"UPDATE tile SET data = ? WHERE {where}", flipped(data))
         assert found() == [bad_tile(shown)]
-        sqlite_ledger.sql(f"UPDATE tile SET data = ? WHERE {where}", data)
+        quick_ledger.sql(f"UPDATE tile SET data = ? WHERE {where}", data)
 
 
-def test_memory_does_not_grow_with_the_log(sqlite_ledger):
+def test_memory_does_not_grow_with_the_log(quick_ledger):
     peaks = []
     for size in (10 * TILE_WIDTH, 40 * TILE_WIDTH):
-        sqlite_ledger.sql("DELETE FROM log_leaf")
-        begin_at(sqlite_ledger, size)
-        with sqlite_ledger.database.read() as connection:
+        quick_ledger.sql("DELETE FROM log_leaf")
+        begin_at(quick_ledger, size)
+        with quick_ledger.database.read() as connection:
             list(check_tree(connection, []))  # statements are compiled once
             tracemalloc.start()
             assert list(check_tree(connection, [])) == []

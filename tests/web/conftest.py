@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+
+from tests.databases import DATABASES, Databases
 
 SHOP = "91441200MA4TE5T00Q"
 STALL = "92441202MA4TE5T01M"
@@ -72,20 +73,20 @@ class Service:
 
 
 @pytest.fixture
-def settings(sqlite_template: Path, tmp_path: Path):
+def settings(databases: Databases, tmp_path: Path):
     from app.config import Settings
 
     return Settings(data_dir=tmp_path, keys_dir=tmp_path / "keys", anonymous_per_second=0)
 
 
 @pytest.fixture
-def start(sqlite_template: Path, settings) -> Callable[..., Any]:
+def start(databases: Databases, settings) -> Callable[..., Any]:
     """Starts a service with changed settings, as a context manager."""
 
     @contextmanager
     def started(prepare: Callable[[Any], None] = lambda _: None, **changes: Any):
         chosen = settings.model_copy(update=changes)
-        with serving(chosen, sqlite_template, prepare=prepare) as (app, url):
+        with serving(chosen, prepare=prepare) as (app, url):
             running = Service(app, url)
             with running.client:
                 yield running
@@ -100,40 +101,40 @@ def service(start) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def market(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def market(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A market for all tests of a module; what the worker would do is done by `market.work()`."""
     from tests.web.market import open_market
 
-    with open_market(sqlite_template, tmp_path_factory.mktemp("market")) as running:
+    with open_market(tmp_path_factory.mktemp("market")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def live(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def live(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A market for all tests of a module with the worker's loops running inside."""
     from tests.web.market import open_market
 
     folder = tmp_path_factory.mktemp("live")
-    with open_market(sqlite_template, folder, worker=True) as running:
+    with open_market(folder, worker=True) as running:
         yield running
 
 
 @contextmanager
 def serving(
     settings: Any,
-    template: Path,
     *,
     clock: Any = None,
     prepare: Callable[[Any], None] = lambda _: None,
     beside: Callable[[Any], Any] = nullcontext,
 ) -> Iterator[tuple[Any, str]]:
-    """Serves an app on a fresh copy of the template; yields the app and its address."""
+    """Serves an app on a fresh database; yields the app and its address."""
     from app.db.engine import Database
     from app.ledger import logstore
     from app.ledger.keyring import create_keys
     from app.main import create_app, open_rooms
 
-    shutil.copyfile(template, settings.data_dir / "suxin.db")
+    url = DATABASES.new(settings.data_dir)
+    settings = settings.model_copy(update={"database_url": url})
     create_keys(settings.keys_dir, origin=settings.log_origin)
     database = Database(settings.database_url)
     with database.write() as connection:
@@ -142,8 +143,11 @@ def serving(
     rooms = None if clock is None else open_rooms(settings, clock=clock)
     app = create_app(settings, rooms=rooms, beside=beside)
     prepare(app)
-    with _serve(app) as url:
-        yield app, url
+    try:
+        with _serve(app) as address:
+            yield app, address
+    finally:
+        DATABASES.drop(url)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import httpx
 from app.kit.clock import format_time
 from app.parties.identity import uscc_check_digit
 from app.web.limits import RateLimit
+from tests.databases import opened, sqlite_path, stored_values
 from tests.fakes import FakeClock
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP, STALL, Service, serving
 
@@ -206,26 +207,18 @@ class Market(Service):
         self.rooms.publisher.publish()
 
     def stored_bytes(self) -> bytes:
-        """Returns all bytes of the database file and of its write-ahead log."""
-        path = Path(self.rooms.database.url.removeprefix("sqlite:///"))
+        """Returns all that is stored: SQLite's files as they are, or every row of PostgreSQL."""
+        url = self.rooms.database.url
+        if not url.startswith("sqlite"):
+            return stored_values(url)
+        path = sqlite_path(url)
         return path.read_bytes() + path.with_name(path.name + "-wal").read_bytes()
 
     def tamper(self, statement: str, *values: Any) -> None:
         """Changes the database behind the service's back, its triggers taken away."""
-        import sqlite3
-
-        path = self.rooms.database.url.removeprefix("sqlite:///")
-        with sqlite3.connect(path) as connection:
-            triggers = connection.execute(
-                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-            ).fetchall()
-            for name, _ in triggers:
-                connection.execute(f'DROP TRIGGER "{name}"')
-            changed = connection.execute(statement, values).rowcount
+        with opened(self.rooms.database.url, guarded=False) as run:
+            (changed,) = run(statement, *values)
             assert changed > 0, "nothing was tampered with"
-            for _, sql in triggers:
-                connection.execute(sql)
-        connection.close()
 
 
 def told(answer: httpx.Response) -> tuple[int, str, str | None]:
@@ -237,7 +230,7 @@ def told(answer: httpx.Response) -> tuple[int, str, str | None]:
 
 
 @contextmanager
-def open_market(template: Path, folder: Path, *, worker: bool = False) -> Iterator[Market]:
+def open_market(folder: Path, *, worker: bool = False) -> Iterator[Market]:
     """Serves a market in `folder`; worker: with the loops running inside."""
     from app.config import Settings
     from app.worker import embedded_loops
@@ -245,8 +238,9 @@ def open_market(template: Path, folder: Path, *, worker: bool = False) -> Iterat
     settings = Settings(data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0)
     clock = FakeClock()
     beside = embedded_loops(settings) if worker else nullcontext
-    with serving(settings, template, clock=clock, beside=beside) as (app, url):
+    with serving(settings, clock=clock, beside=beside) as (app, url):
         running = Market(app, url, clock)
+        running.settings = settings.model_copy(update={"database_url": running.rooms.database.url})
         running.rooms.report_limit = RateLimit(0, monotonic_s=time.monotonic)
         with running.client:
             running.open()

@@ -58,9 +58,9 @@ def test_no_operation_is_missing_from_the_table(description):
     assert set(OPERATIONS) == described
 
 
-def test_every_request_that_is_made_bad_here_is_good_before(sqlite_template, tmp_path):
+def test_every_request_that_is_made_bad_here_is_good_before(databases, tmp_path):
     """Else a refusal would prove nothing."""
-    with open_market(sqlite_template, tmp_path) as market:
+    with open_market(tmp_path) as market:
         made = World(market)
         # What takes the shop's own key away comes last.
         for place in sorted(OPERATIONS, key=lambda place: "/keys/{" in place[1]):

@@ -87,15 +87,13 @@ def test_six_hundred_codes_come_in_chunks_with_progress(market):
 
 def test_a_job_goes_on_where_a_stop_ended_it(market):
     """The first chunk is made, then the process ends: as another service on the same database."""
-    from app.config import Settings
     from app.main import close_rooms, open_rooms
 
     batch_id = market.order(600)
     assert market.rooms.issuing.issue_some()
     first = market.codes_of(batch_id)
     assert len(first) == 500
-    folder = market.rooms.database.url.removeprefix("sqlite:///").rsplit("/", 1)[0]
-    again = open_rooms(Settings(data_dir=folder, keys_dir=f"{folder}/keys"), clock=market.clock)
+    again = open_rooms(market.settings, clock=market.clock)
     try:
         while again.issuing.issue_some():
             pass

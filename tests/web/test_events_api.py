@@ -15,6 +15,7 @@ from app.ledger.store import load_facts, load_stream
 from app.trace.events import EVENT_TYPES
 from app.trace.listings import MOST_LATE, MOST_LIVE, fold_listing, listing_fact
 from app.trace.replay import told_by
+from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, CUSTOMS, GTIN, PRODUCT, RIVAL, SUPPLIER, Issued, told
 
@@ -333,8 +334,7 @@ def test_a_seller_with_many_listings_keeps_a_small_fact_that_follows_from_its_re
     def owed(unit) -> list[str]:
         query = "SELECT step FROM due WHERE stream = ?"
         with market.rooms.database.read() as connection:
-            rows = connection.exec_driver_sql(query, (stream_key(unit.code),))
-            return [row.step for row in rows]
+            return [row.step for row in runner(connection)(query, stream_key(unit.code))]
 
     assert owed(early) == ["dispatch"]
     market.send(seller, early.code, "dispatch", {"carrier": CARRIER}, hours=-2)

@@ -6,15 +6,42 @@ from datetime import timedelta
 
 import pytest
 
+from app.db.lease import Lease
 from app.ledger.publisher import LogFault
+from tests.databases import opened
 from tests.fakes import FakeClock
 
 
 def test_ready_names_what_it_looked_at(service):
     assert service.call("GET", "/healthz").json()["status"] == "alive"
-    assert service.call("GET", "/readyz").json() == {
-        "status": "ready", "checks": ["database", "schema", "log", "publishing"],
-    }  # fmt: skip
+    told = service.call("GET", "/readyz").json()
+    assert told["status"] == "ready"
+    assert told["checks"] == ["database", "schema", "log", "publishing"]
+
+
+def test_ready_says_who_leads(service):
+    def told() -> tuple[str | None, bool]:
+        found = service.call("GET", "/readyz").json()
+        return found["leader"], found["leads"]
+
+    lease = service.rooms.lease
+    if lease is None:  # SQLite: the one process that serves
+        assert told() == (None, True)
+        return
+    assert told() == (None, False), "nobody took the lease yet"
+    other = Lease(service.rooms.database, lease_s=60)
+    other.renew()
+    assert told() == (other.id, False)
+    other.release()
+    lease.renew()
+    assert told() == (lease.id, True)
+
+
+def test_a_schema_of_a_later_release_is_served(service):
+    """Hosts are changed one by one; a migration only adds."""
+    with service.rooms.database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    assert service.call("GET", "/readyz").status_code == 200
 
 
 def test_a_log_that_was_never_begun_is_not_ready_but_alive(service):
@@ -36,8 +63,8 @@ def test_a_publisher_that_cannot_publish_is_not_ready_and_says_why(service):
     service.rooms.publisher.publish()
     service.register()
     service.rooms.sequencer.sequence()
-    with service.rooms.database.write() as connection:
-        connection.exec_driver_sql("UPDATE log_state SET root = x'01'")
+    with opened(service.rooms.database.url) as run:
+        run("UPDATE log_state SET root = x'01'")
     with pytest.raises(LogFault):
         service.rooms.publisher.publish()
     answer = service.call("GET", "/readyz")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from app.ledger.record import record_hash, stream_key
@@ -121,10 +119,10 @@ def test_a_lots_altered_state_frames_nobody_either(market, sellers):
 def test_a_stream_re_hashed_with_its_leaves_is_found_once_and_stays_found(market, sellers):
     owner, _ = sellers
     unit = sold(market, owner)
-    path = Path(market.rooms.database.url.removeprefix("sqlite:///"))
+    url = market.rooms.database.url
     codes = (unit.code, unit.code)
-    saved = Saved(path, codes)
-    tamper(path, REHASHED_WITH_LEAVES, codes)
+    saved = Saved(url, codes)
+    tamper(url, REHASHED_WITH_LEAVES, codes)
     # The state follows, so that nothing in the stream contradicts itself: only the tree knows.
     state = "UPDATE head SET state = replace(state, ?, ?) WHERE stream = ?"
     market.tamper(state, "440100", "650100", stream_key(unit.code))

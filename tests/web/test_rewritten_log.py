@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from contextlib import closing
 
 import pytest
 
 from app.ledger.merkle import edge_append, edge_root, leaf_hash
 from app.ledger.tiles import ENTRIES, append_tiles
+from tests.databases import opened
 from tests.web.conftest import SHOP
 from tests.web.market import PRODUCT, RIVAL
 from tests.web.test_audits_api import audit, findings
@@ -20,36 +19,26 @@ def rewrite(market, hash_: bytes, old: str, new: str, *, spare_entries: bool = F
 
     spare_entries: the entry bundles are forgotten, and tell what was there.
     """
-    path = market.rooms.database.url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path)) as database, database:
-        triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-        triggers = triggers.fetchall()
-        for name, _ in triggers:
-            database.execute(f"DROP TRIGGER {name}")
-        (body,) = database.execute("SELECT body FROM record WHERE hash = ?", (hash_,)).fetchone()
+    with opened(market.rooms.database.url, guarded=False) as run:
+        ((body,),) = run("SELECT body FROM record WHERE hash = ?", hash_)
         body = bytes(body).replace(old.encode(), new.encode())
         after = hashlib.sha256(body).digest()
         change = "UPDATE record SET body = ?, hash = ? WHERE hash = ?"
-        assert database.execute(change, (body, after, hash_)).rowcount == 1
+        assert run(change, body, after, hash_) == [1]
         for table in ("head", "log_leaf"):
-            statement = f"UPDATE {table} SET hash = ? WHERE hash = ?"
-            assert database.execute(statement, (after, hash_)).rowcount == 1
-        (state,) = database.execute("SELECT state FROM head WHERE hash = ?", (after,)).fetchone()
+            assert run(f"UPDATE {table} SET hash = ? WHERE hash = ?", after, hash_) == [1]
+        ((state,),) = run("SELECT state FROM head WHERE hash = ?", after)
         state = bytes(state).replace(old.encode(), new.encode())
-        database.execute("UPDATE head SET state = ? WHERE hash = ?", (state, after))
-        leaves = database.execute("SELECT hash FROM log_leaf ORDER BY leaf_index").fetchall()
+        run("UPDATE head SET state = ? WHERE hash = ?", state, after)
+        leaves = run("SELECT hash FROM log_leaf ORDER BY leaf_index")
         entries = [bytes(leaf) for (leaf,) in leaves]
         for (level, index), data in append_tiles(0, entries, lambda *_: None).items():
             if not (spare_entries and level == ENTRIES):
-                database.execute(
-                    "UPDATE tile SET data = ? WHERE level = ? AND tile_index = ?",
-                    (data, level, index),
-                )
+                where = (data, level, index)
+                run("UPDATE tile SET data = ? WHERE level = ? AND tile_index = ?", *where)
         edge = edge_append(0, (), [leaf_hash(entry) for entry in entries])
         root = edge_root(len(entries), edge)
-        database.execute("UPDATE log_state SET root = ?, edge = ?", (root, b"".join(edge)))
-        for _, sql in triggers:
-            database.execute(sql)
+        run("UPDATE log_state SET root = ?, edge = ?", root, b"".join(edge))
     return after
 
 

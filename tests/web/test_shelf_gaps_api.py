@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.kit.clock import parse_time, to_ms
+from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM
 from tests.web.market import GTIN, PRODUCT
 
@@ -51,10 +52,8 @@ def indexed(market, code: str, subject: str = "") -> set[str]:
     from app.ledger.record import stream_key
 
     with market.rooms.database.read() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT step FROM due WHERE stream = ? AND subject = ?", (stream_key(code), subject)
-        )
-        return {row.step for row in rows}
+        query = "SELECT step FROM due WHERE stream = ? AND subject = ?"
+        return {row.step for row in runner(connection)(query, stream_key(code), subject)}
 
 
 def cycles(market, code: str, subject: str = "") -> list:
@@ -62,12 +61,8 @@ def cycles(market, code: str, subject: str = "") -> list:
     from app.ledger.record import stream_key
 
     with market.rooms.database.read() as connection:
-        return list(
-            connection.exec_driver_sql(
-                "SELECT * FROM sold_unit WHERE stream = ? AND subject = ? ORDER BY cycle",
-                (stream_key(code), subject),
-            )
-        )
+        query = "SELECT * FROM sold_unit WHERE stream = ? AND subject = ? ORDER BY cycle"
+        return runner(connection)(query, stream_key(code), subject)
 
 
 def missing(market, code: str) -> list[tuple[str, str]]:

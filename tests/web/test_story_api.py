@@ -7,6 +7,7 @@ import json
 import pytest
 
 from app.ledger.bundle import verify_bundle_bytes
+from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import GTIN, PRODUCT, told
 
@@ -231,9 +232,8 @@ def test_a_changed_record_breaks_its_unit_and_no_other(market, name):
     market.publish()
     whole = market.rooms.database.read()
     with whole as connection:
-        row = connection.exec_driver_sql(
-            "SELECT body, actor FROM record WHERE hash = ?", (bytes.fromhex(sent["hash"]),)
-        ).one()
+        query = "SELECT body, actor FROM record WHERE hash = ?"
+        (row,) = runner(connection)(query, bytes.fromhex(sent["hash"]))
     market.tamper(statement, bytes.fromhex(sent["hash"]))
     assert market.ask("GET", unit.path)["verdict"] == "broken"
     shown = market.ask("GET", f"{unit.path}/verification")

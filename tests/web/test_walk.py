@@ -6,6 +6,7 @@ import pytest
 
 from app.ledger.record import stream_key
 from app.oversight import store
+from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY
 
 F = "/api/v1/findings?limit=500&status=open"
@@ -50,7 +51,7 @@ def test_the_walk_goes_on_past_a_damaged_head_and_finds_what_comes_later(market,
     market.publish()
     place = stream_key(first.code)
     with market.rooms.database.read() as connection:
-        head = connection.exec_driver_sql("SELECT * FROM head WHERE stream = ?", (place,)).one()
+        (head,) = runner(connection)("SELECT * FROM head WHERE stream = ?", place)
     market.tamper(f"UPDATE head SET {DAMAGES[damage]} WHERE stream = ?", place)
     body = "UPDATE record SET body = replace(body, ?, ?) WHERE stream = ? AND seq = 1"
     market.tamper(body, "440100", "440300", stream_key(later.code))

@@ -6,6 +6,8 @@ import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from app.db.lease import read_standing
+from app.db.schema import is_served
 from app.kit.clock import from_ms
 from app.kit.errors import Unavailable
 from app.ledger import logstore
@@ -26,6 +28,16 @@ class HealthBody(BaseModel):
     checks: list[str] = []
 
 
+class ReadyBody(HealthBody):
+    """leader: id of the process that leads, null where none does. leads: whether it is this one.
+
+    On SQLite the one process that serves leads, and has no id.
+    """
+
+    leader: str | None
+    leads: bool
+
+
 @router.get("/healthz", summary="Alive")
 async def read_alive() -> HealthBody:
     """Answers as long as the process does; looks at nothing else."""
@@ -33,25 +45,38 @@ async def read_alive() -> HealthBody:
 
 
 @router.get("/readyz", summary="Ready to serve", responses=problems("unavailable"))
-def read_ready(rooms: InRooms) -> HealthBody:
-    """The database answers with the newest schema, the log's state can be read, and it is published.
+def read_ready(rooms: InRooms) -> ReadyBody:
+    """The database answers with our schema or a later one, the log's state can be read, and it is published.
+
+    `leader` is the id of the process that gives records their place and signs; it has another at
+    each start.
 
     503 where the last try to publish was refused, or a record waits longer than its receipt promised.
     """
     try:
         not_ready = _look(rooms)
+        leader, leads = _leading(rooms)
     except Exception as err:
         # Whatever a driver raises means the same to who asks: not now.
         log.exception("readiness.failed")
         raise Unavailable("not_ready", what="database", retry_after_s=5) from err
     if not_ready:
         raise Unavailable("not_ready", what=not_ready, retry_after_s=5)
-    return HealthBody(status="ready", checks=["database", "schema", "log", "publishing"])
+    checks = ["database", "schema", "log", "publishing"]
+    return ReadyBody(status="ready", checks=checks, leader=leader, leads=leads)
+
+
+def _leading(rooms: Rooms) -> tuple[str | None, bool]:
+    if rooms.lease is None:
+        return None, True
+    with rooms.database.read() as connection:
+        leader = read_standing(connection).holder
+    return leader, rooms.lease.leads() and leader == rooms.lease.id
 
 
 def _look(rooms: Rooms) -> str | None:
     """Returns what is not as it must be, or None."""
-    if not rooms.database.is_current():
+    if not is_served(rooms.database):
         return "schema"
     with rooms.database.read() as connection:
         state = logstore.load_state(connection)

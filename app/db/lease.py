@@ -1,0 +1,207 @@
+"""Who leads: one process at a time, by a lease in PostgreSQL with a number that only grows.
+
+The row `leader` tells holder, epoch and when the lease ends by the database's own clock, the only one
+that all share. It is taken and renewed by compare-and-swap. Taking it writes the new epoch into
+`log_state` in the same transaction; whoever extends or serves the log compares that in its own. So a
+leader that slept through its lease, however long, finds the next one's number and writes nothing.
+
+SQLite has no lease: its data folder is locked by the one process that serves it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from app.db.engine import Database
+from app.db.tables import Leader, LogState
+
+log = structlog.get_logger(__name__)
+
+_LEADER = Leader.__table__  # type: ignore[attr-defined]
+_STATE = LogState.__table__  # type: ignore[attr-defined]
+
+_NAME = "log"
+# A leader renews, and the others look, this often in a lease.
+_LOOKS = 5
+_LEAST_PAUSE_S = 0.05
+_LOCK_NOT_AVAILABLE = "55P03"
+_BARRED_LEASES = 3
+# Not the time of the transaction's begin: it may have waited for the row since.
+_NOW_MS: ColumnElement[int] = literal_column(
+    "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+)
+_TERM_MS: ColumnElement[int] = bindparam("term_ms")
+_TAKE = (
+    update(_LEADER)
+    .where(_LEADER.c.name == _NAME, _LEADER.c.expires_at <= _NOW_MS)
+    .values(holder=bindparam("me"), epoch=_LEADER.c.epoch + 1, expires_at=_NOW_MS + _TERM_MS)
+    .returning(_LEADER.c.epoch)
+)
+_MINE = (
+    _LEADER.c.name == _NAME,
+    _LEADER.c.holder == bindparam("me"),
+    _LEADER.c.epoch == bindparam("mine"),
+)
+# Also after its end: as long as nobody took it, nothing was done that we do not know.
+_RENEW = update(_LEADER).where(*_MINE).values(expires_at=_NOW_MS + _TERM_MS)
+_RELEASE = update(_LEADER).where(*_MINE).values(expires_at=0)
+_FENCE = update(_STATE).values(epoch=bindparam("new_epoch"))
+_STANDING = select(
+    _LEADER.c.holder, _LEADER.c.epoch, (_LEADER.c.expires_at - _NOW_MS).label("left_ms")
+).where(_LEADER.c.name == _NAME)
+
+# Sessions of our own role, which needs no privilege.
+_CUT_OFF = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE application_name = :name AND datname = current_database() AND usename = current_user"
+)
+
+
+class NotLeading(Exception):
+    """Another process leads, or leads now; nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who leads. holder: its id, None where nobody does. left_s: seconds until its lease ends."""
+
+    holder: str | None
+    epoch: int
+    left_s: float
+
+
+class Lease:
+    """This process's hold on the lease. Safe to ask from any thread.
+
+    lease_s: seconds without a renewal after which others take over. id: 8 hex digits, new for each
+    start, which is all that the public is told of a process.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lease_s: float,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._lease_s = lease_s
+        self._monotonic_s = monotonic_s
+        self.id = secrets.token_hex(4)
+        self._me = f"{socket.gethostname()}:{os.getpid()}:{database.session_name}:{self.id}"
+        # Replaced as one: (epoch, until when by our own clock), or None while another leads.
+        self._held: tuple[int, float] | None = None
+        self._pause_s = _LEAST_PAUSE_S
+        self._barred_until = float("-inf")
+
+    def leads(self) -> bool:
+        """Whether this process held the lease when it last looked, and its time is not over."""
+        held = self._held
+        return held is not None and self._monotonic_s() < held[1]
+
+    def require(self) -> int:
+        """Returns our epoch; takes the lease if it is free. Raises NotLeading.
+
+        What is then written must compare the epoch in its own transaction (app.ledger.logstore).
+        """
+        held = self._held
+        if held is not None and self._monotonic_s() < held[1]:
+            return held[0]
+        self.renew()
+        held = self._held
+        if held is None:
+            raise NotLeading
+        return held[0]
+
+    def renew(self) -> bool:
+        """Takes or renews the lease; returns whether this process leads. Writes `leader`."""
+        begun = self._monotonic_s()
+        if begun < self._barred_until:
+            return False
+        before = self._held
+        values = {"me": self._me, "term_ms": int(self._lease_s * 1000)}
+        left_s = self._lease_s
+        with self._database.write() as connection:
+            # Whoever stands still in a transaction of its own is cut off by the server, not by us.
+            connection.execute(text(f"SET LOCAL lock_timeout = {int(self._lease_s * 250)}"))
+            epoch = None if before is None else before[0]
+            if epoch is not None:
+                renewed = connection.execute(_RENEW, {**values, "mine": epoch})
+                epoch = epoch if renewed.rowcount == 1 else None
+            if epoch is None and (epoch := connection.execute(_TAKE, values).scalar()) is not None:
+                connection.execute(_FENCE, {"new_epoch": epoch})
+            if epoch is None:
+                left_s = read_standing(connection).left_s
+        self._held = None if epoch is None else (epoch, begun + self._lease_s)
+        # A follower is there at the very moment at which the lease would end.
+        regular = self._lease_s / _LOOKS
+        self._pause_s = regular if epoch is not None else min(regular, left_s + _LEAST_PAUSE_S)
+        if (before is None) != (epoch is None) or (before and before[0] != epoch):
+            log.info("lease.taken" if epoch is not None else "lease.lost", me=self._me, epoch=epoch)
+        return epoch is not None
+
+    def keep(self) -> bool:
+        """Renews, and bears a database that does not answer. Returns False: there is never more."""
+        try:
+            self.renew()
+        except DBAPIError as err:
+            self._pause_s = self._lease_s / (2 * _LOOKS)
+            log.warning("lease.not_renewed", me=self._me, error=repr(err.orig))
+            if getattr(err.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+                self._cut_off()
+        return False
+
+    def _cut_off(self) -> None:
+        """Ends the sessions of a holder whose time is over: one of them has the lock that we need.
+
+        The server ends a transaction that stands still between two statements by itself, but not one
+        whose program stopped in the middle of a row of them. Who was merely held up connects again.
+        """
+        try:
+            with self._database.read() as connection:
+                row = connection.execute(_STANDING).first()
+                if row is None or row.left_ms > 0:
+                    return
+                session_name = row.holder.split(":")[-2] if ":" in row.holder else ""
+                if session_name and session_name != self._database.session_name:
+                    ended = connection.execute(_CUT_OFF, {"name": session_name}).all()
+                    log.warning("lease.cut_off", holder=row.holder, sessions=len(ended))
+        except DBAPIError as err:
+            log.warning("lease.not_cut_off", me=self._me, error=repr(err.orig))
+
+    def pause_s(self) -> float:
+        """Returns in how many seconds to look again."""
+        return max(self._pause_s, _LEAST_PAUSE_S)
+
+    def release(self) -> None:
+        """Lets others take over at once, at an orderly end. Writes `leader`."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            with self._database.write() as connection:
+                connection.execute(_RELEASE, {"me": self._me, "mine": held[0]})
+        except DBAPIError as err:
+            log.warning("lease.not_released", me=self._me, error=repr(err.orig))
+
+    def step_down(self) -> None:
+        """Gives the lease up and lets others try first: this process cannot do what a leader must."""
+        self._barred_until = self._monotonic_s() + _BARRED_LEASES * self._lease_s
+        self.release()
+
+
+def read_standing(connection: Connection) -> Standing:
+    """Returns who leads by the database's clock. PostgreSQL only. Read-only."""
+    row = connection.execute(_STANDING).first()
+    if row is None or row.left_ms <= 0:
+        return Standing(None, 0 if row is None else row.epoch, 0.0)
+    return Standing(row.holder.rpartition(":")[2], row.epoch, row.left_ms / 1000)

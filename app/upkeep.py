@@ -1,0 +1,96 @@
+"""Commands for whoever runs several hosts: bring the schema forward, take an anchor folder into use."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from app.config import load_settings
+from app.db.engine import Database
+from app.db.schema import (
+    LOCK_TIMEOUT_S,
+    STATEMENT_TIMEOUT_S,
+    Step,
+    missing_steps,
+    revision_of,
+)
+from app.db.schema import migrate as migrate_schema
+from app.ledger.adopting import adopt_anchor as adopt
+from app.ledger.anchor import Anchor
+from app.ledger.keyring import load_keys
+from app.setup import check_set_up, check_there
+from app.terminal import OUT
+
+AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def migrate(
+    lock_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds a step may wait for a lock (PostgreSQL).")
+    ] = LOCK_TIMEOUT_S,
+    statement_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds a statement may run (PostgreSQL).")
+    ] = STATEMENT_TIMEOUT_S,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Bring the database to this release's schema, step by step, beside a running service.
+
+    Forward only; a database of a later release is refused. The release before goes on serving.
+    """
+    settings = load_settings()
+    check_there(settings)
+    database = Database(settings.database_url)
+    try:
+        before = revision_of(database)
+        if dry_run:
+            steps = missing_steps(database)
+        else:
+            steps = migrate_schema(
+                database, lock_timeout_s=lock_timeout, statement_timeout_s=statement_timeout
+            )
+    finally:
+        database.close()
+    _tell(before, steps, dry_run=dry_run, as_json=as_json)
+
+
+def adopt_anchor(*, as_json: AsJSON = False) -> None:
+    """Sign under this host's anchor folder from now on: only where the one before is lost for good.
+
+    Where the database may be an old copy, do not: that is the fork which the anchor prevents.
+    """
+    settings = load_settings()
+    check_set_up(settings)
+    keys = load_keys(settings.keys_dir)
+    database = Database(settings.database_url)
+    try:
+        served = adopt(database, Anchor(settings.anchor_dir), keys.log.vkey)
+    finally:
+        database.close()
+    size = 0 if served is None else served.size
+    if as_json:
+        OUT.print_json(json.dumps({"anchor_dir": str(settings.anchor_dir), "size": size}))
+    else:
+        OUT.print(f"the log goes on from {size} entries, anchored in {settings.anchor_dir}")
+
+
+def _tell(before: str | None, steps: list[Step], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "before": before,
+            "steps": [{"revision": step.revision, "title": step.title} for step in steps],
+            "done": not dry_run,
+        }
+        OUT.print_json(json.dumps(told))
+        return
+    for step in steps:
+        OUT.print(
+            f"{'would do' if dry_run else 'done'}  {step.revision}  {step.title}", markup=False
+        )
+    if not steps:
+        OUT.print("the schema is this release's already; nothing was changed")

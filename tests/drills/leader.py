@@ -1,0 +1,264 @@
+"""Two services on one PostgreSQL under load; the leader is killed, or sleeps through its lease.
+
+`python -m tests.drills.leader --times 20` runs that many rounds on one deployment and says how each
+went; the suite runs two. After every round: whoever is left leads within the lease, `audit` and `fsck`
+are clean, what was acknowledged is there by its receipt, and all checkpoints that anybody was ever
+shown are of one log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.ledger.checkpoint import open_checkpoint, open_receipt
+from app.ledger.merkle import leaf_hash, root_of
+from app.ledger.note import parse_vkey
+from tests.databases import DATABASES
+from tests.drills.deployment import Deployment, wait_until
+from tests.drills.trade import CARRIER, SHOP, Trade, event, moment
+
+LEASE_S = 2
+# What a machine that does many other things may keep a follower from running; the figure is told.
+HELD_UP_S = 8.0
+ANSWER_TIMEOUT_S = 4.0
+MOVING_UNITS = 6
+
+
+@dataclass
+class Pair:
+    """Two processes of one deployment, what was acknowledged, and every checkpoint that was shown."""
+
+    places: list[Deployment]
+    trade: Trade
+    moving: list[str]
+    acked: list[dict[str, Any]] = field(default_factory=list)
+    unanswered: list[dict[str, Any]] = field(default_factory=list)
+    shown: dict[int, set[bytes]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    _ending: threading.Event = field(default_factory=threading.Event)
+
+    # --- who leads -----------------------------------------------------------------------------
+
+    def leader(self) -> Deployment | None:
+        """Returns the place that says it leads."""
+        return next((place for place in self.places if self.leads(place)), None)
+
+    def epoch(self) -> int:
+        with self.places[0].opened() as run:
+            ((epoch,),) = run("SELECT epoch FROM leader")
+        return epoch
+
+    def leads(self, place: Deployment) -> bool:
+        try:
+            answer = httpx.get(f"{place.url}/readyz", timeout=ANSWER_TIMEOUT_S, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200 and answer.json()["leads"]
+
+    def other(self, place: Deployment) -> Deployment:
+        return next(one for one in self.places if one is not place)
+
+    # --- load ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def under_load(self) -> Iterator[None]:
+        """Posts to both and looks at both checkpoints until the block ends."""
+        self._ending.clear()
+        work: list[Callable[[], None]] = [
+            *(lambda n=n: self._post(n) for n in range(4)),
+            *(lambda place=place: self._watch(place) for place in self.places),
+        ]
+        threads = [threading.Thread(target=one, daemon=True) for one in work]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._ending.set()
+            for thread in threads:
+                thread.join(30)
+            assert not any(thread.is_alive() for thread in threads)
+
+    def _post(self, number: int) -> None:
+        headers = {"Authorization": f"Bearer {self.trade.keys[CARRIER]}"}
+        with httpx.Client(timeout=ANSWER_TIMEOUT_S, trust_env=False, headers=headers) as client:
+            for turn in itertools.count(number):
+                if self._ending.is_set():
+                    return
+                code = self.moving[turn % len(self.moving)]
+                body = event(code, "transit", {"region": "440300"}, moment(minutes=1))
+                self._send(client, {**body, "id": str(uuid.uuid4())}, turn)
+
+    def _send(self, client: httpx.Client, body: dict[str, Any], turn: int) -> None:
+        """Sends an event to one process, and what got no answer to the other, under the same id."""
+        for attempt in range(2):
+            place = self.places[(turn + attempt) % 2]
+            try:
+                answer = client.post(f"{place.url}/api/v1/events", json=body)
+            except httpx.TransportError:
+                self._ending.wait(0.05)
+                continue
+            if answer.status_code in (200, 201):
+                self.acked.append(answer.json())
+                return
+            if answer.status_code != 503:
+                self.wrong.append(f"{answer.status_code} {answer.text}")
+                return
+        self.unanswered.append(body)
+
+    def _watch(self, place: Deployment) -> None:
+        """Keeps every checkpoint that a process shows; none may be smaller than the one before."""
+        vkey = parse_vkey(self.places[0].vkey)
+        last = 0
+        with httpx.Client(timeout=ANSWER_TIMEOUT_S, trust_env=False) as client:
+            while not self._ending.wait(0.03):
+                try:
+                    answer = client.get(f"{place.url}/log/checkpoint")
+                except httpx.TransportError:
+                    continue
+                if answer.status_code != 200:
+                    continue
+                found = open_checkpoint(answer.text, [vkey], origin=vkey.name)
+                self.shown.setdefault(found.size, set()).add(found.root)
+                if found.size < last:
+                    self.wrong.append(f"{place.log.name} showed {found.size} after {last}")
+                last = found.size
+
+    # --- what must hold ------------------------------------------------------------------------
+
+    def repeat_unanswered(self) -> None:
+        place, token = self.leader() or self.places[0], self.trade.keys[CARRIER]
+        for body in self.unanswered:
+            answer = place.call("POST", "/api/v1/events", body, token=token)
+            assert answer.status_code in (200, 201), answer.text
+            self.acked.append(answer.json())
+        self.unanswered.clear()
+
+    def check(self, place: Deployment) -> None:
+        """Asks `suxin audit` and `suxin log fsck`, and compares with what clients hold in their hands."""
+        assert self.wrong == []
+        code, told = place.audit()
+        assert (code, told["findings"]) == (0, []), told
+        done = place.suxin("log", "fsck", "--json")
+        assert done.code == 0, done
+        with place.opened() as run:
+            rows = run("SELECT stream, seq, hash FROM record")
+            leaves = run("SELECT hash FROM log_leaf ORDER BY leaf_index")
+        stored = {bytes(hash_): seq for _, seq, hash_ in rows}
+        receipts = parse_vkey(place.receipt_key)
+        for answer in self.acked:
+            receipt = open_receipt(answer["receipt"], receipts)
+            assert (receipt.stream, receipt.seq) == (answer["code"], answer["seq"])
+            assert stored.get(receipt.hash) == receipt.seq, answer
+        hashes = [leaf_hash(bytes(entry)) for (entry,) in leaves]
+        for size, roots in self.shown.items():
+            assert roots == {root_of(hashes[:size])}, f"a checkpoint of {size} is of another log"
+
+
+@contextmanager
+def two_services(folder: Path) -> Iterator[Pair]:
+    """Yields two services on one fresh PostgreSQL database, with goods that are on their way."""
+    url = DATABASES.empty(folder, kind="postgresql")
+    first = Deployment(folder, database_url=url, SUXIN_LEASE_S=str(LEASE_S)).init()
+    second = first.beside("second")
+    try:
+        first.serve()
+        second.serve()
+        first.vkey = first.call("GET", "/log/key", expect=200).text.strip()
+        for place in (first, second):
+            place.receipt_key = place.call("GET", "/log/receipt-key", expect=200).text.strip()
+        trade = Trade(first).begin()
+        moving = trade.issue(SHOP, MOVING_UNITS)
+        trade.sell(SHOP, moving)
+        trade.dispatch(SHOP, moving)
+        yield Pair([first, second], trade, moving)
+    finally:
+        first.close()
+        second.close()
+        DATABASES.drop(url)
+
+
+def run_round(pair: Pair, how: str, moments: random.Random) -> str:
+    """Lets the leader die (`kill`) or sleep past its lease (`stop`); returns what is worth telling."""
+    found: list[Deployment] = []
+
+    def one_leads() -> bool:
+        found[:] = [place for place in pair.places if pair.leads(place)]
+        return len(found) == 1
+
+    wait_until(one_leads, "one of them leads")
+    (leader,) = found
+    heir = pair.other(leader)
+    before = len(pair.acked)
+    with pair.under_load():
+        wait_until(lambda: len(pair.acked) > before + 20, "the load has begun")
+        time.sleep(moments.uniform(0, 0.7))
+        before_epoch = pair.epoch()
+        begun = time.monotonic()
+        if how == "kill":
+            assert leader.kill() == -9
+        else:
+            os.kill(leader.pid, signal.SIGSTOP)
+        try:
+            took = wait_until(lambda: pair.epoch() > before_epoch, "another one has the lease")
+            wait_until(lambda: pair.leads(heir), "it says that it leads")
+            epoch = pair.epoch()
+            size = max(pair.shown, default=0)
+            wait_until(lambda: max(pair.shown) > size, "the log goes on under the other one")
+            if how == "stop":
+                # Well past its lease, whenever the other one came.
+                time.sleep(max(0.0, LEASE_S * 1.5 - (time.monotonic() - begun)))
+        finally:
+            if how == "stop":
+                os.kill(leader.pid, signal.SIGCONT)
+        if how == "stop":
+            time.sleep(LEASE_S / 2)  # it works on, as it believes
+            # Unless it has taken the lease anew from one that this machine held up.
+            assert not pair.leads(leader) or pair.epoch() > epoch, "it leads as if it never slept"
+    assert took <= LEASE_S + HELD_UP_S, f"taken over after {took:.1f} s"
+    if how == "kill":
+        leader.serve()
+    pair.repeat_unanswered()
+    heir.wait_published()
+    pair.check(heir)
+    return (
+        f"{how}: taken over after {took:.2f} s, {len(pair.acked) - before} acknowledged, "
+        f"{len(pair.acked)} in all, {len(pair.shown)} checkpoints shown"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/drill leader", description=__doc__)
+    parser.add_argument("--times", type=int, default=20, help="rounds; every other one stops")
+    parser.add_argument("--seed", type=int, default=20261125, help="of the moments")
+    given = parser.parse_args()
+    moments = random.Random(given.seed)
+    print(f"lease {LEASE_S} s; two services, one PostgreSQL", flush=True)
+    with tempfile.TemporaryDirectory(prefix="suxin-drill-") as name:
+        try:
+            with two_services(Path(name, "market")) as pair:
+                for number in range(1, given.times + 1):
+                    told = run_round(pair, "kill" if number % 2 else "stop", moments)
+                    print(f"round {number} of {given.times}: {told}", flush=True)
+        finally:
+            DATABASES.close()
+    print(f"passed {given.times} times in a row", flush=True)
+
+
+if __name__ == "__main__":
+    main()
