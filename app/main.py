@@ -33,7 +33,7 @@ from app.kit.tokens import RandomBytes
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.keyring import Keyring, load_keys
-from app.ledger.policy import parse_policy
+from app.ledger.policy import NONE, parse_policy
 from app.ledger.prover import prove_consistency
 from app.ledger.publisher import Publisher
 from app.ledger.receipts import Receipts
@@ -204,6 +204,8 @@ def open_publisher(
         anchor=Anchor(settings.anchor_dir),
         clock=clock,
         lease=lease,
+        # Witnesses whose word every checkpoint needs keep the log from forking, whatever the anchor.
+        foreign_anchor=_has_quorum(settings),
         report=findings.report,
         cosigning=cosigning,
     )
@@ -232,6 +234,11 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
         clock=rooms.clock,
         publisher_of=publisher_of,
     )
+
+
+def _has_quorum(settings: Settings) -> bool:
+    policy = settings.witness_policy
+    return policy is not None and parse_policy(policy.read_bytes()).quorum != NONE
 
 
 def _open_witnesses(database: Database, settings: Settings) -> Cosigning:

@@ -81,7 +81,6 @@ ENTRIES = {
     "app.serving",
     "app.rotating",
     "app.witnessing",
-    "app.upkeep",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")
 
