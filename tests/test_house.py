@@ -81,6 +81,7 @@ ENTRIES = {
     "app.serving",
     "app.rotating",
     "app.witnessing",
+    "app.upkeep",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")
 
