@@ -38,10 +38,15 @@ def rows_at(
         yield from driver.execute(connection, _select_pairs(table, second, len(filled)), values)
 
 
+def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yields the items in parts that one statement can ask for."""
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
+
+
 def _filled(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Yields the items in parts, each as long as one of the widths: the last item stands again."""
-    for start in range(0, len(items), _CHUNK):
-        chunk = items[start : start + _CHUNK]
+    for chunk in chunks(items):
         width = next(width for width in _WIDTHS if width >= len(chunk))
         yield [*chunk, *[chunk[-1]] * (width - len(chunk))]
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
 
+from app.db.hot import HotSelect
 from app.db.tables import CheckpointRow
+from app.db.upsert import upsert_rows
 from app.ledger.logstore import STATE, Log, Published
-from app.ledger.store import upsert_rows
 
 CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
 
-_CHECKPOINTS = (
+_ALL = (
     select(CHECKPOINT, STATE.c.start)
     .join(STATE, STATE.c.log == CHECKPOINT.c.log)
     .where(STATE.c.origin == bindparam("origin"))
@@ -21,7 +22,8 @@ _CHECKPOINTS = (
     .limit(bindparam("most"))
     .offset(bindparam("passed"))
 )
-_CHECKPOINTS_WITHIN = _CHECKPOINTS.where(CHECKPOINT.c.size <= STATE.c.size)
+_CHECKPOINTS = HotSelect(_ALL)
+_CHECKPOINTS_WITHIN = HotSelect(_ALL.where(CHECKPOINT.c.size <= STATE.c.size))
 _CHECKPOINTS_READ = 200
 
 
@@ -45,8 +47,7 @@ def checkpoints(connection: Connection, origin: str, *, within_tree: bool) -> It
     """
     query = _CHECKPOINTS_WITHIN if within_tree else _CHECKPOINTS
     passed, most = 0, 1  # nearly always the first is the one
-    place = {"origin": origin}
-    while rows := connection.execute(query, place | {"most": most, "passed": passed}).all():
+    while rows := query.rows(connection, origin=origin, most=most, passed=passed):
         yield from rows
         passed, most = passed + len(rows), _CHECKPOINTS_READ
 

@@ -15,38 +15,46 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 from sqlalchemy.exc import IntegrityError
 
 from app.db.engine import fetch_plainly
+from app.db.hot import HotSelect
 from app.db.tables import LogState
+from app.db.upsert import upsert_rows
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
-from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, insert_rows, upsert_rows
+from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, insert_rows
 
 STATE = LogState.__table__  # type: ignore[attr-defined]
 
 # Statements that pages and proofs ask again and again, built once.
-_STATES = select(STATE).order_by(STATE.c.log)
-_STATE_NOW = select(STATE).order_by(STATE.c.log.desc()).limit(1)
+_STATES = HotSelect(select(STATE).order_by(STATE.c.log))
+_STATE_NOW = HotSelect(select(STATE).order_by(STATE.c.log.desc()).limit(1))
 _EPOCH_NOW = select(STATE.c.epoch).order_by(STATE.c.log.desc()).limit(1).with_for_update()
-_TILE_AT = select(TILE.c.data).where(
-    TILE.c.log == bindparam("log"),
-    TILE.c.level == bindparam("level"),
-    TILE.c.tile_index == bindparam("tile_index"),
-)
 _TILES_BETWEEN = select(TILE.c.tile_index, TILE.c.data).where(
     TILE.c.log == bindparam("log"),
     TILE.c.level == bindparam("level"),
     TILE.c.tile_index >= bindparam("start"),
     TILE.c.tile_index < bindparam("end"),
 )
-_LEAF_OF = select(LEAF.c.leaf_index, LEAF.c.hash).where(
-    LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
+_TILES_AT = HotSelect(
+    select(TILE.c.tile_index, TILE.c.data).where(
+        TILE.c.log == bindparam("log"),
+        TILE.c.level == bindparam("level"),
+        TILE.c.tile_index.in_(bindparam("indices", expanding=True)),
+    )
+)
+_LEAF_OF = HotSelect(
+    select(LEAF.c.leaf_index, LEAF.c.hash).where(
+        LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
+    )
 )
 _LEAF_AT = select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash).where(
     LEAF.c.leaf_index == bindparam("position")
 )
-_WAITING_HASH = select(UNSEQUENCED.c.hash).where(
-    UNSEQUENCED.c.stream == bindparam("stream"), UNSEQUENCED.c.seq == bindparam("seq")
+_WAITING_HASH = HotSelect(
+    select(UNSEQUENCED.c.hash).where(
+        UNSEQUENCED.c.stream == bindparam("stream"), UNSEQUENCED.c.seq == bindparam("seq")
+    )
 )
-_LEAVES_BETWEEN = (
+_LEAVES_BETWEEN = HotSelect(
     select(LEAF.c.leaf_index, LEAF.c.hash)
     .where(LEAF.c.leaf_index >= bindparam("start"), LEAF.c.leaf_index < bindparam("end"))
     .order_by(LEAF.c.leaf_index)
@@ -148,13 +156,13 @@ def has_records(connection: Connection) -> bool:
 
 def load_state(connection: Connection) -> TreeState | None:
     """Returns the tree of the log that goes on, or None where none was ever begun. Read-only."""
-    row = connection.execute(_STATE_NOW).first()
+    row = _STATE_NOW.first(connection)
     return None if row is None else _state_of(row)
 
 
 def load_states(connection: Connection) -> list[TreeState]:
     """Returns the trees of all logs, the one that goes on last. Read-only."""
-    return [_state_of(row) for row in connection.execute(_STATES)]
+    return [_state_of(row) for row in _STATES.rows(connection)]
 
 
 def _state_of(row: Any) -> TreeState:
@@ -330,9 +338,15 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
 
 def load_tile(connection: Connection, log: Log, level: int, index: int) -> bytes | None:
     """Returns the widest content of a tile (level -1: entry bundle), or None. Read-only."""
-    place = {"log": log.number, "level": level, "tile_index": index}
-    data = connection.execute(_TILE_AT, place).scalar()
-    return None if data is None else as_bytes(data)
+    return load_tiles(connection, log, level, [index]).get((level, index))
+
+
+def load_tiles(
+    connection: Connection, log: Log, level: int, indices: Sequence[int]
+) -> dict[tuple[int, int], bytes]:
+    """Returns those of a level's tiles that exist, by (level, index), as `load_tile`. Read-only."""
+    rows = _TILES_AT.rows(connection, log=log.number, level=level, indices=list(indices))
+    return {(level, row.tile_index): as_bytes(row.data) for row in rows}
 
 
 def save_tiles(connection: Connection, log: Log, tiles: Mapping[tuple[int, int], bytes]) -> None:
@@ -346,19 +360,19 @@ def save_tiles(connection: Connection, log: Log, tiles: Mapping[tuple[int, int],
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:
     """Returns (position, entry) of a record, or None while it has no index. Read-only."""
-    row = connection.execute(_LEAF_OF, {"stream": stream_key(stream), "seq": seq}).first()
+    row = _LEAF_OF.first(connection, stream=stream_key(stream), seq=seq)
     return None if row is None else (row.leaf_index, as_bytes(row.hash))
 
 
 def waiting_hash(connection: Connection, key: int, seq: int) -> bytes | None:
     """Returns the hash under which a record (by stream key) waits for its index, or None. Read-only."""
-    found = connection.execute(_WAITING_HASH, {"stream": key, "seq": seq}).scalar()
-    return None if found is None else as_bytes(found)
+    row = _WAITING_HASH.first(connection, stream=key, seq=seq)
+    return None if row is None else as_bytes(row.hash)
 
 
 def leaf_hashes(connection: Connection, start: int, end: int) -> dict[int, bytes]:
     """Returns the entries at positions `start` to `end`−1 that exist, by position. Read-only."""
-    rows = connection.execute(_LEAVES_BETWEEN, {"start": start, "end": end})
+    rows = _LEAVES_BETWEEN.rows(connection, start=start, end=end)
     return {row.leaf_index: as_bytes(row.hash) for row in rows}
 
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, select
 
+from app.db.hot import HotSelect
 from app.db.tables import SealedSection
 from app.ledger.record import id_bytes, stream_key
 from app.ledger.store import as_bytes
 
 SEALED = SealedSection.__table__  # type: ignore[attr-defined]
 
-_OF_RECORD = select(SEALED).where(
-    SEALED.c.stream == bindparam("stream"), SEALED.c.record_id == bindparam("record_id")
+_OF_RECORD = HotSelect(
+    select(SEALED).where(
+        SEALED.c.stream == bindparam("stream"), SEALED.c.record_id == bindparam("record_id")
+    )
 )
 
 
@@ -32,7 +35,7 @@ def sealed_sections(
 ) -> dict[str, StoredSection]:
     """Returns a record's sealed sections by name. Read-only."""
     place = {"stream": stream_key(stream), "record_id": id_bytes(record_id)}
-    rows = connection.execute(_OF_RECORD, place)
+    rows = _OF_RECORD.rows(connection, **place)
     return {
         row.name: StoredSection(
             row.name,

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    delete,
     func,
     insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db import driver
-from app.db.lookup import rows_at, rows_of
+from app.db.hot import HotSelect
+from app.db.lookup import chunks, rows_at, rows_of
 from app.db.tables import (
     Fact,
     Head,
@@ -33,6 +32,7 @@ from app.db.tables import (
     Tile,
     Unsequenced,
 )
+from app.db.upsert import delete_rows, upsert, upsert_rows
 from app.kit.clock import parse_time
 from app.kit.errors import Conflict
 from app.ledger.record import id_bytes, stream_key
@@ -51,9 +51,13 @@ TILE = Tile.__table__  # type: ignore[attr-defined]
 _MOVED = ("seq", "hash", "recorded_at", "state")
 
 # Statements are built once: to build one costs more than to send it.
+_HEADS_AT = HotSelect(select(HEAD).where(HEAD.c.stream.in_(bindparam("streams", expanding=True))))
 _MOVE = update(HEAD).where(HEAD.c.stream == bindparam("k_stream"), HEAD.c.seq == bindparam("k_seq"))
 _STORED = select(
-    RECORD.c.seq, RECORD.c.hash, RECORD.c.body, LEAF.c.leaf_index, LEAF.c.hash.label("entry")
+    *(RECORD.c[name] for name in ("seq", "hash", "body")),
+    LEAF.c.leaf_index,
+    LEAF.c.hash.label("entry"),
+    *(RECORD.c[name] for name in ("id", "type", "actor", "recorded_at")),
 ).select_from(
     RECORD.outerjoin(LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq))
 )
@@ -64,11 +68,16 @@ _SOME_OF_STREAM = _STORED.where(RECORD.c.stream == bindparam("stream")).order_by
 _BY_TYPE = RECORD.c.type.in_(bindparam("types", expanding=True))
 _BY_SEQ = RECORD.c.seq.in_(bindparam("seqs", expanding=True))
 _BY_ACTOR = RECORD.c.actor == bindparam("actor")
-_PAGE_OF_STREAM = _OF_STREAM.limit(bindparam("most"))
-_SOME = _SOME_OF_STREAM.where(or_(_BY_TYPE, _BY_SEQ)).limit(bindparam("most"))
-_SOME_OF_ACTOR = _SOME_OF_STREAM.where(or_(and_(_BY_TYPE, _BY_ACTOR), _BY_SEQ)).limit(
-    bindparam("most")
+_WHOLE_STREAM = HotSelect(_OF_STREAM)
+_PAGE_OF_STREAM = HotSelect(_OF_STREAM.limit(bindparam("most")))
+_SOME = HotSelect(_SOME_OF_STREAM.where(or_(_BY_TYPE, _BY_SEQ)).limit(bindparam("most")))
+_SOME_OF_ACTOR = HotSelect(
+    _SOME_OF_STREAM.where(or_(and_(_BY_TYPE, _BY_ACTOR), _BY_SEQ)).limit(bindparam("most"))
 )
+_RECORD_AT = HotSelect(
+    _STORED.where(RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq"))
+)
+_HAS_LEAVES = HotSelect(select(LEAF.c.seq).where(LEAF.c.stream == bindparam("stream")).limit(1))
 _HASH_AT = select(RECORD.c.hash).where(
     RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq")
 )
@@ -89,7 +98,16 @@ class HeadMoved(Exception):
         self.streams = streams
 
 
-@dataclass(frozen=True, slots=True)
+class Columns(NamedTuple):
+    """What stands beside a record's body, an index that whoever checks compares with it."""
+
+    id: bytes
+    type: Any
+    actor: Any
+    recorded_at: Any
+
+
+@dataclass(frozen=True)
 class StoredRecord:
     """A record as stored. leaf_index and entry (what the log holds there): None until it is sequenced."""
 
@@ -99,11 +117,12 @@ class StoredRecord:
     body: bytes
     leaf_index: int | None
     entry: bytes | None = None
+    columns: Columns | None = None
 
-    @property
-    def fields(self) -> dict[str, Any]:
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
         """The record's fields. Raises ValueError where the stored bytes are no JSON object."""
-        fields = orjson.loads(self.body)
+        fields: Any = orjson.loads(self.body)
         if not isinstance(fields, dict):
             raise ValueError(self.stream)  # noqa: TRY004 - damaged bytes, not a wrong argument
         return fields
@@ -135,16 +154,26 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
         if by_key.setdefault(stream_key(name), name) != name:
             raise StreamKeyTaken("stream_key_taken", stream=name)
     found: dict[str, StreamHead] = {}
-    for row in rows_of(connection, HEAD, list(by_key)):
-        name = by_key[row.stream]
-        if row.name != name:
-            raise StreamKeyTaken("stream_key_taken", stream=name)
-        found[name] = StreamHead(
-            name, row.seq, as_bytes(row.hash), row.recorded_at, _read_state(row.state)
-        )
+    for keys in chunks(list(by_key)):
+        for row in _HEADS_AT.rows(connection, streams=list(keys)):
+            name = by_key[row.stream]
+            if row.name != name:
+                raise StreamKeyTaken("stream_key_taken", stream=name)
+            found[name] = read_head(row)
     for name in by_key.values():
         found.setdefault(name, no_head(name))
     return found
+
+
+def read_head(row: Any) -> StreamHead:
+    """Returns the head of a row of `head`."""
+    return StreamHead(row.name, row.seq, row.hash, row.recorded_at, _read_state(row.state))
+
+
+def head_rows(connection: Connection, streams: Iterable[str]) -> dict[str, Any]:
+    """Returns the rows of the heads that exist, whatever stands in them, by name. Read-only."""
+    by_key = {stream_key(name): name for name in streams}
+    return {by_key[row.stream]: row for row in _HEADS_AT.rows(connection, streams=list(by_key))}
 
 
 def _read_state(raw: Any) -> Mapping[str, Any]:
@@ -197,8 +226,8 @@ def load_stream(
     """Returns a stream's records in order of seq. Read-only."""
     place: dict[str, Any] = {"stream": stream_key(stream), "after": after_seq}
     if limit is None:
-        return _stored(stream, connection.execute(_OF_STREAM, place))
-    return _stored(stream, connection.execute(_PAGE_OF_STREAM, place | {"most": limit}))
+        return _stored(stream, _WHOLE_STREAM.rows(connection, **place))
+    return _stored(stream, _PAGE_OF_STREAM.rows(connection, **place, most=limit))
 
 
 def load_some(
@@ -218,8 +247,8 @@ def load_some(
         "most": limit,
     }
     if actor is None:
-        return _stored(stream, connection.execute(_SOME, wanted))
-    return _stored(stream, connection.execute(_SOME_OF_ACTOR, wanted | {"actor": actor}))
+        return _stored(stream, _SOME.rows(connection, **wanted))
+    return _stored(stream, _SOME_OF_ACTOR.rows(connection, **wanted, actor=actor))
 
 
 def _stored(stream: str, rows: Iterable[Any]) -> list[StoredRecord]:
@@ -227,10 +256,11 @@ def _stored(stream: str, rows: Iterable[Any]) -> list[StoredRecord]:
         StoredRecord(
             stream,
             row.seq,
-            as_bytes(row.hash),
-            as_bytes(row.body),
+            row.hash,
+            row.body,
             row.leaf_index,
-            None if row.entry is None else as_bytes(row.entry),
+            row.entry,
+            Columns(row.id, row.type, row.actor, row.recorded_at),
         )
         for row in rows
     ]
@@ -238,14 +268,13 @@ def _stored(stream: str, rows: Iterable[Any]) -> list[StoredRecord]:
 
 def has_leaves(connection: Connection, stream: str) -> bool:
     """Whether the log knows records of this stream, even if all of them are gone. Read-only."""
-    query = select(LEAF.c.seq).where(LEAF.c.stream == stream_key(stream)).limit(1)
-    return connection.execute(query).first() is not None
+    return _HAS_LEAVES.first(connection, stream=stream_key(stream)) is not None
 
 
 def load_record(connection: Connection, stream: str, seq: int) -> StoredRecord | None:
     """Returns one record, or None. Read-only."""
-    found = load_stream(connection, stream, after_seq=seq - 1, limit=1)
-    return found[0] if found and found[0].seq == seq else None
+    found = _stored(stream, _RECORD_AT.rows(connection, stream=stream_key(stream), seq=seq))
+    return found[0] if found else None
 
 
 def hash_at(connection: Connection, stream: str, seq: int) -> bytes | None:
@@ -259,35 +288,6 @@ def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, 
     """Inserts new rows. Writes `table`."""
     if rows:
         driver.execute_many(connection, _insert(table), rows)
-
-
-def upsert_rows(
-    connection: Connection,
-    table: Any,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    keys: Sequence[str],
-    only_new: Mapping[str, Any] | None = None,
-) -> None:
-    """Inserts rows, or gives existing ones (same `keys`) the new values, in order. Writes `table`.
-
-    only_new: further values for rows that are new; in existing ones they stay as they are.
-    """
-    if not rows:
-        return
-    changed = tuple(name for name in rows[0] if name not in keys)
-    statement = _upsert(connection.dialect.name, table, tuple(keys), changed)
-    rows = [{**row, **only_new} for row in rows] if only_new else rows
-    driver.execute_many(connection, statement, rows)
-
-
-def delete_rows(
-    connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]
-) -> None:
-    """Deletes the rows with these key values. Writes `table`."""
-    if rows:
-        places = [{f"k_{name}": row[name] for name in keys} for row in rows]
-        driver.execute_many(connection, _delete(table, tuple(keys)), places)
 
 
 def move_heads(
@@ -312,7 +312,7 @@ def move_heads(
         done += driver.execute_many(connection, _MOVE, rows)
     if created:
         # Waits for another process that is creating the same stream, and then does nothing.
-        creation = _upsert(connection.dialect.name, HEAD, ("stream",), ())
+        creation = upsert(connection.dialect.name, HEAD, ("stream",), ())
         done += driver.execute_many(connection, creation, created)
     wanted = [*moved, *created]
     if done != len(wanted):
@@ -371,17 +371,3 @@ def as_bytes(value: object) -> bytes:
 @cache
 def _insert(table: Any) -> Any:
     return insert(table)
-
-
-@cache
-def _upsert(dialect: str, table: Any, keys: tuple[str, ...], changed: tuple[str, ...]) -> Any:
-    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
-    if not changed:
-        return statement.on_conflict_do_nothing(index_elements=keys)
-    values = {name: statement.excluded[name] for name in changed}
-    return statement.on_conflict_do_update(index_elements=keys, set_=values)
-
-
-@cache
-def _delete(table: Any, keys: tuple[str, ...]) -> Any:
-    return delete(table).where(*(table.c[name] == bindparam(f"k_{name}") for name in keys))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.db.hot import HotSelect
 from app.db.tables import (
     AccessLog,
     AuditJob,
@@ -23,8 +24,8 @@ from app.db.tables import (
     SideIndex,
     SoldUnit,
 )
+from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
-from app.ledger.store import upsert_rows
 from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -42,7 +43,7 @@ SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
 
-_OPEN_ON = (
+_OPEN_ON = HotSelect(
     select(FINDING)
     .where(
         FINDING.c.stream.in_(bindparam("streams", expanding=True)),
@@ -74,7 +75,7 @@ def open_findings(
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
     # A name that a hand has altered may be no name at all, and no text.
     keys = [stream_key(s) for s in streams if isinstance(s, str) and s.isascii()]
-    return list(connection.execute(_OPEN_ON, {"streams": keys, "kind": f"{kind}%"}))
+    return _OPEN_ON.rows(connection, streams=keys, kind=f"{kind}%")
 
 
 def all_open_integrity(connection: Connection) -> list[Any]:

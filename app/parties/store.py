@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from app.db.hot import HotSelect
 from app.db.tables import APIKey, Party
 from app.ledger.record import record_hash
 from app.ledger.stage import EffectWriter
@@ -18,7 +19,7 @@ from app.ledger.store import load_record
 PARTY = Party.__table__  # type: ignore[attr-defined]
 KEY = APIKey.__table__  # type: ignore[attr-defined]
 
-_BY_ID = select(PARTY).where(PARTY.c.id == bindparam("id"))
+_BY_ID = HotSelect(select(PARTY).where(PARTY.c.id == bindparam("id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class KeyRow:
 
 def find_party(connection: Connection, party: str) -> PartyRow | None:
     """Returns a party, or None where none of this id is registered. Read-only."""
-    row = connection.execute(_BY_ID, {"id": party}).first()
+    row = _BY_ID.first(connection, id=party)
     if row is None:
         return None
     return PartyRow(

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.db.tables import Batch, BatchCode, InnerCode, Product, ShipmentRow
+from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import load_heads, upsert_rows
+from app.ledger.store import load_heads
 from app.parties.standing import VERIFIED, PartyUnverified
 from app.trace.catalogue import LotNotYours, check_product
 from app.trace.code import Code

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
+from app.db.hot import HotSelect
 from app.db.tables import Scan
-from app.ledger.store import upsert_rows
+from app.db.upsert import upsert_rows
 
 SCAN = Scan.__table__  # type: ignore[attr-defined]
 
 # A code that more devices than this have seen is no longer counted exactly; nobody buys it.
 _MOST_DEVICES = 1_000
 
-_OF_CODE = (
+_OF_CODE = HotSelect(
     select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
     .where(SCAN.c.stream == bindparam("stream"))
     .limit(_MOST_DEVICES)
@@ -23,7 +24,7 @@ _OF_CODE = (
 
 def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int]]:
     """Returns by device when it first looked and how often. Read-only."""
-    rows = connection.execute(_OF_CODE, {"stream": stream})
+    rows = _OF_CODE.rows(connection, stream=stream)
     return {bytes(row.device): (row.first_at, row.loads) for row in rows}
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db import driver
+from app.db.hot import HotSelect
 from app.db.tables import (
     Due,
     Finding,
@@ -36,9 +37,10 @@ from app.db.tables import (
     Recall,
     SoldUnit,
 )
+from app.db.upsert import delete_rows, upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import delete_rows, load_facts, load_heads, upsert_rows
+from app.ledger.store import load_facts, load_heads
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
@@ -49,7 +51,7 @@ PRODUCT = Product.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
 INNER = InnerCode.__table__  # type: ignore[attr-defined]
 
-_PRODUCT_BY_GTIN = select(PRODUCT).where(PRODUCT.c.gtin == bindparam("gtin"))
+_PRODUCT_BY_GTIN = HotSelect(select(PRODUCT).where(PRODUCT.c.gtin == bindparam("gtin")))
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -208,7 +210,7 @@ def mark_raised(connection: Connection, rows: Rows) -> None:
 
 def find_product(connection: Connection, gtin: str) -> Any | None:
     """Returns a product's index row, or None. Read-only."""
-    return connection.execute(_PRODUCT_BY_GTIN, {"gtin": gtin}).first()
+    return _PRODUCT_BY_GTIN.first(connection, gtin=gtin)
 
 
 def find_lot(connection: Connection, stream: str) -> Any | None:
