@@ -86,6 +86,10 @@ class Attachments:
                 evidence = {"section": section, "reason": reason}
                 yield Problem("integrity.sealed_mismatch", name, seq, leaf_index, evidence)
 
+    def remember_entry(self, stream: str, seq: int, entry: bytes | None) -> None:
+        """Takes what the log holds for a record that was read already in this snapshot."""
+        _remember(self._entries, (stream, seq), entry)
+
     def refers_to_sound(self, fields: Mapping[str, Any]) -> bool:
         """Whether everything that a record refers to is there, as it was."""
         for ref in fields.get("refs", ()):

@@ -7,7 +7,7 @@ known here: `check_state` lets the rooms above compare the state they keep in it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Any
@@ -145,29 +145,42 @@ class LedgerAudit:
             self._reads.head_of(key), self._reads.lost_of(key), self._reads.records_of(key)
         )
 
-    def check_records(self, records: Iterable[store.StoredRecord]) -> Iterator[Problem]:
-        """Yields what is wrong with single records, and with the completeness of their streams.
+    def check_read(
+        self,
+        stream: str,
+        head: Any | None,
+        own: Sequence[store.StoredRecord],
+        others: Sequence[store.StoredRecord],
+    ) -> Iterator[Problem]:
+        """Yields every problem of a stream, and what is wrong with single records of others.
 
-        A stream from which a record was taken is at fault as a whole: what it said may have been
-        what mattered, a recall.
+        head, own, others: as they were read in this snapshot; they are not read again. Another
+        stream from which a record was taken is at fault as a whole: what it said may have been what
+        mattered, a recall.
         """
+        key = stream_key(stream)
+        lost = self._reads.lost_of_each({key, *(stream_key(record.stream) for record in others)})
+        for record in others:
+            if record.leaf_index is not None:
+                self._attachments.remember_entry(record.stream, record.seq, record.entry)
+        if head is not None or own or key in lost:
+            rows = (self._row_of(record) for record in own)
+            yield from self._check(key, head, rows, _gone(lost.get(key, ())))
+        yield from self._check_singles(others, lost)
+
+    def _check_singles(
+        self, records: Iterable[store.StoredRecord], lost: Mapping[int, list[Any]]
+    ) -> Iterator[Problem]:
         seen: set[str] = set()
         for record in records:
-            key = stream_key(record.stream)
-            if record.stream not in seen:
-                seen.add(record.stream)
-                for row in self._reads.lost_of(key):
-                    yield Problem(
-                        "integrity.record_missing", record.stream, row.seq, row.leaf_index
-                    )
-            stored = next(self._reads.records_of(key, record.seq), None)
-            if stored is None:
-                continue
+            name, seq = record.stream, record.seq
+            if name not in seen:
+                seen.add(name)
+                for row in lost.get(stream_key(name), ()):
+                    yield Problem("integrity.record_missing", name, row.seq, row.leaf_index)
             self._explained_records += 1
-            check = StreamCheck.single(
-                record.stream, record.seq, true_leaf=self._true_leaf, in_hole=self._in_hole
-            )
-            yield from self._feed(check, record.stream, self._record_row(stored))
+            check = StreamCheck.single(name, seq, true_leaf=self._true_leaf, in_hole=self._in_hole)
+            yield from self._feed(check, name, self._row_of(record))
 
     def _check_merged(
         self, heads: Iterable[Row[Any]], lost: Iterable[Row[Any]], records: Iterable[Row[Any]]
@@ -180,18 +193,14 @@ class LedgerAudit:
             key = min((one[0] for one in waiting if one is not None), key=rank)
             here = [one[1] if one is not None and one[0] == key else () for one in waiting]
             head = next(iter(here[0]), None)
-            gone = [
-                LostRecord(row.seq, row.leaf_index, as_bytes(row.hash))
-                for row in here[1]
-                if isinstance(row.seq, int)
-            ]
-            yield from self._check(key, head, iter(here[2]), gone)
+            rows = (self._record_row(row) for row in here[2])
+            yield from self._check(key, head, rows, _gone(here[1]))
             for n, one in enumerate(waiting):
                 if one is not None and one[0] == key:
                     waiting[n] = next(sources[n], None)
 
     def _check(
-        self, key: Any, head: Row[Any] | None, rows: Iterator[Row[Any]], lost: list[LostRecord]
+        self, key: Any, head: Any | None, rows: Iterator[RecordRow], lost: list[LostRecord]
     ) -> Iterator[Problem]:
         self._explained_streams += 1
         first = list(islice(rows, _NAME_TRIES))
@@ -204,11 +213,10 @@ class LedgerAudit:
         sound = told is None
         keep = self._check_state is not None and self._keeps_state(name)
         kept: list[Mapping[str, Any]] = []
-        for stored in chain(first, rows):
+        for row in chain(first, rows):
             self._explained_records += 1
             if self.records % _TOLD_EVERY == 0:
                 self._progress(self.records)
-            row = self._record_row(stored)
             if row.entry is None and self._belongs_elsewhere(key, row):
                 continue
             for problem in self._feed(check, name, row):
@@ -236,7 +244,7 @@ class LedgerAudit:
             )
 
     def _name(
-        self, key: Any, head: Row[Any] | None, rows: list[Row[Any]]
+        self, key: Any, head: Any | None, rows: list[RecordRow]
     ) -> tuple[str, Problem | None]:
         """Returns the stream's true name, and what is wrong with the one in its head.
 
@@ -244,7 +252,7 @@ class LedgerAudit:
         """
         if head is not None and _has_key(head.name, key):
             return head.name, None
-        bodies = (read_record(as_bytes(row.body)) for row in rows)
+        bodies = (read_record(row.body) for row in rows)
         names = (fields["stream"] for fields in bodies if fields is not None)
         name = next((name for name in names if _has_key(name, key)), f"#{key}")
         if head is None:
@@ -252,7 +260,7 @@ class LedgerAudit:
         evidence = {"column": "head.name"}
         return name, Problem("integrity.index_mismatch", name, None, None, evidence)
 
-    def _state_holds(self, name: str, kept: list[Mapping[str, Any]], head: Row[Any]) -> bool:
+    def _state_holds(self, name: str, kept: list[Mapping[str, Any]], head: Any) -> bool:
         """Whether the head's state follows from the records, or nobody can say.
 
         Where a record that these refer to is gone or altered, the fold cannot be had again; that
@@ -321,28 +329,34 @@ class LedgerAudit:
             self._states = logstore.load_states(self._connection)
         return self._states
 
-    def _record_row(self, row: Row[Any]) -> RecordRow:
+    def _record_row(self, row: Iterable[Any]) -> RecordRow:
         stream, seq, id_, type_, actor, recorded_at, hash_, body, leaf_index, entry = tuple(row)
         if leaf_index is None:
             entry = logstore.waiting_hash(self._connection, stream, seq)
-        return RecordRow(
-            seq,
-            as_bytes(id_),
-            type_,
-            actor,
-            recorded_at,
-            as_bytes(hash_),
-            as_bytes(body),
-            leaf_index,
-            None if entry is None else as_bytes(entry),
-        )
+        # The columns of bytes are read as bytes, whatever stands there.
+        return RecordRow(seq, id_, type_, actor, recorded_at, hash_, body, leaf_index, entry)
+
+    def _row_of(self, record: store.StoredRecord) -> RecordRow:
+        """Returns a record that was read with its columns, as the check wants it."""
+        assert record.columns is not None, "only what is read from the table is checked"
+        place = stream_key(record.stream), record.seq
+        log = record.hash, record.body, record.leaf_index, record.entry
+        return self._record_row((*place, *record.columns, *log))
+
+
+def _gone(rows: Iterable[Any]) -> list[LostRecord]:
+    return [
+        LostRecord(row.seq, row.leaf_index, as_bytes(row.hash))
+        for row in rows
+        if isinstance(row.seq, int)
+    ]
 
 
 def _has_key(name: object, key: object) -> bool:
     return isinstance(name, str) and name.isascii() and stream_key(name) == key
 
 
-def _head_row(head: Row[Any] | None) -> HeadRow | None:
+def _head_row(head: Any | None) -> HeadRow | None:
     if head is None:
         return None
     return HeadRow(head.name, head.seq, as_bytes(head.hash), head.recorded_at)

@@ -6,7 +6,7 @@ several processes. Read-only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from heapq import merge
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, exists, func, null, select
 
 from app.db.engine import fetch_plainly
+from app.db.hot import HotSelect
+from app.db.lookup import chunks
 from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED
 
 _FETCH = 500
@@ -79,12 +81,16 @@ def _within(name: str, bounds: tuple[bool, bool], limit: bool) -> Any:  # noqa: 
 
 
 @cache
-def _of_one(name: str, at: bool) -> Any:  # noqa: FBT001 - a key of a cache
+def _of_one(name: str) -> Any:
     statement, column, order = _QUERIES[name]
     statement = statement.where(column == bindparam("stream"))
-    if at:
-        statement = statement.where(RECORD.c.seq == bindparam("seq"))
     return statement.order_by(*order).execution_options(yield_per=_FETCH)
+
+
+_LOST_OF_EACH = tuple(
+    HotSelect(statement.where(column.in_(bindparam("streams", expanding=True))).order_by(*order))
+    for statement, column, order in (_QUERIES["lost leaves"], _QUERIES["lost waiting"])
+)
 
 
 class AuditReads:
@@ -107,22 +113,29 @@ class AuditReads:
 
     def head_of(self, key: int) -> Iterator[Row[Any]]:
         """Yields the one head of a stream."""
-        return self._stream_rows(_of_one("heads", at=False), stream=key)
+        return self._stream_rows(_of_one("heads"), stream=key)
 
-    def records_of(self, key: int, seq: int | None = None) -> Iterator[Row[Any]]:
-        """Yields a stream's records, or the one at a seq."""
-        if seq is None:
-            return self._stream_rows(_of_one("records", at=False), stream=key)
-        return self._stream_rows(_of_one("records", at=True), stream=key, seq=seq)
+    def records_of(self, key: int) -> Iterator[Row[Any]]:
+        """Yields a stream's records."""
+        return self._stream_rows(_of_one("records"), stream=key)
 
     def lost_of(self, key: int) -> Iterator[Row[Any]]:
         """Yields what is lost of one stream, by seq."""
         return _in_order(
             *(
-                self._stream_rows(_of_one(name, at=False), stream=key)
+                self._stream_rows(_of_one(name), stream=key)
                 for name in ("lost leaves", "lost waiting")
             )
         )
+
+    def lost_of_each(self, keys: Collection[int]) -> dict[int, list[Any]]:
+        """Returns what `lost_of` yields of each of these streams that lost something."""
+        lost: dict[int, list[Any]] = {}
+        for part in chunks(sorted(keys)):
+            found = (query.rows(self._connection, streams=list(part)) for query in _LOST_OF_EACH)
+            for row in _in_order(*found):
+                lost.setdefault(row.stream, []).append(row)
+        return lost
 
     # ------------------------------------------------------------ as the driver gives it
     # For the quick proof: a Row and its columns by name cost as much as all that is done with it.
@@ -164,7 +177,7 @@ def rank(value: object) -> tuple[int, Any]:
     return (0, value) if isinstance(value, int) else (1, str(value))
 
 
-def _in_order(*sources: Iterator[Row[Any]]) -> Iterator[Row[Any]]:
+def _in_order(*sources: Iterable[Any]) -> Iterator[Any]:
     return merge(*sources, key=lambda row: (rank(row.stream), rank(row.seq)))
 
 

@@ -54,11 +54,12 @@ _WAITING_HASH = HotSelect(
         UNSEQUENCED.c.stream == bindparam("stream"), UNSEQUENCED.c.seq == bindparam("seq")
     )
 )
-_LEAVES_BETWEEN = HotSelect(
+_LEAVES_IN_ORDER = (
     select(LEAF.c.leaf_index, LEAF.c.hash)
     .where(LEAF.c.leaf_index >= bindparam("start"), LEAF.c.leaf_index < bindparam("end"))
     .order_by(LEAF.c.leaf_index)
 )
+_LEAVES_BETWEEN = HotSelect(_LEAVES_IN_ORDER)
 _CHUNK = 5_000
 _SAME_RECORD = (LEAF.c.stream == UNSEQUENCED.c.stream) & (LEAF.c.seq == UNSEQUENCED.c.seq)
 _BODIES = 500  # bodies held at a time; each is at most 64 KiB
@@ -338,10 +339,10 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
 
 def load_tile(connection: Connection, log: Log, level: int, index: int) -> bytes | None:
     """Returns the widest content of a tile (level -1: entry bundle), or None. Read-only."""
-    return load_tiles(connection, log, level, [index]).get((level, index))
+    return load_tiles_at(connection, log, level, [index]).get((level, index))
 
 
-def load_tiles(
+def load_tiles_at(
     connection: Connection, log: Log, level: int, indices: Sequence[int]
 ) -> dict[tuple[int, int], bytes]:
     """Returns those of a level's tiles that exist, by (level, index), as `load_tile`. Read-only."""
@@ -387,7 +388,7 @@ def leaves_plainly(connection: Connection, start: int, end: int) -> list[tuple[A
 
     Read-only.
     """
-    with connection.execute(_LEAVES_BETWEEN, {"start": start, "end": end}) as rows:
+    with connection.execute(_LEAVES_IN_ORDER, {"start": start, "end": end}) as rows:
         return fetch_plainly(rows, end - start + 1)
 
 

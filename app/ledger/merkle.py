@@ -222,6 +222,10 @@ def consistency_proof(size1: int, size2: int, read_node: NodeReader) -> list[byt
 
 
 def _range_root(start: int, end: int, read_node: NodeReader) -> bytes:
+    count = end - start
+    if count & (count - 1) == 0:  # a perfect subtree, as nearly all on a proof's path are
+        level = count.bit_length() - 1
+        return read_node(level, start >> level)
     return fold_edge([read_node(level, index) for level, index in perfect_subtrees(start, end)])
 
 

@@ -10,17 +10,18 @@ rewritten. The first is said only of a leaf in whose place another is proven.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy import Connection
 
+from app.db.lookup import chunks
 from app.kit.errors import Fault
 from app.ledger import logstore
 from app.ledger.derivation import derive_tile
 from app.ledger.logstore import LeavesMissing, Log, Published
-from app.ledger.merkle import leaf_hash, verify_inclusion
+from app.ledger.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from app.ledger.note import VerifierKey, encode_base64
 from app.ledger.served import load_checkpoint
 from app.ledger.tiles import (
@@ -30,6 +31,7 @@ from app.ledger.tiles import (
     consistency_proof_from_tiles,
     decode_entries,
     inclusion_proof_from_tiles,
+    node_reader,
     split_hashes,
 )
 
@@ -96,6 +98,20 @@ class Provers:
         found = InLog("pending") if prover is None else prover.prove(index, entry)
         return replace(found, origin=state.origin, index=index)
 
+    def fetch(self, positions: Iterable[int | None]) -> None:
+        """Reads the tiles for the proofs of these leaves at once; None: no place yet. Read-only."""
+        if not self._states:
+            return
+        wanted: dict[str, list[int]] = {}
+        for position in positions:
+            if position is not None:
+                state, index = logstore.locate(self._states, position)
+                wanted.setdefault(state.origin, []).append(index)
+        for origin, indices in wanted.items():
+            prover = self._prover(origin)
+            if prover is not None:
+                prover.fetch(indices)
+
     def holds_another(self, position: int, entry: bytes) -> bool:
         """As `Prover.holds_another`."""
         state, index = logstore.locate(self._states, position)
@@ -118,6 +134,7 @@ class Prover:
         self._connection = connection
         self._published = published
         self._stored: dict[_Place, bytes | None] = {}
+        self._read_node = node_reader(self._tile)
         self._derived: dict[_Place, bytes] = {}
 
     def prove(self, leaf_index: int, entry: bytes) -> InLog:
@@ -135,6 +152,18 @@ class Prover:
             if proof is not None:
                 return InLog("tile_damaged", proof)
         return InLog("unproven")
+
+    def fetch(self, leaf_indices: Iterable[int]) -> None:
+        """Reads the tiles for these leaves' proofs, a level at a time. Read-only."""
+        wanted: dict[int, set[int]] = {}
+        for leaf_index in leaf_indices:
+            if leaf_index < self._published.size:
+                for level, index in self._path(leaf_index):
+                    wanted.setdefault(level, set()).add(index)
+        for level, indices in wanted.items():
+            for part in chunks(sorted(indices)):
+                found = logstore.load_tiles_at(self._connection, self._published.log, level, part)
+                self._stored |= {(level, index): found.get((level, index)) for index in part}
 
     def holds_another(self, leaf_index: int, entry: bytes) -> bool:
         """Whether the signed log holds something else than `entry` there, by tile or entry bundle.
@@ -165,7 +194,10 @@ class Prover:
             return derived.get((level, index)) or self._tile(level, index)
 
         try:
-            proof = inclusion_proof_from_tiles(leaf_index, self._published.size, read_tile)
+            if derived:
+                proof = inclusion_proof_from_tiles(leaf_index, self._published.size, read_tile)
+            else:
+                proof = inclusion_proof(leaf_index, self._published.size, self._read_node)
             verify_inclusion(
                 index=leaf_index,
                 size=self._published.size,

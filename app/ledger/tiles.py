@@ -280,23 +280,32 @@ def root_from_tiles(size: int, read_tile: ReadTile) -> bytes:
 
 def node_reader(read_tile: ReadTile) -> NodeReader:
     """Returns a reader of tree nodes that fetches each tile once and remembers it."""
-    seen: dict[tuple[int, int], bytes] = {}
+    seen: dict[tuple[int, int], tuple[bytes, ...]] = {}
 
     def read_node(level: int, index: int) -> bytes:
         row, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
         place = (row, tile_index)
-        if place not in seen:
-            seen[place] = read_tile(row, tile_index) or b""
+        rows = seen.get(place)
+        if rows is None:
+            rows = seen[place] = _rows_above(read_tile(row, tile_index) or b"")
         end = offset + (1 << height)
-        found = seen[place][offset * HASH_BYTES : end * HASH_BYTES]
-        if len(found) != HASH_BYTES << height:
-            raise TileMissing(Tile(*place), expected=end, got=len(seen[place]) // HASH_BYTES)
-        return found if height == 0 else _known_root(found)
+        if len(rows[0]) < end * HASH_BYTES:
+            raise TileMissing(Tile(*place), expected=end, got=len(rows[0]) // HASH_BYTES)
+        start = (offset >> height) * HASH_BYTES
+        return rows[height][start : start + HASH_BYTES]
 
     return read_node
 
 
-# Proofs of neighbouring leaves, and all along the right edge, ask for the same nodes; what is asked
-# for is at most half a tile.
-_known_root = lru_cache(maxsize=8_192)(tile_root)
+# By the tile's very bytes: neighbouring leaves share them, and so do all proofs along the right edge.
+# Of each 16 KiB are kept.
+@lru_cache(maxsize=512)
+def _rows_above(data: bytes) -> tuple[bytes, ...]:
+    """Returns a tile's hashes and those of each height above them, as far as they are paired."""
+    rows = [data]
+    nodes = split_hashes(data)
+    for _ in range(TILE_HEIGHT - 1):
+        nodes = pair_hashes(nodes)
+        rows.append(b"".join(nodes))
+    return tuple(rows)

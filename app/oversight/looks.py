@@ -5,6 +5,7 @@ What a look finds broken becomes a finding at once: nobody has to wait for the a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.kit.errors import Fault
 from app.ledger.store import load_heads
 from app.oversight.answering import settle
 from app.oversight.findings import Findings
+from app.oversight.store import open_findings
 from app.parties.rules import measures_at
 from app.trace.code import Code
 from app.trace.gaps import Pending, seller_of
@@ -80,14 +82,15 @@ class Looks:
             verification = self._stories.verify(connection, story, now)
             measured = self._measured(connection, verification)
             owed = settle(connection, code.stream, verification.state, verification.pending)
+            streams = {code.stream, *story.shelves}
+            findings: Sequence[Any] = open_findings(connection, streams)
         if verification.problems:
             try:
                 self._findings.report(verification.problems)
             except Fault as fault:
                 # The reader gets the red page in any case; the audit will report what it met.
                 log.warning("look.report_failed", code=code.stream, fault=str(fault))
-        streams = {code.stream, *story.shelves}
-        findings = self._findings.on_streams(streams)
+            findings = self._findings.on_streams(streams)
         warnings = list(verification.warnings)
         if measured:
             warnings.append("under_measure")

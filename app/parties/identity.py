@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Never
 
 from app.kit.errors import FieldFault, Invalid
@@ -132,6 +133,12 @@ def new_exempt_id(random: RandomBytes) -> str:
 
 def is_party_id(text: str) -> bool:
     """Returns whether `text` is a party's id as stored: canonical USCC or exempt person's id."""
+    return len(text) == USCC_LENGTH and _is_party_id(text)
+
+
+# A page asks of each name that it shows, and of the same few again and again.
+@lru_cache(maxsize=4_096)
+def _is_party_id(text: str) -> bool:
     if _EXEMPT.fullmatch(text):
         return True
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -25,11 +26,11 @@ from app.ledger.store import StoredRecord
 from app.ledger.submission import StreamHead, no_head
 from app.ledger.vault import SealBroken, Vault
 from app.ledger.verifier import Problem
-from app.parties.standing import replay_standing, standing_of
 from app.trace import lifecycle, replay
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, recalled_since
 from app.trace.gaps import Graces, Pending, pending, verdict_of
+from app.trace.retold import Retold, finder
 
 Verdict = Literal["intact", "incomplete", "broken"]
 
@@ -42,23 +43,25 @@ _MOST_LISTINGS = 10
 _MOST_APPLYING = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Story:
     """A code's records by stream: its own whole chain, and the parts of others that it needs.
 
     records: the whole story by recorded_at, then stream, then seq.
-    head: of the own stream. shelves: state of product and lot heads by stream name.
+    head: of the own stream; head_row: as it is stored, None where there is none.
+    shelves: state of product and lot heads by stream name.
     """
 
     code: Code
     head: StreamHead
+    head_row: Any
     own: tuple[StoredRecord, ...]
     others: tuple[StoredRecord, ...]
     shelves: Mapping[str, Mapping[str, Any]]
 
-    @property
-    def records(self) -> list[StoredRecord]:
-        return sorted((*self.own, *self.others), key=_order)
+    @cached_property
+    def records(self) -> tuple[StoredRecord, ...]:
+        return tuple(sorted((*self.own, *self.others), key=_order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +102,17 @@ class Stories:
 
     def read(self, connection: Connection, code: Code) -> Story:
         """Returns the story of a product, lot or unit. Raises CodeUnknown. Read-only."""
-        head = _head(connection, code.stream)
+        product = Code(code.gtin).stream
+        rows = store.head_rows(connection, {code.stream, product})
+        head = _head(rows, code.stream)
         own = store.load_stream(connection, code.stream)
         if not head.exists and not own and not store.has_leaves(connection, code.stream):
             raise CodeUnknown("code_unknown", code=code.stream)
         lot = code.lot or _lot_of(head, own)
-        above = [] if code.level == "product" else [Code(code.gtin).stream]
+        above = [] if code.level == "product" else [product]
         if code.level == "unit" and lot is not None:
             above.append(Code(code.gtin, lot=lot).stream)
+            rows |= store.head_rows(connection, above[1:])
         wanted: dict[str, set[int]] = {stream: set() for stream in above}
         for record in own:
             for ref in _refs(record):
@@ -130,19 +136,22 @@ class Stories:
                 connection, stream, types=APPLYING, seqs=seqs, limit=_MOST_APPLYING
             )
         ]
-        shelves = {stream: _head(connection, stream).state for stream in above}
-        return Story(code, head, tuple(own), tuple(others), shelves)
+        shelves = {stream: _head(rows, stream).state for stream in above}
+        return Story(code, head, rows.get(code.stream), tuple(own), tuple(others), shelves)
 
     def verify(self, connection: Connection, story: Story, now: datetime) -> Verification:
         """Returns the verification of a story, from stored bytes. Read-only."""
         provers = Provers(connection, self._log_keys)
         published = provers.published(self._log_keys[-1].name)
+        provers.fetch(record.leaf_index for record in story.records)
+        lives = Retold(finder(connection, story.records), self._graces)
         audit = LedgerAudit(
-            connection, vault=self._vault, check_state=self._check_state(connection),
-            keeps_state=keeps_state,
-        )  # fmt: skip
-        problems = list(audit.check_streams([story.code.stream]))
-        problems += audit.check_records(story.others)
+            connection, vault=self._vault, check_state=lives.check, keeps_state=keeps_state
+        )
+        # What was read above is not read again: it is one snapshot.
+        problems = list(
+            audit.check_read(story.code.stream, story.head_row, story.own, story.others)
+        )
         in_log: dict[tuple[str, int], InLog] = {}
         rewritten: set[str] = set()
         for record in story.records:
@@ -158,7 +167,7 @@ class Stories:
                 problems.append(Problem("integrity.leaf_mismatch", *place))
             else:
                 rewritten.add(standing.origin)
-        state = self._state(connection, story, problems)
+        state = self._state(connection, story, problems, lives)
         for origin in sorted(rewritten):
             # The stored tree is not the signed one: a fault of the log, told once and charged to
             # nobody. What is in it cannot be confirmed all the same.
@@ -185,18 +194,19 @@ class Stories:
         )
 
     def _state(
-        self, connection: Connection, story: Story, problems: list[Problem]
+        self, connection: Connection, story: Story, problems: list[Problem], lives: Retold
     ) -> Mapping[str, Any]:
         """Returns the life replayed; where bytes are broken, as far as the head remembers it."""
         if story.code.level != "unit":
             return {}
         if problems:
             return story.head.state if "gaps" in story.head.state else {}
-        find = _finder(connection)
-        state = replay.replay((r.fields for r in story.own), find, self._graces)
+        state = lives.replayed
+        if state is None:
+            state = lives.replay(record.fields for record in story.own)
         if "listing" in state.get("gaps", {}):
             for record in self._late_listings(connection, story, state):
-                state = lifecycle.heal(state, replay.happening_of(record.fields, find))
+                state = lifecycle.heal(state, replay.happening_of(record.fields, lives.find))
         return state
 
     @staticmethod
@@ -217,18 +227,6 @@ class Stories:
                 sound = record_hash(record.body) == record.hash
                 if sound and parse_time(record.fields["recorded_at"]) >= since:
                     yield record
-
-    def _check_state(self, connection: Connection) -> Any:
-        find = _finder(connection)
-
-        def check(name: str, records: list[Mapping[str, Any]], state: Mapping[str, Any]) -> bool:
-            if name.startswith("party/"):
-                return replay_standing(records) == standing_of(state)
-            if "/21/" not in name:
-                return bool(replay.replay_recalls(records) == state.get("recalls", {}))
-            return bool(replay.replay(records, find, self._graces) == state)
-
-        return check
 
     def open_text(self, connection: Connection, record: StoredRecord) -> str | None:
         """Returns the text that a record sealed, None where it has none or it was erased. Read-only.
@@ -252,15 +250,13 @@ class Stories:
 
     def state_checker(self, connection: Connection) -> Any:
         """Returns what the ledger's audit asks about the states that this room keeps."""
-        return self._check_state(connection)
+        return Retold(finder(connection), self._graces).check
 
 
-def _head(connection: Connection, stream: str) -> StreamHead:
+def _head(rows: Mapping[str, Any], stream: str) -> StreamHead:
     """Returns a stream's head; where its name was altered, as if it had none: the records speak."""
-    try:
-        return store.load_heads(connection, [stream])[stream]
-    except store.StreamKeyTaken:
-        return no_head(stream)
+    row = rows.get(stream)
+    return no_head(stream) if row is None or row.name != stream else store.read_head(row)
 
 
 def _is_sale(record: StoredRecord) -> bool:
@@ -273,22 +269,6 @@ def _is_sale(record: StoredRecord) -> bool:
 def keeps_state(stream: str) -> bool:
     """Whether the head's state of this stream can be told again from its records."""
     return stream.startswith(("01/", "party/"))
-
-
-def _finder(connection: Connection) -> replay.FindRecord:
-    kept: dict[tuple[str, int], Mapping[str, Any] | None] = {}
-
-    def find(stream: str, seq: int) -> Mapping[str, Any] | None:
-        place = (stream, seq)
-        if place not in kept:
-            record = store.load_record(connection, stream, seq)
-            try:
-                kept[place] = None if record is None else record.fields
-            except ValueError:
-                kept[place] = None
-        return kept[place]
-
-    return find
 
 
 def _lot_of(head: StreamHead, own: list[StoredRecord]) -> str | None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.kit.errors import Conflict
+from app.ledger import store
 from app.ledger.audit import LedgerAudit
 from app.ledger.record import record_hash, stream_key
 from app.ledger.submission import Draft, Recorded
@@ -390,34 +391,45 @@ def test_an_audit_of_streams_finds_what_the_audit_of_all_finds_there(scene, name
             assert sorted(map(place_of, lost.check_lost()), key=repr) == found
 
 
-def stored(connection, stream, *seqs):
-    from app.ledger import store
-
-    return [r for r in store.load_stream(connection, stream) if r.seq in seqs]
+@pytest.mark.parametrize("name", DRILLS)
+def test_what_was_read_already_is_judged_as_if_it_were_read_again(scene, name):
+    with scene.change() as change:
+        DRILLS[name][0](change)
+        for stream in (UNIT, OTHER, PRODUCT, PARTY, GROWN):
+            audit = LedgerAudit(change.connection, vault=scene.ledger.vault)
+            expected = sorted(map(place_of, audit.check_streams([stream])), key=repr)
+            audit = LedgerAudit(change.connection, vault=scene.ledger.vault)
+            own = store.load_stream(change.connection, stream)
+            head = store.head_rows(change.connection, [stream]).get(stream)
+            told = [place_of(problem) for problem in audit.check_read(stream, head, own, ())]
+            assert sorted(told, key=repr) == expected
 
 
 def test_single_records_are_checked_with_the_completeness_of_their_stream(scene):
-    def found(change, records):
-        audit = LedgerAudit(change.connection, vault=scene.ledger.vault)
-        return [place_of(problem) for problem in audit.check_records(records)]
+    def found(change, stream, *seqs):
+        connection = change.connection
+        audit = LedgerAudit(connection, vault=scene.ledger.vault)
+        head = store.head_rows(connection, [OTHER])[OTHER]
+        own = store.load_stream(connection, OTHER)
+        others = [r for r in store.load_stream(connection, stream) if r.seq in seqs]
+        return [place_of(problem) for problem in audit.check_read(OTHER, head, own, others)]
 
     with scene.change() as change:
-        listing = stored(change.connection, PRODUCT, 1, 2)
-        assert found(change, listing) == []
+        assert found(change, PRODUCT, 1, 2) == []
         change.delete("record", stream=PRODUCT, seq=0)
-        assert found(change, listing) == missing(PRODUCT, 0)
+        assert found(change, PRODUCT, 1, 2) == missing(PRODUCT, 0)
     with scene.change() as change:
         # The one before it was altered; this one is as it was.
         set_body(PRODUCT, 0, flipped)(change)
-        assert found(change, listing) == []
+        assert found(change, PRODUCT, 1, 2) == []
         set_body(PRODUCT, 1, flipped)(change)
-        assert found(change, listing) == [mismatch(PRODUCT, 1, "hash")]
+        assert found(change, PRODUCT, 1, 2) == [mismatch(PRODUCT, 1, "hash")]
     with scene.change() as change:
         change.delete("record", stream=PRODUCT, seq=2)
-        assert found(change, listing) == missing(PRODUCT, 2)
+        assert found(change, PRODUCT, 1, 2) == missing(PRODUCT, 2)
     with scene.change() as change:
         change.delete("sealed_section", stream=UNIT, name="waybill")
-        assert found(change, stored(change.connection, UNIT, 2)) == [mismatch(UNIT, 2, "sealed")]
+        assert found(change, UNIT, 2) == [mismatch(UNIT, 2, "sealed")]
 
 
 def test_what_was_read_is_counted_and_told(scene):

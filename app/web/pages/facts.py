@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -53,7 +53,7 @@ def imported_of(lot: Mapping[str, Any], look: Look) -> Import | None:
     )
 
 
-def corrected_ids(records: list[StoredRecord]) -> frozenset[str]:
+def corrected_ids(records: Sequence[StoredRecord]) -> frozenset[str]:
     """Returns the ids of the records that a later one corrects."""
     found = set()
     for record in records:
