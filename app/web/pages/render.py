@@ -13,16 +13,20 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from app.i18n import format_date, format_moment, has, region_name, text
+from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
+from app.web.pages.environment import LanguageEnvironment
 from app.web.pages.seal import draw_mark, draw_seal
 from app.web.pages.views import (
     ErrorView,
+    FormName,
+    FormState,
     Frame,
     HomeView,
     Log,
+    Proof,
     ResultView,
     Scans,
     ScanView,
@@ -34,7 +38,6 @@ from app.web.pages.views import (
 
 STATIC: Final = Path(__file__).parents[3] / "static"
 LOCALES: Final = Path(__file__).parents[2] / "locales"
-_TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 
 COMPLAINT_CATEGORIES: Final = (
     "quality",
@@ -52,6 +55,9 @@ _SIX_STEPS: Final = ("listing", "sale", "dispatch", "signature", "review", "comp
 _WARNINGS: Final = ("expired", "clone_suspected", "under_measure", "sold_before", "provisional_gap")
 _NOTICES: Final = ("recall", "measure", "notice")
 _SECONDS_A_DAY: Final = 86_400
+# Where a blank form takes what is the page's own: characters for private use, which no text of ours
+# and no code holds.
+_ACTION, _SHOWING, _CODE = "\ue000", "\ue001", "\ue002"
 
 
 def render_scan(view: ScanView) -> str:
@@ -61,6 +67,7 @@ def render_scan(view: ScanView) -> str:
         "scan.html",
         view.frame,
         view=view,
+        panel=partial(_panel, view),
         # A unit's page is private to whoever holds the label: no search engine should list it.
         indexable=view.level == "product",
         notices=sorted(view.notices, key=lambda notice: _NOTICES.index(notice.kind)),
@@ -99,51 +106,83 @@ def render_error(view: ErrorView) -> str:
 
 
 def _render(template: str, frame: Frame, **values: Any) -> str:
-    lang = frame.lang
-    say = partial(text, lang)
-    page = {
-        "frame": frame,
-        "indexable": False,
-        "t": say,
-        "moment": partial(format_moment, lang),
-        "day": partial(format_date, lang),
-        "region": partial(region_name, lang),
-        "label": partial(_label, frame),
-        "link": partial(_link, frame),
-        "seal": lambda verdict: draw_seal(verdict, lang),
-        "step_title": partial(_step_title, frame),
-        "step_details": partial(_step_details, frame),
-        "owed": partial(_owed, frame),
-        "fault_of": partial(_fault_of, frame),
-        "scan_sentences": partial(_scan_sentences, frame),
-        "log_sentences": partial(_log_sentences, frame),
-        "dotted": partial(_dotted, frame),
-    }
-    return _environment().get_template(template).render(page | values)
+    page = {"frame": frame, "indexable": False, "link": partial(_link, frame)}
+    return _environment(frame.lang).get_template(template).render(page | values)
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+def _environment(lang: Lang) -> LanguageEnvironment:
+    environment = LanguageEnvironment(lang)
     environment.filters["iso"] = format_time
     environment.filters["is_web"] = _is_web
     environment.filters["late_days"] = _late_days
+    say = partial(text, lang)
     environment.globals.update(
-        mark=draw_mark,
+        mark=draw_mark(),
         css_version=_version(STATIC / "suxin.css"),
         modules=MODULES_PATH,
         words_version=_version(*sorted(LOCALES.glob("*/*.json"))),
-        complaint_categories=COMPLAINT_CATEGORIES,
-        sources=get_args(Source),
+        complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],
+        ratings=[(str(n), say(f"page.rating.{n}")) for n in range(1, 6)],
+        sources=[
+            (source, say(f"page.source.{source}"), say(f"page.source.{source}.means"))
+            for source in get_args(Source)
+        ],
+        moment=partial(format_moment, lang),
+        day=partial(format_date, lang),
+        region=partial(region_name, lang),
+        label=partial(_label, lang),
+        seal=lambda verdict: draw_seal(verdict, lang),
+        step_title=partial(_step_title, lang),
+        step_details=partial(_step_details, lang),
+        owed=partial(_owed, lang),
+        fault_of=partial(_fault_of, lang),
+        scan_sentences=partial(_scan_sentences, lang),
+        log_sentences=partial(_log_sentences, lang),
+        dotted=partial(_dotted, lang),
     )
     return environment
+
+
+def _panel(view: ScanView, form: FormName, action: str) -> Markup:
+    """Returns a form of the page; one that nobody has sent yet differs only in whose it is."""
+    frame, proofs = view.frame, view.actions.proofs
+    if view.form is not None:
+        return _draw_panel(frame, form, action, proofs, code=view.code, state=view.form)
+    blank = _blank_panel(frame.lang, form, proofs, language_chosen=frame.language_chosen)
+    told = {_ACTION: action, _SHOWING: frame.showing, _CODE: view.code}
+    for place, value in told.items():
+        blank = blank.replace(place, escape(value))
+    return blank
+
+
+@cache
+def _blank_panel(
+    lang: Lang, form: FormName, proofs: tuple[Proof, ...], *, language_chosen: bool
+) -> Markup:
+    frame = Frame(lang=lang, path="", language_chosen=language_chosen, showing=_SHOWING)
+    return _draw_panel(frame, form, _ACTION, proofs, code=_CODE, state=None)
+
+
+def _draw_panel(
+    frame: Frame,
+    form: FormName,
+    action: str,
+    proofs: tuple[Proof, ...],
+    *,
+    code: str,
+    state: FormState | None,
+) -> Markup:
+    forms: Any = _environment(frame.lang).get_template("_forms.html").module
+    drawn: Markup
+    match form:
+        case "complaint":
+            drawn = forms.complaint_form(frame, action, state, proofs)
+        case "report":
+            drawn = forms.report_form(frame, action, state, code)
+        case "review" | "follow_up":
+            drawn = forms.rated_form(frame, form, action, state, proofs)
+    return drawn
 
 
 def _version(*files: Path) -> str:
@@ -168,18 +207,22 @@ def _verdict_sentences(view: ScanView) -> list[str]:
             if verdict.pending:
                 sentences.append(say("page.verdict.pending", count=verdict.pending))
             if due := view.with_status("due"):
-                sentences.append(say("page.verdict.due", steps=_names(view.frame, due)))
+                sentences.append(say("page.verdict.due", steps=_names(view.frame.lang, due)))
         case "incomplete":
             missing = view.with_status("missing")
             if missing:
-                sentences.append(say("page.verdict.missing", steps=_names(view.frame, missing)))
+                sentences.append(
+                    say("page.verdict.missing", steps=_names(view.frame.lang, missing))
+                )
             sentences.append(say("page.verdict.rest_sound", count=verdict.record_count))
         case "broken":
             if verdict.by_log:
                 sentences.append(say("page.verdict.broken.log"))
                 return sentences
             if broken := view.with_status("broken"):
-                sentences.append(say("page.verdict.broken.at", steps=_names(view.frame, broken)))
+                sentences.append(
+                    say("page.verdict.broken.at", steps=_names(view.frame.lang, broken))
+                )
             else:
                 sentences.append(say("page.verdict.broken.unknown"))
             if verdict.attributed_to:
@@ -204,59 +247,59 @@ def _sold_title(view: ScanView) -> str:
     return say("page.sold.title" if sold.sold_at is not None else "page.sold.title.sent")
 
 
-def _scan_sentences(frame: Frame, scans: Scans) -> str:
-    say = partial(text, frame.lang)
+def _scan_sentences(lang: Lang, scans: Scans) -> str:
+    say = partial(text, lang)
     if scans.count <= 1:
         return say("page.scans.first")
     sentences = [say("page.scans.nth", n=scans.count)]
     if scans.first_at:
-        sentences.append(say("page.scans.first_at", at=format_moment(frame.lang, scans.first_at)))
+        sentences.append(say("page.scans.first_at", at=format_moment(lang, scans.first_at)))
     if scans.devices:
         sentences.append(say("page.scans.devices", count=scans.devices))
-    return _paragraph(frame, sentences)
+    return _paragraph(lang, sentences)
 
 
-def _log_sentences(frame: Frame, log: Log) -> str:
-    say = partial(text, frame.lang)
+def _log_sentences(lang: Lang, log: Log) -> str:
+    say = partial(text, lang)
     sentences = [say("page.log.line", origin=log.origin, count=log.size)]
     if log.published_at:
-        sentences.append(say("page.log.signed", at=format_moment(frame.lang, log.published_at)))
+        sentences.append(say("page.log.signed", at=format_moment(lang, log.published_at)))
     else:
         sentences.append(say("page.log.unsigned"))
     if log.pending:
         sentences.append(say("page.log.pending", count=log.pending))
-    return _paragraph(frame, sentences)
+    return _paragraph(lang, sentences)
 
 
-def _dotted(frame: Frame, *parts: str) -> str:
+def _dotted(lang: Lang, *parts: str) -> str:
     # A Chinese font gives the dot a full square of its own.
-    return ("·" if frame.lang == "zh" else " · ").join(part for part in parts if part)
+    return ("·" if lang == "zh" else " · ").join(part for part in parts if part)
 
 
-def _paragraph(frame: Frame, sentences: list[str]) -> str:
+def _paragraph(lang: Lang, sentences: list[str]) -> str:
     # Chinese stops carry their own space.
-    return ("" if frame.lang == "zh" else " ").join(sentences)
+    return ("" if lang == "zh" else " ").join(sentences)
 
 
-def _names(frame: Frame, steps: tuple[Step, ...]) -> str:
-    say = partial(text, frame.lang)
-    titles = dict.fromkeys(_step_title(frame, step) for step in steps)
+def _names(lang: Lang, steps: tuple[Step, ...]) -> str:
+    say = partial(text, lang)
+    titles = dict.fromkeys(_step_title(lang, step) for step in steps)
     return say("page.list.join").join(say("page.list.quote", item=title) for title in titles)
 
 
-def _step_title(frame: Frame, step: Step) -> str:
+def _step_title(lang: Lang, step: Step) -> str:
     if step.type == "listing" and step.kind == "ended":
-        return text(frame.lang, "page.step.listing.ended")
+        return text(lang, "page.step.listing.ended")
     for key in (f"page.step.{step.type}.{step.on}", f"page.step.{step.type}"):
         if has(key):
-            return text(frame.lang, key)
+            return text(lang, key)
     return step.type
 
 
-def _step_details(frame: Frame, step: Step) -> list[str]:
+def _step_details(lang: Lang, step: Step) -> list[str]:
     """Returns what a step says besides its name and time, in reading order."""
-    say = partial(text, frame.lang)
-    places = [region_name(frame.lang, code, short=True) for code in step.regions]
+    say = partial(text, lang)
+    places = [region_name(lang, code, short=True) for code in step.regions]
     places = [place for place in places if place]
     route = ""
     if len(places) > 1:
@@ -265,8 +308,8 @@ def _step_details(frame: Frame, step: Step) -> list[str]:
         route = say("page.detail.region", place=places[0]) if step.type == "sale" else places[0]
     said = [
         say("page.detail.rating", rating=step.rating) if step.rating is not None else "",
-        _label(frame, "complaint", step.category),
-        _label(frame, step.type, step.kind) if step.kind != "ended" else "",
+        _label(lang, "complaint", step.category),
+        _label(lang, step.type, step.kind) if step.kind != "ended" else "",
         step.by,
         step.platform,
         step.carrier,
@@ -275,22 +318,22 @@ def _step_details(frame: Frame, step: Step) -> list[str]:
         say("page.detail.port", port=step.port) if step.port else "",
         say("page.detail.reason", reason=step.reason) if step.reason else "",
         say("page.detail.status", status=step.transit) if step.transit else "",
-        _label(frame, "detail.proof", step.proof),
+        _label(lang, "detail.proof", step.proof),
     ]
     return list(dict.fromkeys(part for part in said if part))
 
 
-def _owed(frame: Frame, step: Step) -> str:
+def _owed(lang: Lang, step: Step) -> str:
     key = f"page.step_{step.status}"
     if step.due_at is None or step.obliged is None:
-        return text(frame.lang, f"{key}.undated")
-    party = text(frame.lang, f"page.obliged.{step.obliged}")
-    return text(frame.lang, key, party=party, day=format_date(frame.lang, step.due_at))
+        return text(lang, f"{key}.undated")
+    party = text(lang, f"page.obliged.{step.obliged}")
+    return text(lang, key, party=party, day=format_date(lang, step.due_at))
 
 
-def _fault_of(frame: Frame, step: Step) -> str:
+def _fault_of(lang: Lang, step: Step) -> str:
     key = f"page.fault.{step.fault}"
-    return text(frame.lang, key if has(key) else "page.fault.other")
+    return text(lang, key if has(key) else "page.fault.other")
 
 
 def _late_days(step: Step) -> int:
@@ -300,12 +343,12 @@ def _late_days(step: Step) -> int:
     return max(0, int((step.recorded_at - step.occurred_at).total_seconds()) // _SECONDS_A_DAY)
 
 
-def _label(frame: Frame, family: str, kind: str) -> str:
+def _label(lang: Lang, family: str, kind: str) -> str:
     """Returns our word for a kind, or the kind itself where the policy knows more than the locale."""
     # A kind that other rooms speak of too has its word with them.
     for key in (f"page.{family}.{kind}", f"{family}.{kind}"):
         if kind and has(key):
-            return text(frame.lang, key)
+            return text(lang, key)
     return kind
 
 
