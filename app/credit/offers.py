@@ -50,7 +50,8 @@ class Ranking:
         with self._database.read() as connection:
             parties = store.known_parties(connection, sellers)
             products = store.known_products(connection, gtins)
-            cards = self._credit.cards(connection, sorted(parties))
+            enough = self._credit.policy.data_enough_count
+            cards = self._credit.cards(connection, sorted(parties), chains_at_most=enough)
             counts = trace_store.offer_counts(
                 connection, pairs, since_ms=to_ms(since), now_ms=to_ms(now)
             )

@@ -80,12 +80,18 @@ class Credit:
                 raise PartyUnknown("party_unknown", party=party[:64])
             return self.cards(connection, [party])[party]
 
-    def cards(self, connection: Connection, parties: Sequence[str]) -> dict[str, ScoreCard]:
-        """Returns the scores of several parties now. Read-only."""
+    def cards(
+        self, connection: Connection, parties: Sequence[str], *, chains_at_most: int | None = None
+    ) -> dict[str, ScoreCard]:
+        """Returns the scores of several parties now. Read-only.
+
+        chains_at_most: whole chains are counted no further than this; a score does not follow from
+        them, and whether data is enough from very few (`policy.data_enough_count`).
+        """
         now = self._clock.now()
         entries = store.load_entries_of(connection, parties)
         holds = store.load_holds_of(connection, parties)
-        chains = store.completed_counts(connection, parties, now_ms=to_ms(now))
+        chains = store.completed_counts(connection, parties, now_ms=to_ms(now), most=chains_at_most)
         return {
             party: score(
                 entries[party],

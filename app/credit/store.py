@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, func, select, update
 
 from app.credit.policy import CapFacts, Entry, Hold, Status
+from app.db.hot import HotSelect
 from app.db.tables import CreditEntry, CreditHold, Finding, Party, Product, SoldUnit
+from app.db.upsert import upsert_rows
 from app.kit.clock import from_ms
 from app.ledger.stage import EffectWriter
-from app.ledger.store import upsert_rows
 
 ENTRY = CreditEntry.__table__  # type: ignore[attr-defined]
 HOLD = CreditHold.__table__  # type: ignore[attr-defined]
@@ -25,31 +26,38 @@ PRODUCT = Product.__table__  # type: ignore[attr-defined]
 Rows = Sequence[Mapping[str, Any]]
 
 # What every scan page and ranking asks, built once.
-_ENTRIES_OF = (
+_ENTRIES_OF = HotSelect(
     select(ENTRY)
     .where(ENTRY.c.party.in_(bindparam("parties", expanding=True)))
     .order_by(ENTRY.c.effective_at, ENTRY.c.id)
 )
-_HOLDS_OF = (
+_HOLDS_OF = HotSelect(
     select(HOLD)
     .where(HOLD.c.party.in_(bindparam("parties", expanding=True)), HOLD.c.lifted_at.is_(None))
     .order_by(HOLD.c.since_at, HOLD.c.finding)
 )
-_COMPLETED = (
+_WHOLE = (
+    SOLD.c.completed_at.is_not(None),
+    SOLD.c.completed_at <= bindparam("now_ms"),
+    ~exists().where(
+        FINDING.c.stream == SOLD.c.stream,
+        FINDING.c.status == "open",
+        FINDING.c.kind.like("integrity.%"),
+    ),
+)
+_COMPLETED = HotSelect(
     select(SOLD.c.seller, func.count())
-    .where(
-        SOLD.c.seller.in_(bindparam("sellers", expanding=True)),
-        SOLD.c.completed_at.is_not(None),
-        SOLD.c.completed_at <= bindparam("now_ms"),
-        ~exists().where(
-            FINDING.c.stream == SOLD.c.stream,
-            FINDING.c.status == "open",
-            FINDING.c.kind.like("integrity.%"),
-        ),
-    )
+    .where(SOLD.c.seller.in_(bindparam("sellers", expanding=True)), *_WHOLE)
     .group_by(SOLD.c.seller)
 )
-_KNOWN_PARTIES = select(PARTY.c.id).where(PARTY.c.id.in_(bindparam("parties", expanding=True)))
+_SOME_COMPLETED = HotSelect(
+    select(SOLD.c.stream)
+    .where(SOLD.c.seller == bindparam("seller"), *_WHOLE)
+    .limit(bindparam("most"))
+)
+_KNOWN_PARTIES = HotSelect(
+    select(PARTY.c.id).where(PARTY.c.id.in_(bindparam("parties", expanding=True)))
+)
 
 
 def _write_entry(connection: Connection, rows: Rows) -> None:
@@ -97,7 +105,7 @@ def load_entries(connection: Connection, party: str) -> list[Entry]:
 def load_entries_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Entry]]:
     """Returns the entries of several parties. Read-only."""
     found: dict[str, list[Entry]] = {party: [] for party in parties}
-    for row in connection.execute(_ENTRIES_OF, {"parties": list(found)}):
+    for row in _ENTRIES_OF.rows(connection, parties=list(found)):
         found[row.party].append(_entry(row))
     return found
 
@@ -120,7 +128,7 @@ def find_entry(connection: Connection, entry_id: str) -> Any | None:
 def load_holds_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Hold]]:
     """Returns holds that were not lifted before their time, by party. Read-only."""
     found: dict[str, list[Hold]] = {party: [] for party in parties}
-    for row in connection.execute(_HOLDS_OF, {"parties": list(found)}):
+    for row in _HOLDS_OF.rows(connection, parties=list(found)):
         hold = Hold(row.finding, row.points, from_ms(row.since_at), from_ms(row.lifts_at))
         found[row.party].append(hold)
     return found
@@ -132,10 +140,18 @@ def find_hold(connection: Connection, finding: str) -> Any | None:
 
 
 def completed_counts(
-    connection: Connection, sellers: Sequence[str], *, now_ms: int
+    connection: Connection, sellers: Sequence[str], *, now_ms: int, most: int | None = None
 ) -> dict[str, int]:
-    """Returns by seller how many chains are whole: completed, nothing missing, not broken. Read-only."""
-    rows = connection.execute(_COMPLETED, {"sellers": list(sellers), "now_ms": now_ms})
+    """Returns by seller how many chains are whole: completed, nothing missing, not broken.
+
+    most: count no further than this, so that an old shop costs no more than a new one. Read-only.
+    """
+    if most is not None:
+        return {
+            seller: len(_SOME_COMPLETED.rows(connection, seller=seller, now_ms=now_ms, most=most))
+            for seller in sellers
+        }
+    rows = _COMPLETED.rows(connection, sellers=list(sellers), now_ms=now_ms)
     return {seller: int(count) for seller, count in rows}
 
 
@@ -156,7 +172,7 @@ def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[tuple[s
 
 def known_parties(connection: Connection, parties: Sequence[str]) -> set[str]:
     """Returns which of these are registered. Read-only."""
-    return set(connection.execute(_KNOWN_PARTIES, {"parties": list(parties)}).scalars())
+    return {row.id for row in _KNOWN_PARTIES.rows(connection, parties=list(parties))}
 
 
 def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:

@@ -316,11 +316,14 @@ class Filler:
         if row.brand_owner is not None:
             roles.setdefault(row.brand_owner, "brand_owner")
         roles.setdefault(row.registrant, "registrant")
-        for party, role in roles.items():
-            view = self._party(party)
-            if view is None:
-                continue
-            card = self._rooms.credit.card(party)
+        views = {party: view for party in roles if (view := self._party(party)) is not None}
+        with self._rooms.database.read() as connection:
+            credit = self._rooms.credit
+            cards = credit.cards(
+                connection, list(views), chains_at_most=credit.policy.data_enough_count
+            )
+        for party, view in views.items():
+            role, card = roles[party], cards[party]
             yield Party(
                 role=role,
                 name=view.name,
