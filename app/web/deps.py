@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
@@ -54,6 +55,9 @@ from app.web.limits import RateLimit
 from app.web.openapi import KEY_SCHEME, OPTIONAL_KEY_SCHEME
 from app.web.visit import Visit, visit_of
 
+# One computes while the other waits for the database.
+_PAGES_AT_ONCE = 2
+
 
 @dataclass(kw_only=True)
 class Rooms:
@@ -62,6 +66,7 @@ class Rooms:
     committed: set after every commit of the recorder; whoever waits for records clears it.
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
     lease: None on SQLite, where one process alone serves.
+    page_turns: how many unit pages are made at once.
     """
 
     base_url: str
@@ -96,6 +101,7 @@ class Rooms:
     cosigning: Cosigning
     font: Path | None
     on_wait: Callable[[], None] = lambda: None
+    page_turns: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PAGES_AT_ONCE))
 
 
 async def rooms_of(request: Request) -> Rooms:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse
 from starlette.requests import Request
@@ -33,6 +35,22 @@ _COOKIE_DAYS = 1
 _DEVICE = re.compile(r"[0-9a-f]{32}")
 _ROBOTS = re.compile(r"bot|crawl|spider|slurp|preview|headless|curl|wget|python", re.IGNORECASE)
 _LANG = Annotated[str | None, Query(max_length=8)]
+
+
+@router.get("/01/{gtin}/21/{serial}")
+async def show_unit(
+    request: Request, rooms: InRooms, gtin: str, serial: str, lang: _LANG = None
+) -> Response:
+    """Shows a unit: what a phone opens."""
+    return await _show_in_turn(request, rooms, lang, lambda: code_of(gtin, serial=serial))
+
+
+@router.get("/01/{gtin}/10/{lot}/21/{serial}")
+async def show_unit_of_lot(
+    request: Request, rooms: InRooms, gtin: str, lot: str, serial: str, lang: _LANG = None
+) -> Response:
+    """Shows a unit whose label names its lot too."""
+    return await _show_in_turn(request, rooms, lang, lambda: code_of(gtin, lot=lot, serial=serial))
 
 
 @router.get("/")
@@ -70,22 +88,6 @@ def show_lot(request: Request, rooms: InRooms, gtin: str, lot: str, lang: _LANG 
     return _show(request, rooms, lang, lambda: code_of(gtin, lot=lot))
 
 
-@router.get("/01/{gtin}/21/{serial}")
-def show_unit(
-    request: Request, rooms: InRooms, gtin: str, serial: str, lang: _LANG = None
-) -> Response:
-    """Shows a unit: what a phone opens."""
-    return _show(request, rooms, lang, lambda: code_of(gtin, serial=serial))
-
-
-@router.get("/01/{gtin}/10/{lot}/21/{serial}")
-def show_unit_of_lot(
-    request: Request, rooms: InRooms, gtin: str, lot: str, serial: str, lang: _LANG = None
-) -> Response:
-    """Shows a unit whose label names its lot too."""
-    return _show(request, rooms, lang, lambda: code_of(gtin, lot=lot, serial=serial))
-
-
 def problem_page(request: Request, fault: Fault) -> Response | None:
     """Returns the page for a fault where the reader looks at pages, None for programs."""
     path = request.url.path
@@ -109,6 +111,15 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         retry_after_s=fault.retry_after_s,
     )
     return answer_page(render_error(view), lang, status=status_of(fault))
+
+
+async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
+    """Shows a unit a few at a time, in the order of asking.
+
+    A page is work for Python, of which there is one at a time: forty at once would all be late.
+    """
+    show = partial(_show, request, rooms, lang, make)
+    return await run_sync(show, limiter=rooms.page_turns)
 
 
 def _show(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
