@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -152,16 +153,26 @@ class Market:
                 )  # fmt: skip
             _accept(self._rooms.recording.record_and_wait(shop.principal, requests))
 
+    def sell(self, shop: Player, units: Sequence[Code]) -> None:
+        """Records that the shop sold and sent these units."""
+        sale = [{"platform": PLATFORM_NAME, "region": city} for city in _CITIES]
+        self.send(shop, units, "sale", sale)
+        sent = [{"carrier": self.carrier.party, "from": "441200", "to": c} for c in _CITIES]
+        self.send(shop, units, "dispatch", sent)
+
+    def moved_to(self, rooms: Rooms) -> Market:
+        """Returns the same market in a copy of its deployment, or in one that was opened again."""
+        moved = copy(self)
+        moved._rooms = rooms  # noqa: SLF001 - its own
+        return moved
+
     def trade(self, records: int, progress: Progress = lambda _: None) -> list[Code]:
         """Returns units with four records each, about `records` in all, evenly over all offers."""
         each = -(-records // 4 // len(self.shops))
         units: list[Code] = []
         for shop in self.shops:
             mine = self.issue(shop, each)
-            sale = [{"platform": PLATFORM_NAME, "region": city} for city in _CITIES]
-            self.send(shop, mine, "sale", sale)
-            sent = [{"carrier": self.carrier.party, "from": "441200", "to": c} for c in _CITIES]
-            self.send(shop, mine, "dispatch", sent)
+            self.sell(shop, mine)
             self.send(self.carrier, mine[:_SIGNED], "signature", [{"kind": "in_person"}])
             self.send(self.carrier, mine[_SIGNED:], "transit", [{"region": "440100"}])
             units += mine

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.bench.age import Age
 from app.bench.figures import Figure, describe_machine, load_now
 from app.bench.jobs import measure_issue, measure_label_sheet
 from app.bench.plan import Plan
@@ -54,7 +55,7 @@ def run_bench(*, scale: float, only: str | None, as_json: bool, out: Console, er
 
 
 def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
-    reads = Reads(plan)
+    reads, age = Reads(plan), Age(plan)
     return {
         "single_post": lambda: measure_single_post(plan),
         "bulk_post": lambda: measure_bulk_post(plan),
@@ -66,6 +67,8 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "label_sheet": lambda: measure_label_sheet(plan),
         "issue": lambda: measure_issue(plan),
         "ranking": reads.measure_ranking,
+        "age_inserts": age.measure_inserts,
+        "age_reads": age.measure_reads,
     }
 
 
