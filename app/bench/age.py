@@ -17,7 +17,6 @@ from app.bench.market import Market, opened
 from app.bench.plan import Plan
 from app.bench.processes import BenchFailed
 from app.ledger import logstore
-from app.ledger.checkpoint import open_checkpoint
 from app.ledger.prover import Prover
 from app.ledger.served import load_checkpoint
 from app.trace.code import Code
@@ -162,9 +161,7 @@ def _prove(aged: _Aged, count: int) -> None:
             published = load_checkpoint(connection, key)
             assert published is not None, "the market publishes before it is left"
             (entry,) = logstore.leaf_hashes(connection, index, index + 1).values()
-            standing = Prover(connection, open_checkpoint(published.note, [key])).prove(
-                index, entry
-            )
+            standing = Prover(connection, published).prove(index, entry)
         if standing.standing != "proven":
             raise BenchFailed(f"leaf {index} is {standing.standing}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from app.bench.figures import Figure, median, percentile
+from app.bench.grow import multiply
 from app.bench.market import Market, Player, opened
 from app.bench.plan import Plan
 from app.bench.processes import BenchFailed, Listening, run_alone, serving
@@ -58,11 +59,15 @@ class Reads:
         shops, goods = (_SHOPS, _GOODS) if plan.full else (2, 5)
         with opened(folder) as rooms:
             market = Market(rooms, shops=shops, goods=goods)
-            units = market.trade(
-                records, lambda done: plan.tell(f"growing a log: {done} of {records} records")
-            )
+
+            def tell(done: int) -> None:
+                plan.tell(f"growing a log: {done} of {records} records")
+
+            units = market.trade(min(records, _RECORDS), tell)
             plan.tell("growing a log: the last chains")
             market.finish()
+            if records > _RECORDS:
+                units += multiply(rooms, units, records, tell)
             with rooms.database.read() as connection:
                 published = load_checkpoint(connection, rooms.keyring.log.vkey)
         assert published is not None, "the market publishes before it is left"

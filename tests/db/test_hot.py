@@ -22,10 +22,11 @@ SOME = (
 )
 # A literal of the statement's own, a name for a column, and one bind that stands in two places.
 TWICE = union_all(
-    select(HEAD.c.name.label("told"), func.count()).where(HEAD.c.seq == bindparam("seq"), HEAD.c.name.like("party/%"))
+    select(HEAD.c.name.label("told"), func.count())
+    .where(HEAD.c.seq == bindparam("seq"), HEAD.c.name.like("party/%"))
     .group_by(HEAD.c.name),
     select(FACT.c.key, FACT.c.stream).where(FACT.c.stream == bindparam("seq")),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
