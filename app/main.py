@@ -329,6 +329,7 @@ def graces_in_force() -> Graces:
 def close_rooms(rooms: Rooms) -> None:
     """Answers what is queued, writes the scans counted so far, lets others lead, closes the database."""
     try:
+        rooms.page_turns.shutdown()
         rooms.recorder.close()
         rooms.scans.flush()
         if rooms.lease is not None:

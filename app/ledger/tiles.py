@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from hashlib import sha256
+from threading import Lock
 
 from app.kit.errors import Invalid, NotFound
 from app.ledger.merkle import (
@@ -280,32 +281,67 @@ def root_from_tiles(size: int, read_tile: ReadTile) -> bytes:
 
 def node_reader(read_tile: ReadTile) -> NodeReader:
     """Returns a reader of tree nodes that fetches each tile once and remembers it."""
-    seen: dict[tuple[int, int], tuple[bytes, ...]] = {}
+    seen: dict[tuple[int, int], _Nodes] = {}
 
     def read_node(level: int, index: int) -> bytes:
         row, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
         place = (row, tile_index)
-        rows = seen.get(place)
-        if rows is None:
-            rows = seen[place] = _rows_above(read_tile(row, tile_index) or b"")
+        nodes = seen.get(place)
+        if nodes is None:
+            nodes = seen[place] = _Nodes(read_tile(row, tile_index) or b"")
         end = offset + (1 << height)
-        if len(rows[0]) < end * HASH_BYTES:
-            raise TileMissing(Tile(*place), expected=end, got=len(rows[0]) // HASH_BYTES)
-        start = (offset >> height) * HASH_BYTES
-        return rows[height][start : start + HASH_BYTES]
+        if len(nodes.data) < end * HASH_BYTES:
+            raise TileMissing(Tile(*place), expected=end, got=len(nodes.data) // HASH_BYTES)
+        return nodes.at(height, offset)
 
     return read_node
 
 
-# By the tile's very bytes: neighbouring leaves share them, and so do all proofs along the right edge.
-# Of each 16 KiB are kept.
-@lru_cache(maxsize=512)
-def _rows_above(data: bytes) -> tuple[bytes, ...]:
-    """Returns a tile's hashes and those of each height above them, as far as they are paired."""
-    rows = [data]
-    nodes = split_hashes(data)
-    for _ in range(TILE_HEIGHT - 1):
-        nodes = pair_hashes(nodes)
-        rows.append(b"".join(nodes))
-    return tuple(rows)
+class _Nodes:
+    """The nodes of one tile: the upper ones are remembered, the few below each hashed again."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._upper: list[bytes] | None = None
+
+    def at(self, height: int, offset: int) -> bytes:
+        """Returns the root of the perfect subtree of 2^height hashes from `offset` on."""
+        if height < _KEPT_FROM:
+            return tile_root(self.data[offset * HASH_BYTES : (offset + (1 << height)) * HASH_BYTES])
+        if self._upper is None:
+            # By what the tile holds, whatever its place: another content is another tile.
+            self._upper = _KNOWN.get_or_make(sha256(self.data).digest(), self.data)
+        start = (offset >> height) * HASH_BYTES
+        return self._upper[height - _KEPT_FROM][start : start + HASH_BYTES]
+
+
+class _Known:
+    """The upper nodes of the tiles asked for last, by SHA-256 of the tile: a kilobyte each."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._rows: dict[bytes, list[bytes]] = {}  # guarded by _lock
+
+    def get_or_make(self, digest: bytes, data: bytes) -> list[bytes]:
+        with self._lock:
+            rows = self._rows.pop(digest, None)
+        if rows is None:
+            nodes = split_hashes(data)
+            rows = []
+            for height in range(1, TILE_HEIGHT):
+                nodes = pair_hashes(nodes)
+                if height >= _KEPT_FROM:
+                    rows.append(b"".join(nodes))
+        with self._lock:
+            self._rows[digest] = rows  # last again
+            if len(self._rows) > self._most:
+                del self._rows[next(iter(self._rows))]
+        return rows
+
+
+# Below it a node is at most seven hashes away, above it up to 127.
+_KEPT_FROM = 4
+# As many as two million leaves have.
+_KNOWN = _Known(8_192)

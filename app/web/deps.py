@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
@@ -65,9 +65,9 @@ class Rooms:
 
     committed: set after every commit of the recorder; whoever waits for records clears it.
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
-    lease: None on SQLite, where one process alone serves.
-    page_turns: how many unit pages are made at once.
-    """
+        lease: None on SQLite, where one process alone serves.
+    page_turns: the threads that make unit pages, in the order of asking.
+        """
 
     base_url: str
     database: Database
@@ -101,7 +101,7 @@ class Rooms:
     cosigning: Cosigning
     font: Path | None
     on_wait: Callable[[], None] = lambda: None
-    page_turns: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PAGES_AT_ONCE))
+    page_turns: Executor = field(default_factory=lambda: ThreadPoolExecutor(_PAGES_AT_ONCE, "page"))
 
 
 async def rooms_of(request: Request) -> Rooms:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextvars import copy_context
 from functools import partial
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse
 from starlette.requests import Request
@@ -118,8 +119,8 @@ async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: 
 
     A page is work for Python, of which there is one at a time: forty at once would all be late.
     """
-    show = partial(_show, request, rooms, lang, make)
-    return await run_sync(show, limiter=rooms.page_turns)
+    show = partial(copy_context().run, _show, request, rooms, lang, make)
+    return await asyncio.get_running_loop().run_in_executor(rooms.page_turns, show)
 
 
 def _show(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
