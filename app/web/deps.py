@@ -67,7 +67,7 @@ class Rooms:
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
         lease: None on SQLite, where one process alone serves.
     page_turns: the threads that make unit pages, in the order of asking.
-        """
+    """
 
     base_url: str
     database: Database
