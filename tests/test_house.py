@@ -52,6 +52,7 @@ PURE = {
     "app.trace.fields",
     "app.trace.events",
     "app.trace.life_table",
+    "app.trace.life_facts",
     "app.trace.gaps",
     "app.trace.lifecycle",
     "app.trace.replay",

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, select
 from app.db.engine import TextDamaged
 from app.ledger import logstore, store
 from app.ledger.attachments import Attachments
-from app.ledger.audit_reads import EVERYTHING, AuditReads, Span, rank
+from app.ledger.auditstore import EVERYTHING, AuditReads, Span, rank
 from app.ledger.logstore import TreeState
 from app.ledger.merkle import leaf_hash
 from app.ledger.quick import CheckRows, CheckState, QuickProof

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 from sqlalchemy import Connection
 
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.logstore import LeavesMissing, Log, TreeState
 from app.ledger.merkle import HASH_BYTES, Edge, leaf_hash, perfect_subtrees
 from app.ledger.tiles import (
@@ -54,7 +54,7 @@ def derive_tile(connection: Connection, log: Log, level: int, index: int, size: 
         below = (derive_tile(connection, log, 0, child, size) for child in range(start, end))
     else:
         below = (
-            logstore.load_tile(connection, log, level - 1, child) or b""
+            tilestore.load_tile(connection, log, level - 1, child) or b""
             for child in range(start, end)
         )
     return b"".join(tile_root(tile) if tile else b"" for tile in below)
@@ -88,7 +88,7 @@ def right_edge_reader(
     place, size = tree.log, tree.size
 
     def read_tile(level: int, index: int) -> bytes | None:
-        stored = logstore.load_tile(connection, place, level, index)
+        stored = tilestore.load_tile(connection, place, level, index)
         width = (size >> (TILE_HEIGHT * max(level, 0))) % TILE_WIDTH
         told = _edge_of_level(size, edge, max(level, 0))
         fits = _bundle_fits if level == ENTRIES else _tile_fits

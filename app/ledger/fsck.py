@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.logstore import Log, TreeState
 from app.ledger.merkle import Edge, edge_append, edge_root, leaf_hash
@@ -70,7 +70,7 @@ class LogCheck:
         for one in self.signed:
             if one.size and all(one.origin != state.origin for state in states):
                 yield log_problem("log.checkpoint_ahead", one.origin, size=str(one.size), got="0")
-        if (stored := logstore.count_tiles(self.connection)) != self.tiles:
+        if (stored := tilestore.count_tiles(self.connection)) != self.tiles:
             yield log_problem("log.tile_foreign", expected=str(self.tiles), got=str(stored))
 
 
@@ -144,5 +144,5 @@ class _OneLog:
 
     def _compare(self, level: int, index: int, data: bytes) -> Iterator[Problem]:
         self.whole.tiles += 1
-        if logstore.load_tile(self.whole.connection, self.state.log, level, index) != data:
+        if tilestore.load_tile(self.whole.connection, self.state.log, level, index) != data:
             yield tile_problem(self.state.origin, level, index)

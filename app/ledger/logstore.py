@@ -1,4 +1,4 @@
-"""SQL of the logs: states, leaves, tiles. Flushes, never commits.
+"""SQL of the logs: states and leaves. Flushes, never commits.
 
 A database holds one log after another (app.ledger.rotation). Leaves are stored by position, which
 counts over all of them; a leaf's index inside its log, which is all that anybody outside ever sees,
@@ -7,7 +7,7 @@ is its position less the log's start. Tiles, checkpoints and states are by log.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,10 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from app.db.engine import fetch_plainly
 from app.db.hot import HotSelect
 from app.db.tables import LogState
-from app.db.upsert import upsert_rows
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Edge, edge_append, edge_root, leaf_hash
 from app.ledger.record import stream_key
-from app.ledger.store import LEAF, RECORD, TILE, UNSEQUENCED, as_bytes, insert_rows
+from app.ledger.store import LEAF, RECORD, UNSEQUENCED, as_bytes, insert_rows
 
 STATE = LogState.__table__  # type: ignore[attr-defined]
 
@@ -28,19 +27,6 @@ STATE = LogState.__table__  # type: ignore[attr-defined]
 _STATES = HotSelect(select(STATE).order_by(STATE.c.log))
 _STATE_NOW = HotSelect(select(STATE).order_by(STATE.c.log.desc()).limit(1))
 _EPOCH_NOW = select(STATE.c.epoch).order_by(STATE.c.log.desc()).limit(1).with_for_update()
-_TILES_BETWEEN = select(TILE.c.tile_index, TILE.c.data).where(
-    TILE.c.log == bindparam("log"),
-    TILE.c.level == bindparam("level"),
-    TILE.c.tile_index >= bindparam("start"),
-    TILE.c.tile_index < bindparam("end"),
-)
-_TILES_AT = HotSelect(
-    select(TILE.c.tile_index, TILE.c.data).where(
-        TILE.c.log == bindparam("log"),
-        TILE.c.level == bindparam("level"),
-        TILE.c.tile_index.in_(bindparam("indices", expanding=True)),
-    )
-)
 _LEAF_OF = HotSelect(
     select(LEAF.c.leaf_index, LEAF.c.hash).where(
         LEAF.c.stream == bindparam("stream"), LEAF.c.seq == bindparam("seq")
@@ -314,11 +300,6 @@ def count_waiting(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(UNSEQUENCED)).scalar_one()
 
 
-def count_tiles(connection: Connection) -> int:
-    """Returns how many tiles and entry bundles are stored, partial ones included. Read-only."""
-    return connection.execute(select(func.count()).select_from(TILE)).scalar_one()
-
-
 def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]) -> None:
     """Gives records the positions from `start` on and takes them off the queue. Raises LeafTaken."""
     rows = [
@@ -335,28 +316,6 @@ def insert_leaves(connection: Connection, start: int, waiting: Sequence[Waiting]
     connection.execute(
         delete(UNSEQUENCED).where(tuple_(UNSEQUENCED.c.stream, UNSEQUENCED.c.seq).in_(logged))
     )
-
-
-def load_tile(connection: Connection, log: Log, level: int, index: int) -> bytes | None:
-    """Returns the widest content of a tile (level -1: entry bundle), or None. Read-only."""
-    return load_tiles_at(connection, log, level, [index]).get((level, index))
-
-
-def load_tiles_at(
-    connection: Connection, log: Log, level: int, indices: Sequence[int]
-) -> dict[tuple[int, int], bytes]:
-    """Returns those of a level's tiles that exist, by (level, index), as `load_tile`. Read-only."""
-    rows = _TILES_AT.rows(connection, log=log.number, level=level, indices=list(indices))
-    return {(level, row.tile_index): as_bytes(row.data) for row in rows}
-
-
-def save_tiles(connection: Connection, log: Log, tiles: Mapping[tuple[int, int], bytes]) -> None:
-    """Stores tiles of a log by (level, index). Writes `tile`."""
-    rows = [
-        {"log": log.number, "level": level, "tile_index": index, "data": data}
-        for (level, index), data in tiles.items()
-    ]
-    upsert_rows(connection, TILE, rows, keys=("log", "level", "tile_index"))
 
 
 def find_leaf(connection: Connection, stream: str, seq: int) -> tuple[int, bytes] | None:
@@ -390,15 +349,6 @@ def leaves_plainly(connection: Connection, start: int, end: int) -> list[tuple[A
     """
     with connection.execute(_LEAVES_IN_ORDER, {"start": start, "end": end}) as rows:
         return fetch_plainly(rows, end - start + 1)
-
-
-def load_tiles(
-    connection: Connection, log: Log, level: int, start: int, end: int
-) -> dict[int, bytes]:
-    """Returns the stored ones of a level's tiles `start` to `end`−1, by index. Read-only."""
-    place = {"log": log.number, "level": level, "start": start, "end": end}
-    rows = connection.execute(_TILES_BETWEEN, place)
-    return {row.tile_index: as_bytes(row.data) for row in rows}
 
 
 def leaf_holes(connection: Connection, end: int, limit: int = 1_000) -> list[int]:

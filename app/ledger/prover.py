@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from app.db.lookup import chunks
 from app.kit.errors import Fault
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.derivation import derive_tile
 from app.ledger.logstore import LeavesMissing, Log, Published
 from app.ledger.merkle import inclusion_proof, leaf_hash, verify_inclusion
@@ -162,7 +162,7 @@ class Prover:
                     wanted.setdefault(level, set()).add(index)
         for level, indices in wanted.items():
             for part in chunks(sorted(indices)):
-                found = logstore.load_tiles_at(self._connection, self._published.log, level, part)
+                found = tilestore.load_tiles_at(self._connection, self._published.log, level, part)
                 self._stored |= {(level, index): found.get((level, index)) for index in part}
 
     def holds_another(self, leaf_index: int, entry: bytes) -> bool:
@@ -213,7 +213,7 @@ class Prover:
         place = (level, index)
         if place not in self._stored:
             log = self._published.log
-            self._stored[place] = logstore.load_tile(self._connection, log, level, index)
+            self._stored[place] = tilestore.load_tile(self._connection, log, level, index)
         return self._stored[place]
 
     def _derive(self, places: list[_Place]) -> dict[_Place, bytes]:
@@ -244,7 +244,7 @@ def prove_consistency(connection: Connection, log: Log, size1: int, size2: int) 
     damaged tile must not be made good before his eyes. Raises ProofSizesError, TileMissing.
     """
     return consistency_proof_from_tiles(
-        size1, size2, lambda level, index: logstore.load_tile(connection, log, level, index)
+        size1, size2, lambda level, index: tilestore.load_tile(connection, log, level, index)
     )
 
 

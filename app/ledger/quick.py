@@ -17,7 +17,7 @@ import orjson
 from app.db.engine import TextDamaged
 from app.kit.clock import read_ms
 from app.ledger.attachments import Attachments
-from app.ledger.audit_reads import AuditReads, Span
+from app.ledger.auditstore import AuditReads, Span
 from app.ledger.record import ZERO_HASH, stream_key
 from app.ledger.verifier import Problem, read_record
 

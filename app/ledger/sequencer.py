@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from app.db.engine import Database
 from app.db.lease import Lease
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.derivation import right_edge_reader, trusted_edge
 from app.ledger.logstore import LeafTaken
 from app.ledger.merkle import edge_append, edge_root, leaf_hash
@@ -114,5 +114,5 @@ class Sequencer:
                 on_damage=lambda *tile: damaged.append(tile_problem(before.origin, *tile)),
             )
             tiles = append_tiles(before.size, entries, read_tile)
-            logstore.save_tiles(connection, before.log, tiles)
+            tilestore.save_tiles(connection, before.log, tiles)
         return len(waiting)

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from app.db.engine import TextDamaged
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.logstore import Log, TreeState
 from app.ledger.merkle import (
@@ -159,7 +159,7 @@ def _true_size(
         return size, []
     if isinstance(size, int) and size > 0:
         index = (size - 1) // TILE_WIDTH
-        data = logstore.load_tile(connection, state.log, 0, index) or b""
+        data = tilestore.load_tile(connection, state.log, 0, index) or b""
         if len(data) == (size - index * TILE_WIDTH) * HASH_BYTES:
             added = leaves > size and following is None  # else it is the next log's state
             return size, [Problem("log.leaf_altered", None, None, state.end)] if added else []
@@ -262,8 +262,8 @@ class _TreeCheck:
             logstore.leaves_plainly(
                 self._connection, self._log.start + start, self._log.start + end
             ),
-            logstore.load_tiles(self._connection, self._log, 0, *tiles),
-            logstore.load_tiles(self._connection, self._log, ENTRIES, *tiles),
+            tilestore.load_tiles(self._connection, self._log, 0, *tiles),
+            tilestore.load_tiles(self._connection, self._log, ENTRIES, *tiles),
         )
 
     def _explain(self, start: int, end: int) -> tuple[_Bottom, list[Problem]]:
@@ -276,7 +276,7 @@ class _TreeCheck:
         for offset, true in enumerate(tile.hashes):
             if tile.derived[offset] != true:
                 problems.append(self._judge_leaf(self._log.start + start + offset, true))
-        bundle = logstore.load_tile(self._connection, self._log, ENTRIES, index)
+        bundle = tilestore.load_tile(self._connection, self._log, ENTRIES, index)
         whole = tile.derived == tile.hashes and bundle == encode_entries(list(tile.entries))
         if not whole and _hashes_in(bundle or b"") != tile.hashes:
             problems.append(tile_problem(self._origin, ENTRIES, index))
@@ -287,7 +287,7 @@ class _TreeCheck:
         first, last = self._log.start + start, self._log.start + end
         entries = logstore.leaf_hashes(self._connection, first, last)
         derived = [leaf_hash(entries[at]) if at in entries else None for at in range(first, last)]
-        data = logstore.load_tile(self._connection, self._log, 0, start // TILE_WIDTH) or b""
+        data = tilestore.load_tile(self._connection, self._log, 0, start // TILE_WIDTH) or b""
         whole = len(data) == (end - start) * HASH_BYTES
         stored = [*split_hashes(data)] if whole else [None] * (end - start)
         above = self._hash_above(start, end - start)
@@ -330,7 +330,7 @@ class _TreeCheck:
         if width == TILE_WIDTH:
             parent, offset = divmod(index, TILE_WIDTH)
             if self._parents[0] != parent:
-                data = logstore.load_tile(self._connection, self._log, 1, parent) or b""
+                data = tilestore.load_tile(self._connection, self._log, 1, parent) or b""
                 self._parents = (parent, split_hashes(data))
             told = self._parents[1]
             return told[offset] if offset < len(told) else None
@@ -375,7 +375,7 @@ class _TreeCheck:
 
     def _compare(self, number: int, level: _Level) -> list[Problem]:
         index = (level.count - 1) // TILE_WIDTH
-        if logstore.load_tile(self._connection, self._log, number, index) == b"".join(level.last):
+        if tilestore.load_tile(self._connection, self._log, number, index) == b"".join(level.last):
             return []
         return [tile_problem(self._origin, number, index)]
 

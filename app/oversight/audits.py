@@ -20,7 +20,7 @@ from app.kit.clock import Clock, to_ms
 from app.kit.errors import NotFound, TooMany
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
-from app.ledger.audit_reads import Span
+from app.ledger.auditstore import Span
 from app.ledger.handover import check_handovers
 from app.ledger.note import VerifierKey
 from app.ledger.served import signed_checkpoints

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.ledger.audit import LedgerAudit
-from app.ledger.audit_reads import EVERYTHING, Span
+from app.ledger.auditstore import EVERYTHING, Span
 from app.ledger.handover import check_handovers
 from app.ledger.note import VerifierKey
 from app.ledger.places import tell_places

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes, parse_json
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
-from app.ledger.audit_reads import EVERYTHING
+from app.ledger.auditstore import EVERYTHING
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.handover import check_handovers
 from app.ledger.keyring import Keyring, create_keys, load_keys
@@ -256,7 +256,7 @@ def begin_at(ledger: Ledger, size: int) -> None:
         ]
         if rows:
             connection.execute(logstore.LEAF.insert(), rows)
-        logstore.save_tiles(connection, before.log, append_tiles(0, entries, lambda *_: None))
+        tilestore.save_tiles(connection, before.log, append_tiles(0, entries, lambda *_: None))
         logstore.move_state(connection, before, after)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.kit.clock import parse_time, to_ms
 from app.ledger.audit import LedgerAudit
-from app.ledger.audit_reads import EVERYTHING, Span
+from app.ledger.auditstore import EVERYTHING, Span
 from app.ledger.record import record_hash, stream_key
 from tests.ledger.ledgers import OTHER, PRODUCT, UNIT
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.merkle import EMPTY_ROOT, leaf_hash, root_of
 from app.ledger.tiles import ENTRIES, TILE_WIDTH, encode_entries
@@ -18,7 +18,7 @@ FULL, EDGE = 0, 1  # the scene's level-0 tiles: one full, one at the right edge
 
 
 def tile(c: Change, level: int, index: int) -> bytes:
-    data = logstore.load_tile(c.connection, logstore.Log(0, 0), level, index)
+    data = tilestore.load_tile(c.connection, logstore.Log(0, 0), level, index)
     assert data is not None
     return data
 
@@ -241,7 +241,7 @@ def test_a_log_rewritten_as_a_whole_contradicts_what_was_signed(scene):
         from app.ledger.tiles import append_tiles
 
         tiles = append_tiles(0, entries, lambda *_: None)
-        logstore.save_tiles(change.connection, logstore.Log(0, 0), tiles)
+        tilestore.save_tiles(change.connection, logstore.Log(0, 0), tiles)
         edge = edge_append(0, (), [leaf_hash(entry) for entry in entries])
         set_state(root=edge_root(len(entries), edge), edge=b"".join(edge))(change)
         assert change.found() == [("log.checkpoint_mismatch",)]

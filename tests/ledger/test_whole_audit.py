@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ledger.audit_reads import Span
+from app.ledger.auditstore import Span
 from app.oversight import whole_audit
 from app.oversight.whole_audit import AuditFailed, AuditPlan, WholeAudit, _cut_keys
 from app.trace.gaps import Graces

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, from_ms
 from app.kit.errors import FieldFault, NotFound, Unavailable, invalid
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.note import VerifierKey, encode_base64
 from app.ledger.prover import Prover, format_proof, prove_consistency
 from app.ledger.served import load_checkpoint
@@ -317,7 +317,7 @@ def _tile(rooms: Rooms, key: VerifierKey, path: str) -> Response:
         published = load_checkpoint(connection, key)
         stored = None
         if published is not None:
-            stored = logstore.load_tile(connection, published.log, tile.level, tile.index)
+            stored = tilestore.load_tile(connection, published.log, tile.level, tile.index)
     size = 0 if published is None else published.size
     known = next((t for t in published_tiles(size) if t.level == tile.level), None)
     widest = 0
