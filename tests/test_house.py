@@ -51,6 +51,7 @@ PURE = {
     "app.trace.identifiers",
     "app.trace.fields",
     "app.trace.events",
+    "app.trace.life_facts",
     "app.trace.life_table",
     "app.trace.life_facts",
     "app.trace.gaps",
@@ -207,6 +208,7 @@ def test_api_and_pages_do_not_lean_on_each_other():
 
 # Build statements outside a store, and why they may.
 STATEMENTS_ELSEWHERE = {
+    "app/ledger/audit_reads.py": "what the audit asks for, by a path that shares nothing with the writer's",
     "app/ledger/audit.py": "re-reads stored bytes by a path that shares nothing with the writer's",
     "app/ledger/treecheck.py": "the same, for the tree",
 }
