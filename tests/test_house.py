@@ -208,7 +208,6 @@ def test_api_and_pages_do_not_lean_on_each_other():
 
 # Build statements outside a store, and why they may.
 STATEMENTS_ELSEWHERE = {
-    "app/ledger/audit_reads.py": "what the audit asks for, by a path that shares nothing with the writer's",
     "app/ledger/audit.py": "re-reads stored bytes by a path that shares nothing with the writer's",
     "app/ledger/treecheck.py": "the same, for the tree",
 }
