@@ -265,14 +265,16 @@ def test_ci_fails_with_the_first_that_fails(checkout, font, failing, code):
     checkout.installed(failing, f"exit {code}")
     done = checkout.run(".ci/run", SUXIN_FONT=font, CI="true")
     assert done.returncode == code
-    tested = "python -m pytest -n 2" in checkout.calls()
-    assert tested == (failing == "python")
+    tested = [call for call in checkout.calls() if call.startswith("python -m pytest")]
+    assert tested == ["python -m pytest --database sqlite -n 2"] * (failing == "python")
 
 
 def test_pytest_has_the_last_word_in_ci(checkout, font):
     checkout.run("scripts/check")
     checkout.installed("python", "echo 3 passed in 0.10s")
     assert checkout.run(".ci/run", SUXIN_FONT=font).stdout.splitlines()[-1] == "3 passed in 0.10s"
+    tested = [call for call in checkout.calls() if call.startswith("python -m pytest")]
+    assert tested == [f"python -m pytest --database {kind} -n 2" for kind in ("sqlite", "postgresql")]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
