@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from app.kit.canonical import canonical_bytes, parse_json
 from app.kit.clock import parse_time
+from app.kit.errors import Fault
 
 Test = Callable[[Any], bool]
 Shape = Mapping[str, Test]
@@ -36,6 +38,22 @@ def wrong_record_field(fields: Mapping[str, Any]) -> str:
     if isinstance(fields, dict) and _is_record(fields):
         return _wrong_field(fields, {}, _RECORD_OPTIONAL) if fields.keys() & _OPTIONAL else ""
     return _wrong_field(fields, _RECORD, _RECORD_OPTIONAL)
+
+
+def canonical_fields(body: bytes) -> dict[str, Any] | None:
+    """Returns the fields of a record's body, None unless the body is their canonical bytes."""
+    try:
+        fields = parse_json(body)
+        if isinstance(fields, dict) and canonical_bytes(fields) == body:
+            return fields
+    except Fault:
+        pass
+    return None
+
+
+def is_map_root(data: Mapping[str, Any]) -> bool:
+    """Whether a record's data is that of a map's root."""
+    return not _wrong_field(data, _MAP_ROOT, {})
 
 
 def _is_record(fields: dict[str, Any]) -> bool:
@@ -133,7 +151,16 @@ def _maybe(test: Test) -> Test:
 
 
 _BUNDLE: Shape = {"subject": _is_text, "streams": _is_list, "checkpoints": _is_list}
-_BUNDLE_OPTIONAL: Shape = {"pending": _is_list}
+_BUNDLE_OPTIONAL: Shape = {
+    "pending": _is_list,
+    "heads": _has(
+        {
+            "seq": _is_seq,
+            "head": _has({"seq": _is_seq, "hash": _is_hash}),
+            "siblings": _each(_is_text),
+        }
+    ),
+}
 _CHECKPOINT: Shape = {"origin": _is_text, "key": _is_text, "note": _is_text}
 _STREAM: Shape = {"stream": _is_text, "records": _is_list}
 _ITEM: Shape = {"body": _is_text, "hash": _is_text}
@@ -157,4 +184,5 @@ _RECORD_OPTIONAL: Shape = {
     "signed": _has({"key": _is_text, "value": _is_text}),
     "sealed": _is_object,
 }
+_MAP_ROOT: Shape = {"log": _is_text, "root": _is_hash, "size": _is_seq, "streams": _is_seq}
 _OPTIONAL = frozenset(_RECORD_OPTIONAL)
