@@ -85,6 +85,12 @@ TEXT = {
         "signature_early": "{stream}, record {seq}: {actor} registered the key that signed it only"
         " afterwards.",
         "signature_revoked": "{stream}, record {seq}: {actor} had revoked the key that signed it.",
+        "heads_record_missing": "Record {seq} of log/heads, a map of all chains' ends, is not in the bundle.",
+        "heads_record_form": "Record {seq} of log/heads is not the root of a map of all chains' ends.",
+        "heads_unproven": "Record {seq} of log/heads, a map of all chains' ends, is not in the log yet.",
+        "heads_proof": "The proof of the chain's end does not lead to the map in record {seq} of log/heads.",
+        "tail_hidden": "{stream}: the end of the chain is missing. On {at} it ended with record"
+        " {seq}, which is not here.",
         "subject_missing": "There is no record of {subject}.",
         "nothing_proven": "No record of {subject} is in the log yet; ask for the evidence again.",
         "checked_key": "checkpoints signed with the key that was given: {count}",
@@ -96,12 +102,16 @@ TEXT = {
         "checked_inclusions": "records proven to be in the signed log: {count}",
         "checked_refs": "references between records: {count}",
         "checked_signatures": "signatures of those responsible: {count}",
+        "checked_completeness": "the chain's end: complete up to record {seq} as of {at}, when the log"
+        " had {size} records",
         "unchecked_key": "who signed the log: no key was given",
         "unchecked_pending": "records not proven yet: {count}",
         "unchecked_refs": "references to records that are not in the bundle: {count}",
         "unchecked_signatures": "signatures whose key is not proven by the bundle: {count}",
         "unchecked_revocation": "whether a signing key was revoked by a record that is not here",
         "unchecked_sealed": "records with sealed sections, whose contents are not here: {count}",
+        "unchecked_completeness": "whether the chain was complete at any time: no map of all"
+        " chains' ends is here",
         "unchecked_later": "whether more was recorded after the last record shown",
         "unchecked_view": "whether the log shows everybody the same",
         "unchecked_truth": "whether what was recorded was true when it was recorded",
@@ -146,6 +156,11 @@ TEXT = {
         "signature_wrong": "{stream} 第 {seq} 条：不是 {actor} 的签名。",
         "signature_early": "{stream} 第 {seq} 条：签名时 {actor} 尚未登记该密钥。",
         "signature_revoked": "{stream} 第 {seq} 条：签名时 {actor} 已撤销该密钥。",
+        "heads_record_missing": "log/heads 第 {seq} 条（各链末端总图）不在证据包中。",
+        "heads_record_form": "log/heads 第 {seq} 条不是各链末端总图的根。",
+        "heads_unproven": "log/heads 第 {seq} 条（各链末端总图）尚未获证写入日志。",
+        "heads_proof": "链末端的证明与 log/heads 第 {seq} 条中的总图不符。",
+        "tail_hidden": "{stream}：链的末端缺失。{at} 时其末条为第 {seq} 条，证据包中没有。",
         "subject_missing": "没有 {subject} 的记录。",
         "nothing_proven": "{subject} 的记录均尚未写入日志，请稍后重新获取证据。",
         "checked_key": "由给出的公钥签名的检查点：{count}",
@@ -156,12 +171,14 @@ TEXT = {
         "checked_inclusions": "已证明在签名日志中的记录：{count}",
         "checked_refs": "记录之间的引用：{count}",
         "checked_signatures": "责任方的签名：{count}",
+        "checked_completeness": "链的末端：截至 {at}（日志共 {size} 条时）完整至第 {seq} 条",
         "unchecked_key": "日志由谁签名：没有给出公钥",
         "unchecked_pending": "尚未获得证明的记录：{count}",
         "unchecked_refs": "指向证据包之外记录的引用：{count}",
         "unchecked_signatures": "证据包未能证明其密钥的签名：{count}",
         "unchecked_revocation": "签名密钥是否已被证据包之外的记录撤销",
         "unchecked_sealed": "含密封内容的记录（内容不在证据包中）：{count}",
+        "unchecked_completeness": "链在某一时刻是否完整：没有各链末端总图",
         "unchecked_later": "最后一条之后是否还有记录",
         "unchecked_view": "日志对所有人显示的是否相同",
         "unchecked_truth": "所记录的内容在记录时是否属实",
@@ -372,6 +389,22 @@ def is_included(entry: bytes, index: int, proof: list[bytes], size: int, root: b
     return last == 0 and node == root
 
 
+def is_head_in_map(stream: str, head: dict[str, Any], siblings: list[bytes], root: bytes) -> bool:
+    """Whether the map of all chains' ends with `root` says that `stream` ended with `head`."""
+    if not stream.isascii() or head["seq"] >= 2**64 or len(siblings) > 256:
+        return False
+    if any(len(sibling) != 32 for sibling in siblings) or siblings[:1] == [bytes(32)]:
+        return False  # a leaf beside nothing stands higher up
+    key = hashlib.sha256(b"suxin-stream/1\n" + stream.encode()).digest()
+    told = key + head["seq"].to_bytes(8, "big") + bytes.fromhex(head["hash"])
+    node = hashlib.sha256(b"\x00" + told).digest()
+    path = int.from_bytes(key, "big") >> (256 - len(siblings))
+    for n, sibling in enumerate(siblings):
+        pair = sibling + node if path >> n & 1 else node + sibling
+        node = hashlib.sha256(b"\x01" + pair).digest()
+    return node == root
+
+
 # ---------------------------------------------------------------------------------- the policy
 
 
@@ -563,6 +596,15 @@ def is_ref(value: Any) -> bool:
     return not wrong_field(value, {"hash": is_hash, "seq": is_seq, "stream": is_text})
 
 
+def is_heads(value: Any) -> bool:
+    parts = {"seq": is_seq, "head": is_head, "siblings": is_list}
+    return not wrong_field(value, parts) and all(map(is_text, value["siblings"]))
+
+
+def is_head(value: Any) -> bool:
+    return not wrong_field(value, {"seq": is_seq, "hash": is_hash})
+
+
 RECORD = {
     "v": lambda value: is_integer(value) and value == 1,
     "stream": is_text,
@@ -580,6 +622,7 @@ RECORD_OPTIONAL = {
 }
 CHECKPOINT_ITEM = {"origin": is_text, "key": is_text, "note": is_text}
 STREAM_ITEM = {"stream": is_text, "records": is_list}
+MAP_ROOT = {"log": is_text, "root": is_hash, "size": is_seq, "streams": is_seq}
 RECORD_ITEM = {"body": is_text, "hash": is_text}
 RECORD_ITEM_OPTIONAL = {
     "leaf_index": lambda value: value is None or is_integer(value),
@@ -606,7 +649,7 @@ def misshapen_place(bundle: dict[str, Any]) -> str:
     wrong = wrong_field(
         bundle,
         {"subject": is_text, "streams": is_list, "checkpoints": is_list},
-        {"pending": is_list},
+        {"pending": is_list, "heads": is_heads},
     )
     if wrong:
         return wrong
@@ -648,6 +691,7 @@ UNCHECKED = (
     "sealed",
     "key",
     "revocation",
+    "completeness",
     "later",
     "view",
     "truth",
@@ -791,6 +835,7 @@ class Run:
         self.records: dict[tuple[str, int], Record] = {}
         self.last: dict[str, Record] = {}
         self.key_records: dict[tuple[str, str, str], list[Record]] = {}
+        self.complete: list[dict[str, Any]] = []
 
     def report(self) -> dict[str, Any]:
         subject = self.bundle["subject"]
@@ -805,6 +850,8 @@ class Run:
             self.check_refs(record)
         for record in self.records.values():
             self.check_signature(record)
+        if "heads" in self.bundle:
+            self.check_heads(self.bundle["heads"], subject)
         proven = any(r.proven for r in self.records.values() if r.stream == subject)
         if subject not in self.last:
             self.note_break("subject_missing", "subject", subject=subject)
@@ -815,11 +862,13 @@ class Run:
             always.add("key")
         if "checked_signatures" in self.counts:
             always.add("revocation")
+        if not self.complete:
+            always.add("completeness")
         return make_report(
             DIFFERS if self.broken else MATCHES if self.keys else UNANCHORED,
             subject=subject,
             broken=self.broken,
-            checked=self.counted("checked", CHECKED),
+            checked=self.counted("checked", CHECKED) + self.complete,
             unchecked=self.counted("unchecked", UNCHECKED, always),
             pending=self.pending,
         )
@@ -948,6 +997,41 @@ class Run:
             return
         record.proven = True
         self.count("checked_inclusions")
+
+    def check_heads(self, heads: dict[str, Any], subject: str) -> None:
+        """Checks that the chain holds what stood last when the map in log/heads was made."""
+        head = heads["head"]
+        record = self.records.get(("log/heads", heads["seq"]))
+        wrong = self.wrong_with_map(record, heads, subject)
+        if wrong == "heads_unproven" and self.broken:
+            return  # what spoils that proof was named where it stands
+        if wrong or record is None:
+            self.note_break(wrong, "heads", seq=heads["seq"])
+            return
+        last = self.records.get((subject, head["seq"]))
+        at = record.fields["recorded_at"]
+        if last is None or last.hash != head["hash"]:
+            self.note_break("tail_hidden", "heads", stream=subject, seq=head["seq"], at=at)
+            return
+        told = {"seq": head["seq"], "at": at, "size": record.fields["data"]["size"]}
+        self.complete = [remark("checked_completeness", **told)]
+
+    def wrong_with_map(self, record: Record | None, heads: dict[str, Any], subject: str) -> str:
+        """Returns what is wrong with the map's record and the proof against it ("" if nothing)."""
+        if record is None:
+            return "heads_record_missing"
+        data = record.fields["data"]
+        by_us = (record.fields["type"], record.fields["actor"]) == ("map_root", "system")
+        if not by_us or wrong_field(data, MAP_ROOT):
+            return "heads_record_form"
+        if not record.proven:
+            return "heads_unproven"
+        try:
+            siblings = [decode_base64(sibling) for sibling in heads["siblings"]]
+        except ValueError:
+            return "heads_proof"
+        root = bytes.fromhex(data["root"])
+        return "" if is_head_in_map(subject, heads["head"], siblings, root) else "heads_proof"
 
     def check_refs(self, record: Record) -> None:
         for n, ref in enumerate(record.fields.get("refs", [])):

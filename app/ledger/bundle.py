@@ -14,12 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.kit.canonical import canonical_bytes, parse_json
+from app.kit.canonical import parse_json
 from app.kit.clock import parse_time
 from app.kit.errors import Fault
+from app.ledger.bundle_heads import HeadsRefused, check_heads
 from app.ledger.bundle_logs import ClaimedLog, read_logs
 from app.ledger.bundle_report import BundleReport, Remark, Verdict
-from app.ledger.bundle_shape import misshapen_place, wrong_record_field
+from app.ledger.bundle_shape import (
+    canonical_fields,
+    is_map_root,
+    misshapen_place,
+    wrong_record_field,
+)
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from app.ledger.note import VerifierKey, decode_base64, parse_vkey
@@ -46,6 +52,7 @@ UNCHECKED = (
     "sealed",
     "key",
     "revocation",
+    "completeness",
     "later",
     "view",
     "truth",
@@ -150,9 +157,10 @@ class _Verification:
         self._records: dict[tuple[str, int], _Record] = {}
         self._last: dict[str, _Record] = {}
         self._key_records: dict[tuple[str, str, str], list[_Record]] = {}
+        self._complete: Remark | None = None
 
     def report(self) -> BundleReport:
-        for log in read_logs(self._bundle, self._keys, _canonical_fields):
+        for log in read_logs(self._bundle, self._keys, canonical_fields):
             self._check_checkpoint(log)
         for n, stream in enumerate(self._bundle["streams"]):
             for m, item in enumerate(stream["records"]):
@@ -163,6 +171,7 @@ class _Verification:
             self._check_refs(record)
         for record in self._records.values():
             self._check_signature(record)
+        self._check_heads()
         if self._subject not in self._last:
             self._break("subject_missing", "subject", subject=self._subject)
         elif not self._broken and not self._is_proven():
@@ -175,12 +184,15 @@ class _Verification:
             always.add("key")
         if self._counts["checked_signatures"]:
             always.add("revocation")
+        if self._complete is None:
+            always.add("completeness")
+        complete = () if self._complete is None else (self._complete,)
         verdict: Verdict = "matches" if self._keys else "unanchored"
         return BundleReport(
             "differs" if self._broken else verdict,
             str(_shown(self._subject)),
             broken=tuple(self._broken),
-            checked=self._counted("checked", CHECKED),
+            checked=self._counted("checked", CHECKED) + complete,
             unchecked=self._counted("unchecked", UNCHECKED, always),
             pending=tuple(self._pending),
         )
@@ -227,7 +239,7 @@ class _Verification:
     def _check_record(self, item: Mapping[str, Any], stream: str | None, place: str) -> None:
         """Checks one record by itself and after the one before it. stream: None if pending."""
         body = item["body"].encode(errors="surrogatepass")  # and then it is no UTF-8, refused below
-        fields = _canonical_fields(body)
+        fields = canonical_fields(body)
         if fields is None:
             self._break("body_form", place)
             return
@@ -310,6 +322,21 @@ class _Verification:
         record.proven = True
         self._counts["checked_inclusions"] += 1
 
+    def _check_heads(self) -> None:
+        heads = self._bundle.get("heads")
+        if heads is None:
+            return
+        try:
+            complete = check_heads(
+                heads, self._subject, lambda *place: self._records.get(place), is_map_root
+            )
+        except HeadsRefused as refused:
+            # What spoils the proof of the map's record was named where it stands.
+            if refused.key != "heads_unproven" or not self._broken:
+                self._break(refused.key, "heads", **refused.params)
+            return
+        self._complete = _remark("checked_completeness", "", **complete)
+
     # --------------------------------------------------------------- references, signatures
 
     def _check_refs(self, record: _Record) -> None:
@@ -356,17 +383,6 @@ class _Verification:
             self._break(f"signature_{wrong}", place, **named)
         else:
             self._counts["checked_signatures"] += not record.pending
-
-
-def _canonical_fields(body: bytes) -> dict[str, Any] | None:
-    """Returns the fields of a record's body, None unless the body is their canonical bytes."""
-    try:
-        fields = parse_json(body)
-        if isinstance(fields, dict) and canonical_bytes(fields) == body:
-            return fields
-    except Fault:
-        pass
-    return None
 
 
 def _is_signed_by(key_record: _Record, signature: str, message: bytes) -> bool:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import format_time
 from app.ledger.checkpoint import Checkpoint, sign_checkpoint
+from app.ledger.headmap import HEADS_STREAM as HEADS
+from app.ledger.headmap import Leaf, map_key, prove, root_of_map
 from app.ledger.merkle import leaf_hash, root_of
 from app.ledger.note import NoteSigner, encode_base64, sign_note
 from app.ledger.record import Claim, Ref, Signed, claim_message, record_body, record_hash
@@ -57,6 +59,7 @@ class SmallLog:
     origin: str = ORIGIN
     entries: list[Entry] = field(default_factory=list)
     seconds: float = 0
+    maps: list[list[Leaf]] = field(default_factory=list)
 
     def heads(self, stream: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.stream == stream]
@@ -114,6 +117,31 @@ class SmallLog:
         self.entries.append(entry)
         return entry
 
+    def map_heads(self, *, below: int | None = None, **options: Any) -> Entry:
+        """Records the root of a map over the first `below` leaves (all), as the service does."""
+        size = len(self.leaves()) if below is None else below
+        self.maps.append(map_of(self.leaves()[:size]))
+        leaves = self.maps[-1]
+        data = {
+            "log": self.origin,
+            "root": root_of_map(leaves).hex(),
+            "size": size,
+            "streams": len(leaves),
+        } | options.pop("data", {})
+        return self.add(
+            HEADS, options.pop("kind", "map_root"), data, **{"actor": "system"} | options
+        )
+
+    def proof_of_head(self, subject: str, seq: int = -1) -> dict[str, Any]:
+        """Returns the proof of a stream's head against one of the maps, the last unless told."""
+        path = prove(self.maps[seq], map_key(subject))
+        assert path.leaf is not None
+        return {
+            "seq": seq % len(self.maps),
+            "head": {"seq": path.leaf.seq, "hash": path.leaf.hash.hex()},
+            "siblings": [encode_base64(sibling) for sibling in path.siblings],
+        }
+
     def leaves(self) -> list[Entry]:
         return [entry for entry in self.entries if entry.sequenced]
 
@@ -143,7 +171,7 @@ class SmallLog:
                 if not e.sequenced and e.stream in shown
             ],
             "made_at": format_time(START),
-        }
+        } | ({"heads": self.proof_of_head(subject)} if self.maps else {})
 
     def _item(self, entry: Entry) -> dict[str, Any]:
         leaves = self.leaves()
@@ -157,6 +185,12 @@ class SmallLog:
             "leaf_index": index,
             "inclusion": [encode_base64(part) for part in proof],
         }
+
+
+def map_of(entries: list[Entry]) -> list[Leaf]:
+    """The leaves of the map over these records."""
+    heads = {entry.stream: entry for entry in entries}
+    return [Leaf(map_key(e.stream), e.seq, e.hash) for e in heads.values()]
 
 
 def register_key(log: SmallLog, party: str, key: Ed25519PrivateKey, **options: Any) -> Entry:
@@ -190,6 +224,25 @@ def sold_unit(**at_dispatch: Any) -> SmallLog:
 
 def intact() -> dict[str, Any]:
     return sold_unit().bundle()
+
+
+def mapped(after: Callable[[SmallLog], Any] = lambda _: None, **options: Any) -> SmallLog:
+    """The same life with a map of all heads recorded behind it. after: what came after that."""
+    log = sold_unit()
+    log.map_heads(**options)
+    after(log)
+    return log
+
+
+def mapped_bundle(change: Callable[[dict], Any] = lambda _: None, **options: Any) -> Any:
+    """Evidence with a proof of completeness, and what somebody then changed."""
+
+    def build() -> dict[str, Any]:
+        bundle = mapped(**options).bundle()
+        change(bundle)
+        return bundle
+
+    return build
 
 
 def unit_records(bundle: dict[str, Any]) -> list[dict[str, Any]]:
@@ -654,6 +707,107 @@ MANIPULATIONS = [
 ]
 
 
+def _drop_tail(bundle: dict, count: int = 1) -> None:
+    del unit_records(bundle)[-count:]
+
+
+def _siblings(change: Callable[[list], Any]) -> Callable[[dict], None]:
+    return lambda bundle: change(bundle["heads"]["siblings"])
+
+
+def _heads(name: str, value: Any) -> Callable[[dict], None]:
+    return _set(f"heads.{name}", value)
+
+
+def _head_of_product(bundle: dict) -> None:
+    """Another stream's proof, true by itself."""
+    bundle["heads"] = mapped().proof_of_head(PRODUCT)
+
+
+def _older_head_told(bundle: dict) -> None:
+    item = unit_records(bundle)[2]
+    bundle["heads"]["head"] = {"seq": 2, "hash": item["hash"]}
+
+
+def _without_map_record(bundle: dict) -> None:
+    bundle["streams"] = [s for s in bundle["streams"] if s["stream"] != HEADS]
+
+
+def _map_record_pending(bundle: dict) -> None:
+    item = bundle["streams"].pop()["records"][0]
+    bundle["pending"] = [{"body": item["body"], "hash": item["hash"]}]
+
+
+def _of_a_log_that_hid() -> dict[str, Any]:
+    """The last record is gone from a log that was then signed anew; the old map tells of it."""
+    log = mapped()
+    heads = log.proof_of_head(UNIT)
+    del log.entries[8]
+    bundle = log.bundle()
+    bundle["heads"] = heads
+    return bundle
+
+
+# What is wrong with the proof of completeness: (name, build, key).
+_INCOMPLETE = [
+    ("the last record left out", mapped_bundle(_drop_tail), "tail_hidden"),
+    ("the last two left out", mapped_bundle(lambda b: _drop_tail(b, 2)), "tail_hidden"),
+    ("the last record taken out of the log", _of_a_log_that_hid, "tail_hidden"),
+    ("an older head", mapped_bundle(_older_head_told), "heads_proof"),
+    ("another stream's head", mapped_bundle(_head_of_product), "heads_proof"),
+    ("a head past all", mapped_bundle(_heads("head.seq", 2**64)), "heads_proof"),
+    (
+        "a sibling too many",
+        mapped_bundle(_siblings(lambda s: s.append(encode_base64(b"\x01" * 32)))),
+        "heads_proof",
+    ),
+    ("a sibling too few", mapped_bundle(_siblings(lambda s: s.pop())), "heads_proof"),
+    ("no sibling", mapped_bundle(_siblings(lambda s: s.clear())), "heads_proof"),
+    (
+        "a sibling too short",
+        mapped_bundle(_siblings(lambda s: s.insert(0, "AAAA"))),
+        "heads_proof",
+    ),
+    (
+        "a sibling in no base64",
+        mapped_bundle(_siblings(lambda s: s.insert(0, "=A"))),
+        "heads_proof",
+    ),
+    (
+        "a leaf beside nothing",
+        mapped_bundle(_siblings(lambda s: s.insert(0, encode_base64(bytes(32))))),
+        "heads_proof",
+    ),
+    (
+        "more siblings than a key has bits",
+        mapped_bundle(_siblings(lambda s: s.extend([encode_base64(b"\x01" * 32)] * 256))),
+        "heads_proof",
+    ),
+    ("no such record of a map", mapped_bundle(_heads("seq", 1)), "heads_record_missing"),
+    ("no record of the map", mapped_bundle(_without_map_record), "heads_record_missing"),
+    ("a map's record that is not in the log", mapped_bundle(_map_record_pending), "heads_unproven"),
+    ("a record of another type", mapped_bundle(kind="notice"), "heads_record_form"),
+    ("a map by somebody else", mapped_bundle(actor=SELLER), "heads_record_form"),
+    ("a map without a root", mapped_bundle(data={"root": "00"}), "heads_record_form"),
+    ("a map of another root", mapped_bundle(data={"root": "0" * 64}), "heads_proof"),
+    ("a map of no size", mapped_bundle(data={"size": -1}), "heads_record_form"),
+]
+MANIPULATIONS += [Manipulation(name, build, key, "heads") for name, build, key in _INCOMPLETE]
+MANIPULATIONS += [
+    Manipulation(f"heads of another shape: {name}", mapped_bundle(change), "shape", "heads", 2)
+    for name, change in {
+        "none": _set("heads", None),
+        "a list": _set("heads", []),
+        "seq": _heads("seq", "0"),
+        "negative": _heads("seq", -1),
+        "no head": lambda b: b["heads"].pop("head"),
+        "hash": _heads("head.hash", "AB" * 32),
+        "a truth for a number": _heads("head.seq", True),
+        "siblings": _heads("siblings", [1]),
+    }.items()
+]
+
+
 def _pending_tail() -> dict[str, Any]:
     log = sold_unit()
     log.add(UNIT, "review", {"rating": 5}, actor="consumer", sequenced=False)
@@ -695,6 +849,13 @@ def _cosigned() -> dict[str, Any]:
 # Evidence that is in order, and what of it must be named as not checked.
 ACCEPTED = [
     ("whole", intact, set()),
+    ("with a proof of completeness", mapped_bundle(), None),
+    (
+        "with a proof, and records since",
+        mapped_bundle(after=lambda log: [log.add(UNIT, "review"), log.add(LOT, "notice")]),
+        None,
+    ),
+    ("with a proof of an earlier moment", mapped_bundle(below=8), None),
     ("of the product", lambda: sold_unit().bundle(PRODUCT, PRODUCT), set()),
     ("cosigned by a witness we do not know", _cosigned, set()),
     (

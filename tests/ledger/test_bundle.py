@@ -22,6 +22,7 @@ from tests.ledger.bundles import (
     VKEY,
     SmallLog,
     intact,
+    mapped,
     revoke_key,
     sold_unit,
     unit_records,
@@ -35,7 +36,11 @@ def keys_of(remarks) -> list[str]:
 
 
 def counts(report: BundleReport) -> dict[str, int]:
-    return {r.key: r.params["count"] for r in (*report.checked, *report.unchecked) if r.params}
+    return {
+        r.key: r.params["count"]
+        for r in (*report.checked, *report.unchecked)
+        if "count" in r.params
+    }
 
 
 @pytest.mark.parametrize("case", MANIPULATIONS, ids=lambda case: case.name)
@@ -52,8 +57,34 @@ def test_what_was_touched_is_named(case):
 def test_what_is_in_order_matches_the_record(build, unchecked):
     report = verify_bundle(build(), vkey=VKEY)
     assert (report.verdict, report.exit_code, report.broken) == ("matches", 0, ())
-    allowed = ALWAYS_UNCHECKED | {"unchecked_sealed", "unchecked_revocation"} | unchecked
-    assert unchecked | ALWAYS_UNCHECKED <= set(keys_of(report.unchecked)) <= allowed
+    always = ALWAYS_UNCHECKED
+    if unchecked is None:
+        unchecked = set()
+        assert keys_of(report.checked)[-1] == "checked_completeness"
+    else:
+        always = always | {"unchecked_completeness"}
+    allowed = always | {"unchecked_sealed", "unchecked_revocation"} | unchecked
+    assert unchecked | always <= set(keys_of(report.unchecked)) <= allowed
+
+
+def test_completeness_is_said_up_to_the_map_and_no_further():
+    log = mapped(after=lambda log: log.add(UNIT, "review"), below=8)
+    report = verify_bundle(log.bundle(), vkey=VKEY)
+    (told,) = [r for r in report.checked if r.key == "checked_completeness"]
+    recorded_at = json.loads(log.heads("log/heads")[0].body)["recorded_at"]
+    assert told.params == {"seq": 2, "at": recorded_at, "size": 8}
+    assert recorded_at in text("en", "bundle.checked_completeness", **told.params)
+
+
+def test_an_old_bundle_says_of_what_moment_it_is():
+    log = mapped()
+    old = verify_bundle(log.bundle(), vkey=VKEY)
+    log.add(UNIT, "review")
+    log.map_heads()
+    new = verify_bundle(log.bundle(), vkey=VKEY)
+    at = [r.checked[-1].params for r in (old, new)]
+    assert [one["seq"] for one in at] == [3, 4]
+    assert at[0]["at"] < at[1]["at"]
 
 
 def test_the_report_counts_what_it_checked():

@@ -28,6 +28,7 @@ from tests.ledger.bundles import (
     UNIT,
     VKEY,
     intact,
+    mapped,
     sold_unit,
 )
 
@@ -103,7 +104,7 @@ def test_what_no_checkpoint_covers_is_said_to_be_not_proven_yet(tmp_path, capsys
     assert f"not proven yet: {UNIT}, record 4" in capsys.readouterr().out
 
 
-RAW = encode(intact())
+RAW = encode(mapped().bundle())
 
 
 @given(st.integers(0, len(RAW) * 8 - 1))
@@ -132,14 +133,28 @@ def paths(value: object, at: tuple = ()) -> list[tuple]:
     return [at, *[path for key, part in parts for path in paths(part, (*at, key))]]
 
 
-@given(path=st.sampled_from(paths(intact())[1:]), odd=ODD)
+@given(path=st.sampled_from(paths(mapped().bundle())[1:]), odd=ODD)
 @settings(max_examples=150)
 def test_both_verifiers_agree_on_any_odd_member(path, odd):
-    bundle = intact()
+    bundle = mapped().bundle()
     inside = bundle
     for step in path[:-1]:
         inside = inside[step]
     inside[path[-1]] = odd
+    both(json.dumps(bundle).encode(), VKEY)
+
+
+HEADS = mapped().bundle()
+
+
+@given(path=st.sampled_from(paths(HEADS["heads"])), odd=ODD | st.sampled_from(["", 0, 1, 2**64]))
+@settings(max_examples=150)
+def test_both_verifiers_agree_on_any_odd_proof_of_the_head(path, odd):
+    bundle = json.loads(json.dumps(HEADS))
+    inside, last = bundle, "heads"
+    for step in path:
+        inside, last = inside[last], step
+    inside[last] = odd
     both(json.dumps(bundle).encode(), VKEY)
 
 
