@@ -150,6 +150,14 @@ class Settings(BaseSettings):
         "with their URLs. Default none. With a quorum, no checkpoint is served that it has not "
         "cosigned. Trust: who can write the file chooses who watches the log.",
     )
+    heads_interval_s: int = Field(
+        default=3_600,
+        ge=1,
+        le=604_800,
+        description="Seconds from one map over all streams' last records to the next, whose root is "
+        "recorded in the log. Default 3600. Trust: what was hidden of a chain's end since the last "
+        "map shows in no evidence.",
+    )
     audit_records_per_s: int = Field(
         default=2_000,
         ge=1,

@@ -32,6 +32,7 @@ from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
+from app.ledger.headmaker import HeadsMaps
 from app.ledger.keyring import Keyring, load_keys
 from app.ledger.policy import NONE, parse_policy
 from app.ledger.prover import prove_consistency
@@ -65,7 +66,18 @@ from app.trace.secret_index import SecretIndex
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
 from app.web import docs
-from app.web.api import codes, events, health, log, oversight, parties, products, standing, subjects
+from app.web.api import (
+    codes,
+    events,
+    heads,
+    health,
+    log,
+    oversight,
+    parties,
+    products,
+    standing,
+    subjects,
+)
 from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
@@ -99,6 +111,7 @@ ROUTERS = (
     events.batch_router,
     log.router,
     log.api,
+    heads.api,
     oversight.router,
     standing.router,
     docs.router,
@@ -177,6 +190,14 @@ def open_rooms(
             lease=lease,
         ),
         cosigning=cosigning,
+        heads=HeadsMaps(
+            database,
+            recorder,
+            log_key=keyring.log.vkey,
+            clock=clock,
+            interval_s=settings.heads_interval_s,
+            report=overseeing["findings"].report,
+        ),
         # A person reads each report: one a second from an address is plenty.
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),

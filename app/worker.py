@@ -104,6 +104,7 @@ def loops_of(
     return (
         Loop("sequence", lambda: rooms.sequencer.sequence() > 0, sequence_interval_s),
         Loop("publish", partial(_publish, rooms), publish_interval_s),
+        Loop("heads", rooms.heads.work, 1.0),
         Loop("issue", rooms.issuing.issue_some, 1.0),
         Loop("deadlines", rooms.deadlines.raise_due, 1.0),
         Loop("outbox", rooms.deadlines.drain, 0.25),

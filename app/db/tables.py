@@ -215,6 +215,42 @@ class CheckpointRow(SQLModel, table=True):
     published_at: int = _big()
 
 
+class HeadsMap(SQLModel, table=True):
+    """A map over all streams' heads, as recorded or while it is made: at most the last two.
+
+    size: leaves of the log `log` that it covers; target: the same as a place among all leaves.
+    position: leaves done. root, streams: of what is done so far.
+    """
+
+    __tablename__ = "heads_map"
+
+    version: int = _big(key=True)
+    log: str = _text()
+    size: int = _big()
+    target: int = _big()
+    position: int = _big()
+    streams: int = _big()
+    root: bytes = _bytes()
+    seq: int | None = _big(null=True)
+    """Of its record in `log/heads`; empty until it is recorded."""
+    begun_at: int = _big()
+
+
+class HeadsPage(SQLModel, table=True):
+    """A page of the newest map (ledger.headpages). Derived: the log gives it again.
+
+    before: what it was in the map before `version`; empty where it was not there.
+    """
+
+    __tablename__ = "heads_page"
+
+    depth: int = _big(key=True)
+    prefix: bytes = _bytes(key=True)
+    version: int = _big()
+    data: bytes = _bytes()
+    before: bytes | None = _bytes(null=True)
+
+
 # --- parties -----------------------------------------------------------------------------------
 
 

@@ -119,6 +119,7 @@ def build(
     try:
         walk = Walk(rooms, clock, lives, slots)
         walk.run(lambda done: progress(done, len(slots)))
+        walk.map_heads()
         rooms.database.truncate_log()
         shown = {kind: _life(lives, *place).code for kind, place in _SHOWN.items()}
         change_city(rooms.database, shown["broken"], record_type="dispatch", to=_ALTERED_CITY)

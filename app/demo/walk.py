@@ -105,6 +105,12 @@ class Walk:
             self._turn_loops(sign=slot % 4 == 0 or slot == len(self._slots) - 1)
             progress(slot + 1)
 
+    def map_heads(self) -> None:
+        """Records where every chain ended, so that evidence proves it, and publishes that."""
+        while self._rooms.heads.work():
+            pass
+        self._turn_loops(sign=True)
+
     def _turn_loops(self, *, sign: bool) -> None:
         """Does what the worker's loops do; its audit walks only once the service serves."""
         rooms = self._rooms

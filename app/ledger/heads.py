@@ -14,12 +14,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.kit.errors import Fault
+from app.ledger.headmap import HEADS_STREAM
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.store import StreamKeyTaken, load_heads
 from app.ledger.submission import Draft, Recorded, Submission, View
 
-HEADS = "log/heads"
+HEADS = HEADS_STREAM
 _SYSTEM = "system"
 
 ROTATING = "rotating"

@@ -12,6 +12,7 @@ from app.kit.clock import format_time
 from app.ledger import store
 from app.ledger.bundle import FORMAT
 from app.ledger.handover import handover_records
+from app.ledger.headproof import prove_head
 from app.ledger.heads import HEADS
 from app.ledger.note import VerifierKey, encode_base64
 from app.ledger.prover import InLog, Provers
@@ -34,6 +35,7 @@ def make_bundle(
     The signers' key records go along, so that signatures can be checked too. Where records stand in
     an older log, so do the hand-overs from that one to the log that goes on: then whoever has the key
     of any of them has all.
+    Where a published map of heads covers the code, so does the proof of its chain's last record then.
     """
     provers = Provers(connection, log_keys, newest=verification.checkpoint)
     by_stream: dict[str, list[StoredRecord]] = {story.code.stream: list(story.own)}
@@ -44,6 +46,9 @@ def make_bundle(
         stream = f"party/{party}"
         keys = store.load_some(connection, stream, types=_KEY_TYPES)
         _add(by_stream, in_log, stream, keys, provers)
+    heads = prove_head(connection, story.code.stream, provers)
+    if heads is not None and heads.leaf is not None:
+        _add(by_stream, in_log, HEADS, [heads.record], provers)
     origins = [key.name for key in log_keys]
     oldest = min(
         (origins.index(one.origin) for one in in_log.values() if one.origin in origins),
@@ -65,6 +70,8 @@ def make_bundle(
         ],
         "made_at": format_time(now),
     }
+    if heads is not None and heads.leaf is not None:
+        bundle["heads"] = heads.as_bundle()
     return bundle
 
 

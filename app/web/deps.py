@@ -28,6 +28,7 @@ from app.db.lease import Lease
 from app.i18n import Lang
 from app.kit.clock import Clock
 from app.kit.errors import Unauthenticated
+from app.ledger.headmaker import HeadsMaps
 from app.ledger.keyring import Keyring
 from app.ledger.publisher import Publisher
 from app.ledger.receipts import Receipts
@@ -99,6 +100,7 @@ class Rooms:
     sequencer: Sequencer
     publisher: Publisher
     cosigning: Cosigning
+    heads: HeadsMaps
     font: Path | None
     on_wait: Callable[[], None] = lambda: None
     page_turns: Executor = field(default_factory=lambda: ThreadPoolExecutor(_PAGES_AT_ONCE, "page"))
