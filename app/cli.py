@@ -22,6 +22,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
 from app.ledger.handover import check_handovers
+from app.ledger.headcheck import check_heads
 from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
 from app.ledger.places import tell_places
@@ -218,7 +219,7 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
     with _at_rest() as (keys, anchored, connection), show_progress("leaves") as advance:
         signed, foreign = signed_checkpoints(connection, keys.logs, anchored)
         check = LogCheck(connection, signed, progress=advance)
-        problems = [*check.check(), *foreign]
+        problems = [*check.check(), *foreign, *check_heads(connection)]
         problems += check_handovers(connection, keys.logs, signed)
         problems = tell_places(connection, problems)
     if as_json:

@@ -22,6 +22,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
 from app.ledger.auditstore import Span
 from app.ledger.handover import check_handovers
+from app.ledger.headcheck import check_heads
 from app.ledger.note import VerifierKey
 from app.ledger.served import signed_checkpoints
 from app.ledger.treecheck import check_tree
@@ -190,6 +191,13 @@ class Audits:
             problems += audit.check_lost()
             suspects = {row.stream_name for row in self._findings.leaf_findings()} - {"log"}
             problems += audit.check_streams(name for name in suspects if name.isascii())
+
+            def is_known(name: str) -> bool:
+                found = list(audit.check_streams([name])) if name.isascii() else []
+                problems.extend(found)
+                return bool(found)
+
+            problems += list(check_heads(connection, is_known=is_known))
         ids = set(self._findings.report(problems))
         if is_signed:
             # A tree that is not the signed one clears nobody: what it says may be what was altered.

@@ -39,6 +39,8 @@ ATTRIBUTIONS: tuple[AttributedTo, ...] = ("merchant", "carrier", "operator", "no
 
 _NAMESPACE = UUID("b7d5a0c4-54c2-5cf4-a0f3-6a5d3e2b7f03")
 _OPEN, _CLOSED = "open", "closed"
+# What tells findings on the log apart that have no leaf.
+_PLACES_IN_LOG = ("tile", "stream", "key", "page")
 _LOG = "log"
 _INTEGRITY_RULE = "integrity_attributed_merchant"
 _UNCURED_RULE = "continuity_uncured"
@@ -284,12 +286,9 @@ class Findings:
 
 def finding_id(problem: Problem) -> str:
     """Returns the id of the finding for a problem: one a kind and place, however often it is met."""
+    told = (problem.evidence[name] for name in _PLACES_IN_LOG if name in problem.evidence)
     place = problem.stream or " ".join(
-        (
-            _LOG,
-            str(problem.evidence.get("tile", problem.leaf_index)),
-            problem.evidence.get("log", ""),
-        )
+        (_LOG, str(next(told, problem.leaf_index)), problem.evidence.get("log", ""))
     )
     return str(uuid5(_NAMESPACE, f"{problem.kind} {place} {problem.seq}"))
 

@@ -24,6 +24,7 @@ from app.db.engine import Database
 from app.ledger.audit import LedgerAudit
 from app.ledger.auditstore import EVERYTHING, Span
 from app.ledger.handover import check_handovers
+from app.ledger.headcheck import check_heads, is_explained
 from app.ledger.note import VerifierKey
 from app.ledger.places import tell_places
 from app.ledger.served import signed_checkpoints
@@ -65,9 +66,11 @@ class Audited:
 
     @property
     def problems(self) -> list[Problem]:
-        """Those of the streams by key, then those of the log."""
+        """Those of the streams by key, then those of the log that they do not explain."""
         pieces = sorted(self.found, key=lambda piece: (piece == _TREE, piece))
-        return [problem for piece in pieces for problem in self.found[piece]]
+        found = [problem for piece in pieces for problem in self.found[piece]]
+        streams = {problem.stream for problem in found}
+        return [problem for problem in found if not is_explained(problem, streams)]
 
 
 class AuditFailed(Exception):
@@ -210,6 +213,7 @@ def _check_log(connection: Connection, plan: AuditPlan) -> list[Problem]:
         *check_tree(connection, signed),
         *foreign,
         *check_handovers(connection, plan.log_keys, signed),
+        *check_heads(connection),
     ]
 
 
