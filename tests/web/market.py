@@ -206,6 +206,14 @@ class Market(Service):
             pass
         self.rooms.publisher.publish()
 
+    def map_heads(self) -> None:
+        """Makes the map of all heads that is due, an hour later, and publishes its record."""
+        self.clock.advance(3_600)
+        self.publish()
+        while self.rooms.heads.work():
+            pass
+        self.publish()
+
     def stored_bytes(self) -> bytes:
         """Returns all that is stored: SQLite's files as they are, or every row of PostgreSQL."""
         url = self.rooms.database.url

@@ -114,6 +114,7 @@ class World:
         shipped = {**parcel(self), "id": self.shipment, "codes": [self.plain.code]}
         market.ask("POST", "/api/v1/shipments", shipped, token=shop, status=201)
         market.work()
+        market.map_heads()
         self.names = {
             "shop": SHOP,
             "gtin": GTIN,

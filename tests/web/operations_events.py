@@ -262,6 +262,17 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
         ),
     ),
     ("GET", "/api/v1/ledger/handovers"): Operation(path="/api/v1/ledger/handovers"),
+    ("GET", "/api/v1/ledger/heads"): Operation(
+        path="/api/v1/ledger/heads", query="stream=01/{gtin}",
+        bad=(
+            Bad(name="missing", query="", answer=INVALID, kind="missing"),
+            Bad(name="a party", query="stream=party/{shop}", answer=INVALID, kind="code_form"),
+            Bad(name="bad check digit", query=f"stream=01/{BAD_GTIN}", answer=INVALID,
+                kind="check_digit"),
+            Bad(name="no stream", query="stream=log/x", answer=INVALID, kind="code_form"),
+            Bad(name="too long", query=f"stream=01/{'0' * 2050}", answer=INVALID, kind="length"),
+        ),
+    ),
     # --- oversight ---
     ("POST", "/api/v1/audits"): Operation(
         path="/api/v1/audits", by=AUTHORITY, scope="audit", body=lambda _: {"scope": "all"},
