@@ -3,6 +3,8 @@
     python -m app.bench.alone audit FOLDER PROCESSES
     python -m app.bench.alone verify FOLDER COUNT
     python -m app.bench.alone issue FOLDER COUNT
+    python -m app.bench.alone heads FOLDER COUNT
+    python -m app.bench.alone heads_check FOLDER
     python -m app.bench.alone sheet FILE COUNT
 
 Says one line of JSON on standard output.
@@ -17,11 +19,13 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.bench.bare import hash_all
 from app.bench.figures import Peak, peak_memory_mb
+from app.bench.heads import check_maps, make_maps
 from app.bench.market import Market, opened, settings_in
 from app.labels.fonts import find_font
 from app.labels.sheet import SheetLabel, write_a4_3x8
@@ -132,6 +136,7 @@ def _label() -> SheetLabel:
 
 def main(work: str, path: Path, *count: str) -> None:
     """Does the work and says what came of it."""
+    told: dict[str, Any]
     match work:
         case "audit":
             told = audit(path, int(count[0]))
@@ -139,6 +144,10 @@ def main(work: str, path: Path, *count: str) -> None:
             told = verify(int(count[0]))
         case "issue":
             told = issue(path, int(count[0]))
+        case "heads":
+            told = make_maps(path, int(count[0]))
+        case "heads_check":
+            told = check_maps(path)
         case _:
             told = sheet(path, int(count[0]))
     sys.stdout.write(json.dumps(told) + "\n")

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from app.bench.age import Age
 from app.bench.figures import Figure, describe_machine, load_now
+from app.bench.heads import measure_heads_map
 from app.bench.jobs import measure_issue, measure_label_sheet
 from app.bench.plan import Plan
 from app.bench.posts import measure_bulk_post, measure_single_post
@@ -69,6 +70,7 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "ranking": reads.measure_ranking,
         "age_inserts": age.measure_inserts,
         "age_reads": age.measure_reads,
+        "heads_map": lambda: measure_heads_map(plan),
     }
 
 
