@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -78,14 +79,14 @@ def make_maps(folder: Path, count: int) -> dict[str, Any]:
     """Fills a log with `count` streams, maps them, lets a hundredth move on, and maps them again."""
     dice = random.Random(1)  # the same streams each time
     with opened(folder) as rooms:
-        _fill(rooms, [(_name(n), 0, ZERO_HASH) for n in range(count)])
+        _fill(rooms, ((_name(n), 0, ZERO_HASH) for n in range(count)))
         # In larger pieces than a service takes: nobody else waits for the writer here.
         with mock.patch.object(headmaker, "_PIECE", _FIRST_PIECE):
             first_s, _ = _make(rooms)
         changed = sorted(dice.sample(range(count), max(1, count // _SHARE_CHANGED)))
         with rooms.database.read() as connection:
             heads = store.load_heads(connection, map(_name, changed))
-        _fill(rooms, [(name, 1, head.hash) for name, head in heads.items()])
+        _fill(rooms, ((name, 1, head.hash) for name, head in heads.items()))
         update_s, write_ms = _make(rooms)
         while rooms.sequencer.sequence():
             pass
@@ -180,11 +181,11 @@ def _prove(rooms: Rooms, numbers: Iterable[int]) -> tuple[list[float], int]:
     return taken_ms, longest
 
 
-def _fill(rooms: Rooms, places: Sequence[tuple[str, int, bytes]]) -> None:
+def _fill(rooms: Rooms, places: Iterator[tuple[str, int, bytes]]) -> None:
     """Puts a record at each place (stream, seq, prev) into records, heads and log."""
-    for start in range(0, len(places), _CHUNK):
+    while chunk := list(islice(places, _CHUNK)):
         with rooms.database.write() as connection:
-            _append(connection, rooms, places[start : start + _CHUNK])
+            _append(connection, rooms, chunk)
 
 
 def _append(connection: Connection, rooms: Rooms, places: Sequence[tuple[str, int, bytes]]) -> None:

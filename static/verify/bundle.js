@@ -4,6 +4,7 @@
 // beyond the key it is given.
 import { decodeBase64, fromHex, hex, utf8 } from "./bytes.js";
 import { sha256, verifySignature } from "./crypto.js";
+import { checkHeads } from "./heads.js";
 import { canonical, parseBody, parseJSON } from "./json.js";
 import { readLogs } from "./logs.js";
 import { leafHash, verifyInclusion } from "./merkle.js";
@@ -23,6 +24,7 @@ const UNCHECKED = [
   "sealed",
   "key",
   "revocation",
+  "completeness",
   "later",
   "view",
   "truth",
@@ -78,6 +80,7 @@ class Verification {
     this.records = new Map(); // by place in their stream, in the order in which they came
     this.last = new Map();
     this.keyRecords = new Map();
+    this.complete = [];
   }
 
   async report() {
@@ -92,6 +95,7 @@ class Verification {
     }
     for (const record of this.records.values()) this.checkRefs(record);
     for (const record of this.records.values()) await this.checkSignature(record);
+    await this.checkHeads();
     if (!this.last.has(this.subject)) {
       this.break("subject_missing", "subject", { subject: this.subject });
     } else if (!this.broken.length && !this.isProven()) {
@@ -104,11 +108,12 @@ class Verification {
     const always = new Set(["later", "view", "truth"]);
     if (!this.keys.length) always.add("key");
     if (this.counts.get("checked_signatures")) always.add("revocation");
+    if (!this.complete.length) always.add("completeness");
     const verdict = this.keys.length ? "matches" : "unanchored";
     return makeReport(this.broken.length ? "differs" : verdict, {
       subject: this.subject,
       broken: this.broken,
-      checked: this.counted("checked", CHECKED, new Set()),
+      checked: [...this.counted("checked", CHECKED, new Set()), ...this.complete],
       unchecked: this.counted("unchecked", UNCHECKED, always),
       pending: this.pending,
     });
@@ -263,6 +268,18 @@ class Verification {
     }
     record.proven = true;
     this.count("checked_inclusions");
+  }
+
+  async checkHeads() {
+    const heads = this.bundle.get("heads");
+    if (heads === undefined) return;
+    const found = await checkHeads(heads, this.subject, (stream, seq) => this.find(stream, seq));
+    if (found.complete) {
+      this.complete.push(remark("checked_completeness", "", found.complete));
+    } else if (found.wrong !== "heads_unproven" || !this.broken.length) {
+      // What spoils the proof of the map's record was named where it stands.
+      this.break(found.wrong, "heads", found.params);
+    }
   }
 
   find(stream, seq) {

@@ -30,6 +30,7 @@ function isTime(value) {
 const BUNDLE = { subject: isText, streams: isList, checkpoints: isList };
 const BUNDLE_OPTIONAL = {
   pending: isList,
+  heads: has({ seq: isSeq, head: has({ seq: isSeq, hash: isHash }), siblings: each(isText) }),
 };
 const CHECKPOINT = { origin: isText, key: isText, note: isText };
 const STREAM = { stream: isText, records: isList };

@@ -24,6 +24,7 @@ from tests.ledger.bundles import (
     VKEY,
     WITNESS,
     intact,
+    mapped_bundle,
 )
 
 FOLDER = Path(__file__).parent
@@ -52,6 +53,8 @@ CHOSEN = (
     "flipped byte in a body", "record hashed anew", "removed record in the middle",
     "body not canonical", "proof one hash too long", "size with a leading zero",
     "a log of the forger's own", "missing ref", "revoked key", "a list", "an empty key",
+    "the last record left out", "a sibling too few", "a leaf beside nothing",
+    "a map by somebody else", "heads of another shape: siblings",
 )  # fmt: skip
 
 
@@ -293,7 +296,11 @@ def bodies() -> Iterator[Vector]:
 
 def bundles() -> Iterator[Vector]:
     chosen = [case for case in MANIPULATIONS if case.name in CHOSEN]
-    good = [("in order", intact, VKEY), ("in order, without a key", intact, None)]
+    good = [
+        ("in order", intact, VKEY),
+        ("in order, without a key", intact, None),
+        ("complete by a map", mapped_bundle(), VKEY),
+    ]
     for name, build, vkey in [*good, *((case.name, case.build, case.vkey) for case in chosen)]:
         raw = json.dumps(build(), ensure_ascii=False)
         report = verify_bundle_bytes(raw.encode(), vkey=vkey).as_json()
