@@ -57,7 +57,6 @@ PURE = {
     "app.trace.events",
     "app.trace.life_facts",
     "app.trace.life_table",
-    "app.trace.life_facts",
     "app.trace.gaps",
     "app.trace.lifecycle",
     "app.trace.replay",

@@ -274,7 +274,9 @@ def test_pytest_has_the_last_word_in_ci(checkout, font):
     checkout.installed("python", "echo 3 passed in 0.10s")
     assert checkout.run(".ci/run", SUXIN_FONT=font).stdout.splitlines()[-1] == "3 passed in 0.10s"
     tested = [call for call in checkout.calls() if call.startswith("python -m pytest")]
-    assert tested == [f"python -m pytest --database {kind} -n 2" for kind in ("sqlite", "postgresql")]
+    assert tested == [
+        f"python -m pytest --database {kind} -n 2" for kind in ("sqlite", "postgresql")
+    ]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

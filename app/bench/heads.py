@@ -22,8 +22,9 @@ from app.bench.figures import Figure, peak_memory_mb, percentile
 from app.bench.market import opened
 from app.bench.plan import Plan
 from app.bench.processes import BenchFailed, run_alone
+from app.db.upsert import upsert_rows
 from app.kit.clock import to_ms
-from app.ledger import headmaker, headstore, logstore, store
+from app.ledger import headmaker, headstore, logstore, store, tilestore
 from app.ledger.derivation import right_edge_reader
 from app.ledger.headcheck import check_heads
 from app.ledger.headmaker import HeadsMaps
@@ -216,7 +217,7 @@ def _append(connection: Connection, rooms: Rooms, places: Sequence[tuple[str, in
          "state": b"{}"}
         for w, (stream, _, _) in zip(waiting, places, strict=True)
     ]  # fmt: skip
-    store.upsert_rows(connection, store.HEAD, heads, keys=("stream",))
+    upsert_rows(connection, store.HEAD, heads, keys=("stream",))
     before = logstore.load_state(connection)
     assert before is not None, "it was set up"
     entries = [w.hash for w in waiting]
@@ -226,4 +227,4 @@ def _append(connection: Connection, rooms: Rooms, places: Sequence[tuple[str, in
     logstore.move_state(connection, before, after)
     logstore.insert_leaves(connection, before.end, waiting)
     read_tile = right_edge_reader(connection, before, before.edge, on_damage=lambda *_: None)
-    logstore.save_tiles(connection, before.log, append_tiles(before.size, entries, read_tile))
+    tilestore.save_tiles(connection, before.log, append_tiles(before.size, entries, read_tile))

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from app.db.tables import HeadsMap, HeadsPage
+from app.db.upsert import upsert_rows
 from app.ledger.headmap import HEADS_STREAM, MAP_ROOT
 from app.ledger.headpages import LoadPages, Place
 from app.ledger.record import stream_key
-from app.ledger.store import HEAD, LEAF, RECORD, StoredRecord, as_bytes, upsert_rows
+from app.ledger.store import HEAD, LEAF, RECORD, StoredRecord, as_bytes
 
 MAP = HeadsMap.__table__  # type: ignore[attr-defined]
 PAGE = HeadsPage.__table__  # type: ignore[attr-defined]
