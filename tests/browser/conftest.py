@@ -93,7 +93,7 @@ def _bring_about(trade: Trade) -> dict[str, str]:
     proof = {"Suxin-Claim": trade.claims[intact]}
     trade.place.call("POST", "/api/v1/events", said, headers=proof, expect=201)
     trade.place.wait_published()
-    tamper(trade.place.database, TAMPERINGS[0], (broken, other))
+    tamper(trade.place.database_url, TAMPERINGS[0], (broken, other))
     wait_until(lambda: bool(trade.findings(status="open")), "the auditor finds the altered body")
     return {
         "intact": intact,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from app.ledger.keyring import load_keys
 from app.ledger.record import stream_key
 from app.ledger.vault import Vault
 from tests.browser.phone import Noted, opened
+from tests.databases import opened as opened_database
 from tests.drills.trade import Trade, api_path
 
 _addresses = itertools.count(1)
@@ -68,8 +68,8 @@ class Counter:
         return int(self._ask(asked, stream_key(code))[0][0])
 
     def _ask(self, question: str, *values: int) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.trade.place.database, timeout=30)) as asked:
-            return asked.execute(question, values).fetchall()
+        with opened_database(self.trade.place.database_url) as run:
+            return list(run(question, *values))
 
 
 @contextmanager
