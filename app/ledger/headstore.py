@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 
+from app.db import driver
 from app.db.tables import HeadsMap, HeadsPage
-from app.db.upsert import upsert_rows
 from app.ledger.headmap import HEADS_STREAM, MAP_ROOT
 from app.ledger.headpages import LoadPages, Place
 from app.ledger.record import stream_key
@@ -18,9 +30,7 @@ from app.ledger.store import HEAD, LEAF, RECORD, StoredRecord, as_bytes
 MAP = HeadsMap.__table__  # type: ignore[attr-defined]
 PAGE = HeadsPage.__table__  # type: ignore[attr-defined]
 
-_AT_ONCE = (
-    256  # prefixes a statement: SQLite binds at most 32,766, and PostgreSQL plans short lists
-)
+_AT_ONCE = 256  # prefixes a statement: SQLite binds at most 32,766; PostgreSQL plans short lists
 _PAGES_AT = select(PAGE).where(
     PAGE.c.depth == bindparam("depth"),
     PAGE.c.prefix.in_(bindparam("prefixes", expanding=True)),
@@ -146,25 +156,27 @@ def page_loader(connection: Connection, version: int) -> LoadPages:
 
 def save_pages(connection: Connection, pages: Mapping[Place, bytes], version: int) -> None:
     """Stores pages of the map that is being made; what each was before it stays. Writes `heads_page`."""
-    by_depth: dict[int, list[bytes]] = {}
-    for depth, prefix in pages:
-        by_depth.setdefault(depth, []).append(prefix)
-    before: dict[Place, bytes | None] = {}
-    for depth, prefixes in by_depth.items():
-        for row in _pages(connection, depth, prefixes):
-            kept = row.data if row.version < version else row.before
-            before[depth, as_bytes(row.prefix)] = None if kept is None else as_bytes(kept)
     rows = [
-        {
-            "depth": depth,
-            "prefix": prefix,
-            "version": version,
-            "data": data,
-            "before": before.get((depth, prefix)),
-        }
+        {"depth": depth, "prefix": prefix, "version": version, "data": data, "before": None}
         for (depth, prefix), data in sorted(pages.items())
     ]
-    upsert_rows(connection, PAGE, rows, keys=("depth", "prefix"))
+    if rows:
+        driver.execute_many(connection, _put_page(connection.dialect.name), rows)
+
+
+@cache
+def _put_page(dialect: str) -> Any:
+    """Returns the statement that stores a page. The database moves `before` itself.
+
+    So the writer, for whom others wait, reads no page a second time.
+    """
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(PAGE)
+    new = statement.excluded
+    moved = case((PAGE.c.version < new.version, PAGE.c.data), else_=PAGE.c.before)
+    return statement.on_conflict_do_update(
+        index_elements=("depth", "prefix"),
+        set_={"version": new.version, "data": new.data, "before": moved},
+    )
 
 
 def _pages(connection: Connection, depth: int, prefixes: Sequence[bytes]) -> Iterator[Any]:
