@@ -86,11 +86,11 @@ def test_the_first_look_keeps_its_time(counter, chromium):
     long_ago = moment(days=3, hours=5)
     with phone(chromium, lang="en") as (page, _):
         page.goto(counter.url(unit))
-        with counter.trade.place.opened() as database:
-            database.execute(
+        with counter.trade.place.opened() as run:
+            run(
                 "INSERT INTO scan (stream, device, first_at, last_at, loads) VALUES (?, ?, ?, ?, 1)",
-                (stream_key(unit), bytes(16), to_ms(long_ago), to_ms(long_ago)),
-            )
+                stream_key(unit), bytes(16), to_ms(long_ago), to_ms(long_ago),
+            )  # fmt: skip
         said = seen(page, counter, unit)
     check_said(said, "en", times=3, devices=2)
     assert text("en", "page.scans.first_at", at=format_moment("en", long_ago)) in said
