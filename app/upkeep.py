@@ -69,7 +69,7 @@ def adopt_anchor(*, as_json: AsJSON = False) -> None:
     keys = load_keys(settings.keys_dir)
     database = Database(settings.database_url)
     try:
-        served = adopt(database, Anchor(settings.anchor_dir), keys.log.vkey)
+        served = adopt(database, Anchor(settings.anchor_dir), keys.logs)
     finally:
         database.close()
     size = 0 if served is None else served.size
