@@ -79,6 +79,14 @@ class Settings(BaseSettings):
         "several hosts may lead: one folder on a file system that all of them share, with working "
         "locks (NFSv4 has them). Trust: who can write it can let a forked log start.",
     )
+    anchor_shared: bool = Field(
+        default=True,
+        description="Whether all hosts that may lead share the anchor folder. Default true. false: each "
+        "has its own; then SUXIN_WITNESS_POLICY must have a quorum any two of which share a witness, "
+        "and whoever begins to lead signs nothing before enough witnesses said what they last saw. "
+        "PostgreSQL only. Trust: with false, the witnesses alone keep a restored database from forking "
+        "the log.",
+    )
     database_url: str = Field(
         default_factory=_sqlite_in,
         description="Where records are kept: sqlite:///PATH or postgresql://…. Default suxin.db "

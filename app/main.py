@@ -42,7 +42,7 @@ from app.ledger.recorder import Recorder
 from app.ledger.rotation import Rotation
 from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
-from app.ledger.witnesses import Cosigning, Unwitnessed, Witnesses
+from app.ledger.witnesses import Cosigning, QuorumsDisjoint, Unwitnessed, Witnesses
 from app.oversight.audits import Audits
 from app.oversight.deadlines import Deadlines
 from app.oversight.findings import Findings
@@ -225,8 +225,7 @@ def open_publisher(
         anchor=Anchor(settings.anchor_dir),
         clock=clock,
         lease=lease,
-        # Witnesses whose word every checkpoint needs keep the log from forking, whatever the anchor.
-        foreign_anchor=_has_quorum(settings),
+        own_anchor=not settings.anchor_shared,
         report=findings.report,
         cosigning=cosigning,
     )
@@ -257,13 +256,15 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
     )
 
 
-def _has_quorum(settings: Settings) -> bool:
-    policy = settings.witness_policy
-    return policy is not None and parse_policy(policy.read_bytes()).quorum != NONE
-
-
 def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
-    if settings.witness_policy is None:
+    path = settings.witness_policy
+    policy = None if path is None else parse_policy(path.read_bytes())
+    # SQLite has one process, whose anchor is shared with nobody anyway.
+    is_anchored = settings.anchor_shared or database.dialect == "sqlite"
+    if not is_anchored and (policy is None or not policy.quorums_meet):
+        quorum = NONE if policy is None else policy.quorum
+        raise QuorumsDisjoint("quorums_disjoint", quorum=quorum)
+    if policy is None:
         return Unwitnessed()
 
     def prove(origin: str, size1: int, size2: int) -> list[bytes]:
@@ -271,7 +272,7 @@ def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
             (log,) = [s.log for s in logstore.load_states(connection) if s.origin == origin]
             return prove_consistency(connection, log, size1, size2)
 
-    return Witnesses(parse_policy(settings.witness_policy.read_bytes()), prove=prove)
+    return Witnesses(policy, prove=prove)
 
 
 def _open_parties(

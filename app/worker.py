@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.db.lease import NotLeading
+from app.ledger.anchor import AnchorMoved
 from app.ledger.logstore import Fenced
-from app.ledger.publisher import AnchorBehind, AnchorForeign
 from app.web.deps import Rooms
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_WAIT_S = 30.0
+# What keeps a leader from signing and would not go better with another one in its place: a lease lost
+# already, a database that does not answer, an anchor that moved between two looks.
+_EVERYWHERE_THE_SAME = (NotLeading, Fenced, SQLAlchemyError, AnchorMoved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +158,10 @@ def embedded_loops(
 def _publish(rooms: Rooms) -> bool:
     try:
         rooms.publisher.publish()
-    except (AnchorForeign, AnchorBehind):
+    except _EVERYWHERE_THE_SAME:
+        raise
+    except Exception:
         if rooms.lease is not None:
-            rooms.lease.step_down()  # a process that has the log's anchor may lead
+            rooms.lease.step_down()  # a process with the log's anchor and keys may lead
         raise
     return False  # one checkpoint an interval, however fast the log grows

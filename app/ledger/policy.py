@@ -90,6 +90,21 @@ class Policy:
             met[name] = sum(met[member] for member in group.members) >= group.threshold
         return met[self.quorum]
 
+    def is_unmet_without(self, cosigners: Collection[CosignerKey]) -> bool:
+        """Whether these are in every quorum: what was ever served, one of them has cosigned."""
+        return not self.is_met([key for key in self.witness_keys if key not in cosigners])
+
+    @property
+    def quorums_meet(self) -> bool:
+        """Whether any two quorums share a witness, so that one that is honest keeps the log one."""
+        # Of each name: whether two halves of the witnesses could both have it. None is below two
+        # names, so each member goes to either half, or, where it can be had twice, to both.
+        twice = {NONE: True} | {witness.name: False for witness in self.witnesses}
+        for name, group in self.groups.items():  # in the file's order: members first
+            had = len(group.members) + sum(twice[member] for member in group.members)
+            twice[name] = had >= 2 * group.threshold
+        return not twice[self.quorum]
+
     def accepts(self, note: str) -> bool:
         """Whether enough witnesses cosigned a note. A wrong line of one of them makes it false."""
         try:

@@ -16,30 +16,35 @@ log, so whoever restores an old database must not lose the anchor at the same ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.db.lease import Lease
+from app.db.lease import Lease, NotLeading
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Fault
 from app.ledger import checkpointstore, logstore
 from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from app.ledger.finals import Mending, find_damage, mend
 from app.ledger.heads import rotating_to
-from app.ledger.logstore import LeavesMissing, Log, Published, TreeState
-from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root, leaf_hash
+from app.ledger.logstore import Fenced, LeavesMissing, Published, TreeState
+from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root
 from app.ledger.note import NoteSigner, VerifierKey
-from app.ledger.record import record_hash
-from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint, missing_problem
-from app.ledger.store import as_bytes
-from app.ledger.tiles import TILE_WIDTH
-from app.ledger.treecheck import true_leaves
+from app.ledger.policy import NONE
+from app.ledger.rehash import read_tree, rehash
+from app.ledger.served import foreign_problem, foreign_sizes, load_checkpoint
 from app.ledger.verifier import Problem
-from app.ledger.witnesses import Cosigning, QuorumMissing, Unwitnessed, check_seen
+from app.ledger.witnesses import (
+    Cosigning,
+    QuorumMissing,
+    Seen,
+    Unwitnessed,
+    check_seen,
+    is_beginning,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -70,12 +75,20 @@ class AnchorBehind(LogFault):
     """A checkpoint was served that this anchor never held: it is an old copy of the one in use."""
 
 
+class WitnessesUnheard(LogFault):
+    """Hosts share no anchor, and too few witnesses say what they last saw: it could be more than ours."""
+
+
 class LogOfOtherOrigin(LogFault):
     """The keys folder belongs to another log than the database."""
 
 
 class RotationUnfinished(LogFault):
     """A rotation was interrupted: the old log has said its last word, and the new one not its first."""
+
+
+class PublishFailed(Fault):
+    """Something that has no sentence of its own kept the log from being signed. why: its class."""
 
 
 class Publisher:
@@ -85,8 +98,10 @@ class Publisher:
     which foreign checkpoints were taken away, since no audit can find those again. cosigning: asks the
     witnesses of what is anchored.
     lease: None where one process alone has the database. Where several may lead, all must share one
-    anchor, or whoever leads next could sign what a restored database says; unless `foreign_anchor`
-    says that witnesses, whose cosignatures every checkpoint needs, keep the log from forking.
+    anchor, or whoever leads next could sign what a restored database says.
+    own_anchor: they share none. Then whoever begins to lead signs only once it has heard from witnesses
+    without whom no checkpoint can have been served what they last saw. Any two quorums of the policy
+    must share a witness (Policy.quorums_meet), which keeps what is served from forking meanwhile.
     """
 
     def __init__(
@@ -98,7 +113,7 @@ class Publisher:
         clock: Clock,
         frozen: Sequence[VerifierKey] = (),
         lease: Lease | None = None,
-        foreign_anchor: bool = False,
+        own_anchor: bool = False,
         report: Callable[[Sequence[Problem]], object] = lambda _: None,
         cosigning: Cosigning | None = None,
     ) -> None:
@@ -108,7 +123,8 @@ class Publisher:
         self._anchor = anchor
         self._clock = clock
         self._lease = lease
-        self._foreign_anchor = foreign_anchor and lease is not None
+        self._own_anchor = own_anchor and lease is not None
+        self._heard_in: int | None = None
         self._report = report
         self._cosigning = cosigning or Unwitnessed()
         self.fault: Fault | None = None
@@ -142,8 +158,8 @@ class Publisher:
 
         None too while too few witnesses cosigned it: the next call offers them the same note. Raises
         LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else
-        signs; NotLeading or logstore.Fenced where another process leads. `fault` keeps the last
-        LogFault until it goes again.
+        signs; NotLeading or logstore.Fenced where another process leads; OSError where the anchor's folder
+        is not there. `fault` keeps what it was until it goes again.
         """
         try:
             published = self._publish()
@@ -154,80 +170,56 @@ class Publisher:
         except Fault as fault:
             self.fault = fault
             raise
+        except (NotLeading, Fenced):
+            raise  # another process leads; what kept this one from it stays said
+        except Exception as err:
+            self.fault = PublishFailed("publish_failed", why=type(err).__name__)
+            raise
         self.fault = None
         return published
 
-    def _mend_frozen(self) -> None:
-        """Puts back the final checkpoints of earlier logs, and takes away what is none of theirs.
-
-        They are served for ever, and no next checkpoint comes that would do it.
-        """
-        told: list[Problem] = []
-        with self._database.read() as connection:
-            states = logstore.load_states(connection) if self._frozen else []
-            finals = []
-            for key, state in zip(self._frozen, states, strict=False):
-                sizes = foreign_sizes(connection, key)
-                told += [foreign_problem(size, key.name) for size in sizes]
-                served = load_checkpoint(connection, key)
-                final = None
-                if served is None or served.size != state.size:
-                    final = self._final(key, state)
-                    told += [missing_problem(final.size, key.name)] if final else []
-                finals.append((state.log, sizes, final))
-        if not told:
-            return
-        with self._database.write() as connection:
-            for place, sizes, final in finals:
-                checkpointstore.delete_checkpoints(connection, place, sizes)
-                if final is not None:
-                    checkpointstore.save_checkpoint(connection, final)
-        self._report(told)
-
-    def _final(self, key: VerifierKey, state: TreeState) -> Published | None:
-        """Returns an earlier log's final checkpoint as it was anchored, None if it is not of its tree."""
-        note = self._anchor.read_final(state.log.number)
-        if note is None:
-            return None
-        try:
-            checkpoint = open_checkpoint(note, [key], origin=key.name)
-        except Fault:
-            return None
-        if (checkpoint.size, checkpoint.root) != (state.size, state.root):
-            return None
-        now_ms = to_ms(self._clock.now())
-        return Published(state.log, checkpoint.size, checkpoint.root, note, now_ms)
-
     def _publish(self) -> Published | None:
         epoch = None if self._lease is None else self._lease.require()
-        self._mend_frozen()
         # The anchor first: it may only be older than the tree we then see.
         note = self._anchor.read()
+        heard = self._hear(epoch)
         with self._database.read() as connection:
             state, anchored = self._look(connection, note)
             served = load_checkpoint(connection, self._signer.vkey)
+            if heard is not None:
+                self._check_heard(connection, state, served, heard)
+            now_ms = to_ms(self._clock.now())
+            mending = find_damage(connection, self._frozen, self._anchor, now_ms=now_ms)
             is_served = served is not None and self._cosigning.is_complete(note or "", served.note)
             foreign = foreign_sizes(connection, self._signer.vkey)
-            if state.size == anchored.size and is_served and not foreign:
-                return None
-            edge = self._extend(connection, anchored, state)
-        if note is None or state.size > anchored.size:
-            signed = sign_checkpoint(Checkpoint(state.origin, state.size, state.root), self._signer)
+            is_done = state.size == anchored.size and is_served and not foreign
+            edge = () if is_done else self._extend(connection, anchored, state)
+        self._heard_in = epoch
+        self._mend_finals(mending, epoch)
+        if is_done:
+            return None
+        tree = Checkpoint(state.origin, state.size, state.root)
+        before = None if served is None else served.note
+        unserved = anchored.size > (0 if served is None else served.size)
+        if note is not None and unserved and self._cosigning.is_awaited(note):
+            tree = anchored  # what came since is signed next time
+        if note is None or tree.size > anchored.size:
+            signed = sign_checkpoint(tree, self._signer)
             self._check_leading(epoch)
             self._anchor.replace(old=note, new=signed, edge=edge)
         else:
-            # We died between anchoring and serving, or the row was changed: what is anchored is
-            # what was signed.
+            # We died between anchoring and serving, or the row was changed, or witnesses are slow:
+            # what is anchored is what was signed.
             signed = note
             self._anchor.sync()  # another process may have put it there
         # No transaction is open: a witness may take its time.
-        cosigned = self._cosigning.cosign(signed, None if served is None else served.note)
+        cosigned = self._cosigning.cosign(signed, before)
         now_ms = to_ms(self._clock.now())
         if served is not None and served.note.startswith(signed):
             if cosigned == served.note and not foreign:
                 return None
             now_ms = served.published_at_ms  # it only gained cosignatures
-        published = Published(state.log, state.size, state.root, cosigned, now_ms)
+        published = Published(state.log, tree.size, tree.root, cosigned, now_ms)
         with self._database.write() as connection:
             if epoch is not None:
                 logstore.check_epoch(connection, epoch)
@@ -238,6 +230,49 @@ class Publisher:
         if foreign:
             self._report([foreign_problem(size, state.origin) for size in foreign])
         return published
+
+    def _mend_finals(self, mending: Mending, epoch: int | None) -> None:
+        if not mending.told:
+            return
+        with self._database.write() as connection:
+            if epoch is not None:
+                logstore.check_epoch(connection, epoch)
+            mend(connection, mending)
+        self._report(mending.told)
+
+    def _hear(self, epoch: int | None) -> tuple[Seen, Collection[str]] | None:
+        """Returns what witnesses have last seen, and who of them said so; None where nobody need be asked.
+
+        Whoever has led alone since it asked knows by its own anchor what was signed.
+        """
+        if not self._own_anchor or self._heard_in == epoch:
+            return None
+        seen = self._cosigning.last_seen(self._signer.vkey)
+        heard = {name for name, checkpoint in seen.items() if checkpoint is not None}
+        if self._frozen and len(heard) < len(seen):
+            # Who shows the log before this one, and nothing of this one, has not seen it yet.
+            before = self._cosigning.last_seen(self._frozen[-1])
+            heard |= {name for name in seen if before.get(name) is not None}
+        return seen, heard
+
+    def _check_heard(
+        self,
+        connection: Connection,
+        state: TreeState,
+        served: Published | None,
+        heard: tuple[Seen, Collection[str]],
+    ) -> None:
+        """Returns if nothing can have been served that the tree does not go on from."""
+        seen, names = heard
+        check_seen(connection, state, seen)
+        is_new = not self._frozen and not checkpointstore.has_checkpoint(connection)
+        is_new = is_new and logstore.anchor_of_log(connection) is None
+        if not is_new and not self._cosigning.is_binding(names):
+            raise WitnessesUnheard("witnesses_unheard", got=", ".join(sorted(names)) or NONE)
+        if served is not None:
+            checkpoint = Checkpoint(state.origin, served.size, served.root)
+            if not is_beginning(connection, state, checkpoint):
+                raise DatabaseContradictsAnchor("database_contradicts_anchor", size=served.size)
 
     def _check_leading(self, epoch: int | None) -> None:
         """Returns if nobody has taken the lease, and the log is signed under our anchor from now on.
@@ -252,13 +287,13 @@ class Publisher:
             logstore.check_epoch(connection, epoch)
             known = logstore.anchor_of_log(connection)
             if known != mine:
-                if known is not None and not self._foreign_anchor:
+                if known is not None and not self._own_anchor:
                     raise AnchorForeign("anchor_foreign", known=known, got=mine)
                 logstore.set_anchor(connection, mine)
 
     def _check_anchor(self, connection: Connection, anchored: Checkpoint) -> None:
         """Returns if the log was signed last under this very anchor."""
-        if self._lease is None or self._foreign_anchor:
+        if self._lease is None or self._own_anchor:
             return
         known = logstore.anchor_of_log(connection)
         if known is not None and known != self._anchor.identify():
@@ -284,16 +319,20 @@ class Publisher:
         if note is None:
             nothing = Checkpoint(name, 0, EMPTY_ROOT)
             self._check_anchor(connection, nothing)
-            if checkpointstore.has_checkpoint(connection) and not self._foreign_anchor:
+            if checkpointstore.has_checkpoint(connection) and not self._own_anchor:
                 raise AnchorMissing("anchor_missing", size=state.size)
             return state, nothing
         anchored = self._open(note)
         if anchored.origin != name:
-            # The last word of the log before this one, which was not signed yet.
+            # The last word of the log before this one, which was not signed yet here.
             before = logstore.load_states(connection)[-2]
-            if anchored != Checkpoint(before.origin, before.size, before.root):
+            if anchored != Checkpoint(before.origin, before.size, before.root) and not (
+                self._own_anchor and is_beginning(connection, before, anchored)
+            ):
                 raise DatabaseContradictsAnchor("database_contradicts_anchor", size=before.size)
-            return state, Checkpoint(name, 0, EMPTY_ROOT)
+            nothing = Checkpoint(name, 0, EMPTY_ROOT)
+            self._check_anchor(connection, nothing)
+            return state, nothing
         if state.size < anchored.size:
             raise DatabaseBehindAnchor(
                 "database_behind_anchor", size=state.size, anchored=anchored.size
@@ -313,7 +352,7 @@ class Publisher:
     def _extend(self, connection: Connection, anchored: Checkpoint, state: TreeState) -> Edge:
         """Returns the edge of the state's tree, grown over the anchored one's."""
         before = self._anchored_edge(connection, anchored, state)
-        for read in (_rehash, _read_tree):
+        for read in (rehash, read_tree):
             edge, at = before, anchored.size
             while at < state.size:
                 end = min(at + _CHUNK, state.size)
@@ -349,30 +388,3 @@ class Publisher:
         if edge_root(anchored.size, edge) != anchored.root:
             raise DatabaseContradictsAnchor("database_contradicts_anchor", size=anchored.size)
         return edge
-
-
-def _rehash(connection: Connection, place: Log, start: int, end: int) -> Iterator[bytes]:
-    """Yields the leaf hashes of a log's records `start` to `end`−1, re-hashed from their stored bytes.
-
-    A record that was altered since does not change what was promised, which is what the sequencer
-    took off the queue: that is signed, if it leads to the tree's root, and the audit reports the
-    record. Ends early where a leaf row is gone.
-    """
-    expected = place.start + start
-    rows = logstore.leaves_with_records(connection, expected, place.start + end)
-    with closing(rows):
-        for row in rows:
-            entry = as_bytes(row.leaf_hash)
-            if row.leaf_index != expected:
-                break
-            if row.body is None or record_hash(as_bytes(row.body)) != entry:
-                log.error("publisher.record_altered", leaf_index=row.leaf_index)
-            expected += 1
-            yield leaf_hash(entry)
-
-
-def _read_tree(connection: Connection, place: Log, start: int, end: int) -> Iterator[bytes]:
-    """Yields what tiles, leaf rows and records say together that the leaf hashes are."""
-    for index in range(start // TILE_WIDTH, (end - 1) // TILE_WIDTH + 1):
-        first = index * TILE_WIDTH
-        yield from true_leaves(connection, place, index)[max(start - first, 0) : end - first]

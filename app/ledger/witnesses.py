@@ -5,14 +5,15 @@ note is offered again. Whoever is late is added when the answer comes. A witness
 again after 1, 2, 4 … 30 s, so that one which is down costs a time-out now and then, and stops nobody.
 
 At start they are asked for what they have last seen: a database that is behind any of it, or another
-log, is a restored copy. The answers are signed by our own key, so no witness can make one up.
+log, is a restored copy. The answers are signed by our own key, so no witness can make one up. Where
+hosts share no anchor, enough of them must have answered before anything is signed (app.ledger.publisher).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -40,8 +41,8 @@ _PATIENCE = 4  # a late answer is taken for so many time-outs; nobody waits for 
 _LONGEST_PAUSE_S = 30.0
 _GRACE_S = 0.1  # for the others, once there are enough
 
-Seen = Mapping[str, Checkpoint]
-"""What witnesses have last seen of a log, by the witness's key name."""
+Seen = Mapping[str, Checkpoint | None]
+"""What witnesses have last seen of a log, by the witness's key name; None: they show nothing of it."""
 
 
 class QuorumMissing(Fault):
@@ -50,6 +51,10 @@ class QuorumMissing(Fault):
 
 class QuorumUnreachable(Fault):
     """The policy's witnesses that have a URL could never be enough."""
+
+
+class QuorumsDisjoint(Fault):
+    """Hosts that share no anchor would need a policy of which any two quorums share a witness."""
 
 
 class WitnessAhead(Fault):
@@ -66,8 +71,18 @@ class Cosigning(Protocol):
     def last_seen(self, log_key: VerifierKey) -> Seen:
         """Returns what the witnesses that answer have last seen; may take a time-out."""
 
+    def is_binding(self, heard: Collection[str]) -> bool:
+        """Whether one of these, by key name, is in every quorum: nothing was served unseen by all."""
+
     def is_complete(self, signed: str, served: str) -> bool:
         """Whether `served` is what is to be served of the signed note, with nobody left to ask now."""
+
+    def is_awaited(self, signed: str) -> bool:
+        """Whether a note that is not served yet has its quorum, or may have it by answers to come.
+
+        Then nothing newer is signed: a log that never rests would never be served otherwise. An
+        answer comes within four time-outs, or never.
+        """
 
     def cosign(self, signed: str, served: str | None) -> str:
         """Returns the note to be served: `signed` with the cosignatures that are there.
@@ -88,8 +103,14 @@ class Unwitnessed:
     def last_seen(self, log_key: VerifierKey) -> Seen:  # noqa: ARG002 - nobody is asked
         return {}
 
+    def is_binding(self, heard: Collection[str]) -> bool:  # noqa: ARG002 - there is nobody
+        return False
+
     def is_complete(self, signed: str, served: str) -> bool:
         return signed == served
+
+    def is_awaited(self, signed: str) -> bool:  # noqa: ARG002 - as above
+        return False
 
     def cosign(self, signed: str, served: str | None) -> str:  # noqa: ARG002 - as above
         return signed
@@ -103,13 +124,13 @@ class Unwitnessed:
 
 @dataclass(slots=True)
 class _Standing:
-    """How a witness does. pause_until: monotonic seconds. busy: an answer is still awaited."""
+    """How a witness does. pause_until: monotonic seconds. asked: whose answer is still awaited."""
 
     client: WitnessClient
     failures: int = 0
     failed: int = 0
     pause_until: float = 0.0
-    busy: bool = False
+    asked: _Round | None = None
 
     @property
     def key(self) -> CosignerKey:
@@ -176,13 +197,25 @@ class Witnesses:
 
     def is_complete(self, signed: str, served: str) -> bool:
         found = {one.key: one for one in self.read(served)}
-        if served != signed + self._lines(found):
+        if served != signed + self._lines(found) or not self._policy.is_met(found.keys()):
             return False
         with self._lock:
             now = self._round
             if now is not None and now.note == signed and now.found.keys() - found.keys():
                 return False  # somebody was late
             return not any(self._due(found))
+
+    def is_awaited(self, signed: str) -> bool:
+        with self._lock:
+            now = self._round
+            if now is None or now.note != signed:
+                return False
+            asked = [one.key for one in self._standings if one.asked is now]
+            return self._policy.is_met({*now.found, *asked})
+
+    def is_binding(self, heard: Collection[str]) -> bool:
+        keys = [key for key in self._policy.witness_keys if key.name in heard]
+        return self._policy.is_unmet_without(keys)
 
     def cosign(self, signed: str, served: str | None) -> str:
         with self._lock:
@@ -191,7 +224,7 @@ class Witnesses:
             now = self._round
             due = list(self._due(now.found))
             for standing in due:
-                standing.busy = True
+                standing.asked = now
         self._await([self._pool.submit(self._ask, standing, now) for standing in due], now)
         with self._lock:
             found = dict(now.found)
@@ -205,17 +238,14 @@ class Witnesses:
             (s, self._pool.submit(s.client.last_seen, log_key, timeout_s=self._timeout_s))
             for s in self._standings
         ]
-        seen = {}
+        seen: dict[str, Checkpoint | None] = {}
         for standing, answer in asked:
             name = standing.key.name
             try:
-                checkpoint = answer.result()
+                seen[name] = answer.result()
             except Exception as err:  # noqa: BLE001 - one that is down does not stop the start
                 why, told = _reason(err)
                 log.warning("witness.not_heard", witness=name, why=why, **told)
-                continue
-            if checkpoint is not None:
-                seen[name] = checkpoint
         return seen
 
     def _begin(self, signed: str, served: str | None) -> None:
@@ -231,7 +261,9 @@ class Witnesses:
         return (
             standing
             for standing in self._standings
-            if standing.key not in found and not standing.busy and standing.pause_until <= now_s
+            if standing.key not in found
+            and standing.asked is None
+            and standing.pause_until <= now_s
         )
 
     def _await(self, asked: Sequence[Future[None]], now: _Round) -> None:
@@ -255,13 +287,13 @@ class Witnesses:
             self._note_failure(standing, err)
             return
         with self._lock:
-            standing.busy = False
+            standing.asked = None
             standing.failures = 0
             now.found[standing.key] = cosignature
 
     def _note_failure(self, standing: _Standing, err: Exception) -> None:
         with self._lock:
-            standing.busy = False
+            standing.asked = None
             standing.failures += 1
             standing.failed += 1
             pause_s = min(2.0 ** min(standing.failures - 1, 10), _LONGEST_PAUSE_S)
@@ -292,18 +324,21 @@ def check_seen(connection: Connection, state: TreeState, seen: Seen) -> None:
     WitnessContradicts.
     """
     for witness, checkpoint in seen.items():
+        if checkpoint is None:
+            continue
         if checkpoint.size > state.size:
             raise WitnessAhead(
                 "witness_ahead", witness=witness, theirs=checkpoint.size, size=state.size
             )
-        if checkpoint.size and not _is_beginning(connection, state, checkpoint):
+        if checkpoint.size and not is_beginning(connection, state, checkpoint):
             raise WitnessContradicts("witness_contradicts", witness=witness, size=checkpoint.size)
 
 
-def _is_beginning(connection: Connection, state: TreeState, checkpoint: Checkpoint) -> bool:
+def is_beginning(connection: Connection, state: TreeState, checkpoint: Checkpoint) -> bool:
+    """Whether the committed tree goes on from a checkpoint of at least one entry. Read-only."""
     size = checkpoint.size
-    if size == state.size:
-        return checkpoint.root == state.root
+    if size >= state.size:
+        return (size, checkpoint.root) == (state.size, state.root)
     try:
         proof = prove_consistency(connection, state.log, size, state.size)
         verify_consistency(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.db.lease import Lease, NotLeading
 from app.ledger import logstore
@@ -16,14 +18,24 @@ from app.ledger.logstore import Fenced
 from app.ledger.publisher import AnchorBehind, AnchorForeign, Publisher
 from app.ledger.sequencer import Sequencer
 from app.ledger.served import load_checkpoint
+from app.ledger.witnesses import Cosigning
+from app.worker import loops_of
 from tests.ledger.ledgers import Ledger, check_log, submission
+from tests.sentences import explain
+
+INTERVALS = {"sequence_interval_s": 1, "publish_interval_s": 1}
 
 
 class Process:
     """What of a process matters to the log. `asleep`: it believes in its lease, whatever happened."""
 
     def __init__(
-        self, ledger: Ledger, *, anchor: Anchor | None = None, foreign: bool = False
+        self,
+        ledger: Ledger,
+        *,
+        anchor: Anchor | None = None,
+        own_anchor: bool = False,
+        cosigning: Cosigning | None = None,
     ) -> None:
         self.ledger = ledger
         self.lease = Lease(ledger.database, lease_s=30)
@@ -32,10 +44,12 @@ class Process:
         self.publisher = Publisher(
             ledger.database,
             signer=ledger.keys.log,
+            frozen=ledger.keys.frozen,
             anchor=self.anchor,
             clock=ledger.clock,
             lease=self.lease,
-            foreign_anchor=foreign,
+            own_anchor=own_anchor,
+            cosigning=cosigning,
         )
 
     def take_over(self) -> Process:
@@ -227,19 +241,60 @@ def test_a_copy_of_the_whole_keys_folder_is_no_shared_anchor(ledger, tmp_path):
         assert found.value.params == {"served": 6, "anchored": 3}
 
 
-def test_with_witnesses_a_foreign_anchor_signs_after_re_hashing_everything(ledger, elsewhere):
-    first, second = Process(ledger), Process(ledger, anchor=elsewhere, foreign=True)
+def test_who_cannot_reach_its_anchor_lets_others_lead_and_says_why(ledger, tmp_path):
+    first = Process(ledger)
     first.work()
+    shutil.copytree(ledger.keys_dir, tmp_path / "mount")
+    gone = Process(ledger, anchor=Anchor(tmp_path / "mount")).take_over()
+    shutil.rmtree(tmp_path / "mount")
+    ledger.record(submission())
+    gone.sequencer.sequence()
+    rooms = mock.MagicMock(publisher=gone.publisher, lease=gone.lease)
+    (publish,) = [loop for loop in loops_of(rooms, **INTERVALS) if loop.name == "publish"]
+    with pytest.raises(FileNotFoundError):
+        publish.work()
+    assert not gone.lease.leads()
+    assert gone.publisher.fault.params == {"why": "FileNotFoundError"}
+    explain(gone.publisher.fault)
+    assert first.lease.renew()  # at once
+    first.work()
+    assert served_size(ledger) == 7
+    with pytest.raises(NotLeading):
+        publish.work()
+    assert gone.publisher.fault is not None  # it could not lead again
+
+
+def test_a_database_that_does_not_answer_makes_nobody_step_down(ledger, monkeypatch):
+    first = Process(ledger).take_over()
+    error = OperationalError("SELECT 1", {}, Exception("gone"))
+    monkeypatch.setattr(first.publisher, "_publish", mock.Mock(side_effect=error))
+    rooms = mock.MagicMock(publisher=first.publisher, lease=first.lease)
+    (publish,) = [loop for loop in loops_of(rooms, **INTERVALS) if loop.name == "publish"]
+    with pytest.raises(OperationalError):
+        publish.work()
+    assert first.lease.leads()
+    assert first.publisher.fault is not None
+
+
+def test_who_slept_through_its_lease_mends_no_final_checkpoint(ledger):
+    first = Process(ledger)
+    first.work()
+    ledger.rotate()
+    ledger.sql("UPDATE log_state SET epoch = 0")
+    first, second = Process(ledger), Process(ledger)
+    first.take_over()
+    ledger.sql("DELETE FROM checkpoint WHERE log = 0")
     second.take_over()
-    second.publisher.check_start()
-    second.work()
-    assert (served_size(ledger), anchored_size(ledger, elsewhere)) == (6, 6)
-    check_log(ledger)
+    with pytest.raises(Fenced):
+        first.publisher.publish()
+    assert ledger.sql("SELECT size FROM checkpoint WHERE log = 0") == []
+    second.publisher.publish()
+    assert ledger.sql("SELECT size FROM checkpoint WHERE log = 0") == [(4,)]
 
 
 def test_an_anchor_that_is_adopted_is_brought_up_to_what_was_served(ledger, elsewhere):
     Process(ledger).work()
-    told = adopt_anchor(ledger.database, elsewhere, ledger.keys.log.vkey)
+    told = adopt_anchor(ledger.database, elsewhere, ledger.keys.logs)
     assert told is not None
     assert (told.size, anchored_size(ledger, elsewhere)) == (3, 3)
     second = Process(ledger, anchor=elsewhere).take_over()

@@ -141,3 +141,36 @@ def test_a_threshold_counts_members_in_any_order(some, least):
     lines = [f"witness w{n} {W[n]}" for n in range(10)]
     policy = parse("\n".join([*lines, f"group g {least} {names}", "quorum g\n"]))
     assert policy.is_met({WITNESSES[n] for n in some}) == (len(some) >= least)
+
+
+APART = ["none", "any 1", "2 of 4", "half of halves", "any of all"]
+TOGETHER = ["one", "2 of 3", "3 of 4", "all of 2", "2 of 3 pairs", "one and any"]
+SHAPES = {
+    "none": "quorum none\n",
+    "any 1": "group g any w0 w1\nquorum g\n",
+    "2 of 4": "group g 2 w0 w1 w2 w3\nquorum g\n",
+    "half of halves": "group a any w0 w1\ngroup b any w2 w3\ngroup g all a b\nquorum g\n",
+    "any of all": "group a all w0 w1\ngroup b all w2 w3\ngroup g any a b\nquorum g\n",
+    "one": "quorum w2\n",
+    "2 of 3": "group g 2 w0 w1 w2\nquorum g\n",
+    "3 of 4": "group g 3 w0 w1 w2 w3\nquorum g\n",
+    "all of 2": "group g all w0 w1\nquorum g\n",
+    "2 of 3 pairs": (
+        "group a all w0 w1\ngroup b all w2 w3\ngroup c all w4 w5\ngroup g 2 a b c\nquorum g\n"
+    ),
+    "one and any": "group a any w0 w1 w2\ngroup g all w3 a\nquorum g\n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_whether_two_quorums_can_be_apart_is_what_trying_all_of_them_says(shape):
+    lines = "".join(f"witness w{n} {WITNESSES[n]}\n" for n in range(6))
+    policy = parse_policy(f"{lines}{SHAPES[shape]}".encode())
+    together = True
+    for some in range(2**6):
+        half = [WITNESSES[n] for n in range(6) if some >> n & 1]
+        rest = [WITNESSES[n] for n in range(6) if not some >> n & 1]
+        together = together and not (policy.is_met(half) and policy.is_met(rest))
+        assert policy.is_unmet_without(half) is not policy.is_met(rest)
+    assert policy.quorums_meet is together is (shape in TOGETHER)
+    assert set(SHAPES) == {*APART, *TOGETHER}

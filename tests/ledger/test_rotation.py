@@ -15,11 +15,13 @@ from app.ledger.fsck import LogCheck
 from app.ledger.handover import check_handovers
 from app.ledger.heads import HEADS
 from app.ledger.keyring import KeyLost, next_key
+from app.ledger.note import NoteSigner
 from app.ledger.prover import Provers
 from app.ledger.publisher import (
     DatabaseBehindAnchor,
     DatabaseContradictsAnchor,
     LogFault,
+    Publisher,
     RotationUnfinished,
 )
 from app.ledger.rotation import OriginMalformed, OriginTaken, RotationBegun
@@ -418,6 +420,23 @@ def test_a_frozen_logs_final_checkpoint_is_put_back_and_a_foreign_one_goes(ledge
     with ledger.database.read() as connection:
         assert load_checkpoint(connection, ledger.keys.frozen[0]).note == final.note
     check_log(ledger)
+
+
+def test_on_an_old_copy_no_final_checkpoint_is_touched(ledger):
+    """A database from before the rotation: its rows are not judged by keys that it does not know."""
+    ledger.add()
+    ledger.publish()
+    old = ledger.keys.log.vkey
+    fresh = NoteSigner("elsewhere.test/log", b"\x07" * 32)
+    publisher = Publisher(
+        ledger.database, signer=fresh, frozen=[old], anchor=ledger.anchor, clock=ledger.clock,
+        report=ledger.reported.extend,
+    )  # fmt: skip
+    ledger.sql("UPDATE checkpoint SET note = 'spoilt'")
+    with pytest.raises(DatabaseBehindAnchor):
+        publisher.publish()
+    assert ledger.sql("SELECT note FROM checkpoint") == [("spoilt",)]
+    assert ledger.reported == []
 
 
 @pytest.mark.parametrize("what", ["origin", "key", "size", "root"])

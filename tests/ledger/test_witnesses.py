@@ -194,6 +194,22 @@ def test_the_log_grows_past_a_checkpoint_that_was_never_served(scene):
     assert publisher.publish().size == 6
 
 
+def test_what_was_served_without_its_quorum_is_missing_it_until_it_is_there(scene):
+    """A policy that came later: also while nobody is due to be asked."""
+    scene.grow()
+    scene.ledger.publisher.publish()
+    peer = scene.peer(says(500))
+    publisher = scene.join("witness.test/w1")
+    for _ in range(3):
+        assert publisher.publish() is None
+        assert isinstance(publisher.fault, QuorumMissing)
+    assert len(peer.posts) == 1
+    peer.say = peer.cosign
+    scene.now_s += 60
+    assert publisher.publish().size == 3
+    assert publisher.fault is None
+
+
 def test_with_two_of_three_one_may_be_down(scene):
     for _ in range(3):
         scene.peer()
@@ -244,6 +260,39 @@ def test_who_is_late_is_added_and_nobody_waits_longer_than_the_time_out(scene):
     assert len(late.asked) == 1
     assert scene.served().published_at_ms == first.published_at_ms
     assert publisher.publish() is None
+
+
+def test_a_log_that_never_rests_serves_what_a_slow_witness_cosigned(scene):
+    """Its answer comes after the time-out, and meanwhile there is always something newer."""
+    slow = scene.peer()
+    slow.say = is_slow(0.5, slow.cosign)
+    publisher = scene.join("witness.test/w1", timeout_s=0.2)
+    sizes = set()
+    until = time.monotonic() + 15
+    while len(sizes) < 3:
+        assert time.monotonic() < until, sizes
+        scene.grow(1)
+        if (published := publisher.publish()) is not None:
+            sizes.add(published.size)
+            assert (scene.served().size, scene.cosigners()) == (published.size, ["w1"])
+        time.sleep(0.05)
+    slow.say = slow.cosign
+    while publisher.publish() is None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    check_log(scene.ledger)
+
+
+def test_a_slow_witness_that_could_not_make_the_quorum_holds_no_checkpoint_up(scene):
+    slow = scene.peer()
+    slow.say = is_slow(3, slow.cosign)
+    scene.peer(says(500))
+    more = "group both all witness.test/w1 witness.test/w2\n"
+    publisher = scene.join("both", more=more, timeout_s=0.8)
+    for size in (3, 6):
+        scene.grow()
+        assert publisher.publish() is None
+        assert f"\n{size}\n" in scene.ledger.anchor.read()
 
 
 def test_once_there_are_enough_the_others_get_a_moment_only(scene):
