@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -107,7 +106,6 @@ def test_a_quorum_alone_excuses_no_foreign_anchor(hosts):
     with pytest.raises(AnchorForeign):
         b.publisher.check_start()
     check_signs_nothing(hosts, b, AnchorForeign)
-    (hosts.host("a").anchor._path).unlink()
     with pytest.raises(AnchorMissing):
         hosts.ledger.publisher.check_start()
 
@@ -144,7 +142,7 @@ def test_a_tree_that_the_served_checkpoint_is_no_beginning_of_is_not_signed(host
     check_signs_nothing(hosts, hosts.host("b").take_over(), DatabaseContradictsAnchor)
 
 
-def test_a_host_goes_on_after_a_rotation_that_was_done_elsewhere(hosts, tmp_path):
+def test_a_host_goes_on_after_a_rotation_that_was_done_elsewhere(hosts):
     """Its anchor ends in the middle of the log before; one witness has not seen the new log yet."""
     a, b = hosts.host("a"), hosts.host("b")
     b.work()
@@ -162,7 +160,6 @@ def test_a_host_goes_on_after_a_rotation_that_was_done_elsewhere(hosts, tmp_path
     b.take_over().work()
     vkey = hosts.ledger.keys.log.vkey
     assert open_checkpoint(b.anchor.read(), [vkey], origin=vkey.name).size == 4
-    shutil.copytree(tmp_path / "b", hosts.ledger.keys_dir, dirs_exist_ok=True)
 
 
 def test_hosts_without_a_shared_anchor_need_quorums_that_share_a_witness(hosts, tmp_path):
