@@ -70,8 +70,8 @@ class TreeState:
 
     @property
     def end(self) -> int:
-        """The position behind its last leaf."""
-        return self.log.start + self.size
+        """The position behind its last leaf; behind none where a hand has put no number there."""
+        return self.log.start + (self.size if isinstance(self.size, int) else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -678,3 +678,17 @@ def test_any_flipped_bit_anywhere_is_one_finding_at_its_place(scene, column, row
     assert stream_key(place[1]) == chosen.stream
     if hasattr(chosen, "seq"):
         assert place[2] == chosen.seq
+
+
+@pytest.mark.parametrize("size", ["'5x'", "5.5", "x'05'"])
+def test_a_size_of_the_log_that_is_no_number_stops_no_audit(sqlite_ledger, size):
+    """Also where a leaf or a waiting record is gone too, and the log is asked what it holds."""
+    ledger = sqlite_ledger
+    ledger.grow(5)
+    ledger.publish()
+    ledger.add()
+    ledger.sql(f"UPDATE log_state SET size = {size}")
+    ledger.sql("DELETE FROM unsequenced")
+    ledger.sql("DELETE FROM log_leaf WHERE leaf_index = 2")
+    kinds = {problem.kind for problem in ledger.problems()}
+    assert {"log.state_mismatch", "log.leaf_missing", "integrity.unlogged"} <= kinds, kinds
