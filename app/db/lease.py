@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db.engine import Database
 from app.db.tables import Leader, LogState
+from app.kit.errors import Fault
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,8 @@ _LOOKS = 5
 _LEAST_PAUSE_S = 0.05
 _LOCK_NOT_AVAILABLE = "55P03"
 _BARRED_LEASES = 3
+# A leader that is dead is waited for a lease, and so much longer for what the clocks differ by.
+_GRACE_S = 1.0
 # Not the time of the transaction's begin: it may have waited for the row since.
 _NOW_MS: ColumnElement[int] = literal_column(
     "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -70,13 +75,21 @@ class NotLeading(Exception):
     """Another process leads, or leads now; nothing was done."""
 
 
+class OtherLeads(Fault):
+    """Another process leads and goes on to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who leads. holder: its id, None where nobody does. left_s: seconds until its lease ends."""
+    """Who leads. holder: its id, None where nobody does. left_s: seconds until its lease ends.
+
+    where: its host and process, as in `web1:4711`; for the operator alone.
+    """
 
     holder: str | None
     epoch: int
     left_s: float
+    where: str = ""
 
 
 class Lease:
@@ -98,6 +111,10 @@ class Lease:
         self._monotonic_s = monotonic_s
         self.id = secrets.token_hex(4)
         self._me = f"{socket.gethostname()}:{os.getpid()}:{database.session_name}:{self.id}"
+        # Who changes what we hold, here and in the database, has it: else one thread would write down
+        # what another has given up, or forget what another has taken. Not needed to look.
+        self._changing = threading.RLock()
+        self._pinned = False
         # Replaced as one: (epoch, until when by our own clock), or None while another leads.
         self._held: tuple[int, float] | None = None
         self._pause_s = _LEAST_PAUSE_S
@@ -124,6 +141,10 @@ class Lease:
 
     def renew(self) -> bool:
         """Takes or renews the lease; returns whether this process leads. Writes `leader`."""
+        with self._changing:
+            return self._renew()
+
+    def _renew(self) -> bool:
         begun = self._monotonic_s()
         if begun < self._barred_until:
             return False
@@ -137,8 +158,10 @@ class Lease:
             if epoch is not None:
                 renewed = connection.execute(_RENEW, {**values, "mine": epoch})
                 epoch = epoch if renewed.rowcount == 1 else None
-            if epoch is None and (epoch := connection.execute(_TAKE, values).scalar()) is not None:
-                connection.execute(_FENCE, {"new_epoch": epoch})
+            if epoch is None and not self._pinned:
+                epoch = connection.execute(_TAKE, values).scalar()
+                if epoch is not None:
+                    connection.execute(_FENCE, {"new_epoch": epoch})
             if epoch is None:
                 left_s = read_standing(connection).left_s
         self._held = None if epoch is None else (epoch, begun + self._lease_s)
@@ -148,6 +171,48 @@ class Lease:
         if (before is None) != (epoch is None) or (before and before[0] != epoch):
             log.info("lease.taken" if epoch is not None else "lease.lost", me=self._me, epoch=epoch)
         return epoch is not None
+
+    @contextmanager
+    def held(self, *, waiting: Callable[[Standing], object] = lambda _: None) -> Iterator[int]:
+        """Leads while the block runs, under the one epoch that it yields; lets others lead after it.
+
+        Waits for a leader that is dead, a lease at most, and tells `waiting` whom for. Lost inside the
+        block the lease is not taken again: whatever asks for it then raises NotLeading, so that nobody
+        led in between. Raises OtherLeads.
+        """
+        self._wait(waiting)
+        self._pinned = True
+        ending = threading.Event()
+
+        def renew() -> None:
+            while not ending.wait(self.pause_s()):
+                self.keep()
+
+        renewing = threading.Thread(target=renew, name="lease", daemon=True)
+        renewing.start()
+        try:
+            yield self.require()
+        finally:
+            ending.set()
+            renewing.join()
+            self._pinned = False
+            self.release()
+
+    def _wait(self, waiting: Callable[[Standing], object]) -> None:
+        until: float | None = None
+        while True:
+            self.keep()
+            if self.leads():
+                return
+            with self._database.read() as connection:
+                standing = read_standing(connection)
+            now_s = self._monotonic_s()
+            if until is None:
+                until = now_s + max(self._lease_s, standing.left_s) + _GRACE_S
+            if now_s >= until:
+                raise OtherLeads("other_leads", holder=standing.holder or "-", where=standing.where)
+            waiting(standing)
+            time.sleep(self.pause_s())
 
     def keep(self) -> bool:
         """Renews, and bears a database that does not answer. Returns False: there is never more."""
@@ -184,19 +249,21 @@ class Lease:
 
     def release(self) -> None:
         """Lets others take over at once, at an orderly end. Writes `leader`."""
-        held, self._held = self._held, None
-        if held is None:
-            return
-        try:
-            with self._database.write() as connection:
-                connection.execute(_RELEASE, {"me": self._me, "mine": held[0]})
-        except DBAPIError as err:
-            log.warning("lease.not_released", me=self._me, error=repr(err.orig))
+        with self._changing:
+            held, self._held = self._held, None
+            if held is None:
+                return
+            try:
+                with self._database.write() as connection:
+                    connection.execute(_RELEASE, {"me": self._me, "mine": held[0]})
+            except DBAPIError as err:
+                log.warning("lease.not_released", me=self._me, error=repr(err.orig))
 
     def step_down(self) -> None:
         """Gives the lease up and lets others try first: this process cannot do what a leader must."""
-        self._barred_until = self._monotonic_s() + _BARRED_LEASES * self._lease_s
-        self.release()
+        with self._changing:
+            self._barred_until = self._monotonic_s() + _BARRED_LEASES * self._lease_s
+            self.release()
 
 
 def read_standing(connection: Connection) -> Standing:
@@ -204,4 +271,5 @@ def read_standing(connection: Connection) -> Standing:
     row = connection.execute(_STANDING).first()
     if row is None or row.left_ms <= 0:
         return Standing(None, 0 if row is None else row.epoch, 0.0)
-    return Standing(row.holder.rpartition(":")[2], row.epoch, row.left_ms / 1000)
+    where = ":".join(row.holder.split(":")[:2])
+    return Standing(row.holder.rpartition(":")[2], row.epoch, row.left_ms / 1000, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import psycopg
@@ -109,6 +110,61 @@ def test_by_its_own_clock_a_leader_knows_that_its_time_is_over(place):
     assert lease.leads()
     now.s = 10
     assert not lease.leads()
+
+
+def in_the_middle(monkeypatch, lease: Lease, act, *, at_end: bool) -> threading.Thread:
+    """Lets another thread act inside the lease's next transaction, or just behind its commit."""
+    write = lease._database.write
+    thread = threading.Thread(target=act)
+
+    @contextmanager
+    def writing():
+        monkeypatch.setattr(lease._database, "write", write)
+        if not at_end:
+            thread.start()
+            thread.join(0.5)
+        with write() as connection:
+            yield connection
+        if at_end:
+            thread.start()
+            thread.join(0.5)
+
+    monkeypatch.setattr(lease._database, "write", writing)
+    return thread
+
+
+def test_who_steps_down_while_it_is_renewed_does_not_lead(place, monkeypatch):
+    lease = place.lease()
+    lease.renew()
+    thread = in_the_middle(monkeypatch, lease, lease.step_down, at_end=True)
+    lease.renew()
+    thread.join()
+    assert not lease.leads()
+    assert standing(place).holder is None
+
+
+def test_who_takes_it_twice_at_once_leads(place, monkeypatch):
+    lease = place.lease()
+    thread = in_the_middle(monkeypatch, lease, lease.renew, at_end=False)
+    lease.renew()
+    thread.join()
+    assert lease.leads()
+    assert place.epoch() == 1
+
+
+def test_held_for_a_while_it_is_one_epoch_or_none(place):
+    lease, other = place.lease(lease_s=0.5), place.lease(lease_s=0.5)
+    with lease.held() as epoch:
+        time.sleep(0.8)
+        assert lease.require() == epoch, "renewed"
+        end_lease(place)
+        while not other.renew():  # it was renewed just before
+            end_lease(place)
+        other.release()
+        assert not lease.renew()
+        with pytest.raises(NotLeading):
+            lease.require()
+    assert lease.renew(), "it may lead again, under another number"
 
 
 def test_a_follower_looks_again_when_the_lease_would_end(place):
