@@ -7,6 +7,8 @@ folder that is missing because of a typing error must not become a new, empty lo
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from app.config import Settings
 from app.db.engine import Database
 from app.db.schema import check_current, is_served, migrate
+from app.db.service_lock import hold_service_lock
 from app.kit.clock import SystemClock
 from app.kit.errors import Fault
 from app.ledger import logstore
@@ -111,12 +114,14 @@ def serving_alone(settings: Settings, *, exclusive: bool = False) -> Iterator[No
     """Holds the lock of what serves, which any death frees. Raises AlreadyServing.
 
     SQLite: the data folder's, which one process has. PostgreSQL: the database's, which several that
-    serve share, and none of them with one that asks for it `exclusive`.
+    serve share, and none of them with one that asks for it `exclusive`. One that serves and finds that
+    it lost the lock to such a one ends in order, as at SIGTERM: its key may be the old one by then.
     """
     if not settings.database_url.startswith("sqlite:"):
         database = Database(settings.database_url)
         try:
-            with database.hold_service_lock(alone=exclusive) as had:
+            on_lost = _stay if exclusive else _end_in_order
+            with hold_service_lock(database, alone=exclusive, on_lost=on_lost) as had:
                 if not had:
                     key = "still_serving" if exclusive else "being_rotated"
                     raise AlreadyServing(key)
@@ -130,3 +135,11 @@ def serving_alone(settings: Settings, *, exclusive: bool = False) -> Iterator[No
         except BlockingIOError as err:
             raise AlreadyServing("already_serving", path=str(settings.data_dir)) from err
         yield
+
+
+def _stay() -> None:
+    """A rotation goes on beside a service: that cannot lead, since we have the lease."""
+
+
+def _end_in_order() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)

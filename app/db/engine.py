@@ -29,8 +29,6 @@ _READER_CACHE_KIB = 2 * 1024
 # As many readers as handlers run at once: to open a connection costs more than most that it reads.
 _READERS = 40
 _BUSY_TIMEOUT_MS = 15_000
-# PostgreSQL's advisory lock of this database: any number that no other program uses.
-_SERVICE_LOCK = 0x53_75_78_69_6E
 _STALLED_AFTER_S = 5.0
 # libpq's own names; what the URL says comes first.
 _PATIENCE = {
@@ -100,28 +98,6 @@ class Database:
         with self._writer.begin() as connection:
             yield connection
 
-    @contextmanager
-    def hold_service_lock(self, *, alone: bool) -> Iterator[bool]:
-        """Yields whether the lock was had that services share and one command needs `alone`.
-
-        Any death frees it, and so does a lost connection: it keeps honest commands apart, and what must
-        hold in every case holds without it. SQLite: always had, its data folder has a lock of its own.
-        """
-        if self.dialect == "sqlite":
-            yield True
-            return
-        kind = "" if alone else "_shared"
-        with self._writer.connect() as opened:
-            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
-            taken = f"SELECT pg_try_advisory_lock{kind}({_SERVICE_LOCK})"
-            had = bool(connection.exec_driver_sql(taken).scalar_one())
-            try:
-                yield had
-            finally:
-                if had:
-                    freed = f"SELECT pg_advisory_unlock{kind}({_SERVICE_LOCK})"
-                    connection.exec_driver_sql(freed)
-
     def truncate_log(self) -> bool:
         """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too.
 
@@ -140,7 +116,7 @@ class Database:
 
     @property
     def writer(self) -> Engine:
-        """The engine that migrations run on (app.db.schema)."""
+        """The engine of writers, for migrations (app.db.schema) and locks (app.db.service_lock)."""
         return self._writer
 
 

@@ -459,18 +459,19 @@ def test_a_false_hand_over_is_a_finding_on_the_log(ledger, what, monkeypatch):
 
 def test_a_service_and_a_rotation_shut_each_other_out(database):
     from app.db.engine import Database
+    from app.db.service_lock import hold_service_lock
 
     other = Database(database.url)
     try:
-        with database.hold_service_lock(alone=False) as first:
-            with other.hold_service_lock(alone=False) as second:
+        with hold_service_lock(database, alone=False) as first:
+            with hold_service_lock(other, alone=False) as second:
                 assert first
                 assert second
-            with other.hold_service_lock(alone=True) as rotating:
+            with hold_service_lock(other, alone=True) as rotating:
                 assert rotating is (database.dialect == "sqlite")
-        with other.hold_service_lock(alone=True) as rotating:
+        with hold_service_lock(other, alone=True) as rotating:
             assert rotating
-            with database.hold_service_lock(alone=False) as served:
+            with hold_service_lock(database, alone=False) as served:
                 assert served is (database.dialect == "sqlite")
     finally:
         other.close()
