@@ -7,6 +7,7 @@ import json
 import typer
 
 from app.config import Settings
+from app.db.lease import Standing
 from app.ledger.note import encode_base64
 from app.ledger.rotation import Plan, Rotated
 from app.main import close_rooms, configure_logs, open_rooms, open_rotation
@@ -24,7 +25,7 @@ def rotate_log(settings: Settings, origin: str | None, *, yes: bool, as_json: bo
             plan = rotation.plan(origin)
             if not (plan.done or yes):
                 _ask(plan)
-            done = rotation.run(plan)
+            done = rotation.run(plan, waiting=_tell_wait)
         finally:
             close_rooms(rooms)
     if as_json:
@@ -51,6 +52,15 @@ def _ask(plan: Plan) -> None:
         agreed = False
     if not agreed:
         fail("nothing was changed; --yes goes on without asking", code=2)
+
+
+def _tell_wait(standing: Standing) -> None:
+    if standing.holder is not None:
+        ERR.print(
+            f"process {standing.holder} ({standing.where}) leads; its lease ends in "
+            f"{standing.left_s:.0f} s unless it lives",
+            markup=False,
+        )
 
 
 def _tell(plan: Plan, done: Rotated) -> None:

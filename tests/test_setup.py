@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from app.config import Settings
-from app.ledger.keyring import KeyLost, KeysLost
+from app.db.engine import Database
+from app.ledger.adopting import adopt_anchor
+from app.ledger.anchor import Anchor
+from app.ledger.keyring import KeyLost, KeysLost, load_keys
+from app.ledger.note import split_note
+from app.ledger.served import load_checkpoint
+from app.ledger.witnesses import QuorumMissing
+from app.main import close_rooms, open_rooms
 from app.rotating import rotate_log
 from app.setup import AlreadyServing, serving_alone, set_up
 from app.terminal import OUT
 from tests.databases import DATABASES
-from tests.ledger.ledgers import Ledger, check_log
+from tests.ledger.ledgers import Ledger, check_log, submission
+from tests.ledger.peers import Peer, says
 from tests.sentences import explain
 
 
@@ -99,3 +108,77 @@ def test_the_log_of_either_database_is_rotated_while_nothing_serves(
     ledger = Ledger(settings.database_url, settings.keys_dir)
     check_log(ledger, records=3)
     ledger.close()
+
+
+def test_under_a_quorum_the_log_is_rotated_and_another_anchor_is_adopted(
+    tmp_path, postgresql_database_url, monkeypatch
+):
+    """The whole way of an operator of several hosts: rotate on one, then the shared anchor is lost."""
+    told: list[str] = []
+    monkeypatch.setattr(OUT, "print_json", told.append)
+    policy = tmp_path / "policy"
+    settings = Settings(
+        data_dir=tmp_path / "data", keys_dir=tmp_path / "keys", lease_s=2,
+        database_url=postgresql_database_url, witness_policy=policy,
+    )  # fmt: skip
+    policy.write_text("quorum none\n")
+    set_up(settings)
+    record_something(settings)
+    with ExitStack() as exits:
+        peers = [Peer(f"witness.test/w{number}", 70 + number) for number in range(3)]
+        for peer in peers:
+            exits.callback(peer.close)
+        names = " ".join(peer.signer.vkey.name for peer in peers)
+        lines = "".join(peer.line for peer in peers)
+        policy.write_text(f"{lines}group most 2 {names}\nquorum most\n")
+        # Too few of them: the old log's last word is kept back, and nothing serves meanwhile.
+        for peer in peers[1:]:
+            peer.say = says(500)
+        with pytest.raises(QuorumMissing):
+            rotate_log(settings, "new.test/log", yes=True, as_json=True)
+        for peer in peers:
+            peer.say = peer.cosign
+        rotate_log(settings, "new.test/log", yes=True, as_json=True)
+        (told_once,) = map(json.loads, told)
+        assert (told_once["old"]["size"], told_once["new"]["origin"]) == (2, "new.test/log")
+        served = served_notes(settings)
+        assert all(len(cosigners) >= 2 for cosigners in served.values())
+        assert set(served) == {settings.log_origin, "new.test/log"}
+
+        # The anchor is lost; a new folder is taken into use on a host that has the keys.
+        elsewhere = settings.model_copy(update={"anchor_dir": tmp_path / "elsewhere"})
+        elsewhere.anchor_dir.mkdir()
+        keys = load_keys(settings.keys_dir)
+        database = Database(settings.database_url)
+        adopt_anchor(database, Anchor(elsewhere.anchor_dir), keys.log.vkey)
+        database.close()
+        rooms = open_rooms(elsewhere)
+        try:
+            rooms.publisher.check_start()
+            rooms.recorder.submit_and_wait([submission()])
+            assert rooms.sequencer.sequence() == 1
+            published = rooms.publisher.publish()
+            assert published is not None
+            assert published.size == 2
+        finally:
+            close_rooms(rooms)
+        cosigners = served_notes(elsewhere)["new.test/log"]
+        assert len(cosigners) == len(set(cosigners)) >= 2
+
+
+def served_notes(settings: Settings) -> dict[str, list[str]]:
+    """Returns whose lines each log's served checkpoint bears besides the log's own."""
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection:
+            served = {
+                key.name: load_checkpoint(connection, key)
+                for key in load_keys(settings.keys_dir).logs
+            }
+    finally:
+        database.close()
+    return {
+        name: [line.name for line in split_note(one.note)[1] if line.name != name]
+        for name, one in served.items()
+        if one is not None
+    }

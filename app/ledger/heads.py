@@ -37,11 +37,13 @@ def submit_head(
     data: Mapping[str, Any],
     at: datetime,
     change: Callable[[State], State] = lambda state: state,
+    guard: Callable[[Connection], object] | None = None,
 ) -> Recorded:
     """Returns the committed record of `log/heads`, the one of before where this id is there already.
 
     id_: a UUID, the same for the same fact, so that asking twice records it once. change: from the
-    head's state to the one after. Raises what the recorder answers: Unavailable, Conflict.
+    head's state to the one after. guard: as in Submission. Raises what the recorder answers:
+    Unavailable, Conflict.
     """
 
     def decide(_: Claim, view: View) -> Draft:
@@ -50,7 +52,7 @@ def submit_head(
     claim = Claim(
         stream=HEADS, id=id_, type=type_, actor=_SYSTEM, occurred_at=at, data=data, sealed={}
     )
-    submission = Submission(claim, _SYSTEM, decide, time_given=False)
+    submission = Submission(claim, _SYSTEM, decide, time_given=False, guard=guard)
     (answer,) = recorder.submit_and_wait([submission])
     if isinstance(answer, Fault):
         raise answer

@@ -230,6 +230,10 @@ class Recorder:
                     for work in works
                 ]
                 stage.flush(self._writers)
+                for work in works:
+                    for submission in work.submissions:
+                        if submission.guard is not None:
+                            submission.guard(connection)
                 decided = answers
         except Exception as err:
             if decided is None:
@@ -280,6 +284,8 @@ class Recorder:
         if halves is not None:
             first, second = (self._record([half])[0] for half in halves)
             return [first + second]
+        if isinstance(err, Fault):  # its guard's
+            return [[err for _ in work.submissions]]
         log.error("recorder.work_failed", type=work.submissions[0].claim.type, exc_info=err)
         return [_refuse(work, _internal)]
 

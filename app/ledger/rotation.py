@@ -8,16 +8,22 @@ new log's first leaf; the new log published and anchored.
 Killed anywhere it leaves the old log going on (before `rotated`), or a database on which nothing serves
 until it is run again, which goes on where it was. Two logs never grow: leaves share one sequence of
 positions, and the anchor names one log at a time. Only while nothing serves, which the caller sees to.
+And if something did: a rotation leads from before its first write to after its last, all under one epoch,
+which each of its transactions compares. So nobody gave a record its place in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid5
 
+from sqlalchemy import Connection
+
 from app.db.engine import Database
+from app.db.lease import NotLeading, Standing
 from app.kit.clock import Clock
 from app.kit.errors import Conflict, Fault, Invalid
 from app.ledger import keyring, logstore
@@ -53,6 +59,10 @@ class FinalUnpublished(Fault):
     """The old log could not be signed to its end."""
 
 
+class RotationOvertaken(Fault):
+    """Another process leads since, or has rotated the log; what was done so far stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a rotation will do. size: leaves of the old log now.
@@ -79,9 +89,10 @@ class Rotated:
 
 
 class Rotation:
-    """Owns its transactions.
+    """Owns its transactions. It leads by the sequencer's lease, if that has one.
 
-    publisher_of: a publisher that signs with these keys. reached: is told each step once it is done.
+    publisher_of: a publisher that signs with these keys, under the same lease. reached: is told each
+    step once it is done.
     """
 
     def __init__(
@@ -104,6 +115,7 @@ class Rotation:
         self._clock = clock
         self._publisher_of = publisher_of
         self._reached = reached
+        self._epoch: int | None = None
 
     def plan(self, origin: str | None = None) -> Plan:
         """Returns what `run` will do; origin: of the new log, by default the next yearly one. Read-only.
@@ -135,23 +147,59 @@ class Rotation:
             raise RotationBegun("rotation_begun", origin=plan.new)
         return plan
 
-    def run(self, plan: Plan) -> Rotated:
+    def run(self, plan: Plan, *, waiting: Callable[[Standing], object] = lambda _: None) -> Rotated:
         """Returns what was done. Writes records, logs, keys and anchor; again: what is left to do.
 
-        Raises what recorder, sequencer and publisher raise, and KeyLost.
+        waiting: is told whom it waits for, now and then, before it begins. Raises OtherLeads before
+        anything is written; RotationOvertaken, which running it again mends; what recorder, sequencer
+        and publisher raise; and KeyLost.
         """
         if not plan.done:
-            signer = self._new_key(plan)
-            self._reached("key")
-            if self._state().origin == plan.old:
-                self._end(plan, signer)
-                self._open(plan)
-                self._reached("opened")
-            self._begin(plan)
+            with self._leading(waiting):
+                # What was planned before we led may have been done by another since.
+                now = self.plan(plan.new)
+                if now.old != plan.old:
+                    raise RotationOvertaken("rotation_overtaken")
+                self._carry_out(now)
         with self._database.read() as connection:
             old = logstore.load_states(connection)[-2]
         key = load_keys(self._keys_dir).log.vkey
         return Rotated(old.origin, old.size, old.root, key.name, str(key))
+
+    @contextmanager
+    def _leading(self, waiting: Callable[[Standing], object]) -> Iterator[None]:
+        """Leads until the block ends; where one process alone has the database there is nothing to do."""
+        lease = self._sequencer.lease
+        if lease is None:
+            yield
+            return
+        try:
+            with lease.held(waiting=waiting) as self._epoch:
+                yield
+        except (NotLeading, logstore.Fenced) as err:
+            raise RotationOvertaken("rotation_overtaken") from err
+        finally:
+            self._epoch = None
+
+    def _check_epoch(self, connection: Connection) -> None:
+        """Returns if nobody else has led since we do, and keeps everybody from it until the commit."""
+        if self._epoch is None:
+            return
+        try:
+            logstore.check_epoch(connection, self._epoch)
+        except logstore.Fenced as err:  # as a fault, which a recorder hands on
+            raise RotationOvertaken("rotation_overtaken") from err
+
+    def _carry_out(self, plan: Plan) -> None:
+        if plan.done:
+            return
+        signer = self._new_key(plan)
+        self._reached("key")
+        if self._state().origin == plan.old:
+            self._end(plan, signer)
+            self._open(plan)
+            self._reached("opened")
+        self._begin(plan)
 
     def _next_origin(self, origin: str, taken: set[str]) -> str:
         base, _, last = origin.rpartition("/")
@@ -195,10 +243,13 @@ class Rotation:
             if publisher.fault is not None:
                 # Too few witnesses: no next checkpoint of this log comes that they would cosign.
                 raise publisher.fault
-        state = self._state()
-        if self._anchored() != Checkpoint(plan.old, state.size, state.root):
-            raise FinalUnpublished("final_unpublished", origin=plan.old, size=state.size)
+        self._check_final(self._state())
         self._reached("published")
+
+    def _check_final(self, state: TreeState) -> None:
+        """Returns if the old log is anchored as it is. Raises FinalUnpublished."""
+        if self._anchored() != Checkpoint(state.origin, state.size, state.root):
+            raise FinalUnpublished("final_unpublished", origin=state.origin, size=state.size)
 
     def _open(self, plan: Plan) -> None:
         """Begins the new log where the old one ends."""
@@ -217,6 +268,8 @@ class Rotation:
             keyring.keep_vkey(self._keys_dir, state.log.number, keys.log.vkey)
         self._reached("vkey kept")
         with self._database.write() as connection:
+            self._check_epoch(connection)
+            self._check_final(state)
             if logstore.load_state(connection) != state:
                 raise logstore.TreeMoved
             logstore.open_log(connection, Log(state.log.number + 1, state.end), plan.new)
@@ -252,6 +305,7 @@ class Rotation:
             data=data,
             at=self._clock.now(),
             change=change,
+            guard=self._check_epoch,
         )
         self._reached(f"{type_} recorded")
         self._sequencer.sequence_record(stream_key(HEADS), record.seq)

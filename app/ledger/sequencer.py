@@ -43,10 +43,17 @@ class Sequencer:
         self._lease = lease
         self._report = report
 
+    @property
+    def lease(self) -> Lease | None:
+        """By whose epoch it is fenced."""
+        return self._lease
+
     def sequence(self, limit: int = _ROUND) -> int:
         """Sequences up to `limit` waiting records; returns how many.
 
-        Leaf rows that stand where none can be yet do not stop it: they are replaced and reported.
+        Leaf rows that stand where none can be yet do not stop it: they are replaced and reported. None
+        in a log that goes on from another and is empty: its first leaf is the hand-over, which a
+        rotation asks for by `sequence_record`.
 
         Raises logstore.TreeMoved if another sequencer was first: call again. Raises NotLeading or
         logstore.Fenced where another process leads. Raises derivation.TreeUnsound if the state
@@ -93,6 +100,8 @@ class Sequencer:
             before = logstore.load_state(connection)
             if before is None:
                 raise RuntimeError("the log was never begun; run `suxin init`")
+            if before.log.number and not before.size and only is None:
+                return 0
             waiting = logstore.load_waiting(connection, limit, only=only)
             if clear:
                 waiting, taken = logstore.make_room(connection, before.end, waiting)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from app.kit.errors import Fault
 from app.ledger.record import ZERO_HASH, Claim, Signed
 
@@ -102,6 +104,8 @@ class Submission:
 
     reads_after: further things to see that only the stream's own head can name, such as its lot.
     time_given: whether the sender named occurred_at; where not, a repeat need not agree on it.
+    guard: asked last in the record's own transaction; a Fault that it raises is the answer, and
+    nothing is recorded.
     """
 
     claim: Claim
@@ -113,6 +117,7 @@ class Submission:
     reads: tuple[Read, ...] = ()
     reads_after: Callable[[StreamHead], tuple[Read, ...]] | None = None
     time_given: bool = True
+    guard: Callable[[Connection], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
