@@ -168,6 +168,20 @@ def test_overtaken_at_any_step_it_stops_and_is_completed_by_running_it_again(led
     check_log(ledger)
 
 
+def test_overtaken_before_its_first_record_it_records_none(ledger):
+    """Where nothing waits for a place, that record is the first thing that it writes."""
+    ledger.add()
+    ledger.publish()
+    other = Process(ledger)
+    rotating = Rotating(ledger, at=lambda step: step == "key" and other.take_over())
+    with pytest.raises(RotationOvertaken):
+        rotating.run()
+    assert heads_of(ledger) == []
+    other.publisher.check_start()
+    other.work()
+    check_log(ledger, records=4)
+
+
 def test_no_other_gives_a_place_in_a_log_that_has_not_taken_over(ledger):
     """Its first leaf is the hand-over; anything else there would be for ever."""
     ledger.add()
