@@ -71,7 +71,7 @@ class TreeState:
     @property
     def end(self) -> int:
         """The position behind its last leaf; behind none where a hand has put no number there."""
-        return self.log.start + (self.size if isinstance(self.size, int) else 0)
+        return self.log.start + (self.size if isinstance(self.size, int) else 0)  # type: ignore[redundant-expr]
 
 
 @dataclass(frozen=True, slots=True)

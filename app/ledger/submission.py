@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from app.kit.errors import Fault
 from app.ledger.record import ZERO_HASH, Claim, Signed
 
@@ -117,7 +115,7 @@ class Submission:
     reads: tuple[Read, ...] = ()
     reads_after: Callable[[StreamHead], tuple[Read, ...]] | None = None
     time_given: bool = True
-    guard: Callable[[Connection], object] | None = None
+    guard: Callable[[Any], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
