@@ -32,6 +32,7 @@ from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
 from app.ledger import logstore
 from app.ledger.anchor import Anchor
+from app.ledger.checkpoint import Checkpoint
 from app.ledger.headmaker import HeadsMaps
 from app.ledger.keyring import Keyring, load_keys
 from app.ledger.policy import NONE, parse_policy
@@ -267,10 +268,10 @@ def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
     if policy is None:
         return Unwitnessed()
 
-    def prove(origin: str, size1: int, size2: int) -> list[bytes]:
+    def prove(old: int, new: Checkpoint) -> list[bytes]:
         with database.read() as connection:
-            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == origin]
-            return prove_consistency(connection, log, size1, size2)
+            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == new.origin]
+            return prove_consistency(connection, log, old, new.size, signed=(new.size, new.root))
 
     return Witnesses(policy, prove=prove)
 

@@ -10,25 +10,35 @@ rewritten. The first is said only of a leaf in whose place another is proven.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from app.db.lookup import chunks
-from app.kit.errors import Fault
+from app.kit.errors import Fault, Unavailable
 from app.ledger import logstore, tilestore
 from app.ledger.derivation import derive_tile
 from app.ledger.logstore import LeavesMissing, Log, Published
-from app.ledger.merkle import inclusion_proof, leaf_hash, verify_inclusion
+from app.ledger.merkle import (
+    NodeReader,
+    ProofSizesError,
+    consistency_proof,
+    fold_edge,
+    inclusion_proof,
+    leaf_hash,
+    perfect_subtrees,
+    verify_consistency,
+    verify_inclusion,
+)
 from app.ledger.note import VerifierKey, encode_base64
 from app.ledger.served import load_checkpoint
 from app.ledger.tiles import (
     ENTRIES,
     TILE_WIDTH,
     EntryBundleMalformed,
-    consistency_proof_from_tiles,
+    ReadTile,
     decode_entries,
     inclusion_proof_from_tiles,
     node_reader,
@@ -40,6 +50,11 @@ Standing = Literal["proven", "tile_damaged", "unproven", "pending"]
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 
 _Place = tuple[int, int]
+_MAX_LEVEL = 8  # c2sp.org/tlog-tiles: levels 0 to 7 hold more than can be counted
+
+
+class TreeDamaged(Unavailable):
+    """Neither the tiles nor the leaves give what was signed; the audit says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +252,77 @@ class Prover:
             level += 1
 
 
-def prove_consistency(connection: Connection, log: Log, size1: int, size2: int) -> list[bytes]:
+def prove_consistency(
+    connection: Connection, log: Log, size1: int, size2: int, *, signed: tuple[int, bytes]
+) -> list[bytes]:
     """Returns the proof that a log's tree of `size1` leaves begins that of `size2`. Read-only.
 
-    From tiles as they are stored: whoever asks checks it against checkpoints that he keeps, and a
-    damaged tile must not be made good before his eyes. Raises ProofSizesError, TileMissing.
+    signed: size and root of a tree of this log that is known to be the true one, of at least `size2`
+    leaves. What is given out leads to that root. It is therefore true, and can hide no fork: whoever
+    kept the root of another tree finds that it does not lead there. A proof as it stands in damaged
+    tiles would say the same to whoever kept the right one. Raises ProofSizesError, TreeDamaged.
     """
-    return consistency_proof_from_tiles(
-        size1, size2, lambda level, index: tilestore.load_tile(connection, log, level, index)
-    )
+    if not 0 < size1 <= size2 <= signed[0]:
+        raise ProofSizesError("proof_sizes", expected=f"1..{signed[0]}", got=(size1, size2))
+    tiles = _Tiles(connection, log, signed[0])
+    # As in Prover.prove: as stored, then one level alone derived, then the whole path.
+    for levels in ((), (0,), tuple(range(_MAX_LEVEL))):
+        try:
+            return _anchored_proof(node_reader(tiles.reader(levels)), size1, size2, signed)
+        except Fault:
+            continue
+    raise TreeDamaged("log_damaged")
+
+
+def _anchored_proof(
+    read_node: NodeReader, size1: int, size2: int, signed: tuple[int, bytes]
+) -> list[bytes]:
+    def root(size: int) -> bytes:
+        return fold_edge([read_node(*place) for place in perfect_subtrees(0, size)])
+
+    def proof(one: tuple[int, bytes], other: tuple[int, bytes]) -> list[bytes]:
+        found = consistency_proof(one[0], other[0], read_node)
+        verify_consistency(size1=one[0], root1=one[1], size2=other[0], root2=other[1], proof=found)
+        return found
+
+    # Of the smaller trees no signed root is kept; that the signed one goes on from it makes it true.
+    smaller, larger = (size1, root(size1)), (size2, root(size2))
+    proof(larger, signed)
+    return proof(smaller, larger)
+
+
+class _Tiles:
+    """The tiles of a log's tree of `size` leaves, as stored or as the leaves say; each is read once."""
+
+    def __init__(self, connection: Connection, log: Log, size: int) -> None:
+        self._connection = connection
+        self._log = log
+        self._size = size
+        self._stored: dict[_Place, bytes | None] = {}
+        self._derived: dict[_Place, bytes] = {}
+
+    def reader(self, derived: Collection[int]) -> ReadTile:
+        """Returns a reader that derives the tiles of these levels, where there are leaves for it."""
+
+        def read_tile(level: int, index: int) -> bytes | None:
+            place = (level, index)
+            return (level in derived and self._derive(place)) or self._load(place)
+
+        return read_tile
+
+    def _load(self, place: _Place) -> bytes | None:
+        if place not in self._stored:
+            self._stored[place] = tilestore.load_tile(self._connection, self._log, *place)
+        return self._stored[place]
+
+    def _derive(self, place: _Place) -> bytes:
+        if place not in self._derived:
+            try:
+                tile = derive_tile(self._connection, self._log, *place, self._size)
+            except LeavesMissing:
+                tile = b""
+            self._derived[place] = tile
+        return self._derived[place]
 
 
 def format_proof(leaf_index: int, proof: Sequence[bytes], note: str) -> str:

@@ -25,8 +25,8 @@ from app.ledger.policy import PolicyMalformed, PolicyWitness
 
 SIZE_TYPE = "text/x.tlog.size"
 
-Prove = Callable[[str, int, int], Sequence[bytes]]
-"""Returns the consistency proof between two sizes of the log of an origin, 0 < first < second."""
+Prove = Callable[[int, Checkpoint], Sequence[bytes]]
+"""Returns the consistency proof between a size of a log and its signed checkpoint, 0 < size < its size."""
 
 _TRIES = 3  # a size that we guess, the one it tells, and once more where both of us moved
 _MAX_ANSWER = 64 * 1024  # a cosignature is some 150 bytes
@@ -82,7 +82,7 @@ class WitnessClient:
                 # It saw a tree of ours that is larger: the next checkpoint, or a fork.
                 del self._sizes[origin]
                 raise WitnessFailed("ahead", theirs=old, ours=size)
-            proof = prove(origin, old, size) if 0 < old < size else ()
+            proof = prove(old, checkpoint) if 0 < old < size else ()
             lines = "".join(f"{encode_base64(part)}\n" for part in proof)
             request = f"old {old}\n{lines}\n{note}".encode()
             answer = self._ask("POST", "add-checkpoint", request, timeout_s=self._timeout_s)

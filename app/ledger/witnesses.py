@@ -340,7 +340,8 @@ def is_beginning(connection: Connection, state: TreeState, checkpoint: Checkpoin
     if size >= state.size:
         return (size, checkpoint.root) == (state.size, state.root)
     try:
-        proof = prove_consistency(connection, state.log, size, state.size)
+        signed = (state.size, state.root)
+        proof = prove_consistency(connection, state.log, size, state.size, signed=signed)
         verify_consistency(
             size1=size, size2=state.size, root1=checkpoint.root, root2=state.root, proof=proof
         )

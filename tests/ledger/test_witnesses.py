@@ -65,11 +65,12 @@ class Scene:
             cosigning=self.cosigning,
         )  # fmt: skip
 
-    def prove(self, origin: str, size1: int, size2: int) -> list[bytes]:
-        assert origin == ORIGIN
+    def prove(self, old: int, new: Checkpoint) -> list[bytes]:
+        assert new.origin == ORIGIN
         with self.ledger.database.read() as connection:
             log = logstore.load_state(connection).log
-            return prove_consistency(connection, log, size1, size2)
+            signed = (new.size, new.root)
+            return prove_consistency(connection, log, old, new.size, signed=signed)
 
     def grow(self, leaves: int = 3) -> None:
         self.ledger.grow(leaves)

@@ -33,6 +33,12 @@ def checkpoint(log):
     return open_checkpoint(log.call("GET", "/log/checkpoint").text, [key])
 
 
+def stored(log, statement: str) -> list:
+    """Returns what stands in the tables, asked behind the service's back."""
+    with log.rooms.database.read() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+
 def root_of(hashes: list[bytes]) -> bytes:
     """RFC 6962 section 2.1, as it stands there: an implementation that shares nothing with ours."""
     if len(hashes) == 1:
@@ -233,10 +239,81 @@ def test_a_damaged_tile_is_said_and_never_served(log):
     statement = "UPDATE tile SET data = ? WHERE level = 0 AND tile_index = 0"
     log.tamper(statement, saved[:40])
     try:
-        for path in (f"{TILES}/0/000", "/api/v1/ledger/consistency?from=3"):
-            answer = log.call("GET", path)
-            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
-        # Its leaves are there, so that a record of it is still proven.
+        answer = log.call("GET", f"{TILES}/0/000")
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        # Its leaves are there, so that a record of it is still proven, and that the log only grew.
         assert log.call("GET", "/log/proof/0").status_code == 200
+        assert log.call("GET", "/api/v1/ledger/consistency?from=3").status_code == 200
     finally:
         log.tamper(statement, saved)
+
+
+DAMAGES = {
+    "altered": lambda data: bytes(byte ^ 1 for byte in data),
+    "cut": lambda data: data[:40],
+    "emptied": lambda _: b"",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_damaged_tile_never_makes_the_log_look_forked(log, level, how):
+    one = checkpoint(log)
+    leaves = list(decode_entries(log.call("GET", f"{TILES}/entries/000").content))
+    log.one()
+    log.publish()
+    two = checkpoint(log)
+    index = one.size // 256 if level == 0 else 0
+    where = f"WHERE level = {level} AND tile_index = {index}"
+    ((saved,),) = stored(log, f"SELECT data FROM tile {where}")
+    early = root_of([leaf_hash(entry) for entry in leaves[:5]])
+    log.tamper(f"UPDATE tile SET data = ? {where}", DAMAGES[how](bytes(saved)))
+    try:
+        for small, large in (
+            ((one.size, one.root), (two.size, two.root)),
+            ((5, early), (two.size, two.root)),
+            ((5, early), (one.size, one.root)),  # neither is what is signed now
+            ((256, root_of([leaf_hash(e) for e in leaves])), (one.size, one.root)),
+        ):
+            asked = f"from={small[0]}&to={large[0]}"
+            told_ = log.ask("GET", f"/api/v1/ledger/consistency?{asked}")
+            verify_consistency(
+                size1=small[0],
+                size2=large[0],
+                root1=small[1],
+                root2=large[1],
+                proof=[b64decode(text) for text in told_["hashes"]],
+            )
+    finally:
+        log.tamper(f"UPDATE tile SET data = ? {where}", bytes(saved))
+
+
+def test_what_the_leaves_do_not_give_back_is_no_proof_at_all(log):
+    size = checkpoint(log).size
+    tile = "WHERE level = 0 AND tile_index = 0"
+    leaf = "WHERE leaf_index = 7"
+    ((saved,),) = stored(log, f"SELECT data FROM tile {tile}")
+    ((hash_,),) = stored(log, f"SELECT hash FROM log_leaf {leaf}")
+    log.tamper(f"UPDATE tile SET data = ? {tile}", bytes(byte ^ 1 for byte in bytes(saved)))
+    log.tamper(f"UPDATE log_leaf SET hash = ? {leaf}", b"h" * 32)
+    try:
+        answer = log.call("GET", f"/api/v1/ledger/consistency?from=5&to={size}")
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    finally:
+        log.tamper(f"UPDATE tile SET data = ? {tile}", bytes(saved))
+        log.tamper(f"UPDATE log_leaf SET hash = ? {leaf}", bytes(hash_))
+
+
+@pytest.mark.parametrize("spelling", ["00", "01", "1.0", "%201", "1%20", "%2B1", "-0", "1e0", "１"])
+def test_a_number_has_one_spelling(log, spelling):
+    for path in (
+        f"/log/proof/{spelling}",
+        f"/log/of/{spelling}/key",
+        f"/log/of/0/proof/{spelling}",
+        f"/api/v1/ledger/consistency?from={spelling}",
+        f"/api/v1/ledger/consistency?from=1&to={spelling}",
+        f"/api/v1/ledger/consistency?from=1&log={spelling}",
+    ):
+        assert told(log.call("GET", path))[:2] == (422, "invalid"), path
+    for path in ("/log/proof/0", "/log/of/0/proof/10", "/api/v1/ledger/consistency?from=1&log=0"):
+        assert log.call("GET", path).status_code == 200, path

@@ -6,10 +6,12 @@ first at 0: who mirrors or watches a log loses it by no rotation.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from app.kit.clock import format_time, from_ms
 from app.kit.errors import FieldFault, NotFound, Unavailable, invalid
@@ -104,8 +106,19 @@ _TILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}},
     **problems("not-found"),
 }
-_Number = Annotated[int, Path(ge=0, le=MAX_INDEX)]
-_LeafIndex = Annotated[int, Path(ge=0, le=MAX_INDEX)]
+
+
+def _one_spelling(value: object) -> object:
+    """Returns a number as it was written, if that is how it is written; as strict as tile paths."""
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise PydanticKnownError("int_parsing")
+    return value
+
+
+_DECIMAL = re.compile("0|-?[1-9][0-9]*")
+_Decimal = Annotated[int, BeforeValidator(_one_spelling)]
+_Number = Annotated[_Decimal, Path(ge=0, le=MAX_INDEX)]
+_LeafIndex = Annotated[_Decimal, Path(ge=0, le=MAX_INDEX)]
 
 
 @router.get(
@@ -257,15 +270,16 @@ def read_ledger(rooms: InRooms) -> LedgerOut:
 )
 def read_consistency(
     rooms: InRooms,
-    from_: Annotated[int, Query(alias="from", ge=1, le=MAX_INDEX)],
-    to: Annotated[int | None, Query(ge=1, le=MAX_INDEX)] = None,
-    log: Annotated[int | None, Query(ge=0, le=MAX_INDEX)] = None,
+    from_: Annotated[_Decimal, Query(alias="from", ge=1, le=MAX_INDEX)],
+    to: Annotated[_Decimal | None, Query(ge=1, le=MAX_INDEX)] = None,
+    log: Annotated[_Decimal | None, Query(ge=0, le=MAX_INDEX)] = None,
 ) -> ConsistencyOut:
     """Returns the proof that the log of `from` entries is the beginning of the one of `to`.
 
     `to` is the last signed size unless given; `log` is the number of a log, the one that goes on
     unless given. Whoever kept a checkpoint of `from` checks it against a newer one: a log that was
-    rewritten in between cannot have such a proof.
+    rewritten in between cannot have such a proof. Only a proof that leads to the signed root is given;
+    where neither tiles nor leaves give one, 503.
     """
     key = rooms.keyring.log.vkey if log is None else _key_of(rooms, log)
     with rooms.database.read() as connection:
@@ -279,10 +293,8 @@ def read_consistency(
                     ("query", name), "range", {"expected": f"1-{most}", "got": value}
                 )
                 raise invalid(place)
-        try:
-            hashes = prove_consistency(connection, published.log, from_, size)
-        except TileMissing as err:
-            raise LogDamaged("log_damaged") from err
+        signed = (published.size, published.root)
+        hashes = prove_consistency(connection, published.log, from_, size, signed=signed)
     return ConsistencyOut(**{"from": from_}, to=size, hashes=[encode_base64(h) for h in hashes])
 
 
