@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.i18n import LANGUAGES, keys, text_as_written
-from app.web.pages.render import MODULES_PATH
+from app.web.pages.render import MODULES_PATH, WORDS_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 FOREVER = "public, max-age=31536000, immutable"
@@ -37,7 +37,7 @@ def test_every_module_that_a_module_names_is_there(service):
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_words_are_given_by_part_and_language(service, lang):
-    asked = {"lang": "zh-CN" if lang == "zh" else lang, "v": "any"}
+    asked = {"lang": "zh-CN" if lang == "zh" else lang, "v": WORDS_VERSION}
     watch = service.client.get("/verify/words.json", params=asked | {"part": "watch"})
     check = service.client.get("/verify/words.json", params=asked | {"part": "check"})
     assert watch.headers["cache-control"] == check.headers["cache-control"] == FOREVER
@@ -47,6 +47,14 @@ def test_words_are_given_by_part_and_language(service, lang):
     assert {key for key in keys(lang) if key.startswith("bundle.")} <= set(check.json())
     assert check.json() == {key: text_as_written(lang, key) for key in check.json()}
     assert len(watch.content) < 5_000
+
+
+def test_words_are_kept_for_ever_only_by_their_own_version(service):
+    page = service.client.get("/verify").text
+    assert re.findall('data-words="([^"]+)"', page) == [WORDS_VERSION]
+    for asked in ({}, {"v": ""}, {"v": "another"}):
+        answer = service.client.get("/verify/words.json", params=asked)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
 
 
 def test_words_of_no_part_are_refused(service):

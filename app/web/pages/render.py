@@ -121,7 +121,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         mark=draw_mark(),
         css_version=_version(STATIC / "suxin.css"),
         modules=MODULES_PATH,
-        words_version=_version(*sorted(LOCALES.glob("*/*.json"))),
+        words_version=WORDS_VERSION,
         complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],
         ratings=[(str(n), say(f"page.rating.{n}")) for n in range(1, 6)],
         sources=[
@@ -363,3 +363,6 @@ def _is_web(url: str) -> bool:
 
 # Modules name each other by relative paths, so their version stands in the folder's name.
 MODULES_PATH: Final = f"/static/verify-{_version(*sorted((STATIC / 'verify').glob('*.js')))}"
+
+# Of all sentences, which the scripts ask for by it.
+WORDS_VERSION: Final = _version(*sorted(LOCALES.glob("*/*.json")))

@@ -18,7 +18,7 @@ from app.i18n import keys, pick_language, text_as_written
 from app.kit.errors import NotFound
 from app.web.body import StrictRoute
 from app.web.pages.answers import answer_page, frame_of
-from app.web.pages.render import STATIC, render_verify
+from app.web.pages.render import STATIC, WORDS_VERSION, render_verify
 from app.web.pages.views import VerifyView
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -30,6 +30,7 @@ _FOREVER = "public, max-age=31536000, immutable"
 # What a scan needs at once is a tenth of all: a phone on a bad line waits for no more.
 _PARTS = {"watch": ("verify.watch.",), "check": ("verify.watch.", "verify.check.", "bundle.")}
 _LANG = Annotated[str | None, Query(max_length=8)]
+_VERSION = Annotated[str, Query(max_length=64)]
 
 
 class Modules(StaticFiles):
@@ -50,7 +51,9 @@ def show_verify(request: Request, lang: _LANG = None) -> Response:
 
 
 @router.get("/verify/words.json")
-def read_words(part: Literal["watch", "check"] = "check", lang: _LANG = None) -> Response:
+def read_words(
+    part: Literal["watch", "check"] = "check", lang: _LANG = None, v: _VERSION = ""
+) -> Response:
     """Returns what the scripts say, key -> sentence, each with its places as `{name}`."""
     language = pick_language(None, lang)
     said = {
@@ -58,8 +61,10 @@ def read_words(part: Literal["watch", "check"] = "check", lang: _LANG = None) ->
         for key in sorted(keys(language))
         if key.startswith(_PARTS[part])
     }
-    # Its address holds the version of these words.
-    headers = {"Cache-Control": _FOREVER, "Content-Language": language}
+    # Kept for ever only under the version of these very words: while a service is upgraded, a page of one
+    # release may ask a process of another.
+    kept = _FOREVER if v == WORDS_VERSION else "no-store"
+    headers = {"Cache-Control": kept, "Content-Language": language}
     return Response(orjson.dumps(said), media_type="application/json", headers=headers)
 
 
