@@ -19,12 +19,21 @@ export async function askEvidence(path) {
   return { raw: raw === null ? null : new Uint8Array(raw), denied };
 }
 
+// Returns {told, status}: what a JSON answer says, null where it is none, and the answer's status, 0 where
+// there is no answer at all.
+export async function askJSON(path) {
+  const { answer, status } = await ask(path);
+  const told = answer === null ? null : await answer.json().catch(() => null);
+  return { told, status };
+}
+
 async function ask(path) {
   try {
     // Never from a cache: an old checkpoint would look like a log that shrank.
     const answer = await fetch(path, { cache: "no-store" });
-    return { answer: answer.ok ? answer : null, denied: answer.status === 404 };
+    const { ok, status } = answer;
+    return { answer: ok ? answer : null, denied: status === 404, status };
   } catch {
-    return { answer: null, denied: false };
+    return { answer: null, denied: false, status: 0 };
   }
 }

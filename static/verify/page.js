@@ -1,6 +1,6 @@
-// The page /verify. Everything it needs is loaded with it; checking asks nobody, and only fetching a
-// bundle by its code does.
-import { askBytes, askText } from "./ask.js";
+// The page /verify. Everything it needs is loaded with it. Asked is only for a bundle by its code, and
+// for the proof that a good one is of the log that this device was shown before.
+import { askBytes, askJSON } from "./ask.js";
 import { showAlarms } from "./alarm.js";
 import { verifyBundle } from "./bundle.js";
 import { utf8 } from "./bytes.js";
@@ -10,6 +10,7 @@ import { alarms, forget, pinKey, pinnedKeys } from "./memory.js";
 import { parseVkeys } from "./note.js";
 import { looksLikePolicy } from "./policy.js";
 import { unlessRefused } from "./refused.js";
+import { holdAgainstSeen } from "./samelog.js";
 import { servedKey } from "./watch.js";
 import { element, loadWords, say, sayTime } from "./words.js";
 
@@ -74,7 +75,12 @@ async function readFile(file) {
     return;
   }
   paste.value = "";
-  chosen = { raw: new Uint8Array(await file.arrayBuffer()), name: file.name };
+  const bytes = await file.arrayBuffer().catch(() => null); // moved or deleted since it was chosen
+  if (bytes === null) {
+    tell("verify.check.failed");
+    return;
+  }
+  chosen = { raw: new Uint8Array(bytes), name: file.name };
   await run();
 }
 
@@ -82,15 +88,15 @@ async function fetchByCode(event) {
   event.preventDefault();
   tell("verify.check.fetching");
   const code = encodeURIComponent(at("code").value.trim());
-  const told = await askText(`/api/v1/code?code=${code}`);
-  const path = told === null ? null : JSON.parse(told).links.evidence;
-  const raw = path === null ? null : await askBytes(path);
+  const { told } = await askJSON(`/api/v1/code?code=${code}`);
+  const path = told?.links?.evidence;
+  const raw = typeof path === "string" ? await askBytes(path) : null;
   if (raw === null) {
     tell("verify.check.no_evidence");
     return;
   }
   paste.value = "";
-  chosen = { raw, name: JSON.parse(told).code };
+  chosen = { raw, name: String(told.code) };
   await run();
 }
 
@@ -151,9 +157,18 @@ async function run() {
     return;
   }
   tell("verify.check.busy");
-  const report = await verifyBundle(chosen.raw, against());
-  const source = element("p", { class: "mute" }, say("verify.check.of", { name: chosen.name }));
-  result.replaceChildren(drawVerdict(report), source, drawLists(report));
+  try {
+    await check(chosen, against());
+  } catch {
+    // A mistake of ours must not look like a check that still goes on.
+    tell("verify.check.failed");
+  }
+}
+
+async function check({ raw, name }, given) {
+  const { report, line } = await holdAgainstSeen(await verifyBundle(raw, given), raw, given);
+  const source = element("p", { class: "mute" }, say("verify.check.of", { name }));
+  result.replaceChildren(drawVerdict(report), source, ...(line ? [line] : []), drawLists(report));
   result.scrollIntoView({ block: "nearest" });
 }
 

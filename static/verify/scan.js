@@ -38,6 +38,13 @@ async function guard() {
   }
   const line = document.getElementById("watch-told");
   if (seen.state === "first") line.textContent = say("verify.watch.first", { count: seen.size });
+  if (seen.state === "unproven") {
+    line.textContent = say("verify.watch.unproven", { since: sayTime(seen.since) });
+  }
+  if (seen.state === "behind") {
+    const params = { at: sayTime(seen.seen.at), seen: seen.seen.size, count: seen.size };
+    line.textContent = say("verify.watch.behind", params);
+  }
   if (seen.state === "grew") {
     const { first } = seen.seen;
     const params = { since: sayTime(first.at), first: first.size, count: seen.size };

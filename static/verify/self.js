@@ -5,6 +5,7 @@ import { verifyBundle } from "./bundle.js";
 import { missing } from "./crypto.js";
 import { drawLists, sayVerdict } from "./draw.js";
 import { pinKey, pinnedKeys } from "./memory.js";
+import { holdAgainstSeen } from "./samelog.js";
 import { servedKey } from "./watch.js";
 import { element, loadWords, say, sayTime } from "./words.js";
 
@@ -18,8 +19,8 @@ export async function checkHere({ evidence, said, sound }) {
   if (vkey === null) return refusal("verify.check.no_key");
   const raw = await askBytes(evidence);
   if (raw === null) return refusal("verify.check.no_evidence");
-  const report = await verifyBundle(raw, { vkey });
-  return drawBeside(report, { said, sound: sound === "yes", relies });
+  const { report, line } = await holdAgainstSeen(await verifyBundle(raw, { vkey }), raw, { vkey });
+  return drawBeside(report, { said, sound: sound === "yes", relies, line });
 }
 
 function refusal(key) {
@@ -42,7 +43,7 @@ async function knownKeys() {
   return { vkey: served.text, relies: say(`verify.check.relies_${kept ? "now" : "unkept"}`) };
 }
 
-function drawBeside(report, { said, sound, relies }) {
+function drawBeside(report, { said, sound, relies, line }) {
   const matches = report.verdict === "matches";
   const rows = [
     ["verify.check.page_says", said, sound],
@@ -70,6 +71,6 @@ function drawBeside(report, { said, sound, relies }) {
   const details = element("details", { class: "check-list" });
   details.append(element("summary", {}, say("verify.check.details")), drawLists(report));
   details.open = !matches;
-  drawn.append(element("p", { class: "mute" }, relies), details);
+  drawn.append(element("p", { class: "mute" }, relies), ...(line ? [line] : []), details);
   return drawn;
 }

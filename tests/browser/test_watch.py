@@ -143,7 +143,11 @@ def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictur
         saved = json.loads(download.value.path().read_text("utf-8"))
         assert (saved["format"], saved["kind"]) == ("suxin-fork/1", kind)
         assert (saved["old"]["note"], saved["new"]["note"]) == (old["note"], note)
-        assert saved.get("proof", {}).get("hashes") == proof
+        if kind == "smaller":  # the service's own, from the smaller size: it does not begin so
+            size = int(old["size"])
+            assert (saved["proof"]["from"], saved["proof"]["to"]) == (str(size - 1), str(size))
+        else:
+            assert saved.get("proof", {}).get("hashes") == proof
         for width, height in WIDTHS:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
@@ -248,7 +252,7 @@ def test_the_page_can_be_read_before_any_of_it_is_loaded(counter, chromium):
         assert "bundle.js" not in asked
         page.wait_for_load_state("networkidle")
         own = sum(size for address, size in noted.sent.items() if "/verify" in address)
-        assert own < 40_000, noted.sent
+        assert own < 43_000, noted.sent
         assert sum(noted.sent.values()) < 110_000, noted.sent
 
 
