@@ -35,7 +35,7 @@ export async function holdAgainstSeen(report, raw, { vkey = null, policy = null 
   }
   if (broken.length) return { report: { ...report, verdict: "differs", exit_code: 1, broken }, line: null };
   const how = isUnknown ? "unknown" : isUnmet ? "unmet" : "same";
-  const line = element("p", { class: "mute log-line" }, say(`verify.check.seen_${how}`, { at }));
+  const line = element("p", { class: "log-line" }, say(`verify.check.seen_${how}`, { at }));
   return { report, line };
 }
 
