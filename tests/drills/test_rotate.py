@@ -20,7 +20,8 @@ from tlog_scales.signing import Vkey
 from app.ledger.bundle_logs import read_logs
 from app.ledger.checkpoint import open_receipt
 from app.ledger.note import parse_vkey
-from tests.drills.deployment import Deployment, copy_database, wait_until
+from tests.databases import DATABASES
+from tests.drills.deployment import Deployment, wait_until
 from tests.drills.processes import ROOT, start
 from tests.drills.trade import PLATFORM, SHOP, Trade, api_path, event, moment
 
@@ -213,12 +214,10 @@ def test_partial_tiles_of_every_size_that_was_published_stay_for_ever(crossed):
     place = crossed.trade.place
     place.wait_published()
     for number, log in enumerate(place.get("/api/v1/ledger")["logs"]):
-        with place.opened() as database:
-            sizes = database.execute(
-                "SELECT size FROM checkpoint WHERE log = ?", (number,)
-            ).fetchall()
-        assert max(sizes) == (log["size"],)
-        for (size,) in sizes:
+        with place.opened() as run:
+            sizes = [size for (size,) in run("SELECT size FROM checkpoint WHERE log = ?", number)]
+        assert max(sizes) == log["size"]
+        for size in sizes:
             full, rest = divmod(size, 256)
             if rest:
                 for level in ("0", "entries"):
@@ -238,10 +237,10 @@ def test_audit_and_fsck_are_clean_and_find_what_is_changed_in_the_first_log(cros
     told = json.loads(done.out)
     assert (done.code, told["findings"]) == (0, [])
     assert [log["origin"] for log in told["logs"]][1] == "second.test/log"
-    with place.opened() as database:
-        database.execute(
-            "UPDATE tile SET data = zeroblob(length(data)) WHERE log = 1 AND level = 0"
-        )
+    where = "FROM tile WHERE log = 1 AND level = 0 AND tile_index = 0"
+    with place.opened() as run:
+        ((data,),) = run(f"SELECT data {where}")
+        run("UPDATE tile SET data = ? WHERE log = 1 AND level = 0", bytes(len(data)))
     code, told = place.audit()
     kinds = [(one["kind"], one["detail"]) for one in told["findings"]]
     assert (code, kinds) == (1, [("log.tile_mismatch", "tile 0/0, log second.test/log")])
@@ -252,8 +251,7 @@ def test_audit_and_fsck_are_clean_and_find_what_is_changed_in_the_first_log(cros
 
 def test_a_database_from_before_the_rotation_is_not_served(crossed, traded, tmp_path):
     place = crossed.trade.place.copy_to(tmp_path / "restored")
-    place.database.unlink()
-    copy_database(traded.place.database, place.database)
+    DATABASES.put_back(place.database_url, traded.place.database_url)
     done = place.suxin("serve", "--port", "0")
     assert done.code == 2
     assert "an old copy" in done.err

@@ -15,7 +15,8 @@ import pytest
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.cosign import parse_cosigner_vkey, read_cosignatures
 from app.ledger.note import parse_vkey
-from tests.drills.deployment import copy_database, wait_until
+from tests.databases import DATABASES
+from tests.drills.deployment import wait_until
 from tests.drills.processes import run
 from tests.drills.trade import CARRIER, PLATFORM, SHOP, STALL, Trade, api_path
 from tests.drills.watching import WatchedLog, WitnessProcess
@@ -133,17 +134,14 @@ def test_a_restored_backup_does_not_start_where_a_witness_saw_more(two, tmp_path
     wait_until(lambda: covered(log), "published")
     log.stop()
     backup = tmp_path / "backup"
-    backup.mkdir()
-    copy_database(log.database, backup / "suxin.db")
+    copied = DATABASES.copy(log.database_url, backup)
     shutil.copytree(log.keys_dir, backup / "keys")
     log.serve()
     for party in (STALL, CARRIER, PLATFORM):
         log.record(party)
     wait_until(lambda: covered(log), "published")
     log.stop()
-    for leftover in log.database.parent.glob("suxin.db*"):
-        leftover.unlink()
-    shutil.copy(backup / "suxin.db", log.database)
+    DATABASES.put_back(log.database_url, copied)
     shutil.rmtree(log.keys_dir)
     shutil.copytree(backup / "keys", log.keys_dir)
     done = log.suxin("serve", "--port", "0")
