@@ -150,7 +150,7 @@ def test_under_a_quorum_the_log_is_rotated_and_another_anchor_is_adopted(
         elsewhere.anchor_dir.mkdir()
         keys = load_keys(settings.keys_dir)
         database = Database(settings.database_url)
-        adopt_anchor(database, Anchor(elsewhere.anchor_dir), keys.log.vkey)
+        adopt_anchor(database, Anchor(elsewhere.anchor_dir), keys.logs)
         database.close()
         rooms = open_rooms(elsewhere)
         try:
