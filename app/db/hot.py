@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 
 class HotSelect:
@@ -28,11 +29,15 @@ class HotSelect:
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
         """Returns all rows, each a named tuple. Read-only.
 
-        Nothing is in an empty list. Raises what SQLAlchemy raises.
+        Nothing is in an empty list. Raises what SQLAlchemy raises, and TypeError for values that
+        are many but no list.
         """
         widths = []
         for name, value in values.items():
-            if type(value) is list:
+            if isinstance(value, list | tuple | set | frozenset):
+                if type(value) is not list:
+                    # Of another kind the statement would be compiled for one length and keep it.
+                    raise TypeError(f"{name}: expected a list, got {type(value).__name__}")
                 # Few widths, so that few statements are compiled; the last is said again to fill one.
                 width = 1 << (len(value) - 1).bit_length() if value else 0
                 widths.append(width)
@@ -45,9 +50,12 @@ class HotSelect:
         try:
             driver: Any = connection.connection.dbapi_connection
             found = driver.execute(compiled.sql, compiled.bind(values)).fetchall()
-        except connection.dialect.loaded_dbapi.Error:
-            # Once more in the long way, which knows a lost connection and raises what callers know.
-            return list(connection.execute(self._statement, values))
+        except connection.dialect.loaded_dbapi.Error as err:
+            if connection.dialect.is_disconnect(err, driver, None):
+                # Once more in the long way, which takes the lost connection out of the pool.
+                return list(connection.execute(self._statement, values))
+            # Not once more: PostgreSQL answers any statement after a failed one with that alone.
+            raise _told(connection, compiled.sql, err) from err
         return compiled.named(found)
 
     def first(self, connection: Connection, **values: Any) -> Any | None:
@@ -100,6 +108,14 @@ class _Compiled:
                 for n, read in self._readers:
                     row[n] = read(row[n])
         return [self._row._make(row) for row in found]
+
+
+def _told(connection: Connection, sql: str, err: Exception) -> BaseException:
+    """Returns a driver's error as SQLAlchemy's, without the values."""
+    base = connection.dialect.loaded_dbapi.Error
+    return DBAPIError.instance(
+        sql, None, err, base, hide_parameters=True, dialect=connection.dialect
+    )
 
 
 def _reader(column: Any, dialect: Any) -> Callable[[Any], Any] | None:

@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import bindparam, column, func, insert, select, table, union_all
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from app.db.hot import HotSelect
 from app.ledger.store import FACT, HEAD
@@ -69,3 +69,52 @@ def test_an_error_is_the_one_that_callers_know(connection):
     nowhere = HotSelect(select(table("nowhere", column("a"))))
     with pytest.raises(DBAPIError):
         nowhere.rows(connection)
+
+
+NOW_AND_THEN = HotSelect(select(func.pg_sleep(bindparam("seconds")).label("slept")))
+
+
+def test_postgresql_tells_the_first_error_and_not_what_the_transaction_became(
+    postgresql_database_url,
+):
+    """Who waits too long is told so (57014, try again), not that the transaction is aborted (25P02)."""
+    from app.db.engine import Database
+
+    database = Database(postgresql_database_url)
+    try:
+        with pytest.raises(OperationalError) as told, database.read() as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
+            NOW_AND_THEN.rows(connection, seconds=5)
+        assert told.value.orig.sqlstate == "57014"
+        nowhere = HotSelect(select(table("nowhere", column("a"))))
+        with pytest.raises(ProgrammingError) as unknown, database.read() as connection:
+            nowhere.rows(connection)
+        assert unknown.value.orig.sqlstate == "42P01"
+    finally:
+        database.close()
+
+
+def test_a_lost_connection_is_known_as_lost_and_the_next_read_has_another(postgresql_database_url):
+    from app.db.engine import Database
+
+    database = Database(postgresql_database_url)
+    one = HotSelect(select(func.length(bindparam("text", "a")).label("n")))
+    try:
+        with pytest.raises(DBAPIError) as told, database.read() as connection:
+            one.rows(connection)
+            (pid,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+            with database.write() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+            one.rows(connection)
+        assert told.value.connection_invalidated
+        with database.read() as connection:
+            assert one.rows(connection) == [(1,)]
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("many", [(1, 2), {1, 2}, frozenset({1, 2})])
+def test_what_is_many_and_no_list_is_refused(connection, many):
+    hot = HotSelect(SOME)
+    with pytest.raises(TypeError, match="streams"):
+        hot.rows(connection, streams=many, seq=0, most=9)
