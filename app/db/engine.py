@@ -82,15 +82,17 @@ class Database:
     def one_snapshot(self) -> Iterator[None]:
         """Lets every `read()` of this thread share one snapshot until it ends.
 
-        For a page that asks many services: it shows one moment, and pays for one transaction. Not
-        around a `yield`, which another thread may resume.
+        For a page that asks many services: it shows one moment, and pays for one transaction. Inside
+        another it is that one, which goes on after it. Not around a `yield`, which another thread
+        may resume.
         """
+        outer: Connection | None = getattr(self._snapshot, "connection", None)
         with self.read() as connection:
             self._snapshot.connection = connection
             try:
                 yield
             finally:
-                self._snapshot.connection = None
+                self._snapshot.connection = outer
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -65,6 +65,21 @@ def test_readers_inside_one_snapshot_see_one_moment_and_nobody_else_does(databas
     assert counted() == 2
 
 
+def test_a_snapshot_inside_another_leaves_it_open(database):
+    def counted() -> int:
+        with database.read() as reader:
+            return count(reader)
+
+    with database.one_snapshot():
+        assert counted() == 0
+        with database.one_snapshot():
+            assert counted() == 0
+        with database.write() as writer:
+            put(writer, "a")
+        assert counted() == 0
+    assert counted() == 1
+
+
 def test_a_reader_does_not_see_what_is_not_committed_and_does_not_wait_for_it(database):
     with database.write() as writer:
         put(writer, "a")
