@@ -109,6 +109,7 @@ ROUTERS = (
     subjects.router,
     codes.router,
     events.router,
+    events.event_router,
     events.batch_router,
     log.router,
     log.api,

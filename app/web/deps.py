@@ -127,7 +127,8 @@ _key = _Key(KEY_SCHEME)
 _key_if_any = _Key(OPTIONAL_KEY_SCHEME)
 
 
-async def _require(principal: Annotated[Principal | None, Depends(_key)]) -> Principal:
+async def require_key(principal: Annotated[Principal | None, Depends(_key)]) -> Principal:
+    """Returns who is asking. Raises Unauthenticated for nobody."""
     if principal is None:
         raise Unauthenticated("key_required")
     return principal
@@ -143,6 +144,6 @@ async def _language(request: Request) -> Lang:
 
 InRooms = Annotated[Rooms, Depends(rooms_of)]
 Viewer = Annotated[Principal | None, Depends(_key_if_any)]
-Caller = Annotated[Principal, Depends(_require)]
+Caller = Annotated[Principal, Depends(require_key)]
 InVisit = Annotated[Visit, Depends(_visit)]
 Language = Annotated[Lang, Depends(_language)]
