@@ -269,7 +269,9 @@ class LedgerAudit:
         assert self._check_state is not None
         try:
             state = orjson.loads(head.state)
-        except ValueError:
+        except (ValueError, TypeError):
+            return False
+        if not isinstance(state, dict):
             return False
         if self._check_state(name, kept, state):
             return True

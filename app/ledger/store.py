@@ -37,6 +37,7 @@ from app.kit.clock import parse_time
 from app.kit.errors import Conflict
 from app.ledger.record import id_bytes, stream_key
 from app.ledger.submission import Recorded, StreamHead, no_head
+from app.ledger.verifier import read_record
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
@@ -121,10 +122,13 @@ class StoredRecord:
 
     @cached_property
     def fields(self) -> Mapping[str, Any]:
-        """The record's fields. Raises ValueError where the stored bytes are no JSON object."""
-        fields: Any = orjson.loads(self.body)
-        if not isinstance(fields, dict):
-            raise ValueError(self.stream)  # noqa: TRY004 - damaged bytes, not a wrong argument
+        """The record's fields, all that every record has among them, of their types.
+
+        Raises ValueError where the stored bytes are no record of ours.
+        """
+        fields = read_record(self.body)
+        if fields is None:
+            raise ValueError(self.stream)
         return fields
 
 

@@ -83,23 +83,34 @@ class HeadRow:
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+# What a column of the database holds, and how deep the encoder goes.
+_LAST_SEQ = 2**63 - 1
+_MAX_DEPTH = 200
+
+
 def read_record(body: bytes) -> dict[str, Any] | None:
-    """Returns a record's fields, or None where the bytes are none of a record of ours."""
+    """Returns a record's fields, or None where the bytes are none of a record of ours.
+
+    What it returns can be shown and looked up: its texts, times and numbers are such, and so deep at
+    most that it can be written again.
+    """
     try:
         fields = orjson.loads(body)
         if wrong_record_field(fields):
             return None
         # What the shape leaves open, and what is read as more than text.
-        if not _ID.fullmatch(fields["id"]):
+        if not _ID.fullmatch(fields["id"]) or not isinstance(fields["source"], str):
             return None
         parse_time(fields["recorded_at"])
-        for name in (
-            fields["stream"],
-            fields["actor"],
-            *(r["stream"] for r in fields.get("refs", ())),
-        ):
+        parse_time(fields["occurred_at"])
+        refs = fields.get("refs", ())
+        for name in (fields["stream"], fields["actor"], *(ref["stream"] for ref in refs)):
             stream_key(name)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        if any(seq > _LAST_SEQ for seq in (fields["seq"], *(ref["seq"] for ref in refs))):
+            return None
+        if body.count(b"{") + body.count(b"[") > _MAX_DEPTH:
+            orjson.dumps(fields)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
     return fields  # type: ignore[no-any-return] # it has the shape of one
 

@@ -126,15 +126,41 @@ def find_signing_key(view: View, *, actor: str, key_id: str) -> bytes:
     return base64.b64decode(fact["public_key"])
 
 
+_MEASURES = ("delist", "suspend", "warn")
+# The last millisecond of the year 9999, after which there is no time to be shown.
+_LAST_MS = 253_402_300_799_999
+
+
+def measures_of(state: Mapping[str, Any], name: str = "measures") -> dict[str, Mapping[str, Any]]:
+    """Returns the measures that a party's state names, by record id.
+
+    name: `measures` or `measures_lifted`. What is none is left out: a state that somebody altered is
+    the audit's to report, and nobody else's page may fail for it.
+    """
+    told = state.get(name, {})
+    if not isinstance(told, dict):
+        return {}
+    return {i: measure for i, measure in told.items() if _is_measure(measure)}
+
+
+def _is_measure(measure: Any) -> bool:
+    if not isinstance(measure, dict) or measure.get("kind") not in _MEASURES:
+        return False
+    moments = [measure.get("since_ms")]
+    moments += [measure[end] for end in ("until_ms", "lifted_ms") if end in measure]
+    return all(type(ms) is int and 0 <= ms <= _LAST_MS for ms in moments)
+
+
 def measures_at(state: Mapping[str, Any], at: datetime) -> frozenset[str]:
     """Returns the kinds of measure (delist, suspend, warn) in force on the party at `at`."""
-    lifted = state.get("measures_lifted", {})
-    if not lifted and not state.get("measures"):
+    lifted = measures_of(state, "measures_lifted")
+    measures = measures_of(state)
+    if not lifted and not measures:
         return frozenset()
     moment = to_ms(at)
     return frozenset(
         measure["kind"]
-        for measure in (*state.get("measures", {}).values(), *lifted.values())
+        for measure in (*measures.values(), *lifted.values())
         if measure["since_ms"] <= moment
         and all(moment < measure.get(end, moment + 1) for end in ("until_ms", "lifted_ms"))
     )

@@ -165,7 +165,7 @@ class Parties:
         name = row.name if private or not row.exempt else mask_name(row.name)
         with self._database.read() as connection:
             if not as_registered:
-                measures = ledger.load_heads(connection, [stream])[stream].state["measures"]
+                measures = rules.measures_of(ledger.load_heads(connection, [stream])[stream].state)
             if not row.exempt:
                 name = store.registered_name(connection, stream) or name
         return PartyView(

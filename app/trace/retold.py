@@ -32,7 +32,11 @@ class Retold:
     def check(self, name: str, records: list[Mapping[str, Any]], state: Mapping[str, Any]) -> bool:
         """Whether the head's state of this stream is the fold of its records."""
         if name.startswith("party/"):
-            return replay_standing(records) == standing_of(state)
+            told = replay_standing(records)
+            try:
+                return told == standing_of(state)
+            except (AttributeError, KeyError, TypeError):
+                return False  # it is not even built as one
         if "/21/" not in name:
             return bool(replay.replay_recalls(records) == state.get("recalls", {}))
         self.replayed = self.replay(records)

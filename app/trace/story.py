@@ -30,6 +30,7 @@ from app.trace import lifecycle, replay
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, recalled_since
 from app.trace.gaps import Graces, Pending, pending, verdict_of
+from app.trace.life_shape import is_life
 from app.trace.retold import Retold, finder
 
 Verdict = Literal["intact", "incomplete", "broken"]
@@ -196,11 +197,18 @@ class Stories:
     def _state(
         self, connection: Connection, story: Story, problems: list[Problem], lives: Retold
     ) -> Mapping[str, Any]:
-        """Returns the life replayed; where bytes are broken, as far as the head remembers it."""
+        """Returns the life replayed; where bytes are broken, as far as the head remembers it.
+
+        {} where that was altered too.
+        """
         if story.code.level != "unit":
             return {}
-        if problems:
-            return story.head.state if "gaps" in story.head.state else {}
+        columns = [p.evidence.get("column") for p in problems if p.stream == story.code.stream]
+        head_altered = "head.state" in columns
+        if problems and not head_altered and is_life(story.head.state):
+            return story.head.state
+        if any(column != "head.state" for column in columns):
+            return {}
         state = lives.replayed
         if state is None:
             state = lives.replay(record.fields for record in story.own)
@@ -283,10 +291,10 @@ def _lot_of(head: StreamHead, own: list[StoredRecord]) -> str | None:
 
 def _refs(record: StoredRecord) -> list[Any]:
     try:
-        refs = record.fields.get("refs", [])
+        refs: list[Any] = record.fields.get("refs", [])
     except ValueError:
         return []
-    return refs if isinstance(refs, list) else []
+    return refs
 
 
 def _names(problems: list[Problem], record: StoredRecord) -> bool:
