@@ -80,11 +80,9 @@ def test_a_batch_may_be_8_mib_and_is_parsed_once_beside_the_event_loop(market, p
 def test_an_event_of_64_kib_is_taken_in_whatever_way_it_is_written(market, parsed):
     (unit,) = market.issue()
     parsed.clear()
-    content = "\\u0041" * 60_000
-    raw = (
-        '{"code":"%s","type":"sale","data":{"region":"440100"},'
-        '"sealed":{"order":{"content":{"number":"%s"}}}}' % (unit.code, content)
-    ).encode()
+    sealed = '{"order":{"content":{"number":"' + "\\u0041" * 60_000 + '"}}}'
+    told = f'"code":"{unit.code}","type":"sale","data":{{"region":"440100"}},"sealed":{sealed}'
+    raw = ("{" + told + "}").encode()
     answer = market.call("POST", EVENTS, content=raw, headers=JSON, token=market.keys[SHOP])
     assert answer.status_code == 201, answer.text
     assert parsed == [(len(raw), False)]
