@@ -353,7 +353,8 @@ def graces_in_force() -> Graces:
 def close_rooms(rooms: Rooms) -> None:
     """Answers what is queued, writes the scans counted so far, lets others lead, closes the database."""
     try:
-        rooms.page_turns.shutdown()
+        rooms.page_turns.close()
+        rooms.looks.close()
         rooms.recorder.close()
         rooms.scans.flush()
         if rooms.lease is not None:

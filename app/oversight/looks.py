@@ -6,25 +6,23 @@ What a look finds broken becomes a finding at once: nobody has to wait for the a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Fault
 from app.ledger.store import load_heads
 from app.oversight.answering import settle
 from app.oversight.findings import Findings
+from app.oversight.reporting import Reporting
 from app.oversight.store import open_findings
 from app.parties.rules import measures_at
 from app.trace.code import Code
 from app.trace.gaps import Pending, seller_of
 from app.trace.story import Stories, Story, Verdict, Verification
-
-log = structlog.get_logger(__name__)
 
 _HIDING = ("integrity.record_missing", "integrity.index_mismatch")
 
@@ -34,6 +32,7 @@ class Look:
     """A code as it stands now. findings: open ones on its own stream and those above it.
 
     owed: what is missing or still to come, with the party that answers for it.
+    reported: the report of what is broken, None where nothing is.
     """
 
     story: Story
@@ -41,6 +40,7 @@ class Look:
     owed: tuple[Pending, ...]
     warnings: tuple[str, ...]
     findings: tuple[Any, ...]
+    reported: Future[None] | None = None
 
     @property
     def is_by_log(self) -> bool:
@@ -73,9 +73,22 @@ class Looks:
         self._stories = stories
         self._findings = findings
         self._clock = clock
+        self._reporting = Reporting(findings)
 
     def look(self, code: Code) -> Look:
-        """Returns the code's story and verification. Raises CodeUnknown."""
+        """Returns the code's story and verification, and reports what is broken. Raises CodeUnknown.
+
+        Waits for the report a moment only: nobody's look depends on who is writing.
+        """
+        look = self.glance(code)
+        if look.reported is None:
+            return look
+        self._reporting.wait(look.reported)
+        streams = {code.stream, *look.story.shelves}
+        return replace(look, findings=tuple(self._findings.on_streams(streams)))
+
+    def glance(self, code: Code) -> Look:
+        """Returns what `look` does, waiting for nothing: `reported` is the report on its way."""
         now = self._clock.now()
         with self._database.read() as connection:
             story = self._stories.read(connection, code)
@@ -84,19 +97,20 @@ class Looks:
             owed = settle(connection, code.stream, verification.state, verification.pending)
             streams = {code.stream, *story.shelves}
             findings: Sequence[Any] = open_findings(connection, streams)
+        reported = None
         if verification.problems:
-            try:
-                self._findings.report(verification.problems)
-            except Fault as fault:
-                # The reader gets the red page in any case; the audit will report what it met.
-                log.warning("look.report_failed", code=code.stream, fault=str(fault))
-            findings = self._findings.on_streams(streams)
+            reported = self._reporting.report(code.stream, verification.problems)
         warnings = list(verification.warnings)
         if measured:
             warnings.append("under_measure")
         if any(f.kind.startswith("identity.") and f.stream_name == code.stream for f in findings):
             warnings.append("clone_suspected")
-        return Look(story, verification, owed, tuple(dict.fromkeys(warnings)), tuple(findings))
+        shown = tuple(dict.fromkeys(warnings))
+        return Look(story, verification, owed, shown, tuple(findings), reported)
+
+    def close(self) -> None:
+        """Ends the reporting, after what was found is written."""
+        self._reporting.close()
 
     def _measured(self, connection: Connection, verification: Verification) -> bool:
         state = verification.state

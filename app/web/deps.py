@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -54,10 +53,8 @@ from app.trace.shipments import Shipments
 from app.trace.story import Stories
 from app.web.limits import RateLimit
 from app.web.openapi import KEY_SCHEME, OPTIONAL_KEY_SCHEME
+from app.web.turns import Turns
 from app.web.visit import Visit, visit_of
-
-# One computes while the other waits for the database.
-_PAGES_AT_ONCE = 2
 
 
 @dataclass(kw_only=True)
@@ -103,7 +100,7 @@ class Rooms:
     heads: HeadsMaps
     font: Path | None
     on_wait: Callable[[], None] = lambda: None
-    page_turns: Executor = field(default_factory=lambda: ThreadPoolExecutor(_PAGES_AT_ONCE, "page"))
+    page_turns: Turns = field(default_factory=Turns)
 
 
 async def rooms_of(request: Request) -> Rooms:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextvars import copy_context
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from app.kit.clock import from_ms
 from app.kit.errors import Fault, NotFound, TooMany, Unavailable
 from app.ledger import logstore
 from app.ledger.served import load_checkpoint
+from app.oversight.looks import Look
+from app.oversight.reporting import PATIENCE_S
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
@@ -115,20 +118,38 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
 
 
 async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
-    """Shows a unit a few at a time, in the order of asking.
+    """Shows a unit a few at a time, in the order of asking; what it reports is waited for here.
 
     A page is work for Python, of which there is one at a time: forty at once would all be late.
     """
-    show = partial(copy_context().run, _show, request, rooms, lang, make)
-    return await asyncio.get_running_loop().run_in_executor(rooms.page_turns, show)
+    reports: list[Future[None]] = []
+
+    def look(code: Code) -> Look:
+        glance = rooms.looks.glance(code)
+        if glance.reported is not None:
+            reports.append(glance.reported)
+        return glance
+
+    response = await rooms.page_turns.run(partial(_show, request, rooms, lang, make, look=look))
+    if reports:
+        # Whoever asks next for score and ranking finds them changed, unless the writer is busy.
+        await asyncio.wait([asyncio.wrap_future(one) for one in reports], timeout=PATIENCE_S)
+    return response
 
 
-def _show(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
+def _show(
+    request: Request,
+    rooms: Rooms,
+    lang: str | None,
+    make: Any,
+    *,
+    look: Callable[[Code], Look] | None = None,
+) -> Response:
     path = request.scope["path"]
     frame = frame_of(request, lang, path)
     try:
         code: Code = make()
-        look = rooms.looks.look(code)
+        seen = (look or rooms.looks.look)(code)
     except CodeUnknown as fault:
         return answer_unknown(frame, path.lstrip("/"), fault, visit_of(request))
     except Fault as fault:
@@ -136,7 +157,7 @@ def _show(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Respon
             raise
         return answer_unknown(frame, path.lstrip("/"), fault, visit_of(request))
     device = _count_scan(request, rooms, code) if code.level == "unit" else None
-    response = answer_page(render_scan(Filler(rooms, frame).scan_view(look)), frame.lang)
+    response = answer_page(render_scan(Filler(rooms, frame).scan_view(seen)), frame.lang)
     if device is not None:
         response.set_cookie(
             _COOKIE,

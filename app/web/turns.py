@@ -1,0 +1,46 @@
+"""Turns: work for Python, done by a few threads of its own in the order of asking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
+
+from app.kit.errors import Overloaded
+
+Result = TypeVar("Result")
+
+# One computes while the other waits for the database.
+_AT_ONCE = 2
+# Some seconds' work: who would wait longer is told so instead.
+_MOST_WAITING = 256
+
+
+class Turns:
+    """Asked on the event loop only, so that its count needs no lock. most: who may wait."""
+
+    def __init__(self, *, most: int = _MOST_WAITING) -> None:
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "page")
+        self._most = most
+        self._asked = 0
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Returns what the work returns when its turn has come. Raises Overloaded."""
+        if self._asked >= self._most:
+            raise Overloaded("pages_busy", retry_after_s=1)
+        self._asked += 1
+        running = asyncio.get_running_loop().run_in_executor(
+            self._threads, copy_context().run, work
+        )
+        # Counted until it ends, also where nobody waits for it any more.
+        running.add_done_callback(self._done)
+        return await running
+
+    def close(self) -> None:
+        """Returns when all turns that were taken are over."""
+        self._threads.shutdown()
+
+    def _done(self, _running: object) -> None:
+        self._asked -= 1
