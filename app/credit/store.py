@@ -70,7 +70,7 @@ _KNOWN_PARTIES = HotSelect(
 @cache
 def _some_completed(width: int) -> HotSelect:
     """Counts the whole chains of `width` sellers, each no further than `most`, in one statement."""
-    counts = []
+    counts: list[Any] = []
     for n in range(width):
         some = select(SOLD.c.stream).where(SOLD.c.seller == bindparam(f"seller_{n}"), *_WHOLE)
         found = some.limit(bindparam("most")).subquery()

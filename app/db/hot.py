@@ -47,8 +47,8 @@ class HotSelect:
         compiled = self._compiled.get(kind)
         if compiled is None:
             compiled = self._compiled[kind] = _Compiled(self._statement, connection, values)
+        driver: Any = connection.connection.dbapi_connection
         try:
-            driver: Any = connection.connection.dbapi_connection
             found = driver.execute(compiled.sql, compiled.bind(values)).fetchall()
         except connection.dialect.loaded_dbapi.Error as err:
             if connection.dialect.is_disconnect(err, driver, None):
