@@ -191,7 +191,7 @@ def audit(
         keys.vault_key,
         keys.logs,
         # Read before any snapshot begins: one that is behind what was anchored is an old copy.
-        Anchor(settings.keys_dir).read_all(),
+        Anchor(settings.anchor_dir).read_all(),
         graces_in_force(),
     )
     if stream is None:
