@@ -172,11 +172,16 @@ class Saved:
                 where = " AND ".join(f"{column.name} = ?" for column in here.primary_key)
                 for row in sorted(set(rows) - set(self._read(run, table))):
                     run(f"DELETE FROM {table} WHERE {where}", *(row[n] for n in at))
-                    run(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", *row)
+                    values = ", ".join("?" * len(row))
+                    run(f"INSERT INTO {table} ({_names(table)}) VALUES ({values})", *row)
 
     def _read(self, run: Run, table: str) -> list[Any]:
-        columns = ", ".join(SQLModel.metadata.tables[table].columns.keys())
-        return run(f"SELECT {columns} FROM {table}{self._what[table]}")
+        return run(f"SELECT {_names(table)} FROM {table}{self._what[table]}")
+
+
+def _names(table: str) -> str:
+    """By name: a migrated table's columns stand in another order."""
+    return ", ".join(SQLModel.metadata.tables[table].columns.keys())
 
 
 def canonical(record: dict[str, Any]) -> bytes:
