@@ -109,8 +109,9 @@ def test_a_hidden_end_is_seen_by_whoever_holds_the_evidence_and_by_the_audit(map
     mapped.tamper("DELETE FROM record WHERE stream = ? AND seq = 3", key)
     mapped.tamper("DELETE FROM log_leaf WHERE stream = ? AND seq = 3", key)
     mapped.tamper(
-        "UPDATE head SET seq = 2, hash = (SELECT hash FROM record WHERE stream = ?1 AND seq = 2)"
-        " WHERE stream = ?1",
+        "UPDATE head SET seq = 2, hash = (SELECT hash FROM record WHERE stream = ? AND seq = 2)"
+        " WHERE stream = ?",
+        key,
         key,
     )
     _, report = evidence(mapped, unit)
