@@ -37,7 +37,7 @@ from app.kit.clock import parse_time
 from app.kit.errors import Conflict
 from app.ledger.record import id_bytes, stream_key
 from app.ledger.submission import Recorded, StreamHead, no_head
-from app.ledger.verifier import read_record
+from app.ledger.verifier import read_told_record
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
@@ -126,7 +126,7 @@ class StoredRecord:
 
         Raises ValueError where the stored bytes are no record of ours.
         """
-        fields = read_record(self.body)
+        fields = read_told_record(self.body)
         if fields is None:
             raise ValueError(self.stream)
         return fields

@@ -91,18 +91,16 @@ _MAX_DEPTH = 200
 def read_record(body: bytes) -> dict[str, Any] | None:
     """Returns a record's fields, or None where the bytes are none of a record of ours.
 
-    What it returns can be shown and looked up: its texts, times and numbers are such, and so deep at
-    most that it can be written again.
+    What it returns can be looked up and, not being too deep, written again.
     """
     try:
         fields = orjson.loads(body)
         if wrong_record_field(fields):
             return None
         # What the shape leaves open, and what is read as more than text.
-        if not _ID.fullmatch(fields["id"]) or not isinstance(fields["source"], str):
+        if not _ID.fullmatch(fields["id"]):
             return None
         parse_time(fields["recorded_at"])
-        parse_time(fields["occurred_at"])
         refs = fields.get("refs", ())
         for name in (fields["stream"], fields["actor"], *(ref["stream"] for ref in refs)):
             stream_key(name)
@@ -113,6 +111,21 @@ def read_record(body: bytes) -> dict[str, Any] | None:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
     return fields  # type: ignore[no-any-return] # it has the shape of one
+
+
+def read_told_record(body: bytes) -> dict[str, Any] | None:
+    """Returns what `read_record` does where it also says from whom and of which moment it tells.
+
+    Nothing else of that is verified, so a record without it may fit the log; it cannot be shown.
+    """
+    fields = read_record(body)
+    try:
+        if fields is None or not isinstance(fields["source"], str):
+            return None
+        parse_time(fields["occurred_at"])
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None
+    return fields
 
 
 _COLUMNS = ("hash", "seq", "type", "actor", "id", "recorded_at", "stream")
