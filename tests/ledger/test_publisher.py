@@ -320,7 +320,7 @@ def test_no_number_of_foreign_rows_hides_the_signed_one(quick_ledger):
     ledger.grow(300)
     ledger.sql(
         "INSERT INTO checkpoint (log, size, root, note, published_at)"
-        " SELECT 0, leaf_index + 2, x'00', 'junk', 'never' FROM log_leaf"
+        " SELECT 0, leaf_index + 2, hash, 'junk', 1 FROM log_leaf"
     )
     with ledger.database.read() as connection:
         assert load_checkpoint(connection, ledger.keys.log.vkey).size == 1
