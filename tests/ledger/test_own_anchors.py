@@ -54,10 +54,10 @@ class Hosts:
             self.ledger, anchor=Anchor(folder), own_anchor=own_anchor, cosigning=cosigning
         )
 
-    def _prove(self, origin: str, size1: int, size2: int) -> list[bytes]:
+    def _prove(self, old: int, new: Checkpoint) -> list[bytes]:
         with self.ledger.database.read() as connection:
-            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == origin]
-            return prove_consistency(connection, log, size1, size2)
+            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == new.origin]
+            return prove_consistency(connection, log, old, new.size, signed=(new.size, new.root))
 
     def checkpoint(self, size: int, *, root: bytes = b"r" * 32) -> str:
         """A checkpoint that the log signed elsewhere: on a database that is not this one."""
