@@ -5,24 +5,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import sys
 import threading
 
-import structlog
 import uvicorn
 
 from app.config import Settings
 from app.db.lease import NotLeading
 from app.kit.collector import spare_what_stays
 from app.ledger.logstore import Fenced
-from app.main import close_rooms, create_app, open_rooms
+from app.main import close_rooms, configure_logs, create_app, open_rooms
 from app.terminal import ERR, fail
 from app.worker import embedded_loops
 
 
 def run_server(settings: Settings) -> None:
     """Serves until it is stopped. Raises LogFault where the database contradicts the anchor."""
-    configure_logging(settings)
+    configure_logs(settings.log_level)
     listening = listen(settings.host, settings.port)
     rooms = open_rooms(settings)
     try:
@@ -51,7 +49,7 @@ def run_server(settings: Settings) -> None:
 
 def run_worker(settings: Settings) -> None:
     """Runs the worker's loops until it is stopped. Raises LogFault as `run_server` does."""
-    configure_logging(settings)
+    configure_logs(settings.log_level)
     rooms = open_rooms(settings)
     try:
         rooms.publisher.check_start()
@@ -88,20 +86,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as err:
         why = (err.strerror or str(err)).partition(" (while ")[0]  # the address, once more
         fail(f"cannot listen at {host}, port {port}: {why}; choose another by --port", code=2)
-
-
-def configure_logging(settings: Settings) -> None:
-    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(levels[settings.log_level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
 
 
 def wait_for_end() -> None:
