@@ -30,13 +30,11 @@ from app.db.lease import Lease
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
-from app.ledger import logstore
 from app.ledger.anchor import Anchor
-from app.ledger.checkpoint import Checkpoint
 from app.ledger.headmaker import HeadsMaps
 from app.ledger.keyring import Keyring, load_keys
 from app.ledger.policy import NONE, parse_policy
-from app.ledger.prover import prove_consistency
+from app.ledger.prover import prove_to
 from app.ledger.publisher import Publisher
 from app.ledger.receipts import Receipts
 from app.ledger.recorder import Recorder
@@ -268,13 +266,7 @@ def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
         raise QuorumsDisjoint("quorums_disjoint", quorum=quorum)
     if policy is None:
         return Unwitnessed()
-
-    def prove(old: int, new: Checkpoint) -> list[bytes]:
-        with database.read() as connection:
-            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == new.origin]
-            return prove_consistency(connection, log, old, new.size, signed=(new.size, new.root))
-
-    return Witnesses(policy, prove=prove)
+    return Witnesses(policy, prove=partial(prove_to, database))
 
 
 def _open_parties(

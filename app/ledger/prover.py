@@ -16,19 +16,17 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from app.db.engine import Database
 from app.db.lookup import chunks
 from app.kit.errors import Fault, Unavailable
 from app.ledger import logstore, tilestore
+from app.ledger.checkpoint import Checkpoint
 from app.ledger.derivation import derive_tile
 from app.ledger.logstore import LeavesMissing, Log, Published
 from app.ledger.merkle import (
-    NodeReader,
     ProofSizesError,
-    consistency_proof,
-    fold_edge,
     inclusion_proof,
     leaf_hash,
-    perfect_subtrees,
     verify_consistency,
     verify_inclusion,
 )
@@ -39,9 +37,11 @@ from app.ledger.tiles import (
     TILE_WIDTH,
     EntryBundleMalformed,
     ReadTile,
+    consistency_proof_from_tiles,
     decode_entries,
     inclusion_proof_from_tiles,
     node_reader,
+    root_from_tiles,
     split_hashes,
 )
 
@@ -146,11 +146,9 @@ class Prover:
     """Proves leaves of one log against a verified checkpoint, inside one snapshot; tiles are read once."""
 
     def __init__(self, connection: Connection, published: Published) -> None:
-        self._connection = connection
         self._published = published
-        self._stored: dict[_Place, bytes | None] = {}
-        self._read_node = node_reader(self._tile)
-        self._derived: dict[_Place, bytes] = {}
+        self._tiles = _Tiles(connection, published.log, published.size)
+        self._read_node = node_reader(self._tiles.load)
 
     def prove(self, leaf_index: int, entry: bytes) -> InLog:
         """Returns whether `entry` stands at `leaf_index` of the signed log. Read-only."""
@@ -163,7 +161,9 @@ class Prover:
         # One level alone first: a second damage elsewhere must not spoil what is derived above it.
         path = list(self._path(leaf_index))
         for places in ([place for place in path if place[0] == 0], path):
-            proof = self._try(leaf_index, leaf, self._derive(places))
+            proof = self._try(
+                leaf_index, leaf, {place: self._tiles.derive(*place) for place in places}
+            )
             if proof is not None:
                 return InLog("tile_damaged", proof)
         return InLog("unproven")
@@ -176,9 +176,7 @@ class Prover:
                 for level, index in self._path(leaf_index):
                     wanted.setdefault(level, set()).add(index)
         for level, indices in wanted.items():
-            for part in chunks(sorted(indices)):
-                found = tilestore.load_tiles_at(self._connection, self._published.log, level, part)
-                self._stored |= {(level, index): found.get((level, index)) for index in part}
+            self._tiles.fetch(level, indices)
 
     def holds_another(self, leaf_index: int, entry: bytes) -> bool:
         """Whether the signed log holds something else than `entry` there, by tile or entry bundle.
@@ -187,7 +185,7 @@ class Prover:
         tree is at fault, and whoever's leaf this is answers for nothing. Read-only.
         """
         index, offset = divmod(leaf_index, TILE_WIDTH)
-        for tile in (self._tile(0, index), self._tile_of_entries(index)):
+        for tile in (self._tiles.load(0, index), self._tile_of_entries(index)):
             hashes = split_hashes(tile or b"")
             if offset >= len(hashes) or hashes[offset] == leaf_hash(entry):
                 continue
@@ -197,7 +195,7 @@ class Prover:
 
     def _tile_of_entries(self, index: int) -> bytes:
         try:
-            entries = decode_entries(self._tile(ENTRIES, index) or b"")
+            entries = decode_entries(self._tiles.load(ENTRIES, index) or b"")
         except EntryBundleMalformed:
             return b""
         return b"".join(leaf_hash(entry) for entry in entries)
@@ -206,7 +204,7 @@ class Prover:
         self, leaf_index: int, leaf: bytes, derived: Mapping[_Place, bytes]
     ) -> tuple[bytes, ...] | None:
         def read_tile(level: int, index: int) -> bytes | None:
-            return derived.get((level, index)) or self._tile(level, index)
+            return derived.get((level, index)) or self._tiles.load(level, index)
 
         try:
             if derived:
@@ -223,25 +221,6 @@ class Prover:
         except Fault:
             return None
         return tuple(proof)
-
-    def _tile(self, level: int, index: int) -> bytes | None:
-        place = (level, index)
-        if place not in self._stored:
-            log = self._published.log
-            self._stored[place] = tilestore.load_tile(self._connection, log, level, index)
-        return self._stored[place]
-
-    def _derive(self, places: list[_Place]) -> dict[_Place, bytes]:
-        """Returns those of these tiles that their leaves give, each derived once."""
-        log, size = self._published.log, self._published.size
-        for place in places:
-            if place not in self._derived:
-                try:
-                    tile = derive_tile(self._connection, log, *place, size)
-                except LeavesMissing:
-                    tile = b""
-                self._derived[place] = tile
-        return {place: self._derived[place] for place in places}
 
     def _path(self, leaf_index: int) -> Iterator[_Place]:
         """Yields the tiles on a leaf's path and on the right edge, from the bottom."""
@@ -268,25 +247,34 @@ def prove_consistency(
     # As in Prover.prove: as stored, then one level alone derived, then the whole path.
     for levels in ((), (0,), tuple(range(_MAX_LEVEL))):
         try:
-            return _anchored_proof(node_reader(tiles.reader(levels)), size1, size2, signed)
+            return _anchored_proof(tiles.reader(levels), size1, size2, signed)
         except Fault:
             continue
     raise TreeDamaged("log_damaged")
 
 
-def _anchored_proof(
-    read_node: NodeReader, size1: int, size2: int, signed: tuple[int, bytes]
-) -> list[bytes]:
-    def root(size: int) -> bytes:
-        return fold_edge([read_node(*place) for place in perfect_subtrees(0, size)])
+def prove_to(database: Database, size: int, signed: Checkpoint) -> list[bytes]:
+    """Returns the proof that the first `size` leaves begin a signed tree; in a snapshot of its own.
 
+    Read-only. Raises as `prove_consistency`.
+    """
+    tree = (signed.size, signed.root)
+    with database.read() as connection:
+        (log,) = [s.log for s in logstore.load_states(connection) if s.origin == signed.origin]
+        return prove_consistency(connection, log, size, signed.size, signed=tree)
+
+
+def _anchored_proof(
+    read_tile: ReadTile, size1: int, size2: int, signed: tuple[int, bytes]
+) -> list[bytes]:
     def proof(one: tuple[int, bytes], other: tuple[int, bytes]) -> list[bytes]:
-        found = consistency_proof(one[0], other[0], read_node)
+        found = consistency_proof_from_tiles(one[0], other[0], read_tile)
         verify_consistency(size1=one[0], root1=one[1], size2=other[0], root2=other[1], proof=found)
         return found
 
     # Of the smaller trees no signed root is kept; that the signed one goes on from it makes it true.
-    smaller, larger = (size1, root(size1)), (size2, root(size2))
+    smaller = (size1, root_from_tiles(size1, read_tile))
+    larger = (size2, root_from_tiles(size2, read_tile))
     proof(larger, signed)
     return proof(smaller, larger)
 
@@ -305,20 +293,29 @@ class _Tiles:
         """Returns a reader that derives the tiles of these levels, where there are leaves for it."""
 
         def read_tile(level: int, index: int) -> bytes | None:
-            place = (level, index)
-            return (level in derived and self._derive(place)) or self._load(place)
+            return (level in derived and self.derive(level, index)) or self.load(level, index)
 
         return read_tile
 
-    def _load(self, place: _Place) -> bytes | None:
+    def fetch(self, level: int, indices: Iterable[int]) -> None:
+        """Reads tiles of a level at once."""
+        for part in chunks(sorted(indices)):
+            found = tilestore.load_tiles_at(self._connection, self._log, level, part)
+            self._stored |= {(level, index): found.get((level, index)) for index in part}
+
+    def load(self, level: int, index: int) -> bytes | None:
+        """Returns a tile as stored, or None."""
+        place = (level, index)
         if place not in self._stored:
-            self._stored[place] = tilestore.load_tile(self._connection, self._log, *place)
+            self._stored[place] = tilestore.load_tile(self._connection, self._log, level, index)
         return self._stored[place]
 
-    def _derive(self, place: _Place) -> bytes:
+    def derive(self, level: int, index: int) -> bytes:
+        """Returns a tile as its leaves give it, b"" where they do not."""
+        place = (level, index)
         if place not in self._derived:
             try:
-                tile = derive_tile(self._connection, self._log, *place, self._size)
+                tile = derive_tile(self._connection, self._log, level, index, self._size)
             except LeavesMissing:
                 tile = b""
             self._derived[place] = tile

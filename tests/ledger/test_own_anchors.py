@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from app.config import Settings
-from app.ledger import logstore
 from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from app.ledger.policy import parse_policy
-from app.ledger.prover import prove_consistency
+from app.ledger.prover import prove_to
 from app.ledger.publisher import (
     AnchorForeign,
     AnchorMissing,
@@ -48,16 +48,13 @@ class Hosts:
     def host(self, name: str, *, own_anchor: bool = True) -> Process:
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
-        cosigning = Witnesses(parse_policy(self.policy), prove=self._prove)
+        cosigning = Witnesses(
+            parse_policy(self.policy), prove=partial(prove_to, self.ledger.database)
+        )
         self._exits.callback(cosigning.close)
         return Process(
             self.ledger, anchor=Anchor(folder), own_anchor=own_anchor, cosigning=cosigning
         )
-
-    def _prove(self, old: int, new: Checkpoint) -> list[bytes]:
-        with self.ledger.database.read() as connection:
-            (log,) = [s.log for s in logstore.load_states(connection) if s.origin == new.origin]
-            return prove_consistency(connection, log, old, new.size, signed=(new.size, new.root))
 
     def checkpoint(self, size: int, *, root: bytes = b"r" * 32) -> str:
         """A checkpoint that the log signed elsewhere: on a database that is not this one."""

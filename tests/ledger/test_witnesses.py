@@ -13,7 +13,7 @@ from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from app.ledger.cosign import Cosigner, read_cosignatures
 from app.ledger.note import split_note
 from app.ledger.policy import PolicyMalformed, parse_policy
-from app.ledger.prover import prove_consistency
+from app.ledger.prover import prove_to
 from app.ledger.publisher import Publisher
 from app.ledger.served import load_checkpoint
 from app.ledger.witness import read_request
@@ -67,10 +67,7 @@ class Scene:
 
     def prove(self, old: int, new: Checkpoint) -> list[bytes]:
         assert new.origin == ORIGIN
-        with self.ledger.database.read() as connection:
-            log = logstore.load_state(connection).log
-            signed = (new.size, new.root)
-            return prove_consistency(connection, log, old, new.size, signed=signed)
+        return prove_to(self.ledger.database, old, new)
 
     def grow(self, leaves: int = 3) -> None:
         self.ledger.grow(leaves)
