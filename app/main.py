@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.config import Settings
 from app.credit import store as credit_store
+from app.credit.ledger import CreditLedger
 from app.credit.loader import load_policy
 from app.credit.offers import Ranking
 from app.credit.service import Credit
@@ -67,6 +68,7 @@ from app.trace.story import Stories
 from app.web import docs
 from app.web.api import (
     codes,
+    entries,
     events,
     heads,
     health,
@@ -114,6 +116,7 @@ ROUTERS = (
     heads.api,
     oversight.router,
     standing.router,
+    entries.router,
     docs.router,
     verify.router,
     forms.router,
@@ -315,6 +318,7 @@ def _open_oversight(
     return {
         "stories": stories,
         "credit": credit,
+        "credit_ledger": CreditLedger(database, credit, clock=clock, vault=vault),
         "ranking": Ranking(database, credit, clock=clock),
         "findings": findings,
         "looks": Looks(database, stories, findings, clock=clock),

@@ -111,6 +111,7 @@ def loops_of(
         Loop("heads", rooms.heads.work, 1.0),
         Loop("issue", rooms.issuing.issue_some, 1.0),
         Loop("deadlines", rooms.deadlines.raise_due, 1.0),
+        Loop("credit", rooms.credit_ledger.mature, 1.0),
         Loop("outbox", rooms.deadlines.drain, 0.25),
         Loop("audit", rooms.audits.walk, 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),

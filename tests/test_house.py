@@ -67,6 +67,7 @@ PURE = {
     "app.parties.registration",
     "app.parties.standing",
     "app.credit.rules",
+    "app.credit.fields",
     "app.credit.loader",
     "app.credit.policy",
     "app.credit.workdays",

@@ -8,78 +8,143 @@ canonical bytes, and its digest, are the same everywhere.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar, cast
 
+from app.credit.fields import BadPolicy, Fields
 from app.credit.rules import (
     GRADES,
     Caps,
     ClassTerms,
+    EntrySource,
     Graces,
     Grade,
     GradeStep,
     HoldTerms,
+    ObjectionTerms,
     Policy,
     RankingTerms,
+    RepairTerms,
     Rule,
     RuleClass,
-    Texts,
     VolumeLimit,
 )
 from app.credit.workdays import local_day
 from app.kit.canonical import canonical_bytes, parse_json
 from app.kit.errors import Fault, NotFound
 
+__all__ = ["BadPolicy", "Policies", "load_policy", "parse_policy", "policy_at", "versions"]
+
 FORMAT = "suxin-policy/1"
 
 _RULE_ID = re.compile(r"^[a-z][a-z_]{2,39}$")
-_DECIMAL = re.compile(r"^[01](\.\d{1,6})?$", re.ASCII)
+_FILE = re.compile(r"[1-9]\d{0,3}\.json", re.ASCII)
+_SOURCES = ("system", "operator", "regulator")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class BadPolicy(ValueError):
-    """A policy file that must not be used: names the place and what is wrong with it."""
-
-    def __init__(self, loc: str, problem: str) -> None:
-        super().__init__(f"{loc}: {problem}")
-        self.loc = loc
+MIN_NOTICE_DAYS = 7
+"""Between announcement and force: E-commerce Law art. 34 has changes of rules shown 7 days before."""
 
 
-@cache
-def versions() -> tuple[int, ...]:
-    """Returns every version there is, ascending."""
-    names = [file.name for file in (resources.files("app.credit") / "policies").iterdir()]
-    return tuple(sorted(int(name[:-5]) for name in names if re.fullmatch(r"\d+\.json", name)))
+class Policies:
+    """Every version in a folder, and which one is in force when. Read once.
 
-
-@cache
-def load_policy(version: int) -> Policy:
-    """Returns a version of the policy.
-
-    Raises NotFound (`policy_unknown`) if there is none, BadPolicy if its file is not to be used.
+    A version that is not announced in time, or takes back what the one before promised, is refused
+    with BadPolicy when the folder is read: better no service than a rule that nobody was told of.
     """
-    if version not in versions():
-        raise NotFound("policy_unknown", version=version)
-    file = resources.files("app.credit") / "policies" / f"{version}.json"
-    policy = parse_policy(parse_json(file.read_bytes()))
-    if policy.version != version:
-        raise BadPolicy("version", f"expected {version} as the file's name says")
-    return policy
+
+    def __init__(self, folder: Traversable) -> None:
+        files = {file.name: file for file in folder.iterdir() if _FILE.fullmatch(file.name)}
+        found = [_read(files[name]) for name in sorted(files, key=lambda name: int(name[:-5]))]
+        if not found:
+            raise BadPolicy("policies", "expected at least one file named as in 1.json")
+        for older, newer in pairwise(found):
+            check_successor(older, newer)
+        self._by_version = {policy.version: policy for policy in found}
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Every version there is, ascending."""
+        return tuple(self._by_version)
+
+    def get(self, version: int) -> Policy:
+        """Returns a version. Raises NotFound (`policy_unknown`) if there is none."""
+        if version not in self._by_version:
+            raise NotFound("policy_unknown", version=version)
+        return self._by_version[version]
+
+    def at(self, moment: datetime) -> Policy:
+        """Returns the version in force at this time; before the first one, the first."""
+        day = local_day(moment)
+        policies = list(self._by_version.values())
+        return next((p for p in reversed(policies) if p.effective_on <= day), policies[0])
+
+
+@cache
+def packaged() -> Policies:
+    """Returns the versions that come with this release."""
+    return Policies(resources.files("app.credit") / "policies")
+
+
+def versions() -> tuple[int, ...]:
+    """Returns every packaged version, ascending."""
+    return packaged().versions
+
+
+def load_policy(version: int) -> Policy:
+    """Returns a packaged version. Raises NotFound (`policy_unknown`), BadPolicy."""
+    return packaged().get(version)
 
 
 def policy_at(moment: datetime) -> Policy:
-    """Returns the version in force at this time; before the first one, the first."""
-    day = local_day(moment)
-    policies = [load_policy(version) for version in versions()]
-    in_force = [policy for policy in policies if policy.effective_on <= day]
-    return max(in_force, key=lambda p: (p.effective_on, p.version)) if in_force else policies[0]
+    """Returns the packaged version in force at this time; before the first one, the first."""
+    return packaged().at(moment)
+
+
+@cache
+def policy_schema() -> Mapping[str, Any]:
+    """Returns the JSON Schema of a policy file (2020-12)."""
+    raw = (resources.files("app.credit") / "policies" / "schema.json").read_bytes()
+    return MappingProxyType(json.loads(raw))
+
+
+def check_successor(older: Policy, newer: Policy) -> None:
+    """Raises BadPolicy unless `newer` may follow `older`."""
+    if newer.version != older.version + 1:
+        raise BadPolicy("version", f"expected {older.version + 1}, got {newer.version}")
+    if newer.effective_on <= older.effective_on:
+        raise BadPolicy("effective_on", "a later version comes into force later")
+    gone = sorted(older.rules.keys() - newer.rules.keys())
+    if gone:
+        raise BadPolicy("rules", f"{gone[0]} is gone: old entries must stay readable")
+    for rule in older.rules.values():
+        if newer.rules[rule.id].rule_class is not rule.rule_class:
+            raise BadPolicy("rules", f"{rule.id} changed its class: make another rule")
+        if newer.rules[rule.id].caps.buyer_month != rule.caps.buyer_month:
+            # Who bought stands in no record: of old entries nobody could tell what it changes.
+            raise BadPolicy("rules", f"{rule.id}: the cap on one buyer cannot change")
+    if newer.graces != older.graces:
+        # Known gap: chains do not say under which graces they lived, so the audit would derive the
+        # state of old ones anew under the new graces, and call the stored ones altered.
+        raise BadPolicy("graces", "cannot change yet")
+
+
+def _read(file: Traversable) -> Policy:
+    policy = parse_policy(parse_json(file.read_bytes()))
+    if f"{policy.version}.json" != file.name:
+        raise BadPolicy("version", f"expected {file.name[:-5]} as the file's name says")
+    return policy
 
 
 def parse_policy(data: object) -> Policy:
@@ -87,7 +152,7 @@ def parse_policy(data: object) -> Policy:
 
     Raises BadPolicy for an unknown or missing field, a wrong type, or numbers that make no sense.
     """
-    top = _Fields(data, "policy")
+    top = Fields(data, "policy")
     top.literal("format", FORMAT)
     points = top.sub("score")
     enough = top.sub("data_enough")
@@ -105,7 +170,8 @@ def parse_policy(data: object) -> Policy:
         grades=grades,
         graces=_graces(top.sub("graces")),
         notice_working_days=top.integer("notice_working_days", 1, 60),
-        objection_suspends=top.boolean("objection_suspends"),
+        objection=_objection(top.sub("objection")),
+        repair=_repair(top.sub("repair")),
         hold=_hold(top.sub("hold")),
         data_enough_rule=enough.text("rule"),
         data_enough_count=enough.integer("count", 0),
@@ -125,8 +191,10 @@ def parse_policy(data: object) -> Policy:
 
 
 def _check_sense(policy: Policy) -> None:
-    if policy.announced_on >= policy.effective_on:
-        raise BadPolicy("effective_on", "a policy is announced before it is in force")
+    if policy.effective_on - policy.announced_on < timedelta(days=MIN_NOTICE_DAYS):
+        raise BadPolicy(
+            "effective_on", f"a policy is announced {MIN_NOTICE_DAYS} days before it is in force"
+        )
     if not policy.lowest < policy.base <= policy.highest:
         raise BadPolicy("score", "expected min < base <= max")
     if [step.grade for step in policy.grades] != list(GRADES):
@@ -143,9 +211,19 @@ def _check_sense(policy: Policy) -> None:
     counted = policy.rules.get(policy.data_enough_rule)
     if counted is None or counted.rule_class is not RuleClass.POSITIVE:
         raise BadPolicy("data_enough.rule", "expected the id of a positive rule")
+    for index, rule in enumerate(policy.rules.values()):
+        _check_class(f"policy.rules.{index}", rule, policy.classes[rule.rule_class])
 
 
-def _rule(fields: _Fields) -> Rule:
+def _check_class(loc: str, rule: Rule, terms: ClassTerms) -> None:
+    if rule.expires_months > terms.expires_months:
+        raise BadPolicy(f"{loc}.expires_months", f"expected at most {terms.expires_months}")
+    least = terms.earliest_repair_months
+    if least is not None and (rule.earliest_repair_months or 0) < least:
+        raise BadPolicy(f"{loc}.earliest_repair_months", f"expected at least {least}")
+
+
+def _rule(fields: Fields) -> Rule:
     rule = Rule(
         id=fields.text("id"),
         rule_class=fields.rule_class(),
@@ -154,6 +232,8 @@ def _rule(fields: _Fields) -> Rule:
         expires_months=fields.integer("expires_months", 1, 120),
         caps=_caps(fields.sub("caps")) if "caps" in fields.values else Caps(),
         forces_grade=fields.grade("forces_grade") if "forces_grade" in fields.values else None,
+        notice=fields.boolean("notice"),
+        entered_by=cast("frozenset[EntrySource]", fields.words("entered_by", _SOURCES)),
         title=fields.texts("title"),
         text=fields.texts("text"),
     )
@@ -165,6 +245,8 @@ def _rule(fields: _Fields) -> Rule:
             fields.refuse("points", "good conduct earns points")
         if rule.earliest_repair_months is not None or rule.forces_grade is not None:
             fields.refuse("class", "good conduct is not repaired and forces no grade")
+        if rule.notice:
+            fields.refuse("notice", "good conduct counts at once")
     else:
         if rule.points >= 0:
             fields.refuse("points", "expected points lost")
@@ -177,7 +259,7 @@ def _rule(fields: _Fields) -> Rule:
     return rule
 
 
-def _caps(fields: _Fields) -> Caps:
+def _caps(fields: Fields) -> Caps:
     caps = Caps(
         per_day=fields.optional_integer("per_day", 1),
         total=fields.optional_integer("total", 1),
@@ -187,25 +269,49 @@ def _caps(fields: _Fields) -> Caps:
     return caps
 
 
-def _grade(fields: _Fields) -> GradeStep:
+def _grade(fields: Fields) -> GradeStep:
     step = GradeStep(fields.grade("grade"), fields.integer("from", 0), fields.texts("title"))
     fields.done()
     return step
 
 
-def _class(fields: _Fields) -> ClassTerms:
+def _class(fields: Fields) -> ClassTerms:
     found = ClassTerms(
         rule_class=fields.rule_class(),
         published=fields.boolean("published"),
         person_confirms=fields.boolean("person_confirms"),
+        earliest_repair_months=fields.optional_integer("earliest_repair_months", 0, 120),
+        expires_months=fields.integer("expires_months", 1, 120),
         title=fields.texts("title"),
         text=fields.texts("text"),
     )
     fields.done()
+    if (found.earliest_repair_months is None) is not (found.rule_class is RuleClass.POSITIVE):
+        fields.refuse("earliest_repair_months", "for every class but the positive one")
     return found
 
 
-def _graces(fields: _Fields) -> Graces:
+def _objection(fields: Fields) -> ObjectionTerms:
+    terms = ObjectionTerms(
+        days=fields.integer("days", 1, 3650),
+        decide_working_days=fields.integer("decide_working_days", 1, 60),
+        suspends=fields.boolean("suspends"),
+        text=fields.texts("text"),
+    )
+    fields.done()
+    return terms
+
+
+def _repair(fields: Fields) -> RepairTerms:
+    terms = RepairTerms(
+        decide_working_days=fields.integer("decide_working_days", 1, 60),
+        text=fields.texts("text"),
+    )
+    fields.done()
+    return terms
+
+
+def _graces(fields: Fields) -> Graces:
     graces = Graces(
         late_record=timedelta(hours=fields.integer("late_record_hours", 0)),
         dispatch_due=timedelta(days=fields.integer("dispatch_due_days", 0)),
@@ -216,7 +322,7 @@ def _graces(fields: _Fields) -> Graces:
     return graces
 
 
-def _hold(fields: _Fields) -> HoldTerms:
+def _hold(fields: Fields) -> HoldTerms:
     hold = HoldTerms(
         points=fields.integer("points", 0),
         working_days=fields.integer("working_days", 1, 60),
@@ -228,18 +334,19 @@ def _hold(fields: _Fields) -> HoldTerms:
     return hold
 
 
-def _limit(fields: _Fields) -> VolumeLimit:
+def _limit(fields: Fields) -> VolumeLimit:
     limit = VolumeLimit(
         rule_class=fields.rule_class(),
         per_month=fields.integer("per_month", 0),
         chains_percent=fields.integer("chains_percent", 0, 100),
+        points_per_month=fields.integer("points_per_month", 0),
         text=fields.texts("text"),
     )
     fields.done()
     return limit
 
 
-def _ranking(fields: _Fields) -> RankingTerms:
+def _ranking(fields: Fields) -> RankingTerms:
     factors = fields.sub("grade_factors")
     by_grade: dict[Grade, Decimal] = {grade: factors.decimal(grade) for grade in GRADES}
     terms = RankingTerms(
@@ -275,93 +382,3 @@ def _digest(values: Mapping[str, Any]) -> str:
         return hashlib.sha256(canonical_bytes(dict(values))).hexdigest()
     except Fault as err:
         raise BadPolicy("policy", str(err)) from err
-
-
-class _Fields:
-    """One JSON object, whose fields are taken by name; what nobody took is refused."""
-
-    def __init__(self, values: object, loc: str) -> None:
-        if not isinstance(values, dict):
-            raise BadPolicy(loc, "expected an object")
-        self.values: dict[str, Any] = values
-        self._loc = loc
-        self._taken: set[str] = set()
-
-    def refuse(self, name: str, problem: str) -> NoReturn:
-        raise BadPolicy(f"{self._loc}.{name}", problem)
-
-    def done(self) -> None:
-        unknown = sorted(set(self.values) - self._taken)
-        if unknown:
-            self.refuse(unknown[0], "unknown field")
-
-    def integer(self, name: str, low: int, high: int = 1_000_000) -> int:
-        value = self._take(name)
-        if type(value) is not int or not low <= value <= high:
-            self.refuse(name, f"expected an integer of {low}..{high}, got {value!r}")
-        return value
-
-    def optional_integer(self, name: str, low: int, high: int = 1_000_000) -> int | None:
-        return self.integer(name, low, high) if name in self.values else None
-
-    def decimal(self, name: str) -> Decimal:
-        value = self._take(name)
-        if not isinstance(value, str) or not _DECIMAL.match(value) or Decimal(value) > 1:
-            self.refuse(name, f"expected a text of 0..1 with up to six decimals, got {value!r}")
-        return Decimal(value)
-
-    def boolean(self, name: str) -> bool:
-        value = self._take(name)
-        if not isinstance(value, bool):
-            self.refuse(name, f"expected true or false, got {value!r}")
-        return value
-
-    def text(self, name: str) -> str:
-        value = self._take(name)
-        if not isinstance(value, str) or not value.strip():
-            self.refuse(name, f"expected a text, got {value!r}")
-        return value
-
-    def literal(self, name: str, expected: str) -> None:
-        if self.text(name) != expected:
-            self.refuse(name, f"expected {expected}")
-
-    def day(self, name: str) -> date:
-        try:
-            return date.fromisoformat(self.text(name))
-        except ValueError as err:
-            raise BadPolicy(f"{self._loc}.{name}", str(err)) from err
-
-    def grade(self, name: str) -> Grade:
-        value = self.text(name)
-        found = next((grade for grade in GRADES if grade == value), None)
-        if found is None:
-            self.refuse(name, f"expected one of {', '.join(GRADES)}, got {value!r}")
-        return found
-
-    def rule_class(self) -> RuleClass:
-        value = self.text("class")
-        if value not in list(RuleClass):
-            self.refuse("class", f"expected one of {', '.join(RuleClass)}, got {value!r}")
-        return RuleClass(value)
-
-    def texts(self, name: str) -> Texts:
-        both = self.sub(name)
-        found = {lang: both.text(lang) for lang in ("zh", "en")}
-        both.done()
-        return MappingProxyType(found)
-
-    def sub(self, name: str) -> _Fields:
-        return _Fields(self._take(name), f"{self._loc}.{name}")
-
-    def subs(self, name: str) -> list[_Fields]:
-        items = self._take(name)
-        if not isinstance(items, list):
-            self.refuse(name, "expected a list")
-        return [_Fields(item, f"{self._loc}.{name}.{index}") for index, item in enumerate(items)]
-
-    def _take(self, name: str) -> Any:
-        if name not in self.values:
-            self.refuse(name, "missing")
-        self._taken.add(name)
-        return self.values[name]

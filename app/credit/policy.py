@@ -9,8 +9,9 @@ Anyone can compute it again from the public entries and the policy, so every ste
 - Points earned count whole until expiry. Their caps are applied in the order of effective time,
   then id; of an entry that fills a cap the part that fits counts.
 - Points lost have no caps. Where the policy limits how many entries of a class count in a calendar
-  month, the heaviest at this time count (then by effective time and id): with any other choice one
-  more entry could push a heavier one out and raise the score.
+  month, the heaviest at this time count (then by effective time and id), the last of them in part
+  where all together would cost more than the month's points: with any other choice one more entry
+  could push a heavier one out and raise the score.
 - Days and months are those of Asia/Shanghai.
 Order of arrival, repeated delivery and other parties' entries change nothing. Moves no entry from
 one status to the next and writes nothing; see app.credit.service.
@@ -50,13 +51,15 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """Where an entry is in its life; the first three count, the others no more."""
+    """Where an entry is in its life; the first four count, the others no more."""
 
     NOTICE = "notice"
     """Announced: 告知. It counts from its effective time on, unless that is put off."""
     EFFECTIVE = "effective"
     OBJECTED = "objected"
     """异议中: counts on, flagged, unless the policy suspends it."""
+    REPAIR_ASKED = "repair_asked"
+    """修复申请中: counts on until it is granted."""
     REPAIRED = "repaired"
     """已修复: stays in the ledger, leaves public view."""
     LAPSED = "lapsed"
@@ -254,9 +257,9 @@ def _weigh(entry: Entry, at: datetime, policy: Policy) -> Weight:
             if entry.ended_at is None or at >= entry.ended_at:
                 return weight(0, Reason.ENDED)
         case Status.OBJECTED:
-            if policy.objection_suspends:
+            if policy.objection.suspends:
                 return weight(0, Reason.SUSPENDED)
-        case Status.NOTICE | Status.EFFECTIVE:
+        case Status.NOTICE | Status.EFFECTIVE | Status.REPAIR_ASKED:
             pass
     if at < entry.effective_at:
         return weight(0, Reason.NOT_YET)
@@ -315,8 +318,12 @@ def _apply_volume_limits(
         # The month's entries know its chains at different times; the most is the latest.
         counted = limit.entries_counted(max(entry.facts.chains or 0 for entry in found))
         heaviest = sorted(found, key=lambda entry: weights[entry.id].points)
-        for entry in heaviest[counted:]:
-            weights[entry.id] = Weight(entry.id, entry.rule, 0, Reason.OVER_LIMIT)
+        left = limit.points_per_month
+        for place, entry in enumerate(heaviest):
+            room = left if place < counted else 0
+            if -weights[entry.id].points > room:
+                weights[entry.id] = Weight(entry.id, entry.rule, -room, Reason.OVER_LIMIT)
+            left += weights[entry.id].points
 
 
 def _in_force(holds: Iterable[Hold], at: datetime) -> tuple[Hold, ...]:

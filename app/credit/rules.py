@@ -43,7 +43,11 @@ class GradeStep:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Most points that a rule gives in force: a day, altogether, a buyer and calendar month."""
+    """Most points that a rule gives in force: a day, altogether, a buyer and calendar month.
+
+    Who bought stands in no record, so the last is kept when an entry is made; a score that anybody
+    can recompute never needs it.
+    """
 
     per_day: int | None = None
     total: int | None = None
@@ -58,9 +62,16 @@ class Term:
     expires_at: datetime
 
 
+EntrySource = Literal["system", "operator", "regulator"]
+"""Who may make an entry: the service from its own records, who runs it, an authority."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. points: > 0 for good conduct, < 0 otherwise; forces_grade while an entry lasts."""
+    """One rule. points: > 0 for good conduct, < 0 otherwise; forces_grade while an entry lasts.
+
+    notice: an entry is announced to its party first and takes effect after the policy's working days.
+    """
 
     id: str
     rule_class: RuleClass
@@ -69,6 +80,8 @@ class Rule:
     expires_months: int
     caps: Caps
     forces_grade: Grade | None
+    notice: bool
+    entered_by: frozenset[EntrySource]
     title: Texts
     text: Texts
 
@@ -83,11 +96,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ClassTerms:
-    """How a class is treated: shown to the public as (dis)honesty; only ever set by a person."""
+    """How a class is treated: shown to the public as (dis)honesty; only ever set by a person.
+
+    The months bound those of its rules: none may be repaired earlier, or last longer.
+    """
 
     rule_class: RuleClass
     published: bool
     person_confirms: bool
+    earliest_repair_months: int | None
+    expires_months: int
     title: Texts
     text: Texts
 
@@ -103,6 +121,32 @@ class Graces:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectionTerms:
+    """异议. days: calendar days from the announcement (without one: from the effect) to object in.
+
+    decide_working_days: in which it is to be decided. suspends: whether an entry counts meanwhile.
+    """
+
+    days: int
+    decide_working_days: int
+    suspends: bool
+    text: Texts
+
+    @property
+    def span(self) -> timedelta:
+        """The days as a span of time."""
+        return timedelta(days=self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairTerms:
+    """修复: in how many working days a repair that was asked for is to be decided."""
+
+    decide_working_days: int
+    text: Texts
+
+
+@dataclass(frozen=True, slots=True)
 class HoldTerms:
     """The provisional hold of an integrity finding not yet attributed."""
 
@@ -115,11 +159,16 @@ class HoldTerms:
 
 @dataclass(frozen=True, slots=True)
 class VolumeLimit:
-    """Of a class only so many entries a calendar month count: per_month, or a share of chains."""
+    """Of a class only so many entries a calendar month count: per_month, or a share of chains.
+
+    points_per_month: the most that they cost together. Without it the share of chains would let a
+    large shop lose in proportion to its size for the same care.
+    """
 
     rule_class: RuleClass
     per_month: int
     chains_percent: int
+    points_per_month: int
     text: Texts
 
     def entries_counted(self, chains: int) -> int:
@@ -159,7 +208,8 @@ class Policy:
     grades: tuple[GradeStep, ...]
     graces: Graces
     notice_working_days: int
-    objection_suspends: bool
+    objection: ObjectionTerms
+    repair: RepairTerms
     hold: HoldTerms
     data_enough_rule: str
     data_enough_count: int

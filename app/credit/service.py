@@ -8,70 +8,58 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import uuid5
 
-import orjson
-import uuid_utils
 from sqlalchemy import Connection
 
 from app.credit import store
-from app.credit.loader import load_policy
+from app.credit.loader import Policies, packaged
 from app.credit.policy import Entry, ScoreCard, Status, score
+from app.credit.records import NAMESPACE, By, CreditRecords, NewEntry, PartyUnknown, entry_id
 from app.credit.rules import Policy, RuleClass
+from app.credit.steps import ENDED, Step
 from app.credit.workdays import add_working_days, local_day
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, to_ms
-from app.kit.errors import Fault, NotFound
-from app.ledger.record import Claim, seal_commitment
+from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
-from app.ledger.submission import Draft, Effect, Seal, Submission, View
+from app.ledger.repeat import IdConflict
+from app.ledger.submission import Draft, Effect, Seal, View
 from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
 from app.parties.roles import REGULATOR
 
-_NAMESPACE = UUID("0d1c9a6e-6a0f-5d1e-8a34-2f7c5b9e1c02")
+__all__ = ["Credit", "NewEntry", "PartyUnknown", "entry_id"]
 
 
-class PartyUnknown(NotFound):
-    """No such party is registered."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """An entry to be written. key: what makes the fact this fact; one entry a rule, party and key.
-
-    notice: announced first, effective after the policy's working days. buyer: pseudonym for caps.
-    """
-
-    party: str
-    rule: str
-    key: str
-    evidence: Mapping[str, Any]
-    at: datetime
-    notice: bool = False
-    buyer: bytes | None = None
-    chains: int | None = None
-
-
-def entry_id(*, party: str, rule: str, key: str) -> str:
-    """Returns the id of the entry for this fact."""
-    return str(uuid5(_NAMESPACE, f"{party} {rule} {key}"))
+# Columns that are the time at which the record was made.
+_RECORDED_AT = {"credit_hold": ("since_at",), "credit_hold_lifted": ("lifted_at",)}
 
 
 class Credit:
     """The local credit store: entries in this database, chained like everything else."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, *, clock: Clock, policy: Policy | None = None
+        self,
+        database: Database,
+        recorder: Recorder,
+        *,
+        clock: Clock,
+        policies: Policies | None = None,
+        tells_remote: bool = False,
     ) -> None:
         self._database = database
-        self._recorder = recorder
         self._clock = clock
-        self.policy = policy or load_policy(1)
+        self.policies = policies or packaged()
+        self.records = CreditRecords(database, recorder, clock=clock, tells_remote=tells_remote)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force now."""
+        return self.policies.at(self._clock.now())
 
     def card(self, party: str) -> ScoreCard:
         """Returns a party's score now. Raises PartyUnknown. Read-only."""
@@ -110,61 +98,24 @@ class Credit:
             return store.load_entries(connection, party), card
 
     def post(self, new: NewEntry) -> str:
-        """Returns the id of the entry for this fact, written now unless it is there."""
+        """Returns the id of the entry for this fact, written now unless it is there.
+
+        Raises ValueError for a rule that the policy lets nobody but people enter.
+        """
         identifier = entry_id(party=new.party, rule=new.rule, key=new.key)
         with self._database.read() as connection:
             if store.find_entry(connection, identifier) is not None:
                 return identifier
-        rule = self.policy.rules[new.rule]
-        effective_at = (
-            add_working_days(new.at, self.policy.notice_working_days) if new.notice else new.at
-        )
-        term = rule.term(effective_at)
-        status = Status.NOTICE if new.notice else Status.EFFECTIVE
-        data: dict[str, Any] = {
-            "entry": identifier,
-            "rule": rule.id,
-            "points": rule.points,
-            "policy": self.policy.version,
-            "status": str(status),
-            "effective_at": format_time(effective_at),
-            "expires_at": format_time(term.expires_at),
-            "evidence": dict(new.evidence),
-            "day": local_day(new.at).isoformat(),
-        }
-        if term.earliest_repair_at is not None:
-            data["earliest_repair_at"] = format_time(term.earliest_repair_at)
-        if new.chains is not None:
-            data["chains"] = new.chains
-        row = {
-            "id": identifier,
-            "party": new.party,
-            "rule": rule.id,
-            "points": rule.points,
-            "policy": self.policy.version,
-            "effective_at": to_ms(effective_at),
-            "earliest_repair_at": None
-            if term.earliest_repair_at is None
-            else to_ms(term.earliest_repair_at),
-            "expires_at": to_ms(term.expires_at),
-            "status": str(status),
-            "ended_at": None,
-            "evidence": orjson.dumps(new.evidence, option=orjson.OPT_SORT_KEYS).decode(),
-            "day": data["day"],
-            "buyer": new.buyer,
-            "chains": new.chains,
-        }
-        self._record(new.party, identifier, "credit_entry", data, "credit_entry", row)
+        policy = self.policy
+        if SYSTEM not in policy.rules[new.rule].entered_by:
+            raise ValueError(f"{new.rule}: the policy has a person enter it")
+        try:
+            self.records.make_entry(new, policy, identifier=identifier)
+        except IdConflict:
+            # Somebody else met the same fact in the same moment, and dates it a little otherwise.
+            if not self.stands(party=new.party, rule=new.rule, key=new.key):
+                raise
         return identifier
-
-    def set_status(self, party: str, entry: str, status: Status, *, reason: str) -> None:
-        """Moves an entry to `status` (repaired, lapsed, cancelled, objected, effective)."""
-        now = self._clock.now()
-        ended = status in (Status.REPAIRED, Status.LAPSED, Status.CANCELLED)
-        data = {"entry": entry, "status": str(status), "reason": reason}
-        row = {"id": entry, "status": str(status), "ended_at": to_ms(now) if ended else None}
-        # An entry may be objected to, upheld and objected to again: no status is the last one.
-        self._record(party, str(uuid_utils.uuid7()), "credit_status", data, "credit_status", row)
 
     def cancel(self, *, party: str, rule: str, key: str, reason: str) -> bool:
         """Cancels the entry for this fact if it is still only announced; returns whether it was."""
@@ -173,11 +124,11 @@ class Credit:
             row = store.find_entry(connection, identifier)
         if (
             row is None
-            or row.status != Status.NOTICE
+            or Status(row.status) in ENDED
             or row.effective_at <= to_ms(self._clock.now())
         ):
             return False
-        self.set_status(party, identifier, Status.CANCELLED, reason=reason)
+        self.records.take_step(identifier, Step.WITHDRAW, more={"reason": reason})
         return True
 
     def stands(self, *, party: str, rule: str, key: str) -> bool:
@@ -188,9 +139,16 @@ class Credit:
 
     def annul(self, *, party: str, rule: str, key: str, reason: str) -> None:
         """Cancels the entry for this fact, announced or in effect: it was found to be wrong."""
-        if self.stands(party=party, rule=rule, key=key):
-            identifier = entry_id(party=party, rule=rule, key=key)
-            self.set_status(party, identifier, Status.CANCELLED, reason=reason)
+        identifier = entry_id(party=party, rule=rule, key=key)
+        with self._database.read() as connection:
+            row = store.find_entry(connection, identifier)
+        if row is not None and self._stands_now(row):
+            self.records.take_step(identifier, Step.WITHDRAW, more={"reason": reason})
+
+    def _stands_now(self, row: Any) -> bool:
+        now_ms = to_ms(self._clock.now())
+        expired = row.expires_at is not None and row.expires_at <= now_ms
+        return Status(row.status) not in ENDED and not expired
 
     def hold(self, party: str, finding: str, *, again: bool = False) -> None:
         """Holds the policy's points while a finding waits for its attribution; once a finding.
@@ -214,13 +172,12 @@ class Credit:
             "finding": finding,
             "party": party,
             "points": terms.points,
-            "since_at": to_ms(now),
             "lifts_at": to_ms(lifts_at),
             "lifted_at": None,
         }
         before = "" if held is None else f" {held.lifted_at}"
-        record_id = str(uuid5(_NAMESPACE, f"hold {finding}{before}"))
-        self._record(party, record_id, "credit_hold", data, "credit_hold", row)
+        record_id = str(uuid5(NAMESPACE, f"hold {finding}{before}"))
+        self._record(party, record_id, "credit_hold", data, Effect("credit_hold", row))
 
     def lift(self, finding: str, *, reason: str) -> None:
         """Lifts a finding's hold before its time."""
@@ -229,9 +186,10 @@ class Credit:
         if held is None or held.lifted_at is not None:
             return
         data = {"finding": finding, "reason": reason}
-        row = {"finding": finding, "lifted_at": to_ms(self._clock.now())}
-        record_id = str(uuid5(_NAMESPACE, f"lift {finding} {held.since_at}"))
-        self._record(held.party, record_id, "credit_hold_lifted", data, "credit_hold_lifted", row)
+        row = {"finding": finding}
+        record_id = str(uuid5(NAMESPACE, f"lift {finding} {held.since_at}"))
+        effect = Effect("credit_hold_lifted", row)
+        self._record(held.party, record_id, "credit_hold_lifted", data, effect)
 
     def on_chain_completed(
         self,
@@ -245,7 +203,8 @@ class Credit:
     ) -> None:
         """Earns the seller the rule's points for one whole chain, as far as its caps leave room.
 
-        Beyond the cap of the day, or on all points in force, nothing is written: it could not count.
+        Beyond the cap of the day, of one buyer's month, or on all points in force, nothing is written:
+        it could not count.
         buyer: pseudonym for the cap on one buyer; kept beside the record, never in it.
         """
         rule = self.policy.rules[self.policy.data_enough_rule]
@@ -259,6 +218,15 @@ class Credit:
             caps.per_day is not None and today >= caps.per_day
         ):
             return
+        most = caps.buyer_month
+        if buyer is not None and most is not None:
+            day = local_day(at)
+            with self._database.read() as connection:
+                brought = store.count_of_buyer(
+                    connection, seller, rule=rule.id, buyer=buyer, day=day
+                )
+            if brought >= most:
+                return
         # The record by its hash: whoever holds the unit finds it, and nobody can list a shop's units.
         evidence = {"record": record_hash.hex()}
         self.post(NewEntry(seller, rule.id, f"{code} {cycle}", evidence, at, buyer=buyer))
@@ -270,26 +238,24 @@ class Credit:
         seal = Seal("reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason}))
         self._record(
             party,
-            str(uuid5(_NAMESPACE, f"attribution {finding}")),
+            str(uuid5(NAMESPACE, f"attribution {finding}")),
             "attribution",
             {"finding": finding, "to": to},
-            None,
-            {},
-            actor=by,
-            source=REGULATOR,
+            by=By(by, REGULATOR),
             seals=(seal,),
         )
 
     def is_public(self, entry: Entry) -> bool:
         """Whether the public sees this entry.
 
-        Repaired and cancelled ones left public view; an announced one enters it when it takes
-        effect, since notice comes before publishing. All that weighs is public, so that anybody can
-        recompute the score.
+        Repaired, cancelled and expired ones left public view; an announced one enters it when it
+        takes effect, since notice comes before publishing. All that weighs is public, so that anybody
+        can recompute the score.
         """
-        if entry.status in (Status.REPAIRED, Status.CANCELLED):
+        now = self._clock.now()
+        if entry.status in ENDED or (entry.expires_at is not None and entry.expires_at <= now):
             return False
-        return entry.status is not Status.NOTICE or entry.effective_at <= self._clock.now()
+        return entry.effective_at <= now
 
     def is_dishonesty(self, entry: Entry) -> bool:
         """Whether the entry is of a class that the policy publishes as dishonesty."""
@@ -302,35 +268,17 @@ class Credit:
         record_id: str,
         record_type: str,
         data: Mapping[str, Any],
-        kind: str | None,
-        row: Mapping[str, Any],
-        *,
-        actor: str = SYSTEM,
-        source: str = SYSTEM,
+        *effects: Effect,
+        by: By = By(),  # noqa: B008 - a value
         seals: tuple[Seal, ...] = (),
     ) -> None:
         def decide(claim: Claim, view: View) -> Draft:
-            head = view.heads[claim.stream]
-            if not head.exists:
-                raise PartyUnknown("party_unknown", party=party)
-            more = (
-                {"seq": head.seq + 1, "created_at": to_ms(view.now)}
-                if kind == "credit_entry"
-                else {}
+            # Times of rows are the record's, so that the record alone gives them.
+            now_ms = to_ms(view.now)
+            timed = tuple(
+                Effect(e.kind, {**e.row} | dict.fromkeys(_RECORDED_AT[e.kind], now_ms))
+                for e in effects
             )
-            effects = () if kind is None else (Effect(kind, {**row, **more}),)
-            return Draft(head.state, effects=effects)
+            return Draft(view.heads[claim.stream].state, effects=timed)
 
-        claim = Claim(
-            stream=f"party/{party}",
-            id=record_id,
-            type=record_type,
-            actor=actor,
-            occurred_at=self._clock.now(),
-            data=data,
-            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
-        )
-        submission = Submission(claim, source, decide, seals=seals, time_given=False)
-        answer = self._recorder.submit_and_wait([submission])[0]
-        if isinstance(answer, Fault):
-            raise answer
+        self.records.write(party, record_id, record_type, data, decide, by=by, seals=seals)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
@@ -15,18 +14,23 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    union,
     union_all,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
-from app.credit.policy import CapFacts, Entry, Hold, Status
+from app.credit.policy import Entry, Hold, Status
+from app.credit.rows import entry_of, hold_of
+from app.credit.workdays import end_of_day
 from app.db.hot import HotSelect
-from app.db.tables import CreditEntry, CreditHold, Finding, Party, Product, SoldUnit
+from app.db.tables import CreditEntry, CreditHold, CreditStep, Finding, Party, Product, SoldUnit
 from app.db.upsert import upsert_rows
-from app.kit.clock import from_ms
+from app.kit.clock import to_ms
 from app.ledger.stage import EffectWriter
 
 ENTRY = CreditEntry.__table__  # type: ignore[attr-defined]
+STEP = CreditStep.__table__  # type: ignore[attr-defined]
 HOLD = CreditHold.__table__  # type: ignore[attr-defined]
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
@@ -83,16 +87,35 @@ def _some_completed(width: int) -> HotSelect:
 
 
 def _write_entry(connection: Connection, rows: Rows) -> None:
-    upsert_rows(connection, ENTRY, rows, keys=("id",))
+    # Never over another one: whoever finds its id taken by another party's entry is refused.
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(ENTRY).on_conflict_do_nothing(index_elements=["id"])
+    connection.execute(statement, [dict(row) for row in rows])
 
 
 def _write_status(connection: Connection, rows: Rows) -> None:
     connection.execute(
         update(ENTRY)
         .where(ENTRY.c.id == bindparam("k_id"))
-        .values(status=bindparam("v_status"), ended_at=bindparam("v_ended_at")),
-        [{"k_id": r["id"], "v_status": r["status"], "v_ended_at": r["ended_at"]} for r in rows],
+        .values(
+            status=bindparam("v_status"),
+            ended_at=bindparam("v_ended_at"),
+            next_at=bindparam("v_next_at"),
+        ),
+        [
+            {
+                "k_id": r["id"],
+                "v_status": r["status"],
+                "v_ended_at": r["ended_at"],
+                "v_next_at": r["next_at"],
+            }
+            for r in rows
+        ],
     )
+
+
+def _write_step(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, STEP, rows, keys=("entry", "seq"))
 
 
 def _write_hold(connection: Connection, rows: Rows) -> None:
@@ -111,6 +134,7 @@ def _lift_hold(connection: Connection, rows: Rows) -> None:
 WRITERS: Mapping[str, EffectWriter] = {
     "credit_entry": _write_entry,
     "credit_status": _write_status,
+    "credit_step": _write_step,
     "credit_hold": _write_hold,
     "credit_hold_lifted": _lift_hold,
 }
@@ -121,14 +145,14 @@ def load_entries(connection: Connection, party: str) -> list[Entry]:
     rows = connection.execute(
         select(ENTRY).where(ENTRY.c.party == party).order_by(ENTRY.c.effective_at, ENTRY.c.id)
     )
-    return [_entry(row) for row in rows]
+    return [entry_of(row) for row in rows]
 
 
 def load_entries_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Entry]]:
     """Returns the entries of several parties. Read-only."""
     found: dict[str, list[Entry]] = {party: [] for party in parties}
     for row in _ENTRIES_OF.rows(connection, parties=list(found)):
-        found[row.party].append(_entry(row))
+        found[row.party].append(entry_of(row))
     return found
 
 
@@ -147,12 +171,61 @@ def find_entry(connection: Connection, entry_id: str) -> Any | None:
     return connection.execute(select(ENTRY).where(ENTRY.c.id == entry_id)).first()
 
 
+def step_rows(connection: Connection, party: str) -> list[Any]:
+    """Returns the steps of a party's entries as they are stored, in order. Read-only."""
+    return list(connection.execute(select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)))
+
+
+def due_entries(
+    connection: Connection, *, now_ms: int, after: tuple[int, str] | None, limit: int
+) -> list[Any]:
+    """Returns entries that time moves, earliest first, behind `after` = (next_at, id). Read-only."""
+    query = select(ENTRY).where(ENTRY.c.next_at <= now_ms)
+    if after is not None:
+        at, last = after
+        behind = (ENTRY.c.next_at == at) & (ENTRY.c.id > last)
+        query = query.where((ENTRY.c.next_at > at) | behind)
+    return list(connection.execute(query.order_by(ENTRY.c.next_at, ENTRY.c.id).limit(limit)))
+
+
+def count_chains(connection: Connection, seller: str, *, month_of: date) -> int:
+    """Returns how many units a party sold in the calendar month of a day, as known now. Read-only."""
+    first = month_of.replace(day=1)
+    following = (first + timedelta(days=32)).replace(day=1)
+    ends = [to_ms(end_of_day(day - timedelta(days=1))) for day in (first, following)]
+    counted = select(func.count()).where(
+        SOLD.c.seller == seller, SOLD.c.sold_at > ends[0], SOLD.c.sold_at <= ends[1]
+    )
+    return int(connection.execute(counted).scalar_one())
+
+
+def count_of_buyer(
+    connection: Connection, party: str, *, rule: str, buyer: bytes, day: date
+) -> int:
+    """Returns the points of a rule that one buyer brought in a calendar month. Read-only."""
+    rows = connection.execute(
+        select(func.sum(ENTRY.c.points)).where(
+            ENTRY.c.party == party,
+            ENTRY.c.rule == rule,
+            ENTRY.c.buyer == buyer,
+            ENTRY.c.status != Status.CANCELLED,
+            ENTRY.c.day.like(f"{day:%Y-%m}-%"),
+        )
+    )
+    return int(rows.scalar() or 0)
+
+
+def parties_with_entries(connection: Connection) -> list[str]:
+    """Returns every party that has an entry or a hold, in order. Read-only."""
+    rows = connection.execute(union(select(ENTRY.c.party), select(HOLD.c.party)))
+    return sorted(rows.scalars())
+
+
 def load_holds_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Hold]]:
     """Returns holds that were not lifted before their time, by party. Read-only."""
     found: dict[str, list[Hold]] = {party: [] for party in parties}
     for row in _HOLDS_OF.rows(connection, parties=list(found)):
-        hold = Hold(row.finding, row.points, from_ms(row.since_at), from_ms(row.lifts_at))
-        found[row.party].append(hold)
+        found[row.party].append(hold_of(row))
     return found
 
 
@@ -206,26 +279,3 @@ def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:
     """Returns which of these are registered. Read-only."""
     rows = connection.execute(select(PRODUCT.c.gtin).where(PRODUCT.c.gtin.in_(gtins)))
     return set(rows.scalars())
-
-
-def _entry(row: Any) -> Entry:
-    return Entry(
-        id=row.id,
-        party=row.party,
-        rule=row.rule,
-        points=row.points,
-        effective_at=from_ms(row.effective_at),
-        earliest_repair_at=None
-        if row.earliest_repair_at is None
-        else from_ms(row.earliest_repair_at),
-        expires_at=None if row.expires_at is None else from_ms(row.expires_at),
-        status=Status(row.status),
-        ended_at=None if row.ended_at is None else from_ms(row.ended_at),
-        evidence=json.loads(row.evidence),
-        policy_version=row.policy,
-        facts=CapFacts(
-            day=None if row.day is None else date.fromisoformat(row.day),
-            buyer=None if row.buyer is None else bytes(row.buyer).hex(),
-            chains=row.chains,
-        ),
-    )

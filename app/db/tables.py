@@ -423,6 +423,7 @@ class SoldUnit(SQLModel, table=True):
     __table_args__ = (
         Index("sold_unit_offer", "seller", "gtin", "sold_at"),
         Index("sold_unit_completed", "seller", "completed_at"),
+        Index("sold_unit_sold", "seller", "sold_at"),
     )
 
     stream: int = _big(key=True)
@@ -481,7 +482,10 @@ class CreditEntry(SQLModel, table=True):
     """Index over `credit_entry` and `credit_status` records of `party/{id}`."""
 
     __tablename__ = "credit_entry"
-    __table_args__ = (Index("credit_entry_party", "party", "effective_at"),)
+    __table_args__ = (
+        Index("credit_entry_party", "party", "effective_at"),
+        Index("credit_entry_next", "next_at"),
+    )
 
     id: str = _text(key=True)
     party: str = _text()
@@ -501,6 +505,31 @@ class CreditEntry(SQLModel, table=True):
     chains: int | None = _big(null=True)
     seq: int = _big()
     created_at: int = _big()
+    next_at: int | None = _big(null=True)
+    """When time moves the entry to its next state; empty: never again."""
+    object_until: int | None = _big(null=True)
+    actor: str | None = _text(null=True)
+    """Who made it; empty: the service, before that was kept."""
+    approximate: bool | None = None
+    """Whether its dates count working days for which no official calendar is known."""
+
+
+class CreditStep(SQLModel, table=True):
+    """Index over `credit_status` records: what happened to an entry, in order of seq."""
+
+    __tablename__ = "credit_step"
+    __table_args__ = (Index("credit_step_party", "party"),)
+
+    entry: str = _text(key=True)
+    seq: int = _big(key=True)
+    party: str = _text()
+    step: str = _text()
+    status: str = _text()
+    at: int = _big()
+    actor: str = _text()
+    record_id: str = _text()
+    more: str = _text()
+    """JSON of what else the record says: reason, decide_by, attachments."""
 
 
 class CreditHold(SQLModel, table=True):

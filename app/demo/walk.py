@@ -118,6 +118,8 @@ class Walk:
             pass
         while rooms.deadlines.raise_due():
             pass
+        while rooms.credit_ledger.mature():
+            pass
         while rooms.deadlines.drain():
             pass
         if sign:

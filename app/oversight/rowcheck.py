@@ -10,14 +10,13 @@ Not checked: rows that follow from several streams or from none (offers, due ste
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
 from app.credit import store as credit_store
-from app.kit.clock import parse_time, to_ms
+from app.credit.rows import replay
 from app.ledger.verifier import Problem
 from app.parties import store as party_store
 from app.trace import store as trace_store
@@ -41,10 +40,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             if first is not None:
                 row = party_store.find_party(connection, party)
                 wrong = _differing("party", _told_party(first["data"], records), row)
-            wrong += [
-                *_wrong_entries(connection, party, records),
-                *_wrong_holds(connection, party, records),
-            ]
+            wrong += _wrong_credit(connection, party, records)
         case _:
             pass
     if wrong:
@@ -76,54 +72,38 @@ def _told_party(data: Fields, records: Sequence[Fields]) -> dict[str, Any]:
     return told
 
 
-def _wrong_entries(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
-    """Returns the entries whose row is missing, invented, or says something else."""
-    told: dict[str, dict[str, Any]] = {}
-    for fields in records:
-        data = fields["data"]
-        if fields["type"] == "credit_entry":
-            told[data["entry"]] = {
-                "rule": data["rule"],
-                "points": data["points"],
-                "policy": data["policy"],
-                "effective_at": _ms(data.get("effective_at")),
-                "earliest_repair_at": _ms(data.get("earliest_repair_at")),
-                "expires_at": _ms(data.get("expires_at")),
-                "status": data["status"],
-                "evidence": data["evidence"],
-                "day": data.get("day"),
-            }
-        elif fields["type"] == "credit_status" and data["entry"] in told:
-            told[data["entry"]]["status"] = data["status"]
+def _wrong_credit(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the rows of entries, steps and holds that are missing, invented, or say something else."""
+    told = replay(records)
+    steps = {(step["entry"], step["seq"]): step for step in told.steps}
+    kept_steps = {(row.entry, row.seq): row for row in credit_store.step_rows(connection, party)}
     kept = {row.id: row for row in credit_store.entry_rows(connection, party)}
-    wrong = []
-    for entry in sorted(told.keys() | kept.keys()):
-        if entry not in told or entry not in kept:
-            wrong.append(f"credit_entry.{entry}")
-            continue
-        row = dict(kept[entry]._mapping) | {"evidence": orjson.loads(kept[entry].evidence)}
-        if any(row[name] != value for name, value in told[entry].items()):
-            wrong.append(f"credit_entry.{entry}")
-    return wrong
+    holds = {row.finding: row for row in credit_store.hold_rows(connection, party)}
+    wrong = {f"credit_entry.{entry}" for entry in _apart(told.entries, kept, _same_entry)}
+    wrong |= {f"credit_step.{entry}.{seq}" for entry, seq in _apart(steps, kept_steps, _same)}
+    wrong |= {f"credit_hold.{finding}" for finding in _apart(told.holds, holds, _same)}
+    return sorted(wrong)
 
 
-def _wrong_holds(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
-    told: dict[str, tuple[int, int, bool]] = {}
-    for fields in records:
-        data = fields["data"]
-        if fields["type"] == "credit_hold":
-            told[data["finding"]] = (data["points"], to_ms(parse_time(data["lifts_at"])), False)
-        elif fields["type"] == "credit_hold_lifted" and data["finding"] in told:
-            told[data["finding"]] = (*told[data["finding"]][:2], True)
-    kept = {
-        row.finding: (row.points, row.lifts_at, row.lifted_at is not None)
-        for row in credit_store.hold_rows(connection, party)
-    }
+def _apart(
+    told: Mapping[Any, Fields], kept: Mapping[Any, Any], same: Callable[[Fields, Fields], bool]
+) -> list[Any]:
+    """Returns the keys that only one side has, or whose rows differ."""
     return [
-        f"credit_hold.{finding}"
-        for finding in sorted(told.keys() | kept.keys())
-        if told.get(finding) != kept.get(finding)
+        key
+        for key in told.keys() | kept.keys()
+        if key not in told or key not in kept or not same(told[key], kept[key]._mapping)
     ]
+
+
+def _same(told: Fields, kept: Fields) -> bool:
+    return all(kept[name] == value for name, value in told.items())
+
+
+def _same_entry(told: Fields, kept: Fields) -> bool:
+    # The buyer stands in no record. Rows made before `actor` was kept have none.
+    unknown = {"buyer"} | ({"actor"} if kept["actor"] is None else set())
+    return _same({name: value for name, value in told.items() if name not in unknown}, kept)
 
 
 def _differing(table: str, told: Mapping[str, Any], row: Any | None) -> list[str]:
@@ -131,7 +111,3 @@ def _differing(table: str, told: Mapping[str, Any], row: Any | None) -> list[str
     if row is None:
         return [table]
     return [f"{table}.{name}" for name, value in told.items() if getattr(row, name) != value]
-
-
-def _ms(text: str | None) -> int | None:
-    return None if text is None else to_ms(parse_time(text))

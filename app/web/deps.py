@@ -20,6 +20,7 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from app.credit.ledger import CreditLedger
 from app.credit.offers import Ranking
 from app.credit.service import Credit
 from app.db.engine import Database
@@ -85,6 +86,7 @@ class Rooms:
     stories: Stories
     scans: Scans
     credit: Credit
+    credit_ledger: CreditLedger
     ranking: Ranking
     findings: Findings
     looks: Looks

@@ -53,7 +53,7 @@ def test_version_1_has_the_numbers_of_the_domain():
     assert POLICY.ranking.coverage_default == Decimal("0.5")
     assert POLICY.ranking.window_days == 180
     assert list(POLICY.ranking.grade_factors.values()) == [1, Decimal("0.7"), 0, 0]
-    assert POLICY.objection_suspends is False
+    assert POLICY.objection.suspends is False
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_every_version_reads_and_keeps_the_rules_before_it(version):
         ("version", "1", "policy.version"),
         ("notice_working_days", ..., "policy.notice_working_days"),
         ("notice_working_days", 0, "policy.notice_working_days"),
-        ("objection_suspends", 0, "policy.objection_suspends"),
+        ("objection.suspends", 0, "policy.objection.suspends"),
         ("announced_on", "2026-13-01", "policy.announced_on"),
         ("announced_on", "2026-09-01", "effective_on"),
         ("score.base", 0, "score"),
@@ -167,7 +167,7 @@ def test_every_version_reads_and_keeps_the_rules_before_it(version):
         ("grades.0.grade", "E", "policy.grades.0.grade"),
         ("grades.0.grade", "B", "grades"),
         ("grades", {}, "policy.grades"),
-        ("classes.1.class", "positive", "classes"),
+        ("classes.1.class", "positive", "policy.classes.1.earliest_repair_months"),
         ("classes.1.class", "petty", "policy.classes.1.class"),
         ("classes.3", ..., "classes"),
         ("volume_limits.0.class", "positive", "volume_limits"),
@@ -257,7 +257,9 @@ def test_the_numbers_in_the_other_texts_are_those_of_the_policy():
     for lang in ("zh", "en"):
         assert _numbers(POLICY.summary[lang]) == score | {POLICY.notice_working_days}
         assert _numbers(POLICY.ranking.text[lang]) == boost
-        assert _numbers(limit.text[lang]) == {limit.per_month, limit.chains_percent}
+        assert _numbers(limit.text[lang]) == {
+                limit.per_month, limit.chains_percent, limit.points_per_month,
+            }  # fmt: skip
         assert _numbers(hold.text[lang]) <= {hold.points, hold.working_days, hold.max_grades}
         for kind in RuleClass:
             assert _numbers(POLICY.classes[kind].text[lang]) == terms[kind], kind

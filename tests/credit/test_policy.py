@@ -87,7 +87,7 @@ def test_a_repair_counts_from_its_time_and_a_cancelled_entry_never_did():
 
 def test_an_objection_suspends_only_where_the_policy_says_so():
     gap = entry("continuity_uncured", status=Status.OBJECTED)
-    lenient = replace(POLICY, objection_suspends=True)
+    lenient = replace(POLICY, objection=replace(POLICY.objection, suspends=True))
     card = score([gap], (), START, lenient)
     assert (card.score, card.weights["e1"].reason) == (700, Reason.SUSPENDED)
 

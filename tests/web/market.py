@@ -197,6 +197,8 @@ class Market(Service):
         rooms = self.rooms
         while rooms.issuing.issue_some() or rooms.deadlines.raise_due() or rooms.deadlines.drain():
             pass
+        while rooms.credit_ledger.mature():
+            pass
         self.publish()
         while rooms.audits.run_job():
             pass

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Response
+from fastapi import Path
 from pydantic import BaseModel, Field
 
-from app.credit.loader import load_policy, versions
+from app.credit.loader import policy_schema
 from app.credit.offers import MAX_CANDIDATES, Candidate
-from app.credit.policy import Entry, ScoreCard
 from app.credit.ranking import Band, Ranked, parse_base
+from app.credit.rules import Policy
 from app.i18n import Lang, text
-from app.kit.clock import format_time, to_ms
-from app.kit.errors import FieldFault, NotFound, invalid
-from app.parties.roles import reach
+from app.kit.clock import format_time
+from app.kit.errors import FieldFault, invalid
 from app.trace.gtin import parse_gtin
 from app.web.body import Body, api_router
-from app.web.deps import Caller, InRooms, Language, Viewer
+from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.openapi import problems
-from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="credit")
 
 PartyId = Annotated[str, Path(max_length=64, examples=["91441200MA4TE5T00Q"])]
-
-
-class PolicyUnknown(NotFound):
-    """There is no policy of this version."""
 
 
 class RuleOut(BaseModel):
@@ -62,25 +55,6 @@ class CreditOut(BaseModel):
     holds: list[HoldOut]
     data_enough: bool
     completed_chains: int
-    links: dict[str, str]
-
-
-class EntryOut(BaseModel):
-    """An entry of the ledger of credit; `weight` is what it counts now, `why` says why."""
-
-    id: str
-    rule: str
-    title: str
-    points: int
-    weight: int
-    why: str
-    status: str
-    policy: int
-    effective_at: str
-    earliest_repair_at: str | None = None
-    expires_at: str | None = None
-    ended_at: str | None = None
-    evidence: dict[str, Any]
     links: dict[str, str]
 
 
@@ -153,19 +127,25 @@ class RankingOut(BaseModel):
 
 
 @router.get("/credit/policy", summary="The policy in force")
-def read_policy() -> dict[str, Any]:
-    """Returns the newest policy as data."""
-    return _policy(max(versions()))
+def read_policy(rooms: InRooms) -> dict[str, Any]:
+    """Returns the policy in force as data, and which versions there are, announced ones too."""
+    return _policy(rooms, rooms.credit.policy)
+
+
+@router.get("/credit/policy/schema", summary="The schema of a policy")
+def read_policy_schema() -> dict[str, Any]:
+    """Returns the JSON Schema (2020-12) of a policy file."""
+    return dict(policy_schema())
 
 
 @router.get(
     "/credit/policy/{version}", summary="A version of the policy", responses=problems("not-found")
 )
-def read_policy_version(version: Annotated[int, Path(ge=1, le=10_000)]) -> dict[str, Any]:
-    """Returns one version of the policy as data."""
-    if version not in versions():
-        raise PolicyUnknown("policy_unknown", version=version)
-    return _policy(version)
+def read_policy_version(
+    rooms: InRooms, version: Annotated[int, Path(ge=1, le=10_000)]
+) -> dict[str, Any]:
+    """Returns one version of the policy as data, in force, announced or past."""
+    return _policy(rooms, rooms.credit.policies.get(version))
 
 
 @router.get("/credit/{party}", summary="A party's credit", responses=problems("not-found"))
@@ -201,36 +181,6 @@ def read_credit(rooms: InRooms, party: PartyId) -> CreditOut:
             "party": f"/api/v1/parties/{party}",
         },
     )
-
-
-@router.get(
-    "/credit/{party}/entries",
-    summary="A party's entries",
-    responses=problems("not-found"),
-    response_model=PageBody[EntryOut],
-)
-def read_entries(
-    rooms: InRooms, viewer: Viewer, lang: Language, page: InPage, party: PartyId
-) -> Response:
-    """Returns each entry with rule, points, weight now, evidence, status and dates.
-
-    Repaired, cancelled and announced entries are shown to the party itself and to regulators
-    alone; an announced one becomes public when it takes effect.
-    """
-    entries, card = rooms.credit.entries(party)
-    sees_all = viewer is not None and (
-        viewer.party == party or reach(viewer.roles, "finding.read") == "any"
-    )
-    after = page.after(int, str)
-    rows = [
-        entry
-        for entry in entries
-        if (sees_all or rooms.credit.is_public(entry))
-        and (after is None or (to_ms(entry.effective_at), entry.id) > after)
-    ]
-    shown, following = page.cut(rows, lambda entry: (to_ms(entry.effective_at), entry.id))
-    now, rules = rooms.clock.now(), rooms.credit.policy.rules
-    return page_response([_entry(lang, rules, card, entry, now) for entry in shown], following)
 
 
 @router.post("/ranking", tags=["ranking"], summary="Rank offers", responses=problems("forbidden"))
@@ -282,35 +232,6 @@ def _ranked(lang: Lang, one: Ranked) -> RankedOut:
     )
 
 
-def _entry(lang: Lang, rules: Any, card: ScoreCard, entry: Entry, now: datetime) -> EntryOut:
-    weight = card.weights.get(entry.id)
-    rule = rules.get(entry.rule)
-    links = {}
-    if "finding" in entry.evidence:
-        links["finding"] = f"/api/v1/findings/{entry.evidence['finding']}"
-    return EntryOut(
-        id=entry.id,
-        rule=entry.rule,
-        title=rule.title[lang] if rule is not None else entry.rule,
-        points=entry.points,
-        weight=0 if weight is None else weight.points,
-        why="ended" if weight is None else str(weight.reason),
-        # An announced entry takes effect by itself.
-        status="effective"
-        if entry.status == "notice" and entry.effective_at <= now
-        else entry.status,
-        policy=entry.policy_version,
-        effective_at=format_time(entry.effective_at),
-        earliest_repair_at=None
-        if entry.earliest_repair_at is None
-        else format_time(entry.earliest_repair_at),
-        expires_at=None if entry.expires_at is None else format_time(entry.expires_at),
-        ended_at=None if entry.ended_at is None else format_time(entry.ended_at),
-        evidence=dict(entry.evidence),
-        links=links,
-    )
-
-
-def _policy(version: int) -> dict[str, Any]:
-    policy = load_policy(version)
-    return {**policy.data, "digest": policy.digest}
+def _policy(rooms: Rooms, policy: Policy) -> dict[str, Any]:
+    versions = list(rooms.credit.policies.versions)
+    return {**policy.data, "digest": policy.digest, "versions": versions}

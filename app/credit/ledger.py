@@ -1,0 +1,326 @@
+"""The ledger of credit as its readers and writers meet it: enter, object, repair, decide, mature.
+
+Who may do what is `steps.TABLE` with `roles.ACTIONS`; nobody decides in its own case. A text that
+goes with a step is addressed to the other side: the party and regulators read it, the record only
+commits to it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import structlog
+import uuid_utils
+
+from app.credit import store
+from app.credit.policy import Entry, ScoreCard
+from app.credit.records import By, EntryUnknown, NewEntry
+from app.credit.rows import entry_of
+from app.credit.service import Credit
+from app.credit.steps import DECISIONS, Step
+from app.credit.workdays import Deadline, deadline, local_day
+from app.db.engine import Database
+from app.kit.canonical import canonical_bytes
+from app.kit.clock import Clock, from_ms, parse_time, to_ms
+from app.kit.errors import Denied, FieldFault, invalid
+from app.ledger import sealstore
+from app.ledger.repeat import IdConflict
+from app.ledger.submission import Seal
+from app.ledger.vault import SALT_BYTES, SealBroken, Vault
+from app.parties.identity import SYSTEM
+from app.parties.principal import Principal
+from app.parties.roles import REGULATOR, reach
+from app.parties.rules import voice
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 200
+_PUT_OFF = timedelta(minutes=1)
+_TEXT = "text"
+
+
+class OwnCase(Denied):
+    """Nobody enters or decides in its own case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What somebody sends with a step. id: of the record, safe to repeat; attachments: SHA-256, hex."""
+
+    text: str | None = None
+    attachments: tuple[str, ...] = ()
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step that was taken. text: None also for those whom it is not addressed to."""
+
+    step: str
+    status: str
+    at: datetime
+    actor: str
+    reason: str | None
+    decide_by: datetime | None
+    attachments: tuple[str, ...]
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """An entry with all that is on file about it."""
+
+    entry: Entry
+    actor: str
+    entered_at: datetime
+    object_until: datetime | None
+    approximate: bool
+    steps: tuple[Taken, ...]
+
+
+class CreditLedger:
+    """The ledger of credit. `mature` is a loop of the worker."""
+
+    def __init__(self, database: Database, credit: Credit, *, clock: Clock, vault: Vault) -> None:
+        self._database = database
+        self._credit = credit
+        self._clock = clock
+        self._vault = vault
+        self._passed: tuple[int, str] | None = None
+        self._put_off: dict[str, datetime] = {}
+
+    def enter(
+        self,
+        principal: Principal,
+        party: str,
+        *,
+        rule: str,
+        evidence: Mapping[str, Any],
+        day: date | None,
+        id: str | None,
+    ) -> tuple[Filed, bool]:
+        """Returns the entry, and whether it was there before.
+
+        day: of the fact, today unless given. Raises what `check_may` raises, OwnCase, Denied where
+        the policy lets others enter this rule, Invalid, PartyUnknown, IdConflict.
+        """
+        principal.check_may("credit.enter")
+        _check_other(principal, party)
+        source = voice(principal.roles, "credit.enter")
+        policy, now = self._credit.policy, self._clock.now()
+        known = policy.rules.get(rule)
+        if known is None:
+            params = {"expected": ", ".join(policy.rules), "got": rule[:40]}
+            raise invalid(FieldFault(("rule",), "enum", params))
+        if ("regulator" if source == REGULATOR else "operator") not in known.entered_by:
+            raise Denied(
+                "credit_rule_not_yours", rule=rule, who=", ".join(sorted(known.entered_by))
+            )
+        if day is not None and day > local_day(now):
+            params = {"expected": f"<= {local_day(now)}", "got": day.isoformat()}
+            raise invalid(FieldFault(("occurred_on",), "range", params))
+        identifier = id or str(uuid_utils.uuid7())
+        by = By(principal.party or SYSTEM, source)
+        if self._is_repeat(party, identifier, rule=rule, evidence=evidence, day=day, by=by):
+            return self.find(identifier, privileged=True), True
+        new = NewEntry(party, rule, identifier, evidence, now, day=day)
+        try:
+            self._credit.records.make_entry(new, policy, identifier=identifier, by=by)
+        except IdConflict:
+            # The same call twice at once: whoever came second finds what the first one wrote.
+            if self._is_repeat(party, identifier, rule=rule, evidence=evidence, day=day, by=by):
+                return self.find(identifier, privileged=True), True
+            raise
+        return self.find(identifier, privileged=True), False
+
+    def object(self, principal: Principal, entry: str, given: Given) -> tuple[Filed, bool]:
+        """Returns the entry, objected to by the party that it charges, and whether it was before."""
+        terms = self._credit.policy.objection
+        return self._take(principal, entry, Step.OBJECT, given, _within(terms.decide_working_days))
+
+    def ask_repair(self, principal: Principal, entry: str, given: Given) -> tuple[Filed, bool]:
+        """Returns the entry whose repair its party has asked for, and whether it had before."""
+        terms = self._credit.policy.repair
+        return self._take(
+            principal, entry, Step.ASK_REPAIR, given, _within(terms.decide_working_days)
+        )
+
+    def decide(
+        self, principal: Principal, entry: str, outcome: str, given: Given
+    ) -> tuple[Filed, bool]:
+        """Returns the entry as a regulator decided, and whether it was decided before.
+
+        outcome: a word of steps.DECISIONS.
+        """
+        return self._take(principal, entry, DECISIONS[outcome], given, lambda _: None)
+
+    def file_of(self, party: str, viewer: Principal | None) -> tuple[list[Filed], ScoreCard]:
+        """Returns what `viewer` may see of a party's entries, oldest first, and the score now.
+
+        The party itself and regulators see all, others what is public. Raises PartyUnknown.
+        """
+        entries, card = self._credit.entries(party)
+        privileged = viewer is not None and (
+            viewer.party == party or reach(viewer.roles, "finding.read") == "any"
+        )
+        shown = [e for e in entries if privileged or self._credit.is_public(e)]
+        return self._filed(party, shown, privileged=privileged), card
+
+    def find(self, entry: str, *, privileged: bool) -> Filed:
+        """Returns one entry. Raises EntryUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_entry(connection, entry)
+        if row is None:
+            raise EntryUnknown("credit_entry_unknown", id=entry[:80])
+        (filed,) = self._filed(row.party, [entry_of(row)], privileged=privileged)
+        return filed
+
+    def mature(self) -> bool:
+        """Records what time has done to entries: taken effect, lapsed. Returns whether more may be due.
+
+        The score does not wait for it. One that cannot be recorded is put off and holds up no other.
+        """
+        now = self._clock.now()
+        with self._database.read() as connection:
+            rows = store.due_entries(
+                connection, now_ms=to_ms(now), after=self._passed, limit=_BATCH
+            )
+        for row in rows:
+            if self._put_off.get(row.id, now) > now:
+                continue
+            ends = row.expires_at is not None and row.expires_at <= to_ms(now)
+            step = Step.LAPSE if ends else Step.TAKE_EFFECT
+            try:
+                self._credit.records.take_step(row.id, step)
+            except Exception:
+                log.exception("credit.step_failed", entry=row.id, step=str(step))
+                self._put_off[row.id] = now + _PUT_OFF
+            else:
+                self._put_off.pop(row.id, None)
+        more = len(rows) == _BATCH
+        self._passed = (rows[-1].next_at, rows[-1].id) if more else None
+        return more
+
+    def _take(
+        self,
+        principal: Principal,
+        entry: str,
+        step: Step,
+        given: Given,
+        due: Callable[[datetime], Deadline | None],
+    ) -> tuple[Filed, bool]:
+        with self._database.read() as connection:
+            row = store.find_entry(connection, entry)
+        if row is None:
+            # Whoever may not act anywhere is told so before what there is.
+            principal.check_may(_ACTIONS.get(step, "credit.decide"))
+            raise EntryUnknown("credit_entry_unknown", id=entry[:80])
+        if step in _ACTIONS:
+            principal.check_may(_ACTIONS[step], owner=row.party)
+            by = By(principal.party or SYSTEM, voice(principal.roles, _ACTIONS[step]))
+        else:
+            principal.check_may("credit.decide")
+            _check_other(principal, row.party)
+            by = By(principal.party or SYSTEM, REGULATOR)
+        seals: tuple[Seal, ...] = ()
+        if given.text is not None:
+            content = canonical_bytes({"text": given.text})
+            seals = (Seal(_TEXT, secrets.token_bytes(SALT_BYTES), content),)
+        more = {"attachments": list(given.attachments)} if given.attachments else {}
+        recorded = self._credit.records.take_step(
+            entry, step, by=by, record_id=given.id, more=more, due=due, seals=seals
+        )
+        return self.find(entry, privileged=True), recorded.replayed
+
+    def _is_repeat(
+        self,
+        party: str,
+        identifier: str,
+        *,
+        rule: str,
+        evidence: Mapping[str, Any],
+        day: date | None,
+        by: By,
+    ) -> bool:
+        """Whether this very entry is there. Raises IdConflict where the id is another one's."""
+        known = self._credit.records.find_data(f"party/{party}", identifier)
+        if known is None:
+            return False
+        same = known.get("rule") == rule and known.get("evidence") == dict(evidence)
+        same = same and (day is None or known.get("day") == day.isoformat())
+        with self._database.read() as connection:
+            row = store.find_entry(connection, identifier)
+        if not same or row is None or row.actor != by.actor:
+            raise IdConflict("id_conflict", id=identifier, stream=f"party/{party}")
+        return True
+
+    def _filed(self, party: str, entries: Sequence[Entry], *, privileged: bool) -> list[Filed]:
+        if not entries:
+            return []
+        with self._database.read() as connection:
+            rows = {row.id: row for row in store.entry_rows(connection, party)}
+            steps: dict[str, list[Taken]] = {}
+            for step in store.step_rows(connection, party):
+                told = json.loads(step.more)
+                text = self._text_of(connection, step) if privileged else None
+                by = told.get("decide_by")
+                steps.setdefault(step.entry, []).append(
+                    Taken(
+                        step=step.step,
+                        status=step.status,
+                        at=from_ms(step.at),
+                        actor=step.actor,
+                        reason=told.get("reason"),
+                        decide_by=None if by is None else parse_time(by),
+                        attachments=tuple(told.get("attachments", ())) if privileged else (),
+                        text=text,
+                    )
+                )
+        return [
+            Filed(
+                entry=entry,
+                actor=rows[entry.id].actor or SYSTEM,
+                entered_at=from_ms(rows[entry.id].created_at),
+                object_until=None
+                if rows[entry.id].object_until is None
+                else from_ms(rows[entry.id].object_until),
+                approximate=bool(rows[entry.id].approximate),
+                steps=tuple(steps.get(entry.id, ())),
+            )
+            for entry in entries
+            if entry.id in rows
+        ]
+
+    def _text_of(self, connection: Any, step: Any) -> str | None:
+        if step.actor == SYSTEM:
+            return None
+        stream = f"party/{step.party}"
+        section = sealstore.sealed_sections(connection, stream, step.record_id).get(_TEXT)
+        if section is None or section.sealed is None or section.wrapped_key is None:
+            return None
+        place = (stream, step.record_id, _TEXT)
+        try:
+            _, content = self._vault.open(
+                place=place, sealed=section.sealed, wrapped_key=section.wrapped_key
+            )
+        except SealBroken:
+            return None  # the audit says so, and a dossier does not fail for it
+        text: str = json.loads(content)["text"]
+        return text
+
+
+_ACTIONS: Mapping[Step, str] = {Step.OBJECT: "credit.object", Step.ASK_REPAIR: "credit.object"}
+
+
+def _check_other(principal: Principal, party: str) -> None:
+    if principal.party == party:
+        raise OwnCase("credit_own_case")
+
+
+def _within(working_days: int) -> Callable[[datetime], Deadline | None]:
+    return lambda now: deadline(now, working_days=working_days)
