@@ -13,6 +13,7 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    or_,
     select,
     union,
     union_all,
@@ -50,6 +51,8 @@ _HOLDS_OF = HotSelect(
     .where(HOLD.c.party.in_(bindparam("parties", expanding=True)), HOLD.c.lifted_at.is_(None))
     .order_by(HOLD.c.since_at, HOLD.c.finding)
 )
+# What was found to be somebody else's fault does not count against whose goods they are.
+_CHARGED = or_(FINDING.c.attributed_to.is_(None), FINDING.c.attributed_to == "merchant")
 _WHOLE = (
     SOLD.c.completed_at.is_not(None),
     SOLD.c.completed_at <= bindparam("now_ms"),
@@ -57,6 +60,7 @@ _WHOLE = (
         FINDING.c.stream == SOLD.c.stream,
         FINDING.c.status == "open",
         FINDING.c.kind.like("integrity.%"),
+        _CHARGED,
     ),
 )
 _COMPLETED = HotSelect(
@@ -256,7 +260,10 @@ def completed_counts(
 
 
 def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[tuple[str, str]]:
-    """Returns (party, gtin) of every open integrity finding that names both. Read-only."""
+    """Returns (party, gtin) of every open integrity finding that names both. Read-only.
+
+    One that is not the party's fault is not among them: the code's own page says what is wrong there.
+    """
     rows = connection.execute(
         select(FINDING.c.party, FINDING.c.gtin)
         .where(
@@ -264,6 +271,7 @@ def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[tuple[s
             FINDING.c.gtin.is_not(None),
             FINDING.c.status == "open",
             FINDING.c.kind.like("integrity.%"),
+            _CHARGED,
         )
         .distinct()
     )

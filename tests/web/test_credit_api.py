@@ -224,8 +224,6 @@ def test_a_party_that_is_not_registered_has_no_credit(market, below):
 def test_what_later_issues_bring_answers_404_until_then(market):
     token = market.keys[AUTHORITY]
     for method, path in (
-        ("POST", f"{C}/{SHOP}/entries"), ("POST", f"{C}/entries/x/objection"),
-        ("POST", f"{C}/entries/x/repair"), ("POST", f"{C}/entries/x/decision"),
         ("GET", "/api/v1/search?q=x"), ("GET", "/api/v1/zone"),
         ("POST", "/api/v1/products/import"),
     ):  # fmt: skip

@@ -220,7 +220,7 @@ def test_a_carriers_gap_that_is_the_merchants_moves_to_the_merchant_with_notice(
     market.send(CARRIER, code, "signature", {"kind": "in_person"})
     market.work()
     assert charged(market, seller, finding) == {
-        "continuity_uncured": "cancelled", "late_event": "effective",
+        "continuity_uncured": "cancelled", "late_event": "notice",
     }  # fmt: skip
     assert charged(market, CARRIER, finding) == {"continuity_uncured": "cancelled"}
 
@@ -249,7 +249,7 @@ def test_a_late_step_of_the_carriers_that_is_the_merchants_moves_as_late(market,
     code, finding = unsigned(market, seller)
     market.send(CARRIER, code, "signature", {"kind": "in_person"})
     market.work()
-    assert charged(market, CARRIER, finding)["late_event"] == "effective"
+    assert charged(market, CARRIER, finding)["late_event"] == "notice"
     attribute(market, finding, "merchant")
     assert set(charged(market, CARRIER, finding).values()) == {"cancelled"}
     assert charged(market, seller, finding) == {"late_event": "notice"}

@@ -129,4 +129,4 @@ def test_a_gap_that_counted_is_healed_by_the_listing_and_charged_as_late(market,
     shown = market.ask("GET", f"/api/v1/credit/{seller}/entries", token=market.keys[seller])
     kept = {entry["rule"]: entry["status"] for entry in shown["items"]}
     assert kept["continuity_uncured"] == "cancelled"
-    assert kept["late_event"] == "effective"
+    assert kept["late_event"] == "notice"

@@ -27,10 +27,10 @@ FIELDS = {
     "measure_lifted": {"basis", "kind"},
     "attribution": {"finding", "to"},
     "credit_entry": {
-        "chains", "day", "earliest_repair_at", "effective_at", "entry", "evidence", "expires_at",
-        "points", "policy", "rule", "status",
+        "approximate", "chains", "day", "earliest_repair_at", "effective_at", "entry", "evidence",
+        "expires_at", "object_until", "points", "policy", "rule", "status",
     },
-    "credit_status": {"entry", "reason", "status"},
+    "credit_status": {"entry", "reason", "status", "step"},
     "credit_hold": {"finding", "lifts_at", "points", "policy"},
     "credit_hold_lifted": {"finding", "reason"},
 }  # fmt: skip
