@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 
 from app import __version__, upkeep
 from app.config import PREFIX, Settings, SettingsError, load_settings
+from app.crediting import credit_cli
 from app.db.engine import Database
 from app.kit.errors import Fault
 from app.ledger.anchor import Anchor
@@ -64,6 +65,7 @@ keys_cli = typer.Typer(help="API keys.", no_args_is_help=True)
 cli.add_typer(log_cli, name="log")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(witness_cli, name="witness")
+cli.add_typer(credit_cli, name="credit")
 
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 

@@ -87,6 +87,7 @@ ENTRIES = {
     "app.serving",
     "app.rotating",
     "app.witnessing",
+    "app.crediting",
     "app.upkeep",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")
