@@ -115,6 +115,10 @@ class World:
         market.ask("POST", "/api/v1/shipments", shipped, token=shop, status=201)
         market.work()
         market.map_heads()
+        fact = {"rule": "complaint_upheld", "evidence": {"title": "投诉处理决定", "number": "7"}}
+        entry = market.ask(
+            "POST", f"/api/v1/credit/{SHOP}/entries", fact, token=market.keys[AUTHORITY], status=201
+        )
         self.names = {
             "shop": SHOP,
             "gtin": GTIN,
@@ -122,6 +126,7 @@ class World:
             "plain": self.plain.serial,
             "batch": self.batch,
             "finding": found[0]["id"],
+            "entry": entry["id"],
             "audit": audit["id"],
             "key_id": shop.split("_")[1],
             "signing_key": key,

@@ -150,6 +150,27 @@ def _in_a_batch(bad: Bad) -> Bad:
     )
 
 
+def fact(**changes: Any) -> dict[str, Any]:
+    """Returns an entry that a regulator may make, with changes."""
+    evidence = {"title": "抽检报告", "number": "2026-1123"}
+    return {"rule": "spot_check_failed", "evidence": evidence} | changes
+
+
+def statement(what: str) -> Operation:
+    """Returns what a party may say to an entry of its own."""
+    path = f"/api/v1/credit/entries/{{entry}}/{what}"
+    return Operation(
+        path=path, by=SHOP, scope="credit", body=lambda _: {"text": "x"},
+        bad=(
+            Bad(name="unknown entry", path=f"/api/v1/credit/entries/x/{what}", answer=ABSENT),
+            Bad(name="somebody else's", by=RIVAL, answer=FORBIDDEN),
+            Bad(name="nothing said", body={"text": ""}, answer=INVALID, kind="length"),
+            Bad(name="no digest", body={"text": "x", "attachments": ["x"]}, answer=INVALID,
+                kind="pattern"),
+        ),
+    )  # fmt: skip
+
+
 EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ("POST", EVENTS): Operation(
         path=EVENTS, by=SHOP, scope="events", body=event(), bad=(*_EVENT_BAD, *_CONSUMERS),
@@ -352,6 +373,42 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
         bad=(
             *PAGES,
             Bad(name="unknown party", path=f"/api/v1/credit/{UNKNOWN_USCC}/entries", answer=ABSENT),
+        ),
+    ),
+    ("GET", "/api/v1/credit/policy/schema"): Operation(path="/api/v1/credit/policy/schema"),
+    ("POST", "/api/v1/credit/{party}/entries"): Operation(
+        path="/api/v1/credit/{shop}/entries", by=AUTHORITY, scope="credit",
+        body=lambda _: fact(),
+        bad=(
+            Bad(name="unknown party", path=f"/api/v1/credit/{UNKNOWN_USCC}/entries", answer=ABSENT),
+            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
+            Bad(name="the service's own rule", answer=FORBIDDEN,
+                body=fact(rule="chain_completed")),
+            Bad(name="unknown rule", body=fact(rule="x"), answer=INVALID, kind="enum"),
+            Bad(name="day to come", body=fact(occurred_on="2999-01-01"), answer=INVALID,
+                kind="range"),
+            Bad(name="no day", body=fact(occurred_on="x"), answer=INVALID, kind="date"),
+            Bad(name="bad id", body=fact(id="x"), answer=INVALID, kind="record_id"),
+            Bad(name="rests on nothing", body=fact(evidence={"title": "x"}), answer=INVALID,
+                kind="missing"),
+            Bad(name="no digest", body=fact(evidence={"title": "x", "record": "x"}),
+                answer=INVALID, kind="pattern"),
+            Bad(name="unknown field", body=fact(points=5), answer=INVALID, kind="unknown_field"),
+        ),
+    ),
+    ("POST", "/api/v1/credit/entries/{entry}/objection"): statement("objection"),
+    ("POST", "/api/v1/credit/entries/{entry}/repair"): statement("repair"),
+    ("POST", "/api/v1/credit/entries/{entry}/decision"): Operation(
+        path="/api/v1/credit/entries/{entry}/decision", by=AUTHORITY, scope="credit",
+        body=lambda _: {"outcome": "withdrawn", "reason": "x"},
+        bad=(
+            Bad(name="unknown entry", path="/api/v1/credit/entries/x/decision", answer=ABSENT),
+            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
+            Bad(name="nothing to grant", answer=(409, "lifecycle-conflict"),
+                body={"outcome": "granted", "reason": "x"}),
+            Bad(name="no reason", body={"outcome": "upheld"}, answer=INVALID, kind="missing"),
+            Bad(name="unknown outcome", body={"outcome": "x", "reason": "x"}, answer=INVALID,
+                kind="enum"),
         ),
     ),
     ("POST", "/api/v1/ranking"): Operation(

@@ -99,6 +99,7 @@ def _with_real(given: Any) -> Any:
         "party": [SHOP, RIVAL],
         "batch_id": [names["batch"]],
         "finding": [names["finding"]],
+        "entry": [names["entry"]],
         "audit_id": [names["audit"]],
         "version": [1],
         "path": ["0/000.p/1", "entries/000.p/3"],
