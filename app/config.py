@@ -130,6 +130,13 @@ class Settings(BaseSettings):
         default="local",
         description="Where credit is kept. Default local, in the database; nothing else is there yet.",
     )
+    policy_dir: Path | None = Field(
+        default=None,
+        description="Folder of further versions of the credit policy (2.json and so on), which follow "
+        "those of the release. Default none. A version that is not announced 7 days before it is in "
+        "force, or takes back what the one before promised, keeps the service from starting. Trust: "
+        "who can write it decides what credit costs from some later day on, which the API shows.",
+    )
     sequence_interval_ms: int = Field(
         default=200,
         ge=10,

@@ -11,13 +11,14 @@ import typer
 
 from app.config import load_settings
 from app.credit import store
-from app.credit.loader import BadPolicy, Policies, check_successor, packaged, parse_policy
+from app.credit.loader import BadPolicy, Policies, check_successor, parse_policy
 from app.credit.rules import Policy
 from app.credit.whatif import Comparison, compare
 from app.db.engine import Database
 from app.kit.canonical import parse_json
 from app.kit.clock import SystemClock, to_ms
 from app.kit.errors import Fault
+from app.main import policies_of
 from app.setup import check_set_up
 from app.terminal import OUT, ending_at_once, fail, show_progress
 
@@ -49,7 +50,7 @@ def replay(
     """
     settings = load_settings()
     check_set_up(settings)
-    policies, now = packaged(), SystemClock().now()
+    policies, now = policies_of(settings), SystemClock().now()
     current = policies.at(now)
     other = _read_policy(policy, policies)
     refused = _refusal(other, policies)

@@ -20,10 +20,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from app.config import Settings
+from app.config import Settings, SettingsError
 from app.credit import store as credit_store
 from app.credit.ledger import CreditLedger
-from app.credit.loader import load_policy
+from app.credit.loader import BadPolicy, Policies, load_policy, packaged
 from app.credit.offers import Ranking
 from app.credit.service import Credit
 from app.db.engine import Database
@@ -313,7 +313,7 @@ def _open_oversight(
     settings: Settings,
 ) -> dict[str, Any]:
     stories = Stories(vault=vault, log_keys=keyring.logs, graces=graces_in_force())
-    credit = Credit(database, recorder, clock=clock)
+    credit = Credit(database, recorder, clock=clock, policies=policies_of(settings))
     findings = Findings(database, credit, clock=clock)
     return {
         "stories": stories,
@@ -340,8 +340,18 @@ def _open_oversight(
     }
 
 
+def policies_of(settings: Settings) -> Policies:
+    """Returns every version of the credit policy. Raises SettingsError for one that is not to be used."""
+    try:
+        return packaged(settings.policy_dir)
+    except (BadPolicy, Fault, OSError) as err:
+        name = "SUXIN_POLICY_DIR"
+        why = f"{name} has a value it cannot have: {err}"
+        raise SettingsError("settings.value", why, name=name, expected=str(err)) from err
+
+
 def graces_in_force() -> Graces:
-    """Returns the graces of the policy in force, as the life of goods takes them."""
+    """Returns the graces of the policy in force, the same in every version (`check_successor`)."""
     told = load_policy(1).graces
     return Graces(late=told.late_record, dispatch=told.dispatch_due, signature=told.signature_due)
 

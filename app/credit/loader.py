@@ -58,15 +58,15 @@ MIN_NOTICE_DAYS = 7
 
 
 class Policies:
-    """Every version in a folder, and which one is in force when. Read once.
+    """Every version in some folders, and which one is in force when. Read once.
 
     A version that is not announced in time, or takes back what the one before promised, is refused
     with BadPolicy when the folder is read: better no service than a rule that nobody was told of.
     """
 
-    def __init__(self, folder: Traversable) -> None:
-        files = {file.name: file for file in folder.iterdir() if _FILE.fullmatch(file.name)}
-        found = [_read(files[name]) for name in sorted(files, key=lambda name: int(name[:-5]))]
+    def __init__(self, *folders: Traversable) -> None:
+        files = [f for folder in folders for f in folder.iterdir() if _FILE.fullmatch(f.name)]
+        found = [_read(file) for file in sorted(files, key=lambda file: int(file.name[:-5]))]
         if not found:
             raise BadPolicy("policies", "expected at least one file named as in 1.json")
         for older, newer in pairwise(found):
@@ -92,9 +92,10 @@ class Policies:
 
 
 @cache
-def packaged() -> Policies:
-    """Returns the versions that come with this release."""
-    return Policies(resources.files("app.credit") / "policies")
+def packaged(more: Traversable | None = None) -> Policies:
+    """Returns the versions that come with this release, and those of one more folder after them."""
+    folder = resources.files("app.credit") / "policies"
+    return Policies(folder) if more is None else Policies(folder, more)
 
 
 def versions() -> tuple[int, ...]:

@@ -12,13 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for column in (
-        sa.Column("next_at", sa.BigInteger(), nullable=True),
-        sa.Column("object_until", sa.BigInteger(), nullable=True),
-        sa.Column("actor", sa.Text(), nullable=True),
-        sa.Column("approximate", sa.Boolean(), nullable=True),
-    ):
-        op.add_column("credit_entry", column)
+    op.add_column("credit_entry", sa.Column("next_at", sa.BigInteger(), nullable=True))
+    op.add_column("credit_entry", sa.Column("object_until", sa.BigInteger(), nullable=True))
+    op.add_column("credit_entry", sa.Column("actor", sa.Text(), nullable=True))
+    op.add_column("credit_entry", sa.Column("approximate", sa.Boolean(), nullable=True))
     # Entries made before have their dates: time moves them as it moves the new ones.
     op.execute("UPDATE credit_entry SET next_at = effective_at WHERE status = 'notice'")
     op.execute("UPDATE credit_entry SET next_at = expires_at WHERE status = 'effective'")
