@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.credit.service import NewEntry
 from app.credit.workdays import local_day
 from app.demo.cast import (
     ALTERED,
@@ -234,10 +233,10 @@ class Walk:
                 {"result": "合格", "body": "示例质量监督检验院（虚构）"},
             )
             if stock.seller is HONEST:
-                seen = {"code": found.stream, "record": found.id, "hash": found.hash.hex()}
-                self._credit("spot_check_clean", found.id, seen)
-        licences = {"party": HONEST.party, "licences": [one.number for one in HONEST.licences]}
-        self._credit("licence_verified", "demo", licences)
+                seen = {"title": "抽检合格（示例）", "record": found.hash.hex()}
+                self._credit("spot_check_clean", seen)
+        numbers = "、".join(one.number for one in HONEST.licences)
+        self._credit("licence_verified", {"title": "证照核验（示例）", "number": numbers})
 
     def _recall(self) -> None:
         lot = Code(RECALLED.gtin, lot=RECALLED.lot).stream
@@ -247,9 +246,12 @@ class Walk:
             HONEST.party, lot, "notice", {"text": "已售出的本批次可凭订单全额退款（示例）。"}
         )
 
-    def _credit(self, rule: str, key: str, evidence: Mapping[str, Any]) -> None:
+    def _credit(self, rule: str, evidence: Mapping[str, Any]) -> None:
         """Enters what a regulator decides; nothing in the service enters these rules by itself."""
-        self._rooms.credit.post(NewEntry(HONEST.party, rule, key, evidence, self._clock.now()))
+        regulator = self._principal(REGULATOR)
+        self._rooms.credit_ledger.enter(
+            regulator, HONEST.party, rule=rule, evidence=evidence, day=None, id=None
+        )
 
     # --- what happens to units -----------------------------------------------------------------
 
