@@ -7,7 +7,17 @@ from datetime import date, timedelta
 
 import pytest
 
-from app.credit.policy import CapFacts, Hold, Reason, RuleTotal, Status, grade_of, score
+from app.credit.policy import (
+    CapFacts,
+    Entry,
+    Hold,
+    Reason,
+    RuleClass,
+    RuleTotal,
+    Status,
+    grade_of,
+    score,
+)
 from app.credit.workdays import add_months, add_working_days
 from tests.credit.examples import DAY, POLICY, START, chains, entry
 
@@ -297,3 +307,37 @@ def test_the_breakdown_adds_up_in_the_policys_order():
     )
     assert card.score == 700 + sum(total.points for total in card.breakdown)
     assert card.weights["later"].reason is Reason.NOT_YET
+
+
+def test_a_large_honest_shop_does_not_sink_and_a_small_one_loses_no_more_by_being_small():
+    """Every two hundredth of 20,000 chains a month is late, all year; a small shop is late once."""
+    late = [
+        entry(
+            "late_event",
+            f"late-{month:02}-{number:03}",
+            START + timedelta(days=30 * month, minutes=number),
+            facts=CapFacts(chains=20_000),
+        )
+        for month in range(12)
+        for number in range(100)
+    ]
+    at = START + timedelta(days=30 * 12)
+    large = score([*late, *chains(100, apart=HOUR, at=at - 40 * DAY)], (), at, POLICY)
+    assert POLICY.volume_limits[RuleClass.MINOR].entries_counted(20_000) == 200
+    assert large.lost <= 3 * 30
+    assert large.grade == "B"
+    small = score([entry("late_event", "once", at - 10 * DAY)], (), at, POLICY)
+    assert small.lost <= 5
+
+
+def test_what_a_month_of_minor_entries_costs_is_limited_in_number_and_in_points():
+    def month(count: int, *, known: int) -> list[Entry]:
+        facts = CapFacts(day=START.date(), chains=known)
+        return [entry("late_event", f"e{n:02}", START, facts=facts) for n in range(count)]
+
+    # Few chains: three entries. Many: as many as one in a hundred, for 30 points in all.
+    lost = [score(month(9, known=known), (), START, POLICY).lost for known in (0, 399, 500, 900)]
+    assert lost == [15, 15, 25, 30]
+    card = score(month(9, known=900), (), START, POLICY)
+    assert [w.points for w in card.weights.values()] == [-5] * 6 + [0] * 3
+    assert {w.reason for w in card.weights.values()} == {Reason.FULL, Reason.OVER_LIMIT}
