@@ -322,7 +322,7 @@ def test_a_large_honest_shop_does_not_sink_and_a_small_one_loses_no_more_by_bein
         for number in range(100)
     ]
     at = START + timedelta(days=30 * 12)
-    large = score([*late, *chains(100, apart=HOUR, at=at - 40 * DAY)], (), at, POLICY)
+    large = score([*late, *chains(100, at=at - 110 * DAY)], (), at, POLICY)
     assert POLICY.volume_limits[RuleClass.MINOR].entries_counted(20_000) == 200
     assert large.lost <= 3 * 30
     assert large.grade == "B"

@@ -156,14 +156,11 @@ def test_a_broken_chain_lowers_a_merchants_credit_and_honest_repair_restores_it(
 def test_what_the_operator_altered_leaves_the_merchant_unharmed(market):
     shop = Shop(market)
     (unit,) = market.issue(by=shop.id)
-    market.send(shop.id, unit.code, "sale", {}, hours=-1)
+    sale = market.send(shop.id, unit.code, "sale", {"region": "440100"}, hours=-1)
     shop.send_late(unit.code)
     before, boost = shop.card(), shop.boost()
-    market.tamper(
-        "UPDATE record SET body = replace(body, ?, ?) WHERE stream = "
-        "(SELECT stream FROM head WHERE name = ?) AND seq = 1",
-        b"sale", b"gift", unit.code,
-    )  # fmt: skip
+    statement = "UPDATE record SET body = replace(body, ?, ?) WHERE hash = ?"
+    market.tamper(statement, "440100", "440300", bytes.fromhex(sale["hash"]))
     audit(market, {"code": unit.code})
     held = shop.card()
     assert held["score"] == before["score"] - 50
