@@ -43,12 +43,17 @@ from app.ledger.rotation import Rotation
 from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning, QuorumsDisjoint, Unwitnessed, Witnesses
+from app.oversight import movestore
 from app.oversight.audits import Audits
+from app.oversight.conduct import Conduct
 from app.oversight.deadlines import Deadlines
+from app.oversight.decisions import Decisions
+from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
 from app.oversight.sealed import SealedAccess
+from app.oversight.watching import Watch
 from app.parties import store as party_store
 from app.parties.access import APIKeys
 from app.parties.chain import PartyChain
@@ -98,6 +103,7 @@ WRITERS = {
     **trace_store.WRITERS,
     **batchstore.WRITERS,
     **credit_store.WRITERS,
+    **movestore.WRITERS,
 }
 
 # In the order in which they are asked; the hot one first, for each that is passed over costs time.
@@ -314,8 +320,18 @@ def _open_oversight(
 ) -> dict[str, Any]:
     stories = Stories(vault=vault, log_keys=keyring.logs, graces=graces_in_force())
     credit = Credit(database, recorder, clock=clock, policies=policies_of(settings))
-    findings = Findings(database, credit, clock=clock)
+    findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
+    discoveries = Discoveries(database, credit, clock=clock)
+    watch = Watch(
+        database,
+        discoveries,
+        Conduct(database, discoveries, vault=vault),
+        clock=clock,
+        settled_after=graces_in_force().late,
+    )
     return {
+        "discoveries": discoveries,
+        "watch": watch,
         "stories": stories,
         "credit": credit,
         "credit_ledger": CreditLedger(database, credit, clock=clock, vault=vault),
@@ -326,7 +342,7 @@ def _open_oversight(
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),
-        "deadlines": Deadlines(database, findings, credit, clock=clock),
+        "deadlines": Deadlines(database, findings, credit, clock=clock, more=watch.topics),
         "audits": Audits(
             database,
             findings,

@@ -13,7 +13,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
+from app.db import driver
 from app.db.tables import Outbox
+from app.db.upsert import upsert
 
 MAX_ATTEMPTS = 12
 _FIRST_DELAY_MS = 500
@@ -31,6 +33,27 @@ class Message:
     topic: str
     payload: Mapping[str, Any]
     attempts: int
+
+
+def ask(
+    connection: Connection, *, stream: int, topic: str, payload: Mapping[str, Any], at_ms: int
+) -> None:
+    """Asks for work that no record brought about; once a stream, topic and moment. Writes `outbox`.
+
+    at_ms: from when on it is to be done. It stands where a seq does, as a negative number, so that what
+    is asked while an earlier one is being done is no part of that.
+    """
+    row = {
+        "stream": stream,
+        "seq": -at_ms,
+        "topic": topic,
+        "payload": orjson.dumps(payload),
+        "available_at": at_ms,
+        "attempts": 0,
+        "last_error": None,
+    }
+    statement = upsert(connection.dialect.name, _TABLE, ("stream", "seq", "topic"), ())
+    driver.execute_many(connection, statement, [row])
 
 
 def take(connection: Connection, *, now_ms: int, limit: int = 200) -> list[Message]:

@@ -113,6 +113,8 @@ def loops_of(
         Loop("deadlines", rooms.deadlines.raise_due, 1.0),
         Loop("credit", rooms.credit_ledger.mature, 1.0),
         Loop("outbox", rooms.deadlines.drain, 0.25),
+        Loop("watch", rooms.watch.follow, 0.5),
+        Loop("mature", rooms.discoveries.mature, 1.0),
         Loop("audit", rooms.audits.walk, 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),
     )

@@ -440,13 +440,54 @@ class SoldUnit(SQLModel, table=True):
 
 
 class Scan(SQLModel, table=True):
-    """A device that opened a code's page. `device` is an HMAC; nothing else of it is kept."""
+    """A device that opened a code's page. `device` is an HMAC; of its place at most the city is kept."""
 
     stream: int = _big(key=True)
     device: bytes = _bytes(key=True)
     first_at: int = _big()
     last_at: int = _big()
     loads: int = _big()
+    region: str | None = _text(null=True)
+    """GB/T 2260, city level; empty where the service is not told it."""
+
+
+class LotSale(SQLModel, table=True):
+    """A unit or consignment of a lot that was sold, at its first sale: what the lot's quantity bounds."""
+
+    __tablename__ = "lot_sale"
+    __table_args__ = (Index("lot_sale_lot", "lot", "sold_at"),)
+
+    stream: int = _big(key=True)
+    subject: str = _text(key=True)
+    lot: int = _big()
+    """Stream key of the lot."""
+    seq: int = _big()
+    record: str = _text()
+    sold_at: int = _big()
+
+
+class ReviewSign(SQLModel, table=True):
+    """A review as signs of brushing see it: when, of which sale. Its words stay sealed elsewhere."""
+
+    __tablename__ = "review_sign"
+    __table_args__ = (
+        Index("review_sign_seller", "seller", "month", "at"),
+        Index("review_sign_category", "category", "at"),
+    )
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    record: str = _text()
+    seller: str = _text()
+    month: str = _text()
+    """Of the review, in China: YYYY-MM."""
+    gtin: str = _text()
+    category: str = _text()
+    rating: int = _big()
+    at: int = _big()
+    sold_at: int = _big()
+    sale_seq: int = _big()
+    signed_at: int | None = _big(null=True)
 
 
 class Report(SQLModel, table=True):
@@ -573,6 +614,27 @@ class Finding(SQLModel, table=True):
     closed_at: int | None = _big(null=True)
     attributed_to: str | None = _text(null=True)
     reason: str | None = _text(null=True)
+    due_at: int | None = _big(null=True)
+    """Until when a contradiction may be put right before it is charged; empty: it has no grace."""
+    round: int = Field(
+        default=0,
+        sa_column=Column(BigInteger, nullable=False, autoincrement=False, server_default="0"),
+    )
+    """How often its cure fell away."""
+
+
+class FindingMove(SQLModel, table=True):
+    """One step in the life of a finding: from then on it has that status, by whom and why."""
+
+    __tablename__ = "finding_move"
+
+    finding: str = _text(key=True)
+    n: int = _big(key=True)
+    status: str = _text()
+    at: int = _big()
+    by: str | None = _text(null=True)
+    """Who decided it; empty: the service itself, from the records."""
+    why: str = _text()
 
 
 class AuditJob(SQLModel, table=True):

@@ -4,6 +4,7 @@ Decided when the gap is looked at or begins to count: a life knows parties by na
 may name anybody. A carrier answers for its signature if it could have given it: if it is registered
 as a carrier, and was named when the goods were handed over. One that only a correction names took
 them for all we know, but the term ran before anybody said so; then, too, the seller answers.
+A feed that fell silent (the tracking was aborted) answers for the signature it owed, whoever carried.
 """
 
 from __future__ import annotations
@@ -15,33 +16,48 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.ledger.record import record_hash
-from app.ledger.store import load_record
+from app.ledger.store import load_record, load_some
 from app.parties.identity import is_party_id
 from app.parties.roles import AGGREGATOR, CARRIER
 from app.parties.store import find_party
+from app.trace.custody import silent_feed
 from app.trace.gaps import Pending, responsible_for, seller_of
 from app.trace.life_table import Step
+from app.trace.replay import happening_of
+
+_MOVING = frozenset({"transit", "signature", "refusal", "return"})
+_MOST_MOVES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The two sides of a sale. carrier: None where none is registered as one; party: who answers."""
+    """The two sides of a sale. carrier: None where none is registered as one; party: who answers.
+
+    feed: whose tracking of the parcel was aborted.
+    """
 
     seller: str
     carrier: str | None
     party: str
+    feed: str | None = None
 
 
 def find_answering(
-    connection: Connection, stream: str, state: Mapping[str, Any], step: Step
+    connection: Connection, stream: str, state: Mapping[str, Any], step: Step, *, subject: str = ""
 ) -> Answering:
-    """Returns who answers for a step that a life lacks. Read-only."""
+    """Returns who answers for a step of a life that lacks it or did it wrongly. Read-only.
+
+    subject: "" or the consignment of a lot.
+    """
     seller = seller_of(state)
     carrier = _carrier(connection, state)
     party = seller
     if responsible_for(state, step) != seller and carrier is not None:
         named = _named_at_dispatch(connection, stream, state["dispatch"]["seq"])
         party = carrier if named == carrier else seller
+    feed = _feed(connection, stream, state, subject) if step == "signature" else None
+    if feed is not None and feed != seller and is_carrier(connection, feed):
+        return Answering(seller, carrier, feed, feed)
     return Answering(seller, carrier, party)
 
 
@@ -61,8 +77,29 @@ def settle(
 def _carrier(connection: Connection, state: Mapping[str, Any]) -> str | None:
     """Returns the carrier as it is named now, None unless it is registered as one."""
     named = str(state.get("dispatch", {}).get("carrier", ""))
+    return named if is_carrier(connection, named) else None
+
+
+def is_carrier(connection: Connection, named: str) -> bool:
+    """Whether this is a party registered as a carrier or an aggregator of their tracking. Read-only."""
     party = find_party(connection, named) if is_party_id(named) else None
-    return named if party is not None and {CARRIER, AGGREGATOR} & set(party.roles) else None
+    return party is not None and bool({CARRIER, AGGREGATOR} & set(party.roles))
+
+
+def _feed(
+    connection: Connection, stream: str, state: Mapping[str, Any], subject: str
+) -> str | None:
+    """Returns the feed that fell silent after the present dispatch, by records that the log holds."""
+    sent = state.get("dispatch")
+    if sent is None or not is_party_id(str(sent.get("carrier", ""))):
+        return None  # of a carrier that is a mere name nobody tells where the goods are
+    told = []
+    for record in load_some(connection, stream, types=_MOVING, limit=_MOST_MOVES):
+        if record.seq > sent["seq"] and record_hash(record.body) == (record.entry or record.hash):
+            named = record.fields["data"].get("consignment")
+            if subject == (f"consignment/{named}" if named else ""):
+                told.append(happening_of(record.fields, lambda *_: None))
+    return silent_feed(told)
 
 
 def _named_at_dispatch(connection: Connection, stream: str, seq: int) -> Any:

@@ -43,7 +43,13 @@ class Deadlines:
     """Loops of the worker; each call does one bounded piece of work."""
 
     def __init__(
-        self, database: Database, findings: Findings, credit: Credit, *, clock: Clock
+        self,
+        database: Database,
+        findings: Findings,
+        credit: Credit,
+        *,
+        clock: Clock,
+        more: Mapping[str, Callable[[outbox.Message], None]] | None = None,
     ) -> None:
         self._database = database
         self._findings = findings
@@ -57,6 +63,7 @@ class Deadlines:
             "gaps.healed": self._gaps_healed,
             "gaps.ended": self._gaps_ended,
             "listing.recorded": self._listing_recorded,
+            **(more or {}),
         }
 
     def raise_due(self) -> bool:

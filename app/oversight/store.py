@@ -59,11 +59,6 @@ def find_finding(connection: Connection, finding: str) -> Any | None:
     return connection.execute(select(FINDING).where(FINDING.c.id == finding)).first()
 
 
-def save_finding(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Stores a new finding, or opens a closed one again. Writes `finding`."""
-    upsert_rows(connection, FINDING, [row], keys=("id",))
-
-
 def update_finding(connection: Connection, finding: str, **values: Any) -> None:
     """Changes a finding. Writes `finding`."""
     connection.execute(update(FINDING).where(FINDING.c.id == finding).values(**values))

@@ -1,7 +1,8 @@
 """Scans: how often a code was looked at, by how many devices, since when.
 
 Counted in memory and written a second later in one transaction, so that a page view writes nothing.
-A device is an HMAC that cannot be led back to an address; no place is kept.
+A device is an HMAC that cannot be led back to an address. Of its place at most the city is kept, where
+a proxy of ours tells it. A device that is new to a code is told to whoever looks for copied labels.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from app import outbox
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger.record import stream_key
 from app.trace import scanstore
 
 DEVICE_BYTES = 16
+CODE_SCANNED = "code.scanned"
+"""Topic of the outbox: a code was opened by a device that had not opened it before."""
 _MAX_BUFFER = 10_000
 
 
@@ -43,16 +47,20 @@ class Scans:
         self._moving = threading.Lock()
         self._moves = 0
         self._lock = threading.Lock()
-        # Guarded by _lock: (stream key, device) -> [first_at, last_at, loads].
+        # Guarded by _lock: (stream key, device) -> [first_at, last_at, loads]; and the device's city.
         self._buffer: dict[tuple[int, bytes], list[int]] = {}
+        self._regions: dict[tuple[int, bytes], str] = {}
 
     def device(self, *signs: str) -> bytes:
         """Returns the pseudonym of a device from what it shows."""
         told = "\x00".join(signs).encode("utf-8", "replace")
         return hmac.new(self._key, told, sha256).digest()[:DEVICE_BYTES]
 
-    def note(self, stream: str, device: bytes) -> None:
-        """Counts one look; a flood beyond the buffer is not counted rather than kept."""
+    def note(self, stream: str, device: bytes, *, region: str | None = None) -> None:
+        """Counts one look; a flood beyond the buffer is not counted rather than kept.
+
+        region: GB/T 2260, six digits; no more of it than the city is kept.
+        """
         now = to_ms(self._clock.now())
         place = (stream_key(stream), device)
         with self._lock:
@@ -61,6 +69,8 @@ class Scans:
                 seen[1], seen[2] = now, seen[2] + 1
             elif len(self._buffer) < _MAX_BUFFER:
                 self._buffer[place] = [now, now, 1]
+                if region is not None:
+                    self._regions[place] = f"{region[:4]}00"
 
     def count(self, stream: str) -> ScanCount:
         """Returns the looks so far, those not yet written included. Read-only."""
@@ -91,22 +101,29 @@ class Scans:
         if not self._buffer:
             return False
         taken: dict[tuple[int, bytes], list[int]] = {}
+        regions: dict[tuple[int, bytes], str] = {}
         try:
             with ExitStack() as until_committed, self._database.write() as connection:
                 # Only once it is our turn to write: pages must not wait for other writers.
                 until_committed.enter_context(self._moving)
                 with self._lock:
                     taken, self._buffer = self._buffer, {}
+                    regions, self._regions = self._regions, {}
                     self._moves += 1
-                scanstore.add(connection, taken)
+                at_ms = to_ms(self._clock.now())
+                for key in scanstore.add(connection, taken, regions):
+                    outbox.ask(connection, stream=key, topic=CODE_SCANNED, payload={}, at_ms=at_ms)
         except BaseException:
-            self._take_back(taken)
+            self._take_back(taken, regions)
             raise
         return False
 
-    def _take_back(self, taken: dict[tuple[int, bytes], list[int]]) -> None:
+    def _take_back(
+        self, taken: dict[tuple[int, bytes], list[int]], regions: dict[tuple[int, bytes], str]
+    ) -> None:
         """Puts looks that could not be written before those that came meanwhile."""
         with self._lock:
+            self._regions = {**self._regions, **regions}
             for place, (first, last, loads) in taken.items():
                 seen = self._buffer.get(place)
                 if seen is None:

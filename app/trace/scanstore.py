@@ -28,15 +28,24 @@ def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int]]:
     return {bytes(row.device): (row.first_at, row.loads) for row in rows}
 
 
-def add(connection: Connection, taken: Mapping[tuple[int, bytes], Sequence[int]]) -> None:
-    """Adds looks: (stream, device) -> first_at, last_at, loads. Writes `scan`."""
-    rows = []
+def add(
+    connection: Connection,
+    taken: Mapping[tuple[int, bytes], Sequence[int]],
+    regions: Mapping[tuple[int, bytes], str],
+) -> list[int]:
+    """Adds looks and returns the codes that a device opened for the first time. Writes `scan`.
+
+    taken: (stream, device) -> first_at, last_at, loads. A device keeps the city of its first look.
+    """
+    rows, fresh = [], set()
     for (stream, device), (first, last, loads) in taken.items():
         known = connection.execute(
-            select(SCAN.c.first_at, SCAN.c.loads).where(
+            select(SCAN.c.first_at, SCAN.c.loads, SCAN.c.region).where(
                 SCAN.c.stream == stream, SCAN.c.device == device
             )
         ).first()
+        if known is None:
+            fresh.add(stream)
         rows.append(
             {
                 "stream": stream,
@@ -44,6 +53,8 @@ def add(connection: Connection, taken: Mapping[tuple[int, bytes], Sequence[int]]
                 "first_at": first if known is None else known.first_at,
                 "last_at": last,
                 "loads": loads if known is None else known.loads + loads,
+                "region": regions.get((stream, device)) if known is None else known.region,
             }
         )
     upsert_rows(connection, SCAN, rows, keys=("stream", "device"))
+    return sorted(fresh)

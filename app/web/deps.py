@@ -38,10 +38,12 @@ from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning
 from app.oversight.audits import Audits
 from app.oversight.deadlines import Deadlines
+from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
 from app.oversight.sealed import SealedAccess
+from app.oversight.watching import Watch
 from app.parties.access import APIKeys
 from app.parties.powers import Powers
 from app.parties.principal import Principal
@@ -92,6 +94,8 @@ class Rooms:
     looks: Looks
     audits: Audits
     deadlines: Deadlines
+    discoveries: Discoveries
+    watch: Watch
     reports: Reports
     sealed: SealedAccess
     report_limit: RateLimit

@@ -200,6 +200,9 @@ class Market(Service):
         while rooms.credit_ledger.mature():
             pass
         self.publish()
+        rooms.scans.flush()
+        while rooms.watch.follow() or rooms.deadlines.drain() or rooms.discoveries.mature():
+            pass
         while rooms.audits.run_job():
             pass
 

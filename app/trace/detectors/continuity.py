@@ -1,5 +1,6 @@
-"""Continuity: steps that are missing, in an order or at a speed that cannot be, and numbers that
-contradict each other. Each has a party whose step it was. Pure; thresholds are parameters.
+"""Continuity: steps that are missing, or in an order or at a speed that cannot be; false numbers.
+
+Each has a party whose step it was. Pure; thresholds are parameters.
 """
 
 from __future__ import annotations

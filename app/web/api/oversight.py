@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from app.kit.clock import format_time
 from app.kit.errors import Denied
-from app.oversight.findings import FindingUnknown, as_json, concerned_by
+from app.oversight.finding_rows import as_json, concerned_by
+from app.oversight.findings import FindingUnknown
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.web.body import Body, api_router

@@ -1,0 +1,301 @@
+"""What is judged beyond one life: a lot's quantity, a seller's licences, listings and month of reviews.
+
+Writes the two indexes that this needs (`lot_sale`, `review_sign`) from the life at hand; both can be told
+again from the records. Words of reviews are opened where they are compared, and kept nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import orjson
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import from_ms, parse_time, to_ms
+from app.ledger import sealstore
+from app.ledger.record import record_hash, stream_key
+from app.ledger.store import load_heads, load_some, load_stream
+from app.ledger.vault import SealBroken, Vault
+from app.oversight import signstore, store
+from app.oversight.discoveries import Discoveries
+from app.oversight.finding_rows import CLOSED, discovery_id
+from app.oversight.kinds import LICENCE_KINDS, LISTING_KINDS, LOT_KINDS, MONTH_KINDS
+from app.oversight.lifelook import Life
+from app.trace import store as trace_store
+from app.trace.categories import REQUIRED_LICENCES
+from app.trace.code import Code
+from app.trace.detectors import (
+    Listed,
+    LotSale,
+    Place,
+    Reviewed,
+    Sold,
+    Usual,
+    find_brushing,
+    find_changed_listings,
+    find_expired_licences,
+    find_oversold,
+)
+from app.trace.detectors.brushing import BASE_LEAST, MOST_TEXTS
+from app.trace.identifiers import parse_code
+
+_CHINA = ZoneInfo("Asia/Shanghai")
+_LISTING = frozenset({"listing"})
+_MOST_LISTINGS = 200
+_BEYOND = 50
+
+SellerMonth = tuple[str, str]
+"""A seller, and a month in China as YYYY-MM."""
+
+
+@dataclass(frozen=True, slots=True)
+class LotFacts:
+    """A life and its seller."""
+
+    life: Life
+    seller: str
+
+
+class Conduct:
+    """Judges lots and sellers. Whoever calls this owns no transaction."""
+
+    def __init__(self, database: Database, discoveries: Discoveries, *, vault: Vault) -> None:
+        self._database = database
+        self._discoveries = discoveries
+        self._vault = vault
+
+    def note_sale(self, facts: LotFacts) -> set[str]:
+        """Indexes a sale of goods of a lot and returns the lot's stream. Writes `lot_sale`."""
+        life = facts.life
+        sales = [one for one in life.records if one.type == "sale"]
+        lot = life.state.get("lot")
+        if not sales or not isinstance(lot, str):
+            return set()
+        first = min(sales, key=lambda one: one.seq)
+        name = Code(parse_code(life.stream).gtin, lot=lot).stream
+        with self._database.write() as connection:
+            signstore.save_lot_sale(
+                connection,
+                {
+                    "stream": stream_key(life.stream),
+                    "subject": life.subject,
+                    "lot": stream_key(name),
+                    "seq": first.seq,
+                    "record": first.id,
+                    "sold_at": first.occurred_ms,
+                },
+            )
+        return {name}
+
+    def check_lot(self, lot: str) -> None:
+        """Compares what was sold of a lot with what it holds."""
+        with self._database.read() as connection:
+            holds, party = self._quantity(connection, lot)
+            if holds is None or party is None:
+                return
+            rows = signstore.lot_sales(connection, lot, limit=holds + _BEYOND)
+            names = store.names_of(connection, [row.stream for row in rows[holds:]])
+        sales = [
+            LotSale(
+                Place(names.get(row.stream, f"#{row.stream}"), row.seq, row.record),
+                row.subject,
+                from_ms(row.sold_at),
+            )
+            for row in rows
+        ]
+        found = find_oversold(sales, holds=holds, party=party)
+        self._discoveries.settle(lot, "", found, kinds=LOT_KINDS, sides={"seller": party})
+
+    def _quantity(self, connection: Connection, lot: str) -> tuple[int | None, str | None]:
+        """Returns how much a lot was registered with, and by whom; None where it is not told."""
+        first = load_stream(connection, lot, limit=1)
+        if not first or record_hash(first[0].body) != (first[0].entry or first[0].hash):
+            return None, None
+        fields = first[0].fields
+        content = self._open(connection, lot, fields["id"], "quantity")
+        told = content.get("quantity")
+        return (told if type(told) is int else None), str(fields["actor"])
+
+    def check_licences(self, facts: LotFacts) -> None:
+        """Asks whether the seller's licences covered the day of the sale."""
+        sale = facts.life.step("sale")
+        if sale is None:
+            return
+        stream = f"party/{facts.seller}"
+        with self._database.read() as connection:
+            product = trace_store.find_product(connection, parse_code(facts.life.stream).gtin)
+            if product is None or not REQUIRED_LICENCES.get(product.category):
+                return
+            licences = load_heads(connection, [stream])[stream].state.get("licences", ())
+            sold = Sold(facts.life.place(sale), sale.occurred_at, product.category)
+            found = []
+            for one in find_expired_licences(facts.seller, licences, [sold]):
+                finding = discovery_id(
+                    kind=one.kind, stream=stream, subject=product.category, key=one.key
+                )
+                known = store.find_finding(connection, finding)
+                # The first sale that was met is the evidence; each further one is no new fact.
+                if known is None or known.status == CLOSED:
+                    found.append(one)
+        if found:
+            self._discoveries.settle(
+                stream,
+                product.category,
+                found,
+                kinds=LICENCE_KINDS,
+                sides={"seller": facts.seller},
+                closing=False,
+            )
+
+    def listers(self, stream: str) -> set[str]:
+        """Returns who listed a product or lot. Read-only."""
+        with self._database.read() as connection:
+            told = load_some(connection, stream, types=_LISTING, limit=_MOST_LISTINGS)
+        return {str(one.fields["actor"]) for one in told}
+
+    def check_listings(self, stream: str, seller: str) -> None:
+        """Asks whether what a seller shows has changed since it sold by it."""
+        listings = []
+        with self._database.read() as connection:
+            for one in load_some(
+                connection, stream, types=_LISTING, actor=seller, limit=_MOST_LISTINGS
+            ):
+                if record_hash(one.body) != (one.entry or one.hash):
+                    continue
+                fields = one.fields
+                data = fields["data"]
+                listings.append(
+                    Listed(
+                        Place(stream, one.seq, fields["id"]),
+                        seller,
+                        str(data.get("platform") or data.get("url")),
+                        parse_time(fields["occurred_at"]),
+                        data.get("content_digest"),
+                        data.get("ended") is True,
+                    )
+                )
+            moments = [to_ms(one.at) for one in listings]
+            if len(moments) < 2:
+                return
+            sold = signstore.sold_moments(
+                connection,
+                seller,
+                parse_code(stream).gtin,
+                since_ms=min(moments),
+                until_ms=max(moments),
+            )
+        found = find_changed_listings(listings, map(from_ms, sold))
+        self._discoveries.settle(
+            stream,
+            f"listing/{seller}",
+            found,
+            kinds=LISTING_KINDS,
+            sides={"seller": seller},
+            closing=False,
+        )
+
+    def note_review(self, facts: LotFacts) -> set[SellerMonth]:
+        """Indexes a review and returns the seller's month that it belongs to. Writes `review_sign`."""
+        life = facts.life
+        review, sale = life.step("review"), life.step("sale")
+        if review is None or sale is None:
+            return set()
+        signed = life.step("signature")
+        month = review.occurred_at.astimezone(_CHINA).strftime("%Y-%m")
+        gtin = parse_code(life.stream).gtin
+        with self._database.write() as connection:
+            product = trace_store.find_product(connection, gtin)
+            rating = review.data.get("rating")
+            signstore.save_review(
+                connection,
+                {
+                    "stream": stream_key(life.stream),
+                    "seq": review.seq,
+                    "record": review.id,
+                    "seller": facts.seller,
+                    "month": month,
+                    "gtin": gtin,
+                    "category": "other" if product is None else product.category,
+                    "rating": rating if type(rating) is int else 0,
+                    "at": review.occurred_ms,
+                    "sold_at": sale.occurred_ms,
+                    "sale_seq": sale.seq,
+                    "signed_at": None if signed is None else signed.occurred_ms,
+                },
+            )
+        return {(facts.seller, month)}
+
+    def check_month(self, of: SellerMonth) -> None:
+        """Looks for signs of brushing in a seller's reviews of a month; alerts for people."""
+        seller, month = of
+        with self._database.read() as connection:
+            reviews, category = self._reviews(connection, seller, month)
+            if not reviews:
+                return
+            last_ms = to_ms(max(one.at for one in reviews))
+            usual = self._usual(connection, category, but=seller, before_ms=last_ms + 1)
+        found = find_brushing(seller, month, reviews, usual)
+        self._discoveries.settle(
+            f"party/{seller}",
+            month,
+            found,
+            kinds=MONTH_KINDS,
+            sides={"seller": seller},
+            closing=False,
+        )
+
+    @staticmethod
+    def _usual(connection: Connection, category: str, *, but: str, before_ms: int) -> Usual | None:
+        count, best, seen = signstore.usual_in(connection, category, but=but, before_ms=before_ms)
+        if count < BASE_LEAST:
+            return None
+        return Usual(count, 100 * best // count, 100 * seen // count)
+
+    def _reviews(
+        self, connection: Connection, seller: str, month: str
+    ) -> tuple[list[Reviewed], str]:
+        rows = signstore.reviews_of(connection, seller, month)
+        names = store.names_of(connection, [row.stream for row in rows])
+        looks = signstore.looks_at(connection, [row.stream for row in rows])
+        buyers = signstore.buyers_of(connection, [(row.stream, row.sale_seq) for row in rows])
+        found = []
+        for n, row in enumerate(rows):
+            name = names.get(row.stream)
+            if name is None:
+                continue
+            text = self._open(connection, name, row.record, "text") if n < MOST_TEXTS else {}
+            told = text.get("text")
+            found.append(
+                Reviewed(
+                    Place(name, row.seq, row.record),
+                    row.gtin,
+                    from_ms(row.sold_at),
+                    from_ms(row.at),
+                    row.rating,
+                    None if row.signed_at is None else from_ms(row.signed_at),
+                    buyers.get(row.stream) if "/21/" in name else None,
+                    told if isinstance(told, str) else None,
+                    looks.get(row.stream, 0),
+                )
+            )
+        categories = Counter(row.category for row in rows)
+        return found, max(categories, key=lambda one: (categories[one], one), default="")
+
+    def _open(
+        self, connection: Connection, stream: str, record: str, name: str
+    ) -> dict[str, object]:
+        """Returns what a record sealed, {} where it has nothing, was erased or is broken."""
+        row = sealstore.sealed_sections(connection, stream, record).get(name)
+        if row is None or row.sealed is None or row.wrapped_key is None:
+            return {}
+        try:
+            _, content = self._vault.open(
+                place=(stream, record, name), sealed=row.sealed, wrapped_key=row.wrapped_key
+            )
+        except SealBroken:
+            return {}
+        told = orjson.loads(content)
+        return told if isinstance(told, dict) else {}

@@ -1,0 +1,81 @@
+"""What a regulator decides on a finding, as a record on the stream of each party that it concerns.
+
+`attribution` {finding, to} and `dismissal` {finding}; the reason is sealed, the record commits to it.
+The finding's row changes in the record's own transaction. Of a finding that concerns nobody, the
+decision stands on the regulator's own stream.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+from app.kit.canonical import canonical_bytes
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import Fault
+from app.ledger.record import Claim, seal_commitment
+from app.ledger.recorder import Recorder
+from app.ledger.submission import Draft, Effect, Seal, Submission, View
+from app.ledger.vault import SALT_BYTES
+from app.parties.identity import is_party_id
+from app.parties.roles import REGULATOR
+
+_NAMESPACE = UUID("4f0d7c5e-8a41-5d0b-9f26-2f6f0c1f7b07")
+DecisionType = Literal["attribution", "dismissal"]
+
+
+class Decisions:
+    """Records decisions. Owns no transaction: the recorder does."""
+
+    def __init__(self, recorder: Recorder, *, clock: Clock) -> None:
+        self._recorder = recorder
+        self._clock = clock
+
+    def record(
+        self,
+        kind: DecisionType,
+        finding: str,
+        *,
+        data: Mapping[str, Any],
+        values: Mapping[str, Any],
+        reason: str,
+        by: str,
+        concerns: Iterable[str | None],
+    ) -> None:
+        """Records a decision once for each party; values: what it makes of the finding's row."""
+        parties = {one for one in concerns if one is not None and is_party_id(one)} or {by}
+        row = {
+            "finding": finding,
+            "values": values,
+            "at": to_ms(self._clock.now()),
+            "why": reason,
+            "by": by,
+        }
+        effect = Effect("finding_decided", row)
+
+        def decide(claim: Claim, view: View) -> Draft:
+            return Draft(view.heads[claim.stream].state, effects=(effect,))
+
+        submissions = []
+        for party in sorted(parties):
+            seal = Seal(
+                "reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})
+            )
+            claim = Claim(
+                stream=f"party/{party}",
+                id=str(uuid5(_NAMESPACE, f"{kind} {finding}")),
+                type=kind,
+                actor=by,
+                occurred_at=self._clock.now(),
+                data={"finding": finding, **data},
+                sealed={"reason": seal_commitment("reason", salt=seal.salt, content=seal.content)},
+            )
+            submissions.append(
+                Submission(claim, REGULATOR, decide, seals=(seal,), time_given=False)
+            )
+        answers = self._recorder.submit_and_wait(submissions, atomic=True)
+        for answer in answers:
+            if isinstance(answer, Fault):
+                raise answer

@@ -1,0 +1,70 @@
+"""What follows from a finding by its kind: which rule is charged by itself, which once confirmed.
+
+Nobody is ever charged by itself for what only looks wrong (identity, brushing, a changed listing): a
+regulator who attributes such a finding to the merchant confirms it, and then the rule says how much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNCURED = "continuity_uncured"
+LATE = "late_event"
+INTEGRITY = "integrity_attributed_merchant"
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """rule: charged with notice after the grace. late: in its place where it was cured in notice.
+
+    confirmed: charged with notice where a regulator attributes it to the merchant.
+    """
+
+    rule: str | None = None
+    late: str | None = None
+    confirmed: str | None = None
+
+
+_NOTHING = Consequence()
+_BY_FAMILY = {
+    "continuity": Consequence(rule=UNCURED, late=LATE),
+    "licence": Consequence(rule="licence_expired_selling"),
+    "brushing": Consequence(confirmed="brushing_confirmed"),
+    "listing": Consequence(confirmed="listing_mismatch"),
+    "integrity": Consequence(confirmed=INTEGRITY),
+}
+
+LIFE_KINDS = (
+    "continuity.impossible_order",
+    "continuity.too_fast",
+    "continuity.waybill_reused",
+    "brushing.waybill_shared",
+)
+SCAN_KINDS = (
+    "identity.clone_suspected",
+    "identity.scanned_before_sale",
+    "identity.scanned_before_dispatch",
+    "identity.scanned_across_cities",
+)
+LOT_KINDS = ("continuity.oversold",)
+MONTH_KINDS = (
+    "brushing.burst",
+    "brushing.fast_reviews",
+    "brushing.similar_reviews",
+    "brushing.five_stars",
+    "brushing.unseen",
+    "brushing.same_buyer",
+)
+LICENCE_KINDS = ("licence.expired_selling",)
+LISTING_KINDS = ("listing.content_changed",)
+EVERY_KIND = (
+    *LIFE_KINDS, *SCAN_KINDS, *LOT_KINDS, *MONTH_KINDS, *LICENCE_KINDS, *LISTING_KINDS,
+    "continuity.missing_listing", "continuity.missing_sale", "continuity.missing_dispatch",
+    "continuity.missing_signature",
+)  # fmt: skip
+"""Every kind that detectors and deadlines raise; each has its sentence `finding.<kind>`."""
+
+
+def consequence_of(kind: str) -> Consequence:
+    """Returns what follows from a finding of this kind."""
+    return _BY_FAMILY.get(kind.split(".", 1)[0], _NOTHING)

@@ -1,0 +1,286 @@
+"""The watch: follows the log record by record and asks the detectors about the goods it speaks of.
+
+A cursor over positions in the log, so that nothing is asked of who writes: a record is judged a moment
+after it has its place. To look twice finds the same (app.oversight.discoveries). Goods that could not be
+judged are put into the outbox, tried again later each time, and stand there for a person in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from app import outbox
+from app.db.engine import Database
+from app.kit.clock import Clock, from_ms, to_ms
+from app.ledger.record import stream_key
+from app.ledger.store import load_record
+from app.oversight import movestore, signstore, store
+from app.oversight.answering import find_answering
+from app.oversight.conduct import Conduct, LotFacts, SellerMonth
+from app.oversight.discoveries import Discoveries
+from app.oversight.finding_rows import LIFE_CHECK
+from app.oversight.kinds import LIFE_KINDS, SCAN_KINDS
+from app.oversight.lifelook import (
+    Life,
+    read_life,
+    read_other_parcels,
+    read_parcel,
+    read_scans,
+    subject_of,
+)
+from app.trace import store as trace_store
+from app.trace.detectors import (
+    EARLY_DEVICES,
+    Discovery,
+    Scan,
+    find_clone_suspicion,
+    find_early_scan,
+    find_impossible_order,
+    find_scattered_scans,
+    find_shared_waybill,
+    find_too_fast,
+    find_unsent_scan,
+)
+from app.trace.gaps import seller_of
+from app.trace.life_shape import is_life
+from app.trace.scans import CODE_SCANNED
+
+log = structlog.get_logger(__name__)
+
+_CURSOR = "findings.follow"
+_BATCH = 200
+_LIFE_TYPES = frozenset({
+    "sale", "dispatch", "transit", "signature", "refusal", "return", "review", "correction",
+})  # fmt: skip
+Place = tuple[str, str]
+"""Stream, and "" or the consignment."""
+
+
+class Watch:
+    """Asks detectors; `follow` is a loop of the worker, the topics are handled by its outbox."""
+
+    def __init__(
+        self,
+        database: Database,
+        discoveries: Discoveries,
+        conduct: Conduct,
+        *,
+        clock: Clock,
+        settled_after: timedelta,
+    ) -> None:
+        self._database = database
+        self._discoveries = discoveries
+        self._conduct = conduct
+        self._clock = clock
+        self._settled_after = settled_after
+        self.topics: Mapping[str, Callable[[outbox.Message], None]] = {
+            LIFE_CHECK: self._asked,
+            CODE_SCANNED: self._scanned,
+        }
+
+    def follow(self) -> bool:
+        """Judges the goods that the log's next records speak of; returns whether there may be more."""
+        with self._database.read() as connection:
+            after = store.load_cursor(connection, _CURSOR)
+            rows = signstore.new_records(connection, after, _BATCH)
+            names = store.names_of(connection, list({row.stream for row in rows}))
+            lives, shelves = _told(connection, rows, names)
+            states = trace_store.load_lives(connection, sorted(lives))
+        if not rows:
+            return False
+        months: set[SellerMonth] = set()
+        lots: set[str] = set()
+        for place in sorted(lives):
+            self._try(place, lambda p=place: self._check(p, states[p], months, lots))  # type: ignore[misc]
+        for stream, seller in sorted(shelves):
+            self._try((stream, ""), lambda s=stream, by=seller: self._conduct.check_listings(s, by))  # type: ignore[misc]
+        for lot in sorted(lots):
+            self._try((lot, ""), lambda name=lot: self._conduct.check_lot(name))  # type: ignore[misc]
+        for month in sorted(months):
+            self._try((f"party/{month[0]}", month[1]), lambda m=month: self._conduct.check_month(m))  # type: ignore[misc]
+        with self._database.write() as connection:
+            store.save_cursor(connection, _CURSOR, rows[-1].leaf_index, to_ms(self._clock.now()))
+        return len(rows) == _BATCH
+
+    def check(self, stream: str, subject: str = "") -> None:
+        """Judges one life, lot, shelf or seller's month anew."""
+        if stream.startswith("party/"):
+            if subject:
+                self._conduct.check_month((stream.removeprefix("party/"), subject))
+            return
+        if "/21/" not in stream and not subject:
+            if "/10/" in stream:
+                self._conduct.check_lot(stream)
+            for seller in self._conduct.listers(stream):
+                self._conduct.check_listings(stream, seller)
+            return
+        with self._database.read() as connection:
+            state = trace_store.load_life(connection, stream, subject)
+        months: set[SellerMonth] = set()
+        lots: set[str] = set()
+        self._check((stream, subject), state, months, lots)
+        for lot in sorted(lots):
+            self._conduct.check_lot(lot)
+        for month in sorted(months):
+            self._conduct.check_month(month)
+
+    def _try(self, place: Place, work: Callable[[], None]) -> None:
+        """Does it, or leaves it to the outbox: one that fails must not stop those behind it."""
+        try:
+            work()
+        except Exception:
+            log.exception("watch.failed", stream=place[0], subject=place[1])
+            with self._database.write() as connection:
+                self._ask(connection, place)
+
+    def _ask(self, connection: Connection, place: Place) -> None:
+        outbox.ask(
+            connection,
+            stream=stream_key(place[0]),
+            topic=LIFE_CHECK,
+            payload={"code": place[0], "subject": place[1]},
+            at_ms=to_ms(self._clock.now()),
+        )
+
+    def _asked(self, message: outbox.Message) -> None:
+        self.check(str(message.payload["code"]), str(message.payload.get("subject", "")))
+
+    def _check(
+        self,
+        place: Place,
+        state: Mapping[str, Any],
+        months: set[SellerMonth],
+        lots: set[str],
+    ) -> None:
+        """Judges a life; adds the seller's month and the lot that are to be judged for it."""
+        if not is_life(state):
+            return  # altered behind our back: the audit says so
+        stream, subject = place
+        sharing: list[int] = []
+        with self._database.read() as connection:
+            life = read_life(connection, stream, subject, state)
+            found = [*find_impossible_order(state), *find_too_fast(life.records)]
+            parcel = read_parcel(connection, life)
+            if parcel is not None:
+                others = read_other_parcels(connection, life, *parcel)
+                found += find_shared_waybill(parcel[0], others)
+                if any(one.type == "correction" for one in life.records):
+                    sharing = self._sharing(connection, life)
+            answering = find_answering(connection, stream, state, "signature", subject=subject)
+            names = store.names_of(connection, sharing)
+        sides = {"seller": answering.seller}
+        if answering.carrier is not None:
+            sides["carrier"] = answering.carrier
+        # A carrier that is no party here cannot answer, so the seller does.
+        known = {answering.seller, answering.carrier}
+        settled = [
+            one
+            if one.party in known or one.party is None
+            else Discovery(one.kind, answering.seller, one.evidence, one.key, one.confidence)
+            for one in found
+        ]
+        self._discoveries.settle(stream, subject, settled, kinds=LIFE_KINDS, sides=sides)
+        facts = LotFacts(life, answering.seller)
+        lots |= self._conduct.note_sale(facts)
+        months |= self._conduct.note_review(facts)
+        self._conduct.check_licences(facts)
+        if not subject:
+            self._check_scans(stream, state)
+        if names:
+            with self._database.write() as connection:
+                for name in names.values():
+                    self._ask(connection, (name, ""))
+
+    @staticmethod
+    def _sharing(connection: Connection, life: Life) -> list[int]:
+        """Returns streams that name a waybill which this life names or named: its correction frees them."""
+        digests = {
+            digest
+            for _, kind, digest in signstore.side_digests(connection, life.stream)
+            if kind == "waybill"
+        }
+        found = {key for digest in digests for key in signstore.streams_under(connection, digest)}
+        return sorted(found - {stream_key(life.stream)})
+
+    def _scanned(self, message: outbox.Message) -> None:
+        with self._database.read() as connection:
+            stream = store.names_of(connection, [message.stream]).get(message.stream)
+            state = {} if stream is None else trace_store.load_life(connection, stream, "")
+        if stream is not None and "/21/" in stream and is_life(state):
+            self._check_scans(stream, state)
+
+    def _check_scans(self, stream: str, state: Mapping[str, Any]) -> None:
+        """Judges the looks at a code; what came before its sale only once that can no more be late."""
+        now = self._clock.now()
+        settled = now - self._settled_after
+        with self._database.read() as connection:
+            scans = read_scans(connection, stream)
+            if not scans:
+                return
+            key = stream_key(stream)
+            dismissed = {
+                kind: movestore.last_dismissal(connection, key, kind) for kind in SCAN_KINDS
+            }
+        found = _judge_scans(state, scans, dismissed, settled=settled)
+        sides = {"seller": seller_of(state)}
+        self._discoveries.settle(stream, "", found, kinds=SCAN_KINDS, sides=sides)
+        if state["cycle"] == 0 and (fresh := [one.at for one in scans if one.at >= settled]):
+            at_ms = to_ms(max(fresh) + self._settled_after) + 1
+            with self._database.write() as connection:
+                outbox.ask(connection, stream=key, topic=CODE_SCANNED, payload={}, at_ms=at_ms)
+
+
+def _judge_scans(
+    state: Mapping[str, Any],
+    scans: Iterable[Scan],
+    dismissed: Mapping[str, int | None],
+    *,
+    settled: Any,
+) -> list[Discovery]:
+    """Returns what the looks tell; of a kind that was dismissed only the looks since then count."""
+    detectors: Mapping[str, Callable[[list[Scan]], tuple[Discovery, ...]]] = {
+        "identity.clone_suspected": find_clone_suspicion,
+        "identity.scanned_before_sale": lambda told: find_early_scan(
+            state, told, min_devices=EARLY_DEVICES, settled=settled
+        ),
+        "identity.scanned_before_dispatch": lambda told: find_unsent_scan(state, told),
+        "identity.scanned_across_cities": lambda told: find_scattered_scans(state, told),
+    }
+    found = []
+    for kind, detect in detectors.items():
+        since = dismissed[kind]
+        told = [one for one in scans if since is None or one.at > from_ms(since)]
+        for one in detect(told):
+            key = one.key if since is None else f"after {since}"
+            found.append(Discovery(one.kind, one.party, one.evidence, key, one.confidence))
+    return found
+
+
+def _told(
+    connection: Connection, rows: Iterable[Any], names: Mapping[int, str]
+) -> tuple[set[Place], set[Place]]:
+    """Returns the lives that records speak of, and (stream, seller) of the listings among them."""
+    lives: set[Place] = set()
+    shelves: set[Place] = set()
+    for row in rows:
+        name = names.get(row.stream, "")
+        if not name.startswith("01/") or row.type is None:
+            continue
+        if "/21/" in name:
+            if row.type in _LIFE_TYPES:
+                lives.add((name, ""))
+            continue
+        if row.type == "listing" or (row.type in _LIFE_TYPES and "/10/" in name):
+            record = load_record(connection, name, row.seq)
+            if record is None:
+                continue
+            if row.type == "listing":
+                shelves.add((name, str(record.fields["actor"])))
+            elif subject := subject_of(record.fields["data"]):
+                lives.add((name, subject))
+    return lives, shelves
