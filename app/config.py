@@ -197,6 +197,13 @@ class Settings(BaseSettings):
         description="Addresses or networks of our own reverse proxies, separated by commas. "
         "Default none. Trust: their X-Forwarded-For is believed; everybody else's is ignored.",
     )
+    region_header: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9-]{0,64}$",
+        description="Header by which a trusted proxy tells the city of a client (GB/T 2260, six "
+        "digits). Default none. Trust: believed of trusted proxies alone; the city of a scan is kept, "
+        "nothing finer, so that copied labels are noticed in several cities.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe event that is logged. Default info."
     )

@@ -426,6 +426,7 @@ def create_app(
         anonymous_per_second=settings.anonymous_per_second,
         trusted_proxies=settings.trusted_proxies,
         https=settings.base_url.startswith("https:"),
+        region_header=settings.region_header,
     )
     app.add_exception_handler(Fault, handle_fault)
     app.add_exception_handler(RequestValidationError, handle_validation)

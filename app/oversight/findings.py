@@ -40,8 +40,10 @@ from app.oversight.finding_rows import (
     side_of,
     with_evidence,
 )
+from app.oversight.lifelook import read_life
 from app.parties.store import find_party
 from app.trace import store as trace_store
+from app.trace.custody import Holding, tell_custody
 
 log = structlog.get_logger(__name__)
 
@@ -234,7 +236,7 @@ class Findings:
             return row
         with self._database.read() as connection:
             if named is not None and not is_carrier(connection, named):
-                raise invalid(FieldFault(("party",), "unknown_party", {"got": named[:64]}))
+                raise invalid(FieldFault(("party",), "no_carrier", {"got": named[:64]}))
             carrier = named or side_of(row, "carrier")
             if carrier is None and row.kind.startswith("continuity."):
                 # Its dispatch may have been corrected, or the carrier registered, since it was raised.
@@ -251,6 +253,15 @@ class Findings:
         """Returns the moves of a finding in order. Read-only."""
         with self._database.read() as connection:
             return movestore.history(connection, finding)
+
+    def custody(self, row: Any) -> Sequence[Holding]:
+        """Returns who held the goods of a finding one after the other, by the records. Read-only."""
+        if row.stream is None or (
+            "/21/" not in row.stream_name and not row.subject.startswith("c")
+        ):
+            return ()
+        with self._database.read() as connection:
+            return tell_custody(read_life(connection, row.stream_name, row.subject).records)
 
     def get(self, finding: str) -> Any:
         """Returns a finding. Raises FindingUnknown. Read-only."""

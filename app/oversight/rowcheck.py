@@ -1,9 +1,10 @@
 """Rows beside the records that pages, credit and ranking read, against what the records say.
 
-Products, lots, parties, credit entries and holds are kept as rows so that they can be found and
-added up; each follows from records of one stream. Whoever changes a row changes no record: what was
-proven stays proven and nobody is charged, but what is shown or counted would be false. So it is a
-finding of its own (`index.row_mismatch`), at the stream whose records contradict it.
+Products, lots, parties, credit entries, holds and what was decided on findings are kept as rows so
+that they can be found and added up; each follows from records of one stream. Whoever changes a row
+changes no record: what was proven stays proven and nobody is charged, but what is shown or counted
+would be false. So it is a finding of its own (`index.row_mismatch`), at the stream whose records
+contradict it.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -18,11 +19,13 @@ from sqlalchemy import Connection
 from app.credit import store as credit_store
 from app.credit.rows import replay
 from app.ledger.verifier import Problem
+from app.oversight import movestore
 from app.parties import store as party_store
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 
 Fields = Mapping[str, Any]
+_DECISIONS = ("attribution", "dismissal")
 
 
 def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -> Iterator[Problem]:
@@ -41,6 +44,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
                 row = party_store.find_party(connection, party)
                 wrong = _differing("party", _told_party(first["data"], records), row)
             wrong += _wrong_credit(connection, party, records)
+            wrong += _wrong_decisions(connection, party, records)
         case _:
             pass
     if wrong:
@@ -104,6 +108,31 @@ def _same_entry(told: Fields, kept: Fields) -> bool:
     # The buyer stands in no record. Rows made before `actor` was kept have none.
     unknown = {"buyer"} | ({"actor"} if kept["actor"] is None else set())
     return _same({name: value for name, value in told.items() if name not in unknown}, kept)
+
+
+def _wrong_decisions(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the findings whose row and whose record tell a regulator's decision differently.
+
+    A decision that stands on another party's stream is compared there.
+    """
+    told: dict[str, dict[str, str]] = {}
+    for fields in records:
+        if fields["type"] in _DECISIONS:
+            decided = told.setdefault(fields["data"]["finding"], {})
+            decided[fields["type"]] = fields["data"].get("to", "dismissed")
+    rows = movestore.find_some(connection, sorted(told))
+    own = {row.id: row for row in movestore.decided_on(connection, party)}
+    wrong = []
+    for finding in sorted(told.keys() | own.keys()):
+        row = rows.get(finding) or own.get(finding)
+        said = told.get(finding, {})
+        if (
+            row is None
+            or said.get("attribution") != row.attributed_to
+            or ("dismissal" in said) != (row.status == "dismissed")
+        ):
+            wrong.append(f"finding.{finding}")
+    return wrong
 
 
 def _differing(table: str, told: Mapping[str, Any], row: Any | None) -> list[str]:

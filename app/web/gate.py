@@ -7,6 +7,7 @@ log line and a problem that says only the request's id. HEAD is asked of the han
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -23,7 +24,7 @@ from app.kit.errors import Fault, TooLarge, TooMany
 from app.parties.access import APIKeys, KeyRefused
 from app.parties.principal import Principal
 from app.web.body import MAX_BODY_BYTES
-from app.web.limits import RateLimit, client_address, parse_networks
+from app.web.limits import RateLimit, client_address, is_ours, parse_networks
 from app.web.paths import route_path
 from app.web.problems import answer
 from app.web.visit import REQUEST_ID, SCOPE_KEY, Visit
@@ -47,6 +48,7 @@ _HEADERS: Final = {
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _API: Final = "/api/"
+_REGION: Final = re.compile(r"[1-8][0-9]{5}", re.ASCII)
 
 Headers = Mapping[bytes, str]
 """The first of each name. Names are in lower case, which ASGI promises."""
@@ -56,6 +58,7 @@ class Gate:
     """ASGI middleware. Finds API keys at `app.state.rooms.keys`.
 
     trusted_proxies: networks whose X-Forwarded-For is believed. https: whether the public address is.
+    region_header: name of the header by which those proxies tell a client's city, "" for none.
     """
 
     def __init__(
@@ -65,10 +68,12 @@ class Gate:
         anonymous_per_second: int = 0,
         trusted_proxies: Sequence[str] = (),
         https: bool = False,
+        region_header: str = "",
     ) -> None:
         self._app = app
         self._limit = RateLimit(anonymous_per_second, monotonic_s=time.monotonic)
         self._trusted = parse_networks(trusted_proxies)
+        self._region_header = region_header.lower().encode("latin-1")
         self._headers = {**_HEADERS, **dict([_HSTS] if https else [])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,11 +116,14 @@ class Gate:
     def _open(self, scope: Scope, headers: Headers) -> Visit:
         peer = scope.get("client")
         hops = [v.decode("latin-1") for n, v in scope["headers"] if n == b"x-forwarded-for"]
+        by_us = bool(self._region_header) and is_ours(peer[0] if peer else "", self._trusted)
+        region = headers.get(self._region_header, "") if by_us else ""
         return Visit(
             id=str(uuid_utils.uuid7()),
             address=client_address(peer[0] if peer else None, hops, self._trusted),
             lang=pick_language(headers.get(b"accept-language")),
             is_head=scope["method"] == "HEAD",
+            region=region if _REGION.fullmatch(region) else None,
         )
 
     async def _admit(self, scope: Scope, headers: Headers, visit: Visit) -> None:

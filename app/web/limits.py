@@ -45,7 +45,7 @@ def client_address(
     """
     address = peer or "local"
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
-    while hops and _is_ours(address, trusted):
+    while hops and is_ours(address, trusted):
         address = hops.pop()
     return _subscriber(address)
 
@@ -55,7 +55,8 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
-def _is_ours(address: str, trusted: Sequence[Network]) -> bool:
+def is_ours(address: str, trusted: Sequence[Network]) -> bool:
+    """Whether an address is one of our own proxies'."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -23,6 +23,7 @@ class Visit:
     """id: the request's own, in logs and problems. address: of the client, behind proxies of ours.
 
     is_head: the client asked by HEAD; handlers see GET. principal: None for who showed no key.
+    region: the client's city (GB/T 2260) by a proxy of ours, None where none tells it.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Visit:
     lang: Lang
     is_head: bool = False
     principal: Principal | None = None
+    region: str | None = None
 
 
 def visit_of(connection: HTTPConnection) -> Visit:

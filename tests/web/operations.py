@@ -127,6 +127,7 @@ class World:
             "batch": self.batch,
             "finding": found[0]["id"],
             "entry": entry["id"],
+            "no_fault": found[1]["id"],
             "audit": audit["id"],
             "key_id": shop.split("_")[1],
             "signing_key": key,

@@ -341,6 +341,15 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
             Bad(name="to nobody", body={"to": "me", "reason": "x"}, answer=INVALID, kind="enum"),
         ),
     ),
+    ("POST", "/api/v1/findings/{finding}/dismissal"): Operation(
+        path="/api/v1/findings/{no_fault}/dismissal", by=AUTHORITY, scope="audit",
+        body=lambda _: {"reason": "the parcel was found"},
+        bad=(
+            Bad(name="unknown", path="/api/v1/findings/x/dismissal", answer=ABSENT),
+            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
+            Bad(name="no reason", body={"reason": ""}, answer=INVALID, kind="length"),
+        ),
+    ),
     ("POST", "/api/v1/reports"): Operation(
         path="/api/v1/reports", body=lambda w: {"text": "something", "code": w.unit.code},
         bad=(

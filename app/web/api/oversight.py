@@ -9,7 +9,8 @@ from fastapi import Path, Query
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.kit.clock import format_time
+from app.i18n import LANGUAGES, has, text
+from app.kit.clock import format_time, from_ms
 from app.kit.errors import Denied
 from app.oversight.finding_rows import as_json, concerned_by
 from app.oversight.findings import FindingUnknown
@@ -17,7 +18,7 @@ from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.web.body import Body, api_router
 from app.web.checks import check_report_limit
-from app.web.deps import Caller, InRooms, InVisit
+from app.web.deps import Caller, InRooms, InVisit, Rooms
 from app.web.openapi import problems
 from app.web.paging import InPage, PageBody
 
@@ -69,6 +70,21 @@ class AttributionIn(Body):
     }
 
     to: Literal["merchant", "carrier", "operator", "none"]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    party: Annotated[
+        str | None,
+        Field(max_length=64, description="The carrier, where the records name none."),
+    ] = None
+
+
+class DismissalIn(Body):
+    """Why a finding is no fault; the reason is sealed, the record commits to it."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"reason": "three members of one household"}]},
+    }
+
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -124,7 +140,7 @@ def list_findings(
     page: InPage,
     kind: Annotated[str | None, Query(max_length=64)] = None,
     party: Annotated[str | None, Query(max_length=64)] = None,
-    status: Annotated[Literal["open", "closed", "dismissed"] | None, Query()] = None,
+    status: Annotated[Literal["grace", "open", "closed", "dismissed"] | None, Query()] = None,
 ) -> PageBody[dict[str, Any]]:
     """Lists findings, newest first; a party sees its own."""
     principal.check_may("finding.read", owner=party)
@@ -142,12 +158,16 @@ def list_findings(
     "/findings/{finding}", summary="A finding", responses=problems("forbidden", "not-found")
 )
 def read_finding(rooms: InRooms, principal: Caller, finding: _Id) -> dict[str, Any]:
-    """Returns a finding with its evidence; of a missing step both sides of the sale see it."""
+    """Returns a finding with its evidence; of a missing step both sides of the sale see it.
+
+    `history` tells each change of its status, by whom and why; `custody` of goods with a life, who held
+    them when.
+    """
     principal.check_may("finding.read")
     row = rooms.findings.get(finding)
     if not _sees_all(principal) and principal.party not in concerned_by(row):
         raise FindingUnknown("finding_unknown", id=finding)
-    return finding_body(row)
+    return _whole(rooms, row)
 
 
 @router.post(
@@ -165,7 +185,28 @@ def attribute_finding(
     principal.check_may("finding.attribute")
     if principal.party is None:
         raise Denied("admin_cannot_speak")
-    return finding_body(rooms.findings.attribute(finding, body.to, body.reason, by=principal.party))
+    row = rooms.findings.attribute(
+        finding, body.to, body.reason, by=principal.party, named=body.party
+    )
+    return _whole(rooms, row)
+
+
+@router.post(
+    "/findings/{finding}/dismissal",
+    summary="Dismiss a finding",
+    responses=problems("forbidden", "not-found", "already-exists"),
+)
+def dismiss_finding(
+    rooms: InRooms, principal: Caller, finding: _Id, body: DismissalIn
+) -> dict[str, Any]:
+    """Says that a finding is no fault: it is closed, and what was charged for it is cancelled.
+
+    The same facts raise it no more. Not for what the stored bytes themselves contradict.
+    """
+    principal.check_may("finding.attribute")
+    if principal.party is None:
+        raise Denied("admin_cannot_speak")
+    return _whole(rooms, rooms.findings.dismiss(finding, body.reason, by=principal.party))
 
 
 @router.post("/reports", status_code=201, summary="Report something suspicious")
@@ -176,12 +217,29 @@ def file_report(rooms: InRooms, visit: InVisit, body: ReportIn) -> TicketOut:
 
 
 def finding_body(row: Any) -> dict[str, Any]:
-    """Returns a finding as the API shows it."""
+    """Returns a finding as the API shows it, with its sentence in both languages."""
     shown = as_json(row)
-    for name in ("opened_at", "closed_at"):
+    for name in ("opened_at", "closed_at", "due_at"):
         if name in shown:
             shown[name] = format_time(shown[name])
+    key = f"finding.{row.kind}"
+    if not has(key):
+        key = f"finding.{row.kind.split('.', 1)[0]}"
+    shown["text"] = {lang: text(lang, key) for lang in LANGUAGES} if has(key) else {}
     return shown
+
+
+def _whole(rooms: Rooms, row: Any) -> dict[str, Any]:
+    """Returns a finding with its history, and who held the goods."""
+    history = [
+        {"status": one.status, "at": format_time(from_ms(one.at)), "by": one.by, "why": one.why}
+        for one in rooms.findings.history(row.id)
+    ]
+    custody = [
+        {"holder": one.holder, "role": one.role, "since": format_time(one.since), "seq": one.seq}
+        for one in rooms.findings.custody(row)
+    ]
+    return {**finding_body(row), "history": history, "custody": custody}
 
 
 def _sees_all(principal: Principal) -> bool:

@@ -183,7 +183,7 @@ def _count_scan(request: Request, rooms: Rooms, code: Code) -> bytes | None:
     device = (
         bytes.fromhex(cookie) if known else rooms.scans.device(visit_of(request).address, agent)
     )
-    rooms.scans.note(code.stream, device)
+    rooms.scans.note(code.stream, device, region=visit_of(request).region)
     return device
 
 

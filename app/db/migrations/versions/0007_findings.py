@@ -20,14 +20,16 @@ def _text(name: str, *, null: bool = False) -> sa.Column[str]:
 
 
 def upgrade() -> None:
-    op.add_column("finding", _big("due_at", null=True))
+    op.add_column(
+        "finding", sa.Column("due_at", sa.BigInteger(), autoincrement=False, nullable=True)
+    )
     op.add_column(
         "finding",
         sa.Column(
             "round", sa.BigInteger(), autoincrement=False, nullable=False, server_default="0"
         ),
     )
-    op.add_column("scan", _text("region", null=True))
+    op.add_column("scan", sa.Column("region", sa.Text(), nullable=True))
     op.create_table(
         "finding_move",
         _text("finding"),
