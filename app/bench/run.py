@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.bench.age import Age
+from app.bench.detectors import SEED, describe_detectors, measure_detectors
 from app.bench.figures import Figure, describe_machine, load_now
 from app.bench.heads import measure_heads_map
 from app.bench.jobs import measure_issue, measure_label_sheet
@@ -29,6 +31,9 @@ def run_bench(*, scale: float, only: str | None, as_json: bool, out: Console, er
 
     scale: times the usual number of records. Raises BadParameter, and Exit where one failed.
     """
+    if only == "detectors":
+        _tell_detectors(out, as_json=as_json)
+        return
     if not 0 < scale <= 100:
         raise typer.BadParameter("above 0, at most 100", param_hint="--scale")
     with tempfile.TemporaryDirectory(prefix="suxin-bench-") as folder:
@@ -74,6 +79,16 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
     }
 
 
+def _tell_detectors(out: Console, *, as_json: bool) -> None:
+    """Prints how the detectors do on made-up lives, as docs/detectors.md has it. No measurement of time."""
+    rows = measure_detectors()
+    if as_json:
+        told = [{**asdict(row), "precision": row.precision, "recall": row.recall} for row in rows]
+        out.print_json(json.dumps({"synthetic": True, "seed": SEED, "detectors": told}))
+    else:
+        out.print(describe_detectors(rows), markup=False, soft_wrap=True, highlight=False)
+
+
 def _choose(
     measures: Mapping[str, Callable[[], Figure]], only: str | None
 ) -> Mapping[str, Callable[[], Figure]]:
@@ -82,7 +97,7 @@ def _choose(
     if only not in measures:
         why = "is not measured yet" if only in _NOT_YET else "is no figure"
         raise typer.BadParameter(
-            f"{only} {why}; there are {', '.join(measures)}", param_hint="--only"
+            f"{only} {why}; there are {', '.join(measures)}, detectors", param_hint="--only"
         )
     return {only: measures[only]}
 

@@ -28,7 +28,8 @@ class Consequence:
 _NOTHING = Consequence()
 _BY_FAMILY = {
     "continuity": Consequence(rule=UNCURED, late=LATE),
-    "licence": Consequence(rule="licence_expired_selling"),
+    # A renewal may not have been told yet, and there is no call for it: a person asks first.
+    "licence": Consequence(confirmed="licence_expired_selling"),
     "brushing": Consequence(confirmed="brushing_confirmed"),
     "listing": Consequence(confirmed="listing_mismatch"),
     "integrity": Consequence(confirmed=INTEGRITY),
@@ -38,6 +39,7 @@ LIFE_KINDS = (
     "continuity.impossible_order",
     "continuity.too_fast",
     "continuity.waybill_reused",
+    "brushing.too_fast",
     "brushing.waybill_shared",
 )
 SCAN_KINDS = (

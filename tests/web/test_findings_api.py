@@ -401,6 +401,8 @@ def test_selling_on_an_expired_licence_is_found_once(market):
         market.work()
     (one,) = found(market, kind="licence.expired_selling")
     assert (one["party"], one["evidence"]["valid_until"]) == (seller, until)
+    assert "licence_expired_selling" not in charged(market, seller)
+    decide(market, one["id"], "attribution", {"to": "merchant", "reason": "not renewed"})
     assert charged(market, seller)["licence_expired_selling"] == "notice"
 
 

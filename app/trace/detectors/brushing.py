@@ -28,9 +28,8 @@ SHORTEST_TEXT = 10
 MOST_TEXTS = 200
 FIVE_LEAST = 30
 FIVE_PERCENT = 98
-FIVE_SIGMAS = 3.0
+SIGMAS = 3.0
 UNSEEN_LEAST = 10
-UNSEEN_PERCENT = 95
 SEEN_USUALLY_PERCENT = 20
 BASE_LEAST = 100
 SAME_BUYER_MOST = 6
@@ -271,7 +270,7 @@ def find_five_stars(
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.five_stars` if nearly all ratings are the best one and others' are not.
 
-    Beyond FIVE_SIGMAS standard deviations of what is usual, for a share of few may be chance.
+    Beyond SIGMAS standard deviations of what is usual, for a share of few may be chance.
     """
     every = list(reviews)
     best = sum(1 for one in every if one.rating == 5)
@@ -279,7 +278,7 @@ def find_five_stars(
         return ()
     expected = max(usual.five_percent, 50) / 100
     deviation = sqrt(expected * (1 - expected) / len(every))
-    if best / len(every) - expected <= FIVE_SIGMAS * deviation:
+    if best / len(every) - expected <= SIGMAS * deviation:
         return ()
     evidence = FiveStars(seller, month, best, len(every), usual.five_percent, usual.reviews)
     return (Discovery("brushing.five_stars", seller, evidence, month, 30),)
@@ -292,28 +291,23 @@ def find_unseen(
     usual: Usual | None,
     *,
     least: int = UNSEEN_LEAST,
-    percent: int = UNSEEN_PERCENT,
 ) -> tuple[Discovery, ...]:
-    """Returns `brushing.unseen` if goods were signed for and reviewed but their codes never opened.
+    """Returns `brushing.unseen` if goods were signed for and reviewed but their codes hardly opened.
 
-    Most buyers never scan, so it tells only where others' buyers do.
+    Most buyers never scan, so it tells only where others' buyers do: where less than a third as
+    many codes were opened as is usual, beyond SIGMAS standard deviations.
     """
     every = [one for one in reviews if one.signed_at is not None]
     unseen = [one for one in every if one.looks == 0]
-    if (
-        usual is None
-        or usual.seen_percent < SEEN_USUALLY_PERCENT
-        or len(unseen) < least
-        or 100 * len(unseen) < percent * len(every)
-    ):
+    if usual is None or usual.seen_percent < SEEN_USUALLY_PERCENT or len(unseen) < least:
         return ()
-    # How likely so many untouched codes are, were the shop like the others.
-    chance = (1 - usual.seen_percent / 100) ** len(unseen)
-    if chance > 0.01:
+    seen, expected = 1 - len(unseen) / len(every), usual.seen_percent / 100
+    deviation = sqrt(expected * (1 - expected) / len(every))
+    if 3 * seen >= expected or expected - seen <= SIGMAS * deviation:
         return ()
     places = some_places([one.review for one in unseen])
     evidence = Unseen(seller, month, len(unseen), len(every), usual.seen_percent, places)
-    return (Discovery("brushing.unseen", seller, evidence, month, 40),)
+    return (Discovery("brushing.unseen", seller, evidence, month, 20),)
 
 
 def find_same_buyer(

@@ -20,6 +20,19 @@ from app.trace.life_table import Happening, State, Step
 # Clocks of a shop and of a carrier differ by as much as we let a sender's clock run ahead.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 FASTEST_BETWEEN_PROVINCES = timedelta(hours=2)
+_BORDERS = (
+    "11:12,13 12:13 13:14,15,21,37,41 14:15,41,61 15:21,22,23,61,62,64 21:22 22:23 31:32,33 "
+    "32:33,34,37 33:34,35,36 34:36,37,41,42 35:36,44 36:42,43,44 37:41 41:42,61 42:43,50,61 "
+    "43:44,45,50,52 44:45,46,81,82 45:52,53 50:51,52,61 51:52,53,54,61,62,63 52:53 53:54 54:63,65 "
+    "61:62,64 62:63,64,65 63:65 81:82"
+)
+NEIGHBOURS = frozenset(
+    frozenset((one, other))
+    for one, others in (told.split(":") for told in _BORDERS.split())
+    for other in others.split(",")
+)
+"""Provinces (GB/T 2260, two digits) with a common border, or a bridge or ferry across: there a courier
+may well be quick."""
 # Carriers give numbers again after a year or so; within half of one they do not.
 WAYBILL_LIFE = timedelta(days=180)
 _MS = timedelta(milliseconds=1)
@@ -148,6 +161,7 @@ def find_too_fast(
 ) -> tuple[Discovery, ...]:
     """Returns `continuity.too_fast` if goods crossed provinces in less than `at_least`.
 
+    Between neighbours it is `brushing.too_fast`, for a person: a courier may cross a border in an hour.
     records: of one life, corrected. Places are what dispatch (`from`), transit (`region`) and
     signature (the dispatch's `to`) tell, to the province; signed for before it was sent is another
     finding, and a place nobody told is none. The first such pair by time, once a cycle.
@@ -169,6 +183,8 @@ def find_too_fast(
         )
         teller = then.actor if is_party_id(then.actor) else dispatch.actor if dispatch else None
         key = f"{first.seq} {then.seq}"
+        if frozenset((left[:2], reached[:2])) in NEIGHBOURS:
+            return (Discovery("brushing.too_fast", teller, evidence, key, 30),)
         return (Discovery("continuity.too_fast", teller, evidence, key),)
     return ()
 
