@@ -1,13 +1,15 @@
 """What is judged beyond one life: a lot's quantity, a seller's licences, listings and month of reviews.
 
-Writes the two indexes that this needs (`lot_sale`, `review_sign`) from the life at hand; both can be told
+Writes the two indexes that this needs (`lot_sale`, `review_sign`) from the lives at hand; both can be told
 again from the records. Words of reviews are opened where they are compared, and kept nowhere.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -46,6 +48,7 @@ _CHINA = ZoneInfo("Asia/Shanghai")
 _LISTING = frozenset({"listing"})
 _MOST_LISTINGS = 200
 _BEYOND = 50
+_MOST_CATEGORIES = 10_000
 
 SellerMonth = tuple[str, str]
 """A seller, and a month in China as YYYY-MM."""
@@ -66,29 +69,73 @@ class Conduct:
         self._database = database
         self._discoveries = discoveries
         self._vault = vault
+        self._categories: dict[str, str] = {}
 
-    def note_sale(self, facts: LotFacts) -> set[str]:
-        """Indexes a sale of goods of a lot and returns the lot's stream. Writes `lot_sale`."""
+    def note(self, lives: Sequence[LotFacts]) -> tuple[set[str], set[SellerMonth]]:
+        """Indexes sales and reviews; returns the lots and the sellers' months that they belong to.
+
+        Writes `lot_sale` and `review_sign`, in one transaction.
+        """
+        sales = [told for facts in lives if (told := self._sale_of(facts)) is not None]
+        reviews = [row for facts in lives if (row := self._review_of(facts)) is not None]
+        if sales or reviews:
+            with self._database.write() as connection:
+                signstore.save_lot_sales(connection, [row for _, row in sales])
+                signstore.save_reviews(connection, reviews)
+        return {lot for lot, _ in sales}, {(row["seller"], row["month"]) for row in reviews}
+
+    @staticmethod
+    def _sale_of(facts: LotFacts) -> tuple[str, dict[str, Any]] | None:
         life = facts.life
         sales = [one for one in life.records if one.type == "sale"]
         lot = life.state.get("lot")
         if not sales or not isinstance(lot, str):
-            return set()
+            return None
         first = min(sales, key=lambda one: one.seq)
         name = Code(parse_code(life.stream).gtin, lot=lot).stream
-        with self._database.write() as connection:
-            signstore.save_lot_sale(
-                connection,
-                {
-                    "stream": stream_key(life.stream),
-                    "subject": life.subject,
-                    "lot": stream_key(name),
-                    "seq": first.seq,
-                    "record": first.id,
-                    "sold_at": first.occurred_ms,
-                },
-            )
-        return {name}
+        return name, {
+            "stream": stream_key(life.stream),
+            "subject": life.subject,
+            "lot": stream_key(name),
+            "seq": first.seq,
+            "record": first.id,
+            "sold_at": first.occurred_ms,
+        }
+
+    def _review_of(self, facts: LotFacts) -> dict[str, Any] | None:
+        life = facts.life
+        review, sale = life.step("review"), life.step("sale")
+        if review is None or sale is None:
+            return None
+        signed = life.step("signature")
+        gtin = parse_code(life.stream).gtin
+        rating = review.data.get("rating")
+        return {
+            "stream": stream_key(life.stream),
+            "seq": review.seq,
+            "record": review.id,
+            "seller": facts.seller,
+            "month": review.occurred_at.astimezone(_CHINA).strftime("%Y-%m"),
+            "gtin": gtin,
+            "category": self._category(gtin) or "other",
+            "rating": rating if type(rating) is int else 0,
+            "at": review.occurred_ms,
+            "sold_at": sale.occurred_ms,
+            "sale_seq": sale.seq,
+            "signed_at": None if signed is None else signed.occurred_ms,
+        }
+
+    def _category(self, gtin: str) -> str | None:
+        """Returns a product's category, which never changes, None where it is not registered."""
+        if gtin not in self._categories:
+            with self._database.read() as connection:
+                product = trace_store.find_product(connection, gtin)
+            if product is None:
+                return None
+            if len(self._categories) >= _MOST_CATEGORIES:
+                self._categories.clear()
+            self._categories[gtin] = product.category
+        return self._categories[gtin]
 
     def check_lot(self, lot: str) -> None:
         """Compares what was sold of a lot with what it holds."""
@@ -124,18 +171,16 @@ class Conduct:
         sale = facts.life.step("sale")
         if sale is None:
             return
+        category = self._category(parse_code(facts.life.stream).gtin)
+        if category is None or not REQUIRED_LICENCES.get(category):
+            return
         stream = f"party/{facts.seller}"
         with self._database.read() as connection:
-            product = trace_store.find_product(connection, parse_code(facts.life.stream).gtin)
-            if product is None or not REQUIRED_LICENCES.get(product.category):
-                return
             licences = load_heads(connection, [stream])[stream].state.get("licences", ())
-            sold = Sold(facts.life.place(sale), sale.occurred_at, product.category)
+            sold = Sold(facts.life.place(sale), sale.occurred_at, category)
             found = []
             for one in find_expired_licences(facts.seller, licences, [sold]):
-                finding = discovery_id(
-                    kind=one.kind, stream=stream, subject=product.category, key=one.key
-                )
+                finding = discovery_id(kind=one.kind, stream=stream, subject=category, key=one.key)
                 known = store.find_finding(connection, finding)
                 # The first sale that was met is the evidence; each further one is no new fact.
                 if known is None or known.status == CLOSED:
@@ -143,7 +188,7 @@ class Conduct:
         if found:
             self._discoveries.settle(
                 stream,
-                product.category,
+                category,
                 found,
                 kinds=LICENCE_KINDS,
                 sides={"seller": facts.seller},
@@ -196,37 +241,6 @@ class Conduct:
             sides={"seller": seller},
             closing=False,
         )
-
-    def note_review(self, facts: LotFacts) -> set[SellerMonth]:
-        """Indexes a review and returns the seller's month that it belongs to. Writes `review_sign`."""
-        life = facts.life
-        review, sale = life.step("review"), life.step("sale")
-        if review is None or sale is None:
-            return set()
-        signed = life.step("signature")
-        month = review.occurred_at.astimezone(_CHINA).strftime("%Y-%m")
-        gtin = parse_code(life.stream).gtin
-        with self._database.write() as connection:
-            product = trace_store.find_product(connection, gtin)
-            rating = review.data.get("rating")
-            signstore.save_review(
-                connection,
-                {
-                    "stream": stream_key(life.stream),
-                    "seq": review.seq,
-                    "record": review.id,
-                    "seller": facts.seller,
-                    "month": month,
-                    "gtin": gtin,
-                    "category": "other" if product is None else product.category,
-                    "rating": rating if type(rating) is int else 0,
-                    "at": review.occurred_ms,
-                    "sold_at": sale.occurred_ms,
-                    "sale_seq": sale.seq,
-                    "signed_at": None if signed is None else signed.occurred_ms,
-                },
-            )
-        return {(facts.seller, month)}
 
     def check_month(self, of: SellerMonth) -> None:
         """Looks for signs of brushing in a seller's reviews of a month; alerts for people."""

@@ -83,6 +83,14 @@ def living(connection: Connection, stream: int, subject: str, kinds: Sequence[st
     return list(connection.execute(query))
 
 
+def streams_with(connection: Connection, streams: Sequence[int]) -> set[int]:
+    """Returns those of the streams that have a finding of a detector in grace or open. Read-only."""
+    query = select(FINDING.c.stream).where(
+        FINDING.c.stream.in_(streams), FINDING.c.status.in_(("grace", "open"))
+    )
+    return {int(key) for key in connection.execute(query).scalars()}
+
+
 def last_dismissal(connection: Connection, stream: int, kind: str) -> int | None:
     """Returns when a finding of this kind on this stream was last dismissed (ms). Read-only."""
     query = select(func.max(FINDING.c.closed_at)).where(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 
+from app.db.hot import HotSelect
 from app.db.tables import (
     LogLeaf,
     LotSale,
@@ -36,6 +37,31 @@ _MOST_SHARING = 50
 _MOST_SCANS = 1_000
 _MOST_REVIEWS = 1_000
 _MOST_OTHERS = 500
+
+# Asked of every parcel that moves, so they are built once.
+_DIGESTS = HotSelect(
+    select(SIDE.c.seq, SIDE.c.kind, SIDE.c.digest)
+    .where(
+        SIDE.c.stream == bindparam("stream"),
+        or_(*(SIDE.c.kind == kind for kind in ("waybill", "order", "buyer"))),
+    )
+    .order_by(SIDE.c.seq)
+)
+_TOLD = SIDE.alias("told")
+_OTHERS = HotSelect(
+    select(SIDE.c.stream)
+    .join(_TOLD, _TOLD.c.stream == SIDE.c.stream)
+    .where(
+        SIDE.c.digest == bindparam("digest"),
+        SIDE.c.kind == "waybill",
+        SIDE.c.stream != bindparam("stream"),
+        or_(_TOLD.c.kind == "buyer", _TOLD.c.kind == "order"),
+        _TOLD.c.digest.not_in(bindparam("unlike", expanding=True)),
+    )
+    .distinct()
+    .order_by(SIDE.c.stream)
+    .limit(_MOST_SHARING)
+)
 
 
 def new_records(connection: Connection, after: int, limit: int) -> list[Any]:
@@ -68,10 +94,7 @@ def load_scans(connection: Connection, stream: str) -> list[Any]:
 
 def side_digests(connection: Connection, stream: str) -> list[tuple[int, str, bytes]]:
     """Returns (seq, kind, digest) of what a stream's records sealed and can be compared. Read-only."""
-    query = select(SIDE.c.seq, SIDE.c.kind, SIDE.c.digest).where(
-        SIDE.c.stream == stream_key(stream), SIDE.c.kind.in_(("waybill", "order", "buyer"))
-    )
-    rows = connection.execute(query.order_by(SIDE.c.seq))
+    rows = _DIGESTS.rows(connection, stream=stream_key(stream))
     return [(row.seq, row.kind, as_bytes(row.digest)) for row in rows]
 
 
@@ -82,22 +105,8 @@ def other_parcels(
 
     unlike: digests of buyer and order of the parcel itself. One order's many units are not told.
     """
-    told = SIDE.alias()
-    query = (
-        select(SIDE.c.stream)
-        .join(told, told.c.stream == SIDE.c.stream)
-        .where(
-            SIDE.c.digest == digest,
-            SIDE.c.kind == "waybill",
-            SIDE.c.stream != stream_key(stream),
-            told.c.kind.in_(("buyer", "order")),
-            told.c.digest.not_in(list(unlike)),
-        )
-        .distinct()
-        .order_by(SIDE.c.stream)
-        .limit(_MOST_SHARING)
-    )
-    return [int(key) for key in connection.execute(query).scalars()]
+    rows = _OTHERS.rows(connection, digest=digest, stream=stream_key(stream), unlike=list(unlike))
+    return [int(row.stream) for row in rows]
 
 
 def streams_under(connection: Connection, digest: bytes) -> list[int]:
@@ -106,9 +115,9 @@ def streams_under(connection: Connection, digest: bytes) -> list[int]:
     return [int(key) for key in connection.execute(query.distinct().limit(_MOST_SHARING)).scalars()]
 
 
-def save_lot_sale(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Indexes the first sale of goods of a lot. Writes `lot_sale`."""
-    upsert_rows(connection, LOT_SALE, [row], keys=("stream", "subject"))
+def save_lot_sales(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Indexes the first sales of goods of lots. Writes `lot_sale`."""
+    upsert_rows(connection, LOT_SALE, rows, keys=("stream", "subject"))
 
 
 def lot_sales(connection: Connection, lot: str, *, limit: int) -> list[Any]:
@@ -122,9 +131,9 @@ def lot_sales(connection: Connection, lot: str, *, limit: int) -> list[Any]:
     return list(connection.execute(query))
 
 
-def save_review(connection: Connection, row: Mapping[str, Any]) -> None:
-    """Indexes a review. Writes `review_sign`."""
-    upsert_rows(connection, REVIEW, [row], keys=("stream", "seq"))
+def save_reviews(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Indexes reviews. Writes `review_sign`."""
+    upsert_rows(connection, REVIEW, rows, keys=("stream", "seq"))
 
 
 def reviews_of(connection: Connection, seller: str, month: str) -> list[Any]:

@@ -7,8 +7,10 @@ judged are put into the outbox, tried again later each time, and stand there for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,7 +23,7 @@ from app.ledger.record import stream_key
 from app.ledger.store import load_record
 from app.oversight import movestore, signstore, store
 from app.oversight.answering import find_answering
-from app.oversight.conduct import Conduct, LotFacts, SellerMonth
+from app.oversight.conduct import Conduct, LotFacts
 from app.oversight.discoveries import Discoveries
 from app.oversight.finding_rows import LIFE_CHECK
 from app.oversight.kinds import LIFE_KINDS, SCAN_KINDS
@@ -90,22 +92,38 @@ class Watch:
             rows = signstore.new_records(connection, after, _BATCH)
             names = store.names_of(connection, list({row.stream for row in rows}))
             lives, shelves = _told(connection, rows, names)
-            states = trace_store.load_lives(connection, sorted(lives))
         if not rows:
             return False
-        months: set[SellerMonth] = set()
-        lots: set[str] = set()
-        for place in sorted(lives):
-            self._try(place, lambda p=place: self._check(p, states[p], months, lots))  # type: ignore[misc]
+        self._check_lives(sorted(lives))
         for stream, seller in sorted(shelves):
-            self._try((stream, ""), lambda s=stream, by=seller: self._conduct.check_listings(s, by))  # type: ignore[misc]
-        for lot in sorted(lots):
-            self._try((lot, ""), lambda name=lot: self._conduct.check_lot(name))  # type: ignore[misc]
-        for month in sorted(months):
-            self._try((f"party/{month[0]}", month[1]), lambda m=month: self._conduct.check_month(m))  # type: ignore[misc]
+            self._try((stream, ""), partial(self._conduct.check_listings, stream, seller))
         with self._database.write() as connection:
             store.save_cursor(connection, _CURSOR, rows[-1].leaf_index, to_ms(self._clock.now()))
         return len(rows) == _BATCH
+
+    def _check_lives(self, places: Sequence[Place]) -> None:
+        """Judges lives, then the lots and sellers' months that they belong to."""
+        with self._database.read() as connection:
+            states = trace_store.load_lives(connection, places)
+            keys = [stream_key(stream) for stream, _ in places]
+            marked = movestore.streams_with(connection, keys)
+            looked_at = signstore.looks_at(connection, keys)
+        facts: list[LotFacts] = []
+        for stream, subject in places:
+            state, key = states[stream, subject], stream_key(stream)
+            if not is_life(state):
+                continue  # altered behind our back: the audit says so
+            work = partial(self._check, stream, subject, state, facts, is_marked=key in marked)
+            self._try((stream, subject), work)
+            if not subject and key in looked_at:
+                self._try((stream, ""), partial(self._check_scans, stream, state))
+        lots, months = self._conduct.note(facts)
+        for lot in sorted(lots):
+            self._try((lot, ""), partial(self._conduct.check_lot, lot))
+        for seller, month in sorted(months):
+            self._try(
+                (f"party/{seller}", month), partial(self._conduct.check_month, (seller, month))
+            )
 
     def check(self, stream: str, subject: str = "") -> None:
         """Judges one life, lot, shelf or seller's month anew."""
@@ -119,15 +137,7 @@ class Watch:
             for seller in self._conduct.listers(stream):
                 self._conduct.check_listings(stream, seller)
             return
-        with self._database.read() as connection:
-            state = trace_store.load_life(connection, stream, subject)
-        months: set[SellerMonth] = set()
-        lots: set[str] = set()
-        self._check((stream, subject), state, months, lots)
-        for lot in sorted(lots):
-            self._conduct.check_lot(lot)
-        for month in sorted(months):
-            self._conduct.check_month(month)
+        self._check_lives([(stream, subject)])
 
     def _try(self, place: Place, work: Callable[[], None]) -> None:
         """Does it, or leaves it to the outbox: one that fails must not stop those behind it."""
@@ -152,16 +162,17 @@ class Watch:
 
     def _check(
         self,
-        place: Place,
+        stream: str,
+        subject: str,
         state: Mapping[str, Any],
-        months: set[SellerMonth],
-        lots: set[str],
+        facts: list[LotFacts],
+        *,
+        is_marked: bool,
     ) -> None:
-        """Judges a life; adds the seller's month and the lot that are to be judged for it."""
-        if not is_life(state):
-            return  # altered behind our back: the audit says so
-        stream, subject = place
-        sharing: list[int] = []
+        """Judges a life by itself, and adds it to those whose lot and seller are to be judged.
+
+        is_marked: whether its stream has a finding that may be healed.
+        """
         with self._database.read() as connection:
             life = read_life(connection, stream, subject, state)
             found = [*find_impossible_order(state), *find_too_fast(life.records)]
@@ -169,43 +180,41 @@ class Watch:
             if parcel is not None:
                 others = read_other_parcels(connection, life, *parcel)
                 found += find_shared_waybill(parcel[0], others)
-                if any(one.type == "correction" for one in life.records):
-                    sharing = self._sharing(connection, life)
-            answering = find_answering(connection, stream, state, "signature", subject=subject)
-            names = store.names_of(connection, sharing)
-        sides = {"seller": answering.seller}
-        if answering.carrier is not None:
-            sides["carrier"] = answering.carrier
-        # A carrier that is no party here cannot answer, so the seller does.
-        known = {answering.seller, answering.carrier}
-        settled = [
-            one
-            if one.party in known or one.party is None
-            else Discovery(one.kind, answering.seller, one.evidence, one.key, one.confidence)
-            for one in found
-        ]
-        self._discoveries.settle(stream, subject, settled, kinds=LIFE_KINDS, sides=sides)
-        facts = LotFacts(life, answering.seller)
-        lots |= self._conduct.note_sale(facts)
-        months |= self._conduct.note_review(facts)
-        self._conduct.check_licences(facts)
-        if not subject:
-            self._check_scans(stream, state)
-        if names:
+            freed: Iterable[str] = ()
+            if any(one.type == "correction" for one in life.records):
+                freed = self._sharing(connection, life)
+            seller, sides = seller_of(state), {"seller": seller_of(state)}
+            if found:
+                answering = find_answering(connection, stream, state, "signature", subject=subject)
+                seller = answering.seller
+                sides = {"seller": seller, "carrier": answering.carrier or ""}
+        if found or is_marked:
+            known = set(sides.values())
+            settled = [
+                # A carrier that is no party here cannot answer, so the seller does.
+                one if one.party is None or one.party in known else replace(one, party=seller)
+                for one in found
+            ]
+            told = {role: party for role, party in sides.items() if party}
+            self._discoveries.settle(stream, subject, settled, kinds=LIFE_KINDS, sides=told)
+        facts.append(LotFacts(life, seller))
+        self._conduct.check_licences(facts[-1])
+        if freed:
             with self._database.write() as connection:
-                for name in names.values():
+                for name in freed:
                     self._ask(connection, (name, ""))
 
     @staticmethod
-    def _sharing(connection: Connection, life: Life) -> list[int]:
-        """Returns streams that name a waybill which this life names or named: its correction frees them."""
+    def _sharing(connection: Connection, life: Life) -> list[str]:
+        """Returns other goods under a waybill of this life, which its correction may have freed."""
         digests = {
             digest
             for _, kind, digest in signstore.side_digests(connection, life.stream)
             if kind == "waybill"
         }
         found = {key for digest in digests for key in signstore.streams_under(connection, digest)}
-        return sorted(found - {stream_key(life.stream)})
+        names = store.names_of(connection, sorted(found - {stream_key(life.stream)}))
+        return [*names.values()]
 
     def _scanned(self, message: outbox.Message) -> None:
         with self._database.read() as connection:

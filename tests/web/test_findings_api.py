@@ -102,11 +102,14 @@ def test_put_right_in_grace_it_leaves_no_trace_and_a_cure_that_falls_away_opens_
     code = parcel(market, shop, number, "second")
     market.work()
     (one,) = found(market, kind="continuity.waybill_reused", stream=code)
-    sent = market.ask("GET", f"/api/v1/codes/{GTIN}/{code.split('/')[-1]}/events")["events"][-1]
 
     def correct(given: str) -> None:
         market.send(
-            shop, code, "correction", {"of": sent["id"]}, sealed=sealed(waybill={"number": given})
+            shop,
+            code,
+            "correction",
+            {"of": one["evidence"]["dispatch"]["id"]},
+            sealed=sealed(waybill={"number": given}),
         )
         market.work()
 
@@ -150,6 +153,7 @@ def test_two_orders_in_one_parcel_are_an_alert_that_charges_nobody(market, shop)
     number = waybill()
     for order in ("a", "b"):
         unit = market.one(by=shop)
+        market.clock.advance(1)
         market.send(shop, unit.code, "sale", {}, sealed=sealed(order={"number": order + number}))
         told = sealed(waybill={"number": number})
         market.send(shop, unit.code, "dispatch", {"carrier": CARRIER}, sealed=told)
