@@ -38,12 +38,14 @@ _MOST_SCANS = 1_000
 _MOST_REVIEWS = 1_000
 _MOST_OTHERS = 500
 
+# One by one: a statement that is built once takes no lists.
+_COMPARED = or_(SIDE.c.kind == "waybill", SIDE.c.kind == "order", SIDE.c.kind == "buyer")
 # Asked of every parcel that moves, so they are built once.
 _DIGESTS = HotSelect(
     select(SIDE.c.seq, SIDE.c.kind, SIDE.c.digest)
     .where(
         SIDE.c.stream == bindparam("stream"),
-        or_(*(SIDE.c.kind == kind for kind in ("waybill", "order", "buyer"))),
+        _COMPARED,
     )
     .order_by(SIDE.c.seq)
 )
