@@ -256,7 +256,7 @@ def test_a_late_step_of_the_carriers_that_is_the_merchants_moves_as_late(market,
 
 
 @pytest.mark.parametrize(
-    ("to", "kept"), [("merchant", "notice"), ("carrier", "cancelled"), ("none", "cancelled")]
+    ("to", "kept"), [("merchant", "notice"), ("operator", "cancelled"), ("none", "cancelled")]
 )
 def test_a_merchants_gap_stays_only_if_it_is_the_merchants(market, trader, to, kept):
     seller = trader()

@@ -256,7 +256,10 @@ def test_a_gap_that_was_not_the_sellers_is_as_if_it_had_never_been_charged(marke
     assert found["kind"] == "continuity.missing_dispatch"
     assert [e["status"] for e in entries(market, owner)] == ["notice"]
     others = {party: entries(market, party) for party in (CARRIER, PLATFORM, SHOP, RIVAL)}
-    assert attribute(market, found["id"], "carrier").status_code == 200
+    # No carrier has ever seen the goods: nobody but the seller could hear of it.
+    assert attribute(market, found["id"], "carrier").status_code == 409
+    assert [e["status"] for e in entries(market, owner)] == ["notice"]
+    assert attribute(market, found["id"], "operator").status_code == 200
     assert [e["status"] for e in entries(market, owner)] == ["cancelled"]
     assert after_notice(market, owner)["score"] == 700
     assert {party: entries(market, party) for party in others} == others
