@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
 from app.kit.clock import parse_time
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
-from tests.web.market import AGGREGATOR, GTIN, PRODUCT
+from tests.web.market import AGGREGATOR, GTIN, PRODUCT, open_market
 
 C, F = "/api/v1/credit", "/api/v1/findings"
 DAY = 86_400
@@ -196,6 +197,30 @@ def test_nothing_is_raised_or_matures_on_a_stream_with_an_open_integrity_finding
     market.work()
     market.work()
     assert whole(market, one["id"])["status"] == "open"
+
+
+def test_the_running_worker_finds_it_by_itself(tmp_path):
+    with open_market(tmp_path, worker=True) as market:
+        number = waybill()
+        body = {"gtin": GTIN, "count": 2}
+        batch = market.ask("POST", "/api/v1/codes", body, token=market.keys[SHOP], status=202)
+        wait_until(lambda: len(market.codes_of(batch["batch_id"])) == 2)
+        for unit in market.codes_of(batch["batch_id"]):
+            market.clock.advance(1)
+            told = sealed(buyer={"name": unit.serial})
+            market.send(SHOP, unit.code, "sale", {}, sealed=told)
+            told = sealed(waybill={"number": number})
+            market.send(SHOP, unit.code, "dispatch", {"carrier": CARRIER}, sealed=told)
+        wait_until(lambda: found(market, kind="continuity.waybill_reused", stream=unit.code))
+        market.clock.advance(DAY + 1)
+        wait_until(lambda: charged(market, SHOP) == {"continuity_uncured": "notice"})
+
+
+def wait_until(holds, *, timeout_s: float = 30) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "not within the time"
+        time.sleep(0.1)
 
 
 # --- lots -----------------------------------------------------------------------------------------
