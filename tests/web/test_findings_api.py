@@ -126,6 +126,11 @@ def test_put_right_in_grace_it_leaves_no_trace_and_a_cure_that_falls_away_opens_
     assert charged(market, shop) == {"continuity_uncured": "cancelled", "late_event": "effective"}
     moves = [move["why"] for move in whole(market, one["id"])["history"]]
     assert moves == ["found", "healed", "found again", "grace over", "healed"]
+    correct(number)
+    path = f"{C}/{shop}/entries?limit=500"
+    items = market.ask("GET", path, token=market.keys[AUTHORITY])["items"]
+    again = [one["status"] for one in items if one["rule"] == "continuity_uncured"]
+    assert sorted(again) == ["cancelled", "notice"], "the cure fell away, and that is a new fact"
 
 
 def test_two_shops_with_one_waybill_are_charged_by_nobody_but_a_person(market, shop):
