@@ -1,26 +1,28 @@
-"""Hot reads: a SELECT compiled once, then sent straight to the driver.
+"""Statements of the hot paths: compiled once, then sent straight to the driver.
 
-SQLAlchemy builds parameters, contexts and rows anew each time; of a read that finds one row by its key
-that is nine tenths of the time. Whoever reads the same thing hundreds of times a second says it in
-SQLAlchemy as ever, and lets this send what SQLAlchemy compiled it to, on the same connection and so in
-the same snapshot. The rows are named tuples of the same values.
+SQLAlchemy builds parameters, contexts and rows anew each time; of a statement that finds or writes one
+row by its key that is nine tenths of the time. Whoever sends the same thing hundreds of times a second
+says it in SQLAlchemy as ever, and lets this send what SQLAlchemy compiled it to, on the same connection
+and so in the same transaction. Values pass as they are: integers, texts, bytes, booleans and nulls,
+which both drivers take and give unchanged. Rows are named tuples of the values that SQLAlchemy would
+give, errors are SQLAlchemy's.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 
 class HotSelect:
-    """A SELECT whose values are bound by name; a list goes to a `bindparam(…, expanding=True)`.
-
-    Values are bound as the driver takes them: integers, texts and bytes.
-    """
+    """A SELECT whose values are bound by name; a list goes to a `bindparam(…, expanding=True)`."""
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
@@ -47,21 +49,33 @@ class HotSelect:
         compiled = self._compiled.get(kind)
         if compiled is None:
             compiled = self._compiled[kind] = _Compiled(self._statement, connection, values)
-        driver: Any = connection.connection.dbapi_connection
-        try:
-            found = driver.execute(compiled.sql, compiled.bind(values)).fetchall()
-        except connection.dialect.loaded_dbapi.Error as err:
-            if connection.dialect.is_disconnect(err, driver, None):
-                # Once more in the long way, which takes the lost connection out of the pool.
-                return list(connection.execute(self._statement, values))
-            # Not once more: PostgreSQL answers any statement after a failed one with that alone.
-            raise _told(connection, compiled.sql, err) from err
-        return compiled.named(found)
+        return compiled.named(_fetch(connection, compiled.sql, compiled.bind(values)))
 
     def first(self, connection: Connection, **values: Any) -> Any | None:
         """Returns the first row, or None. Read-only."""
         found = self.rows(connection, **values)
         return found[0] if found else None
+
+
+def execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Executes an INSERT, UPDATE or DELETE for each row; returns how many rows that changed.
+
+    Every row has the names of the first; an insert takes its columns from them.
+    """
+    dialect = connection.dialect
+    sql, names = _text_of(statement, dialect, tuple(rows[0]))
+    given: Any = rows
+    if names is not None:
+        pick = itemgetter(*names)
+        given = [*map(pick, rows)] if len(names) > 1 else [(pick(row),) for row in rows]
+    cursor = connection.connection.cursor()
+    try:
+        dialect.do_executemany(cursor, sql, given)
+        return int(cursor.rowcount)
+    except dialect.loaded_dbapi.Error as err:
+        raise _told(connection, sql, err) from err
+    finally:
+        cursor.close()
 
 
 class _Compiled:
@@ -110,11 +124,41 @@ class _Compiled:
         return [self._row._make(row) for row in found]
 
 
+def _fetch(connection: Connection, sql: str, bound: Any) -> list[Any]:
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        found: list[Any] = driver.execute(sql, bound).fetchall()
+    except connection.dialect.loaded_dbapi.Error as err:
+        raise _told(connection, sql, err) from err
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _text_of(
+    statement: Any, dialect: Dialect, columns: tuple[str, ...]
+) -> tuple[str, tuple[str, ...] | None]:
+    """Returns the driver's text, and the order of its parameters where they go by place."""
+    compiled = statement.compile(dialect=dialect, column_keys=columns)
+    return str(compiled), tuple(compiled.positiontup) if compiled.positional else None
+
+
 def _told(connection: Connection, sql: str, err: Exception) -> BaseException:
-    """Returns a driver's error as SQLAlchemy's, without the values."""
-    base = connection.dialect.loaded_dbapi.Error
+    """Returns a driver's error as SQLAlchemy's, without the values; a lost connection is given up.
+
+    Nothing is sent once more: PostgreSQL answers any statement after a failed one with that alone.
+    """
+    dialect = connection.dialect
+    lost = dialect.is_disconnect(err, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
+    if lost:
+        connection.invalidate(err)
     return DBAPIError.instance(
-        sql, None, err, base, hide_parameters=True, dialect=connection.dialect
+        sql,
+        None,
+        err,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=dialect,
     )
 
 

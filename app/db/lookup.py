@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
-from app.db import driver
+from app.db.hot import HotSelect
 
 # SQLite binds at most 32,766 variables a statement; PostgreSQL plans short lists better.
 _CHUNK = 256
@@ -18,9 +18,8 @@ _WIDTHS = (1, 8, 32, 128, _CHUNK)
 
 def rows_of(connection: Connection, table: Any, streams: Sequence[int]) -> Iterator[Any]:
     """Yields the rows whose stream is among these."""
-    for filled in _filled(streams):
-        values = {f"s{n}": stream for n, stream in enumerate(filled)}
-        yield from driver.execute(connection, _select_streams(table, len(filled)), values)
+    for chunk in chunks(streams):
+        yield from _by_stream(table).rows(connection, streams=list(chunk))
 
 
 def rows_at(
@@ -30,12 +29,13 @@ def rows_at(
 
     `(a, b) IN (VALUES …)` would read the whole table: SQLite has no index search for it.
     """
-    for filled in _filled(pairs):
-        values: dict[str, Any] = {}
-        for n, (stream, key) in enumerate(filled):
-            values[f"s{n}"] = stream
-            values[f"k{n}"] = key
-        yield from driver.execute(connection, _select_pairs(table, second, len(filled)), values)
+    for chunk in chunks(pairs):
+        width = next(width for width in _WIDTHS if width >= len(chunk))
+        names, by_pairs = _by_pairs(table, second, width)
+        # The last pair stands again and again, until the width is full.
+        filled = [*chunk, *[chunk[-1]] * (width - len(chunk))]
+        values = [value for pair in filled for value in pair]
+        yield from by_pairs.rows(connection, **dict(zip(names, values, strict=True)))
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -44,22 +44,19 @@ def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield items[start : start + _CHUNK]
 
 
-def _filled(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Yields the items in parts, each as long as one of the widths: the last item stands again."""
-    for chunk in chunks(items):
-        width = next(width for width in _WIDTHS if width >= len(chunk))
-        yield [*chunk, *[chunk[-1]] * (width - len(chunk))]
+@cache
+def _by_stream(table: Any) -> HotSelect:
+    return HotSelect(select(table).where(table.c.stream.in_(bindparam("streams", expanding=True))))
 
 
 @cache
-def _select_streams(table: Any, width: int) -> Select[Any]:
-    return select(table).where(table.c.stream.in_([bindparam(f"s{n}") for n in range(width)]))
-
-
-@cache
-def _select_pairs(table: Any, second: str, width: int) -> Select[Any]:
+def _by_pairs(table: Any, second: str, width: int) -> tuple[tuple[str, ...], HotSelect]:
+    """Returns the names of the values, pair by pair, and the search."""
+    names = [(f"s{n}", f"k{n}") for n in range(width)]
     pairs = (
-        and_(table.c.stream == bindparam(f"s{n}"), table.c[second] == bindparam(f"k{n}"))
-        for n in range(width)
+        and_(table.c.stream == bindparam(stream), table.c[second] == bindparam(key))
+        for stream, key in names
     )
-    return select(table).where(or_(*pairs))
+    return tuple(name for pair in names for name in pair), HotSelect(
+        select(table).where(or_(*pairs))
+    )

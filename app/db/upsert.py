@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db import driver
+from app.db.hot import execute_many
 
 
 def upsert_rows(
@@ -29,7 +29,7 @@ def upsert_rows(
     changed = tuple(name for name in rows[0] if name not in keys)
     statement = upsert(connection.dialect.name, table, tuple(keys), changed)
     rows = [{**row, **only_new} for row in rows] if only_new else rows
-    driver.execute_many(connection, statement, rows)
+    execute_many(connection, statement, rows)
 
 
 def delete_rows(
@@ -38,7 +38,7 @@ def delete_rows(
     """Deletes the rows with these key values. Writes `table`."""
     if rows:
         places = [{f"k_{name}": row[name] for name in keys} for row in rows]
-        driver.execute_many(connection, _delete(table, tuple(keys)), places)
+        execute_many(connection, _delete(table, tuple(keys)), places)
 
 
 @cache

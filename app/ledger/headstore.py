@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db import driver
+from app.db.hot import execute_many
 from app.db.tables import HeadsMap, HeadsPage
 from app.ledger.headmap import HEADS_STREAM, MAP_ROOT
 from app.ledger.headpages import LoadPages, Place
@@ -161,7 +161,7 @@ def save_pages(connection: Connection, pages: Mapping[Place, bytes], version: in
         for (depth, prefix), data in sorted(pages.items())
     ]
     if rows:
-        driver.execute_many(connection, _put_page(connection.dialect.name), rows)
+        execute_many(connection, _put_page(connection.dialect.name), rows)
 
 
 @cache

@@ -19,8 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.db import driver
-from app.db.hot import HotSelect
+from app.db.hot import HotSelect, execute_many
 from app.db.lookup import chunks, rows_at, rows_of
 from app.db.tables import (
     Fact,
@@ -79,8 +78,10 @@ _RECORD_AT = HotSelect(
     _STORED.where(RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq"))
 )
 _HAS_LEAVES = HotSelect(select(LEAF.c.seq).where(LEAF.c.stream == bindparam("stream")).limit(1))
-_HASH_AT = select(RECORD.c.hash).where(
-    RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq")
+_HASH_AT = HotSelect(
+    select(RECORD.c.hash).where(
+        RECORD.c.stream == bindparam("stream"), RECORD.c.seq == bindparam("seq")
+    )
 )
 
 
@@ -283,15 +284,14 @@ def load_record(connection: Connection, stream: str, seq: int) -> StoredRecord |
 
 def hash_at(connection: Connection, stream: str, seq: int) -> bytes | None:
     """Returns a record's hash, or None. Read-only."""
-    place = {"stream": stream_key(stream), "seq": seq}
-    found = driver.execute(connection, _HASH_AT, place).scalar()
-    return None if found is None else as_bytes(found)
+    found = _HASH_AT.first(connection, stream=stream_key(stream), seq=seq)
+    return None if found is None else as_bytes(found.hash)
 
 
 def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts new rows. Writes `table`."""
     if rows:
-        driver.execute_many(connection, _insert(table), rows)
+        execute_many(connection, _insert(table), rows)
 
 
 def move_heads(
@@ -313,11 +313,11 @@ def move_heads(
             {"k_stream": row["stream"], "k_seq": row["k_seq"]} | {n: row[n] for n in _MOVED}
             for row in moved
         ]
-        done += driver.execute_many(connection, _MOVE, rows)
+        done += execute_many(connection, _MOVE, rows)
     if created:
         # Waits for another process that is creating the same stream, and then does nothing.
         creation = upsert(connection.dialect.name, HEAD, ("stream",), ())
-        done += driver.execute_many(connection, creation, created)
+        done += execute_many(connection, creation, created)
     wanted = [*moved, *created]
     if done != len(wanted):
         ours = {row["stream"]: row for row in wanted}

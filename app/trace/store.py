@@ -25,8 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db import driver
-from app.db.hot import HotSelect
+from app.db.hot import HotSelect, execute_many
 from app.db.tables import (
     Due,
     Finding,
@@ -58,7 +57,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 def _write_due(connection: Connection, rows: Rows) -> None:
     """A step already known to be due at this very moment stays raised if it was."""
-    driver.execute_many(connection, _due_upsert(connection.dialect.name), rows)
+    execute_many(connection, _due_upsert(connection.dialect.name), rows)
 
 
 @cache

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from sqlalchemy import event
 
+from app.db import hot
 from app.kit.errors import Fault
 from app.ledger import store
 from app.ledger.stage import Stage
@@ -161,12 +164,26 @@ def test_a_head_that_another_process_moved_is_named(ledger):
 
 def statements(database, run) -> list[str]:
     found: list[str] = []
+    dialect = database._writer.dialect
+    many, fetch = dialect.do_executemany, hot._fetch
 
     def note(connection, cursor, statement, *_):
         found.append(statement)
 
+    def note_many(cursor, statement, *more):
+        found.append(statement)
+        return many(cursor, statement, *more)
+
+    def note_select(connection, statement, bound):
+        found.append(statement)
+        return fetch(connection, statement, bound)
+
     event.listen(database._writer, "before_cursor_execute", note)
-    run()
+    with (
+        mock.patch.object(dialect, "do_executemany", note_many),
+        mock.patch.object(hot, "_fetch", note_select),
+    ):
+        run()
     event.remove(database._writer, "before_cursor_execute", note)
     return found
 
