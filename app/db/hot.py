@@ -62,15 +62,23 @@ def execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[
 
     Every row has the names of the first; an insert takes its columns from them.
     """
+    names = tuple(rows[0])
+    pick = itemgetter(*names)
+    told = [*map(pick, rows)] if len(names) > 1 else [(pick(row),) for row in rows]
+    return write_tuples(connection, statement, names, told)
+
+
+def write_tuples(
+    connection: Connection, statement: Any, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> int:
+    """Like `execute_many`, of rows whose values stand in the order of `names`."""
     dialect = connection.dialect
-    sql, names = _text_of(statement, dialect, tuple(rows[0]))
-    given: Any = rows
-    if names is not None:
-        pick = itemgetter(*names)
-        given = [*map(pick, rows)] if len(names) > 1 else [(pick(row),) for row in rows]
+    sql, order = _text_of(statement, dialect, names)
+    if order is not None:
+        rows = [*map(order, rows)]
     cursor = connection.connection.cursor()
     try:
-        dialect.do_executemany(cursor, sql, given)
+        dialect.do_executemany(cursor, sql, rows)
         return int(cursor.rowcount)
     except dialect.loaded_dbapi.Error as err:
         raise _told(connection, sql, err) from err
@@ -135,11 +143,19 @@ def _fetch(connection: Connection, sql: str, bound: Any) -> list[Any]:
 
 @lru_cache(maxsize=1024)
 def _text_of(
-    statement: Any, dialect: Dialect, columns: tuple[str, ...]
-) -> tuple[str, tuple[str, ...] | None]:
-    """Returns the driver's text, and the order of its parameters where they go by place."""
-    compiled = statement.compile(dialect=dialect, column_keys=columns)
-    return str(compiled), tuple(compiled.positiontup) if compiled.positional else None
+    statement: Any, dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, Callable[[Any], Any] | None]:
+    """Returns the driver's text, its parameters by place, and what brings a row into their order.
+
+    None where the rows are in it.
+    """
+    make: Any = type(dialect)
+    by_place = dialect if dialect.positional else make(paramstyle="format")
+    compiled = statement.compile(dialect=by_place, column_keys=names)
+    places = [names.index(name) for name in compiled.positiontup]
+    if places == [*range(len(names))]:
+        return str(compiled), None
+    return str(compiled), itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
 
 
 def _told(connection: Connection, sql: str, err: Exception) -> BaseException:

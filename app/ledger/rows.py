@@ -1,4 +1,4 @@
-"""What one new record writes beside its stream's head: plain rows by the table they go to.
+"""What a new record writes beside its row and its stream's head: plain rows by the table they go to.
 
 Made whole before any of it is kept, so that whatever cannot be written (a payload that is no JSON, a
 salt of the wrong length) fails its own claim and leaves nothing half done.
@@ -10,15 +10,14 @@ from typing import Any
 
 import orjson
 
-from app.kit.clock import to_ms
 from app.ledger.record import id_bytes, stream_key
-from app.ledger.submission import Draft, Recorded, Submission
+from app.ledger.submission import Draft, Submission
 from app.ledger.vault import Vault
 
 Rows = dict[str, list[dict[str, Any]]]
-"""Rows by table: `record`, `unsequenced`, `sealed`, `side`, `outbox`."""
+"""Rows by table, of those to which only some records add: `sealed`, `side`, `outbox`."""
 
-TABLES = ("record", "unsequenced", "sealed", "side", "outbox")
+TABLES = ("sealed", "side", "outbox")
 
 
 def dump(value: object) -> bytes:
@@ -26,20 +25,15 @@ def dump(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def rows_of(submission: Submission, draft: Draft, recorded: Recorded, vault: Vault) -> Rows:
-    """Returns the rows of a new record. Seals its sections."""
+def rows_of(
+    submission: Submission, draft: Draft, seq: int, at_ms: int, vault: Vault
+) -> Rows | None:
+    """Returns what a new record adds to TABLES, None for nothing. Seals its sections."""
+    if not (submission.seals or draft.side or draft.outbox):
+        return None
     claim = submission.claim
-    key, at_ms, id_ = stream_key(claim.stream), to_ms(recorded.recorded_at), id_bytes(claim.id)
-    place = {"stream": key, "seq": recorded.seq}
-    record = {
-        **place,
-        "id": id_,
-        "type": claim.type,
-        "actor": claim.actor,
-        "recorded_at": at_ms,
-        "hash": recorded.hash,
-        "body": recorded.body,
-    }
+    key, id_ = stream_key(claim.stream), id_bytes(claim.id)
+    place = {"stream": key, "seq": seq}
     sealed = []
     for seal in submission.seals:
         section = vault.seal(
@@ -67,8 +61,6 @@ def rows_of(submission: Submission, draft: Draft, recorded: Recorded, vault: Vau
         for topic, payload in draft.outbox
     ]
     return {
-        "record": [record],
-        "unsequenced": [{**place, "recorded_at": at_ms, "hash": recorded.hash}],
         "sealed": sealed,
         "side": [{**place, "kind": kind, "digest": digest} for kind, digest in draft.side],
         "outbox": outbox,

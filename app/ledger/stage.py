@@ -6,7 +6,7 @@ memory, and one `flush` writes all rows. An all-or-none request gets a Stage of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,9 +71,12 @@ class Stage:
             below._stored_ids if below else {}
         )
         self._stored_hashes: dict[tuple[str, int], bytes] = below._stored_hashes if below else {}
+        # By id(): what a submission wants to see further, with the head that said so.
+        self._after: dict[int, tuple[StreamHead, tuple[Read, ...]]] = below._after if below else {}
         # What this stage has done; states and facts also as the bytes to be stored.
         self._heads: dict[str, StreamHead] = {}
         self._states: dict[str, bytes] = {}
+        self._records: list[store.NewRecord] = []
         self._facts: dict[_Place, Any] = {}
         self._fact_rows: dict[_Place, bytes | None] = {}
         self._ids: dict[_Place, Recorded] = {}
@@ -86,25 +89,37 @@ class Stage:
 
         What a decision asks for beyond that is read when it asks.
         """
+        # The same few things again and again: of a sender, a product, a lot.
+        wanted = {read for s in submissions for read in s.reads}
         try:
-            self._load(
-                {s.claim.stream for s in submissions}, [r for s in submissions for r in s.reads]
-            )
+            self._load({s.claim.stream for s in submissions}, wanted)
         except store.StreamKeyTaken:
             return  # whoever wants that stream is refused, alone, when it is decided
-        after: list[Read] = []
+        after: set[Read] = set()
         for submission in submissions:
             if submission.reads_after is not None:
                 try:
-                    after += submission.reads_after(self._stored_heads[submission.claim.stream])
+                    head = self._stored_heads[submission.claim.stream]
+                    after.update(self._reads_after(submission, head))
                 except Exception:  # noqa: BLE001, S112 - it fails again, alone, when it is decided
                     continue
         self._load(set(), after)
         self._load_ids({(s.claim.stream, s.claim.id) for s in submissions})
 
-    def _load(self, streams: set[str], reads: Sequence[Read]) -> None:
+    def _reads_after(self, submission: Submission, head: StreamHead) -> tuple[Read, ...]:
+        """Returns what only the stream's own head can name; of the same head it is asked once."""
+        if submission.reads_after is None:
+            return ()
+        # Whoever gave the submissions holds them as long as this lives, so no other has their ids.
+        known = self._after.get(id(submission))
+        if known is None or known[0] is not head:
+            known = self._after[id(submission)] = (head, submission.reads_after(head))
+        return known[1]
+
+    def _load(self, streams: set[str], reads: Iterable[Read]) -> None:
         streams = {*streams, *(r.stream for r in reads if not r.key)} - self._stored_heads.keys()
-        facts = {(r.stream, r.key) for r in reads if r.key} - self._stored_facts.keys()
+        # A Read with a key is the place of its fact.
+        facts = {place for place in reads if place.key} - self._stored_facts.keys()
         if streams:
             self._stored_heads.update(store.load_heads(self._connection, streams))
         if facts:
@@ -152,6 +167,7 @@ class Stage:
         self._fact_rows.update(above._fact_rows)
         self._ids.update(above._ids)
         self._hashes.update(above._hashes)
+        self._records += above._records
         for name, rows in above._rows.items():
             self._rows[name] += rows
         for kind, effects in above._effects.items():
@@ -164,25 +180,22 @@ class Stage:
         Raises store.HeadMoved if another process was first at one of the heads.
         """
         connection = self._connection
-        moved: list[dict[str, Any]] = []
-        created: list[dict[str, Any]] = []
-        for name, head in self._heads.items():
-            stored = self._stored_heads[name]
-            row = {
-                "stream": stream_key(name),
-                "name": name,
-                "seq": head.seq,
-                "hash": head.hash,
-                "recorded_at": head.recorded_at_ms,
-                "state": self._states[name],
-            }
-            if stored.exists:
-                moved.append({**row, "k_seq": stored.seq})
-            else:
-                created.append(row)
-        store.move_heads(connection, moved, created)
-        store.insert_rows(connection, store.RECORD, self._rows["record"])
-        store.insert_rows(connection, store.UNSEQUENCED, self._rows["unsequenced"])
+        store.move_heads(
+            connection,
+            [
+                store.Moved(
+                    stream_key(name),
+                    name,
+                    head.seq,
+                    head.hash,
+                    head.recorded_at_ms,
+                    self._states[name],
+                    self._stored_heads[name].seq,
+                )
+                for name, head in self._heads.items()
+            ],
+        )
+        store.insert_records(connection, self._records)
         store.insert_rows(connection, sealstore.SEALED, self._rows["sealed"])
         store.insert_rows(connection, store.SIDE, self._rows["side"])
         store.insert_rows(connection, store.OUTBOX, self._rows["outbox"])
@@ -204,7 +217,7 @@ class Stage:
         if recorded_at - self._now > MAX_AHEAD:
             log.error("recorder.clock_behind", stream=claim.stream, last=str(recorded_at))
             raise ClockBehind("clock_behind", retry_after_s=5, stream=claim.stream)
-        draft = submission.decide(claim, self._view(submission, recorded_at))
+        draft = submission.decide(claim, self._view(submission, head, recorded_at))
         seq = head.seq + 1
         body = record_body(
             claim,
@@ -213,57 +226,66 @@ class Stage:
             recorded_at=recorded_at,
             source=draft.source or submission.source,
             via=submission.via,
-            refs=tuple(Ref(stream, at, self._hash(stream, at)) for stream, at in draft.refs),
+            refs=tuple([Ref(stream, at, self._hash(stream, at)) for stream, at in draft.refs]),
             signed=submission.signed,
         )
         if len(body) > MAX_EVENT_BYTES:
             raise TooLarge("event_too_large", limit=MAX_EVENT_BYTES, got=len(body))
         recorded = Recorded(
-            stream=claim.stream,
-            seq=seq,
-            id=claim.id,
-            type=claim.type,
-            hash=record_hash(body),
-            prev=head.hash,
-            recorded_at=recorded_at,
-            body=body,
-            replayed=False,
+            claim.stream,
+            seq,
+            claim.id,
+            claim.type,
+            record_hash(body),
+            head.hash,
+            recorded_at,
+            body,
+            False,  # noqa: FBT003 - by place, as a named tuple is fastest made
         )
         self._keep(submission, draft, recorded)
         return recorded
 
     def _keep(self, submission: Submission, draft: Draft, recorded: Recorded) -> None:
-        stream = submission.claim.stream
-        rows = rows_of(submission, draft, recorded, self._vault)
+        stream, seq, hash_ = recorded.stream, recorded.seq, recorded.hash
+        at_ms = to_ms(recorded.recorded_at)
+        new = store.NewRecord(
+            stream_key(stream),
+            seq,
+            id_bytes(recorded.id),
+            recorded.type,
+            submission.claim.actor,
+            at_ms,
+            hash_,
+            recorded.body,
+        )
+        rows = rows_of(submission, draft, seq, at_ms, self._vault)
         state = dump(draft.state)
         facts = {(stream, key): value for key, value in draft.facts.items()}
         fact_rows = {
             place: None if value is None else dump(value) for place, value in facts.items()
         }
         # Nothing fails from here on: a claim is kept whole, or not at all.
-        self._heads[stream] = StreamHead(
-            stream, recorded.seq, recorded.hash, to_ms(recorded.recorded_at), draft.state
-        )
+        self._heads[stream] = StreamHead(stream, seq, hash_, at_ms, draft.state)
         self._states[stream] = state
+        self._records.append(new)
         self._facts |= facts
         self._fact_rows |= fact_rows
         self._ids[(stream, recorded.id)] = recorded
-        self._hashes[(stream, recorded.seq)] = recorded.hash
-        for name, added in rows.items():
-            self._rows[name] += added
+        self._hashes[(stream, seq)] = hash_
+        if rows is not None:
+            for name, added in rows.items():
+                self._rows[name] += added
         for effect in draft.effects:
             self._effects.setdefault(effect.kind, []).append(effect.row)
 
-    def _view(self, submission: Submission, recorded_at: datetime) -> View:
-        own = self._head(submission.claim.stream)
+    def _view(self, submission: Submission, own: StreamHead, recorded_at: datetime) -> View:
         heads = {own.stream: own}
         facts: dict[tuple[str, str], Any] = {}
-        more = submission.reads_after(own) if submission.reads_after is not None else ()
-        for read in (*submission.reads, *more):
+        for read in submission.reads + self._reads_after(submission, own):
             if not read.key:
                 heads[read.stream] = self._head(read.stream)
-            elif (value := self._fact((read.stream, read.key))) is not None:
-                facts[(read.stream, read.key)] = value
+            elif (value := self._fact(read)) is not None:
+                facts[read] = value
         return View(recorded_at, heads, facts)
 
     def _head(self, stream: str) -> StreamHead:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.db.hot import HotSelect, execute_many
+from app.db.hot import HotSelect, execute_many, write_tuples
 from app.db.lookup import chunks, rows_at, rows_of
 from app.db.tables import (
     Fact,
@@ -48,7 +48,8 @@ OUTBOX = Outbox.__table__  # type: ignore[attr-defined]
 TILE = Tile.__table__  # type: ignore[attr-defined]
 
 
-_MOVED = ("seq", "hash", "recorded_at", "state")
+_MOVED = ("seq", "hash", "recorded_at", "state", "k_stream", "k_seq")
+_WAITING = ("stream", "seq", "recorded_at", "hash")
 
 # Statements are built once: to build one costs more than to send it.
 _HEADS_AT = HotSelect(select(HEAD).where(HEAD.c.stream.in_(bindparam("streams", expanding=True))))
@@ -294,44 +295,62 @@ def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, 
         execute_many(connection, _insert(table), rows)
 
 
-def move_heads(
-    connection: Connection,
-    moved: Sequence[Mapping[str, Any]],
-    created: Sequence[Mapping[str, Any]],
-) -> None:
+class NewRecord(NamedTuple):
+    """A row of `record`. stream: the key; id: 16 bytes."""
+
+    stream: int
+    seq: int
+    id: bytes
+    type: str
+    actor: str
+    recorded_at: int
+    hash: bytes
+    body: bytes
+
+
+def insert_records(connection: Connection, records: Sequence[NewRecord]) -> None:
+    """Inserts new records, which wait for their index. Writes `record`, `unsequenced`."""
+    if records:
+        write_tuples(connection, _insert(RECORD), NewRecord._fields, records)
+        waiting = [(r.stream, r.seq, r.recorded_at, r.hash) for r in records]
+        write_tuples(connection, _insert(UNSEQUENCED), _WAITING, waiting)
+
+
+class Moved(NamedTuple):
+    """A row of `head` as it is to be. was: the seq that was read, -1 where there was none."""
+
+    stream: int
+    name: str
+    seq: int
+    hash: bytes
+    recorded_at: int
+    state: bytes
+    was: int
+
+
+def move_heads(connection: Connection, heads: Iterable[Moved]) -> None:
     """Moves heads by compare-and-swap on their seq, and creates new ones. Writes `head`.
 
-    moved: rows with `k_seq`, the seq that was read. created: rows of streams that were not there.
     Raises HeadMoved unless every one still stood where it was read. In the order of keys, and moves
     before creations, so that two processes never wait for each other in a circle.
     """
-    moved = sorted(moved, key=lambda row: row["stream"])
-    created = sorted(created, key=lambda row: row["stream"])
+    wanted = sorted(heads)
+    moved = [(m.seq, m.hash, m.recorded_at, m.state, m.stream, m.was) for m in wanted if m.was >= 0]
+    created = [m[:-1] for m in wanted if m.was < 0]
     done = 0
     if moved:
-        rows = [
-            {"k_stream": row["stream"], "k_seq": row["k_seq"]} | {n: row[n] for n in _MOVED}
-            for row in moved
-        ]
-        done += execute_many(connection, _MOVE, rows)
+        done += write_tuples(connection, _MOVE, _MOVED, moved)
     if created:
         # Waits for another process that is creating the same stream, and then does nothing.
         creation = upsert(connection.dialect.name, HEAD, ("stream",), ())
-        done += execute_many(connection, creation, created)
-    wanted = [*moved, *created]
+        done += write_tuples(connection, creation, Moved._fields[:-1], created)
     if done != len(wanted):
-        ours = {row["stream"]: row for row in wanted}
         stand = {
             row.stream: (row.seq, as_bytes(row.hash))
-            for row in rows_of(connection, HEAD, list(ours))
+            for row in rows_of(connection, HEAD, [m.stream for m in wanted])
         }
-        raise HeadMoved(
-            frozenset(
-                row["name"]
-                for key, row in ours.items()
-                if stand.get(key) != (row["seq"], row["hash"])
-            )
-        )
+        lost = [m.name for m in wanted if stand.get(m.stream) != (m.seq, m.hash)]
+        raise HeadMoved(frozenset(lost))
 
 
 def set_facts(connection: Connection, facts: Mapping[tuple[str, str], bytes | None]) -> None:

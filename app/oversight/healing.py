@@ -92,7 +92,7 @@ def write_healed(connection: Connection, listing: StoredRecord, healed: Healed) 
     store.lock_head(connection, healed.code.stream)
     told = happening_of(listing.fields, lambda *_: None)
     for now in _heal(connection, parse_code(listing.stream), told, [place]):
-        for effect in life_effects(now.code, now.subject, now.before, now.after):
+        for effect in life_effects(now.code, now.code.stream, now.subject, now.before, now.after):
             trace_store.WRITERS[effect.kind](connection, [effect.row])
 
 

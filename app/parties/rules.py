@@ -137,8 +137,8 @@ def measures_of(state: Mapping[str, Any], name: str = "measures") -> dict[str, M
     name: `measures` or `measures_lifted`. What is none is left out: a state that somebody altered is
     the audit's to report, and nobody else's page may fail for it.
     """
-    told = state.get(name, {})
-    if not isinstance(told, dict):
+    told = state.get(name)
+    if not told or not isinstance(told, dict):
         return {}
     return {i: measure for i, measure in told.items() if _is_measure(measure)}
 

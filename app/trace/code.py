@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Never
 
 from app.kit.errors import FieldFault, Invalid
@@ -50,7 +51,7 @@ class Code:
         if self.serial is not None:
             return f"01/{self.gtin}/21/{encode_segment(self.serial)}"
         if self.lot is not None:
-            return f"01/{self.gtin}/10/{encode_segment(self.lot)}"
+            return lot_stream(self.gtin, self.lot)
         return f"01/{self.gtin}"
 
     @property
@@ -64,6 +65,13 @@ class Code:
         if self.serial is not None:
             return "unit"
         return "product" if self.lot is None else "lot"
+
+
+# Each event on a unit asks for its lot's, and many units have one lot.
+@lru_cache(maxsize=4096)
+def lot_stream(gtin: str, lot: str) -> str:
+    """Returns the stream of a lot; both values are checked already."""
+    return f"01/{gtin}/10/{encode_segment(lot)}"
 
 
 def parse_lot(text: str, *, loc: Loc = ("lot",)) -> str:

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.kit.clock import format_time, from_ms, to_ms
-from app.kit.errors import Denied, NotFound
+from app.kit.errors import NotFound
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, StreamHead, View
 from app.parties.identity import CONSUMER
-from app.parties.roles import MERCHANT, PLATFORM, sources_of
-from app.parties.rules import is_suspended, party_reads
-from app.parties.standing import check_mandate, check_verified
+from app.parties.roles import MERCHANT, PLATFORM
+from app.parties.rules import is_suspended
 from app.trace import lifecycle
 from app.trace.categories import check_licences
-from app.trace.code import Code
+from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces, responsible_for, seller_of, vouched_steps
 from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
@@ -30,28 +29,13 @@ from app.trace.listings import listing_fact, listings_since, live_listing
 from app.trace.proof import Proofs, token_kind
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
+from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
 
 
 class CodeUnknown(NotFound):
     """No such product, lot or unit was registered."""
 
     slug = "code-unknown"
-
-
-class EventNotYours(Denied):
-    """No role of the sender may send this type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """Who sends: the key's party and roles; party None for a consumer.
-
-    named: the source of the record that it corrects, whose role it then speaks in.
-    """
-
-    party: str | None
-    roles: frozenset[str]
-    named: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +57,11 @@ class Decision:
 
     def reads(self, actor: str) -> tuple[Read, ...]:
         """Returns what the decision wants to see beside the goods' own stream."""
-        found = [*who_reads(actor, self.sending)]
-        product = self.code.product_stream
-        found += [Read(product), Read(product, listing_fact(actor))]
-        if self.subject:
-            found += [
-                Read(self.code.stream, self.subject),
-                Read(self.code.stream, listing_fact(actor)),
-            ]
-        return tuple(found)
+        found = goods_reads(actor, self.sending, self.code.gtin)
+        if not self.subject:
+            return found
+        stream = self.code.stream
+        return (*found, Read(stream, self.subject), Read(stream, listing_fact(actor)))
 
     def reads_after(self, head: StreamHead) -> tuple[Read, ...]:
         """Returns what only the stream's own head can name: a unit's lot, the seller's listings."""
@@ -92,11 +72,7 @@ class Decision:
             fact = listing_fact(str(head.state["holder"]))
             return Read(self.code.product_stream, fact), Read(head.stream, fact)
         seller = str(head.state.get("sale", {}).get("actor") or head.state["holder"])
-        found = [Read(self.code.product_stream, listing_fact(seller))]
-        if head.state.get("lot") is not None:
-            stream = Code(self.code.gtin, lot=head.state["lot"]).stream
-            found += [Read(stream), Read(stream, listing_fact(seller))]
-        return tuple(found)
+        return listing_reads(self.code.gtin, head.state.get("lot"), seller)
 
     def __call__(self, claim: Claim, view: View) -> Draft:
         head = view.heads[claim.stream]
@@ -106,48 +82,47 @@ class Decision:
         sources = sender_sources(
             claim, view, self.sending, own_goods=state["holder"] == claim.actor
         )
-        lot = view.heads.get(self._lot_stream(head) or "")
-        agent = {} if lot is None else {"recall_agent": lot.state.get("recall_agent")}
-        source = check_right(claim.type, {**state, **agent}, claim.actor, sources)
+        lot_stream = self._lot_stream(head)
+        lot = None if lot_stream is None else view.heads.get(lot_stream)
+        held = state if lot is None else {**state, "recall_agent": lot.state.get("recall_agent")}
+        source = check_right(claim.type, held, claim.actor, sources)
         if self.proof is not None:
             self._check_proof(state)
         product = self.code.product_stream
         if claim.type == "listing":
             check_listing(claim, view, view.heads[product].state)
-        lot_stream = self._lot_stream(head)
-        listing = _live_listing(view, claim, (claim.stream, lot_stream, product))
+        listing = None
+        if claim.type == "sale":  # of nothing else it is asked
+            listing = _live_listing(view, claim, (claim.stream, lot_stream, product))
         happening = Happening(
-            seq=head.seq + 1,
-            id=claim.id,
-            type=claim.type,
-            actor=claim.actor,
-            sender=self.sending.party or CONSUMER,
-            source=source,
-            occurred_ms=to_ms(claim.occurred_at),
-            recorded_ms=to_ms(view.now),
-            data=claim.data,
-            listed=listing is not None,
-            listing_independent=listing is not None and listing.independent,
+            head.seq + 1,
+            claim.id,
+            claim.type,
+            claim.actor,
+            self.sending.party or CONSUMER,
+            source,
+            to_ms(claim.occurred_at),
+            to_ms(view.now),
+            claim.data,
+            listing is not None,
+            listing is not None and listing.independent,
         )
-        lifecycle.check(state, happening, around=self._around(view, claim, lot_stream))
-        new = lifecycle.fold(state, happening, self.graces)
+        around = self._around(view, claim, (product, lot_stream))
+        new = lifecycle.advance(state, happening, self.graces, around=around)
         # What is owed and whole is judged with a late listing taken in; stored is the bare fold,
         # which the stream's own records can tell again.
         seen_before, seen = self._healed(state, view), self._healed(new, view)
         refs: list[tuple[str, int]] = []
-        if claim.type == "sale":
-            if listing is not None:
-                refs.append((listing.stream, listing.seq))
-            if lot_stream is not None and lot_stream != claim.stream:
-                refs.append((lot_stream, view.heads[lot_stream].seq))
+        if listing is not None:
+            refs.append((listing.stream, listing.seq))
+        if claim.type == "sale" and lot is not None and lot.stream != claim.stream:
+            refs.append((lot.stream, lot.seq))
         return Draft(
             state=head.state if self.subject else new,
             facts={self.subject: new} if self.subject else {},
             refs=tuple(refs),
-            effects=(
-                *life_effects(self.code, self.subject, seen_before, seen),
-                *self._recall(claim, new),
-            ),
+            effects=life_effects(self.code, claim.stream, self.subject, seen_before, seen)
+            + self._recall(claim, new),
             outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now),
             side=self.side,
             source=source,
@@ -167,10 +142,9 @@ class Decision:
         if self.subject:
             return head.stream
         lot = head.state.get("lot")
-        return None if lot is None else Code(self.code.gtin, lot=lot).stream
+        return None if lot is None else lot_stream(self.code.gtin, lot)
 
-    def _around(self, view: View, claim: Claim, lot_stream: str | None) -> Around:
-        above = (self.code.product_stream, lot_stream)
+    def _around(self, view: View, claim: Claim, above: tuple[str | None, ...]) -> Around:
         # Lifted ones too: what occurred meanwhile is no more allowed for being told afterwards.
         recalls = [
             window
@@ -179,9 +153,7 @@ class Decision:
             for window in lifecycle.recall_windows(view.heads[stream].state)
         ]
         party = view.heads.get(f"party/{claim.actor}")
-        return Around(
-            recalls=tuple(recalls), suspended_since=suspended_at(party, claim.occurred_at)
-        )
+        return Around(tuple(recalls), suspended_at(party, claim.occurred_at))
 
     def _healed(self, state: Mapping[str, Any], view: View) -> Mapping[str, Any]:
         """Returns the state with the seller's late listings of product or lot taken into account.
@@ -192,8 +164,9 @@ class Decision:
         gap = state.get("gaps", {}).get("listing")
         if seller is None or gap is None:
             return state
+        wanted = listing_fact(seller)
         for (_, key), fact in view.facts.items():
-            for told in listings_since(fact, gap["since"]) if key == listing_fact(seller) else ():
+            for told in listings_since(fact, gap["since"]) if key == wanted else ():
                 listing = Happening(
                     seq=told["seq"],
                     id="",
@@ -233,45 +206,12 @@ def token_subject(code: Code, subject: str) -> str:
     return f"{code.stream}#{subject}" if subject else code.stream
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """A seller's live listing, high up."""
 
     stream: str
     seq: int
     independent: bool
-
-
-def who_reads(actor: str, sending: Sending) -> tuple[Read, ...]:
-    """Returns the reads about who acts and who sends; consumers have no stream."""
-    return () if sending.party is None else party_reads(actor, sending.party)
-
-
-def sender_sources(
-    claim: Claim, view: View, sending: Sending, *, own_goods: bool
-) -> tuple[str, ...]:
-    """Returns the sources the record may have, if this sender may speak for this actor.
-
-    First that of a record which this one corrects, then the weakest. Raises EventNotYours,
-    MandateMissing (no-mandate) or PartyUnverified.
-    """
-    if sending.party is None:
-        sources = sources_of(sending.roles, claim.type)
-    else:
-        check_verified(view, sending.party)
-        actor_roles = None
-        if claim.actor != sending.party:
-            check_mandate(
-                view, actor=claim.actor, agent=sending.party, event_type=claim.type, now=view.now
-            )
-            check_verified(view, claim.actor)
-            actor_roles = view.heads[f"party/{claim.actor}"].state["roles"]
-        sources = sources_of(
-            sending.roles, claim.type, actor_roles=actor_roles, own_goods=own_goods
-        )
-    if not sources:
-        raise EventNotYours("event_not_yours", type=claim.type)
-    return tuple(sorted(sources, key=lambda source: source != sending.named))
 
 
 def check_listing(claim: Claim, view: View, product: Mapping[str, Any]) -> None:
@@ -313,10 +253,13 @@ def recall_effect(
 
 
 def life_effects(
-    code: Code, subject: str, old: Mapping[str, Any], new: Mapping[str, Any]
+    code: Code, stream: str, subject: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> tuple[Effect, ...]:
-    """Returns the index rows that follow the life: what is due, and the sale cycle as counted."""
-    key = {"stream": stream_key(code.stream), "subject": subject}
+    """Returns the index rows that follow the life: what is due, and the sale cycle as counted.
+
+    stream: of the code.
+    """
+    key = {"stream": stream_key(stream), "subject": subject}
     gaps = new["gaps"]
     effects = []
     for step in STEPS:

@@ -55,6 +55,7 @@ __all__ = [
     "Pending",
     "State",
     "Step",
+    "advance",
     "begin",
     "check",
     "check_around",
@@ -122,6 +123,16 @@ def check(state: State, event: Happening, *, around: Around) -> None:
     check_around(event.type, event.occurred_at, around, recalls=recall_windows(state))
 
 
+def advance(state: State, event: Happening, graces: Graces, *, around: Around) -> dict[str, Any]:
+    """Returns what `fold` does after `check`, and asks the table once. Raises LifecycleConflict."""
+    if not state and event.type == "registration":
+        return _register(event)
+    cell = resolve(state, event)
+    if event.type in _BARRED_TYPES:
+        check_around(event.type, event.occurred_at, around, recalls=recall_windows(state))
+    return _take(_copy(state), event, cell, graces)
+
+
 def check_around(
     event_type: str, occurred_at: datetime, around: Around, *, recalls: Iterable[Window] = ()
 ) -> None:
@@ -158,14 +169,7 @@ def fold_into(state: dict[str, Any], event: Happening, graces: Graces) -> dict[s
     if not state:
         return _register(event)
     cell = find_cell(state, event)
-    if isinstance(cell, str):
-        return state
-    if cell is None:
-        _fill_gap(state, event, graces)
-    else:
-        _follow(state, event, cell, graces)
-    _note_completion(state)
-    return state
+    return state if isinstance(cell, str) else _take(state, event, cell, graces)
 
 
 def heal(state: State, listing: Happening) -> dict[str, Any]:
@@ -192,9 +196,12 @@ def _copy(state: State) -> dict[str, Any]:
 
 def recall_windows(state: State) -> list[Window]:
     """Returns when the goods, the lot or the product were recalled, lifted recalls too."""
+    recalls = state.get("recalls")
+    if not recalls:
+        return []
     return [
         (from_ms(entry["since"]), from_ms(entry["until"]) if "until" in entry else None)
-        for entry in state.get("recalls", {}).values()
+        for entry in recalls.values()
     ]
 
 
@@ -205,6 +212,17 @@ def _register(event: Happening) -> dict[str, Any]:
         lot=lot if isinstance(lot, str) else None,
         brand_owner=event.data.get("brand_owner") is True,
     )
+
+
+def _take(
+    new: dict[str, Any], event: Happening, cell: Cell | None, graces: Graces
+) -> dict[str, Any]:
+    if cell is None:
+        _fill_gap(new, event, graces)
+    else:
+        _follow(new, event, cell, graces)
+    _note_completion(new)
+    return new
 
 
 def _follow(new: dict[str, Any], event: Happening, cell: Cell, graces: Graces) -> None:

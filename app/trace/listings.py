@@ -62,8 +62,10 @@ def fold_listing(fact: Fact, told: Told) -> dict[str, Any]:
 
 def live_listing(fact: Fact) -> Mapping[str, Any] | None:
     """Returns the live listing that a sale refers to: one that another vouches for, the newest."""
-    live = fact.get("live", {}).values()
-    return max(live, key=lambda one: (one["independent"], one["seq"]), default=None)
+    live: Mapping[str, Mapping[str, Any]] | None = fact.get("live")
+    if not live:
+        return None
+    return max(live.values(), key=lambda one: (one["independent"], one["seq"]))
 
 
 def listings_since(fact: Fact, since: int) -> Iterator[Mapping[str, Any]]:

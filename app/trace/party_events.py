@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.kit.errors import Denied, FieldFault, NotFound, invalid
@@ -13,9 +13,9 @@ from app.parties.identity import is_party_id
 from app.parties.principal import Principal
 from app.parties.rules import EVENT_DECISIONS
 from app.trace.claims import read_actor, record_id, seal_section
-from app.trace.decide import Sending, sender_sources, who_reads
 from app.trace.events import check_event, check_time
 from app.trace.requests import EventRequest
+from app.trace.sending import Sending, sender_sources, who_reads
 
 PREFIX = "party/"
 
@@ -77,7 +77,7 @@ def prepare_party_event(
         sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
     )
     if request.type == "correction":
-        sending = replace(sending, named=check_of(claim))
+        sending = sending._replace(named=check_of(claim))
     return Submission(
         claim,
         actor,

@@ -7,7 +7,6 @@ app.trace.decide and app.trace.shelf: who may, and whether it can be true.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from app.parties.principal import Principal
 from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
 from app.trace.claims import read_actor, record_id, seal_section
 from app.trace.code import Code
-from app.trace.decide import CodeUnknown, Decision, Sending
+from app.trace.decide import CodeUnknown, Decision
 from app.trace.events import EVENT_TYPES, check_changes, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
@@ -38,6 +37,7 @@ from app.trace.party_events import prepare_party_event
 from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
+from app.trace.sending import Sending
 from app.trace.shelf import ShelfDecision
 from app.trace.signing import SignedDecision, check_signature
 from app.trace.store import find_inner
@@ -245,7 +245,7 @@ class Recording:
         if request.signed is not None:
             check_signature(self._database, claim, request.signed)
         if request.type in ("correction", "reply"):
-            sending = dataclasses.replace(sending, named=self._check_of(claim, before))
+            sending = sending._replace(named=self._check_of(claim, before))
         decide = self._decision(code, sending, subject, proof, self._index.digests(request.sealed))
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(

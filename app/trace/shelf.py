@@ -19,18 +19,16 @@ from app.parties.roles import MERCHANT, REGULATOR
 from app.trace.code import Code
 from app.trace.decide import (
     CodeUnknown,
-    Sending,
     check_listing,
     recall_effect,
-    sender_sources,
     suspended_at,
-    who_reads,
 )
 from app.trace.life_table import LifecycleConflict
 from app.trace.lifecycle import Around, check_around, recall_windows
 from app.trace.listings import Told, fold_listing, listing_fact
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
+from app.trace.sending import Sending, sender_sources, who_reads
 
 
 @dataclass(frozen=True, slots=True)

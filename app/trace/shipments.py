@@ -269,9 +269,9 @@ def _named(answers: Sequence[Answer], shipment: Shipment) -> Fault | None:
 def _with_effect(submission: Submission, effect: Effect) -> Submission:
     def decide(claim: Claim, view: View) -> Draft:
         draft = submission.decide(claim, view)
-        return replace(draft, effects=(*draft.effects, effect))
+        return draft._replace(effects=(*draft.effects, effect))
 
-    return replace(submission, decide=decide)
+    return submission._replace(decide=decide)
 
 
 def _events(shipment: Shipment, shipment_id: UUID, stream: str) -> list[EventRequest]:

@@ -138,24 +138,16 @@ def test_a_head_that_another_process_moved_is_named(ledger):
         before = store.load_heads(connection, [UNIT])[UNIT]
     ledger.record(submission(UNIT), submission(OTHER))
     rows = [
-        {
-            "stream": store.stream_key(name),
-            "name": name,
-            "seq": 7,
-            "k_seq": seq,
-            "hash": b"h" * 32,
-            "recorded_at": 1,
-            "state": b"{}",
-        }
+        store.Moved(store.stream_key(name), name, 7, b"h" * 32, 1, b"{}", seq)
         for name, seq in ((UNIT, 3), (OTHER, 0))
     ]
     assert not before.exists
     with pytest.raises(store.HeadMoved) as moved, ledger.database.write() as connection:
-        store.move_heads(connection, rows, [])
+        store.move_heads(connection, rows)
     assert moved.value.streams == {UNIT}
     with pytest.raises(store.HeadMoved) as moved, ledger.database.write() as connection:
-        created = [{k: v for k, v in row.items() if k != "k_seq"} for row in rows]
-        store.move_heads(connection, [], [*created[:1], {**created[1], "stream": 5}])
+        created = [row._replace(was=-1) for row in rows]
+        store.move_heads(connection, [created[0], created[1]._replace(stream=5)])
     assert moved.value.streams == {UNIT}
 
 
