@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from app.kit.canonical import canonical_bytes_unchecked
@@ -28,8 +28,7 @@ _CLAIM_PREFIX = b"suxin-claim/1\n"
 _SEALED_PREFIX = b"suxin-sealed/1\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """A record that this one relies on: stream name, its seq and its 32-byte hash."""
 
     stream: str
@@ -45,8 +44,7 @@ class Signed:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a sender asserts, before the ledger gives it a place.
 
     stream: canonical stream name. id: lower-case UUID text, unique in its stream.

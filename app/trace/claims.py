@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from uuid import UUID
 
@@ -15,11 +16,16 @@ from app.parties.identity import CONSUMER, is_party_id
 from app.parties.principal import Principal
 from app.trace.requests import SealedInput
 
+# The one spelling in which ids stand: what has it needs no parsing.
+_PLAIN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 def record_id(given: str | None) -> str:
     """Returns the record's id in its one spelling; a UUIDv7 of ours where none was given."""
     if given is None:
         return str(uuid_utils.uuid7())
+    if _PLAIN_ID.fullmatch(given):
+        return given
     try:
         return str(UUID(given))
     except ValueError as err:

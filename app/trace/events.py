@@ -17,6 +17,7 @@ from typing import Any, Literal
 from app.kit.clock import format_time
 from app.kit.errors import FieldFault, Invalid
 from app.trace.fields import FieldReader, Rule
+from app.trace.quick_fields import QuickReader
 
 Level = Literal["product", "lot", "unit", "party"]
 
@@ -227,6 +228,10 @@ def check_event(
         raise Invalid(
             "invalid", errors=(FieldFault(("type",), "unknown_type", {"got": str(type_name)[:64]}),)
         )
+    if not signed and not system and type(data) is dict and level in event_type.levels:
+        kept = _quick(type_name, level).read(data, sealed_names)
+        if kept is not None:
+            return kept
     faults: list[FieldFault] = []
     if level not in event_type.levels:
         expected = ", ".join(event_type.levels)
@@ -252,6 +257,13 @@ def check_event(
 @cache
 def _fields(type_name: str, level: Level) -> Mapping[str, Rule]:
     return EVENT_TYPES[type_name].fields_on(level)
+
+
+@cache
+def _quick(type_name: str, level: Level) -> QuickReader:
+    event_type = EVENT_TYPES[type_name]
+    rules = event_type.fields_on(level)
+    return QuickReader(rules, any_of=event_type.any_of, sealed=event_type.sealed)
 
 
 def check_changes(type_name: str, level: Level, changes: object) -> dict[str, Any]:

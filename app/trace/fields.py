@@ -48,7 +48,7 @@ class Rule:
     by: Literal["sender", "signer", "system"] = "sender"
 
 
-class _WrongValue(Exception):
+class WrongValue(Exception):
     """A value is not what its rule asks for."""
 
     def __init__(self, kind: str, **params: object) -> None:
@@ -91,9 +91,8 @@ class FieldReader:
 
     def _read_value(self, rule: Rule, given: object, loc: Loc, kept: dict[str, Any]) -> None:
         try:
-            value = _normalise(rule, given, loc)
-            check_clear(value, loc)
-        except _WrongValue as wrong:
+            value = read_value(rule, given, loc)
+        except WrongValue as wrong:
             self._fault(loc, wrong.kind, **wrong.params)
         except Invalid as refused:
             self._faults.extend(refused.errors)
@@ -123,13 +122,20 @@ _SINGLE_FORM: Mapping[str, re.Pattern[str]] = {
 }
 
 
+def read_value(rule: Rule, given: object, loc: Loc) -> object:
+    """Returns a single value as it will stand. Raises WrongValue, Invalid."""
+    value = _normalise(rule, given, loc)
+    check_clear(value, loc)
+    return value
+
+
 def _normalise(rule: Rule, given: object, loc: Loc) -> object:
     match rule.shape:
         case "integer":
             return _integer(rule, given)
         case "flag":
             if type(given) is not bool:
-                raise _WrongValue("type", expected="boolean", got=_kind(given))
+                raise WrongValue("type", expected="boolean", got=_kind(given))
             return given
         case "grade":
             # Recall levels are numbers in one law and words in another (一级, Class I).
@@ -137,7 +143,7 @@ def _normalise(rule: Rule, given: object, loc: Loc) -> object:
         case "changes":
             return _changes(rule, given) if isinstance(given, Mapping) else _sized(rule, given)
         case "object":  # read_object takes these apart before a single value is asked for
-            raise _WrongValue("type", expected="value", got="object")
+            raise WrongValue("type", expected="value", got="object")
         case _ as shape:
             return _normalise_text(shape, rule, _string(given), loc)
 
@@ -148,7 +154,7 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
             return _sized(rule, given)
         case "choice":
             if given not in rule.choices:
-                raise _WrongValue("enum", expected=", ".join(rule.choices), got=given[:40])
+                raise WrongValue("enum", expected=", ".join(rule.choices), got=given[:40])
             return given
         case "url":
             return _url(given)
@@ -166,42 +172,42 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
 
 def _string(given: object) -> str:
     if not isinstance(given, str):
-        raise _WrongValue("type", expected="text", got=_kind(given))
+        raise WrongValue("type", expected="text", got=_kind(given))
     return given
 
 
 def _sized(rule: Rule, given: object) -> str:
     text = _string(given)
     if not text.strip() or len(text) > rule.max_length:
-        raise _WrongValue("length", expected=f"1..{rule.max_length}", got=len(text))
+        raise WrongValue("length", expected=f"1..{rule.max_length}", got=len(text))
     return text
 
 
 def _integer(rule: Rule, given: object) -> int:
     if type(given) is not int:  # True is an int to Python, not to a reader of JSON
-        raise _WrongValue("type", expected="integer", got=_kind(given))
+        raise WrongValue("type", expected="integer", got=_kind(given))
     if not rule.low <= given <= rule.high:
-        raise _WrongValue("range", expected=f"{rule.low}..{rule.high}", got=str(given)[:40])
+        raise WrongValue("range", expected=f"{rule.low}..{rule.high}", got=str(given)[:40])
     return given
 
 
 def _matching(shape: Shape, given: str) -> str:
     if not _SINGLE_FORM[shape].fullmatch(given):
-        raise _WrongValue(shape, got=given[:80])
+        raise WrongValue(shape, got=given[:80])
     return given
 
 
 def _url(text: str) -> str:
     """Pages show it as a link, so nothing but http and https, and no user name to mislead by."""
     if len(text) > MAX_URL:
-        raise _WrongValue("length", expected=f"1..{MAX_URL}", got=len(text))
+        raise WrongValue("length", expected=f"1..{MAX_URL}", got=len(text))
     try:
         parts = urlsplit(text)
         sound = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
     except ValueError:
         sound = False
     if not sound or not text.isprintable() or " " in text:
-        raise _WrongValue("url", got=text[:80])
+        raise WrongValue("url", got=text[:80])
     return text
 
 
@@ -209,7 +215,7 @@ def _date(text: str) -> str:
     try:
         date.fromisoformat(text)
     except ValueError as err:
-        raise _WrongValue("date", got=text) from err
+        raise WrongValue("date", got=text) from err
     return text
 
 
@@ -217,12 +223,12 @@ def _time(text: str) -> str:
     try:
         return format_time(parse_time(text))
     except (ValueError, OverflowError) as err:
-        raise _WrongValue("time", got=text[:80]) from err
+        raise WrongValue("time", got=text[:80]) from err
 
 
 def _changes(rule: Rule, given: Mapping[Any, Any]) -> dict[str, Any]:
     if not 1 <= len(given) <= MAX_CHANGES:
-        raise _WrongValue("length", expected=f"1..{MAX_CHANGES}", got=len(given))
+        raise WrongValue("length", expected=f"1..{MAX_CHANGES}", got=len(given))
     for value in given.values():
         if type(value) not in (bool, int):
             _sized(rule, value)

@@ -100,6 +100,10 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _GTIN_SHAPED = re.compile(r"[0-9]{8,14}")
 # A compressed link carries base64url in its last segment: unlike a word it mixes both cases.
 _COMPRESSED = re.compile(r"(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9_-]{8,}")
+# A stream's own name with nothing encoded in it, which is how most programs name a code.
+_PLAIN_STREAM = re.compile(
+    r"01/(?P<gtin>[0-9]{14})(?:/10/(?P<lot>[0-9A-Za-z]{1,20})|/21/(?P<serial>[0-9A-Za-z]{1,20}))?"
+)
 _PATH_ORDER = ("22", "10", "21")
 _NOT_IN_QUERY = frozenset({"01", *_PATH_ORDER})
 
@@ -113,6 +117,10 @@ def parse_code(text: str, *, loc: Loc = ("code",), allow_item_code: bool = True)
     `separator`, `qualifier`, `qualifier_in_query`, `qualifier_value`, `percent_encoding`,
     `link_scheme`, `link`, `compressed_link`.
     """
+    plain = _PLAIN_STREAM.fullmatch(text)
+    if plain is not None and allow_item_code:  # as `_from_path` reads it
+        gtin = parse_gtin(plain["gtin"], loc=loc, allow_item_code=True)
+        return Code(gtin, plain["lot"], plain["serial"])
     # Not a bare strip(): to Python the GS control (FNC1) is white space.
     text = text.strip(" \t\r\n")
     if not 1 <= len(text) <= MAX_CODE_CHARACTERS:

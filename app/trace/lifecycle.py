@@ -12,9 +12,8 @@ its own: a gap that ended with its cycle was not filled, and only the story tell
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.kit.clock import from_ms
 from app.parties.roles import REGULATOR
@@ -85,12 +84,14 @@ _CORRECTABLE = {
 Window = tuple[datetime, datetime | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(NamedTuple):
     """What holds for the goods without standing in their own stream; None: it does not hold."""
 
     recalls: tuple[Window, ...] = ()
     suspended_since: datetime | None = None
+
+
+_NOTHING_AROUND = Around()
 
 
 def begin(issuer: str, *, lot: str | None = None, brand_owner: bool = False) -> dict[str, Any]:
@@ -128,7 +129,8 @@ def advance(state: State, event: Happening, graces: Graces, *, around: Around) -
     if not state and event.type == "registration":
         return _register(event)
     cell = resolve(state, event)
-    if event.type in _BARRED_TYPES:
+    # Most goods were never recalled, and most sellers never suspended: their time need not be read.
+    if around != _NOTHING_AROUND or state.get("recalls"):
         check_around(event.type, event.occurred_at, around, recalls=recall_windows(state))
     return _take(_copy(state), event, cell, graces)
 

@@ -229,8 +229,9 @@ class Recording:
         if principal is None:
             kept["proof"] = self._proof_kind(code, proof)
         subject = f"consignment/{kept['consignment']}" if "consignment" in kept else ""
-        occurred_at = request.occurred_at or self._clock.now()
-        check_time(occurred_at, self._clock.now())
+        now = self._clock.now()
+        occurred_at = request.occurred_at or now
+        check_time(occurred_at, now)
         seals = [seal_section(name, given, signed=signed) for name, given in request.sealed.items()]
         actor = read_actor(principal, request.actor)
         claim = Claim(
@@ -368,13 +369,15 @@ def _in_order(
 
 
 def _checked(
-    request: EventRequest, code: Code, data: Mapping[str, Any], *, signed: bool
+    request: EventRequest, code: Code, data: dict[str, Any], *, signed: bool
 ) -> dict[str, Any]:
     """Returns the data as it will stand; the waybill's tail that we add is checked like the rest."""
-    own = {"waybill_tail"} if not signed and "waybill_tail" not in request.data else set()
-    told = {name: value for name, value in data.items() if name not in own}
+    told, tail = data, None
+    if "waybill_tail" in data and "waybill_tail" not in request.data:  # ours
+        told = dict(data)
+        tail = told.pop("waybill_tail")
     kept = check_event(request.type, code.level, told, request.sealed.keys(), signed=signed)
-    return kept | {name: data[name] for name in own if name in data}
+    return kept if tail is None else kept | {"waybill_tail": tail}
 
 
 def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> None:

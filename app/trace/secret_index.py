@@ -29,6 +29,8 @@ class SecretIndex:
 
     def digests(self, sealed: Mapping[str, SealedInput]) -> tuple[tuple[str, bytes], ...]:
         """Returns (kind, digest) rows of what can be asked for among an event's sealed sections."""
+        if not sealed:
+            return ()
         found = []
         for name, section in sealed.items():
             number = section.content.get("number")

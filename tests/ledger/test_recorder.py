@@ -184,7 +184,7 @@ def test_the_same_id_with_other_content_is_a_conflict(ledger, together):
 def test_a_repeat_need_not_agree_on_a_time_that_the_sender_did_not_name(ledger):
     given = submission(time_given=False)
     later = submission(id=given.claim.id, time_given=False)
-    object.__setattr__(later.claim, "occurred_at", ledger.clock.now())
+    later = later._replace(claim=later.claim._replace(occurred_at=ledger.clock.now()))
     first, again = ledger.record(given, later)
     assert again.replayed
     assert again.hash == first.hash
