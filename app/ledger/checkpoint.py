@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from app.kit.clock import format_time, parse_time
 from app.kit.errors import Invalid
@@ -110,8 +111,7 @@ def open_checkpoint(
 # ------------------------------------------------------------------------------------ receipts
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The service's word that it has taken a record.
 
     stream: canonical name. hash: the record's 32 bytes. publish_by: when at the latest a signed

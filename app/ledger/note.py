@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -87,8 +87,7 @@ class NoteSigner:
         return self._key.sign(message)
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureLine:
+class SignatureLine(NamedTuple):
     """One line under a note: whose it says it is, and the bytes behind the 4 of the key id."""
 
     name: str

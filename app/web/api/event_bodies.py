@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.config import JsonDict
 
+from app.kit.clock import parse_time
 from app.kit.errors import FieldFault, invalid
 from app.ledger.record import Signed
 from app.trace.recording import MAX_BATCH
@@ -72,6 +73,46 @@ class EventIn(Body):
             },
             signed=None if self.signed is None else Signed(self.signed.key, self.signed.value),
         )
+
+
+_PLAIN = frozenset({"code", "type", "id", "occurred_at", "actor", "data", "sealed"})
+_JUST_CONTENT = {"content"}
+
+
+def plain_request(given: Any) -> EventRequest | None:
+    """Returns an event just as `EventIn` reads it, at a fifth of the cost; None for every other.
+
+    What is wrong is every other too: why, the model says. Nothing passes here that it refuses
+    (tests/web/test_short.py).
+    """
+    if type(given) is not dict or not _PLAIN.issuperset(given):
+        return None
+    code, type_, data = given.get("code"), given.get("type"), given.get("data", {})
+    id_, actor, told = given.get("id"), given.get("actor"), given.get("occurred_at")
+    if not (
+        (type(code) is str and len(code) <= 2048)
+        and (type(type_) is str and len(type_) <= 64)
+        and (id_ is None or (type(id_) is str and len(id_) <= 80))
+        and (actor is None or (type(actor) is str and len(actor) <= 64))
+        and (told is None or type(told) is str)
+        and type(data) is dict
+    ):
+        return None
+    sealed = given.get("sealed", {})
+    if type(sealed) is not dict:
+        return None
+    if sealed:
+        for section in sealed.values():
+            if type(section) is not dict or section.keys() != _JUST_CONTENT:
+                return None
+            if type(section["content"]) is not dict:
+                return None
+        sealed = {name: SealedInput(section["content"]) for name, section in sealed.items()}
+    try:
+        occurred_at = None if told is None else parse_time(told)
+    except (ValueError, OverflowError):
+        return None
+    return EventRequest(code, type_, data, id_, occurred_at, actor, sealed)
 
 
 class BatchIn(Body):
