@@ -58,7 +58,7 @@ def test_what_is_taken_is_what_the_model_reads():
         if request is not None:
             taken += 1
             assert request == by_model(given), given
-    assert taken > 300
+    assert taken > 100
 
 
 def test_what_programs_send_is_taken():
