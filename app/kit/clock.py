@@ -106,6 +106,26 @@ def read_ms(text: str) -> int:
         raise ValueError(text) from None
 
 
+class _Hours(dict[bytes, int]):
+    """Milliseconds since 1970 at which hours begin; each is reckoned once."""
+
+    _MOST = 20_000
+
+    def __missing__(self, text: bytes) -> int:
+        begins = read_ms(text.decode("ascii") + ":00:00.000Z")
+        if len(self) >= self._MOST:
+            self.clear()
+        self[text] = begins
+        return begins
+
+
+# A time in the form of `read_ms`, as bytes in three parts, of 13, 6 and 5; the sum is its milliseconds.
+# Raises KeyError or, for an hour that is none, ValueError.
+HOURS_MS = _Hours()
+CLOCK_MS = {f":{n // 60:02}:{n % 60:02}".encode("ascii"): n * 1000 for n in range(3_600)}
+REST_MS = {f".{n:03}Z".encode("ascii"): n for n in range(1000)}
+
+
 def parse_ms(text: str) -> int:
     """Returns the milliseconds of any time that `parse_time` reads. Raises ValueError as it does."""
     try:

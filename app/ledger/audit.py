@@ -21,7 +21,7 @@ from app.ledger.attachments import Attachments
 from app.ledger.auditstore import EVERYTHING, AuditReads, Span, rank
 from app.ledger.logstore import TreeState
 from app.ledger.merkle import leaf_hash
-from app.ledger.quick import CheckRows, CheckState, QuickProof
+from app.ledger.quick import CheckRows, CheckState, ProvePlainly, QuickProof
 from app.ledger.record import record_hash, stream_key
 from app.ledger.store import HEAD, LEAF, as_bytes
 from app.ledger.tiles import TILE_WIDTH
@@ -61,6 +61,7 @@ class LedgerAudit:
         check_state: CheckState | None = None,
         keeps_state: Callable[[str], bool] = lambda _: False,
         check_rows: CheckRows = lambda _stream, _records: (),
+        prove_plainly: ProvePlainly = lambda _stream, _frames, _state: False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._connection = connection
@@ -78,6 +79,7 @@ class LedgerAudit:
             check_state=check_state,
             keeps_state=keeps_state,
             check_rows=check_rows,
+            prove_plainly=prove_plainly,
             progress=lambda done: progress(self.records + done),
         )
         self._holes: list[int] | None = None

@@ -8,7 +8,8 @@ the parsed fields, shape, times, what the record brings along, head, state, rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from binascii import hexlify
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +19,8 @@ from app.db.engine import TextDamaged
 from app.kit.clock import read_ms
 from app.ledger.attachments import Attachments
 from app.ledger.auditstore import AuditReads, Span
-from app.ledger.record import ZERO_HASH, stream_key
+from app.ledger.frame import Frame, FrameReader, name_part
+from app.ledger.record import ZERO_HASH
 from app.ledger.verifier import Problem, read_record
 
 CheckRows = Callable[[str, list[Mapping[str, Any]]], Iterable[Problem]]
@@ -27,7 +29,11 @@ CheckRows = Callable[[str, list[Mapping[str, Any]]], Iterable[Problem]]
 CheckState = Callable[[str, list[Mapping[str, Any]], Mapping[str, Any]], bool]
 """Whether a head's state is the fold of its stream's records; asked only for sound streams."""
 
-_ZEROS = ZERO_HASH.hex()
+ProvePlainly = Callable[[str, Sequence[Frame], bytes], bool]
+"""Whether a head's state, in its bytes, is the fold of its stream's records, and no rows of other rooms
+follow from them. False also of what is not so plain: the two above are asked then."""
+
+_ZEROS = hexlify(ZERO_HASH)
 _ID_BYTES = 16
 _MOST_KNOWN = 20_000
 _ATTACHED = frozenset({"refs", "signed", "sealed"})
@@ -55,6 +61,7 @@ class QuickProof:
         check_state: CheckState | None,
         keeps_state: Callable[[str], bool],
         check_rows: CheckRows,
+        prove_plainly: ProvePlainly,
         progress: Callable[[int], None],
     ) -> None:
         self._reads = reads
@@ -62,6 +69,8 @@ class QuickProof:
         self._check_state = check_state
         self._keeps_state = keeps_state
         self._check_rows = check_rows
+        self._prove_plainly = prove_plainly
+        self._frames = FrameReader(self._is_known_ref)
         self._progress = progress
         self._clean: dict[Any, int] = {}
         self._known_refs: set[tuple[str, int, str]] = set()
@@ -99,20 +108,25 @@ class QuickProof:
         waiting = {(key, seq): entry for key, seq, entry in queue}
         if len(waiting) != len(queue):
             return {_NO_KEY}
-        loads, is_attached_clean = orjson.loads, self._is_attached_clean
+        read_frame = self._frames.read
         leaves = 0
         current: Any = _BEFORE
         name = head = hash_ = None
-        kept: list[Mapping[str, Any]] | None = None
+        part = b""
+        bodies: list[bytes] | None = None
+        frames: list[Frame] | None = None
         clean, count, link, last_ms = True, 0, _ZEROS, 0
         for page in self._reads.record_tuples(span):
             for key, seq, id_, type_, actor, at_ms, stored_hash, body, leaf_index, leaf in page:
                 if key != current:
-                    if not (clean and self._is_end_clean(head, name, count, hash_, last_ms, kept)):
+                    if not (
+                        clean
+                        and self._is_end_clean(head, name, count, hash_, last_ms, bodies, frames)
+                    ):
                         doubtful.add(current)
                     current, head = key, heads.pop(key, None)
-                    name = _name_of(head)
-                    kept = [] if self._keeps(name) else None
+                    name, part = _name_of(head)
+                    bodies, frames = ([], []) if self._keeps(name) else (None, None)
                     clean, count, link, last_ms = name is not None, 0, _ZEROS, 0
                 entry = leaf
                 if leaf_index is not None:
@@ -125,51 +139,65 @@ class QuickProof:
                 clean = False  # until everything below holds
                 try:
                     hash_ = sha256(body).digest()
-                    if hash_ != entry or hash_ != stored_hash or seq != count:
+                    if hash_ != entry or hash_ != stored_hash or seq != count or at_ms < last_ms:
                         continue
-                    fields = loads(body)
-                    digits = id_.hex()
-                    id_text = (
-                        f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-                    )
-                    if (
-                        fields["prev"] != link
-                        or fields["stream"] != name
-                        or fields["seq"] != seq
-                        or fields["type"] != type_
-                        or fields["actor"] != actor
-                        or fields["id"] != id_text
-                        or len(id_) != _ID_BYTES
-                        or fields["v"] != 1
-                        # Equal and yet of another type, as 1, 1.0 and true are.
-                        or not type(fields["v"]) is type(fields["seq"]) is type(seq) is int
-                        or not type(type_) is type(actor) is str
-                        or not actor.isascii()
-                        or type(fields["data"]) is not dict
-                        or read_ms(fields["recorded_at"]) != at_ms
-                        or at_ms < last_ms
-                    ):
-                        continue
-                    if not (
-                        _ATTACHED.isdisjoint(fields) or is_attached_clean(fields, body, name, seq)
+                    frame = read_frame(body, part, seq, id_, type_, actor, at_ms, link)
+                    if frame is None and not self._is_clean(
+                        body, name, seq, id_, type_, actor, at_ms, link
                     ):
                         continue
                 except _UNUSUAL:
                     continue
                 clean = True
                 count += 1
-                link = hash_.hex()
+                link = hexlify(hash_)
                 last_ms = at_ms
-                if kept is not None:
-                    kept.append(fields)
+                if bodies is not None:
+                    bodies.append(body)
+                    if frame is None:
+                        frames = None
+                    elif frames is not None:
+                        frames.append(frame)
             self._progress(leaves)
-        if not (clean and self._is_end_clean(head, name, count, hash_, last_ms, kept)):
+        if not (clean and self._is_end_clean(head, name, count, hash_, last_ms, bodies, frames)):
             doubtful.add(current)
         doubtful.discard(_BEFORE)
         if doubtful or waiting or leaves != self._reads.count_leaves(span):
             # As many leaves as records that have one: then none is without a record.
             doubtful.update(row.stream for row in self._reads.lost(span))
         return doubtful
+
+    def _is_clean(
+        self,
+        body: bytes,
+        name: str | None,
+        seq: Any,
+        id_: Any,
+        type_: Any,
+        actor: Any,
+        at_ms: Any,
+        link: bytes,
+    ) -> bool:
+        """Whether a record that fits its hash says what its columns say. Raises what _UNUSUAL has."""
+        fields = orjson.loads(body)
+        digits = id_.hex()
+        id_text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return not (
+            fields["prev"] != link.decode("ascii")
+            or fields["stream"] != name
+            or fields["seq"] != seq
+            or fields["type"] != type_
+            or fields["actor"] != actor
+            or fields["id"] != id_text
+            or len(id_) != _ID_BYTES
+            or fields["v"] != 1
+            # Equal and yet of another type, as 1, 1.0 and true are.
+            or not type(fields["v"]) is type(fields["seq"]) is type(seq) is int
+            or not type(type_) is type(actor) is str
+            or not actor.isascii()
+            or type(fields["data"]) is not dict
+            or read_ms(fields["recorded_at"]) != at_ms
+        ) and (_ATTACHED.isdisjoint(fields) or self._is_attached_clean(fields, body, name, seq))
 
     def _keeps(self, name: str | None) -> bool:
         return self._check_state is not None and name is not None and self._keeps_state(name)
@@ -181,7 +209,8 @@ class QuickProof:
         count: int,
         last_hash: bytes | None,
         last_ms: int,
-        kept: list[Mapping[str, Any]] | None,
+        bodies: list[bytes] | None,
+        frames: list[Frame] | None,
     ) -> bool:
         """Whether the head is where the records end, and state and rows follow from them."""
         if head is None or name is None:
@@ -189,8 +218,9 @@ class QuickProof:
         key, _, seq, hash_, at_ms, state = head
         if seq != count - 1 or hash_ != last_hash or at_ms != last_ms:
             return False
-        if kept:
+        if bodies and not (frames and self._prove_plainly(name, frames, state)):
             assert self._check_state is not None
+            kept = [orjson.loads(body) for body in bodies]
             try:
                 folded = orjson.loads(state)
             except _UNUSUAL:
@@ -201,6 +231,10 @@ class QuickProof:
                 return False
         self._clean[key] = count
         return True
+
+    def _is_known_ref(self, ref: Mapping[str, Any]) -> bool:
+        place = ref["stream"], ref["seq"], ref["hash"]
+        return place in self._known_refs and type(ref["seq"]) is int
 
     def _is_attached_clean(
         self, fields: Mapping[str, Any], body: bytes, name: str | None, seq: int
@@ -232,10 +266,16 @@ class QuickProof:
         return True
 
 
-def _name_of(head: tuple[Any, ...] | None) -> str | None:
-    """Returns the stream's name, None where the head is gone or has another's."""
+def _name_of(head: tuple[Any, ...] | None) -> tuple[str | None, bytes]:
+    """Returns the stream's name, and how its records have it; None where no name of it is at hand."""
     if head is None:
-        return None
+        return None, b""
     key, name = head[:2]
-    ours = type(name) is str and name.isascii() and stream_key(name) == key
-    return name if ours else None
+    try:
+        part = name_part(name)
+        hashed = sha256(name.encode("ascii")).digest()
+    except (ValueError, TypeError):
+        return None, b""
+    # As `stream_key` has it, which remembers the last: here none comes again.
+    ours = int.from_bytes(hashed[:8], "big") >> 1 == key
+    return (name, part) if ours else (None, b"")

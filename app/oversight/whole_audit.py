@@ -91,6 +91,7 @@ def new_audit(
         check_state=stories.state_checker(connection),
         keeps_state=keeps_state,
         check_rows=partial(check_rows, connection),
+        prove_plainly=stories.plain_prover(connection),
         progress=progress,
     )
 

@@ -9,13 +9,13 @@ from app.parties.roles import AGGREGATOR, CARRIER, CUSTOMS, PLATFORM, REGULATOR
 from app.trace.life_table import Happening
 
 _KEPT_AS = {"waybill_tail": "tail"}
-_OUTSIDE_SOURCES = frozenset({PLATFORM, CARRIER, AGGREGATOR, CONSUMER, REGULATOR, CUSTOMS})
+OUTSIDE_SOURCES = frozenset({PLATFORM, CARRIER, AGGREGATOR, CONSUMER, REGULATOR, CUSTOMS})
 
 
 def is_independent(event: Happening, seller: str) -> bool:
     """The hidden code inside the pack was printed by the seller: it is no second voice."""
     return (
-        event.source in _OUTSIDE_SOURCES
+        event.source in OUTSIDE_SOURCES
         and event.data.get("proof") != "inner"
         and event.sender != seller
     )

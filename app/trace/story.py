@@ -31,6 +31,7 @@ from app.trace.code import Code
 from app.trace.decide import CodeUnknown, recalled_since
 from app.trace.gaps import Graces, Pending, pending, verdict_of
 from app.trace.life_shape import is_life
+from app.trace.plainlife import PlainLives
 from app.trace.retold import Retold, finder
 
 Verdict = Literal["intact", "incomplete", "broken"]
@@ -259,6 +260,10 @@ class Stories:
     def state_checker(self, connection: Connection) -> Any:
         """Returns what the ledger's audit asks about the states that this room keeps."""
         return Retold(finder(connection), self._graces).check
+
+    def plain_prover(self, connection: Connection) -> Any:
+        """Returns what the ledger's audit asks first of units: whether theirs is a common life."""
+        return PlainLives(finder(connection), self._graces).holds
 
 
 def _head(rows: Mapping[str, Any], stream: str) -> StreamHead:
