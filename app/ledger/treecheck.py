@@ -239,9 +239,9 @@ class _TreeCheck:
                 return None
         ahead, index, first = self._ahead, start // TILE_WIDTH, self._log.start
         leaves = ahead.leaves[start - ahead.start : end - ahead.start]
-        entries = [entry for _, entry in leaves]
+        places, entries = zip(*leaves, strict=True) if leaves else ((), ())
         if (
-            [at for at, _ in leaves] != list(range(first + start, first + end))
+            places != tuple(range(first + start, first + end))
             or {*map(type, entries)} != {bytes}
             or ahead.bundles.get(index) != encode_entries(entries)
         ):
