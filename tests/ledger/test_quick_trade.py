@@ -126,14 +126,14 @@ def test_what_nobody_touched_is_clean_and_mostly_told_in_one_go(undone):
 def test_one_value_altered_is_judged_alike(undone, column):
     table, name = column.split(".")
     pick = random.Random(column)
-    for value in (..., ..., ..., *pick.sample(OTHERS, 3)):
+    for value in (..., ..., *pick.sample(OTHERS, 2)):
         savepoint = undone.connection.begin_nested()
         undone.alter(table, name, pick, value)
         undone.both_ways()
         savepoint.rollback()
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(COLUMNS), st.sampled_from([..., ..., *OTHERS])),
