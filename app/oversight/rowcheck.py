@@ -12,6 +12,7 @@ Not checked: rows that follow from several streams or from none (offers, due ste
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -31,18 +32,20 @@ _DECISIONS = ("attribution", "dismissal")
 def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -> Iterator[Problem]:
     """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only."""
     wrong: list[str] = []
+    find: Callable[[], Any]
     first = next((fields for fields in records if fields["type"] == "registration"), None)
     match stream.split("/"):
         case ["01", gtin] if first is not None:
-            row = trace_store.find_product(connection, gtin)
-            wrong = _differing("product", _told_product(first, records), row)
+            find = partial(trace_store.find_product, connection, gtin)
+            wrong = _differing("product", _told_product(first, records), find)
         case ["01", _, "10", _] if first is not None:
             told = {"party": first["actor"], "facts": lot_facts(first["data"])}
-            wrong = _differing("lot", told, trace_store.find_lot(connection, stream))
+            find = partial(trace_store.find_lot, connection, stream)
+            wrong = _differing("lot", told, find)
         case ["party", party]:
             if first is not None:
-                row = party_store.find_party(connection, party)
-                wrong = _differing("party", _told_party(first["data"], records), row)
+                find = partial(party_store.find_party, connection, party)
+                wrong = _differing("party", _told_party(first["data"], records), find)
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
         case _:
@@ -135,8 +138,12 @@ def _wrong_decisions(connection: Connection, party: str, records: Sequence[Field
     return wrong
 
 
-def _differing(table: str, told: Mapping[str, Any], row: Any | None) -> list[str]:
-    """Returns the columns that say something else, the table's name where the row is gone."""
+def _differing(table: str, told: Mapping[str, Any], find: Callable[[], Any]) -> list[str]:
+    """Returns the columns that say something else, the table's name where no row can be read."""
+    try:
+        row = find()
+    except (ValueError, TypeError):  # what should be JSON is none
+        return [table]
     if row is None:
         return [table]
     return [f"{table}.{name}" for name, value in told.items() if getattr(row, name) != value]

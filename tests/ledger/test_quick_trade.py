@@ -6,6 +6,7 @@ the long way passes, and nothing that nobody touched ever takes the long one.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 import app.db.tables  # noqa: F401 - fills the metadata
@@ -62,7 +64,8 @@ class Trade:
         rowid = pick.choice([row[0] for row in self.run(f"SELECT rowid FROM {table}")] or [0])
         for (old,) in self.run(f"SELECT {column} FROM {table} WHERE rowid = ?", rowid):
             new = changed(old, pick) if value is ... else value
-            self.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE rowid = ?", new, rowid)
+            with contextlib.suppress(IntegrityError):  # SQLite's own keys take no text
+                self.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE rowid = ?", new, rowid)
 
 
 def changed(old: Any, pick: random.Random) -> Any:
@@ -82,10 +85,10 @@ def changed(old: Any, pick: random.Random) -> Any:
 def trade(tmp_path_factory: Any) -> Iterator[Trade]:
     with opened(tmp_path_factory.mktemp("trade") / "market") as rooms:
         market = Market(rooms, shops=2, goods=2)
-        market.trade(60)
-        units = market.issue(market.shops[0], 6)
+        market.trade(24)
+        units = market.issue(market.shops[0], 4)
         market.sell(market.shops[0], units[:3])
-        market.sell_signed(market.shops[1], 3)
+        market.sell_signed(market.shops[1], 1)
         reason = [{"reason": "seven days"}]
         market.send(market.shops[0], units[:1], "return", reason)
         market.finish()
@@ -117,7 +120,7 @@ def test_what_nobody_touched_is_clean_and_mostly_told_in_one_go(undone):
         audit = undone.new_audit()
         audit.check_key = audit.explain_span = lambda *_: pytest.fail("explained")
         assert list(audit.check_all()) == []
-    assert told.count(True) >= 15
+    assert told.count(True) >= 5
     assert parsed.call_count < audit.records / 4
     assert undone.both_ways() == []
 
