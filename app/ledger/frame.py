@@ -41,6 +41,7 @@ _AFTER_RECORDED = len(_RECORDED) + _TIME
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")  # printable ASCII but for quote and backslash
 _MOST = 4_096
 _LONGEST_KEPT = 512
+_MOST_BRACKETS = 100  # what may be too deep for a record is for who reads all of it
 _NOTHING: tuple[int, str, list[Any]] = (-1, "", [])
 
 # What columns of another type, damaged data and a body that is too short raise here.
@@ -155,7 +156,7 @@ class FrameReader:
 
     def _read_data(self, raw: bytes) -> Mapping[str, Any]:
         data = orjson.loads(raw)
-        if type(data) is not dict:
+        if type(data) is not dict or raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:
             raise TypeError(raw)
         if len(raw) <= _LONGEST_KEPT:
             if len(self._data) >= _MOST:

@@ -35,6 +35,7 @@ follow from them. False also of what is not so plain: the two above are asked th
 
 _ZEROS = hexlify(ZERO_HASH)
 _ID_BYTES = 16
+_MOST_BRACKETS = 100
 _MOST_KNOWN = 20_000
 _ATTACHED = frozenset({"refs", "signed", "sealed"})
 _NO_KEY = ""
@@ -193,6 +194,8 @@ class QuickProof:
             or not actor.isascii()
             or type(fields["data"]) is not dict
             or read_ms(fields["recorded_at"]) != at_ms
+            # Read, and too deep to be written again.
+            or (body.count(b"{") + body.count(b"[") > _MOST_BRACKETS and read_record(body) is None)
         ) and (_ATTACHED.isdisjoint(fields) or self._is_attached_clean(fields, body, name, seq))
 
     def _keeps(self, name: str | None) -> bool:

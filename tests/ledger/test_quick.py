@@ -28,6 +28,10 @@ def upper(fields, name):
     fields[name] = str(fields[name]).upper()
 
 
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
 def put(name, value):
     def change(fields):
         fields[name] = value
@@ -64,6 +68,8 @@ CHANGES |= {
     "a ref to another hash": lambda f: [r.update(hash="1" * 64) for r in f.get("refs", [])],
     "a ref without a stream": lambda f: [r.pop("stream") for r in f.get("refs", [])],
     "a signature of another": lambda f: "signed" in f and f["signed"].update(value="AAAA"),
+    "data too deep to be written again": lambda f: f.update(data={"x": nested(300)}),
+    "deep data": lambda f: f.update(data={"x": nested(150)}),
     "signed with nothing": lambda f: f.update(signed={}),
     "sealed with what is not there": lambda f: f.update(sealed={"text": "0" * 64}),
 }
