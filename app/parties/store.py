@@ -12,14 +12,22 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from app.db.hot import HotSelect
 from app.db.tables import APIKey, Party
-from app.ledger.record import record_hash
+from app.ledger.record import record_hash, stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import load_record
+from app.ledger.store import LEAF, RECORD, StoredRecord, as_bytes
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
 KEY = APIKey.__table__  # type: ignore[attr-defined]
 
 _BY_ID = HotSelect(select(PARTY).where(PARTY.c.id == bindparam("id")))
+_BY_IDS = HotSelect(select(PARTY).where(PARTY.c.id.in_(bindparam("ids", expanding=True))))
+_FIRST_OF = HotSelect(
+    select(RECORD.c.stream, RECORD.c.hash, RECORD.c.body, LEAF.c.hash.label("entry"))
+    .select_from(
+        RECORD.outerjoin(LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq))
+    )
+    .where(RECORD.c.stream.in_(bindparam("streams", expanding=True)), RECORD.c.seq == 0)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +63,15 @@ class KeyRow:
 def find_party(connection: Connection, party: str) -> PartyRow | None:
     """Returns a party, or None where none of this id is registered. Read-only."""
     row = _BY_ID.first(connection, id=party)
-    if row is None:
-        return None
+    return None if row is None else _party(row)
+
+
+def find_parties(connection: Connection, parties: Sequence[str]) -> list[PartyRow]:
+    """Returns those of these parties that are registered. Read-only."""
+    return [_party(row) for row in _BY_IDS.rows(connection, ids=list(parties))]
+
+
+def _party(row: Any) -> PartyRow:
     return PartyRow(
         id=row.id,
         name=row.name,
@@ -72,17 +87,27 @@ def find_party(connection: Connection, party: str) -> PartyRow | None:
     )
 
 
-def registered_name(connection: Connection, stream: str) -> str | None:
-    """Returns the name in the party's registration, None where its bytes are not what was recorded.
+def registered_names(connection: Connection, streams: Sequence[str]) -> dict[str, str]:
+    """Returns by stream the name in each party's registration.
 
-    A row can be changed and prove nothing; whose name stands on a page should be as provable as the
-    rest of it. Read-only.
+    Not of one whose bytes are not what was recorded: a row can be changed and prove nothing; whose
+    name stands on a page should be as provable as the rest of it. Read-only.
     """
-    record = load_record(connection, stream, 0)
-    if record is None or record_hash(record.body) != (record.entry or record.hash):
-        return None
-    name = record.fields.get("data", {}).get("name")
-    return name if isinstance(name, str) else None
+    by_key = {stream_key(stream): stream for stream in streams}
+    names: dict[str, str] = {}
+    for row in _FIRST_OF.rows(connection, streams=list(by_key)):
+        hash_, body = as_bytes(row.hash), as_bytes(row.body)
+        entry = None if row.entry is None else as_bytes(row.entry)
+        if record_hash(body) != (entry or hash_):
+            continue
+        stream = by_key[row.stream]
+        try:
+            name = StoredRecord(stream, 0, hash_, body, None).fields.get("data", {}).get("name")
+        except ValueError:
+            continue
+        if isinstance(name, str):
+            names[stream] = name
+    return names
 
 
 def insert_key(connection: Connection, key: KeyRow) -> None:

@@ -10,9 +10,11 @@ from app.kit.clock import parse_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.trace.code import Code
+from app.trace.gaps import seller_of
 from app.web.links import code_path
 from app.web.pages.views import Actions, Import, Links
 
+_NAMING = ("issuer", "platform", "carrier")
 _LEVEL_OF = {"21": "unit", "10": "lot"}
 
 
@@ -22,6 +24,20 @@ def readable(look: Look) -> Iterator[tuple[StoredRecord, Mapping[str, Any]]]:
     for record in look.story.records:
         if (record.stream, record.seq) not in broken:
             yield record, record.fields
+
+
+def parties_in(look: Look) -> set[str]:
+    """Returns whom the records of a story name, as far as they can be read, and who sells."""
+    state = look.verification.state
+    named = {state["issuer"], seller_of(state)} if state else set()
+    for record in look.story.records:
+        try:
+            data = record.fields["data"]
+            told = (record.fields["actor"], *(data.get(name) for name in _NAMING))
+        except (ValueError, KeyError, AttributeError):
+            continue
+        named.update(name for name in told if isinstance(name, str))
+    return named
 
 
 def registration_of(look: Look, stream: str) -> Mapping[str, Any]:

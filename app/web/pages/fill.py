@@ -30,6 +30,7 @@ from app.web.pages.facts import (
     last_ending,
     level_of,
     links_of,
+    parties_in,
     readable,
     registration_of,
 )
@@ -58,7 +59,7 @@ from app.web.pages.views import (
 
 
 class Filler:
-    """Fills the view of one look, asking for each party once."""
+    """Fills the view of one look, asking for the parties that its records name at once."""
 
     def __init__(self, rooms: Rooms, frame: Frame) -> None:
         self._rooms = rooms
@@ -75,6 +76,8 @@ class Filler:
         code = look.story.code
         state = look.verification.state
         row = self._rooms.catalogue.product(code.gtin)
+        named = {*parties_in(look), row.registrant, row.brand_owner}
+        self._parties_seen |= self._rooms.parties.get_some(named - {None})
         steps = tuple(self._steps(look))
         path = f"/{code.stream}"
         count = self._rooms.scans.count(code.stream)

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -120,7 +119,8 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
 async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
     """Shows a unit a few at a time, in the order of asking; what it reports is waited for here.
 
-    A page is work for Python, of which there is one at a time: forty at once would all be late.
+    A page is work for Python, of which there is one at a time: forty at once would all be late. It is
+    of one moment, the story and all that is said beside it.
     """
     reports: list[Future[None]] = []
 
@@ -130,7 +130,11 @@ async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: 
             reports.append(glance.reported)
         return glance
 
-    response = await rooms.page_turns.run(partial(_show, request, rooms, lang, make, look=look))
+    def show() -> Response:
+        with rooms.database.one_snapshot():
+            return _show(request, rooms, lang, make, look=look)
+
+    response = await rooms.page_turns.run(show)
     if reports:
         # Whoever asks next for score and ranking finds them changed, unless the writer is busy.
         await asyncio.wait([asyncio.wrap_future(one) for one in reports], timeout=PATIENCE_S)
