@@ -6,7 +6,6 @@ that what is stored, what is checked and what is told again cannot differ.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -99,7 +98,7 @@ def entry_of(row: Any) -> Entry:
         expires_at=None if expires is None else from_ms(expires),
         status=Status(row.status),
         ended_at=None if ended is None else from_ms(ended),
-        evidence=json.loads(row.evidence),
+        evidence=orjson.loads(row.evidence),
         policy_version=row.policy,
         facts=CapFacts(
             day=None if row.day is None else date.fromisoformat(row.day),

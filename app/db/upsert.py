@@ -32,6 +32,26 @@ def upsert_rows(
     execute_many(connection, statement, rows)
 
 
+def count_rows(
+    connection: Connection,
+    table: Any,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str],
+    kept: Sequence[str],
+    sums: Sequence[str],
+) -> None:
+    """Inserts rows, or adds the columns `sums` to those of existing ones. Writes `table`.
+
+    kept: columns that stay as they are in existing rows; the others are given the new values. Two
+    processes that add to one row lose nothing of each other.
+    """
+    if rows:
+        dialect, names = connection.dialect.name, tuple(rows[0])
+        statement = _count(dialect, table, names, tuple(keys), tuple(kept), tuple(sums))
+        execute_many(connection, statement, rows)
+
+
 def delete_rows(
     connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]
 ) -> None:
@@ -49,6 +69,24 @@ def upsert(dialect: str, table: Any, keys: tuple[str, ...], changed: tuple[str, 
         return statement.on_conflict_do_nothing(index_elements=keys)
     values = {name: statement.excluded[name] for name in changed}
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+@cache
+def _count(
+    dialect: str,
+    table: Any,
+    names: tuple[str, ...],
+    keys: tuple[str, ...],
+    kept: tuple[str, ...],
+    sums: tuple[str, ...],
+) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    given = {
+        name: table.c[name] + statement.excluded[name] if name in sums else statement.excluded[name]
+        for name in names
+        if name not in (*keys, *kept)
+    }
+    return statement.on_conflict_do_update(index_elements=keys, set_=given)
 
 
 @cache

@@ -284,10 +284,20 @@ def root_from_tiles(size: int, read_tile: ReadTile) -> bytes:
 
 
 def node_reader(read_tile: ReadTile) -> NodeReader:
-    """Returns a reader of tree nodes that fetches each tile once and remembers it."""
+    """Returns a reader of tree nodes that fetches each tile once and remembers it.
+
+    And each node: proofs of one tree meet again at its right edge and near its top.
+    """
     seen: dict[tuple[int, int], _Nodes] = {}
+    known: dict[tuple[int, int], bytes] = {}
 
     def read_node(level: int, index: int) -> bytes:
+        node = known.get((level, index))
+        if node is None:
+            node = known[level, index] = hash_node(level, index)
+        return node
+
+    def hash_node(level: int, index: int) -> bytes:
         row, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
         place = (row, tile_index)

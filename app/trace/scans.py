@@ -47,8 +47,10 @@ class Scans:
         self._moving = threading.Lock()
         self._moves = 0
         self._lock = threading.Lock()
-        # Guarded by _lock: (stream key, device) -> [first_at, last_at, loads]; and the device's city.
-        self._buffer: dict[tuple[int, bytes], list[int]] = {}
+        # Guarded by _lock: stream key -> device -> [first_at, last_at, loads], and of how many pairs;
+        # and by both the device's city.
+        self._buffer: dict[int, dict[bytes, list[int]]] = {}
+        self._buffered = 0
         self._regions: dict[tuple[int, bytes], str] = {}
 
     def device(self, *signs: str) -> bytes:
@@ -62,15 +64,16 @@ class Scans:
         region: GB/T 2260, six digits; no more of it than the city is kept.
         """
         now = to_ms(self._clock.now())
-        place = (stream_key(stream), device)
+        key = stream_key(stream)
         with self._lock:
-            seen = self._buffer.get(place)
+            seen = self._buffer.get(key, {}).get(device)
             if seen is not None:
                 seen[1], seen[2] = now, seen[2] + 1
-            elif len(self._buffer) < _MAX_BUFFER:
-                self._buffer[place] = [now, now, 1]
+            elif self._buffered < _MAX_BUFFER:
+                self._buffer.setdefault(key, {})[device] = [now, now, 1]
+                self._buffered += 1
                 if region is not None:
-                    self._regions[place] = f"{region[:4]}00"
+                    self._regions[(key, device)] = f"{region[:4]}00"
 
     def count(self, stream: str) -> ScanCount:
         """Returns the looks so far, those not yet written included. Read-only."""
@@ -83,10 +86,9 @@ class Scans:
             with self._lock:
                 if self._moves != moves:
                     continue
-                for (stream_of, device), (first, _, loads) in self._buffer.items():
-                    if stream_of == key:
-                        before = rows.get(device, (first, 0))
-                        rows[device] = (min(before[0], first), before[1] + loads)
+                for device, (first, _, loads) in self._buffer.get(key, {}).items():
+                    before = rows.get(device, (first, 0))
+                    rows[device] = (min(before[0], first), before[1] + loads)
                 break
         if not rows:
             return ScanCount(0, 0, None)
@@ -100,14 +102,14 @@ class Scans:
         """Writes what was counted. Writes `scan`."""
         if not self._buffer:
             return False
-        taken: dict[tuple[int, bytes], list[int]] = {}
+        taken: dict[int, dict[bytes, list[int]]] = {}
         regions: dict[tuple[int, bytes], str] = {}
         try:
             with ExitStack() as until_committed, self._database.write() as connection:
                 # Only once it is our turn to write: pages must not wait for other writers.
                 until_committed.enter_context(self._moving)
                 with self._lock:
-                    taken, self._buffer = self._buffer, {}
+                    taken, self._buffer, self._buffered = self._buffer, {}, 0
                     regions, self._regions = self._regions, {}
                     self._moves += 1
                 at_ms = to_ms(self._clock.now())
@@ -119,14 +121,17 @@ class Scans:
         return False
 
     def _take_back(
-        self, taken: dict[tuple[int, bytes], list[int]], regions: dict[tuple[int, bytes], str]
+        self, taken: dict[int, dict[bytes, list[int]]], regions: dict[tuple[int, bytes], str]
     ) -> None:
         """Puts looks that could not be written before those that came meanwhile."""
         with self._lock:
             self._regions = {**self._regions, **regions}
-            for place, (first, last, loads) in taken.items():
-                seen = self._buffer.get(place)
-                if seen is None:
-                    self._buffer[place] = [first, last, loads]
-                else:
-                    seen[0], seen[2] = first, seen[2] + loads
+            for key, devices in taken.items():
+                buffered = self._buffer.setdefault(key, {})
+                for device, (first, last, loads) in devices.items():
+                    seen = buffered.get(device)
+                    if seen is None:
+                        buffered[device] = [first, last, loads]
+                        self._buffered += 1
+                    else:
+                        seen[0], seen[2] = first, seen[2] + loads

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
 from app.db.hot import HotSelect
 from app.db.tables import Scan
-from app.db.upsert import upsert_rows
+from app.db.upsert import count_rows
 
 SCAN = Scan.__table__  # type: ignore[attr-defined]
 
@@ -30,31 +30,37 @@ def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int]]:
 
 def add(
     connection: Connection,
-    taken: Mapping[tuple[int, bytes], Sequence[int]],
+    taken: Mapping[int, Mapping[bytes, Sequence[int]]],
     regions: Mapping[tuple[int, bytes], str],
 ) -> list[int]:
     """Adds looks and returns the codes that a device opened for the first time. Writes `scan`.
 
-    taken: (stream, device) -> first_at, last_at, loads. A device keeps the city of its first look.
+    taken: stream -> device -> first_at, last_at, loads. A device keeps the city of its first look.
     """
-    rows, fresh = [], set()
-    for (stream, device), (first, last, loads) in taken.items():
-        known = connection.execute(
-            select(SCAN.c.first_at, SCAN.c.loads, SCAN.c.region).where(
-                SCAN.c.stream == stream, SCAN.c.device == device
-            )
-        ).first()
-        if known is None:
-            fresh.add(stream)
-        rows.append(
-            {
-                "stream": stream,
-                "device": device,
-                "first_at": first if known is None else known.first_at,
-                "last_at": last,
-                "loads": loads if known is None else known.loads + loads,
-                "region": regions.get((stream, device)) if known is None else known.region,
-            }
-        )
-    upsert_rows(connection, SCAN, rows, keys=("stream", "device"))
-    return sorted(fresh)
+    fresh = [
+        stream
+        for stream, devices in sorted(taken.items())
+        if len(_known(connection, stream, devices)) < len(devices)
+    ]
+    # In one order, so that no two processes wait for each other's rows.
+    rows = [
+        {
+            "stream": stream,
+            "device": device,
+            "first_at": first,
+            "last_at": last,
+            "loads": loads,
+            "region": regions.get((stream, device)),
+        }
+        for stream, devices in sorted(taken.items())
+        for device, (first, last, loads) in sorted(devices.items())
+    ]
+    kept = ("first_at", "region")
+    count_rows(connection, SCAN, rows, keys=("stream", "device"), kept=kept, sums=("loads",))
+    return fresh
+
+
+def _known(connection: Connection, stream: int, devices: Collection[bytes]) -> list[bytes]:
+    """Returns those of these devices that have opened the code before."""
+    looked = select(SCAN.c.device).where(SCAN.c.stream == stream, SCAN.c.device.in_(devices))
+    return list(connection.execute(looked).scalars())

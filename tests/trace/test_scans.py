@@ -67,3 +67,14 @@ def test_no_look_is_counted_twice_or_never_while_it_is_written(scans):
         ending.set()
         writer.join()
     assert told == list(range(1, 151))
+
+
+def test_two_processes_that_count_the_same_device_add_up(database):
+    """Each wrote the number that it had read, and the later one took the other's looks away."""
+    one, other = (Scans(database, clock=FakeClock(), key=b"\x07" * 32) for _ in range(2))
+    device = one.device("10.0.0.1", "phone")
+    for scans in (one, other, other):
+        scans.note(CODE, device)
+    for scans in (one, other):
+        scans.flush()
+    assert (one.count(CODE).loads, one.count(CODE).devices) == (3, 1)
