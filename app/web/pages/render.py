@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
 from app.web.pages.environment import LanguageEnvironment
+from app.web.pages.pieces import Pieces
 from app.web.pages.seal import draw_mark, draw_seal
 from app.web.pages.views import (
     ErrorView,
@@ -117,6 +118,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
     environment.filters["is_web"] = _is_web
     environment.filters["late_days"] = _late_days
     say = partial(text, lang)
+    pieces = Pieces(environment)
     environment.globals.update(
         mark=draw_mark(),
         css_version=_version(STATIC / "suxin.css"),
@@ -140,6 +142,8 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         scan_sentences=partial(_scan_sentences, lang),
         log_sentences=partial(_log_sentences, lang),
         dotted=partial(_dotted, lang),
+        step_item=pieces.step,
+        party_card=pieces.party,
     )
     return environment
 
