@@ -25,6 +25,7 @@ from app.ledger.merkle import (
     fold_edge,
     inclusion_proof,
     leaf_hash,
+    node_hash,
     pair_hashes,
     perfect_subtrees,
 )
@@ -208,7 +209,7 @@ def append_tiles(
         grown = _grow(level, count, hashes, read_tile)
         changed |= grown
         hashes = [
-            tile_root(data) for data in grown.values() if len(data) == TILE_WIDTH * HASH_BYTES
+            _root_of_full(data) for data in grown.values() if len(data) == TILE_WIDTH * HASH_BYTES
         ]
         level, count = level + 1, count // TILE_WIDTH
     return changed
@@ -245,6 +246,12 @@ def tile_root(data: bytes) -> bytes:
     while len(nodes) > 1:
         nodes = pair_hashes(nodes)
     return nodes[0]
+
+
+def _root_of_full(data: bytes) -> bytes:
+    """Returns a full tile's root, and remembers the nodes on the way: what is new is asked for soon."""
+    left, right = split_hashes(_KNOWN.get_or_make(sha256(data).digest(), data)[-1])
+    return node_hash(left, right)
 
 
 def split_hashes(data: bytes) -> list[bytes]:

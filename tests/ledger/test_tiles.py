@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.ledger import tiles
 from app.ledger.merkle import (
     ProofIndexError,
     edge_append,
     leaf_hash,
+    pair_hashes,
     root_of,
     verify_consistency,
     verify_inclusion,
@@ -357,3 +359,19 @@ def test_golden_inclusion_proof_of_the_log_with_fifteen_leaves():
         "zY1lN35vrXYAPixXSd59LsU29xUJtuW4o2dNNg5Y2Co=",
         "5jLpqTgjsBDSEX6SgZiRnbTMdTuRd8bQ5tSsAOxe0Ks=",
     ]
+
+
+def test_a_tile_that_has_become_full_is_not_hashed_again_for_its_first_proof(monkeypatch):
+    leaves = entries(260, start=7_000_000)
+    stored = append_tiles(0, leaves, lambda _level, _index: None)
+    widths: list[int] = []
+
+    def pair(nodes):
+        widths.append(len(nodes))
+        return pair_hashes(nodes)
+
+    monkeypatch.setattr(tiles, "pair_hashes", pair)
+    proof = inclusion_proof_from_tiles(5, 260, lambda level, index: stored.get((level, index)))
+    assert max(widths) <= 32, "the full tile has 256"
+    root = root_of([leaf_hash(entry) for entry in leaves])
+    verify_inclusion(index=5, size=260, leaf_hash=leaf_hash(leaves[5]), proof=proof, root=root)
