@@ -396,3 +396,17 @@ def test_a_mandate_that_nobody_gave(town):
         with pytest.raises(MandateUnknown) as caught:
             town.powers.revoke_mandate(SHOPKEEPER, SHOP, mandate_id)
         explain(caught.value)
+
+
+def test_several_parties_are_read_as_each_alone_and_a_fault_of_one_is_nobody_elses(town):
+    exempt, _ = town.parties.register(holder(PLATFORM, "platform"), told(None, ["merchant"]))
+    ids = [SHOP, PLATFORM, exempt.id]
+    assert town.parties.get_some([*ids, NOBODY, "system"]) == {
+        party: town.parties.get(party) for party in ids
+    }
+    with town.database.write() as connection:
+        connection.exec_driver_sql("UPDATE party SET name = 'forged'")
+        connection.exec_driver_sql(f"UPDATE head SET name = 'party/x' WHERE name = 'party/{SHOP}'")
+    views = town.parties.get_some(ids)
+    assert set(views) == {PLATFORM, exempt.id}
+    assert views[PLATFORM].name == "李小明（虚构）", "as registered, whatever the row says"
