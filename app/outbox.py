@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
-from app.db import driver
+from app.db.hot import execute_many
 from app.db.tables import Outbox
 from app.db.upsert import upsert
 
@@ -53,7 +53,7 @@ def ask(
         "last_error": None,
     }
     statement = upsert(connection.dialect.name, _TABLE, ("stream", "seq", "topic"), ())
-    driver.execute_many(connection, statement, [row])
+    execute_many(connection, statement, [row])
 
 
 def take(connection: Connection, *, now_ms: int, limit: int = 200) -> list[Message]:

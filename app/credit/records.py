@@ -8,7 +8,7 @@ was read before: of two steps at once one is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -244,7 +244,7 @@ class CreditRecords:
                 return draft
             told = {"party": party, "id": record_id, "type": record_type, "actor": by.actor,
                     "recorded_at": format_time(view.now), "data": dict(data)}  # fmt: skip
-            return replace(draft, outbox=(*draft.outbox, (TOPIC, told)))
+            return draft._replace(outbox=(*draft.outbox, (TOPIC, told)))
 
         claim = Claim(
             stream=f"party/{party}",
