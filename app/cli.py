@@ -12,13 +12,11 @@ from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
 
 from app import __version__, upkeep
-from app.config import PREFIX, Settings, SettingsError, load_settings
+from app.config import PREFIX, Settings, load_settings
 from app.crediting import credit_cli
 from app.db.engine import Database
-from app.kit.errors import Fault
 from app.ledger.anchor import Anchor
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
@@ -32,11 +30,12 @@ from app.main import close_rooms, create_app, graces_in_force, open_rooms
 from app.oversight.whole_audit import AuditPlan, WholeAudit, audit_stream
 from app.parties.principal import OPERATOR
 from app.rotating import rotate_log
-from app.serving import check_port, run_server, run_worker
+from app.serving import check_port, run_server, run_service, run_worker
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
     OUT,
+    UNEXPECTED,
     count_findings,
     ending_at_once,
     fail,
@@ -46,7 +45,7 @@ from app.terminal import (
     print_problems,
     print_report,
     read_key,
-    sentence_of,
+    refusal_of,
     show_progress,
     stream_name,
 )
@@ -106,8 +105,7 @@ def serve(
         given["port"] = port
     settings = load_settings(**given)
     check_set_up(settings)
-    with serving_alone(settings):
-        run_server(settings)
+    run_service(settings)
 
 
 @cli.command()
@@ -338,23 +336,11 @@ def main() -> None:
     """Runs the command and turns refusals into one sentence."""
     try:
         cli()
-    except Fault as fault:
-        fail(sentence_of(fault), code=2)
-    except SettingsError as err:
-        fail(str(err), code=2)
-    except DatabaseError as err:
-        fail(f"the database does not answer: {err.orig}", code=2)
-    except OSError as err:
-        fail(f"{err.filename or 'the system'}: {err.strerror}", code=2)
     except Exception as err:
-        # Not 1, which says that an audit or a bundle was judged.
-        if os.environ.get(f"{PREFIX}LOG_LEVEL", "").lower() == "debug":
+        sentence, code = refusal_of(err)
+        if code == UNEXPECTED and os.environ.get(f"{PREFIX}LOG_LEVEL", "").lower() == "debug":
             raise
-        fail(
-            f"this should not have happened: {type(err).__name__}: {err}. "
-            f"Please report it with what {PREFIX}LOG_LEVEL=debug shows",
-            code=70,
-        )
+        fail(sentence, code=code)
 
 
 @contextlib.contextmanager

@@ -119,6 +119,14 @@ class Settings(BaseSettings):
         description="Whether `suxin serve` runs the worker's loops itself. Default embedded; "
         "external for API processes beside one `suxin worker` or several, of which one leads.",
     )
+    processes: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="How many processes of `suxin serve` answer requests; where it is more than one, "
+        "another one beside them records and runs the worker's loops. Default 0: as many as there are "
+        "usable cores, at most 4. 1: everything in one process.",
+    )
     lease_s: int = Field(
         default=10,
         ge=1,

@@ -32,6 +32,7 @@ from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
 from app.ledger.anchor import Anchor
+from app.ledger.forwarding import TakesSubmissions
 from app.ledger.headmaker import HeadsMaps
 from app.ledger.keyring import Keyring, load_keys
 from app.ledger.policy import NONE, parse_policy
@@ -156,10 +157,12 @@ def open_rooms(
     *,
     clock: Clock | None = None,
     random: RandomBytes = secrets.token_bytes,
+    events_to: Callable[[Recorder], TakesSubmissions] = lambda own: own,
 ) -> Rooms:
     """Returns the running services; `close_rooms` ends them. Raises KeysMissing.
 
-    random: gives serials their bits; the demo brings a seeded one.
+    random: gives serials their bits; the demo brings a seeded one. events_to: what takes events in,
+    given these rooms' own recorder, which takes everything else in.
     """
     clock = clock or SystemClock()
     keyring = load_keys(settings.keys_dir)
@@ -171,7 +174,7 @@ def open_rooms(
     recorder = Recorder(
         database, vault=vault, clock=clock, writers=WRITERS, on_commit=committed.set
     )
-    # SQLite's folder is locked by the one process that serves it.
+    # SQLite's folder is locked by the one service that has it.
     lease = None if database.dialect == "sqlite" else Lease(database, lease_s=settings.lease_s)
     overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
     cosigning = _open_witnesses(database, settings)
@@ -211,7 +214,7 @@ def open_rooms(
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
         **_open_parties(database, recorder, keyring, clock),
-        **_open_trace(database, recorder, keyring, clock, random),
+        **_open_trace(database, recorder, keyring, clock, random, events_to),
         **overseeing,
     )
 
@@ -295,11 +298,17 @@ def _open_trace(
     keyring: Keyring,
     clock: Clock,
     random: RandomBytes,
+    events_to: Callable[[Recorder], TakesSubmissions],
 ) -> dict[str, Any]:
-    proofs = Proofs(claim_key=keyring.subkey("claim-token"), inner_key=keyring.subkey("inner-code"))
+    proofs = open_proofs(keyring)
     index = SecretIndex(keyring.subkey("side-index"))
     recording = Recording(
-        database, recorder, clock=clock, proofs=proofs, graces=graces_in_force(), index=index
+        database,
+        events_to(recorder),
+        clock=clock,
+        proofs=proofs,
+        graces=graces_in_force(),
+        index=index,
     )
     issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
     return {
@@ -308,6 +317,11 @@ def _open_trace(
         "issuing": issuing,
         "shipments": Shipments(database, recorder, recording, issuing, clock=clock),
     }
+
+
+def open_proofs(keyring: Keyring) -> Proofs:
+    """Returns the proofs of purchase under the deployment's keys."""
+    return Proofs(claim_key=keyring.subkey("claim-token"), inner_key=keyring.subkey("inner-code"))
 
 
 def _open_oversight(

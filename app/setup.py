@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from app.config import Settings
 from app.db.engine import Database
@@ -26,6 +28,8 @@ from app.ledger.keyring import KeysLost, create_keys, has_keys, load_keys
 from app.parties.access import APIKeys
 
 _LOCK = "suxin.lock"
+# Processes whose service was killed end at once; a busy machine may take its time over it.
+_ENDING_S = 10.0
 
 
 class NotSetUp(Fault):
@@ -37,7 +41,7 @@ class DatabaseLost(Fault):
 
 
 class AlreadyServing(Fault):
-    """Another process serves this data folder."""
+    """Another service has this data folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +114,23 @@ def _sqlite_file(settings: Settings) -> Path | None:
 
 
 @contextmanager
-def serving_alone(settings: Settings, *, exclusive: bool = False) -> Iterator[None]:
+def serving_alone(
+    settings: Settings,
+    *,
+    exclusive: bool = False,
+    end: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGTERM),
+) -> Iterator[None]:
     """Holds the lock of what serves, which any death frees. Raises AlreadyServing.
 
-    SQLite: the data folder's, which one process has. PostgreSQL: the database's, which several that
-    serve share, and none of them with one that asks for it `exclusive`. One that serves and finds that
-    it lost the lock to such a one ends in order, as at SIGTERM: its key may be the old one by then.
+    SQLite: the data folder's, which one service has; processes that it forks have it with it.
+    PostgreSQL: the database's, which several that serve share, and none of them with one that asks for
+    it `exclusive`. One that serves and finds that it lost the lock to such a one calls `end`, by itself
+    as SIGTERM does: its key may be the old one by then.
     """
     if not settings.database_url.startswith("sqlite:"):
         database = Database(settings.database_url)
         try:
-            on_lost = _stay if exclusive else _end_in_order
+            on_lost = _stay if exclusive else end
             with hold_service_lock(database, alone=exclusive, on_lost=on_lost) as had:
                 if not had:
                     key = "still_serving" if exclusive else "being_rotated"
@@ -129,17 +139,46 @@ def serving_alone(settings: Settings, *, exclusive: bool = False) -> Iterator[No
         finally:
             database.close()
         return
-    with (settings.data_dir / _LOCK).open("a") as lock:
+    with (settings.data_dir / _LOCK).open("a+") as lock:
+        _lock_folder(lock, settings.data_dir)
+        yield
+
+
+def _lock_folder(lock: TextIO, folder: Path) -> None:
+    """Takes the lock and writes down who has it. Raises AlreadyServing.
+
+    The processes of one service share the lock. Where the first of them was killed the others end by
+    themselves: they are waited for, while one that lives is not.
+    """
+    until = time.monotonic() + _ENDING_S
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         except BlockingIOError as err:
-            raise AlreadyServing("already_serving", path=str(settings.data_dir)) from err
-        yield
+            lock.seek(0)
+            if _lives(lock.read().strip()) or time.monotonic() > until:
+                raise AlreadyServing("already_serving", path=str(folder)) from err
+        time.sleep(0.02)
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+
+
+def _lives(pid: str) -> bool:
+    """Whether there is such a process, as far as can be told; one that nobody has buried yet is dead."""
+    if not pid.isdecimal():
+        return True
+    try:
+        os.kill(int(pid), 0)
+        # The state stands behind the name, which may hold anything.
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, or no such file system
+        return True
+    return state.split()[0] not in ("Z", "X")
 
 
 def _stay() -> None:
     """A rotation goes on beside a service: that cannot lead, since we have the lease."""
-
-
-def _end_in_order() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import DatabaseError
 
+from app.config import PREFIX, SettingsError
 from app.i18n import text
 from app.kit.errors import Fault
 from app.ledger.bundle_report import BundleReport
@@ -21,6 +23,9 @@ from app.ledger.verifier import Problem
 from app.trace.identifiers import parse_code
 
 OUT = Console(highlight=False, soft_wrap=True)
+# Exit code of what should not have happened.
+UNEXPECTED = 70
+
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -148,6 +153,24 @@ def sentence_of(fault: Fault) -> str:
             f"{place}: {text('en', f'field.{error.sentence or error.kind}', **(blanks | dict(error.params)))}"
         )
     return " ".join(fields) or told
+
+
+def refusal_of(err: BaseException) -> tuple[str, int]:
+    """Returns the one sentence that ends a command, and its exit code. UNEXPECTED: a bug of ours."""
+    if isinstance(err, Fault):
+        return sentence_of(err), 2
+    if isinstance(err, SettingsError):
+        return str(err), 2
+    if isinstance(err, DatabaseError):
+        return f"the database does not answer: {err.orig}", 2
+    if isinstance(err, OSError):
+        return f"{err.filename or 'the system'}: {err.strerror}", 2
+    # Not 1, which says that an audit or a bundle was judged.
+    sentence = (
+        f"this should not have happened: {type(err).__name__}: {err}. "
+        f"Please report it with what {PREFIX}LOG_LEVEL=debug shows"
+    )
+    return sentence, UNEXPECTED
 
 
 def fail(sentence: str, *, code: int) -> NoReturn:

@@ -85,6 +85,7 @@ ENTRIES = {
     "app.setup",
     "app.terminal",
     "app.serving",
+    "app.forked",
     "app.rotating",
     "app.witnessing",
     "app.crediting",

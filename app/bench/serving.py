@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import socket
 import sys
 import threading
 import time
@@ -23,12 +26,13 @@ import uvicorn
 
 from app.bench.market import settings_in
 from app.bench.processes import CONSTANT, CPU, REAL
-from app.kit.collector import spare_what_stays
+from app.forked import Family
+from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import ZERO_HASH
-from app.ledger.recorder import Recorder
 from app.ledger.submission import Answer, Recorded, Submission
-from app.main import create_app, open_rooms
-from app.worker import embedded_loops
+from app.main import configure_logs
+from app.serving import fork_service, listen_apart, processes_of
+from app.web.deps import Rooms
 
 _CONSTANT = Recorded(
     stream="01/09521234543213/21/8F3K2M9QZ7AB5",
@@ -46,11 +50,11 @@ _STUB_ANSWER = (
 )
 
 
-class _Switch(Recorder):
-    """The recorder, or, while `constant`, one that records nothing and always answers the same."""
+class _Switch:
+    """The way to the recorder, or, while `constant`, one that records nothing and always answers the same."""
 
-    def __init__(self, real: Recorder) -> None:
-        self._real = real  # which has the writer's thread; this one needs none
+    def __init__(self, real: TakesSubmissions) -> None:
+        self._real = real
         self.constant = False
 
     async def submit(
@@ -61,52 +65,59 @@ class _Switch(Recorder):
         return await self._real.submit(submissions, atomic=atomic)
 
     def submit_and_wait(
-        self,
-        submissions: Sequence[Submission],
-        *,
-        atomic: bool = False,
-        low_priority: bool = False,
+        self, submissions: Sequence[Submission], *, atomic: bool = False
     ) -> list[Answer]:
-        return self._real.submit_and_wait(submissions, atomic=atomic, low_priority=low_priority)
+        return self._real.submit_and_wait(submissions, atomic=atomic)
 
 
 def serve(folder: Path) -> None:
-    """Serves the deployment in `folder` with the worker's loops, as `suxin serve` does by default."""
+    """Serves the deployment in `folder` in several processes, as `suxin serve` does by default."""
     settings = settings_in(folder)
-    rooms = open_rooms(settings)
-    rooms.publisher.check_start()
-    rooms.publisher.publish()
-    switch = _Switch(rooms.recorder)
-    rooms.recording._recorder = switch  # noqa: SLF001 - what stands behind the route is the point
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, rooms=rooms),
-            host=settings.host,
-            port=0,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )
+    configure_logs(settings.log_level)
+    listening = listen_apart(settings.host, 0, processes_of(settings))
+    port = listening[0].getsockname()[1]
+    ends = [socket.socketpair() for _ in range(len(listening) + 1)]
+    family = Family()
+    fork_service(
+        family,
+        settings,
+        listening,
+        in_ledger=lambda rooms: _obey(rooms, ends[0][1]),
+        beside=lambda n, rooms: _obey(rooms, ends[1 + n][1]),
     )
+    ours = [here.makefile("rw", encoding="utf-8") for here, _ in ends]
+
+    def order_all() -> None:
+        _say(port=port)
+        for line in sys.stdin:
+            told = []
+            for one in ours:
+                one.write(line)
+                one.flush()
+                told.append(json.loads(one.readline()))
+            cpu_s = time.process_time() + sum(one["cpu_s"] for one in told)
+            _say(cpu_s=cpu_s, answers=told[-1]["answers"])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=order_all, daemon=True).start()
+    family.wait()
+
+
+def _obey(rooms: Rooms, end: socket.socket) -> None:
+    """Lets a thread of this process do what its end of a pair is told."""
+    switch = _Switch(rooms.recording._recorder)  # noqa: SLF001 - what stands behind the route is the point
+    rooms.recording._recorder = switch  # noqa: SLF001
 
     def obey() -> None:
-        while not server.started:
-            time.sleep(0.01)
-        _say(port=server.servers[0].sockets[0].getsockname()[1])
-        for line in sys.stdin:
-            if line.strip() == CPU:
-                _say(cpu_s=time.process_time())
-                continue
-            switch.constant = line.strip() == CONSTANT
-            _say(answers=CONSTANT if switch.constant else REAL)
-        server.should_exit = True
+        with end.makefile("rw", encoding="utf-8") as orders:
+            for line in orders:
+                if line.strip() != CPU:
+                    switch.constant = line.strip() == CONSTANT
+                answers = CONSTANT if switch.constant else REAL
+                orders.write(json.dumps({"cpu_s": time.process_time(), "answers": answers}) + "\n")
+                orders.flush()
 
     threading.Thread(target=obey, daemon=True).start()
-    with embedded_loops(settings)(rooms):
-        spare_what_stays()
-        server.run()
 
 
 def stub() -> None:

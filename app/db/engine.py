@@ -5,8 +5,9 @@ row locks cannot outlive its lease; one whose machine is gone is noticed within 
 
 SQLite: WAL, `synchronous=FULL`, foreign keys on. Writers begin with BEGIN IMMEDIATE, because a
 transaction that reads a head and only then asks for the write lock can lose the race silently.
-One process has exactly one writing connection, so its writers queue in memory and never poll.
-Readers cannot write on either: the database refuses it.
+One process has exactly one writing connection, so its writers queue in memory and never poll; those of
+several processes queue at a lock beside the file (app.db.turnstile), for SQLite itself would let them
+poll, and whoever polls seldom would starve. Readers cannot write on either: the database refuses it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
+
+from app.db.turnstile import Turnstile
 
 # One writer keeps the hot index pages; readers share the system's page cache.
 _WRITER_CACHE_KIB = 128 * 1024
@@ -50,9 +53,11 @@ class Database:
         self.session_name = f"suxin-{secrets.token_hex(4)}"
         self._snapshot = threading.local()
         self.dialect = make_url(url).get_backend_name()
+        self._turnstile: Turnstile | None = None
         if self.dialect == "sqlite":
             self._writer = _sqlite_engine(url, writer=True)
             self._reader = _sqlite_engine(url, writer=False)
+            self._turnstile = Turnstile(Path(make_url(url).database or ""))
         else:
             self._writer = _postgresql_engine(
                 url, self.session_name, stalled_after_s=stalled_after_s
@@ -97,8 +102,12 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Yields a connection in a write transaction; commits when the block ends, else rolls back."""
-        with self._writer.begin() as connection:
+        with self._writer.connect() as connection, self._turn(), connection.begin():
             yield connection
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """The turn to write among processes. Taken after the one connection, so by one thread at a time."""
+        return nullcontext() if self._turnstile is None else self._turnstile.turn()
 
     def truncate_log(self) -> bool:
         """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too.
@@ -115,6 +124,8 @@ class Database:
         """Closes every pooled connection."""
         self._reader.dispose()
         self._writer.dispose()
+        if self._turnstile is not None:
+            self._turnstile.close()
 
     @property
     def writer(self) -> Engine:

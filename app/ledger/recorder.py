@@ -88,6 +88,8 @@ class Recorder:
         self._clock = clock
         self._writers = writers
         self._on_commit = on_commit
+        # Called by the writer's thread after the answers of each transaction were handed over.
+        self.on_answered: Callable[[], None] = lambda: None
         self._waiting = threading.Condition()
         # Guarded by _waiting: both queues, _queued and _closing.
         self._high: deque[_Group] = deque()
@@ -136,6 +138,17 @@ class Recorder:
         )
         self._wake()
         return future.result()
+
+    def submit_and_tell(
+        self,
+        submissions: Sequence[Submission],
+        settle: Callable[[list[Answer]], None],
+        *,
+        atomic: bool = False,
+    ) -> None:
+        """Like `submit`, for who does not wait: `settle` is called by the writer's thread."""
+        if self._enqueue(_Group(_Work(submissions, atomic), settle, None), low_priority=False):
+            self._wake()
 
     def close(self) -> None:
         """Answers everything queued, then ends the writer's thread."""
@@ -188,6 +201,7 @@ class Recorder:
                 answers = [_refuse(group.work, _internal) for group in groups]
             _settle(groups, answers)
             try:
+                self.on_answered()
                 self._on_commit()
             except Exception:
                 log.exception("recorder.on_commit_failed")

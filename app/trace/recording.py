@@ -19,8 +19,8 @@ from app.db.engine import Database
 from app.kit.clock import Clock
 from app.kit.errors import Denied, Fault, NotFound
 from app.ledger import store
+from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
-from app.ledger.recorder import Recorder
 from app.ledger.submission import Abandoned, Answer, Recorded, Submission
 from app.parties.identity import CONSUMER
 from app.parties.principal import Principal
@@ -69,7 +69,7 @@ class Recording:
     def __init__(
         self,
         database: Database,
-        recorder: Recorder,
+        recorder: TakesSubmissions,
         *,
         clock: Clock,
         proofs: Proofs,

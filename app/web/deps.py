@@ -60,13 +60,27 @@ from app.web.turns import Turns
 from app.web.visit import Visit, visit_of
 
 
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """How the process of a service that runs the worker's loops stands.
+
+    id: of its lease, None on SQLite. leads: whether it gives records their place. fault: the key of why
+    the last try to publish was refused.
+    """
+
+    id: str | None
+    leads: bool
+    fault: str | None
+
+
 @dataclass(kw_only=True)
 class Rooms:
     """The services of a running deployment, joined by `app.main.open_rooms`.
 
     committed: set after every commit of the recorder; whoever waits for records clears it.
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
-        lease: None on SQLite, where one process alone serves.
+    lease: None on SQLite, where one service alone has the database.
+    told: in a process that only answers requests, how the one that leads stands.
     page_turns: the threads that make unit pages, in the order of asking.
     """
 
@@ -106,7 +120,19 @@ class Rooms:
     heads: HeadsMaps
     font: Path | None
     on_wait: Callable[[], None] = lambda: None
+    told: Leading | None = None
     page_turns: Turns = field(default_factory=Turns)
+
+    def leading(self) -> Leading:
+        """Returns how the process of this service stands that runs, or may run, the worker's loops."""
+        if self.told is not None:
+            return self.told
+        lease, fault = self.lease, self.publisher.fault
+        return Leading(
+            id=None if lease is None else lease.id,
+            leads=lease is None or lease.leads(),
+            fault=None if fault is None else fault.key,
+        )
 
 
 async def rooms_of(request: Request) -> Rooms:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -85,6 +87,24 @@ class Deployment:
         assert self._process.pid is not None
         return self._process.pid
 
+    @property
+    def processes(self) -> dict[str, list[int]]:
+        """The pids of the service by name: the first one is `suxin`, its children say what they do."""
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,comm=", "--ppid", str(self.pid)],
+            capture_output=True, text=True, check=False,  # 1 where it has none
+        ).stdout  # fmt: skip
+        found = {"suxin": [self.pid]}
+        for line in listed.splitlines():
+            pid, name = line.split()
+            found.setdefault(name, []).append(int(pid))
+        return found
+
+    def signal_all(self, number: int) -> None:
+        """Sends a signal to every process of the service."""
+        for pid in [pid for pids in self.processes.values() for pid in pids]:
+            os.kill(pid, number)
+
     def serve(self, *, days_ago: int = 0) -> Deployment:
         """Returns when the service answers. Fails the test, with its log, where it ends instead.
 
@@ -105,6 +125,10 @@ class Deployment:
             assert time.monotonic() < until, self.log.read_text("utf-8")
             time.sleep(0.02)
         return self
+
+    def ended(self) -> int:
+        """Returns the exit code of a service that ends by itself."""
+        return self._end(lambda process: None)
 
     def stop(self) -> int:
         """Returns the exit code after SIGTERM."""

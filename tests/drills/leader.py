@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import random
 import signal
 import tempfile
@@ -213,7 +212,7 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> str:
         if how == "kill":
             assert leader.kill() == -9
         else:
-            os.kill(leader.pid, signal.SIGSTOP)
+            leader.signal_all(signal.SIGSTOP)
         try:
             took = wait_until(lambda: pair.epoch() > before_epoch, "another one has the lease")
             wait_until(lambda: pair.leads(heir), "it says that it leads")
@@ -225,7 +224,7 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> str:
                 time.sleep(max(0.0, LEASE_S * 1.5 - (time.monotonic() - begun)))
         finally:
             if how == "stop":
-                os.kill(leader.pid, signal.SIGCONT)
+                leader.signal_all(signal.SIGCONT)
         if how == "stop":
             time.sleep(LEASE_S / 2)  # it works on, as it believes
             # Unless it has taken the lease anew from one that this machine held up.

@@ -29,9 +29,9 @@ class HealthBody(BaseModel):
 
 
 class ReadyBody(HealthBody):
-    """leader: id of the process that leads, null where none does. leads: whether it is this one.
+    """leader: id of the process that leads, null where none does. leads: whether it is of this service.
 
-    On SQLite the one process that serves leads, and has no id.
+    On SQLite the one service of the database leads, and has no id.
     """
 
     leader: str | None
@@ -71,7 +71,8 @@ def _leading(rooms: Rooms) -> tuple[str | None, bool]:
         return None, True
     with rooms.database.read() as connection:
         leader = read_standing(connection).holder
-    return leader, rooms.lease.leads() and leader == rooms.lease.id
+    ours = rooms.leading()
+    return leader, ours.leads and leader == ours.id
 
 
 def _look(rooms: Rooms) -> str | None:
@@ -85,8 +86,8 @@ def _look(rooms: Rooms) -> str | None:
         published = load_checkpoint(connection, rooms.keyring.log.vkey)
         end = state.log.start if published is None else published.end
         oldest = logstore.oldest_unpublished(connection, end)
-    if (fault := rooms.publisher.fault) is not None:
-        return f"publishing ({fault.key})"
+    if (fault := rooms.leading().fault) is not None:
+        return f"publishing ({fault})"
     # Also where another process publishes: its faults are not known here, its delay is.
     if oldest is not None and rooms.clock.now() > from_ms(oldest) + rooms.receipts.publish_within:
         return "publishing (overdue)"
