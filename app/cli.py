@@ -259,6 +259,7 @@ def log_rotate(
 
 
 cli.command()(upkeep.migrate)
+cli.command()(upkeep.reindex)
 log_cli.command("adopt-anchor")(upkeep.adopt_anchor)
 
 

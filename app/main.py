@@ -21,10 +21,15 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from app.config import Settings, SettingsError
+from app.credit import rankstore
 from app.credit import store as credit_store
+from app.credit.features import Features
 from app.credit.ledger import CreditLedger
 from app.credit.loader import BadPolicy, Policies, load_policy, packaged
 from app.credit.offers import Ranking
+from app.credit.orders import OrderCounts
+from app.credit.samples import Samples
+from app.credit.search import Search
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.db.lease import Lease
@@ -79,9 +84,12 @@ from app.web.api import (
     heads,
     health,
     log,
+    offers,
     oversight,
     parties,
     products,
+    ranking,
+    search,
     standing,
     subjects,
 )
@@ -105,6 +113,7 @@ WRITERS = {
     **batchstore.WRITERS,
     **credit_store.WRITERS,
     **movestore.WRITERS,
+    **rankstore.WRITERS,
 }
 
 # In the order in which they are asked; the hot one first, for each that is passed over costs time.
@@ -124,6 +133,9 @@ ROUTERS = (
     oversight.router,
     standing.router,
     entries.router,
+    ranking.router,
+    offers.router,
+    search.router,
     docs.router,
     verify.router,
     forms.router,
@@ -343,13 +355,18 @@ def _open_oversight(
         clock=clock,
         settled_after=graces_in_force().late,
     )
+    ranked = Ranking(database, credit, clock=clock)
     return {
         "discoveries": discoveries,
         "watch": watch,
         "stories": stories,
         "credit": credit,
         "credit_ledger": CreditLedger(database, credit, clock=clock, vault=vault),
-        "ranking": Ranking(database, credit, clock=clock),
+        "ranking": ranked,
+        "features": Features(database, ranked, credit, keyring.receipt, clock=clock),
+        "search": Search(database, ranked, credit, clock=clock),
+        "order_counts": OrderCounts(database, recorder, clock=clock),
+        "samples": Samples(database, keyring.receipt, clock=clock),
         "findings": findings,
         "looks": Looks(database, stories, findings, clock=clock),
         "sealed": SealedAccess(database, clock=clock, vault=vault),

@@ -116,6 +116,7 @@ def loops_of(
         Loop("watch", rooms.watch.follow, 0.5),
         Loop("mature", rooms.discoveries.mature, 1.0),
         Loop("audit", rooms.audits.walk, 1.0),
+        Loop("features", partial(_refresh_features, rooms), 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),
     )
 
@@ -168,3 +169,8 @@ def _publish(rooms: Rooms) -> bool:
             rooms.lease.step_down()  # a process with the log's anchor and keys may lead
         raise
     return False  # one checkpoint an interval, however fast the log grows
+
+
+def _refresh_features(rooms: Rooms) -> bool:
+    rooms.features.refresh()
+    return False  # some offers a second, so that many offers cost no more than few

@@ -72,6 +72,10 @@ PURE = {
     "app.credit.policy",
     "app.credit.workdays",
     "app.credit.ranking",
+    "app.credit.advice",
+    "app.credit.months",
+    "app.trace.words",
+    "app.trace.typos",
     "app.labels",
     "app.i18n",
 }

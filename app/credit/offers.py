@@ -1,22 +1,32 @@
-"""Ranking from the database: gathers what is known of each candidate and lets the rules decide."""
+"""Ranking from the database: gathers what is known of each offer and lets the rules decide."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
 
-from app.credit import store
-from app.credit.policy import ScoreCard
-from app.credit.ranking import Band, Base, Mode, Offer, Ranked, rank
+from sqlalchemy import Connection
+
+from app.credit import rankstore, store
+from app.credit.months import first_month_of, reported_run
+from app.credit.policy import Reason, ScoreCard
+from app.credit.ranking import Band, Base, Mode, Offer, Ranked, rank_candidates
+from app.credit.rankstore import Counts, Pair
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.ledger.store import load_heads
+from app.ledger.submission import StreamHead
 from app.parties.rules import measures_at
-from app.trace import store as trace_store
 
 MAX_CANDIDATES = 1_000
+_KEPT_CARDS = 20_000
+_CARD_LASTS = timedelta(minutes=1)
+_FADING_LASTS = timedelta(seconds=1)
+_NONE = Counts(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,23 @@ class Candidate:
     base: Base
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A ranking, and what it was made of: candidates with what was known of each at one moment."""
+
+    ranked: list[Ranked]
+    asked: list[tuple[Candidate, Offer]]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of offers, by (seller, gtin), and the scores of their sellers."""
+
+    offers: Mapping[Pair, Offer]
+    cards: Mapping[str, ScoreCard]
+
+
 class Ranking:
     """Ranks candidates by what every acknowledged record says now. Read-only."""
 
@@ -36,67 +63,170 @@ class Ranking:
         self._database = database
         self._credit = credit
         self._clock = clock
+        self._cards = _Cards(credit)
 
-    def rank(self, candidates: Sequence[Candidate], *, mode: Mode, band: Band) -> list[Ranked]:
+    def rank(self, candidates: Sequence[Candidate], *, mode: Mode, band: Band) -> Answered:
         """Returns the candidates in their order, each with its reasons."""
-        return rank(self._gather(candidates), mode=mode, band=band, policy=self._credit.policy)
-
-    def _gather(self, candidates: Sequence[Candidate]) -> list[Offer]:
         now = self._clock.now()
-        sellers = sorted({c.seller for c in candidates})
-        gtins = sorted({c.gtin for c in candidates})
-        pairs = sorted({(c.seller, c.gtin) for c in candidates})
-        since = now - timedelta(days=self._credit.policy.ranking.window_days)
+        pairs = {(c.seller, c.gtin) for c in candidates}
         with self._database.read() as connection:
-            parties = store.known_parties(connection, sellers)
-            products = store.known_products(connection, gtins)
-            enough = self._credit.policy.data_enough_count
-            cards = self._credit.cards(connection, sorted(parties), chains_at_most=enough)
-            counts = trace_store.offer_counts(
-                connection, pairs, since_ms=to_ms(since), now_ms=to_ms(now)
-            )
-            recalls = trace_store.open_recalls(connection, gtins)
-            broken = store.broken_offers(connection, sellers)
-            heads = load_heads(connection, [f"party/{party}" for party in parties])
-        recalled = {(row.gtin, row.seller) for row in recalls}
-        suspended = {
-            p
-            for p in parties
-            if measures_at(heads[f"party/{p}"].state, now) & {"suspend", "delist"}
-        }
-        return [
-            self._offer(c, cards[c.seller], counts, recalled, broken, suspended)
-            if c.seller in parties and c.gtin in products
-            else Offer(id=c.id, gtin=c.gtin, seller=c.seller, base=c.base)
-            for c in candidates
-        ]
-
-    @staticmethod
-    def _offer(
-        candidate: Candidate,
-        card: ScoreCard,
-        counts: dict[tuple[str, str], tuple[int, int, int, int]],
-        recalled: set[tuple[str, str | None]],
-        broken: set[tuple[str, str]],
-        suspended: set[str],
-    ) -> Offer:
-        place = (candidate.seller, candidate.gtin)
-        sold, whole, steps, independent = counts.get(place, (0, 0, 0, 0))
-        return Offer(
-            id=candidate.id,
-            gtin=candidate.gtin,
-            seller=candidate.seller,
-            base=candidate.base,
-            known=True,
-            traceable=sold > 0,
-            integrity_ok=place not in broken,
-            recalled=bool({(candidate.gtin, None), (candidate.gtin, candidate.seller)} & recalled),
-            measure=candidate.seller in suspended,
-            sold=sold,
-            sold_without_open_gap=whole,
-            steps=steps,
-            independent_steps=independent,
-            units_with_chain=sold,
-            grade=card.grade,
-            data_enough=card.data_enough,
+            known = self.gather(connection, pairs, at=now).offers
+        asked = [(c, known.get((c.seller, c.gtin)) or _unknown(c)) for c in candidates]
+        ranked = rank_candidates(
+            [(c.id, c.base, offer) for c, offer in asked], mode, band, self._credit.policy
         )
+        return Answered(ranked, asked, now)
+
+    def find(self, seller: str, gtin: str) -> tuple[Offer, ScoreCard] | None:
+        """Returns what is known of one offer, and its seller's score; None for an unknown one."""
+        with self._database.read() as connection:
+            known = self.gather(connection, [(seller, gtin)], at=self._clock.now())
+        offer = known.offers.get((seller, gtin))
+        return None if offer is None else (offer, known.cards[seller])
+
+    def gather(self, connection: Connection, pairs: Iterable[Pair], *, at: datetime) -> Known:
+        """Returns what is known of each offer, base 1; the unknown are absent."""
+        asked = sorted(set(pairs))
+        sellers = sorted({seller for seller, _ in asked})
+        gtins = sorted({gtin for _, gtin in asked})
+        parties = store.known_parties(connection, sellers)
+        products = rankstore.known_products(connection, gtins)
+        asked = [(s, g) for s, g in asked if s in parties and g in products]
+        if not asked:
+            return Known({}, {})
+        heads = load_heads(connection, [f"party/{party}" for party in sorted(parties)])
+        cards = self._cards.of(connection, sorted(parties), heads, at)
+        recalled = rankstore.open_recalls(connection, gtins)
+        broken = rankstore.broken_offers(connection, sellers)
+        stopped = {
+            party
+            for party in parties
+            if measures_at(heads[f"party/{party}"].state, at) & {"suspend", "delist"}
+        }
+        counts, orders = self._counts(connection, asked, at)
+        found: dict[Pair, Offer] = {}
+        for seller, gtin in asked:
+            card = cards[seller]
+            counted = counts.get((seller, gtin), _NONE)
+            units, reported = orders.get((seller, gtin), (counted.sold, None))
+            found[seller, gtin] = Offer(
+                id="",
+                gtin=gtin,
+                seller=seller,
+                base=1,
+                known=True,
+                traceable=counted.sold > 0,
+                integrity_ok=(seller, gtin) not in broken,
+                recalled=(gtin, None) in recalled or (gtin, seller) in recalled,
+                measure=seller in stopped,
+                sold=counted.sold,
+                sold_without_open_gap=counted.whole,
+                steps=counted.steps,
+                independent_steps=counted.independent,
+                orders_reported=reported,
+                units_with_chain=units,
+                grade=card.grade,
+                data_enough=card.data_enough,
+            )
+        return Known(found, cards)
+
+    def _counts(
+        self, connection: Connection, asked: Sequence[Pair], at: datetime
+    ) -> tuple[dict[Pair, Counts], dict[Pair, tuple[int, int]]]:
+        """Returns what was sold, and (units, orders) of those whose orders a platform reports.
+
+        Units are counted over the very time that the reports cover, so that a platform that began to
+        report last month is not compared with half a year of chains.
+        """
+        since = at - timedelta(days=self._credit.policy.ranking.window_days)
+        counts = rankstore.sold_counts(connection, asked, since_ms=to_ms(since), now_ms=to_ms(at))
+        months = rankstore.reported_months(connection, asked, first_month=first_month_of(since))
+        runs = {pair: reported_run(told) for pair, told in months.items()}
+        spans = [(*pair, run.since, run.until) for pair, run in runs.items() if run.orders]
+        units = rankstore.sold_between(connection, spans) if spans else {}
+        orders = {pair: (units.get(pair, 0), run.orders) for pair, run in runs.items()}
+        return counts, {pair: told for pair, told in orders.items() if told[1]}
+
+
+def _unknown(candidate: Candidate) -> Offer:
+    return Offer(id="", gtin=candidate.gtin, seller=candidate.seller, base=1)
+
+
+class _Cards:
+    """Scores, kept as long as their party's stream has no new record and time changes nothing.
+
+    A score follows from the records of `party/{id}` and from time. A record is shown at once; points
+    that fade are shown a second late at most, a new version of the policy a minute. Whether data is
+    enough follows from chains and is counted each time.
+    """
+
+    def __init__(self, credit: Credit) -> None:
+        self._credit = credit
+        self._kept: OrderedDict[str, _Card] = OrderedDict()
+        self._lock = Lock()
+
+    def of(
+        self,
+        connection: Connection,
+        parties: Sequence[str],
+        heads: Mapping[str, StreamHead],
+        at: datetime,
+    ) -> dict[str, ScoreCard]:
+        enough = self._credit.policy.data_enough_count
+        found: dict[str, ScoreCard] = {}
+        with self._lock:
+            for party in parties:
+                kept = self._kept.get(party)
+                if kept is None or kept.seq != heads[f"party/{party}"].seq:
+                    continue
+                if kept.since <= at < kept.until:
+                    found[party] = kept.card
+        known = [*found]
+        if known:
+            chains = store.completed_counts(connection, known, now_ms=to_ms(at), most=enough)
+            for party in known:
+                count = chains.get(party, 0)
+                found[party] = replace(
+                    found[party], completed_chains=count, data_enough=count >= enough
+                )
+        missing = [party for party in parties if party not in found]
+        return found | self._make(connection, missing, heads, at) if missing else found
+
+    def _make(
+        self,
+        connection: Connection,
+        parties: Sequence[str],
+        heads: Mapping[str, StreamHead],
+        at: datetime,
+    ) -> dict[str, ScoreCard]:
+        enough = self._credit.policy.data_enough_count
+        made = self._credit.cards(connection, parties, chains_at_most=enough)
+        entries = store.load_entries_of(connection, parties)
+        holds = store.load_holds_of(connection, parties)
+        with self._lock:
+            for party, card in made.items():
+                fades = any(w.reason is Reason.FADING for w in card.weights.values())
+                until = at + (_FADING_LASTS if fades else _CARD_LASTS)
+                turns = [
+                    moment
+                    for one in entries[party]
+                    for moment in (
+                        one.effective_at, one.earliest_repair_at, one.expires_at, one.ended_at,
+                    )
+                ]  # fmt: skip
+                turns += [moment for one in holds[party] for moment in (one.since, one.lifts_at)]
+                until = min([until, *(one for one in turns if one is not None and one > at)])
+                seq = heads[f"party/{party}"].seq
+                self._kept[party] = _Card(seq, at, until, card)
+                self._kept.move_to_end(party)
+            while len(self._kept) > _KEPT_CARDS:
+                self._kept.popitem(last=False)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    seq: int
+    since: datetime
+    until: datetime
+    card: ScoreCard

@@ -15,12 +15,13 @@ matter; a platform with such scores scales them up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
-from app.credit.rules import Grade, Policy, RankingTerms
+from app.credit.rules import Grade, Policy
 
 Mode = Literal["boost", "tie_break"]
 Base = Decimal | int | str | float
@@ -32,11 +33,9 @@ _ZERO = Decimal(0)
 _ONE = Decimal(1)
 _SIXTH = Decimal("0.000001")
 _NONE = Decimal("0.000000")
-# Shares are quotients of counts: 60 digits leave the sixth decimal of a product beyond doubt.
-_EXACT = Context(prec=60)
+_MILLION = 10**6
 # 301 digits before the point and six after it, and then room for a base written with more.
 _ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)
-_INTEGRITY = {True: "rank.intact", False: "rank.broken"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +72,7 @@ class Offer:
     data_enough: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(NamedTuple):
     """One reason. value: the factor in the formula. key, params: its sentence in the locales.
 
     max_boost × integrity × completeness × coverage × (0.6 + 0.4 × independence) × grade, with the
@@ -84,11 +82,10 @@ class Factor:
     factor: str
     value: Decimal
     key: str
-    params: Mapping[str, int | str]
+    params: tuple[tuple[str, int | str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """An offer in its place. rank: from 1. boost, final: six decimals."""
 
     id: str
@@ -150,53 +147,112 @@ def rank(
     never parted, and the order as given decides nothing about groups. `band` is not used by boost.
     Raises ValueError if a base is none (see `parse_base`).
     """
-    scored = [_score(offer, policy) for offer in offers]
+    return rank_candidates([(one.id, one.base, one) for one in offers], mode, band, policy)
+
+
+def rank_candidates(
+    candidates: Iterable[tuple[str, Base, Offer]], mode: Mode, band: Band, policy: Policy
+) -> list[Ranked]:
+    """Returns the same for (id, base, offer), the offer's own id and base aside.
+
+    An offer that stands several times, as the same object, is judged once.
+    """
+    formula = _Formula(policy)
+    judged: dict[int, tuple[Decimal, bool, tuple[Factor, ...]]] = {}
+    scored: list[_Scored] = []
+    for id_, given, offer in candidates:
+        found = judged.get(id(offer))
+        if found is None:
+            found = judged[id(offer)] = _judge(offer, formula)
+        boost, traceable, why = found
+        base = parse_base(given)
+        final = _ROUNDING.quantize(_ROUNDING.multiply(base, _ONE + boost), _SIXTH)
+        scored.append((id_, base, boost, final, traceable, why))
     groups = [scored] if mode == "boost" else _groups(scored, band)
     ordered = [one for group in groups for one in sorted(group, key=_place)]
-    return [
-        Ranked(one.id, place, one.base, one.boost, one.final, one.traceable, one.why)
-        for place, one in enumerate(ordered, start=1)
-    ]
+    return [Ranked(one[0], place, *one[1:]) for place, one in enumerate(ordered, start=1)]
 
 
-def _place(one: Ranked) -> tuple[Decimal, bool]:
+def judge(offer: Offer, policy: Policy) -> tuple[Decimal, bool, tuple[Factor, ...]]:
+    """Returns the boost that an offer has whatever its base, whether it is put first, and why."""
+    return _judge(offer, _Formula(policy))
+
+
+# id, base, boost, final, traceable, why: plain until places are known, since a thousand are made.
+_Scored = tuple[str, Decimal, Decimal, Decimal, bool, tuple[Factor, ...]]
+
+
+def _place(one: _Scored) -> tuple[Decimal, bool]:
     # Python's sort is stable: what is equal here stays as given.
-    return (-one.final, not one.traceable)
+    return (-one[3], not one[4])
 
 
-def _groups(scored: Iterable[Ranked], band: Band) -> Iterable[list[Ranked]]:
-    by_base = sorted(scored, key=lambda one: one.base, reverse=True)
-    group: list[Ranked] = []
+def _groups(scored: Iterable[_Scored], band: Band) -> Iterable[list[_Scored]]:
+    by_base = sorted(scored, key=lambda one: one[1], reverse=True)
+    group: list[_Scored] = []
     lowest = _ZERO
     for one in by_base:
-        if group and one.base < lowest:
+        if group and one[1] < lowest:
             yield group
             group = []
         if not group:
-            lowest = band.lowest(one.base)
+            lowest = band.lowest(one[1])
         group.append(one)
     if group:
         yield group
 
 
-def _score(offer: Offer, policy: Policy) -> Ranked:
-    base = parse_base(offer.base)
-    if offer.known:
-        stops = _stops(offer, policy)
-        shares = _shares(offer, policy.ranking)
-        boost = _NONE if stops else _boost(shares, policy.ranking)
-        why = (*stops, *_formula(offer, shares, policy.ranking))
-    else:
-        boost = _NONE
-        why = (_nothing("known", "rank.unknown", gtin=offer.gtin, seller=offer.seller),)
-    final = _round(_ROUNDING.multiply(base, _ONE + boost))
+class _Formula:
+    """A policy's numbers as whole millionths, and the reasons that are the same for every offer.
+
+    The policy's numbers have at most six decimals (loader), so nothing is lost, and products and
+    quotients of whole numbers are exact however large the counts are.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        terms = policy.ranking
+        self.days = terms.window_days
+        self.needed = policy.data_enough_count
+        self.max_boost = _millionths(terms.max_boost)
+        self.base = _millionths(terms.independence_base)
+        self.share = _millionths(terms.independence_share)
+        self.coverage_default = _millionths(terms.coverage_default)
+        self.grades = {grade: _millionths(f) for grade, f in terms.grade_factors.items()}
+        self.why_grade = {
+            grade: Factor("grade", f, "rank.grade", (("grade", grade), ("value", str(f))))
+            for grade, f in terms.grade_factors.items()
+        }
+        shown = str(terms.max_boost)
+        self.why_max = Factor("max_boost", terms.max_boost, "rank.max_boost", (("value", shown),))
+        default = str(terms.coverage_default)
+        self.why_no_orders = Factor(
+            "coverage",
+            _decimal(self.coverage_default),
+            "rank.no_orders",
+            (("default", default),),
+        )
+        self.why_nothing_sold = _nothing("completeness", "rank.nothing_sold", days=self.days)
+
+
+_WHY_INTEGRITY = {
+    True: Factor("integrity", _ONE, "rank.intact"),
+    False: Factor("integrity", _ZERO, "rank.broken"),
+}
+
+
+def _judge(offer: Offer, formula: _Formula) -> tuple[Decimal, bool, tuple[Factor, ...]]:
+    if not offer.known:
+        why = _nothing("known", "rank.unknown", gtin=offer.gtin, seller=offer.seller)
+        return _NONE, False, (why,)
+    stops = _stops(offer, formula)
+    millionths, reasons = _apply(offer, formula)
     # What is recalled or broken is not put first for having a chain.
     in_order = not (offer.recalled or offer.measure or offer.black_listed)
-    traceable = offer.known and offer.traceable and offer.integrity_ok and in_order
-    return Ranked(offer.id, 0, base, boost, final, traceable, why)
+    traceable = offer.traceable and offer.integrity_ok and in_order
+    return _NONE if stops else _decimal(millionths), traceable, (*stops, *reasons)
 
 
-def _stops(offer: Offer, policy: Policy) -> list[Factor]:
+def _stops(offer: Offer, formula: _Formula) -> list[Factor]:
     """Returns what takes the whole boost away, beside the formula."""
     found: list[Factor] = []
     if offer.recalled:
@@ -208,97 +264,83 @@ def _stops(offer: Offer, policy: Policy) -> list[Factor]:
     if not offer.traceable:
         found.append(_nothing("traceable", "rank.untraceable"))
     if not offer.data_enough:
-        needed = policy.data_enough_count
-        found.append(_nothing("data_enough", "rank.data_not_enough", needed=needed))
+        found.append(_nothing("data_enough", "rank.data_not_enough", needed=formula.needed))
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Shares:
-    """The formula's factors, unrounded."""
-
-    integrity: Decimal
-    completeness: Decimal
-    coverage: Decimal
-    independence: Decimal
-    grade: Decimal
-
-
-def _shares(offer: Offer, terms: RankingTerms) -> _Shares:
-    return _Shares(
-        integrity=_ONE if offer.integrity_ok else _ZERO,
-        completeness=_share(offer.sold_without_open_gap, offer.sold),
-        coverage=_share(offer.units_with_chain, offer.orders_reported)
-        if offer.orders_reported is not None and offer.orders_reported > 0
-        else terms.coverage_default,
-        independence=_share(offer.independent_steps, offer.steps),
-        grade=terms.grade_factors[offer.grade],
-    )
-
-
-def _share(part: int, whole: int) -> Decimal:
-    """Returns part ÷ whole within 0..1; of nothing: 0, for nothing was shown."""
-    # Two counters read a moment apart, or a platform that counts late, must not break the bound.
-    if whole <= 0 or part <= 0:
-        return _ZERO
-    return _ONE if part >= whole else _EXACT.divide(Decimal(part), Decimal(whole))
-
-
-def _boost(shares: _Shares, terms: RankingTerms) -> Decimal:
-    vouched = _EXACT.add(
-        terms.independence_base, _EXACT.multiply(terms.independence_share, shares.independence)
-    )
-    boost = terms.max_boost
-    for factor in (shares.integrity, shares.completeness, shares.coverage, vouched, shares.grade):
-        boost = _EXACT.multiply(boost, factor)
-    return _round(boost)
-
-
-def _formula(offer: Offer, shares: _Shares, terms: RankingTerms) -> tuple[Factor, ...]:
-    """Returns each factor of the formula with its sentence."""
-    days = terms.window_days
+def _apply(offer: Offer, formula: _Formula) -> tuple[int, tuple[Factor, ...]]:
+    """Returns the boost in millionths, rounded half up once, and each factor with its sentence."""
+    good, sold = _share(offer.sold_without_open_gap, offer.sold)
     if offer.sold > 0:
         completeness = Factor(
             "completeness",
-            _round(shares.completeness),
+            _quotient(good, sold),
             "rank.completeness",
-            {"good": offer.sold_without_open_gap, "sold": offer.sold, "days": days},
+            (("good", offer.sold_without_open_gap), ("sold", offer.sold), ("days", formula.days)),
         )
     else:
-        completeness = _nothing("completeness", "rank.nothing_sold", days=days)
+        completeness = formula.why_nothing_sold
     if offer.orders_reported is not None and offer.orders_reported > 0:
+        covered, orders = _share(offer.units_with_chain, offer.orders_reported)
         coverage = Factor(
             "coverage",
-            _round(shares.coverage),
+            _quotient(covered, orders),
             "rank.coverage",
-            {"units": offer.units_with_chain, "orders": offer.orders_reported, "days": days},
+            (
+                ("units", offer.units_with_chain),
+                ("orders", offer.orders_reported),
+                ("days", formula.days),
+            ),
         )
     else:
-        shown = str(terms.coverage_default)
-        coverage = Factor("coverage", _round(shares.coverage), "rank.no_orders", {"default": shown})
-    return (
-        Factor("integrity", shares.integrity, _INTEGRITY[offer.integrity_ok], {}),
+        covered, orders = formula.coverage_default, _MILLION
+        coverage = formula.why_no_orders
+    vouched, steps = _share(offer.independent_steps, offer.steps)
+    independence = Factor(
+        "independence",
+        _quotient(vouched, steps),
+        "rank.independence",
+        (("independent", offer.independent_steps), ("steps", offer.steps)),
+    )
+    grade = formula.grades[offer.grade]
+    above = formula.max_boost * good * covered * grade * bool(offer.integrity_ok)
+    above *= formula.base * steps + formula.share * vouched
+    below = sold * orders * steps * _MILLION**2
+    reasons = (
+        _WHY_INTEGRITY[offer.integrity_ok],
         completeness,
         coverage,
-        Factor(
-            "independence",
-            _round(shares.independence),
-            "rank.independence",
-            {"independent": offer.independent_steps, "steps": offer.steps},
-        ),
-        Factor(
-            "grade",
-            shares.grade,
-            "rank.grade",
-            {"grade": offer.grade, "value": str(shares.grade)},
-        ),
-        Factor("max_boost", terms.max_boost, "rank.max_boost", {"value": str(terms.max_boost)}),
+        independence,
+        formula.why_grade[offer.grade],
+        formula.why_max,
     )
+    return _round_half_up(above, below), reasons
 
 
-def _round(value: Decimal) -> Decimal:
-    return _ROUNDING.quantize(value, _SIXTH)
+def _share(part: int, whole: int) -> tuple[int, int]:
+    """Returns part and whole with 0 <= part <= whole; of nothing: 0 of 1, for nothing was shown."""
+    # Two counters read a moment apart, or a platform that counts late, must not break the bound.
+    if whole <= 0 or part <= 0:
+        return 0, max(whole, 1)
+    return min(part, whole), whole
+
+
+def _quotient(part: int, whole: int) -> Decimal:
+    return _decimal(_round_half_up(part * _MILLION, whole))
+
+
+def _round_half_up(above: int, below: int) -> int:
+    return (2 * above + below) // (2 * below)
+
+
+def _millionths(value: Decimal) -> int:
+    return int(value.scaleb(6))
+
+
+@lru_cache(maxsize=1 << 16)
+def _decimal(millionths: int) -> Decimal:
+    return Decimal(millionths).scaleb(-6)
 
 
 def _nothing(factor: str, key: str, **params: int | str) -> Factor:
-    return Factor(factor, _ZERO, key, params)
+    return Factor(factor, _ZERO, key, tuple(params.items()))

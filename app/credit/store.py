@@ -25,7 +25,7 @@ from app.credit.policy import Entry, Hold, Status
 from app.credit.rows import entry_of, hold_of
 from app.credit.workdays import end_of_day
 from app.db.hot import HotSelect
-from app.db.tables import CreditEntry, CreditHold, CreditStep, Finding, Party, Product, SoldUnit
+from app.db.tables import CreditEntry, CreditHold, CreditStep, Finding, Party, SoldUnit
 from app.db.upsert import upsert_rows
 from app.kit.clock import to_ms
 from app.ledger.stage import EffectWriter
@@ -36,7 +36,6 @@ HOLD = CreditHold.__table__  # type: ignore[attr-defined]
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
-PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -52,7 +51,7 @@ _HOLDS_OF = HotSelect(
     .order_by(HOLD.c.since_at, HOLD.c.finding)
 )
 # What was found to be somebody else's fault does not count against whose goods they are.
-_CHARGED = or_(FINDING.c.attributed_to.is_(None), FINDING.c.attributed_to == "merchant")
+CHARGED = or_(FINDING.c.attributed_to.is_(None), FINDING.c.attributed_to == "merchant")
 _WHOLE = (
     SOLD.c.completed_at.is_not(None),
     SOLD.c.completed_at <= bindparam("now_ms"),
@@ -60,7 +59,7 @@ _WHOLE = (
         FINDING.c.stream == SOLD.c.stream,
         FINDING.c.status == "open",
         FINDING.c.kind.like("integrity.%"),
-        _CHARGED,
+        CHARGED,
     ),
 )
 _COMPLETED = HotSelect(
@@ -259,31 +258,6 @@ def completed_counts(
     return {seller: int(count) for seller, count in rows}
 
 
-def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[tuple[str, str]]:
-    """Returns (party, gtin) of every open integrity finding that names both. Read-only.
-
-    One that is not the party's fault is not among them: the code's own page says what is wrong there.
-    """
-    rows = connection.execute(
-        select(FINDING.c.party, FINDING.c.gtin)
-        .where(
-            FINDING.c.party.in_(sellers),
-            FINDING.c.gtin.is_not(None),
-            FINDING.c.status == "open",
-            FINDING.c.kind.like("integrity.%"),
-            _CHARGED,
-        )
-        .distinct()
-    )
-    return {(row.party, row.gtin) for row in rows}
-
-
 def known_parties(connection: Connection, parties: Sequence[str]) -> set[str]:
     """Returns which of these are registered. Read-only."""
     return {row.id for row in _KNOWN_PARTIES.rows(connection, parties=list(parties))}
-
-
-def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:
-    """Returns which of these are registered. Read-only."""
-    rows = connection.execute(select(PRODUCT.c.gtin).where(PRODUCT.c.gtin.in_(gtins)))
-    return set(rows.scalars())

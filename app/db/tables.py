@@ -587,6 +587,74 @@ class CreditHold(SQLModel, table=True):
     lifted_at: int | None = _big(null=True)
 
 
+# --- ranking and search --------------------------------------------------------------------------
+
+
+class OrderMonth(SQLModel, table=True):
+    """Index over `order_counts` records of `party/{platform}`: orders of one offer in one month.
+
+    since_at, until_at: what of the month the reports cover, in China's time; until is exclusive.
+    """
+
+    __tablename__ = "order_month"
+    __table_args__ = (Index("order_month_platform", "platform"),)
+
+    seller: str = _text(key=True)
+    gtin: str = _text(key=True)
+    month: str = _text(key=True)
+    platform: str = _text(key=True)
+    orders: int = _big()
+    since_at: int = _big()
+    until_at: int = _big()
+
+
+class OfferFeature(SQLModel, table=True):
+    """What ranking knew of an offer when it last changed. Derived: made again from other rows.
+
+    version: larger with every change, over all offers. facts: JSON. boost: millionths.
+    """
+
+    __tablename__ = "offer_feature"
+    __table_args__ = (UniqueConstraint("version"),)
+
+    gtin: str = _text(key=True)
+    seller: str = _text(key=True)
+    version: int = _big()
+    facts: str = _text()
+    boost: int = _big()
+    traceable: bool
+    changed_at: int = _big()
+
+
+class RankingReceipt(SQLModel, table=True):
+    """A sampled answer of ranking with its inputs, zlib-compressed JSON, and the signed note over both."""
+
+    __tablename__ = "ranking_receipt"
+    __table_args__ = (Index("ranking_receipt_made", "made_at"),)
+
+    id: str = _text(key=True)
+    made_at: int = _big()
+    body: bytes = _bytes()
+    note: str = _text()
+
+
+class SearchWord(SQLModel, table=True):
+    """Index over what products and lots are called (trace.words). Derived from their records.
+
+    tier: 0 is the best match. age: minus the product's time of registration, so that the newest is
+    first. Small rows in the order in which they are read: SQLite keeps no second copy of the key.
+    """
+
+    __tablename__ = "search_word"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    word: str = _text(key=True)
+    tier: int = _big(key=True)
+    age: int = _big(key=True)
+    product: int = _big(key=True)
+    """The GTIN as a number."""
+
+
 # --- oversight ---------------------------------------------------------------------------------
 
 

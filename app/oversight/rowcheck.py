@@ -17,13 +17,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.credit import rankstore
 from app.credit import store as credit_store
+from app.credit.orders import fact_key, told_rows
 from app.credit.rows import replay
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.parties import store as party_store
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
+from app.trace.wordstore import missing_words
 
 Fields = Mapping[str, Any]
 _DECISIONS = ("attribution", "dismissal")
@@ -38,6 +41,8 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
         case ["01", gtin] if first is not None:
             find = partial(trace_store.find_product, connection, gtin)
             wrong = _differing("product", _told_product(first, records), find)
+            if not wrong:  # else its words are somebody else's
+                wrong = [f"search_word.{word}" for word in missing_words(connection, find())]
         case ["01", _, "10", _] if first is not None:
             told = {"party": first["actor"], "facts": lot_facts(first["data"])}
             find = partial(trace_store.find_lot, connection, stream)
@@ -48,6 +53,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
                 wrong = _differing("party", _told_party(first["data"], records), find)
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
+            wrong += _wrong_orders(connection, party, records)
         case _:
             pass
     if wrong:
@@ -136,6 +142,20 @@ def _wrong_decisions(connection: Connection, party: str, records: Sequence[Field
         ):
             wrong.append(f"finding.{finding}")
     return wrong
+
+
+def _wrong_orders(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the months of order counts whose row is missing, invented, or says something else."""
+    told = told_rows(party, records)
+    kept = {
+        fact_key(row.seller, row.gtin, row.month): dict(row._mapping)
+        for row in rankstore.order_rows(connection, party)
+    }
+    return [
+        f"order_month.{key}"
+        for key in sorted(told.keys() | kept.keys())
+        if told.get(key) != kept.get(key)
+    ]
 
 
 def _differing(table: str, told: Mapping[str, Any], find: Callable[[], Any]) -> list[str]:

@@ -108,6 +108,8 @@ ACTIONS: Mapping[str, Action] = {
         _action("credit.object", "credit", own=PARTY_ROLES),
         _action("credit.decide", "credit", any_of=(REGULATOR,)),
         _action("ranking.query", "ranking", any_of=(PLATFORM, REGULATOR, ADMIN)),
+        _action("orders.report", "ranking", own=(PLATFORM,)),
+        _action("ranking.advise", "ranking", any_of=(REGULATOR,), own=SELLER_ROLES),
         _action("audit.start", "audit", any_of=(REGULATOR, ADMIN), own=PARTY_ROLES),
         _action("finding.read", "audit", any_of=(REGULATOR, CUSTOMS, ADMIN), own=PARTY_ROLES),
         _action("finding.attribute", "audit", any_of=(REGULATOR,)),

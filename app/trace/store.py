@@ -14,9 +14,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    case,
     exists,
-    func,
     insert,
     or_,
     select,
@@ -40,6 +38,7 @@ from app.db.upsert import delete_rows, upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_facts, load_heads
+from app.trace import wordstore
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
@@ -101,6 +100,7 @@ def _write_offer(connection: Connection, rows: Rows) -> None:
 
 def _write_product(connection: Connection, rows: Rows) -> None:
     upsert_rows(connection, PRODUCT, rows, keys=("gtin",))
+    wordstore.write_products(connection, rows)
 
 
 def _write_brand_owner(connection: Connection, rows: Rows) -> None:
@@ -117,6 +117,7 @@ def _write_brand_owner(connection: Connection, rows: Rows) -> None:
 
 def _write_lot(connection: Connection, rows: Rows) -> None:
     upsert_rows(connection, LOT, rows, keys=("stream",))
+    wordstore.write_lots(connection, rows)
 
 
 def _write_inner(connection: Connection, rows: Rows) -> None:
@@ -256,63 +257,6 @@ def offers_of(connection: Connection, gtin: str, *, limit: int = 100) -> list[An
             .limit(limit)
         )
     )
-
-
-def open_recalls(connection: Connection, gtins: Sequence[str]) -> list[Any]:
-    """Returns the recalls of these products, their lots and units that were not lifted. Read-only."""
-    return list(
-        connection.execute(
-            select(RECALL.c.gtin, RECALL.c.seller).where(
-                RECALL.c.gtin.in_(gtins), RECALL.c.lifted_at.is_(None)
-            )
-        )
-    )
-
-
-def offer_counts(
-    connection: Connection, pairs: Sequence[tuple[str, str]], *, since_ms: int, now_ms: int
-) -> dict[tuple[str, str], tuple[int, int, int, int]]:
-    """Returns by (seller, gtin): units sold, those without an open gap, steps, independent steps.
-
-    Of units sold since `since_ms`. Read-only.
-    """
-    whole = case((or_(SOLD.c.gap_due_at.is_(None), SOLD.c.gap_due_at > now_ms), 1), else_=0)
-    found: dict[tuple[str, str], tuple[int, int, int, int]] = {}
-    for start in range(0, len(pairs), 200):
-        part = pairs[start : start + 200]
-        rows = connection.execute(
-            select(
-                SOLD.c.seller,
-                SOLD.c.gtin,
-                func.count().label("sold"),
-                func.sum(whole).label("whole"),
-                func.sum(SOLD.c.steps).label("steps"),
-                func.sum(SOLD.c.independent).label("independent"),
-            )
-            .where(
-                or_(*(and_(SOLD.c.seller == s, SOLD.c.gtin == g) for s, g in part)),
-                SOLD.c.sold_at >= since_ms,
-            )
-            .group_by(SOLD.c.seller, SOLD.c.gtin)
-        )
-        for row in rows:
-            found[(row.seller, row.gtin)] = (
-                int(row.sold),
-                int(row.whole),
-                int(row.steps),
-                int(row.independent),
-            )
-    return found
-
-
-def completed_counts(connection: Connection, sellers: Sequence[str]) -> dict[str, int]:
-    """Returns how many chains of each seller were completed. Read-only."""
-    rows = connection.execute(
-        select(SOLD.c.seller, func.count())
-        .where(SOLD.c.seller.in_(sellers), SOLD.c.completed_at.is_not(None))
-        .group_by(SOLD.c.seller)
-    )
-    return {seller: int(count) for seller, count in rows}
 
 
 def _escape_like(text: str) -> str:

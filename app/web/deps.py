@@ -20,8 +20,12 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from app.credit.features import Features
 from app.credit.ledger import CreditLedger
 from app.credit.offers import Ranking
+from app.credit.orders import OrderCounts
+from app.credit.samples import Samples
+from app.credit.search import Search
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.db.lease import Lease
@@ -104,6 +108,10 @@ class Rooms:
     credit: Credit
     credit_ledger: CreditLedger
     ranking: Ranking
+    samples: Samples
+    features: Features
+    search: Search
+    order_counts: OrderCounts
     findings: Findings
     looks: Looks
     audits: Audits

@@ -35,10 +35,13 @@ class PageBody(BaseModel, Generic[Item]):
     next: str | None = None
 
 
-def page_response(items: Sequence[BaseModel], following: str | None) -> Response:
-    """Returns a page whose items leave out what they have not; `next` is there even if null."""
+def page_response(items: Sequence[BaseModel], following: str | None, **more: object) -> Response:
+    """Returns a page whose items leave out what they have not; `next` is there even if null.
+
+    more: what the page says beside its items.
+    """
     shown = [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in items]
-    body = orjson.dumps({"items": shown, "next": following})
+    body = orjson.dumps({"items": shown, "next": following, **more})
     return Response(body, media_type="application/json")
 
 
@@ -62,7 +65,7 @@ class Page:
         """Returns the page's rows and the next cursor; `rows` holds `limit + 1` where there is more."""
         shown = list(rows[: self.limit])
         more = len(rows) > self.limit
-        return shown, _encode(place_of(shown[-1])) if more else None
+        return shown, encode_place(place_of(shown[-1])) if more else None
 
 
 async def _page(
@@ -75,7 +78,8 @@ async def _page(
 InPage = Annotated[Page, Depends(_page)]
 
 
-def _encode(place: tuple[int | str, ...]) -> str:
+def encode_place(place: tuple[int | str, ...]) -> str:
+    """Returns the cursor of the page after this place."""
     return base64.urlsafe_b64encode(orjson.dumps([_VERSION, *place])).decode("ascii").rstrip("=")
 
 

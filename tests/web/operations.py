@@ -119,7 +119,12 @@ class World:
         entry = market.ask(
             "POST", f"/api/v1/credit/{SHOP}/entries", fact, token=market.keys[AUTHORITY], status=201
         )
+        market.rooms.samples.every = 1
+        asked = {"candidates": [{"id": "a", "gtin": GTIN, "seller": SHOP, "base": 1}]}
+        ranked = market.ask("POST", "/api/v1/ranking", asked, token=market.keys[PLATFORM])
+        market.rooms.samples.every = 256
         self.names = {
+            "receipt": ranked["receipt"].rsplit("/", 1)[1],
             "shop": SHOP,
             "gtin": GTIN,
             "serial": self.unit.serial,

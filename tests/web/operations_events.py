@@ -26,6 +26,7 @@ from tests.web.operations import (
     parcel,
 )
 from tests.web.operations_goods import GOODS
+from tests.web.operations_ranking import RANKING
 
 NO_MANDATE = (403, "no-mandate")
 LIFE = (409, "lifecycle-conflict")
@@ -420,20 +421,6 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
                 kind="enum"),
         ),
     ),
-    ("POST", "/api/v1/ranking"): Operation(
-        path="/api/v1/ranking", by=PLATFORM, scope="ranking",
-        body=lambda _: {"candidates": [{"id": "a", "gtin": GTIN, "seller": SHOP, "base": 1}]},
-        bad=(
-            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
-            Bad(name="nothing", body={"candidates": []}, answer=INVALID, kind="length"),
-            Bad(name="negative", answer=INVALID, kind="range",
-                body={"candidates": [{"id": "a", "gtin": GTIN, "seller": SHOP, "base": -1}]}),
-            Bad(name="unknown field inside", answer=INVALID, kind="unknown_field",
-                body={"candidates": [
-                    {"id": "a", "gtin": GTIN, "seller": SHOP, "base": 1, "bid": 5}
-                ]}),
-        ),
-    ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE
+OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING

@@ -1,0 +1,242 @@
+"""SQL of ranking: what is counted of many offers at once, and receipts. Flushes, never commits.
+
+Each statement is written for a few widths and then sent straight to the driver (db.hot): a ranking of
+a thousand offers asks the same few questions hundreds of times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    values,
+)
+
+from app.credit.months import Reported
+from app.credit.store import CHARGED
+from app.db.hot import HotSelect
+from app.db.tables import Finding, OrderMonth, Product, RankingReceipt, Recall, SoldUnit
+from app.db.upsert import upsert_rows
+from app.ledger.stage import EffectWriter
+
+FINDING = Finding.__table__  # type: ignore[attr-defined]
+ORDERS = OrderMonth.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+RECEIPT = RankingReceipt.__table__  # type: ignore[attr-defined]
+RECALL = Recall.__table__  # type: ignore[attr-defined]
+SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+
+Pair = tuple[str, str]
+"""Seller and GTIN."""
+
+# SQLite binds 32,766 values a statement; the widths are few, so that few statements are compiled.
+_WIDTHS = (1, 16, 256)
+
+
+class Counts(NamedTuple):
+    """Of one offer's units sold in the window: how many, without an open gap, their steps."""
+
+    sold: int
+    whole: int
+    steps: int
+    independent: int
+
+
+_KNOWN_PRODUCTS = HotSelect(
+    select(PRODUCT.c.gtin).where(PRODUCT.c.gtin.in_(bindparam("gtins", expanding=True)))
+)
+_OPEN_RECALLS = HotSelect(
+    select(RECALL.c.gtin, RECALL.c.seller).where(
+        RECALL.c.gtin.in_(bindparam("gtins", expanding=True)), RECALL.c.lifted_at.is_(None)
+    )
+)
+_BROKEN = HotSelect(
+    select(FINDING.c.party, FINDING.c.gtin).where(
+        FINDING.c.party.in_(bindparam("sellers", expanding=True)),
+        FINDING.c.status == "open",
+        FINDING.c.gtin.is_not(None),
+        FINDING.c.kind.like("integrity.%"),
+        # One that is not the party's fault stands on the code's own page alone.
+        CHARGED,
+    )
+)
+
+
+def _asked(width: int, *more: str) -> Any:
+    """Returns the table of the offers that are asked about, `n` their place among them."""
+    names: list[Any] = [column("n", BigInteger), column("seller", Text), column("gtin", Text)]
+    names += [column(name, BigInteger) for name in more]
+    rows = [
+        (
+            literal_column(str(n)),
+            bindparam(f"seller_{n}", type_=Text),
+            bindparam(f"gtin_{n}", type_=Text),
+            *(bindparam(f"{name}_{n}", type_=BigInteger) for name in more),
+        )
+        for n in range(width)
+    ]
+    return values(*names, name="asked").data(rows).cte("asked")
+
+
+@cache
+def _sold(width: int) -> HotSelect:
+    asked = _asked(width)
+    gap = SOLD.c.gap_due_at
+    whole = case((or_(gap.is_(None), gap > bindparam("now", type_=BigInteger)), 1), else_=0)
+    return HotSelect(
+        select(
+            asked.c.n,
+            func.count().label("sold"),
+            func.sum(whole).label("whole"),
+            func.sum(SOLD.c.steps).label("steps"),
+            func.sum(SOLD.c.independent).label("independent"),
+        )
+        .select_from(
+            asked.join(SOLD, and_(SOLD.c.seller == asked.c.seller, SOLD.c.gtin == asked.c.gtin))
+        )
+        .where(SOLD.c.sold_at >= bindparam("since", type_=BigInteger))
+        .group_by(asked.c.n)
+    )
+
+
+@cache
+def _sold_between(width: int) -> HotSelect:
+    asked = _asked(width, "since", "until")
+    is_of = and_(SOLD.c.seller == asked.c.seller, SOLD.c.gtin == asked.c.gtin)
+    return HotSelect(
+        select(asked.c.n, func.count().label("sold"))
+        .select_from(asked.join(SOLD, is_of))
+        .where(SOLD.c.sold_at >= asked.c.since, SOLD.c.sold_at < asked.c.until)
+        .group_by(asked.c.n)
+    )
+
+
+@cache
+def _reported(width: int) -> HotSelect:
+    asked = _asked(width)
+    is_of = and_(ORDERS.c.seller == asked.c.seller, ORDERS.c.gtin == asked.c.gtin)
+    return HotSelect(
+        select(
+            asked.c.n,
+            ORDERS.c.month,
+            func.min(ORDERS.c.since_at).label("since"),
+            func.max(ORDERS.c.until_at).label("until"),
+            func.sum(ORDERS.c.orders).label("orders"),
+        )
+        .select_from(asked.join(ORDERS, is_of))
+        .where(ORDERS.c.month >= bindparam("first", type_=Text))
+        .group_by(asked.c.n, ORDERS.c.month)
+        .order_by(asked.c.n, ORDERS.c.month)
+    )
+
+
+def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:
+    """Returns which of these are registered."""
+    return {row.gtin for row in _KNOWN_PRODUCTS.rows(connection, gtins=list(gtins))}
+
+
+def open_recalls(connection: Connection, gtins: Sequence[str]) -> set[tuple[str, str | None]]:
+    """Returns (gtin, seller) of what is recalled now; seller None: whoever sells it."""
+    rows = _OPEN_RECALLS.rows(connection, gtins=list(gtins))
+    return {(row.gtin, row.seller) for row in rows}
+
+
+def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[Pair]:
+    """Returns (seller, gtin) of every open integrity finding that names both and is the seller's."""
+    rows = _BROKEN.rows(connection, sellers=list(sellers))
+    return {(row.party, row.gtin) for row in rows}
+
+
+def sold_counts(
+    connection: Connection, pairs: Sequence[Pair], *, since_ms: int, now_ms: int
+) -> dict[Pair, Counts]:
+    """Returns what is counted of the units sold since `since_ms`; an offer that sold none is absent."""
+    found: dict[Pair, Counts] = {}
+    for part, row in _each(connection, _sold, pairs, (), since=since_ms, now=now_ms):
+        counted = map(int, (row.sold, row.whole, row.steps, row.independent))
+        found[part[row.n]] = Counts(*counted)
+    return found
+
+
+def sold_between(
+    connection: Connection, spans: Sequence[tuple[str, str, int, int]]
+) -> dict[Pair, int]:
+    """Returns by (seller, gtin) how many units were sold in each one's span (since, until) of ms."""
+    found: dict[Pair, int] = {}
+    for part, row in _each(connection, _sold_between, spans, ("since", "until")):
+        found[part[row.n][:2]] = int(row.sold)
+    return found
+
+
+def reported_months(
+    connection: Connection, pairs: Sequence[Pair], *, first_month: str
+) -> dict[Pair, list[tuple[str, Reported]]]:
+    """Returns what platforms report, summed over them, by month from `first_month` on, ascending."""
+    found: dict[Pair, list[tuple[str, Reported]]] = {}
+    for part, row in _each(connection, _reported, pairs, (), first=first_month):
+        told = Reported(int(row.since), int(row.until), int(row.orders))
+        found.setdefault(part[row.n], []).append((row.month, told))
+    return found
+
+
+def _each(
+    connection: Connection,
+    statement: Callable[[int], HotSelect],
+    places: Sequence[tuple[Any, ...]],
+    more: Sequence[str],
+    **common: Any,
+) -> Iterator[tuple[Sequence[Any], Any]]:
+    """Yields each row with the part of `places` that its `n` is a place of."""
+    names = ("seller", "gtin", *more)
+    for start in range(0, len(places), _WIDTHS[-1]):
+        part = places[start : start + _WIDTHS[-1]]
+        width = next(width for width in _WIDTHS if width >= len(part))
+        # Nobody is called "": it fills the width.
+        filled = [*part, *[("", "", *([0] * len(more)))] * (width - len(part))]
+        named: dict[str, Any] = {}
+        for n, place in enumerate(filled):
+            for name, value in zip(names, place, strict=True):
+                named[f"{name}_{n}"] = value
+        for row in statement(width).rows(connection, **named, **common):
+            yield part, row
+
+
+def add_receipt(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Keeps a sampled answer, once. Writes `ranking_receipt`."""
+    upsert_rows(connection, RECEIPT, [row], keys=("id",))
+
+
+def drop_receipts(connection: Connection, *, before_ms: int) -> None:
+    """Deletes what was sampled before this time. Writes `ranking_receipt`."""
+    connection.execute(delete(RECEIPT).where(RECEIPT.c.made_at < before_ms))
+
+
+def find_receipt(connection: Connection, id_: str) -> Any | None:
+    """Returns a sampled answer's row, or None."""
+    return connection.execute(select(RECEIPT).where(RECEIPT.c.id == id_)).first()
+
+
+def _write_order_month(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    upsert_rows(connection, ORDERS, rows, keys=("seller", "gtin", "month", "platform"))
+
+
+WRITERS: Mapping[str, EffectWriter] = {"order_month": _write_order_month}
+
+
+def order_rows(connection: Connection, platform: str) -> list[Any]:
+    """Returns what is kept of a platform's reports."""
+    return list(connection.execute(select(ORDERS).where(ORDERS.c.platform == platform)))
