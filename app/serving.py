@@ -2,11 +2,13 @@
 
 In one process everything shares an interpreter, and so a core. In several, those that answer check
 requests, make pages and sign receipts; what they are asked to record of goods they forward to the one
-that records, with everybody else's (app.ledger.forwarding). It also runs the worker's loops.
+that records, with everybody else's (app.ledger.forwarding), and keeps the log. What may come a moment
+later (detectors, the audit, issuing, what is due) has a process too, so that no event waits for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -43,7 +45,9 @@ from app.worker import embedded_loops
 
 _MOST_BY_ITSELF = 4
 _TELL_EVERY_S = 0.2
-_SEQUENCE, _ISSUE = "sequence", "issue"
+# How much the process of what may wait gives way to the others (`nice`).
+_YIELDS = 10
+_SEQUENCE = "sequence"
 
 
 def run_service(settings: Settings) -> None:
@@ -104,14 +108,17 @@ def fork_service(
     *,
     beside: Callable[[int, Rooms], None] | None = None,
     in_ledger: Callable[[Rooms], None] | None = None,
+    in_worker: Callable[[Rooms], None] | None = None,
 ) -> None:
-    """Forks the process that records, then one for each of the sockets; returns when all are ready.
+    """Forks the process that records, the one for what may wait, and one for each of the sockets.
 
-    beside, in_ledger: called in each of the answering processes (with its number, from 0), and in the
-    recording one, once its rooms are open.
+    Returns when all are ready. beside, in_ledger, in_worker: called in each of the answering processes
+    (with its number, from 0), in the recording one, and in the one for what may wait, once its rooms
+    are open.
     """
     spare_what_stays()
-    pairs = [socket.socketpair() for _ in listening]
+    embedded = settings.worker == "embedded"
+    pairs = [socket.socketpair() for _ in range(len(listening) + embedded)]
 
     def keep(kept: Sequence[socket.socket]) -> None:
         # The end of a process shows at the other end of its pair only where nobody else has it.
@@ -126,7 +133,16 @@ def fork_service(
             _run_ledger(settings, ends, ready, in_ledger)
 
     family.fork("ledger", record, is_front=False)
-    for n, (port, (_, there)) in enumerate(zip(listening, pairs, strict=True)):
+    if embedded:
+        outlet = pairs[-1][1]
+
+        def work(ready: Ready) -> None:
+            keep([outlet])
+            with _locked(settings):
+                _run_others(settings, outlet, ready, in_worker)
+
+        family.fork("worker", work, is_front=True)
+    for n, (port, (_, there)) in enumerate(zip(listening, pairs, strict=False)):
 
         def answer(
             ready: Ready, n: int = n, port: socket.socket = port, there: socket.socket = there
@@ -147,18 +163,18 @@ def _run_ledger(
     ready: Ready,
     in_ledger: Callable[[Rooms], None] | None,
 ) -> None:
-    """Records what the others forward and runs the worker's loops until SIGTERM."""
+    """Records what the others forward and keeps the log until SIGTERM."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: ended.set())
     rooms = open_rooms(settings)
     try:
         _check_log(rooms, settings)
-        with embedded_loops(settings)(rooms):
+        with embedded_loops(settings, part="log")(rooms):
             intake = Intake(
                 ends,
                 rooms.recorder,
                 unpack=unpacking(open_proofs(rooms.keyring), graces_in_force()),
-                wakes={_SEQUENCE: rooms.on_wait, _ISSUE: rooms.issuing.on_order},
+                wakes={_SEQUENCE: rooms.on_wait},
             )
             intake.start()
             if in_ledger is not None:
@@ -176,14 +192,39 @@ def _run_ledger(
         close_rooms(rooms)
 
 
-def _run_front(
+def _run_others(
     settings: Settings,
-    port: socket.socket,
     there: socket.socket,
     ready: Ready,
-    beside: Callable[[Rooms], None] | None,
+    in_worker: Callable[[Rooms], None] | None,
 ) -> None:
-    """Answers requests until SIGTERM."""
+    """Runs the worker's loops but the log's until SIGTERM, behind everybody who is waited for."""
+    os.nice(_YIELDS)
+    rooms, forwarder = _open_before(settings, there)
+
+    async def live() -> None:
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+        forwarder.start()
+        with contextlib.ExitStack() as running:
+            running.enter_context(embedded_loops(settings, part="others")(rooms))
+            spare_what_stays()
+            ready()
+            await ended.wait()
+            # In a thread: what a loop has under way may wait for an answer that comes by this one.
+            await asyncio.to_thread(running.close)
+        forwarder.close()
+
+    try:
+        if in_worker is not None:
+            in_worker(rooms)
+        asyncio.run(live())
+    finally:
+        close_rooms(rooms)
+
+
+def _open_before(settings: Settings, there: socket.socket) -> tuple[Rooms, Forwarder]:
+    """Returns rooms whose events go to the process that records, and what takes them there."""
     forwarders: list[Forwarder] = []
 
     def heard(told: Leading) -> None:
@@ -193,13 +234,24 @@ def _run_front(
         forwarders.append(Forwarder(there, own, pack=pack_submission, heard=heard))
         return forwarders[0]
 
-    # The loops that only one process runs are the ledger's.
-    settings = settings.model_copy(update={"worker": "external"})
     rooms = open_rooms(settings, events_to=events_to)
     rooms.told = Leading(None, leads=False, fault=None)
     (forwarder,) = forwarders
     rooms.on_wait = lambda: forwarder.tell(_SEQUENCE)
-    rooms.issuing.on_order = lambda: forwarder.tell(_ISSUE)
+    return rooms, forwarder
+
+
+def _run_front(
+    settings: Settings,
+    port: socket.socket,
+    there: socket.socket,
+    ready: Ready,
+    beside: Callable[[Rooms], None] | None,
+) -> None:
+    """Answers requests until SIGTERM."""
+    # The loops that only one process runs are the others'.
+    settings = settings.model_copy(update={"worker": "external"})
+    rooms, forwarder = _open_before(settings, there)
     if beside is not None:
         beside(rooms)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -95,21 +96,27 @@ class Worker:
             waker.clear()
 
 
-def loops_of(
+def log_loops(
     rooms: Rooms, *, sequence_interval_s: float, publish_interval_s: float
 ) -> tuple[Loop, ...]:
-    """Returns the loops of a deployment that only the leading process runs.
-
-    The log has one sequencer and one signer. The others keep their place in memory or in one row
-    (whose turn it is, a cursor, what was put off): twice at once would be twice the work for nothing,
-    though not wrong, since each writes by compare-and-swap or bears a repeat. What a process has in
-    its own memory it writes itself (`own_loops`).
-    """
+    """Returns the loops that keep the log, which has one sequencer and one signer."""
     return (
         Loop("sequence", lambda: rooms.sequencer.sequence() > 0, sequence_interval_s),
         Loop("publish", partial(_publish, rooms), publish_interval_s),
+    )
+
+
+def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
+    """Returns the other loops that run once in a deployment.
+
+    They keep their place in memory or in one row (whose turn it is, a cursor, what was put off): twice
+    at once would be twice the work for nothing, though not wrong, since each writes by
+    compare-and-swap or bears a repeat. What a process has in its own memory it writes itself
+    (`own_loops`).
+    """
+    return (
         Loop("heads", rooms.heads.work, 1.0),
-        Loop("issue", rooms.issuing.issue_some, 1.0),
+        Loop("issue", rooms.issuing.issue_some, 0.25),
         Loop("deadlines", rooms.deadlines.raise_due, 1.0),
         Loop("credit", rooms.credit_ledger.mature, 1.0),
         Loop("outbox", rooms.deadlines.drain, 0.25),
@@ -127,29 +134,35 @@ def own_loops(rooms: Rooms) -> tuple[Loop, ...]:
 
 
 def embedded_loops(
-    settings: Settings,
+    settings: Settings, *, part: Literal["all", "log", "others"] = "all"
 ) -> Callable[[Rooms], AbstractContextManager[object]]:
     """Returns the worker's loops as something that runs beside rooms.
 
-    Where SUXIN_WORKER is external: only this process's own.
+    Where SUXIN_WORKER is external: only this process's own. part: what this process has of those that
+    run once; where another has the log's, the lease is with those.
     """
 
     @contextmanager
     def running(rooms: Rooms) -> Iterator[None]:
-        lease = rooms.lease
+        lease = None if part == "others" else rooms.lease
         loops = [*own_loops(rooms)]
         if settings.worker == "embedded":
-            loops += loops_of(
-                rooms,
-                sequence_interval_s=settings.sequence_interval_ms / 1000,
-                publish_interval_s=settings.publish_interval_ms / 1000,
-            )
+            if part != "others":
+                loops += log_loops(
+                    rooms,
+                    sequence_interval_s=settings.sequence_interval_ms / 1000,
+                    publish_interval_s=settings.publish_interval_ms / 1000,
+                )
+            if part != "log":
+                loops += other_loops(rooms)
             if lease is not None:
                 loops.append(Loop("lease", lease.keep, lease.pause_s, everywhere=True))
-        worker = Worker(loops) if lease is None else Worker(loops, leads=lease.leads)
+        worker = Worker(loops, leads=lambda: rooms.leading().leads)
         if settings.worker == "embedded":
-            rooms.issuing.on_order = lambda: worker.wake("issue")
-            rooms.on_wait = lambda: worker.wake("sequence")
+            if part != "log":
+                rooms.issuing.on_order = lambda: worker.wake("issue")
+            if part != "others":
+                rooms.on_wait = lambda: worker.wake("sequence")
         worker.start()
         try:
             yield

@@ -76,14 +76,15 @@ def serve(folder: Path) -> None:
     configure_logs(settings.log_level)
     listening = listen_apart(settings.host, 0, processes_of(settings))
     port = listening[0].getsockname()[1]
-    ends = [socket.socketpair() for _ in range(len(listening) + 1)]
+    ends = [socket.socketpair() for _ in range(len(listening) + 2)]
     family = Family()
     fork_service(
         family,
         settings,
         listening,
         in_ledger=lambda rooms: _obey(rooms, ends[0][1]),
-        beside=lambda n, rooms: _obey(rooms, ends[1 + n][1]),
+        in_worker=lambda rooms: _obey(rooms, ends[1][1]),
+        beside=lambda n, rooms: _obey(rooms, ends[2 + n][1]),
     )
     ours = [here.makefile("rw", encoding="utf-8") for here, _ in ends]
 

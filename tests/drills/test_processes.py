@@ -17,7 +17,7 @@ from tests.drills.test_kill import check_acknowledged, check_orders, check_recei
 from tests.drills.trade import CARRIER, SHOP, Trade, event, moment
 
 MOVING_UNITS = 6
-SEVERAL = {"suxin": 1, "suxin-ledger": 1, "suxin-api": 2}
+SEVERAL = {"suxin": 1, "suxin-ledger": 1, "suxin-worker": 1, "suxin-api": 2}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_is_seen_of_the_processes(moving: Load):
         assert (told["status"], told["leads"]) == ("ready", True)
 
 
-@pytest.mark.parametrize("killed", ["suxin", "suxin-ledger", "suxin-api"])
+@pytest.mark.parametrize("killed", ["suxin", "suxin-ledger", "suxin-worker", "suxin-api"])
 def test_whichever_process_is_killed_the_service_ends_and_loses_nothing(moving: Load, killed: str):
     place = moving.trade.place
     everyone = [pid for pids in place.processes.values() for pid in pids]

@@ -19,7 +19,7 @@ from app.ledger.publisher import AnchorBehind, AnchorForeign, Publisher
 from app.ledger.sequencer import Sequencer
 from app.ledger.served import load_checkpoint
 from app.ledger.witnesses import Cosigning
-from app.worker import loops_of
+from app.worker import log_loops
 from tests.ledger.ledgers import Ledger, check_log, submission
 from tests.sentences import explain
 
@@ -250,7 +250,7 @@ def test_who_cannot_reach_its_anchor_lets_others_lead_and_says_why(ledger, tmp_p
     ledger.record(submission())
     gone.sequencer.sequence()
     rooms = mock.MagicMock(publisher=gone.publisher, lease=gone.lease)
-    (publish,) = [loop for loop in loops_of(rooms, **INTERVALS) if loop.name == "publish"]
+    (publish,) = [loop for loop in log_loops(rooms, **INTERVALS) if loop.name == "publish"]
     with pytest.raises(FileNotFoundError):
         publish.work()
     assert not gone.lease.leads()
@@ -269,7 +269,7 @@ def test_a_database_that_does_not_answer_makes_nobody_step_down(ledger, monkeypa
     error = OperationalError("SELECT 1", {}, Exception("gone"))
     monkeypatch.setattr(first.publisher, "_publish", mock.Mock(side_effect=error))
     rooms = mock.MagicMock(publisher=first.publisher, lease=first.lease)
-    (publish,) = [loop for loop in loops_of(rooms, **INTERVALS) if loop.name == "publish"]
+    (publish,) = [loop for loop in log_loops(rooms, **INTERVALS) if loop.name == "publish"]
     with pytest.raises(OperationalError):
         publish.work()
     assert first.lease.leads()
