@@ -2,16 +2,19 @@
 
 Rows are delivered at least once, in order of time; a handler may meet a row twice and must not mind.
 A row that fails is tried again, later each time; after MAX_ATTEMPTS it stays, dead, for a person.
+
+What leaves the house goes in order: of one stream nothing is taken while an earlier row of the same
+topic has failed (`take_in_order`), so that a dead row holds its stream until somebody sends it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Integer, delete, func, select, update
 
 from app.db.hot import execute_many
 from app.db.tables import Outbox
@@ -56,18 +59,61 @@ def ask(
     execute_many(connection, statement, [row])
 
 
-def take(connection: Connection, *, now_ms: int, limit: int = 200) -> list[Message]:
-    """Returns messages whose time has come, oldest first. Read-only."""
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits of one topic. oldest_at_ms: since when the first of them is there; None: nothing is."""
+
+    waiting: int
+    failing: int
+    dead: int
+    oldest_at_ms: int | None
+
+
+def take(
+    connection: Connection, *, topics: Collection[str], now_ms: int, limit: int = 200
+) -> list[Message]:
+    """Returns messages of these topics whose time has come, oldest first. Read-only."""
     rows = connection.execute(
         select(_TABLE)
-        .where(_TABLE.c.available_at <= now_ms, _TABLE.c.attempts < MAX_ATTEMPTS)
+        .where(
+            _TABLE.c.topic.in_(topics),
+            _TABLE.c.available_at <= now_ms,
+            _TABLE.c.attempts < MAX_ATTEMPTS,
+        )
         .order_by(_TABLE.c.available_at, _TABLE.c.stream, _TABLE.c.seq)
         .limit(limit)
     )
-    return [
-        Message(row.stream, row.seq, row.topic, orjson.loads(row.payload), row.attempts)
-        for row in rows
-    ]
+    return [_message(row) for row in rows]
+
+
+def take_in_order(connection: Connection, *, topic: str, now_ms: int, limit: int) -> list[Message]:
+    """Returns messages of one topic whose time has come; of each stream a beginning. Read-only.
+
+    Oldest first. Rows of a stream that never failed are in order, since their time is their record's.
+    """
+    earlier = _TABLE.alias("earlier")
+    blocked = (
+        select(earlier.c.seq)
+        .where(
+            earlier.c.stream == _TABLE.c.stream,
+            earlier.c.seq < _TABLE.c.seq,
+            earlier.c.topic == topic,
+            earlier.c.attempts > 0,
+        )
+        .exists()
+    )
+    rows = connection.execute(
+        select(_TABLE)
+        .where(
+            _TABLE.c.topic == topic,
+            _TABLE.c.available_at <= now_ms,
+            _TABLE.c.attempts < MAX_ATTEMPTS,
+            ~blocked,
+        )
+        .order_by(_TABLE.c.available_at, _TABLE.c.stream, _TABLE.c.seq)
+        .limit(limit)
+    )
+    return [_message(row) for row in rows]
 
 
 def done(connection: Connection, message: Message) -> None:
@@ -77,12 +123,78 @@ def done(connection: Connection, message: Message) -> None:
 
 def failed(connection: Connection, message: Message, *, error: str, now_ms: int) -> None:
     """Puts a message off, twice as long each time. Writes `outbox`."""
+    _put_off(connection, message, error=error, now_ms=now_ms, attempts=message.attempts + 1)
+
+
+def put_off(connection: Connection, message: Message, *, error: str, now_ms: int) -> None:
+    """Like `failed`, but never gives a message up: whose fault it was is not known. Writes `outbox`."""
+    attempts = min(message.attempts + 1, MAX_ATTEMPTS - 1)
+    _put_off(connection, message, error=error, now_ms=now_ms, attempts=attempts)
+
+
+def give_up(connection: Connection, message: Message, *, error: str, now_ms: int) -> None:
+    """Makes a message dead at once. Writes `outbox`."""
+    _put_off(connection, message, error=error, now_ms=now_ms, attempts=MAX_ATTEMPTS)
+
+
+def _put_off(
+    connection: Connection, message: Message, *, error: str, now_ms: int, attempts: int
+) -> None:
     delay = min(_FIRST_DELAY_MS << message.attempts, _LONGEST_DELAY_MS)
     connection.execute(
         update(_TABLE)
         .where(*_is(message))
-        .values(attempts=message.attempts + 1, available_at=now_ms + delay, last_error=error[:500])
+        .values(attempts=attempts, available_at=now_ms + delay, last_error=error[:500])
     )
+
+
+def revive(
+    connection: Connection, *, topic: str, now_ms: int, places: Sequence[tuple[int, int]] | None
+) -> int:
+    """Lets dead messages be taken again, and returns how many. Writes `outbox`.
+
+    places: (stream, seq) of those that are meant; None: all of the topic. They still count as having
+    failed, so that what follows in their streams waits for them.
+    """
+    dead = (_TABLE.c.topic == topic, _TABLE.c.attempts >= MAX_ATTEMPTS)
+    again = update(_TABLE).values(attempts=1, available_at=now_ms)
+    if places is None:
+        return connection.execute(again.where(*dead)).rowcount
+    return sum(
+        connection.execute(
+            again.where(*dead, _TABLE.c.stream == stream, _TABLE.c.seq == seq)
+        ).rowcount
+        for stream, seq in places
+    )
+
+
+def list_dead(
+    connection: Connection, *, topic: str, after: tuple[int, int] | None, limit: int
+) -> list[tuple[Message, str]]:
+    """Returns dead messages of a topic with their last error, by stream and seq. Read-only."""
+    dead = select(_TABLE).where(_TABLE.c.topic == topic, _TABLE.c.attempts >= MAX_ATTEMPTS)
+    if after is not None:
+        stream, seq = after
+        dead = dead.where(
+            (_TABLE.c.stream > stream) | ((_TABLE.c.stream == stream) & (_TABLE.c.seq > seq))
+        )
+    rows = connection.execute(dead.order_by(_TABLE.c.stream, _TABLE.c.seq).limit(limit))
+    return [(_message(row), row.last_error or "") for row in rows]
+
+
+def backlog(connection: Connection, topic: str) -> Backlog:
+    """Returns how much of a topic waits. Read-only."""
+    dead = _TABLE.c.attempts >= MAX_ATTEMPTS
+    failing = (_TABLE.c.attempts > 0) & (_TABLE.c.attempts < MAX_ATTEMPTS)
+    row = connection.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(failing.cast(Integer)), 0),
+            func.coalesce(func.sum(dead.cast(Integer)), 0),
+            func.min(_TABLE.c.available_at),
+        ).where(_TABLE.c.topic == topic)
+    ).one()
+    return Backlog(int(row[0]), int(row[1]), int(row[2]), row[3])
 
 
 def count_dead(connection: Connection) -> int:
@@ -90,6 +202,10 @@ def count_dead(connection: Connection) -> int:
     return connection.execute(
         select(func.count()).select_from(_TABLE).where(_TABLE.c.attempts >= MAX_ATTEMPTS)
     ).scalar_one()
+
+
+def _message(row: Any) -> Message:
+    return Message(row.stream, row.seq, row.topic, orjson.loads(row.payload), row.attempts)
 
 
 def _is(message: Message) -> tuple[Any, ...]:

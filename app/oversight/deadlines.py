@@ -107,7 +107,9 @@ class Deadlines:
     def drain(self) -> bool:
         """Handles messages of the outbox; returns whether there may be more."""
         with self._database.read() as connection:
-            messages = outbox.take(connection, now_ms=to_ms(self._clock.now()), limit=_BATCH)
+            messages = outbox.take(
+                connection, topics=self._topics, now_ms=to_ms(self._clock.now()), limit=_BATCH
+            )
         for message in messages:
             try:
                 self._topics[message.topic](message)
