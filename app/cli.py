@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from app import __version__, upkeep
 from app.config import PREFIX, Settings, load_settings
-from app.crediting import credit_cli
 from app.db.engine import Database
+from app.exchanging import credit_cli
 from app.ledger.anchor import Anchor
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck

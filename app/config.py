@@ -22,6 +22,7 @@ PREFIX = "SUXIN_"
 ENV_FILE = ".env"
 
 _ENV_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 # A note's key name holds neither spaces nor '+' (c2sp.org/signed-note).
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}", re.ASCII)
 
@@ -136,7 +137,15 @@ class Settings(BaseSettings):
     )
     credit_store: str = Field(
         default="local",
-        description="Where credit is kept. Default local, in the database; nothing else is there yet.",
+        description="Where credit is kept besides here. Default local: nowhere else. https://… is "
+        "another Suxin or a platform that speaks as docs/credit-store.md says (http:// for this machine "
+        "alone), file:///FOLDER a folder of packages and receipts. Trust: the store is told all of the "
+        "credit ledger, announced entries too, and what it says of a score is shown as its word.",
+    )
+    credit_store_key: str | None = Field(
+        default=None,
+        description="Key (vkey) of the store behind file:///FOLDER, whose receipts count. Default none; "
+        "needed with a folder. Trust: whoever has the key can have changes taken for stored.",
     )
     policy_dir: Path | None = Field(
         default=None,
@@ -243,8 +252,15 @@ class Settings(BaseSettings):
     @field_validator("credit_store")
     @classmethod
     def _check_credit(cls, value: str) -> str:
-        if value != "local":
-            raise ValueError("local; remote credit stores are not there yet")
+        parts = urlsplit(value)
+        near = parts.hostname in _THIS_MACHINE
+        plain = not (parts.query or parts.fragment or "@" in parts.netloc) and value.isascii()
+        over_http = bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and near)
+        )
+        in_folder = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
+        if value != "local" and not (plain and (over_http or in_folder)):
+            raise ValueError("local, https://HOST[/PATH], http://127.0.0.1:PORT or file:///FOLDER")
         return value
 
     @field_validator("anonymous_per_second")

@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.config import Settings, SettingsError
 from app.credit import rankstore
+from app.credit import exchangestore
 from app.credit import store as credit_store
 from app.credit.features import Features
 from app.credit.ledger import CreditLedger
@@ -33,6 +34,7 @@ from app.credit.search import Search
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.db.lease import Lease
+from app.joining import LOCAL, open_exchange
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
@@ -93,6 +95,9 @@ from app.web.api import (
     standing,
     subjects,
 )
+from app.web.api import (
+    credit_store as credit_store_api,
+)
 from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
@@ -114,6 +119,7 @@ WRITERS = {
     **credit_store.WRITERS,
     **movestore.WRITERS,
     **rankstore.WRITERS,
+    **exchangestore.WRITERS,
 }
 
 # In the order in which they are asked; the hot one first, for each that is passed over costs time.
@@ -132,6 +138,7 @@ ROUTERS = (
     heads.api,
     oversight.router,
     standing.router,
+    credit_store_api.router,
     entries.router,
     ranking.router,
     offers.router,
@@ -228,6 +235,14 @@ def open_rooms(
         **_open_parties(database, recorder, keyring, clock),
         **_open_trace(database, recorder, keyring, clock, random, events_to),
         **overseeing,
+        **open_exchange(
+            settings,
+            database,
+            recorder,
+            keyring,
+            clock=clock,
+            policies=overseeing["credit"].policies,
+        ),
     )
 
 
@@ -345,7 +360,13 @@ def _open_oversight(
     settings: Settings,
 ) -> dict[str, Any]:
     stories = Stories(vault=vault, log_keys=keyring.logs, graces=graces_in_force())
-    credit = Credit(database, recorder, clock=clock, policies=policies_of(settings))
+    credit = Credit(
+        database,
+        recorder,
+        clock=clock,
+        policies=policies_of(settings),
+        tells_remote=settings.credit_store != LOCAL,
+    )
     findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
     discoveries = Discoveries(database, credit, clock=clock)
     watch = Watch(
@@ -412,6 +433,8 @@ def close_rooms(rooms: Rooms) -> None:
         rooms.scans.flush()
         if rooms.lease is not None:
             rooms.lease.release()
+        if rooms.sender is not None:
+            rooms.sender.close()
     finally:
         rooms.cosigning.close()  # its threads read the database
         rooms.database.close()

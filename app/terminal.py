@@ -39,7 +39,7 @@ def show_progress(what: str) -> Iterator[Callable[[int], None]]:
 
 
 def stream_name(given: str) -> str:
-    return given if given.startswith(("party/", "log/")) else parse_code(given).stream
+    return given if given.startswith(("party/", "log/", "store/")) else parse_code(given).stream
 
 
 def lowest(problems: list[Problem]) -> list[Problem]:

@@ -114,7 +114,10 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
     compare-and-swap or bears a repeat. What a process has in its own memory it writes itself
     (`own_loops`).
     """
+    sender = rooms.sender
+    sending = () if sender is None else (Loop("credit-store", sender.work, 0.5),)
     return (
+        *sending,
         Loop("heads", rooms.heads.work, 1.0),
         Loop("issue", rooms.issuing.issue_some, 0.25),
         Loop("deadlines", rooms.deadlines.raise_due, 1.0),
@@ -130,7 +133,10 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
 
 def own_loops(rooms: Rooms) -> tuple[Loop, ...]:
     """Returns the loops of every process that serves: what it has counted goes into the database."""
-    return (Loop("scans", rooms.scans.flush, 1.0, everywhere=True),)
+    scans = Loop("scans", rooms.scans.flush, 1.0, everywhere=True)
+    if rooms.cards is None:
+        return (scans,)
+    return (scans, Loop("cards", rooms.cards.refresh, 1.0, everywhere=True))
 
 
 def embedded_loops(

@@ -76,6 +76,9 @@ PURE = {
     "app.credit.months",
     "app.trace.words",
     "app.trace.typos",
+    "app.exchange.breaker",
+    "app.exchange.change",
+    "app.exchange.package",
     "app.labels",
     "app.i18n",
 }
@@ -91,6 +94,8 @@ ENTRIES = {
     "app.serving",
     "app.forked",
     "app.rotating",
+    "app.exchanging",
+    "app.joining",
     "app.witnessing",
     "app.crediting",
     "app.upkeep",

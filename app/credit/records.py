@@ -47,6 +47,11 @@ _ATTEMPTS = 3
 _ONCE = frozenset({Step.TAKE_EFFECT, Step.LAPSE})
 
 
+def is_change(record_type: str) -> bool:
+    """Whether a record of this type changes what a party's credit is made of."""
+    return record_type.startswith("credit_")
+
+
 class PartyUnknown(NotFound):
     """No such party is registered."""
 
@@ -240,7 +245,7 @@ class CreditRecords:
             if not view.heads[claim.stream].exists:
                 raise PartyUnknown("party_unknown", party=party)
             draft = decide(claim, view)
-            if not self._tells_remote:
+            if not self._tells_remote or not is_change(record_type):
                 return draft
             told = {"party": party, "id": record_id, "type": record_type, "actor": by.actor,
                     "recorded_at": format_time(view.now), "data": dict(data)}  # fmt: skip

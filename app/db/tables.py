@@ -132,7 +132,10 @@ class SideIndex(SQLModel, table=True):
 class Outbox(SQLModel, table=True):
     """What a higher room must still do about a record. Handlers may meet a row twice."""
 
-    __table_args__ = (Index("outbox_available", "available_at"),)
+    __table_args__ = (
+        Index("outbox_available", "available_at"),
+        Index("outbox_topic", "topic", "available_at"),
+    )
 
     stream: int = _big(key=True)
     seq: int = _big(key=True)
@@ -653,6 +656,61 @@ class SearchWord(SQLModel, table=True):
     age: int = _big(key=True)
     product: int = _big(key=True)
     """The GTIN as a number."""
+
+
+# --- credit: exchange with other stores ----------------------------------------------------------
+
+
+class CreditLink(SQLModel, table=True):
+    """How the sending to another store goes, one row; kept for whoever asks any process."""
+
+    __tablename__ = "credit_link"
+
+    name: str = _text(key=True)
+    failures: int = _big()
+    next_at: int = _big()
+    last_error: str | None = _text(null=True)
+    last_ok_at: int | None = _big(null=True)
+    updated_at: int = _big()
+
+
+class CreditCard(SQLModel, table=True):
+    """What the other store last said of a party's score. A copy, never a truth of ours."""
+
+    __tablename__ = "credit_card"
+
+    party: str = _text(key=True)
+    card: str = _text()
+    fetched_at: int = _big()
+
+
+class CreditSender(SQLModel, table=True):
+    """Index over the records of `store/{name}`: who may keep its credit here, and its key."""
+
+    __tablename__ = "credit_sender"
+
+    name: str = _text(key=True)
+    vkey: str = _text()
+    since_at: int = _big()
+    ended_at: int | None = _big(null=True)
+
+
+class CreditReceived(SQLModel, table=True):
+    """Index over `store_received` records of `store/{sender}/{party}`: one a change that was taken."""
+
+    __tablename__ = "credit_received"
+    __table_args__ = (Index("credit_received_party", "party"),)
+
+    sender: str = _text(key=True)
+    source: int = _big(key=True)
+    """`stream_key` of the sender's stream, the order in which both sides list."""
+    seq: int = _big(key=True)
+    party: str = _text()
+    type: str = _text()
+    hash: bytes = _bytes()
+    place: int = _big()
+    """Seq of our record in `store/{sender}/{party}`."""
+    received_at: int = _big()
 
 
 # --- oversight ---------------------------------------------------------------------------------

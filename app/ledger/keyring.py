@@ -5,8 +5,9 @@ verifier keys stay, as `log.<number>.vkey`: what nobody holds nobody can sign wi
 there while a rotation is under way.
 
 TRUST: who reads `log.key` can sign a forked log; who reads `vault.key` together with the database can
-open sealed sections; who reads `index.key` can test guesses against the side index and forge claim
-tokens. Files are mode 0600; each is there whole or not at all, and only a rotation replaces one.
+open sealed sections; who reads `index.key` can test guesses against the side index, forge claim tokens
+and speak to other credit stores as us. Files are mode 0600; each is there whole or not at all, and only
+a rotation replaces one.
 """
 
 from __future__ import annotations
@@ -69,6 +70,14 @@ class Keyring:
     def logs(self) -> tuple[VerifierKey, ...]:
         """The keys of all logs by number, the one that goes on last."""
         return (*self.frozen, self.log.vkey)
+
+    def credit_signer(self, host: str) -> NoteSigner:
+        """Returns what signs for us towards other credit stores, as `<host>/credit`.
+
+        Derived, so that it is there wherever the set is, and stays when the log goes on under another
+        key. host: of the base URL.
+        """
+        return NoteSigner(f"{host}/credit", self.subkey("credit-exchange"))
 
     def subkey(self, purpose: str) -> bytes:
         """Returns a 32-byte key of its own for one purpose, derived from the index key."""

@@ -1,10 +1,10 @@
 """Rows beside the records that pages, credit and ranking read, against what the records say.
 
-Products, lots, parties, credit entries, holds and what was decided on findings are kept as rows so
-that they can be found and added up; each follows from records of one stream. Whoever changes a row
-changes no record: what was proven stays proven and nobody is charged, but what is shown or counted
-would be false. So it is a finding of its own (`index.row_mismatch`), at the stream whose records
-contradict it.
+Products, lots, parties, credit entries, holds, what was decided on findings and what other credit
+stores sent are kept as rows so that they can be found and added up; each follows from records of one
+stream. Whoever changes a row changes no record: what was proven stays proven and nobody is charged,
+but what is shown or counted would be false. So it is a finding of its own (`index.row_mismatch`), at
+the stream whose records contradict it.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -18,9 +18,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.credit import rankstore
+from app.credit import exchangestore
 from app.credit import store as credit_store
 from app.credit.orders import fact_key, told_rows
 from app.credit.rows import replay
+from app.ledger.record import stream_key
+from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.parties import store as party_store
@@ -54,6 +57,10 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
             wrong += _wrong_orders(connection, party, records)
+        case ["store", sender]:
+            wrong = _wrong_sender(connection, sender, records)
+        case ["store", sender, party]:
+            wrong = _wrong_received(connection, sender, party, records)
         case _:
             pass
     if wrong:
@@ -106,6 +113,43 @@ def _apart(
         key
         for key in told.keys() | kept.keys()
         if key not in told or key not in kept or not same(told[key], kept[key]._mapping)
+    ]
+
+
+def _wrong_sender(connection: Connection, sender: str, records: Sequence[Fields]) -> list[str]:
+    key, ended = "", True
+    for fields in records:
+        ended = fields["type"] == "store_sender_ended"
+        key = key if ended else fields["data"]["key"]
+    rows = {row.name: row for row in exchangestore.list_senders(connection)}
+    row = rows.get(sender)
+    if row is None or (row.vkey, row.ended_at_ms is not None) != (key, ended):
+        return ["credit_sender"]
+    return []
+
+
+def _wrong_received(
+    connection: Connection, sender: str, party: str, records: Sequence[Fields]
+) -> list[str]:
+    told = {}
+    for fields in records:
+        if fields["type"] == "store_received":
+            record = fields["data"]["record"]
+            hash_ = bytes.fromhex(fields["data"]["hash"])
+            told[record["seq"]] = (
+                stream_key(record["stream"]),
+                record["type"],
+                hash_,
+                fields["seq"],
+            )
+    kept = {
+        row.seq: (row.source, row.type, as_bytes(row.hash), row.place)
+        for row in exchangestore.received_rows(connection, sender, party)
+    }
+    return [
+        f"credit_received.{seq}"
+        for seq in sorted(told.keys() | kept.keys())
+        if told.get(seq) != kept.get(seq)
     ]
 
 

@@ -107,6 +107,7 @@ ACTIONS: Mapping[str, Action] = {
         _action("credit.enter", "credit", any_of=(REGULATOR, ADMIN)),
         _action("credit.object", "credit", own=PARTY_ROLES),
         _action("credit.decide", "credit", any_of=(REGULATOR,)),
+        _action("credit.exchange", "credit", any_of=(REGULATOR, ADMIN)),
         _action("ranking.query", "ranking", any_of=(PLATFORM, REGULATOR, ADMIN)),
         _action("orders.report", "ranking", own=(PLATFORM,)),
         _action("ranking.advise", "ranking", any_of=(REGULATOR,), own=SELLER_ROLES),

@@ -281,7 +281,7 @@ def _is_sale(record: StoredRecord) -> bool:
 
 def keeps_state(stream: str) -> bool:
     """Whether the head's state of this stream can be told again from its records."""
-    return stream.startswith(("01/", "party/"))
+    return stream.startswith(("01/", "party/", "store/"))
 
 
 def _lot_of(head: StreamHead, own: list[StoredRecord]) -> str | None:

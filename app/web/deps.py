@@ -29,6 +29,9 @@ from app.credit.search import Search
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.db.lease import Lease
+from app.exchange.cards import Cards
+from app.exchange.receiver import Receiver
+from app.exchange.sender import Backroom, Sender
 from app.i18n import Lang
 from app.kit.clock import Clock
 from app.kit.errors import Unauthenticated
@@ -85,6 +88,7 @@ class Rooms:
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.
     lease: None on SQLite, where one service alone has the database.
     told: in a process that only answers requests, how the one that leads stands.
+    sender, cards: None where credit is kept nowhere else.
     page_turns: the threads that make unit pages, in the order of asking.
     """
 
@@ -106,6 +110,10 @@ class Rooms:
     stories: Stories
     scans: Scans
     credit: Credit
+    receiver: Receiver
+    backroom: Backroom
+    sender: Sender | None
+    cards: Cards | None
     credit_ledger: CreditLedger
     ranking: Ranking
     samples: Samples

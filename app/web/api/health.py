@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -28,14 +30,24 @@ class HealthBody(BaseModel):
     checks: list[str] = []
 
 
+class CreditStoreBody(BaseModel):
+    """How the sending to the other credit store goes: changes that wait, and those that it refused."""
+
+    state: Literal["closed", "open", "half_open"]
+    waiting: int
+    dead: int
+
+
 class ReadyBody(HealthBody):
     """leader: id of the process that leads, null where none does. leads: whether it is of this service.
 
-    On SQLite the one service of the database leads, and has no id.
+    On SQLite the one service of the database leads, and has no id. credit_store: null where credit is kept
+    nowhere else; nothing in it makes this process less ready.
     """
 
     leader: str | None
     leads: bool
+    credit_store: CreditStoreBody | None
 
 
 @router.get("/healthz", summary="Alive")
@@ -56,6 +68,7 @@ def read_ready(rooms: InRooms) -> ReadyBody:
     try:
         not_ready = _look(rooms)
         leader, leads = _leading(rooms)
+        sending = _sending(rooms)
     except Exception as err:
         # Whatever a driver raises means the same to who asks: not now.
         log.exception("readiness.failed")
@@ -63,7 +76,9 @@ def read_ready(rooms: InRooms) -> ReadyBody:
     if not_ready:
         raise Unavailable("not_ready", what=not_ready, retry_after_s=5)
     checks = ["database", "schema", "log", "publishing"]
-    return ReadyBody(status="ready", checks=checks, leader=leader, leads=leads)
+    return ReadyBody(
+        status="ready", checks=checks, leader=leader, leads=leads, credit_store=sending
+    )
 
 
 def _leading(rooms: Rooms) -> tuple[str | None, bool]:
@@ -73,6 +88,15 @@ def _leading(rooms: Rooms) -> tuple[str | None, bool]:
         leader = read_standing(connection).holder
     ours = rooms.leading()
     return leader, ours.leads and leader == ours.id
+
+
+def _sending(rooms: Rooms) -> CreditStoreBody | None:
+    if rooms.sender is None:
+        return None
+    told = rooms.backroom.standing()
+    return CreditStoreBody(
+        state=told.state.value, waiting=told.backlog.waiting, dead=told.backlog.dead
+    )
 
 
 def _look(rooms: Rooms) -> str | None:

@@ -36,8 +36,25 @@ class HoldOut(BaseModel):
     lifts_at: str
 
 
+class StoreScoreOut(BaseModel):
+    """What the other credit store says of the party, as a copy that tells its age.
+
+    score, grade: null where it knows nothing of the party, or was never reached. stale: older than
+    five minutes.
+    """
+
+    score: int | None
+    grade: str | None
+    as_of: str | None
+    age_s: int | None
+    stale: bool
+
+
 class CreditOut(BaseModel):
-    """A party's credit now. `score` counts holds, `score_without_holds` does not."""
+    """A party's credit now. `score` counts holds, `score_without_holds` does not.
+
+    store: null where credit is kept nowhere else.
+    """
 
     party: str
     score: int
@@ -50,6 +67,7 @@ class CreditOut(BaseModel):
     data_enough: bool
     completed_chains: int
     links: dict[str, str]
+    store: StoreScoreOut | None
 
 
 @router.get("/credit/policy", summary="The policy in force")
@@ -106,6 +124,22 @@ def read_credit(rooms: InRooms, party: PartyId) -> CreditOut:
             "policy": f"/api/v1/credit/policy/{card.policy_version}",
             "party": f"/api/v1/parties/{party}",
         },
+        store=_store_score(rooms, party),
+    )
+
+
+def _store_score(rooms: Rooms, party: str) -> StoreScoreOut | None:
+    if rooms.cards is None:
+        return None
+    read = rooms.cards.read(party)
+    card = read.card or {}
+    grade = card.get("grade")
+    return StoreScoreOut(
+        score=card.get("score"),
+        grade=grade[:8] if isinstance(grade, str) else None,
+        as_of=None if read.as_of is None else format_time(read.as_of),
+        age_s=read.age_s,
+        stale=read.stale,
     )
 
 
