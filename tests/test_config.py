@@ -114,3 +114,41 @@ def test_every_setting_says_what_it_means():
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert "efault" in field.description, name
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "local",
+        "https://store.example",
+        "https://store.example:8443/v1/credit",
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "http://[::1]:8000",
+        "file:///srv/exchange",
+    ],
+)
+def test_credit_may_be_kept_elsewhere_too(monkeypatch, value):
+    monkeypatch.setenv("SUXIN_CREDIT_STORE", value)
+    assert load_settings().credit_store == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "remote",
+        "https://",
+        "http://store.example",  # anybody on the way could read and hold up
+        "http://127.evil.example",
+        "https://user:secret@store.example",
+        "https://store.example/?a=b",
+        "file:///",
+        "file://host/srv",
+        "ftp://store.example",
+    ],
+)
+def test_a_store_that_cannot_be_is_refused(monkeypatch, value):
+    monkeypatch.setenv("SUXIN_CREDIT_STORE", value)
+    with pytest.raises(SettingsError, match="SUXIN_CREDIT_STORE"):
+        load_settings()

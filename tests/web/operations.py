@@ -14,10 +14,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.ledger.note import NoteSigner
+from tests.exchange.changes import made
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import GTIN, RIVAL, Market
 
 SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PARTNER = NoteSigner("partner.example/credit", bytes(32))
 PUBLIC = b64encode(SIGNER.public_key().public_bytes_raw()).decode()
 ID = "0192f3a0-0000-7000-8000-00000000beef"
 BAD_GTIN, UNKNOWN_GTIN = "06901234567893", "06923450656174"
@@ -53,7 +56,8 @@ class Bad:
 class Operation:
     """path, query: format strings over the world's names. body: of a request that would be taken.
 
-    by: whose key sends it; None: public. scope: what that key needs.
+    by: whose key sends it; None: public. scope: what that key needs. signs: whether the request is
+    signed, as a credit store does.
     """
 
     path: str
@@ -61,6 +65,7 @@ class Operation:
     body: Callable[[World], dict[str, Any]] | None = None
     by: str | None = None
     scope: str | None = None
+    signs: bool = False
     bad: tuple[Bad, ...] = ()
 
 
@@ -115,6 +120,8 @@ class World:
         market.ask("POST", "/api/v1/shipments", shipped, token=shop, status=201)
         market.work()
         market.map_heads()
+        market.rooms.receiver.let_in("partner", str(PARTNER.vkey))
+        market.rooms.receiver.take("partner", [made()])
         fact = {"rule": "complaint_upheld", "evidence": {"title": "投诉处理决定", "number": "7"}}
         entry = market.ask(
             "POST", f"/api/v1/credit/{SHOP}/entries", fact, token=market.keys[AUTHORITY], status=201

@@ -27,6 +27,7 @@ from tests.web.operations import (
 )
 from tests.web.operations_goods import GOODS
 from tests.web.operations_ranking import RANKING
+from tests.web.operations_store import STORE
 
 NO_MANDATE = (403, "no-mandate")
 LIFE = (409, "lifecycle-conflict")
@@ -423,4 +424,4 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING
+OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE

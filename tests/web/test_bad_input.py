@@ -17,9 +17,10 @@ import httpx
 import pytest
 from sqlmodel import SQLModel
 
+from app.exchange.signing import sign_request
 from app.parties.access import PARTY_SCOPES
 from tests.web.market import open_market
-from tests.web.operations import Bad, Operation, World
+from tests.web.operations import PARTNER, Bad, Operation, World
 from tests.web.operations_events import OPERATIONS
 
 MALFORMED = (400, "malformed")
@@ -148,6 +149,16 @@ def good(world: World, operation: Operation) -> Request:
     if operation.body is not None:
         request["content"] = json.dumps(operation.body(world)).encode()
         request["headers"] = dict(_JSON)
+    return sign(world, operation, request)
+
+
+def sign(world: World, operation: Operation, request: Request) -> Request:
+    """Returns the request, signed by the partner where its operation asks for it."""
+    if operation.signs:
+        request["headers"] |= sign_request(
+            PARTNER, method="POST", url=world.market.url + request["path"],
+            body=request["content"], at=world.market.clock.now(),
+        )  # fmt: skip
     return request
 
 
@@ -174,6 +185,7 @@ def changed(world: World, operation: Operation, bad: Bad) -> Request:
     if bad.body is not None:
         body = bad.body(world) if callable(bad.body) else bad.body
         request["content"] = json.dumps(body).encode()
+        request = sign(world, operation, request)
     if bad.by is not None:
         request["key"] = None if bad.by == "nobody" else world.market.keys[bad.by]
     headers = bad.headers(world) if callable(bad.headers) else bad.headers
