@@ -105,13 +105,13 @@ class Deployment:
         for pid in [pid for pids in self.processes.values() for pid in pids]:
             os.kill(pid, number)
 
-    def serve(self, *, days_ago: int = 0) -> Deployment:
+    def serve(self, *, days_ago: int = 0, port: int | None = None) -> Deployment:
         """Returns when the service answers. Fails the test, with its log, where it ends instead.
 
-        days_ago: by how much the service's clock is behind.
+        days_ago: by how much the service's clock is behind. port: a free one unless given.
         """
         assert self._process is None
-        port = free_port()
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = start(
             ["serve", "--port", str(port)],
