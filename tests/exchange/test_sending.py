@@ -32,6 +32,8 @@ def test_every_change_arrives_once_as_a_record_of_the_stores_chain(ours, theirs)
     ours.rooms.credit.records.take_step(first, Step.WITHDRAW, more={"reason": "found wrong"})
     ours.rooms.credit.hold(STALL, "finding-1")
     ours.rooms.credit.lift("finding-1", reason="closed")
+    # Who was found to be at fault is no change of credit by itself.
+    ours.rooms.credit.record_attribution(SHOP, finding="f", to="none", reason="flood", by=SHOP)
     assert ours.waiting == 6
     ours.work()
     assert (ours.waiting, ours.dead) == (0, [])
