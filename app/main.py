@@ -21,8 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from app.config import Settings, SettingsError
-from app.credit import rankstore
-from app.credit import exchangestore
+from app.credit import exchangestore, rankstore
 from app.credit import store as credit_store
 from app.credit.features import Features
 from app.credit.ledger import CreditLedger

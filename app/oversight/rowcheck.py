@@ -17,8 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.credit import rankstore
-from app.credit import exchangestore
+from app.credit import exchangestore, rankstore
 from app.credit import store as credit_store
 from app.credit.orders import fact_key, told_rows
 from app.credit.rows import replay
