@@ -126,6 +126,9 @@ class World:
         entry = market.ask(
             "POST", f"/api/v1/credit/{SHOP}/entries", fact, token=market.keys[AUTHORITY], status=201
         )
+        slow = market.ask("POST", f"/api/v1/credit/{SHOP}/entries",
+                          {**fact, "rule": "complaint_reply_slow"},
+                          token=market.keys[AUTHORITY], status=201)  # fmt: skip
         market.rooms.samples.every = 1
         asked = {"candidates": [{"id": "a", "gtin": GTIN, "seller": SHOP, "base": 1}]}
         ranked = market.ask("POST", "/api/v1/ranking", asked, token=market.keys[PLATFORM])
@@ -139,6 +142,7 @@ class World:
             "batch": self.batch,
             "finding": found[0]["id"],
             "entry": entry["id"],
+            "repairable": slow["id"],
             "no_fault": found[1]["id"],
             "audit": audit["id"],
             "key_id": shop.split("_")[1],

@@ -158,9 +158,9 @@ def fact(**changes: Any) -> dict[str, Any]:
     return {"rule": "spot_check_failed", "evidence": evidence} | changes
 
 
-def statement(what: str) -> Operation:
-    """Returns what a party may say to an entry of its own."""
-    path = f"/api/v1/credit/entries/{{entry}}/{what}"
+def statement(what: str, entry: str = "entry") -> Operation:
+    """Returns what a party may say to an entry of its own, by its name in the world."""
+    path = f"/api/v1/credit/entries/{{{entry}}}/{what}"
     return Operation(
         path=path, by=SHOP, scope="credit", body=lambda _: {"text": "x"},
         bad=(
@@ -408,7 +408,7 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
         ),
     ),
     ("POST", "/api/v1/credit/entries/{entry}/objection"): statement("objection"),
-    ("POST", "/api/v1/credit/entries/{entry}/repair"): statement("repair"),
+    ("POST", "/api/v1/credit/entries/{entry}/repair"): statement("repair", "repairable"),
     ("POST", "/api/v1/credit/entries/{entry}/decision"): Operation(
         path="/api/v1/credit/entries/{entry}/decision", by=AUTHORITY, scope="credit",
         body=lambda _: {"outcome": "withdrawn", "reason": "x"},
