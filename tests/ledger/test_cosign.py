@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from cryptography.exceptions import InvalidSignature
 from hypothesis import given
@@ -112,7 +110,7 @@ def test_a_key_of_a_witness_signs_no_checkpoint():
 
 def forge(blob: bytes) -> str:
     line = parse_signatures(LINE)[0]
-    return str(replace(line, signature=blob))
+    return str(line._replace(signature=blob))
 
 
 def test_a_time_beyond_all_bounds_or_another_length_is_no_cosignature():
