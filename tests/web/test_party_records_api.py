@@ -44,8 +44,8 @@ def records_of(market, party: str) -> list[dict]:
         return [r.fields for r in store.load_stream(connection, f"party/{party}")]
 
 
-def attribute(market, finding: str, to: str) -> None:
-    body = {"to": to, "reason": f"{PERSON} {PHONE} at the counter of {WAYBILL}"}
+def attribute(market, finding: str, to: str, **named: str) -> None:
+    body = {"to": to, "reason": f"{PERSON} {PHONE} at the counter of {WAYBILL}", **named}
     path = f"/api/v1/findings/{finding}/attribution"
     market.ask("POST", path, body, token=market.keys[AUTHORITY])
 
@@ -86,7 +86,7 @@ def eventful(market):
     for unit in (first, second):
         market.send(party, unit.code, "dispatch", dispatch, hours=-180, sealed=parcel)
     market.work()
-    attribute(market, find(market, party, "continuity")["id"], "carrier")
+    attribute(market, find(market, party, "continuity")["id"], "carrier", party=CARRIER)
     for unit, to in ((first, "operator"), (second, "merchant")):
         market.tamper(
             "UPDATE record SET body = replace(body, '440100', '440300') WHERE stream = ? AND seq = 1",
