@@ -97,20 +97,24 @@ class Credit:
         with self._database.read() as connection:
             return store.load_entries(connection, party), card
 
-    def post(self, new: NewEntry) -> str:
+    def post(self, new: NewEntry, *, confirmed_by: str | None = None) -> str:
         """Returns the id of the entry for this fact, written now unless it is there.
 
-        Raises ValueError for a rule that the policy lets nobody but people enter.
+        confirmed_by: the regulator whose decision it follows, who enters it where the policy wants a
+        person to. Raises ValueError for a rule that then nobody may enter.
         """
         identifier = entry_id(party=new.party, rule=new.rule, key=new.key)
         with self._database.read() as connection:
             if store.find_entry(connection, identifier) is not None:
                 return identifier
         policy = self.policy
-        if SYSTEM not in policy.rules[new.rule].entered_by:
-            raise ValueError(f"{new.rule}: the policy has a person enter it")
+        by, sources = By(), policy.rules[new.rule].entered_by
+        if SYSTEM not in sources:
+            if confirmed_by is None or REGULATOR not in sources:
+                raise ValueError(f"{new.rule}: the policy has a person enter it")
+            by = By(confirmed_by, REGULATOR)
         try:
-            self.records.make_entry(new, policy, identifier=identifier)
+            self.records.make_entry(new, policy, identifier=identifier, by=by)
         except IdConflict:
             # Somebody else met the same fact in the same moment, and dates it a little otherwise.
             if not self.stands(party=new.party, rule=new.rule, key=new.key):

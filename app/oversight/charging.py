@@ -26,11 +26,11 @@ class Charges:
         if rule is not None and party is not None:
             self._post(row, party, rule, notice=True)
 
-    def confirm(self, row: Any, party: str | None) -> None:
-        """Charges what a regulator confirmed, with notice."""
+    def confirm(self, row: Any, party: str | None, *, by: str) -> None:
+        """Charges what the regulator `by` confirmed, with notice."""
         rule = consequence_of(row.kind).confirmed
         if rule is not None and party is not None:
-            self._post(row, party, rule, notice=True)
+            self._post(row, party, rule, notice=True, by=by)
 
     def forgive(self, row: Any, party: str | None, *, late: bool, reason: str) -> None:
         """Cancels a charge that is only announced; cured late, it becomes the smaller one."""
@@ -59,14 +59,17 @@ class Charges:
             if party is not None:
                 self._credit.annul(party=party, rule=rule, key=_key(row), reason=reason)
 
-    def _post(self, row: Any, party: str, rule: str, *, notice: bool) -> None:
+    def _post(
+        self, row: Any, party: str, rule: str, *, notice: bool, by: str | None = None
+    ) -> None:
         evidence = {"finding": row.id}
         if row.kind.startswith("continuity.missing_"):
             evidence["step"] = row.kind.split("_")[-1]
         else:
             evidence["kind"] = row.kind
         now = self._clock.now()
-        self._credit.post(NewEntry(party, rule, _key(row), evidence, now, notice=notice))
+        new = NewEntry(party, rule, _key(row), evidence, now, notice=notice)
+        self._credit.post(new, confirmed_by=by)
 
 
 def _key(row: Any) -> str:

@@ -193,11 +193,11 @@ class Findings:
         why = f"attributed to {to}"
         if row.kind.startswith("integrity."):
             if to == "merchant":
-                self._charges.confirm(row, row.party)
+                self._charges.confirm(row, row.party, by=by)
             elif row.party is not None:
                 self._credit.lift(finding, reason=why)
         elif to == "merchant":
-            self._charges.confirm(row, party)
+            self._charges.confirm(row, party, by=by)
         if row.party is not None and party != row.party and not row.kind.startswith("integrity."):
             self._charges.move(row, from_party=row.party, to_party=party, reason=why)
             if party is not None:

@@ -123,7 +123,7 @@ def test_put_right_in_grace_it_leaves_no_trace_and_a_cure_that_falls_away_opens_
     assert whole(market, one["id"])["status"] == "open"
     assert charged(market, shop) == {"continuity_uncured": "notice"}
     correct(waybill())
-    assert charged(market, shop) == {"continuity_uncured": "cancelled", "late_event": "effective"}
+    assert charged(market, shop) == {"continuity_uncured": "cancelled", "late_event": "notice"}
     moves = [move["why"] for move in whole(market, one["id"])["history"]]
     assert moves == ["found", "healed", "found again", "grace over", "healed"]
     correct(number)
