@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from app.credit.fields import BadPolicy, Fields
+from app.credit.list_terms import read_lists, read_warnings
 from app.credit.rules import (
     GRADES,
     Caps,
@@ -181,6 +182,8 @@ def parse_policy(data: object) -> Policy:
             "volume_limits", [(v.rule_class, v) for v in map(_limit, top.subs("volume_limits"))]
         ),
         ranking=_ranking(top.sub("ranking")),
+        lists=read_lists(top.subs("lists")),
+        warnings=read_warnings(top.sub("warnings")),
         rules=_unique("rules", [(rule.id, rule) for rule in map(_rule, top.subs("rules"))]),
         data=MappingProxyType(dict(top.values)),
         digest=_digest(top.values),

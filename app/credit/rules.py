@@ -189,6 +189,49 @@ class RankingTerms:
     text: Texts
 
 
+ListName = Literal["red", "black"]
+LIST_NAMES: tuple[ListName, ...] = ("red", "black")
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What puts a party on a list: computed by the service, or decided by a regulator.
+
+    grade_months: of the service's own: so many monthly grades A in a row. entry_class: of a
+    regulator's: the decision names an entry of this class that weighs.
+    """
+
+    id: str
+    decided_by: Literal["system", "regulator"]
+    grade_months: int | None
+    entry_class: RuleClass | None
+    title: Texts
+    text: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class ListTerms:
+    """红名单, 黑名单: how long a listing lasts, and from when on its removal may be asked for."""
+
+    name: ListName
+    term_months: int
+    earliest_removal_months: int
+    criteria: Mapping[str, Criterion]
+    title: Texts
+    text: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class WarningTerms:
+    """预警: a party is warned when, within drop_days, it loses a grade, loses drop_points, or falls
+    to less than border_margin points above its grade's lowest score."""
+
+    border_margin: int
+    drop_points: int
+    drop_days: int
+    text: Texts
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One version of the policy. Dates are days of Asia/Shanghai.
@@ -216,6 +259,8 @@ class Policy:
     classes: Mapping[RuleClass, ClassTerms]
     volume_limits: Mapping[RuleClass, VolumeLimit]
     ranking: RankingTerms
+    lists: Mapping[ListName, ListTerms]
+    warnings: WarningTerms
     rules: Mapping[str, Rule]
     data: Mapping[str, Any]
     digest: str
