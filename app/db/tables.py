@@ -713,6 +713,155 @@ class CreditReceived(SQLModel, table=True):
     received_at: int = _big()
 
 
+# --- commitments, lists, grades over time; who is told -------------------------------------------
+
+
+class Matter(SQLModel, table=True):
+    """Index over records of `party/{id}`: commitments, red and black list (app.credit.matters)."""
+
+    __table_args__ = (
+        Index("matter_party", "party", "kind"),
+        Index("matter_kind", "kind", "effective_at"),
+        Index("matter_next", "next_at"),
+    )
+
+    id: str = _text(key=True)
+    party: str = _text()
+    kind: str = _text()
+    name: str = _text()
+    """The commitment's template, the list's criterion."""
+    version: int = _big()
+    """Of the template, of the policy."""
+    status: str = _text()
+    effective_at: int = _big()
+    expires_at: int = _big()
+    removal_at: int | None = _big(null=True)
+    """From when on removal may be asked for."""
+    object_until: int | None = _big(null=True)
+    ended_at: int | None = _big(null=True)
+    next_at: int | None = _big(null=True)
+    approximate: bool | None = None
+    evidence: str = _text()
+    actor: str = _text()
+    seq: int = _big()
+    created_at: int = _big()
+
+
+class MatterStep(SQLModel, table=True):
+    """Index over the steps of matters, in order of seq."""
+
+    __tablename__ = "matter_step"
+    __table_args__ = (Index("matter_step_party", "party"),)
+
+    matter: str = _text(key=True)
+    seq: int = _big(key=True)
+    party: str = _text()
+    step: str = _text()
+    status: str = _text()
+    at: int = _big()
+    actor: str = _text()
+    record_id: str = _text()
+    more: str = _text()
+    """JSON of what else the record says."""
+
+
+class CreditSnapshot(SQLModel, table=True):
+    """Index over `credit_snapshot` records: the grade of a party at the end of each month."""
+
+    __tablename__ = "credit_snapshot"
+
+    party: str = _text(key=True)
+    month: str = _text(key=True)
+    """YYYY-MM of Asia/Shanghai."""
+    score: int = _big()
+    score_without_holds: int = _big()
+    grade: str = _text()
+    data_enough: bool
+    policy: int = _big()
+    entries: int = _big()
+    """How many entries weighed."""
+    weighed_at: int = _big()
+    seq: int = _big()
+    at: int = _big()
+
+
+class CreditWarning(SQLModel, table=True):
+    """Index over `credit_warning` records: a party's score or its trend crossed a line."""
+
+    __tablename__ = "credit_warning"
+    __table_args__ = (Index("credit_warning_party", "party", "at"),)
+
+    id: str = _text(key=True)
+    party: str = _text()
+    kind: str = _text()
+    score: int = _big()
+    grade: str = _text()
+    before: int = _big()
+    line: int = _big()
+    policy: int = _big()
+    seq: int = _big()
+    at: int = _big()
+
+
+class PartyRating(SQLModel, table=True):
+    """Index over reviews and delivery ratings: who was rated, by which side, in which month."""
+
+    __tablename__ = "party_rating"
+    __table_args__ = (Index("party_rating_party", "party", "month"),)
+
+    stream: int = _big(key=True)
+    subject: str = _text(key=True)
+    cycle: int = _big(key=True)
+    role: str = _text(key=True)
+    """As what the party was rated: seller, carrier, buyer."""
+    side: str = _text(key=True)
+    """Who rated: consumer, merchant."""
+    party: str = _text()
+    """Who was rated; of a buyer, who has no name here, the merchant that rated."""
+    rating: int = _big()
+    proof: str | None = _text(null=True)
+    month: str = _text()
+    seq: int = _big()
+
+
+class Webhook(SQLModel, table=True):
+    """Where a party wants to be told; configuration, so no record. The secret is sealed (vault)."""
+
+    __table_args__ = (Index("webhook_party", "party"),)
+
+    id: str = _text(key=True)
+    party: str = _text()
+    url: str = _text()
+    events: str = _text()
+    """The kinds wanted, with a space around each."""
+    sealed: bytes = _bytes()
+    wrapped_key: bytes = _bytes()
+    created_at: int = _big()
+    ended_at: int | None = _big(null=True)
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """A message to one webhook: waiting, delivered, or dead after too many attempts."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        Index("webhook_delivery_due", "status", "available_at"),
+        Index("webhook_delivery_party", "party", "created_at"),
+    )
+
+    id: str = _text(key=True)
+    webhook: str = _text()
+    party: str = _text()
+    event: str = _text()
+    body: bytes = _bytes()
+    status: str = _text()
+    attempts: int = _big()
+    available_at: int = _big()
+    created_at: int = _big()
+    delivered_at: int | None = _big(null=True)
+    last_error: str | None = _text(null=True)
+
+
 # --- oversight ---------------------------------------------------------------------------------
 
 
