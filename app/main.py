@@ -21,16 +21,22 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from app.config import Settings, SettingsError
-from app.credit import exchangestore, rankstore
+from app.credit import exchangestore, matterstore, rankstore
 from app.credit import store as credit_store
+from app.credit.alerts import Alerts
+from app.credit.commitments import Commitments
 from app.credit.features import Features
 from app.credit.ledger import CreditLedger
+from app.credit.lists import Lists
 from app.credit.loader import BadPolicy, Policies, load_policy, packaged
+from app.credit.matterbook import MatterBook
+from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
 from app.credit.orders import OrderCounts
 from app.credit.samples import Samples
 from app.credit.search import Search
 from app.credit.service import Credit
+from app.credit.snapshots import Snapshots
 from app.db.engine import Database
 from app.db.lease import Lease
 from app.joining import LOCAL, open_exchange
@@ -80,10 +86,12 @@ from app.trace.story import Stories
 from app.web import docs
 from app.web.api import (
     codes,
+    commitments,
     entries,
     events,
     heads,
     health,
+    lists,
     log,
     offers,
     oversight,
@@ -116,6 +124,7 @@ WRITERS = {
     **trace_store.WRITERS,
     **batchstore.WRITERS,
     **credit_store.WRITERS,
+    **matterstore.WRITERS,
     **movestore.WRITERS,
     **rankstore.WRITERS,
     **exchangestore.WRITERS,
@@ -142,6 +151,8 @@ ROUTERS = (
     ranking.router,
     offers.router,
     search.router,
+    commitments.router,
+    lists.router,
     docs.router,
     verify.router,
     forms.router,
@@ -367,6 +378,7 @@ def _open_oversight(
         tells_remote=settings.credit_store != LOCAL,
     )
     findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
+    promises = _open_promises(database, recorder, credit, clock)
     discoveries = Discoveries(database, credit, clock=clock)
     watch = Watch(
         database,
@@ -376,7 +388,9 @@ def _open_oversight(
         settled_after=graces_in_force().late,
     )
     ranked = Ranking(database, credit, clock=clock)
+    topics = {**watch.topics, **promises["commitments"].topics}
     return {
+        **promises,
         "discoveries": discoveries,
         "watch": watch,
         "stories": stories,
@@ -393,7 +407,7 @@ def _open_oversight(
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),
-        "deadlines": Deadlines(database, findings, credit, clock=clock, more=watch.topics),
+        "deadlines": Deadlines(database, findings, credit, clock=clock, more=topics),
         "audits": Audits(
             database,
             findings,
@@ -404,6 +418,21 @@ def _open_oversight(
             anchor=Anchor(settings.anchor_dir),
             records_per_s=settings.audit_records_per_s,
         ),
+    }
+
+
+def _open_promises(
+    database: Database, recorder: Recorder, credit: Credit, clock: Clock
+) -> dict[str, Any]:
+    book = MatterBook(database, recorder, clock=clock)
+    commitments = Commitments(database, book, credit, clock=clock)
+    lists = Lists(database, book, credit, clock=clock)
+    return {
+        "commitments": commitments,
+        "lists": lists,
+        "matter_clock": MatterClock(database, commitments, lists, clock=clock),
+        "snapshots": Snapshots(database, book, credit, clock=clock, after_each=lists.review),
+        "alerts": Alerts(database, book, credit, clock=clock),
     }
 
 

@@ -184,5 +184,3 @@ def warnings_of(
 def known_warnings(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Returns which of these warnings were given. Read-only."""
     return set(connection.execute(select(WARNING.c.id).where(WARNING.c.id.in_(ids))).scalars())
-
-

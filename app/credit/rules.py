@@ -223,8 +223,10 @@ class ListTerms:
 
 @dataclass(frozen=True, slots=True)
 class WarningTerms:
-    """预警: a party is warned when, within drop_days, it loses a grade, loses drop_points, or falls
-    to less than border_margin points above its grade's lowest score."""
+    """预警: within drop_days a grade less, drop_points less, or fallen near the grade's border.
+
+    Near is less than border_margin points above the grade's lowest score.
+    """
 
     border_margin: int
     drop_points: int

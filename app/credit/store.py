@@ -224,6 +224,18 @@ def parties_with_entries(connection: Connection) -> list[str]:
     return sorted(rows.scalars())
 
 
+def parties_with_entries_after(connection: Connection, after: str, *, limit: int) -> list[str]:
+    """Returns the next parties that have an entry or a hold, by id. Read-only."""
+    found = [
+        select(table.c.party).where(table.c.party > after).distinct().order_by(table.c.party)
+        for table in (ENTRY, HOLD)
+    ]
+    parties: set[str] = set()
+    for query in found:
+        parties.update(connection.execute(query.limit(limit)).scalars())
+    return sorted(parties)[:limit]
+
+
 def load_holds_of(connection: Connection, parties: Sequence[str]) -> dict[str, list[Hold]]:
     """Returns holds that were not lifted before their time, by party. Read-only."""
     found: dict[str, list[Hold]] = {party: [] for party in parties}

@@ -17,10 +17,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.credit import exchangestore, rankstore
+from app.credit import alerts, exchangestore, matterstore, rankstore, snapshots
 from app.credit import store as credit_store
+from app.credit.alerts import warning_row
+from app.credit.matters import replay_matters
 from app.credit.orders import fact_key, told_rows
 from app.credit.rows import replay
+from app.credit.snapshots import snapshot_row
+from app.kit.clock import parse_time, to_ms
 from app.ledger.record import stream_key
 from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
@@ -31,6 +35,8 @@ from app.trace.catalogue import lot_facts, product_facts
 from app.trace.wordstore import missing_words
 
 Fields = Mapping[str, Any]
+# At most a few a month: a bound that no party's life reaches.
+_ALL_WARNINGS = 100_000
 _DECISIONS = ("attribution", "dismissal")
 
 
@@ -101,6 +107,34 @@ def _wrong_credit(connection: Connection, party: str, records: Sequence[Fields])
     wrong = {f"credit_entry.{entry}" for entry in _apart(told.entries, kept, _same_entry)}
     wrong |= {f"credit_step.{entry}.{seq}" for entry, seq in _apart(steps, kept_steps, _same)}
     wrong |= {f"credit_hold.{finding}" for finding in _apart(told.holds, holds, _same)}
+    return sorted(wrong) + _wrong_matters(connection, party, records)
+
+
+def _wrong_matters(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the rows of commitments, listings, monthly grades and warnings that are not as recorded."""
+    told = replay_matters(records)
+    steps = {(step["matter"], step["seq"]): step for step in told.steps}
+    kept_steps = {(row.matter, row.seq): row for row in matterstore.steps_of(connection, party)}
+    kept = {row.id: row for row in matterstore.matters_of(connection, party)}
+    made = [(f, to_ms(parse_time(f["recorded_at"]))) for f in records]
+    grades = {
+        f["data"]["month"]: snapshot_row(f["data"], party=party, seq=f["seq"], at_ms=at_ms)
+        for f, at_ms in made
+        if f["type"] == snapshots.TYPE
+    }
+    warned = {
+        f["id"]: warning_row(f["data"], party=party, identifier=f["id"], seq=f["seq"], at_ms=at_ms)
+        for f, at_ms in made
+        if f["type"] == alerts.TYPE
+    }
+    kept_grades = {row.month: row for row in matterstore.snapshots_of(connection, party)}
+    kept_warned = {
+        row.id: row for row in matterstore.warnings_of(connection, party, limit=_ALL_WARNINGS)
+    }
+    wrong = {f"matter.{matter}" for matter in _apart(told.rows, kept, _same)}
+    wrong |= {f"matter_step.{matter}.{seq}" for matter, seq in _apart(steps, kept_steps, _same)}
+    wrong |= {f"credit_snapshot.{month}" for month in _apart(grades, kept_grades, _same)}
+    wrong |= {f"credit_warning.{one}" for one in _apart(warned, kept_warned, _same)}
     return sorted(wrong)
 
 

@@ -20,13 +20,18 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from app.credit.alerts import Alerts
+from app.credit.commitments import Commitments
 from app.credit.features import Features
 from app.credit.ledger import CreditLedger
+from app.credit.lists import Lists
+from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
 from app.credit.orders import OrderCounts
 from app.credit.samples import Samples
 from app.credit.search import Search
 from app.credit.service import Credit
+from app.credit.snapshots import Snapshots
 from app.db.engine import Database
 from app.db.lease import Lease
 from app.exchange.cards import Cards
@@ -115,6 +120,11 @@ class Rooms:
     sender: Sender | None
     cards: Cards | None
     credit_ledger: CreditLedger
+    commitments: Commitments
+    lists: Lists
+    matter_clock: MatterClock
+    snapshots: Snapshots
+    alerts: Alerts
     ranking: Ranking
     samples: Samples
     features: Features

@@ -197,7 +197,9 @@ class Market(Service):
         rooms = self.rooms
         while rooms.issuing.issue_some() or rooms.deadlines.raise_due() or rooms.deadlines.drain():
             pass
-        while rooms.credit_ledger.mature():
+        while rooms.credit_ledger.mature() or rooms.matter_clock.mature():
+            pass
+        while rooms.snapshots.take_due() or rooms.deadlines.drain() or rooms.alerts.look():
             pass
         self.publish()
         rooms.scans.flush()

@@ -1,0 +1,133 @@
+"""Commitments: signed in public, withdrawn, kept at term, judged; and what they earn and cost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.kit.clock import parse_time
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.market import Market, told
+from tests.web.test_audits_api import audit
+
+T = "/api/v1/commitments/templates"
+REASON = "经核查"
+
+
+def signed(market: Market, party: str, template: str = "lawful_trade", **more) -> dict:
+    (text,) = [one for one in market.ask("GET", T) if one["template"] == template]
+    body = {"template": template, "text_digest": text["digest"], **more}
+    path = f"/api/v1/parties/{party}/commitments"
+    return market.ask("POST", path, body, token=market.keys[party], status=201)
+
+
+def seen(market: Market, party: str, *, by: str | None = None) -> list[dict]:
+    token = None if by is None else market.keys[by]
+    return market.ask("GET", f"/api/v1/parties/{party}/commitments", token=token)["items"]
+
+
+def score(market: Market, party: str) -> int:
+    return market.ask("GET", f"/api/v1/credit/{party}")["score"]
+
+
+def judge(market: Market, made: dict, outcome: str, *, by: str = AUTHORITY, status: int = 201):
+    path = f"/api/v1/parties/{made['party']}/commitments/{made['id']}/decision"
+    body = {"outcome": outcome, "reason": REASON}
+    return market.ask("POST", path, body, token=market.keys[by], status=status)
+
+
+def test_five_categories_can_be_signed_in_both_languages(market):
+    texts = market.ask("GET", T)
+    assert {one["category"] for one in texts} == {
+        "law",
+        "information",
+        "quality",
+        "service",
+        "duty",
+    }
+    assert all(one["text"]["zh"] and one["text"]["en"] for one in texts)
+
+
+def test_a_commitment_earns_while_it_is_in_force_and_once_more_when_kept(market):
+    shop = market.newcomer()
+    made = signed(market, shop)
+    market.work()
+    assert (made["status"], score(market, shop)) == ("active", 720)
+    assert [one["status"] for one in seen(market, shop)] == ["active"]
+    market.work()
+    assert score(market, shop) == 720, "once, however often the worker comes by"
+
+    market.clock.set(parse_time(made["until"]))
+    assert seen(market, shop)[0]["status"] == "kept", "time keeps it, not the worker"
+    market.work()
+    (kept,) = seen(market, shop)
+    assert (kept["status"], kept["ended_at"] >= made["until"]) == ("kept", True)
+    assert score(market, shop) == 705
+    assert signed(market, shop)["status"] == "active", "and it can be signed anew"
+
+
+def test_one_template_at_a_time_and_repeats_are_safe(market):
+    shop = market.newcomer()
+    id_ = "0192f3a0-0000-7000-8000-00000000aa01"
+    made = signed(market, shop, id=id_)
+    market.clock.advance(5)
+    path, key = f"/api/v1/parties/{shop}/commitments", market.keys[shop]
+    body = {"id": id_, "template": "lawful_trade", "text_digest": made["text_digest"]}
+    assert market.ask("POST", path, body, token=key)["signed_at"] == made["signed_at"]
+    twice = market.call("POST", path, {**body, "id": None}, token=key)
+    assert told(twice) == (409, "already-exists", None)
+    other = {**body, "template": "sound_goods"}
+    assert told(market.call("POST", path, other, token=key))[:2] == (422, "invalid")
+    assert told(market.call("POST", path, body, token=market.keys[SHOP]))[:2] == (403, "forbidden")
+
+
+def test_withdrawn_it_earns_nothing_more(market):
+    shop = market.newcomer()
+    made = signed(market, shop)
+    market.work()
+    path = f"/api/v1/parties/{shop}/commitments/{made['id']}/withdrawal"
+    done = market.ask("POST", path, {}, token=market.keys[shop], status=201)
+    market.work()
+    assert (done["status"], score(market, shop)) == ("withdrawn", 700)
+    again = market.call(
+        "POST", path, {}, token=market.keys[shop], headers={"Accept-Language": "zh"}
+    )
+    assert told(again) == (409, "lifecycle-conflict", "wrong_state")
+    assert "withdrawn" in again.json()["detail"]
+
+
+def test_a_broken_one_costs_after_notice_and_is_public_only_then(market):
+    shop = market.newcomer()
+    made = signed(market, shop)
+    market.work()
+    assert told(market.call(
+        "POST", f"/api/v1/parties/{shop}/commitments/{made['id']}/decision",
+        {"outcome": "broken", "reason": REASON}, token=market.keys[shop],
+    ))[:2] == (403, "forbidden")  # fmt: skip
+    broken = judge(market, made, "broken")
+    market.work()
+    assert broken["status"] == "broken"
+    assert seen(market, shop)[0]["status"] == "active", "told to the party first"
+    assert score(market, shop) == 720
+    market.clock.set(parse_time(broken["steps"][-1]["public_from"]) + timedelta(milliseconds=2))
+    market.work()
+    assert seen(market, shop)[0]["status"] == "broken"
+    assert score(market, shop) == 670, "the charge, and what it earned is over"
+    assert audit(market, {"party": shop})["findings"] == 0
+
+
+def test_an_upheld_objection_undoes_the_judgement(market):
+    shop = market.newcomer()
+    made = signed(market, shop)
+    judge(market, made, "broken")
+    market.work()
+    path = f"/api/v1/credit/{shop}/entries"
+    entries = market.ask("GET", path, token=market.keys[shop])["items"]
+    (entry,) = [one for one in entries if one["rule"] == "commitment_broken"]
+    at = f"/api/v1/credit/entries/{entry['id']}"
+    text = {"text": "已按承诺办理"}
+    market.ask("POST", f"{at}/objection", text, token=market.keys[shop], status=201)
+    upheld = {"outcome": "upheld", "reason": REASON}
+    market.ask("POST", f"{at}/decision", upheld, token=market.keys[AUTHORITY], status=201)
+    market.clock.advance(30 * 86_400)
+    market.work()
+    assert (seen(market, shop)[0]["status"], score(market, shop)) == ("overturned", 720)
