@@ -232,7 +232,7 @@ class Commitments:
         at = parse_time(record.fields["recorded_at"])
         match message.payload["step"]:
             case "begin":
-                if row.status in (ACTIVE, QUESTIONED):
+                if row.status not in (WITHDRAWN, KEPT):
                     self._post(row, "commitment_active", evidence, at)
             case "keep":
                 self._end(row, reason=KEPT)

@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
-from app.credit.matters import SHOWN, Kind
-from app.credit.steps import ENDED
+from app.credit.matters import Kind
 from app.db.hot import HotSelect
 from app.db.tables import CreditSnapshot, CreditWarning, Matter, MatterStep, Party
 from app.db.upsert import upsert_rows
@@ -23,14 +22,14 @@ PARTY = Party.__table__  # type: ignore[attr-defined]
 Rows = Sequence[Mapping[str, Any]]
 
 _IN_FORCE = (
-    MATTER.c.status.notin_([SHOWN[status] for status in ENDED]),
+    MATTER.c.ended_at.is_(None),
     MATTER.c.effective_at <= bindparam("now_ms"),
     MATTER.c.expires_at > bindparam("now_ms"),
 )
 _LISTED_OF = HotSelect(
     select(MATTER.c.party, MATTER.c.kind).where(
         MATTER.c.party.in_(bindparam("parties", expanding=True)),
-        MATTER.c.kind.in_([str(Kind.RED), str(Kind.BLACK)]),
+        MATTER.c.kind != str(Kind.COMMITMENT),
         *_IN_FORCE,
     )
 )

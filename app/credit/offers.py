@@ -10,7 +10,8 @@ from threading import Lock
 
 from sqlalchemy import Connection
 
-from app.credit import rankstore, store
+from app.credit import matterstore, rankstore, store
+from app.credit.matters import Kind
 from app.credit.months import first_month_of, reported_run
 from app.credit.policy import Reason, ScoreCard
 from app.credit.ranking import Band, Base, Mode, Offer, Ranked, rank_candidates
@@ -27,6 +28,7 @@ _KEPT_CARDS = 20_000
 _CARD_LASTS = timedelta(minutes=1)
 _FADING_LASTS = timedelta(seconds=1)
 _NONE = Counts(0, 0, 0, 0)
+_NO_LISTS: frozenset[Kind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Ranking:
             for party in parties
             if measures_at(heads[f"party/{party}"].state, at) & {"suspend", "delist"}
         }
+        lists = matterstore.lists_of(connection, sellers, now_ms=to_ms(at))
         counts, orders = self._counts(connection, asked, at)
         found: dict[Pair, Offer] = {}
         for seller, gtin in asked:
@@ -119,6 +122,8 @@ class Ranking:
                 integrity_ok=(seller, gtin) not in broken,
                 recalled=(gtin, None) in recalled or (gtin, seller) in recalled,
                 measure=seller in stopped,
+                black_listed=Kind.BLACK in lists.get(seller, _NO_LISTS),
+                red_listed=Kind.RED in lists.get(seller, _NO_LISTS),
                 sold=counted.sold,
                 sold_without_open_gap=counted.whole,
                 steps=counted.steps,

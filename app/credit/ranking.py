@@ -45,7 +45,8 @@ class Offer:
     base: >= 0, see `parse_base`. known: both product and seller are.
     traceable: units of the offer have chains that anyone can open.
     integrity_ok: no open integrity finding on the offer's streams.
-    recalled, measure, black_listed: in force now. grade, data_enough: the seller's.
+    recalled, measure, black_listed: in force now. red_listed: so too, shown and worth nothing.
+    grade, data_enough: the seller's.
     sold, sold_without_open_gap: units sold in the policy's window.
     steps, independent_steps: recorded on those units, and of them vouched for by somebody other
     than the seller. units_with_chain, orders_reported: in the same window; None or 0 orders:
@@ -62,6 +63,7 @@ class Offer:
     recalled: bool = False
     measure: bool = False
     black_listed: bool = False
+    red_listed: bool = False
     sold: int = 0
     sold_without_open_gap: int = 0
     steps: int = 0
@@ -239,6 +241,8 @@ _WHY_INTEGRITY = {
     False: Factor("integrity", _ZERO, "rank.broken"),
 }
 
+_WHY_RED = Factor("red_list", _ONE, "rank.red_list")
+
 
 def _judge(offer: Offer, formula: _Formula) -> tuple[Decimal, bool, tuple[Factor, ...]]:
     if not offer.known:
@@ -249,7 +253,8 @@ def _judge(offer: Offer, formula: _Formula) -> tuple[Decimal, bool, tuple[Factor
     # What is recalled or broken is not put first for having a chain.
     in_order = not (offer.recalled or offer.measure or offer.black_listed)
     traceable = offer.traceable and offer.integrity_ok and in_order
-    return _NONE if stops else _decimal(millionths), traceable, (*stops, *reasons)
+    red = (_WHY_RED,) if offer.red_listed else ()
+    return _NONE if stops else _decimal(millionths), traceable, (*stops, *reasons, *red)
 
 
 def _stops(offer: Offer, formula: _Formula) -> list[Factor]:
