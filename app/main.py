@@ -65,6 +65,7 @@ from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
+from app.oversight.returns import Returns
 from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
 from app.parties import store as party_store
@@ -388,7 +389,9 @@ def _open_oversight(
         settled_after=graces_in_force().late,
     )
     ranked = Ranking(database, credit, clock=clock)
-    topics = {**watch.topics, **promises["commitments"].topics}
+    commitments = promises["commitments"]
+    returns = Returns(database, commitments)
+    topics = {**watch.topics, **commitments.topics, **returns.topics}
     return {
         **promises,
         "discoveries": discoveries,

@@ -20,8 +20,6 @@ from app.kit.canonical import canonical_bytes, parse_json
 FORMAT = "suxin-promises/1"
 SEVEN_DAY_RETURN = "seven_day_return"
 CATEGORIES = ("law", "information", "quality", "service", "duty")
-EXCEPTIONS = ("custom_made", "perishable", "digital_opened", "periodical", "confirmed_at_purchase")
-"""Goods that need not be taken back without a reason: Consumer Law art. 25."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from app.parties.identity import CONSUMER
 from app.parties.roles import MERCHANT, PLATFORM
 from app.parties.rules import is_suspended
 from app.trace import lifecycle
+from app.trace.asked import told_above
 from app.trace.categories import check_licences
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces, responsible_for, seller_of, vouched_steps
@@ -123,7 +124,8 @@ class Decision:
             refs=tuple(refs),
             effects=life_effects(self.code, claim.stream, self.subject, seen_before, seen)
             + self._recall(claim, new),
-            outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now),
+            outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now)
+            + told_above(claim, self.code, self.subject, new, view.now),
             side=self.side,
             source=source,
         )

@@ -29,6 +29,12 @@ COMPLAINT_CATEGORIES = (
     "quality", "after_sales", "contract", "advertising", "price", "counterfeit", "food_safety",
     "privacy", "other",
 )  # fmt: skip
+WISHES = ("return", "refund", "exchange", "repair", "apology", "other")
+REPLY_OUTCOMES = ("accepted", "refused")
+# Goods that need not be taken back without a reason: Consumer Law art. 25.
+RETURN_EXCEPTIONS = (
+    "custom_made", "perishable", "digital_opened", "periodical", "confirmed_at_purchase",
+)  # fmt: skip
 MEASURE_KINDS = ("delist", "suspend", "warn")
 PROOFS = ("platform", "carrier", "inner")
 PRODUCT_CATEGORIES = (
@@ -173,7 +179,11 @@ EVENT_TYPES: Mapping[str, EventType] = {
     ),
     "complaint": EventType(
         _LIFE,
-        {"category": _choice(COMPLAINT_CATEGORIES), "proof": _PROOF},
+        {
+            "category": _choice(COMPLAINT_CATEGORIES),
+            "wish": _choice(WISHES, required=False),
+            "proof": _PROOF,
+        },
         sealed=("detail",),
         consignment=True,
     ),
@@ -193,7 +203,15 @@ EVENT_TYPES: Mapping[str, EventType] = {
         # A changed waybill is a correction of the dispatch: its number is as secret as the first.
         sealed=("order", "buyer", "terms", "waybill", "recipient", "text", "detail"),
     ),
-    "reply": EventType(_GOODS, {"of": _RECORD}, sealed=("text",)),
+    "reply": EventType(
+        _GOODS,
+        {
+            "of": _RECORD,
+            "outcome": _choice(REPLY_OUTCOMES, required=False),
+            "exception": _choice(RETURN_EXCEPTIONS, required=False),
+        },
+        sealed=("text",),
+    ),
     "notice": EventType(_GOODS, {"text": _text(2000, required=True)}),
     "inspection": EventType(
         _GOODS,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.kit.clock import parse_time
-from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import Market, told
 from tests.web.test_audits_api import audit
+from tests.web.test_ranking_api import trader
 
 T = "/api/v1/commitments/templates"
 REASON = "经核查"
+DAY = 86_400
 
 
 def signed(market: Market, party: str, template: str = "lawful_trade", **more) -> dict:
@@ -131,3 +133,84 @@ def test_an_upheld_objection_undoes_the_judgement(market):
     market.clock.advance(30 * 86_400)
     market.work()
     assert (seen(market, shop)[0]["status"], score(market, shop)) == ("overturned", 720)
+
+
+def asked_back(market: Market, *, days: float) -> tuple[str, dict, str, str]:
+    """A promise, a unit signed for, and a return asked so many days later; returns shop, promise, ids."""
+    shop = trader(market)
+    made = signed(market, shop, "seven_day_return")
+    (unit,) = market.issue(by=shop)
+    told_token = complete_unit(market, shop, unit.code)
+    market.work()
+    market.clock.advance(days * DAY)
+    sent = market.send(
+        None, unit.code, "complaint", {"category": "after_sales", "wish": "return"},
+        headers={"Suxin-Claim": told_token},
+    )  # fmt: skip
+    market.work()
+    return shop, made, unit.code, sent["id"]
+
+
+def complete_unit(market: Market, shop: str, code: str) -> str:
+    data = {"platform": PLATFORM, "region": "440100"}
+    sale = market.send(PLATFORM, code, "sale", data, hours=-3, actor=shop)
+    data = {"carrier": CARRIER, "from": "441200", "to": "440100"}
+    market.send(shop, code, "dispatch", data, hours=-2)
+    market.sign(code)
+    return sale["claim_token"]
+
+
+def status_for(market: Market, made: dict, by: str | None) -> str:
+    return seen(market, made["party"], by=by)[-1]["status"]
+
+
+def test_a_return_asked_in_time_and_never_answered_puts_the_promise_in_question(market):
+    shop, made, _, _ = asked_back(market, days=6)
+    market.clock.advance(6 * DAY)
+    market.work()
+    assert status_for(market, made, shop) == "active", "seven days to answer"
+    market.clock.advance(2 * DAY)
+    market.work()
+    market.work()
+    assert [status_for(market, made, by) for by in (None, shop, AUTHORITY)] == [
+        "active", "questioned", "questioned",
+    ]  # fmt: skip
+    (step,) = seen(market, shop, by=AUTHORITY)[0]["steps"]
+    assert (step["step"], step["evidence"]["outcome"], step["by"]) == (
+        "question", "unanswered", "system",
+    )  # fmt: skip
+    path = f"/api/v1/parties/{shop}/commitments/{made['id']}/withdrawal"
+    answer = market.call("POST", path, {}, token=market.keys[shop])
+    assert told(answer)[2] == "wrong_state", "it is judged first"
+    assert judge(market, made, "cleared")["status"] == "active"
+    assert score(market, shop) == 721
+    judge(market, made, "broken")
+    market.work()
+    market.clock.advance(30 * DAY)
+    market.work()
+    assert score(market, shop) == 671
+
+
+def test_a_refusal_is_in_question_at_once_and_names_the_exception(market):
+    shop, _, code, complaint = asked_back(market, days=2)
+    market.send(
+        shop, code, "reply", {"of": complaint, "outcome": "refused", "exception": "perishable"}
+    )
+    market.work()
+    (step,) = seen(market, shop, by=AUTHORITY)[0]["steps"]
+    assert step["evidence"].items() >= {"outcome": "refused", "exception": "perishable"}.items()
+    market.clock.advance(30 * DAY)
+    market.work()
+    assert len(seen(market, shop, by=AUTHORITY)[0]["steps"]) == 1, "one question a request"
+
+
+def test_answered_or_asked_too_late_nothing_is_in_question(market):
+    for days, answer in ((8.5, None), (3, "reply"), (3, "return")):
+        shop, made, code, complaint = asked_back(market, days=days)
+        if answer == "reply":
+            market.send(shop, code, "reply", {"of": complaint, "outcome": "accepted"})
+        if answer == "return":
+            market.send(shop, code, "return", {"reason": "other"})
+        market.clock.advance(30 * DAY)
+        market.work()
+        assert status_for(market, made, AUTHORITY) == "active", (days, answer)

@@ -1,0 +1,144 @@
+"""The 7-day return promise, held against the records: asked in time, and refused or never answered.
+
+The clock starts with the signature (Civil Code art. 512: that is the delivery): the day itself does not
+count, and the last day counts whole. A request is a complaint with `wish: return`; it is answered by a
+`return` of the goods or a `reply` to it. What looks like a breach puts the commitment in question and
+says what was found; goods that art. 25 of the Consumer Law excepts are named by who refuses
+(`exception`). Whether it is a breach is judged by a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from app import outbox
+from app.credit.commitments import Commitments
+from app.credit.steps import StepRefused
+from app.credit.templates import SEVEN_DAY_RETURN, find_template
+from app.credit.workdays import end_of_day, local_day
+from app.db.engine import Database
+from app.kit.clock import from_ms, parse_time, to_ms
+from app.ledger import store as ledger
+from app.ledger.store import StoredRecord
+from app.trace.asked import RETURN_ASKED, RETURN_REFUSED
+
+RETURN_DUE = "return.due"
+
+
+class Returns:
+    """Handles the topics of returns; meeting a message twice changes nothing."""
+
+    def __init__(self, database: Database, commitments: Commitments) -> None:
+        self._database = database
+        self._commitments = commitments
+        self.topics: Mapping[str, Callable[[outbox.Message], None]] = {
+            RETURN_ASKED: self._asked,
+            RETURN_REFUSED: self._refused,
+            RETURN_DUE: self._due,
+        }
+
+    def _asked(self, message: outbox.Message) -> None:
+        due = self._answer_due(message.payload)
+        if due is None:
+            return
+        with self._database.write() as connection:
+            outbox.ask(
+                connection,
+                stream=message.stream,
+                topic=RETURN_DUE,
+                payload={**message.payload, "seq": message.seq},
+                # One moment each: two requests on one unit are two.
+                at_ms=to_ms(due) + 1 + message.seq % 1_000,
+            )
+
+    def _due(self, message: outbox.Message) -> None:
+        told = message.payload
+        answers = self._after(told["code"], told["seq"], told["subject"])
+        returned = any(one.fields["type"] == "return" for one in answers)
+        replied = any(_replies(one, told["id"]) for one in answers)
+        if not returned and not replied:
+            self._question(told, {"outcome": "unanswered"})
+
+    def _refused(self, message: outbox.Message) -> None:
+        stream, of = message.payload["code"], message.payload["of"]
+        with self._database.read() as connection:
+            found = ledger.find_by_id(connection, [(stream, of)]).get((stream, of))
+            reply = ledger.load_record(connection, stream, message.seq)
+            hashed = ledger.hash_at(connection, stream, message.seq)
+        if found is None or reply is None or hashed is None:
+            return  # taken away behind our back: the audit says so
+        asked = StoredRecord(stream, *found, None).fields
+        if asked["type"] != "complaint" or asked["data"].get("wish") != "return":
+            return
+        told = {
+            **message.payload,
+            "id": asked["id"],
+            "seq": found[0],
+            "asked": to_ms(parse_time(asked["recorded_at"])),
+            **self._signed_before(stream, found[0], message.payload["subject"]),
+        }
+        evidence = {"outcome": "refused", "reply": hashed.hex()}
+        if "exception" in reply.fields["data"]:
+            evidence["exception"] = reply.fields["data"]["exception"]
+        if self._answer_due(told) is not None:
+            self._question(told, evidence)
+
+    def _question(self, told: Mapping[str, Any], evidence: Mapping[str, Any]) -> None:
+        row = self._promise(told)
+        with self._database.read() as connection:
+            hashed = ledger.hash_at(connection, told["code"], told["seq"])
+        if row is None or hashed is None:
+            return
+        # By its hash: whoever holds the unit finds it, and nobody can list a shop's units.
+        found = {"record": hashed.hex(), **evidence}
+        try:
+            self._commitments.question(row.id, once=str(told["id"]), evidence=found)
+        except StepRefused:
+            return  # withdrawn or judged meanwhile
+
+    def _promise(self, told: Mapping[str, Any]) -> Any | None:
+        """Returns the seller's promise as it stood when the return was asked for, or None."""
+        at = from_ms(told["asked"])
+        return self._commitments.in_force(told["seller"], SEVEN_DAY_RETURN, at)
+
+    def _answer_due(self, told: Mapping[str, Any]) -> datetime | None:
+        """Returns by when a request is to be answered; None where no promise covers it."""
+        row = self._promise(told)
+        terms = None if row is None else find_template(row.name, row.version)
+        if terms is None:
+            return None
+        asked = from_ms(told["asked"])
+        if "signed" in told and asked > _days_after(from_ms(told["signed"]), terms.return_days):
+            return None
+        return _days_after(asked, terms.answer_days)
+
+    def _after(self, stream: str, seq: int, subject: str) -> list[StoredRecord]:
+        with self._database.read() as connection:
+            records = ledger.load_stream(connection, stream, after_seq=seq)
+        return [one for one in records if _is_of(one, subject)]
+
+    def _signed_before(self, stream: str, seq: int, subject: str) -> dict[str, int]:
+        """Returns `signed` (ms) of the last signature before a record, nothing where there is none."""
+        with self._database.read() as connection:
+            records = ledger.load_stream(connection, stream, limit=seq)
+        signed = [
+            to_ms(parse_time(one.fields["occurred_at"]))
+            for one in records
+            if one.fields["type"] == "signature" and _is_of(one, subject)
+        ]
+        return {"signed": signed[-1]} if signed else {}
+
+
+def _is_of(record: StoredRecord, subject: str) -> bool:
+    return str(record.fields["data"].get("consignment", "")) == subject
+
+
+def _replies(record: StoredRecord, complaint: str) -> bool:
+    return record.fields["type"] == "reply" and record.fields["data"].get("of") == complaint
+
+
+def _days_after(moment: datetime, days: int) -> datetime:
+    """Returns the end of the n-th day after a moment (Civil Code art. 201, 203)."""
+    return end_of_day(local_day(moment) + timedelta(days=days))

@@ -1,0 +1,43 @@
+"""What the rooms above must hear of a record that changes no life: complaints, answers, ratings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.kit.clock import to_ms
+from app.ledger.record import Claim
+from app.trace.code import Code
+from app.trace.gaps import seller_of
+
+COMPLAINED = "complaint.recorded"
+RETURN_ASKED = "return.asked"
+RETURN_REFUSED = "return.refused"
+
+_HEARD = frozenset({"complaint", "reply"})
+
+Told = tuple[str, Mapping[str, Any]]
+
+
+def told_above(
+    claim: Claim, code: Code, subject: str, state: Mapping[str, Any], now: datetime
+) -> tuple[Told, ...]:
+    """Returns (topic, payload) of a record on a life; times in ms, `signed` only once it is."""
+    if claim.type not in _HEARD:
+        return ()  # all but a few records
+    told: dict[str, Any] = {"code": code.stream, "subject": subject, "seller": seller_of(state)}
+    match claim.type:
+        case "complaint":
+            about = told | {"id": claim.id, "category": claim.data["category"]}
+            found: list[Told] = [(COMPLAINED, about)]
+            if claim.data.get("wish") == "return":
+                asked = told | {"id": claim.id, "asked": to_ms(now)}
+                if "signature" in state:
+                    asked["signed"] = state["signature"]["at"]
+                found.append((RETURN_ASKED, asked))
+            return tuple(found)
+        case "reply" if claim.data.get("outcome") == "refused":
+            return ((RETURN_REFUSED, told | {"of": claim.data["of"]}),)
+        case _:
+            return ()
