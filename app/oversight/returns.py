@@ -136,7 +136,8 @@ def _is_of(record: StoredRecord, subject: str) -> bool:
 
 
 def _replies(record: StoredRecord, complaint: str) -> bool:
-    return record.fields["type"] == "reply" and record.fields["data"].get("of") == complaint
+    fields = record.fields
+    return bool(fields["type"] == "reply" and fields["data"].get("of") == complaint)
 
 
 def _days_after(moment: datetime, days: int) -> datetime:

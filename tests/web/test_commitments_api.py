@@ -169,7 +169,7 @@ def test_a_return_asked_in_time_and_never_answered_puts_the_promise_in_question(
     market.clock.advance(6 * DAY)
     market.work()
     assert status_for(market, made, shop) == "active", "seven days to answer"
-    market.clock.advance(2 * DAY)
+    market.clock.advance(2.5 * DAY)
     market.work()
     market.work()
     assert [status_for(market, made, by) for by in (None, shop, AUTHORITY)] == [
