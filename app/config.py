@@ -135,6 +135,12 @@ class Settings(BaseSettings):
         description="Seconds after which another process takes over where the leading one is not "
         "heard of any more. Default 10. PostgreSQL only.",
     )
+    webhook_private: bool = Field(
+        default=False,
+        description="Whether webhooks may go to private addresses and by plain HTTP. Default false: "
+        "https to public addresses alone. Trust: with true, whoever may register a webhook can let "
+        "this service send to machines of your own network.",
+    )
     credit_store: str = Field(
         default="local",
         description="Where credit is kept besides here. Default local: nowhere else. https://… is "

@@ -63,6 +63,7 @@ from app.oversight.deadlines import Deadlines
 from app.oversight.decisions import Decisions
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
+from app.oversight.hooks import Hooks
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
@@ -102,6 +103,7 @@ from app.web.api import (
     search,
     standing,
     subjects,
+    webhooks,
 )
 from app.web.api import (
     credit_store as credit_store_api,
@@ -154,6 +156,7 @@ ROUTERS = (
     search.router,
     commitments.router,
     lists.router,
+    webhooks.router,
     docs.router,
     verify.router,
     forms.router,
@@ -391,9 +394,11 @@ def _open_oversight(
     ranked = Ranking(database, credit, clock=clock)
     commitments = promises["commitments"]
     returns = Returns(database, commitments)
-    topics = {**watch.topics, **commitments.topics, **returns.topics}
+    hooks = Hooks(database, clock=clock, vault=vault, private=settings.webhook_private)
+    topics = {**watch.topics, **commitments.topics, **returns.topics, **hooks.topics}
     return {
         **promises,
+        "hooks": hooks,
         "discoveries": discoveries,
         "watch": watch,
         "stories": stories,
@@ -467,6 +472,7 @@ def close_rooms(rooms: Rooms) -> None:
         if rooms.sender is not None:
             rooms.sender.close()
     finally:
+        rooms.hooks.close()
         rooms.cosigning.close()  # its threads read the database
         rooms.database.close()
 

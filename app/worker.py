@@ -125,6 +125,8 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
         Loop("matters", rooms.matter_clock.mature, 1.0),
         Loop("snapshots", rooms.snapshots.take_due, 10.0),
         Loop("alerts", rooms.alerts.look, 30.0),
+        Loop("webhook-findings", rooms.hooks.follow, 1.0),
+        Loop("webhooks", rooms.hooks.send, 1.0),
         Loop("outbox", rooms.deadlines.drain, 0.25),
         Loop("watch", rooms.watch.follow, 0.5),
         Loop("mature", rooms.discoveries.mature, 1.0),

@@ -1,8 +1,8 @@
 """Early warning 预警: a party's score or its trend crossed a line of the policy.
 
 Compared is the score now with the score that the same ledger gave so many days ago. One record a
-party, kind and month (`credit_warning`): it costs nothing and is not public; the party, regulators and
-who asked by a webhook are told.
+party and kind in so many days (`credit_warning`): it costs nothing and is not public; the party,
+regulators and who asked by a webhook are told.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class Alerts:
     def look(self) -> bool:
         """Looks at the next parties of whom the ledger says anything; returns whether there are more."""
         now, policy = self._clock.now(), self._credit.policy
+        then = now - timedelta(days=policy.warnings.drop_days)
         with self._database.read() as connection:
             parties = store.parties_with_entries_after(connection, self._after, limit=_BATCH)
             cards = self._credit.cards(connection, parties, chains_at_most=policy.data_enough_count)
             entries = store.load_entries_of(connection, parties)
-        then = now - timedelta(days=policy.warnings.drop_days)
+            warned = matterstore.warned_since(connection, parties, since_ms=to_ms(then))
         found = []
         for party in parties:
             before = score(_as_of(entries[party], then), (), then, policy, completed_chains=0)
             found += [
                 self._submission(party, kind, line, cards[party], before, now)
                 for kind, line in lines_crossed(before, cards[party], policy)
+                if (party, kind) not in warned
             ]
-        with self._database.read() as connection:
-            known = matterstore.known_warnings(connection, [one.claim.id for one in found])
-        for answer in self._book.write_all([one for one in found if one.claim.id not in known]):
+        for answer in self._book.write_all(found) if found else ():
             if isinstance(answer, Fault):
                 raise answer
         more = len(parties) == _BATCH
@@ -75,7 +75,7 @@ class Alerts:
         self, party: str, kind: WarningKind, line: int, card: ScoreCard, before: ScoreCard,
         now: datetime,
     ) -> Submission:  # fmt: skip
-        identifier = str(uuid5(NAMESPACE, f"warning {party} {kind} {local_day(now):%Y-%m}"))
+        identifier = str(uuid5(NAMESPACE, f"warning {party} {kind} {local_day(now)}"))
         data = {
             "kind": kind,
             "score": card.score,

@@ -180,6 +180,11 @@ def warnings_of(
     return list(connection.execute(query.order_by(WARNING.c.at, WARNING.c.id).limit(limit)))
 
 
-def known_warnings(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Returns which of these warnings were given. Read-only."""
-    return set(connection.execute(select(WARNING.c.id).where(WARNING.c.id.in_(ids))).scalars())
+def warned_since(
+    connection: Connection, parties: Sequence[str], *, since_ms: int
+) -> set[tuple[str, str]]:
+    """Returns (party, kind) of the warnings given since a time. Read-only."""
+    query = select(WARNING.c.party, WARNING.c.kind).where(
+        WARNING.c.party.in_(parties), WARNING.c.at > since_ms
+    )
+    return {(row.party, row.kind) for row in connection.execute(query)}

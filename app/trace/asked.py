@@ -15,7 +15,8 @@ COMPLAINED = "complaint.recorded"
 RETURN_ASKED = "return.asked"
 RETURN_REFUSED = "return.refused"
 
-_HEARD = frozenset({"complaint", "reply"})
+RECALLED = "recall.recorded"
+_HEARD = frozenset({"complaint", "reply", "recall", "recall_lifted"})
 
 Told = tuple[str, Mapping[str, Any]]
 
@@ -37,7 +38,16 @@ def told_above(
                     asked["signed"] = state["signature"]["at"]
                 found.append((RETURN_ASKED, asked))
             return tuple(found)
+        case "recall" | "recall_lifted":
+            return recall_told(claim, code, seller=str(told["seller"]))
         case "reply" if claim.data.get("outcome") == "refused":
             return ((RETURN_REFUSED, told | {"of": claim.data["of"]}),)
         case _:
             return ()
+
+
+def recall_told(claim: Claim, code: Code, *, seller: str | None = None) -> tuple[Told, ...]:
+    """Returns the same of a recall; seller: whose goods they are, None on a product or lot."""
+    lifted = claim.type == "recall_lifted"
+    told = {"code": code.stream, "gtin": code.gtin, "id": claim.id, "by": claim.actor}
+    return ((RECALLED, told | {"lifted": lifted} | ({} if seller is None else {"seller": seller})),)

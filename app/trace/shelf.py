@@ -16,6 +16,8 @@ from app.kit.clock import to_ms
 from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, View
 from app.parties.roles import MERCHANT, REGULATOR
+from app.trace.asked import Told as Heard
+from app.trace.asked import recall_told
 from app.trace.code import Code
 from app.trace.decide import (
     CodeUnknown,
@@ -58,7 +60,9 @@ class ShelfDecision:
             return self._list(claim, view, product, source)
         state = dict(head.state)
         effects: tuple[Effect, ...] = ()
+        heard: tuple[Heard, ...] = ()
         if claim.type in ("recall", "recall_lifted"):
+            heard = recall_told(claim, self.code)
             state["recalls"] = fold_recall(
                 state.get("recalls", {}),
                 lifted=claim.type == "recall_lifted",
@@ -78,7 +82,7 @@ class ShelfDecision:
             self._check_receiver(claim, state)
             state["holder"] = claim.actor
             del state["transfer"]
-        return Draft(state, effects=effects, side=self.side, source=source)
+        return Draft(state, effects=effects, outbox=heard, side=self.side, source=source)
 
     def _check_receiver(self, claim: Claim, state: Mapping[str, Any]) -> None:
         named = state.get("transfer", {}).get("to") == claim.actor

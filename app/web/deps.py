@@ -52,6 +52,7 @@ from app.oversight.audits import Audits
 from app.oversight.deadlines import Deadlines
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
+from app.oversight.hooks import Hooks
 from app.oversight.looks import Looks
 from app.oversight.reports import Reports
 from app.oversight.sealed import SealedAccess
@@ -125,6 +126,7 @@ class Rooms:
     matter_clock: MatterClock
     snapshots: Snapshots
     alerts: Alerts
+    hooks: Hooks
     ranking: Ranking
     samples: Samples
     features: Features

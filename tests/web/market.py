@@ -205,7 +205,7 @@ class Market(Service):
         rooms.scans.flush()
         while rooms.watch.follow() or rooms.deadlines.drain() or rooms.discoveries.mature():
             pass
-        while rooms.audits.run_job():
+        while rooms.audits.run_job() or rooms.hooks.follow() or rooms.hooks.send():
             pass
 
     def publish(self) -> None:

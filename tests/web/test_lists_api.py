@@ -255,7 +255,7 @@ def test_a_party_is_warned_once_when_its_score_crosses_a_line(market):
         "near_border", 710, 730, 720,
     )  # fmt: skip
     market.work()
-    assert len(warnings(market, shop)) == 1, "once a month and kind"
+    assert len(warnings(market, shop)) == 1, "once a kind, while the line is the same"
     entry = enter(market, shop, "spot_check_failed")
     market.clock.set(parse_time(entry["effective_at"]))
     market.work()
