@@ -14,6 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.credit.templates import templates
 from app.ledger.note import NoteSigner
 from tests.exchange.changes import made
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
@@ -57,7 +58,8 @@ class Operation:
     """path, query: format strings over the world's names. body: of a request that would be taken.
 
     by: whose key sends it; None: public. scope: what that key needs. signs: whether the request is
-    signed, as a credit store does.
+    signed, as a credit store does. waits: whether it is refused (lifecycle-conflict) for the one
+    reason that time must pass first.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Operation:
     by: str | None = None
     scope: str | None = None
     signs: bool = False
+    waits: bool = False
     bad: tuple[Bad, ...] = ()
 
 
@@ -151,8 +154,44 @@ class World:
             "item": item,
         }
 
+        self._promise()
+
+    def _promise(self) -> None:
+        """Signs, lists and registers what paths name; one message waits for its webhook."""
+        market, shop = self.market, self.market.keys[SHOP]
+        for name, template in (("commitment", "sound_goods"), ("promise", "true_information")):
+            made = market.ask(
+                "POST", f"{P}/{SHOP}/commitments", signed(template), token=shop, status=201
+            )
+            self.names[name] = made["id"]
+        by, hooks = market.keys[AUTHORITY], "/api/v1/webhooks"
+        made = market.ask("POST", "/api/v1/lists/black", listing(SHOP), token=by, status=201)
+        self.names["listing"] = made["id"]
+        made = market.ask("POST", hooks, HOOK, token=shop, status=201)
+        self.names["webhook"] = made["id"]
+        other = {**HOOK, "events": ["complaint.opened"]}
+        market.ask("POST", hooks, other, token=shop, status=201)
+        claim = {"Suxin-Claim": self.token}
+        market.send(None, self.unit.code, "complaint", {"category": "quality"}, headers=claim)
+        while market.rooms.deadlines.drain():
+            pass
+        found = market.ask("GET", f"{hooks}/deliveries", token=shop)["items"]
+        self.names["delivery"] = found[0]["id"]
+
     def at(self, hours: float) -> str:
         return self.market.at(hours)
+
+
+HOOK = {"url": "https://shop.example/suxin", "events": ["recall"]}
+
+
+def signed(template: str, **more: Any) -> dict[str, Any]:
+    return {"template": template, "text_digest": templates()[template].digest, **more}
+
+
+def listing(party: str, **more: Any) -> dict[str, Any]:
+    evidence = {"title": "决定书", "number": "7"}
+    return {"party": party, "criterion": "decision_evaded", "evidence": evidence, **more}
 
 
 def parcel(world: World) -> dict[str, Any]:

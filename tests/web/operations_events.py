@@ -26,6 +26,7 @@ from tests.web.operations import (
     parcel,
 )
 from tests.web.operations_goods import GOODS
+from tests.web.operations_promises import PROMISES
 from tests.web.operations_ranking import RANKING
 from tests.web.operations_store import STORE
 
@@ -162,7 +163,7 @@ def statement(what: str, entry: str = "entry") -> Operation:
     """Returns what a party may say to an entry of its own, by its name in the world."""
     path = f"/api/v1/credit/entries/{{{entry}}}/{what}"
     return Operation(
-        path=path, by=SHOP, scope="credit", body=lambda _: {"text": "x"},
+        path=path, by=SHOP, scope="credit", body=lambda _: {"text": "x"}, waits=what == "repair",
         bad=(
             Bad(name="unknown entry", path=f"/api/v1/credit/entries/x/{what}", answer=ABSENT),
             Bad(name="somebody else's", by=RIVAL, answer=FORBIDDEN),
@@ -424,4 +425,4 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE
+OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES
