@@ -803,27 +803,6 @@ class CreditWarning(SQLModel, table=True):
     at: int = _big()
 
 
-class PartyRating(SQLModel, table=True):
-    """Index over reviews and delivery ratings: who was rated, by which side, in which month."""
-
-    __tablename__ = "party_rating"
-    __table_args__ = (Index("party_rating_party", "party", "month"),)
-
-    stream: int = _big(key=True)
-    subject: str = _text(key=True)
-    cycle: int = _big(key=True)
-    role: str = _text(key=True)
-    """As what the party was rated: seller, carrier, buyer."""
-    side: str = _text(key=True)
-    """Who rated: consumer, merchant."""
-    party: str = _text()
-    """Who was rated; of a buyer, who has no name here, the merchant that rated."""
-    rating: int = _big()
-    proof: str | None = _text(null=True)
-    month: str = _text()
-    seq: int = _big()
-
-
 class Webhook(SQLModel, table=True):
     """Where a party wants to be told; configuration, so no record. The secret is sealed (vault)."""
 

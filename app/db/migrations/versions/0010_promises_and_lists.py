@@ -1,4 +1,4 @@
-"""Commitments, lists, monthly grades, warnings, ratings; webhooks and what is sent to them."""
+"""Commitments, lists, monthly grades, warnings; webhooks and what is sent to them."""
 
 from __future__ import annotations
 
@@ -80,21 +80,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("credit_warning_party", "credit_warning", ["party", "at"])
-    op.create_table(
-        "party_rating",
-        sa.Column("stream", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("cycle", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("side", sa.Text(), nullable=False),
-        sa.Column("party", sa.Text(), nullable=False),
-        sa.Column("rating", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("proof", sa.Text(), nullable=True),
-        sa.Column("month", sa.Text(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("stream", "subject", "cycle", "role", "side"),
-    )
-    op.create_index("party_rating_party", "party_rating", ["party", "month"])
     op.create_table(
         "webhook",
         sa.Column("id", sa.Text(), nullable=False),
