@@ -163,7 +163,7 @@ def statement(what: str, entry: str = "entry") -> Operation:
     """Returns what a party may say to an entry of its own, by its name in the world."""
     path = f"/api/v1/credit/entries/{{{entry}}}/{what}"
     return Operation(
-        path=path, by=SHOP, scope="credit", body=lambda _: {"text": "x"}, waits=what == "repair",
+        path=path, by=SHOP, scope="credit", body=lambda _: {"text": "x"},
         bad=(
             Bad(name="unknown entry", path=f"/api/v1/credit/entries/x/{what}", answer=ABSENT),
             Bad(name="somebody else's", by=RIVAL, answer=FORBIDDEN),
