@@ -90,7 +90,8 @@ def test_a_warning_goes_signed_to_the_merchant_and_to_who_speaks_for_it(inside, 
     lose(inside, shop)
     stranger = inside.newcomer()  # nobody asked about that one
     lose(inside, stranger)
-    told_of = [json.loads(body)["data"] for _, body in receiver.got]
+    bodies = [json.loads(body) for _, body in receiver.got]
+    told_of = [one["data"] for one in bodies if one["type"] == "credit.warning"]
     assert [one["kind"] for one in told_of if one["party"] == shop].count("grade_fell") == 2
     assert stranger not in {one["party"] for one in told_of}
     for headers, body in receiver.got:
