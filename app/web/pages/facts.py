@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 from app.kit.clock import parse_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
+from app.parties.licences import LICENCE_KINDS
 from app.trace.code import Code
 from app.trace.gaps import seller_of
 from app.web.links import code_path
-from app.web.pages.views import Actions, Import, Links
+from app.web.pages.views import Actions, Import, Licence, Links
 
 _NAMING = ("issuer", "platform", "carrier")
 _LEVEL_OF = {"21": "unit", "10": "lot"}
@@ -125,4 +126,18 @@ def links_of(code: Code) -> Links:
         checkpoint="/log/checkpoint",
         key="/log/key",
         verify_page="/verify",
+    )
+
+
+def licence_of(told: Mapping[str, str], today: date) -> Licence:
+    """Returns a licence as a party has registered it, with the address where it can be looked up."""
+    until = told.get("valid_until")
+    known = LICENCE_KINDS.get(told["kind"])
+    day = None if until is None else date.fromisoformat(until)
+    return Licence(
+        kind=told["kind"],
+        number=told["number"],
+        valid_until=day,
+        expired=day is not None and day < today,
+        url=told.get("url") or (known.query_url if known is not None else None) or "",
     )

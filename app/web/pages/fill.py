@@ -16,7 +16,6 @@ from app.kit.errors import Fault
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.identity import is_party_id
-from app.parties.licences import LICENCE_KINDS
 from app.parties.service import PartyView
 from app.trace.code import Code
 from app.trace.gaps import seller_of
@@ -29,6 +28,7 @@ from app.web.pages.facts import (
     imported_of,
     last_ending,
     level_of,
+    licence_of,
     links_of,
     parties_in,
     readable,
@@ -41,7 +41,6 @@ from app.web.pages.views import (
     FormState,
     Frame,
     Inspection,
-    Licence,
     Log,
     Notice,
     Obliged,
@@ -334,28 +333,15 @@ class Filler:
                 verified=view.status == "verified",
                 exempt=view.exempt,
                 region=view.region or "",
-                licences=tuple(self._licence(one) for one in view.licences),
+                licences=tuple(licence_of(one, self._now.date()) for one in view.licences),
                 credit=Credit(
                     score=card.score,
                     score_without_holds=card.score_without_holds,
                     grade=card.grade,
                     data_enough=card.data_enough,
-                    url=f"/api/v1/credit/{party}",
+                    url=f"/credit/{party}",
                 ),
             )
-
-    def _licence(self, told: Mapping[str, str]) -> Licence:
-        until = told.get("valid_until")
-        known = LICENCE_KINDS.get(told["kind"])
-        url = told.get("url") or (known.query_url if known is not None else None) or ""
-        day = None if until is None else date.fromisoformat(until)
-        return Licence(
-            kind=told["kind"],
-            number=told["number"],
-            valid_until=day,
-            expired=day is not None and day < self._now.date(),
-            url=url,
-        )
 
     def _notices(self, look: Look) -> Iterator[Notice]:
         lifted = {
