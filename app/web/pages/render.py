@@ -9,6 +9,7 @@ its own text: what checks the evidence in the browser is modules from static/ver
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -64,7 +65,7 @@ _ACTION, _SHOWING, _CODE = "\ue000", "\ue001", "\ue002"
 def render_scan(view: ScanView) -> str:
     """Returns the page that a scan opens, for a unit, a lot or a product; also after a refused form."""
     has_recall = any(notice.kind == "recall" for notice in view.notices)
-    return _render(
+    return render_page(
         "scan.html",
         view.frame,
         view=view,
@@ -83,30 +84,31 @@ def render_scan(view: ScanView) -> str:
 
 def render_home(view: HomeView) -> str:
     """Returns the front page."""
-    return _render("home.html", view.frame, view=view, indexable=True, six_steps=_SIX_STEPS)
+    return render_page("home.html", view.frame, view=view, indexable=True, six_steps=_SIX_STEPS)
 
 
 def render_unknown(view: UnknownView) -> str:
     """Returns the page for a code that is not on record, or is no code at all."""
-    return _render("unknown.html", view.frame, view=view)
+    return render_page("unknown.html", view.frame, view=view)
 
 
 def render_result(view: ResultView) -> str:
     """Returns the thanks after a form."""
-    return _render("result.html", view.frame, view=view)
+    return render_page("result.html", view.frame, view=view)
 
 
 def render_verify(view: VerifyView) -> str:
     """Returns the page that checks a bundle in the browser."""
-    return _render("verify.html", view.frame, view=view, indexable=True)
+    return render_page("verify.html", view.frame, view=view, indexable=True)
 
 
 def render_error(view: ErrorView) -> str:
     """Returns the page for a failure that is not about the code."""
-    return _render("error.html", view.frame, view=view)
+    return render_page("error.html", view.frame, view=view)
 
 
-def _render(template: str, frame: Frame, **values: Any) -> str:
+def render_page(template: str, frame: Frame, **values: Any) -> str:
+    """Returns a template's page in the frame's language."""
     page = {"frame": frame, "indexable": False, "link": partial(_link, frame)}
     return _environment(frame.lang).get_template(template).render(page | values)
 
@@ -122,6 +124,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
     environment.globals.update(
         mark=draw_mark(),
         css_version=_version(STATIC / "suxin.css"),
+        standing_version=_version(STATIC / "standing.css"),
         modules=MODULES_PATH,
         words_version=WORDS_VERSION,
         complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],
@@ -134,6 +137,9 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         day=partial(format_date, lang),
         region=partial(region_name, lang),
         label=partial(_label, lang),
+        signed=_signed,
+        finding_says=partial(_finding_says, lang),
+        span=partial(_span, lang),
         seal=lambda verdict: draw_seal(verdict, lang),
         step_title=partial(_step_title, lang),
         step_details=partial(_step_details, lang),
@@ -354,6 +360,25 @@ def _label(lang: Lang, family: str, kind: str) -> str:
         if kind and has(key):
             return text(lang, key)
     return kind
+
+
+def _finding_says(lang: Lang, kind: str) -> str:
+    """Returns what a finding of this kind says, or of its family where it has no sentence of its own."""
+    known = [key for key in (f"finding.{kind}", f"finding.{kind.split('.')[0]}") if has(key)]
+    return text(lang, known[0]) if known else kind
+
+
+def _span(lang: Lang, span: timedelta) -> str:
+    """Returns whole days as days, anything else as hours."""
+    hours = span // timedelta(hours=1)
+    if hours % 24 or hours <= 24:
+        return text(lang, "page.policy.hours", count=hours)
+    return text(lang, "page.policy.days", count=hours // 24)
+
+
+def _signed(points: int) -> str:
+    """Returns points with their sign, a true minus."""
+    return f"{points:+}".replace("-", "−") if points else "0"
 
 
 def _link(frame: Frame, path: str) -> str:

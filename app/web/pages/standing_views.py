@@ -250,7 +250,7 @@ class ZoneProduct:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneView:
-    """The zone (`/zone`). chosen: a category, "" for all. following: where the next page is, or ""."""
+    """The zone (`/zone`). chosen: a category, "" for all."""
 
     frame: Frame
     categories: tuple[str, ...]
@@ -258,4 +258,3 @@ class ZoneView:
     products: tuple[ZoneProduct, ...]
     policy: Policy
     percent: int
-    following: str = ""

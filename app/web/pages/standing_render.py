@@ -1,0 +1,27 @@
+"""Views of the pages on credit, policy and zone to HTML."""
+
+from __future__ import annotations
+
+from app.web.pages.chart import DESK, PHONE, draw_course
+from app.web.pages.render import render_page
+from app.web.pages.standing_views import DossierView, PolicyView, ZoneView
+
+
+def render_dossier(view: DossierView) -> str:
+    """Returns a party's dossier. A natural person's is for who asks for it, not for search engines."""
+    pictures = [
+        draw_course(view.course, view.numbers, view.policy, view.frame.lang, size)
+        for size in (PHONE, DESK)
+    ]
+    indexable = not view.holder.exempt
+    return render_page("dossier.html", view.frame, view=view, pictures=pictures, indexable=indexable)
+
+
+def render_policy(view: PolicyView) -> str:
+    """Returns a version of the policy for people to read."""
+    return render_page("policy.html", view.frame, view=view, indexable=True)
+
+
+def render_zone(view: ZoneView, following: str = "") -> str:
+    """Returns a page of the zone. following: cursor of the next page, "" where there is none."""
+    return render_page("zone.html", view.frame, view=view, following=following, indexable=True)

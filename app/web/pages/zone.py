@@ -1,0 +1,58 @@
+"""Fills the page of the zone 重要产品追溯专区: the goods of article 十一 whose chains hold, by kind."""
+
+from __future__ import annotations
+
+from app.credit.search import ZONE_CATEGORIES, ZONE_COMPLETENESS, Hit, facts_of
+from app.trace.gtin import display_gtin
+from app.trace.wordstore import Place
+from app.web.deps import Rooms
+from app.web.pages.standing_views import ZoneOffer, ZoneProduct, ZoneView
+from app.web.pages.views import Frame
+
+EACH_PAGE = 24
+
+
+def fill_zone(
+    rooms: Rooms, frame: Frame, chosen: str, after: Place | None
+) -> tuple[ZoneView, Place | None]:
+    """Returns a page of the zone, the newest products first, and where the next begins. Read-only."""
+    with rooms.database.one_snapshot():
+        categories = (chosen,) if chosen else ZONE_CATEGORIES
+        hits, following = rooms.search.zone(categories, after=after, limit=EACH_PAGE)
+        sellers = {offer.seller for hit in hits for offer, _, _ in hit.offers}
+        names = {party: view.name for party, view in rooms.parties.get_some(sellers).items()}
+    part, whole = ZONE_COMPLETENESS
+    view = ZoneView(
+        frame=frame,
+        categories=ZONE_CATEGORIES,
+        chosen=chosen,
+        products=tuple(_product(hit, names) for hit in hits),
+        policy=rooms.credit.policy,
+        percent=part * 100 // whole,
+    )
+    return view, following
+
+
+def _product(hit: Hit, names: dict[str, str]) -> ZoneProduct:
+    product = hit.product
+    return ZoneProduct(
+        name=product.name,
+        brand=str(facts_of(product).get("brand", "")),
+        category=product.category,
+        gtin=display_gtin(product.gtin),
+        url=f"/01/{product.gtin}",
+        offers=tuple(
+            ZoneOffer(
+                seller=offer.seller,
+                name=names.get(offer.seller) or offer.seller,
+                grade=card.grade,
+                score=card.score,
+                sold=offer.sold,
+                whole=offer.sold_without_open_gap,
+                steps=offer.steps,
+                independent=offer.independent_steps,
+                dossier=f"/credit/{offer.seller}",
+            )
+            for offer, _, card in hit.offers
+        ),
+    )
