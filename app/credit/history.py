@@ -115,7 +115,9 @@ def follow_score(
                 moments.append(moment(end, happenings))
             elif here:
                 moments.append(moment(here[-1][0], happenings))
-            elif any(a < end and b > begin for a, b in fading):
+            elif policy_at(begin).version != policy_at(end).version or any(
+                a < end and b > begin for a, b in fading
+            ):
                 moments.append(moment(end))
     return Course(now, tuple(moments))
 

@@ -37,7 +37,7 @@ MOST_LOSSES = 50
 MOST_GAINS_EACH = 20
 MOST_ROWS = 40
 WORTH_A_ROW = 10
-"""Points that a moment must move the score by to stand in the table, unless a loss or hold does it."""
+"""Points earned at once that stand in the table by themselves; losses and holds always do."""
 _ASKED_WITHOUT = 20
 
 
@@ -279,7 +279,8 @@ class _Rows:
             waiting.extend(moment.happenings)
             told = tuple(self._told(waiting))
             edge = place in (0, len(moments) - 1)
-            moved = bool(rows) and abs(moment.score - rows[-1].score) >= WORTH_A_ROW
+            # What only fades is told where it brings another grade.
+            moved = bool(rows) and moment.grade != rows[-1].grade
             weighty = any(one.points < 0 or one.points >= WORTH_A_ROW for one in told)
             if edge or moved or weighty:
                 rows.append(

@@ -9,7 +9,6 @@ its own text: what checks the evidence in the browser is modules from static/ver
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -21,6 +20,13 @@ from app.kit.clock import format_time
 from app.web.pages.environment import LanguageEnvironment
 from app.web.pages.pieces import Pieces
 from app.web.pages.seal import draw_mark, draw_seal
+from app.web.pages.standing_words import (
+    finding_says,
+    repair_says,
+    rule_says,
+    say_signed,
+    say_span,
+)
 from app.web.pages.views import (
     ErrorView,
     FormName,
@@ -137,9 +143,9 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         day=partial(format_date, lang),
         region=partial(region_name, lang),
         label=partial(_label, lang),
-        signed=_signed,
-        finding_says=partial(_finding_says, lang),
-        span=partial(_span, lang),
+        signed=say_signed,
+        finding_says=partial(finding_says, lang),
+        span=partial(say_span, lang),
         seal=lambda verdict: draw_seal(verdict, lang),
         step_title=partial(_step_title, lang),
         step_details=partial(_step_details, lang),
@@ -148,6 +154,9 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         scan_sentences=partial(_scan_sentences, lang),
         log_sentences=partial(_log_sentences, lang),
         dotted=partial(_dotted, lang),
+        joined=partial(_paragraph, lang),
+        repair_says=partial(repair_says, lang),
+        rule_says=partial(rule_says, lang),
         step_item=pieces.step,
         party_card=pieces.party,
     )
@@ -288,7 +297,7 @@ def _dotted(lang: Lang, *parts: str) -> str:
 
 def _paragraph(lang: Lang, sentences: list[str]) -> str:
     # Chinese stops carry their own space.
-    return ("" if lang == "zh" else " ").join(sentences)
+    return ("" if lang == "zh" else " ").join(one for one in sentences if one)
 
 
 def _names(lang: Lang, steps: tuple[Step, ...]) -> str:
@@ -360,25 +369,6 @@ def _label(lang: Lang, family: str, kind: str) -> str:
         if kind and has(key):
             return text(lang, key)
     return kind
-
-
-def _finding_says(lang: Lang, kind: str) -> str:
-    """Returns what a finding of this kind says, or of its family where it has no sentence of its own."""
-    known = [key for key in (f"finding.{kind}", f"finding.{kind.split('.')[0]}") if has(key)]
-    return text(lang, known[0]) if known else kind
-
-
-def _span(lang: Lang, span: timedelta) -> str:
-    """Returns whole days as days, anything else as hours."""
-    hours = span // timedelta(hours=1)
-    if hours % 24 or hours <= 24:
-        return text(lang, "page.policy.hours", count=hours)
-    return text(lang, "page.policy.days", count=hours // 24)
-
-
-def _signed(points: int) -> str:
-    """Returns points with their sign, a true minus."""
-    return f"{points:+}".replace("-", "−") if points else "0"
 
 
 def _link(frame: Frame, path: str) -> str:

@@ -28,6 +28,7 @@ from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
 from app.web.pages.render import render_error, render_home, render_scan
 from app.web.pages.views import ErrorView, Frame, HomeView, Log
+from app.web.pages.zone import newest_of_zone
 from app.web.problems import status_of
 from app.web.visit import visit_of
 
@@ -60,7 +61,9 @@ async def show_unit_of_lot(
 def show_home(request: Request, rooms: InRooms, lang: _LANG = None) -> Response:
     """Shows what this is, and lets one type a code."""
     frame = frame_of(request, lang, "/")
-    view = HomeView(frame=frame, lookup="/code", log=_log(rooms), api_docs="/docs")
+    view = HomeView(
+        frame=frame, lookup="/code", log=_log(rooms), api_docs="/docs", zone=newest_of_zone(rooms)
+    )
     return answer_page(render_home(view), frame.lang)
 
 

@@ -402,7 +402,7 @@ class ErrorView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneItem:
-    """A product of the traceable zone. chains: completed, intact chains."""
+    """A product of the traceable zone. chains: of units sold lately, those without an open gap."""
 
     name: str
     url: str

@@ -7,9 +7,10 @@ from app.trace.gtin import display_gtin
 from app.trace.wordstore import Place
 from app.web.deps import Rooms
 from app.web.pages.standing_views import ZoneOffer, ZoneProduct, ZoneView
-from app.web.pages.views import Frame
+from app.web.pages.views import Frame, ZoneItem
 
 EACH_PAGE = 24
+_ON_THE_FRONT_PAGE = 4
 
 
 def fill_zone(
@@ -19,8 +20,7 @@ def fill_zone(
     with rooms.database.one_snapshot():
         categories = (chosen,) if chosen else ZONE_CATEGORIES
         hits, following = rooms.search.zone(categories, after=after, limit=EACH_PAGE)
-        sellers = {offer.seller for hit in hits for offer, _, _ in hit.offers}
-        names = {party: view.name for party, view in rooms.parties.get_some(sellers).items()}
+        names = _names(rooms, hits)
     part, whole = ZONE_COMPLETENESS
     view = ZoneView(
         frame=frame,
@@ -31,6 +31,25 @@ def fill_zone(
         percent=part * 100 // whole,
     )
     return view, following
+
+
+def newest_of_zone(rooms: Rooms) -> tuple[ZoneItem, ...]:
+    """Returns what the front page shows of the zone: a few of its newest products. Read-only."""
+    with rooms.database.one_snapshot():
+        hits, _ = rooms.search.zone(ZONE_CATEGORIES, after=None, limit=_ON_THE_FRONT_PAGE)
+        names = _names(rooms, hits)
+    items = []
+    for product in (_product(hit, names) for hit in hits):
+        best = product.offers[0]
+        items.append(
+            ZoneItem(name=product.name, url=product.url, seller=best.name, chains=best.whole)
+        )
+    return tuple(items)
+
+
+def _names(rooms: Rooms, hits: list[Hit]) -> dict[str, str]:
+    sellers = {offer.seller for hit in hits for offer, _, _ in hit.offers}
+    return {party: view.name for party, view in rooms.parties.get_some(sellers).items()}
 
 
 def _product(hit: Hit, names: dict[str, str]) -> ZoneProduct:
