@@ -37,7 +37,7 @@ class Size:
 
 PHONE: Final = Size("narrow", 344, 232, 3)
 DESK: Final = Size("wide", 1040, 300, 1)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 4, 44, 16, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 4, 44, 20, 26
 
 
 def draw_course(
