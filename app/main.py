@@ -113,8 +113,8 @@ from app.web.gate import Gate
 from app.web.limits import RateLimit
 from app.web.openapi import describe_api
 from app.web.pages import forms, verify
-from app.web.pages import standing as standing_pages
 from app.web.pages import routes as pages
+from app.web.pages import standing as standing_pages
 from app.web.pages.render import MODULES_PATH
 from app.web.problems import handle_fault, handle_http, handle_validation
 from app.web.short import Shortcuts

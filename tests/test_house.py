@@ -69,6 +69,7 @@ PURE = {
     "app.credit.rules",
     "app.credit.fields",
     "app.credit.loader",
+    "app.credit.history",
     "app.credit.policy",
     "app.credit.workdays",
     "app.credit.ranking",

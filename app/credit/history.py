@@ -142,7 +142,9 @@ SHORTEST = timedelta(days=30)
 LONGEST_COMING = timedelta(days=180)
 
 
-def span_of(entries: Sequence[Entry], *, since: datetime, now: datetime) -> tuple[datetime, datetime]:
+def span_of(
+    entries: Sequence[Entry], *, since: datetime, now: datetime
+) -> tuple[datetime, datetime]:
     """Returns from when to when a line is worth drawing: a year back at most, half a year ahead.
 
     since: when the party was registered.

@@ -20,6 +20,9 @@ def write_guide(
     pages = [f"  {kind:<26}{base_url}/{stream}" for kind, stream in shown.items()]
     pages += [
         f"  {'start page':<26}{base_url}/",
+        f"  {'credit, held points':<26}{base_url}/credit/{ALTERED.party}",
+        f"  {'credit policy':<26}{base_url}/policy",
+        f"  {'zone':<26}{base_url}/zone",
         f"  {'API, roles, problems':<26}{base_url}/docs",
     ]
     roles = [f"  {'operator (admin)':<26}{admin_key}"]

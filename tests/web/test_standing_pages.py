@@ -80,7 +80,9 @@ def test_every_page_is_whole_html_without_script_or_style_of_its_own(market, tol
         assert not FORBIDDEN.search(html)
         assert len(html.encode()) < 60_000
         if lang == "en" and path.startswith("/policy"):
-            assert not re.findall(r"[\u4e00-\u9fff]", page.text.replace("中文", "").replace("溯信", ""))
+            assert not re.findall(
+                r"[\u4e00-\u9fff]", page.text.replace("中文", "").replace("溯信", "")
+            )
 
 
 def test_links_within_keep_the_chosen_language(market, told, goods):
@@ -231,10 +233,14 @@ def test_the_program_that_recomputes_is_served_as_it_is_and_agrees(market, told)
     assert answer.content == SCRIPT.read_bytes()
     _, html = show(market, f"/credit/{SHOP}")
     assert f'href="{SCRIPT_PATH}"' in html
-    paths = re.findall(r"/api/v1/credit/\S+?(?=[\s\"<])", html.split("recompute_score.py \\")[1])[:3]
+    paths = re.findall(r"/api/v1/credit/\S+?(?=[\s\"<])", html.split("recompute_score.py \\")[1])[
+        :3
+    ]
     entries, policy, credit = (market.ask("GET", path) for path in paths)
     at = script.to_ms(credit["as_of"])
-    assert script.recompute(entries["items"], policy, at, credit["holds"])["score"] == credit["score"]
+    assert (
+        script.recompute(entries["items"], policy, at, credit["holds"])["score"] == credit["score"]
+    )
     # And so is every moment of the picture, past and to come.
     frame = Frame(lang="zh", path=f"/credit/{SHOP}")
     course = fill_dossier(market.rooms, frame, SHOP, script="").course

@@ -124,7 +124,9 @@ class _Picture:
             x = self._x(at)
             yield f'<path class="tick" d="M{x} {self._size.height - _BOTTOM}v4"/>'
             if before + 44 < x < self._edge - 14 and x > _LEFT + 16:
-                yield self._text(x, foot, f"{day:%Y-%m}" if day.month == 1 else f"{day:%m}", "axis m")
+                yield self._text(
+                    x, foot, f"{day:%Y-%m}" if day.month == 1 else f"{day:%m}", "axis m"
+                )
                 before = x
 
     def _holds(self, moments: Sequence[Moment]) -> Iterator[str]:
@@ -158,7 +160,11 @@ class _Picture:
         for one in moments:
             for happening in one.happenings:
                 number = self._numbers.get(happening.of, 0)
-                if not number or happening.event not in (Event.EFFECT, Event.REPAIR_FROM, Event.END):
+                if not number or happening.event not in (
+                    Event.EFFECT,
+                    Event.REPAIR_FROM,
+                    Event.END,
+                ):
                     continue
                 if not left:
                     return

@@ -6,14 +6,12 @@ policy that changes a number changes it here too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from app.credit.policy import Entry, score
+from app.credit.policy import Entry, Status, score
 from app.credit.rules import Policy, Rule, RuleClass
 from app.credit.steps import TABLE, Who
-from app.credit.policy import Status
-from app.credit.workdays import local_day
 from app.web.deps import Rooms
 from app.web.pages.standing_views import MoveLine, PolicyView, Scene, Version
 from app.web.pages.views import Frame
@@ -52,19 +50,15 @@ def work_example(policy: Policy, lang: str) -> Iterator[Scene]:
     All by the rules of this policy; the fault is the first of its general class.
     """
     chains = policy.rules[policy.data_enough_rule]
-    merit = next(
-        (r for r in policy.rules.values() if r.points > 0 and r.id != chains.id), None
-    )
+    merit = next((r for r in policy.rules.values() if r.points > 0 and r.id != chains.id), None)
     fault = next(
         (r for r in policy.rules.values() if r.rule_class is RuleClass.GENERAL and r.points < 0),
         next(r for r in policy.rules.values() if r.points < 0),
     )
     start = datetime.combine(policy.effective_on, _NOON_IN_CHINA)
-    entries = [
-        _entry(policy, chains, start + timedelta(days=n), n) for n in range(_DAYS_OF_CHAINS)
-    ]
+    entries = [_entry(policy, chains, start + timedelta(days=n + 1), n) for n in range(_DAYS_OF_CHAINS)]
     days: list[tuple[datetime, str, Rule | None, int]] = [
-        (start - timedelta(days=1), "start", None, 0),
+        (start, "start", None, 0),
         (entries[-1].effective_at, "effect", chains, len(entries)),
     ]
     at = entries[-1].effective_at

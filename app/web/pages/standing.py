@@ -37,9 +37,7 @@ def show_dossier(
     """Shows the public dossier of a party."""
     frame = frame_of(request, lang, request.scope["path"])
     script = SCRIPT_PATH if SCRIPT.exists() else ""
-    return answer_page(
-        render_dossier(fill_dossier(rooms, frame, party, script=script)), frame.lang
-    )
+    return answer_page(render_dossier(fill_dossier(rooms, frame, party, script=script)), frame.lang)
 
 
 @router.get(SCRIPT_PATH)
@@ -83,6 +81,8 @@ def show_zone(
     """Shows 重要产品追溯专区, all of it or one kind of goods."""
     frame = frame_of(request, lang, "/zone")
     after = page.after(int, int)
-    view, following = fill_zone(rooms, frame, category, None if after is None else (after[0], after[1]))
+    view, following = fill_zone(
+        rooms, frame, category, None if after is None else (after[0], after[1])
+    )
     cursor = "" if following is None else encode_place(following)
     return answer_page(render_zone(view, cursor), frame.lang)

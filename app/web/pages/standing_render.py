@@ -14,7 +14,9 @@ def render_dossier(view: DossierView) -> str:
         for size in (PHONE, DESK)
     ]
     indexable = not view.holder.exempt
-    return render_page("dossier.html", view.frame, view=view, pictures=pictures, indexable=indexable)
+    return render_page(
+        "dossier.html", view.frame, view=view, pictures=pictures, indexable=indexable
+    )
 
 
 def render_policy(view: PolicyView) -> str:

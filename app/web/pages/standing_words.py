@@ -41,8 +41,10 @@ def rule_says(lang: Lang, rule: Rule, policy: Policy) -> str:
     repair = ""
     if rule.points < 0:
         months = rule.earliest_repair_months
-        repair = say("page.policy.rule.repair", count=months) if months else say(
-            "page.policy.rule.repair.now"
+        repair = (
+            say("page.policy.rule.repair", count=months)
+            if months
+            else say("page.policy.rule.repair.now")
         )
     sources = [s for s in ("system", "operator", "regulator") if s in rule.entered_by]
     who = say("page.list.join").join(say(f"page.policy.by.{source}") for source in sources)
@@ -60,7 +62,9 @@ def rule_says(lang: Lang, rule: Rule, policy: Policy) -> str:
 
 def finding_says(lang: Lang, kind: str) -> str:
     """Returns what a finding of this kind says, or of its family where it has no sentence of its own."""
-    known = [key for key in (f"finding.{kind}", f"finding.{kind.split('.')[0]}") if has(key)]
+    known = [
+        key for key in (f"finding.{kind}", f"finding.{kind.split('.', maxsplit=1)[0]}") if has(key)
+    ]
     return text(lang, known[0]) if known else kind
 
 
