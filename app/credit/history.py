@@ -17,8 +17,8 @@ from app.credit.policy import Entry, Hold, score
 from app.credit.rules import Grade, Policy
 
 PAST_SPANS, COMING_SPANS = 56, 24
-LEAST_SPANS = 6
-MOST_WEIGHINGS = 120_000
+LEAST_SPANS = 3
+MOST_WEIGHINGS = 40_000
 """Of entries, for one line; a party with more entries gets a coarser line, never a longer wait."""
 
 
@@ -92,7 +92,7 @@ def follow_score(
         if entry.earliest_repair_at is not None and entry.expires_at is not None
     ]
     # Each time costs a look at every entry.
-    scale = min(1.0, MOST_WEIGHINGS / ((len(entries) + 1) * (PAST_SPANS + COMING_SPANS)))
+    scale = min(1.0, MOST_WEIGHINGS / ((len(entries) + 1) * (PAST_SPANS + COMING_SPANS + 1)))
 
     def moment(at: datetime, happenings: Sequence[Happening] = ()) -> Moment:
         card = score(entries, holds, at, policy_at(at))

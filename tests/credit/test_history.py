@@ -103,7 +103,7 @@ def test_many_entries_make_a_coarser_line_not_a_longer_wait(monkeypatch):
         return score(entries, *more, **named)
 
     monkeypatch.setattr(history, "score", counted)
-    many = [entry("late_event", n % 90, n) for n in range(6_000)]
+    many = [entry("late_event", n % 90, n) for n in range(3_000)]
     found = course(many)
     assert asked <= history.MOST_WEIGHINGS
     assert found.past[-1].at == NOW

@@ -39,6 +39,8 @@ MOST_ROWS = 40
 WORTH_A_ROW = 10
 """Points earned at once that stand in the table by themselves; losses and holds always do."""
 _ASKED_WITHOUT = 20
+_MOST_ASKED = 10_000
+"""Entries looked at in all to say what the score would be without one; each costs a score."""
 
 
 def fill_dossier(rooms: Rooms, frame: Frame, party: str, *, script: str) -> DossierView:
@@ -161,7 +163,7 @@ class _Dossier:
         status = Status.EFFECTIVE if entry.status is Status.NOTICE else entry.status
         repair = entry.earliest_repair_at if loses else None
         without = None
-        if loses and weight.points and number <= _ASKED_WITHOUT:
+        if loses and weight.points and number <= min(_ASKED_WITHOUT, _MOST_ASKED // len(entries)):
             others = [one for one in entries if one.id != entry.id]
             without = score(others, card.holds, self._now, self._policy).score
         return Line(

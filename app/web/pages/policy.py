@@ -56,7 +56,9 @@ def work_example(policy: Policy, lang: str) -> Iterator[Scene]:
         next(r for r in policy.rules.values() if r.points < 0),
     )
     start = datetime.combine(policy.effective_on, _NOON_IN_CHINA)
-    entries = [_entry(policy, chains, start + timedelta(days=n + 1), n) for n in range(_DAYS_OF_CHAINS)]
+    entries = [
+        _entry(policy, chains, start + timedelta(days=n + 1), n) for n in range(_DAYS_OF_CHAINS)
+    ]
     days: list[tuple[datetime, str, Rule | None, int]] = [
         (start, "start", None, 0),
         (entries[-1].effective_at, "effect", chains, len(entries)),
