@@ -36,6 +36,7 @@ def pages(market) -> dict[str, str]:
         "new": f"/credit/{market.newcomer()}",
         "policy": "/policy",
         "zone": "/zone?category=food",
+        "search": "/search?q=端砚",
     }
 
 

@@ -64,7 +64,7 @@ def show(market, path: str, lang: str = "zh", *, status: int = 200) -> tuple[Pag
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_page_is_whole_html_without_script_or_style_of_its_own(market, told, goods, lang):
     for path in (f"/credit/{SHOP}", f"/credit/{PLATFORM}", "/policy", "/policy/1", "/zone",
-                 "/zone?category=food", "/zone?category=edible_agricultural"):  # fmt: skip
+                 "/zone?category=food", "/zone?category=edible_agricultural", "/search?q=茶"):  # fmt: skip
         page, html = show(market, path, lang)
         assert len(page.named("h1")) == 1, path
         assert page.named("script") == page.named("style") == []
@@ -270,6 +270,20 @@ def test_the_zone_shows_its_goods_by_kind_with_their_numbers(market, goods):
     assert text("zh", "page.zone.empty") in page.text
     assert goods not in html
     assert "10 条完整的追溯链" in page.text
+
+
+def test_a_search_finds_by_a_character_and_says_what_was_asked(market, goods):
+    page, html = show(market, "/search?q=茶")
+    assert f'href="/01/{goods}?lang=zh"' in html
+    assert "查找“茶”" in page.text
+    page, html = show(market, "/search?q=%3Cscript%3E%22&sort=credit", "en")
+    assert "<script" not in html
+    assert text("en", "page.search.none") in page.text
+    assert 'value="credit" checked' in html
+    page, _ = show(market, "/search")
+    assert len(page.named("h1")) == 1
+    page, html = show(market, f"/search?q={goods}&sort=newest")
+    assert page.named("input")[0]["value"] == goods
 
 
 def test_a_category_that_is_none_is_no_page_of_the_zone(market):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from app.credit.search import Sort
 from app.kit.errors import NotFound
 from app.web.body import StrictRoute
 from app.web.deps import InRooms
@@ -15,8 +16,8 @@ from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.dossier import fill_dossier
 from app.web.pages.policy import fill_policy
 from app.web.pages.render import STATIC
-from app.web.pages.standing_render import render_dossier, render_policy, render_zone
-from app.web.pages.zone import fill_zone
+from app.web.pages.standing_render import render_dossier, render_policy, render_search, render_zone
+from app.web.pages.zone import fill_search, fill_zone
 from app.web.paging import InPage, encode_place
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -86,3 +87,20 @@ def show_zone(
     )
     cursor = "" if following is None else encode_place(following)
     return answer_page(render_zone(view, cursor), frame.lang)
+
+
+@router.get("/search")
+def show_search(
+    request: Request,
+    rooms: InRooms,
+    page: InPage,
+    q: Annotated[str, Query(max_length=100)] = "",
+    sort: Sort = "relevance",
+    lang: _LANG = None,
+) -> Response:
+    """Shows the products that have every word of `q`, or the product of a code."""
+    frame = frame_of(request, lang, "/search")
+    after = page.after(*((int, int) if sort == "newest" else (int,)))
+    view, following = fill_search(rooms, frame, q.strip(), sort, after)
+    cursor = "" if following is None else encode_place(following)
+    return answer_page(render_search(view, cursor), frame.lang)

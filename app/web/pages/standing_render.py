@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.web.pages.chart import DESK, PHONE, draw_course
 from app.web.pages.render import render_page
-from app.web.pages.standing_views import DossierView, PolicyView, ZoneView
+from app.web.pages.standing_views import DossierView, PolicyView, SearchView, ZoneView
 
 
 def render_dossier(view: DossierView) -> str:
@@ -27,3 +27,8 @@ def render_policy(view: PolicyView) -> str:
 def render_zone(view: ZoneView, following: str = "") -> str:
     """Returns a page of the zone. following: cursor of the next page, "" where there is none."""
     return render_page("zone.html", view.frame, view=view, following=following, indexable=True)
+
+
+def render_search(view: SearchView, following: str = "") -> str:
+    """Returns a page of what was found. following: cursor of the next page, "" where there is none."""
+    return render_page("search.html", view.frame, view=view, following=following)

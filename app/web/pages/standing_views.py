@@ -258,3 +258,15 @@ class ZoneView:
     products: tuple[ZoneProduct, ...]
     policy: Policy
     percent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchView:
+    """What was found (`/search`). codes: full codes that exist and were typed or meant."""
+
+    frame: Frame
+    query: str
+    sort: str
+    codes: tuple[str, ...]
+    products: tuple[ZoneProduct, ...]
+    policy: Policy

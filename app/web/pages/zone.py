@@ -1,12 +1,12 @@
-"""Fills the page of the zone 重要产品追溯专区: the goods of article 十一 whose chains hold, by kind."""
+"""Fills the pages that list goods: the zone 重要产品追溯专区, by the kinds of article 十一, and search."""
 
 from __future__ import annotations
 
-from app.credit.search import ZONE_CATEGORIES, ZONE_COMPLETENESS, Hit, facts_of
+from app.credit.search import ZONE_CATEGORIES, ZONE_COMPLETENESS, Hit, Sort, facts_of
 from app.trace.gtin import display_gtin
 from app.trace.wordstore import Place
 from app.web.deps import Rooms
-from app.web.pages.standing_views import ZoneOffer, ZoneProduct, ZoneView
+from app.web.pages.standing_views import SearchView, ZoneOffer, ZoneProduct, ZoneView
 from app.web.pages.views import Frame, ZoneItem
 
 EACH_PAGE = 24
@@ -29,6 +29,32 @@ def fill_zone(
         products=tuple(_product(hit, names) for hit in hits),
         policy=rooms.credit.policy,
         percent=part * 100 // whole,
+    )
+    return view, following
+
+
+def fill_search(
+    rooms: Rooms, frame: Frame, query: str, sort: Sort, after: tuple[int, ...] | None
+) -> tuple[SearchView, tuple[int, ...] | None]:
+    """Returns what GET /api/v1/search finds, and where its next page begins. Read-only."""
+    hits: list[Hit] = []
+    codes: list[str] = []
+    following = None
+    names: dict[str, str] = {}
+    if query:
+        with rooms.database.one_snapshot():
+            found = rooms.search.find(
+                query, sort=sort, traceable=False, category=None, after=after, limit=EACH_PAGE
+            )
+            names = _names(rooms, found.hits)
+        hits, codes, following = found.hits, found.codes, found.next
+    view = SearchView(
+        frame=frame,
+        query=query,
+        sort=sort,
+        codes=tuple(codes),
+        products=tuple(_product(hit, names) for hit in hits),
+        policy=rooms.credit.policy,
     )
     return view, following
 
