@@ -71,10 +71,10 @@ def test_a_deadline_that_cannot_be_charged_now_stops_no_other_and_is_met_again(
     other = sell(market, second)
     post = market.rooms.credit.post
 
-    def refuse(new):
+    def refuse(new, **more):
         if new.party == first:
             raise Unavailable("unavailable")
-        return post(new)
+        return post(new, **more)
 
     monkeypatch.setattr(market.rooms.credit, "post", refuse)
     market.clock.advance(7 * DAY)
