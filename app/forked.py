@@ -14,10 +14,11 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -55,8 +56,16 @@ class Family:
         self._ending = False
         self._before = {number: signal.signal(number, self._hear) for number in _ENDINGS}
         self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._lose_patience)
+        self._lent: list[socket.socket] = []
         # Nobody ever writes into it; its end tells the children that we are gone.
         self._lifeline, self._held = os.pipe()
+
+    def lend(self, sockets: Sequence[socket.socket]) -> None:
+        """Keeps sockets for children to come, and closes them once all are to end.
+
+        Else whoever waits for the other end of one to go would wait for us, and we for it.
+        """
+        self._lent += sockets
 
     def fork(self, name: str, work: Work, *, is_front: bool) -> None:
         """Returns when the new process has said that it is ready.
@@ -121,6 +130,8 @@ class Family:
         if self._ending and not self._children:
             return
         self._ending = True
+        for one in self._lent:
+            one.close()
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S, _PATIENCE_S)
         self._signal(signal.SIGTERM)
 

@@ -119,6 +119,7 @@ def fork_service(
     spare_what_stays()
     embedded = settings.worker == "embedded"
     pairs = [socket.socketpair() for _ in range(len(listening) + embedded)]
+    family.lend([end for pair in pairs for end in pair])
 
     def keep(kept: Sequence[socket.socket]) -> None:
         # The end of a process shows at the other end of its pair only where nobody else has it.

@@ -88,7 +88,7 @@ def offers_of_one_product(rooms):
     from app.demo.cast import INKSTONE, MERCHANTS
 
     candidates = [Candidate(m.party, INKSTONE, m.party, 1) for m in reversed(MERCHANTS)]
-    return {one.id: one for one in rooms.ranking.rank(candidates, mode="boost", band=Band())}
+    return {one.id: one for one in rooms.ranking.rank(candidates, mode="boost", band=Band()).ranked}
 
 
 def test_a_few_hundred_codes_and_more_than_ten_whole_chains_a_merchant(rooms, built):

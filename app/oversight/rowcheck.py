@@ -50,7 +50,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             find = partial(trace_store.find_product, connection, gtin)
             wrong = _differing("product", _told_product(first, records), find)
             if not wrong:  # else its words are somebody else's
-                wrong = [f"search_word.{word}" for word in missing_words(connection, find())]
+                wrong = _missing_words(connection, find())
         case ["01", _, "10", _] if first is not None:
             told = {"party": first["actor"], "facts": lot_facts(first["data"])}
             find = partial(trace_store.find_lot, connection, stream)
@@ -233,6 +233,14 @@ def _wrong_orders(connection: Connection, party: str, records: Sequence[Fields])
         for key in sorted(told.keys() | kept.keys())
         if told.get(key) != kept.get(key)
     ]
+
+
+def _missing_words(connection: Connection, product: Any) -> list[str]:
+    """Returns the words of a product that the index lacks; what should be a number may be none."""
+    try:
+        return [f"search_word.{word}" for word in missing_words(connection, product)]
+    except (TypeError, ValueError):
+        return ["product"]
 
 
 def _differing(table: str, told: Mapping[str, Any], find: Callable[[], Any]) -> list[str]:

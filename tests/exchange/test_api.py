@@ -8,7 +8,7 @@ import pytest
 
 from app.exchange.signing import sign_request
 from app.joining import credit_signer
-from app.worker import loops_of, own_loops
+from app.worker import other_loops, own_loops
 from tests.exchange.conftest import SHOP, kept
 from tests.web.conftest import AUTHORITY, Service, serving
 
@@ -144,9 +144,7 @@ def test_a_sender_lists_its_own_and_nobody_elses(ours_served, theirs):
 
 def test_the_loops_of_the_worker_send_and_read(ours_served, theirs):
     rooms = ours_served.rooms
-    loops = loops_of(rooms, sequence_interval_s=1, publish_interval_s=1)
+    loops = other_loops(rooms)
     assert "credit-store" in {one.name for one in loops if not one.everywhere}
     assert {one.name for one in own_loops(rooms)} == {"scans", "cards"}
-    assert "credit-store" not in {
-        one.name for one in loops_of(theirs.rooms, sequence_interval_s=1, publish_interval_s=1)
-    }
+    assert "credit-store" not in {one.name for one in other_loops(theirs.rooms)}

@@ -113,7 +113,10 @@ class AdviceOut(BaseModel):
     "/orders/counts",
     status_code=201,
     summary="Report order counts",
-    responses=problems("forbidden", "party-unverified", "id-conflict"),
+    responses={
+        200: {"description": "A repeat: the first answer again.", "model": OrderCountsOut},
+        **problems("forbidden", "party-unverified", "id-conflict"),
+    },
     response_model=OrderCountsOut,
 )
 def report_orders(rooms: InRooms, principal: Caller, body: OrderCountsIn) -> Response:
