@@ -64,7 +64,16 @@ def test_what_the_schema_refuses_the_program_refuses(way, value):
     assert SCHEMA.is_valid(data) or not reads(data)
 
 
-OPTIONAL = {"caps", "forces_grade", "per_day", "total", "buyer_month"}
+# What only some rules or criteria have: the program says which.
+OPTIONAL = {
+    "caps",
+    "forces_grade",
+    "per_day",
+    "total",
+    "buyer_month",
+    "grade_months",
+    "entry_class",
+}
 
 
 @given(st.sampled_from([way for way in PLACES if isinstance(way[-1], str)]))

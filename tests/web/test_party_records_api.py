@@ -33,6 +33,10 @@ FIELDS = {
     "credit_status": {"entry", "reason", "status", "step"},
     "credit_hold": {"finding", "lifts_at", "points", "policy"},
     "credit_hold_lifted": {"finding", "reason"},
+    "credit_snapshot": {
+        "as_of", "data_enough", "entries", "grade", "month", "policy", "score",
+        "score_without_holds",
+    },
 }  # fmt: skip
 EVIDENCE = {"finding", "kind", "record", "step"}
 SEALED = {"verification": {"evidence"}, "attribution": {"reason"}}
