@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,10 @@ def test_a_second_service_on_the_same_folder_is_refused(served: Trade):
 def test_a_stopped_service_says_nothing_but_where_it_was(market: Trade):
     place = market.place.serve()
     assert place.call("GET", "/healthz").status_code == 200
+    # The first of its processes answers before the last one does, and only then is it said.
+    until = time.monotonic() + 20
+    while place.url not in place.log.read_text("utf-8") and time.monotonic() < until:
+        time.sleep(0.05)
     place.stop()
     lines = place.log.read_text("utf-8").splitlines()
     # On PostgreSQL it also says that it leads, and so may sign.
