@@ -21,9 +21,9 @@ from app.credit.service import Credit
 from app.credit.workdays import local_day
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, to_ms
-from app.kit.errors import Fault
 from app.ledger.record import Claim
 from app.ledger.submission import Draft, Effect, Submission, View
+from app.parties.chain import party_claim
 from app.parties.identity import SYSTEM
 
 Fields = Mapping[str, Any]
@@ -64,9 +64,8 @@ class Alerts:
                 for kind, line in lines_crossed(before, cards[party], policy)
                 if (party, kind) not in warned
             ]
-        for answer in self._book.write_all(found) if found else ():
-            if isinstance(answer, Fault):
-                raise answer
+        if found:
+            self._book.write_all(found)
         more = len(parties) == _BATCH
         self._after = parties[-1] if more else ""
         return more
@@ -97,10 +96,7 @@ class Alerts:
                 outbox=((WARNED, {"party": party, "warning": claim.id, **data}),),
             )
 
-        claim = Claim(
-            stream=f"party/{party}", id=identifier, type=TYPE, actor=SYSTEM,
-            occurred_at=now, data=data, sealed={},
-        )  # fmt: skip
+        claim = party_claim(party, identifier, TYPE, data, actor=SYSTEM, at=now)
         return Submission(claim, SYSTEM, decide, time_given=False)
 
 

@@ -30,9 +30,19 @@ from app.db.engine import Database
 from app.kit.clock import Clock, format_time, to_ms
 from app.kit.errors import Conflict, Fault, NotFound, Unavailable
 from app.ledger import store as ledger_store
-from app.ledger.record import Claim, seal_commitment
+from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
-from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, Submission, View
+from app.ledger.submission import (
+    Draft,
+    Effect,
+    Read,
+    Recorded,
+    Seal,
+    Submission,
+    View,
+    all_recorded,
+)
+from app.parties.chain import party_claim
 
 MOVED = "matter.moved"
 """Topic: a matter has begun or taken a step."""
@@ -181,31 +191,23 @@ class MatterBook:
         reads = (Read(stream, key),)
         return self._write(row.party, record_id, type_, data, decide, by, reads=reads, seals=seals)
 
-    def write_all(self, submissions: list[Submission]) -> list[Recorded | Fault]:
-        """Returns the answers to several records at once."""
-        return list(self._recorder.submit_and_wait(submissions))
+    def write_all(self, submissions: list[Submission]) -> list[Recorded]:
+        """Returns several records, written at once. Raises the first fault."""
+        return all_recorded(self._recorder.submit_and_wait(submissions))
 
     def _write(
         self, party: str, record_id: str, type_: str, data: Mapping[str, Any],
         decide: Callable[[Claim, View], Draft], by: By, *, reads: tuple[Read, ...],
         seals: tuple[Seal, ...] = (),
     ) -> Recorded:  # fmt: skip
-        claim = Claim(
-            stream=f"party/{party}",
-            id=record_id,
-            type=type_,
-            actor=by.actor,
-            occurred_at=self._clock.now(),
-            data=data,
-            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
+        claim = party_claim(
+            party, record_id, type_, data, actor=by.actor, at=self._clock.now(), seals=seals
         )
         submission = Submission(
             claim, by.source, decide, seals=seals, reads=reads, time_given=False
         )
-        (answer,) = self.write_all([submission])
-        if isinstance(answer, Fault):
-            raise answer
-        return answer
+        (recorded,) = self.write_all([submission])
+        return recorded
 
     def _stand(self, stream: str, key: str, row: Any) -> Stand:
         with self._database.read() as connection:

@@ -21,10 +21,11 @@ from app.credit.months import Period, fold_count, parse_period, told_month
 from app.credit.workdays import local_day
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault, FieldFault, invalid
+from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
-from app.ledger.submission import Draft, Effect, Read, Recorded, Submission, View
+from app.ledger.submission import Draft, Effect, Read, Recorded, Submission, View, all_recorded
+from app.parties.chain import party_claim
 from app.parties.identity import is_party_id
 from app.parties.principal import Principal
 from app.parties.roles import PLATFORM
@@ -69,20 +70,15 @@ class OrderCounts:
         if platform is None:
             raise Denied("admin_cannot_speak")
         rows = self._read(given, platform)
-        claim = Claim(
-            stream=f"party/{platform}",
-            id=record_id(id_) if id_ is not None else str(uuid_utils.uuid7()),
-            type=RECORD_TYPE,
-            actor=platform,
-            occurred_at=self._clock.now(),
-            data={
-                "counts": [
-                    {"seller": r.seller, "gtin": r.gtin, "period": r.period, "orders": r.orders}
-                    for r in rows
-                ]
-            },
-            sealed={},
-        )
+        identifier = record_id(id_) if id_ is not None else str(uuid_utils.uuid7())
+        counts = [
+            {"seller": r.seller, "gtin": r.gtin, "period": r.period, "orders": r.orders}
+            for r in rows
+        ]
+        claim = party_claim(
+            platform, identifier, RECORD_TYPE, {"counts": counts}, actor=platform,
+            at=self._clock.now(),
+        )  # fmt: skip
         keys = sorted({fact_key(row.seller, row.gtin, row.period[:7]) for row in rows})
         submission = Submission(
             claim,
@@ -91,10 +87,8 @@ class OrderCounts:
             reads=tuple(Read(claim.stream, key) for key in keys),
             time_given=False,
         )
-        answer = self._recorder.submit_and_wait([submission])[0]
-        if isinstance(answer, Fault):
-            raise answer
-        return answer
+        (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
+        return recorded
 
     def _read(self, given: Sequence[OrderCount], platform: str) -> list[OrderCount]:
         today = local_day(self._clock.now())

@@ -33,10 +33,20 @@ from app.db.engine import Database
 from app.kit.clock import Clock, format_time, to_ms
 from app.kit.errors import Fault, NotFound, Unavailable
 from app.ledger import store as ledger_store
-from app.ledger.record import Claim, seal_commitment
+from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.repeat import IdConflict
-from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, Submission, View
+from app.ledger.submission import (
+    Draft,
+    Effect,
+    Read,
+    Recorded,
+    Seal,
+    Submission,
+    View,
+    all_recorded,
+)
+from app.parties.chain import party_claim
 from app.parties.identity import SYSTEM
 
 NAMESPACE = UUID("0d1c9a6e-6a0f-5d1e-8a34-2f7c5b9e1c02")
@@ -251,22 +261,14 @@ class CreditRecords:
                     "recorded_at": format_time(view.now), "data": dict(data)}  # fmt: skip
             return draft._replace(outbox=(*draft.outbox, (TOPIC, told)))
 
-        claim = Claim(
-            stream=f"party/{party}",
-            id=record_id,
-            type=record_type,
-            actor=by.actor,
-            occurred_at=self._clock.now(),
-            data=data,
-            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
+        claim = party_claim(
+            party, record_id, record_type, data, actor=by.actor, at=self._clock.now(), seals=seals
         )
         submission = Submission(
             claim, by.source, decide_known, seals=seals, reads=reads, time_given=False, guard=guard
         )
-        answer = self._recorder.submit_and_wait([submission])[0]
-        if isinstance(answer, Fault):
-            raise answer
-        return answer
+        (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
+        return recorded
 
     def _step(
         self,

@@ -20,9 +20,9 @@ from app.credit.service import Credit
 from app.credit.workdays import end_of_day, local_day
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, parse_time, to_ms
-from app.kit.errors import Fault
 from app.ledger.record import Claim
 from app.ledger.submission import Draft, Effect, Submission, View
+from app.parties.chain import party_claim
 from app.parties.identity import SYSTEM
 from app.parties.roles import AGGREGATOR, CARRIER, MERCHANT, PLATFORM, SUPPLIER
 
@@ -89,9 +89,7 @@ class Snapshots:
                 entries[party], holds[party], end, policy, completed_chains=chains.get(party, 0)
             )
             submissions.append(self._submission(party, month, end, card))
-        for answer in self._book.write_all(submissions):
-            if isinstance(answer, Fault):
-                raise answer
+        self._book.write_all(submissions)
 
     def _submission(self, party: str, month: str, end: datetime, card: ScoreCard) -> Submission:
         data = {
@@ -110,15 +108,8 @@ class Snapshots:
             row = snapshot_row(data, party=party, seq=head.seq + 1, at_ms=to_ms(view.now))
             return Draft(head.state, effects=(Effect(TYPE, row),))
 
-        claim = Claim(
-            stream=f"party/{party}",
-            id=str(uuid5(NAMESPACE, f"snapshot {party} {month}")),
-            type=TYPE,
-            actor=SYSTEM,
-            occurred_at=self._clock.now(),
-            data=data,
-            sealed={},
-        )
+        identifier = str(uuid5(NAMESPACE, f"snapshot {party} {month}"))
+        claim = party_claim(party, identifier, TYPE, data, actor=SYSTEM, at=self._clock.now())
         return Submission(claim, SYSTEM, decide, time_given=False)
 
 

@@ -31,7 +31,7 @@ from app.ledger.note import Signer, VerifierKey, parse_vkey
 from app.ledger.record import Claim, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.store import as_bytes, load_stream
-from app.ledger.submission import Draft, Effect, Recorded, Submission, View
+from app.ledger.submission import Draft, Effect, Recorded, Submission, View, all_recorded
 from app.parties.identity import SYSTEM
 
 MAX_CHANGES = 200
@@ -257,9 +257,7 @@ class Receiver:
         submission = Submission(
             claim, SYSTEM, lambda *_: Draft({}, effects=(effect,)), time_given=False
         )
-        (answer,) = self._recorder.submit_and_wait([submission])
-        if isinstance(answer, Fault):
-            raise answer
+        all_recorded(self._recorder.submit_and_wait([submission]))
 
 
 def _read(told: Told) -> Change | Fault:

@@ -13,12 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.kit.errors import Fault
 from app.ledger.headmap import HEADS_STREAM
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.store import StreamKeyTaken, load_heads
-from app.ledger.submission import Draft, Recorded, Submission, View
+from app.ledger.submission import Draft, Recorded, Submission, View, all_recorded
 
 HEADS = HEADS_STREAM
 _SYSTEM = "system"
@@ -53,10 +52,8 @@ def submit_head(
         stream=HEADS, id=id_, type=type_, actor=_SYSTEM, occurred_at=at, data=data, sealed={}
     )
     submission = Submission(claim, _SYSTEM, decide, time_given=False, guard=guard)
-    (answer,) = recorder.submit_and_wait([submission])
-    if isinstance(answer, Fault):
-        raise answer
-    return answer
+    (recorded,) = all_recorded(recorder.submit_and_wait([submission]))
+    return recorded
 
 
 def rotating_to(connection: Connection) -> str | None:

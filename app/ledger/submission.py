@@ -8,7 +8,7 @@ Named tuples, because each event makes some twenty of them: a frozen dataclass t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -130,6 +130,16 @@ class Recorded(NamedTuple):
 
 
 Answer = Recorded | Fault
+
+
+def all_recorded(answers: Iterable[Answer]) -> list[Recorded]:
+    """Returns the records, for who wants all of them. Raises the first fault."""
+    found: list[Recorded] = []
+    for answer in answers:
+        if isinstance(answer, Fault):
+            raise answer
+        found.append(answer)
+    return found
 
 
 class Abandoned(Fault):

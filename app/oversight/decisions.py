@@ -14,11 +14,11 @@ from uuid import UUID, uuid5
 
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Fault
-from app.ledger.record import Claim, seal_commitment
+from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
-from app.ledger.submission import Draft, Effect, Seal, Submission, View
+from app.ledger.submission import Draft, Effect, Seal, Submission, View, all_recorded
 from app.ledger.vault import SALT_BYTES
+from app.parties.chain import party_claim
 from app.parties.identity import is_party_id
 from app.parties.roles import REGULATOR
 
@@ -63,19 +63,12 @@ class Decisions:
             seal = Seal(
                 "reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})
             )
-            claim = Claim(
-                stream=f"party/{party}",
-                id=str(uuid5(_NAMESPACE, f"{kind} {finding}")),
-                type=kind,
-                actor=by,
-                occurred_at=self._clock.now(),
-                data={"finding": finding, **data},
-                sealed={"reason": seal_commitment("reason", salt=seal.salt, content=seal.content)},
-            )
+            identifier = str(uuid5(_NAMESPACE, f"{kind} {finding}"))
+            claim = party_claim(
+                party, identifier, kind, {"finding": finding, **data}, actor=by,
+                at=self._clock.now(), seals=(seal,),
+            )  # fmt: skip
             submissions.append(
                 Submission(claim, REGULATOR, decide, seals=(seal,), time_given=False)
             )
-        answers = self._recorder.submit_and_wait(submissions, atomic=True)
-        for answer in answers:
-            if isinstance(answer, Fault):
-                raise answer
+        all_recorded(self._recorder.submit_and_wait(submissions, atomic=True))

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import uuid_utils
 
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock
-from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
 from app.ledger.record import Claim, seal_commitment
 from app.ledger.recorder import Recorder
-from app.ledger.submission import Read, Recorded, Seal, Submission
+from app.ledger.submission import Read, Recorded, Seal, Submission, all_recorded
 from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.parties.rules import Decide, party_stream, voice
+
+
+def party_claim(
+    party: str,
+    record_id: str,
+    type_: str,
+    data: Mapping[str, Any],
+    *,
+    actor: str,
+    at: datetime,
+    seals: Sequence[Seal] = (),
+) -> Claim:
+    """Returns the claim of a record on the stream of a party, committed to its sealed sections."""
+    return Claim(
+        stream=party_stream(party),
+        id=record_id,
+        type=type_,
+        actor=actor,
+        occurred_at=at,
+        data=data,
+        sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
+    )
 
 
 class PartyChain:
@@ -59,15 +81,8 @@ class PartyChain:
             Seal(name, self.random(SALT_BYTES), canonical_bytes(content))
             for name, content in (sealed or {}).items()
         )
-        claim = Claim(
-            stream=party_stream(party),
-            id=self._new_id(),
-            type=type_,
-            actor=principal.party or SYSTEM,
-            occurred_at=self._clock.now(),
-            data=data,
-            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
-        )
+        actor, at = principal.party or SYSTEM, self._clock.now()
+        claim = party_claim(party, self._new_id(), type_, data, actor=actor, at=at, seals=seals)
         submission = Submission(
             claim=claim,
             source=voice(principal.roles, action),
@@ -76,7 +91,5 @@ class PartyChain:
             reads=reads,
             time_given=False,
         )
-        (answer,) = self._recorder.submit_and_wait([submission])
-        if isinstance(answer, Fault):
-            raise answer
-        return answer
+        (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
+        return recorded
