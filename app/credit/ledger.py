@@ -11,13 +11,14 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import structlog
 import uuid_utils
 
 from app.credit import store
+from app.credit.maturing import Maturing
 from app.credit.policy import Entry, ScoreCard
 from app.credit.records import By, EntryUnknown, NewEntry
 from app.credit.rows import entry_of
@@ -39,8 +40,6 @@ from app.parties.rules import voice
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 200
-_PUT_OFF = timedelta(minutes=1)
 _TEXT = "text"
 
 
@@ -91,8 +90,7 @@ class CreditLedger:
         self._credit = credit
         self._clock = clock
         self._vault = vault
-        self._passed: tuple[int, str] | None = None
-        self._put_off: dict[str, datetime] = {}
+        self._maturing = Maturing(database, store.ENTRY, clock=clock)
 
     def enter(
         self,
@@ -185,26 +183,14 @@ class CreditLedger:
 
         The score does not wait for it. One that cannot be recorded is put off and holds up no other.
         """
-        now = self._clock.now()
-        with self._database.read() as connection:
-            rows = store.due_entries(
-                connection, now_ms=to_ms(now), after=self._passed, limit=_BATCH
-            )
-        for row in rows:
-            if self._put_off.get(row.id, now) > now:
-                continue
-            ends = row.expires_at is not None and row.expires_at <= to_ms(now)
-            step = Step.LAPSE if ends else Step.TAKE_EFFECT
-            try:
-                self._credit.records.take_step(row.id, step)
-            except Exception:
-                log.exception("credit.step_failed", entry=row.id, step=str(step))
-                self._put_off[row.id] = now + _PUT_OFF
-            else:
-                self._put_off.pop(row.id, None)
-        more = len(rows) == _BATCH
-        self._passed = (rows[-1].next_at, rows[-1].id) if more else None
-        return more
+        return self._maturing.work(self._move, failed=self._move_failed)
+
+    def _move(self, row: Any, now: datetime) -> None:
+        self._credit.records.take_step(row.id, _turn_of(row, now))
+
+    def _move_failed(self, row: Any, err: Exception) -> None:
+        step = _turn_of(row, self._clock.now())
+        log.error("credit.step_failed", entry=row.id, step=str(step), exc_info=err)
 
     def _take(
         self,
@@ -324,3 +310,8 @@ def _check_other(principal: Principal, party: str) -> None:
 
 def _within(working_days: int) -> Callable[[datetime], Deadline | None]:
     return lambda now: deadline(now, working_days=working_days)
+
+
+def _turn_of(row: Any, now: datetime) -> Step:
+    ends = row.expires_at is not None and row.expires_at <= to_ms(now)
+    return Step.LAPSE if ends else Step.TAKE_EFFECT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -10,14 +12,12 @@ from app.credit import matterstore
 from app.credit.commitments import Commitments
 from app.credit.lists import Lists
 from app.credit.matters import Kind
+from app.credit.maturing import Maturing
 from app.credit.steps import StepRefused
 from app.db.engine import Database
-from app.kit.clock import Clock, to_ms
+from app.kit.clock import Clock
 
 log = structlog.get_logger(__name__)
-
-_BATCH = 200
-_PUT_OFF = timedelta(minutes=1)
 
 
 class MatterClock:
@@ -26,38 +26,25 @@ class MatterClock:
     def __init__(
         self, database: Database, commitments: Commitments, lists: Lists, *, clock: Clock
     ) -> None:
-        self._database = database
         self._commitments = commitments
         self._lists = lists
-        self._clock = clock
-        self._passed: tuple[int, str] | None = None
-        self._put_off: dict[str, datetime] = {}
+        self._maturing = Maturing(database, matterstore.MATTER, clock=clock)
 
     def mature(self) -> bool:
         """Records steps that are due; returns whether there may be more.
 
         One that cannot be recorded is put off and holds up no other.
         """
-        now = self._clock.now()
-        with self._database.read() as connection:
-            rows = matterstore.due_matters(
-                connection, now_ms=to_ms(now), after=self._passed, limit=_BATCH
-            )
-        for row in rows:
-            if self._put_off.get(row.id, now) > now:
-                continue
-            try:
-                if Kind(row.kind) is Kind.COMMITMENT:
-                    self._commitments.keep(row)
-                else:
-                    self._lists.move(row)
-            except StepRefused:
-                pass  # somebody took another step in this very moment
-            except Exception:
-                log.exception("matter.step_failed", matter=row.id)
-                self._put_off[row.id] = now + _PUT_OFF
+        return self._maturing.work(self._move, failed=_move_failed)
+
+    def _move(self, row: Any, _: datetime) -> None:
+        # A refused step: somebody took another one in this very moment.
+        with suppress(StepRefused):
+            if Kind(row.kind) is Kind.COMMITMENT:
+                self._commitments.keep(row)
             else:
-                self._put_off.pop(row.id, None)
-        more = len(rows) == _BATCH
-        self._passed = (rows[-1].next_at, rows[-1].id) if more else None
-        return more
+                self._lists.move(row)
+
+
+def _move_failed(row: Any, err: Exception) -> None:
+    log.error("matter.step_failed", matter=row.id, exc_info=err)

@@ -121,17 +121,6 @@ def lists_of(
     return found
 
 
-def due_matters(
-    connection: Connection, *, now_ms: int, after: tuple[int, str] | None, limit: int
-) -> list[Any]:
-    """Returns matters that time moves, earliest first, behind `after` = (next_at, id). Read-only."""
-    query = select(MATTER).where(MATTER.c.next_at <= now_ms)
-    if after is not None:
-        behind = (MATTER.c.next_at == after[0]) & (MATTER.c.id > after[1])
-        query = query.where((MATTER.c.next_at > after[0]) | behind)
-    return list(connection.execute(query.order_by(MATTER.c.next_at, MATTER.c.id).limit(limit)))
-
-
 def standing_commitment(
     connection: Connection, party: str, template: str, *, at_ms: int
 ) -> Any | None:

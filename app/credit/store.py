@@ -179,18 +179,6 @@ def step_rows(connection: Connection, party: str) -> list[Any]:
     return list(connection.execute(select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)))
 
 
-def due_entries(
-    connection: Connection, *, now_ms: int, after: tuple[int, str] | None, limit: int
-) -> list[Any]:
-    """Returns entries that time moves, earliest first, behind `after` = (next_at, id). Read-only."""
-    query = select(ENTRY).where(ENTRY.c.next_at <= now_ms)
-    if after is not None:
-        at, last = after
-        behind = (ENTRY.c.next_at == at) & (ENTRY.c.id > last)
-        query = query.where((ENTRY.c.next_at > at) | behind)
-    return list(connection.execute(query.order_by(ENTRY.c.next_at, ENTRY.c.id).limit(limit)))
-
-
 def count_chains(connection: Connection, seller: str, *, month_of: date) -> int:
     """Returns how many units a party sold in the calendar month of a day, as known now. Read-only."""
     first = month_of.replace(day=1)

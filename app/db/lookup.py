@@ -38,6 +38,19 @@ def rows_at(
         yield from by_pairs.rows(connection, **dict(zip(names, values, strict=True)))
 
 
+def due_rows(
+    connection: Connection, table: Any, *, now_ms: int, after: tuple[int, str] | None, limit: int
+) -> list[Any]:
+    """Returns rows whose `next_at` has come, earliest first, behind `after` = (next_at, id). Read-only."""
+    query = select(table).where(table.c.next_at <= now_ms)
+    if after is not None:
+        at, last = after
+        query = query.where(
+            or_(table.c.next_at > at, and_(table.c.next_at == at, table.c.id > last))
+        )
+    return list(connection.execute(query.order_by(table.c.next_at, table.c.id).limit(limit)))
+
+
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Yields the items in parts that one statement can ask for."""
     for start in range(0, len(items), _CHUNK):

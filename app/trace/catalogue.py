@@ -19,22 +19,12 @@ import orjson
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes, check_canonical
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Conflict, Denied, FieldFault, Invalid, NotFound, invalid
+from app.kit.errors import Conflict, Denied, Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger.record import Claim, seal_commitment, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.store import load_heads
-from app.ledger.submission import (
-    Draft,
-    Effect,
-    Read,
-    Recorded,
-    Seal,
-    StreamHead,
-    Submission,
-    View,
-    all_recorded,
-)
+from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, StreamHead, Submission, View
 from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM, is_party_id, parse_declaration
 from app.parties.principal import Principal
@@ -286,8 +276,10 @@ class Catalogue:
         reads = (Read(f"party/{party}"), Read(Code(code.gtin).stream))
         # What a seller says of its goods is the seller's word, and is shown as such.
         submission = Submission(claim, source, decide, seals=seals, reads=reads, time_given=False)
-        (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
-        return recorded
+        answer = self._recorder.submit_and_wait([submission])[0]
+        if isinstance(answer, Fault):
+            raise answer
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
