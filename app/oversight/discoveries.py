@@ -67,17 +67,19 @@ class Discoveries:
         with self._database.read() as connection:
             broken = bool(store.open_findings(connection, [stream], kind="integrity."))
             before = movestore.living(connection, stream_key(stream), subject, kinds)
-        if broken:
-            found = [one for one in found if not one.kind.startswith("continuity.")]
-        ids = set()
-        for one in found:
-            finding = discovery_id(kind=one.kind, stream=stream, subject=subject, key=one.key)
-            ids.add(finding)
-            with self._database.write() as connection:
-                # Asked again where nothing can come between.
-                known = store.find_finding(connection, finding)
-                row = self._row(connection, finding, stream, subject, one, sides or {}, now_ms)
-                self._keep(connection, known, row, now_ms)
+            rows = [
+                self._row(connection, stream, subject, one, sides or {}, now_ms)
+                for one in found
+                if not (broken and one.kind.startswith("continuity."))
+            ]
+            ids = {row["id"] for row in rows}
+            known = movestore.find_some(connection, sorted(ids))
+        for row in rows:
+            # Told again nothing is written, and nobody who writes has to wait.
+            if _change(known.get(row["id"]), row) is not None:
+                with self._database.write() as connection:
+                    # Asked again where nothing can come between.
+                    self._keep(connection, store.find_finding(connection, row["id"]), row, now_ms)
         if closing and not broken:
             for row in before:
                 if row.id not in ids:
@@ -106,7 +108,6 @@ class Discoveries:
     def _row(
         self,
         connection: Connection,
-        finding: str,
         stream: str,
         subject: str,
         found: Discovery,
@@ -118,7 +119,7 @@ class Discoveries:
             party = None  # a name that is no party here answers for nothing
         graced = consequence_of(found.kind).rule is not None
         return {
-            "id": finding,
+            "id": discovery_id(kind=found.kind, stream=stream, subject=subject, key=found.key),
             "kind": found.kind,
             "stream": stream_key(stream),
             "stream_name": stream,
@@ -139,20 +140,13 @@ class Discoveries:
     @staticmethod
     def _keep(connection: Connection, known: Any | None, row: dict[str, Any], now_ms: int) -> None:
         """Stores a finding that is new, says more now, or was closed and is not any more."""
+        changed = _change(known, row)
+        if changed is None:
+            return
         if known is None:
             log.warning("finding.raised", kind=row["kind"], stream=row["stream_name"])
-            movestore.save(connection, row, at=now_ms, why="found")
-            return
-        if known.status == DISMISSED or known.attributed_to is not None:
-            return  # a person has decided; more of the same is no new fact
-        same = {"opened_at": known.opened_at, "due_at": known.due_at, "round": known.round}
-        if known.status == CLOSED:
-            # The grace it had is not given twice.
-            again = {**row, **same, "round": known.round + 1}
-            movestore.save(connection, again, at=now_ms, why="found again")
-        elif known.evidence != row["evidence"]:
-            kept = {**row, **same, "status": known.status, "party": known.party}
-            movestore.save(connection, kept, at=now_ms, why="found")
+        kept, why = changed
+        movestore.save(connection, kept, at=now_ms, why=why)
 
     def _heal(self, row: Any, now_ms: int) -> None:
         """Closes a finding that is put right; in notice the charge becomes the smaller one."""
@@ -164,3 +158,18 @@ class Discoveries:
                 connection, row.id, at=now_ms, why="healed",
                 status=CLOSED, closed_at=now_ms, reason="healed",
             )  # fmt: skip
+
+
+def _change(known: Any | None, row: dict[str, Any]) -> tuple[dict[str, Any], str] | None:
+    """Returns the row as it is to be stored and why, None where what is `known` says it already."""
+    if known is None:
+        return row, "found"
+    if known.status == DISMISSED or known.attributed_to is not None:
+        return None  # a person has decided; more of the same is no new fact
+    same = {"opened_at": known.opened_at, "due_at": known.due_at, "round": known.round}
+    if known.status == CLOSED:
+        # The grace it had is not given twice.
+        return {**row, **same, "round": known.round + 1}, "found again"
+    if known.evidence != row["evidence"]:
+        return {**row, **same, "status": known.status, "party": known.party}, "found"
+    return None
