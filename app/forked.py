@@ -40,11 +40,10 @@ _PR_SET_NAME = 15
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """name: for people. is_front: ended before those that are not. told: where it says it is ready."""
+    """name: for people. is_front: ended before those that are not."""
 
     name: str
     is_front: bool
-    told: int
 
 
 class Family:
@@ -78,7 +77,7 @@ class Family:
             if pid == 0:
                 os.close(reading)
                 self._live(name, work, _Voice(writing))
-            self._children[pid] = _Child(name, is_front, reading)
+            self._children[pid] = _Child(name, is_front)
         os.close(writing)
         if self._asked is not None:  # it came while we were deaf, and before there was a child
             self._end()
@@ -149,9 +148,8 @@ class Family:
         """What a child does, from the fork to its end."""
         code = 0
         try:
-            signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # Ctrl-C reaches all; the first one tells us
+            # Ctrl-C reaches all of us; the first one says who ends when.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)

@@ -197,13 +197,6 @@ def backlog(connection: Connection, topic: str) -> Backlog:
     return Backlog(int(row[0]), int(row[1]), int(row[2]), row[3])
 
 
-def count_dead(connection: Connection) -> int:
-    """Returns how many messages were given up. Read-only."""
-    return connection.execute(
-        select(func.count()).select_from(_TABLE).where(_TABLE.c.attempts >= MAX_ATTEMPTS)
-    ).scalar_one()
-
-
 def _message(row: Any) -> Message:
     return Message(row.stream, row.seq, row.topic, orjson.loads(row.payload), row.attempts)
 

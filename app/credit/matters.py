@@ -8,7 +8,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ import orjson
 
 from app.credit.policy import Status
 from app.credit.steps import ENDED, Standing, Step, StepRefused, after
-from app.kit.clock import from_ms, parse_time, to_ms
+from app.kit.clock import parse_time, to_ms
 
 Fields = Mapping[str, Any]
 
@@ -259,12 +259,6 @@ def replay_matters(records: Iterable[Fields]) -> Matters:
     return told
 
 
-def steps_table() -> Iterator[tuple[str, str, str, str]]:
-    """Yields (step, who, from, to) of commitments as docs show the table."""
-    for step, (who, origins, to) in PROMISE_STEPS.items():
-        yield f"`{step}`", who, ", ".join(f"`{one}`" for one in sorted(origins)), f"`{to}`"
-
-
 class _Row:
     """A row of a replay, read as a row of the table is."""
 
@@ -288,8 +282,3 @@ def _ms(text: str) -> int:
 
 def _maybe(text: str | None) -> int | None:
     return None if text is None else _ms(text)
-
-
-def shown_time(moment_ms: int | None) -> datetime | None:
-    """Returns a moment of a row as a time."""
-    return None if moment_ms is None else from_ms(moment_ms)

@@ -255,7 +255,7 @@ class CreditRecords:
             if not view.heads[claim.stream].exists:
                 raise PartyUnknown("party_unknown", party=party)
             draft = decide(claim, view)
-            if not self._tells_remote or not is_change(record_type):
+            if not self._tells_remote:
                 return draft
             told = {"party": party, "id": record_id, "type": record_type, "actor": by.actor,
                     "recorded_at": format_time(view.now), "data": dict(data)}  # fmt: skip

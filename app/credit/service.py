@@ -6,7 +6,6 @@ never stored: it is the policy's pure function of entries, holds and time.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,17 +17,15 @@ from app.credit import store
 from app.credit.loader import Policies, packaged
 from app.credit.policy import Entry, ScoreCard, Status, score
 from app.credit.records import NAMESPACE, By, CreditRecords, NewEntry, PartyUnknown, entry_id
-from app.credit.rules import Policy, RuleClass
+from app.credit.rules import Policy
 from app.credit.steps import ENDED, Step
 from app.credit.workdays import add_working_days, local_day
 from app.db.engine import Database
-from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, to_ms
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.repeat import IdConflict
-from app.ledger.submission import Draft, Effect, Seal, View
-from app.ledger.vault import SALT_BYTES
+from app.ledger.submission import Draft, Effect, View
 from app.parties.identity import SYSTEM
 from app.parties.roles import REGULATOR
 
@@ -235,20 +232,6 @@ class Credit:
         evidence = {"record": record_hash.hex()}
         self.post(NewEntry(seller, rule.id, f"{code} {cycle}", evidence, at, buyer=buyer))
 
-    def record_attribution(
-        self, party: str, *, finding: str, to: str, reason: str, by: str
-    ) -> None:
-        """Records who decided who answers for a finding; the reason is only committed to."""
-        seal = Seal("reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason}))
-        self._record(
-            party,
-            str(uuid5(NAMESPACE, f"attribution {finding}")),
-            "attribution",
-            {"finding": finding, "to": to},
-            by=By(by, REGULATOR),
-            seals=(seal,),
-        )
-
     def is_public(self, entry: Entry) -> bool:
         """Whether the public sees this entry.
 
@@ -261,11 +244,6 @@ class Credit:
             return False
         return entry.effective_at <= now
 
-    def is_dishonesty(self, entry: Entry) -> bool:
-        """Whether the entry is of a class that the policy publishes as dishonesty."""
-        rule = self.policy.rules.get(entry.rule)
-        return rule is not None and rule.rule_class in (RuleClass.GENERAL, RuleClass.SERIOUS)
-
     def _record(
         self,
         party: str,
@@ -273,8 +251,6 @@ class Credit:
         record_type: str,
         data: Mapping[str, Any],
         *effects: Effect,
-        by: By = By(),  # noqa: B008 - a value
-        seals: tuple[Seal, ...] = (),
     ) -> None:
         def decide(claim: Claim, view: View) -> Draft:
             # Times of rows are the record's, so that the record alone gives them.
@@ -285,4 +261,4 @@ class Credit:
             )
             return Draft(view.heads[claim.stream].state, effects=timed)
 
-        self.records.write(party, record_id, record_type, data, decide, by=by, seals=seals)
+        self.records.write(party, record_id, record_type, data, decide)

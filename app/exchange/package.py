@@ -44,8 +44,7 @@ _DAMAGED = (
     EOFError,
     OSError,
     ValueError,
-    RuntimeError,
-    NotImplementedError,
+    RuntimeError,  # among them NotImplementedError, for a way of packing that is not ours
 )
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same changes give the same file
 

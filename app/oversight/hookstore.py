@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from app.db.hot import execute_many
 from app.db.tables import Finding, Webhook, WebhookDelivery
@@ -109,12 +109,6 @@ def forget_delivered(connection: Connection, *, before_ms: int) -> None:
             DELIVERY.c.available_at < before_ms,
         )
     )
-
-
-def count_dead(connection: Connection) -> int:
-    """Returns how many messages were given up and can be sent again. Read-only."""
-    query = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.status == DEAD)
-    return int(connection.execute(query).scalar_one())
 
 
 def findings_since(connection: Connection, since_ms: int, *, limit: int) -> list[Any]:

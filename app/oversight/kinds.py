@@ -59,12 +59,6 @@ MONTH_KINDS = (
 )
 LICENCE_KINDS = ("licence.expired_selling",)
 LISTING_KINDS = ("listing.content_changed",)
-EVERY_KIND = (
-    *LIFE_KINDS, *SCAN_KINDS, *LOT_KINDS, *MONTH_KINDS, *LICENCE_KINDS, *LISTING_KINDS,
-    "continuity.missing_listing", "continuity.missing_sale", "continuity.missing_dispatch",
-    "continuity.missing_signature",
-)  # fmt: skip
-"""Every kind that detectors and deadlines raise; each has its sentence `finding.<kind>`."""
 
 
 def consequence_of(kind: str) -> Consequence:

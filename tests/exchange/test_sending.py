@@ -17,6 +17,7 @@ from app.exchange.signing import sign_request
 from app.kit.canonical import canonical_bytes
 from app.ledger.record import record_hash
 from app.ledger.store import load_stream
+from app.oversight.decisions import Decisions
 from tests.databases import opened as opened_database
 from tests.exchange.conftest import SHOP, STALL, kept
 from tests.fakes import FakeClock
@@ -33,7 +34,10 @@ def test_every_change_arrives_once_as_a_record_of_the_stores_chain(ours, theirs)
     ours.rooms.credit.hold(STALL, "finding-1")
     ours.rooms.credit.lift("finding-1", reason="closed")
     # Who was found to be at fault is no change of credit by itself.
-    ours.rooms.credit.record_attribution(SHOP, finding="f", to="none", reason="flood", by=SHOP)
+    Decisions(ours.rooms.recorder, clock=ours.rooms.clock).record(
+        "attribution", "f", data={"to": "none"}, values={}, reason="flood", by=SHOP,
+        concerns=(SHOP,),
+    )  # fmt: skip
     assert ours.waiting == 6
     ours.work()
     assert (ours.waiting, ours.dead) == (0, [])
