@@ -17,7 +17,7 @@ from app.exchange.folder import RECEIPT
 from app.exchange.port import StoreDown
 from app.exchange.remote import HTTPStore
 from app.joining import credit_signer, open_store
-from app.kit.clock import format_time, from_ms
+from app.kit.clock import format_ms_if
 from app.ledger.anchor import write_file
 from app.ledger.keyring import load_keys
 from app.main import close_rooms, configure_logs, open_rooms
@@ -54,9 +54,9 @@ def credit_sending(*, as_json: AsJSON = False) -> None:
         "waiting": waiting.waiting,
         "failing": waiting.failing,
         "dead": waiting.dead,
-        "oldest_at": _time(waiting.oldest_at_ms),
-        "next_at": _time(link.next_at_ms or None),
-        "last_ok_at": _time(link.last_ok_at_ms),
+        "oldest_at": format_ms_if(waiting.oldest_at_ms),
+        "next_at": format_ms_if(link.next_at_ms or None),
+        "last_ok_at": format_ms_if(link.last_ok_at_ms),
         "last_error": link.last_error,
     }
     if as_json:
@@ -155,8 +155,8 @@ def credit_senders(*, as_json: AsJSON = False) -> None:
         {
             "name": r.name,
             "key": r.vkey,
-            "since": _time(r.since_at_ms),
-            "ended": _time(r.ended_at_ms),
+            "since": format_ms_if(r.since_at_ms),
+            "ended": format_ms_if(r.ended_at_ms),
         }
         for r in rows
     ]
@@ -215,7 +215,3 @@ def _rooms() -> Iterator[tuple[Settings, Rooms]]:
         yield settings, rooms
     finally:
         close_rooms(rooms)
-
-
-def _time(ms: int | None) -> str | None:
-    return None if ms is None else format_time(from_ms(ms))

@@ -22,9 +22,9 @@ from app.credit.matters import (
     fact_key,
     matter_row,
     moved_row,
-    step_row,
 )
 from app.credit.records import NAMESPACE, By, PartyUnknown
+from app.credit.rows import step_row_of
 from app.credit.workdays import Deadline
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, to_ms
@@ -173,8 +173,8 @@ class MatterBook:
             if moved.status != data["status"]:
                 raise _Moved("contended")
             head, now_ms = view.heads[claim.stream], to_ms(view.now)
-            told = step_row(
-                data, party=row.party, actor=by.actor, seq=head.seq + 1, at_ms=now_ms,
+            told = step_row_of(
+                data, of="matter", party=row.party, actor=by.actor, seq=head.seq + 1, at_ms=now_ms,
                 record_id=record_id,
             )  # fmt: skip
             return Draft(

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from types import SimpleNamespace as _Row
 from typing import Any
 
 import orjson
 
 from app.credit.policy import Status
+from app.credit.rows import step_row_of
 from app.credit.steps import ENDED, Standing, Step, StepRefused, after
 from app.kit.clock import parse_time, to_ms
 
@@ -212,24 +214,6 @@ def moved_row(stand: Stand, *, at_ms: int) -> dict[str, Any]:
     }
 
 
-def step_row(
-    data: Fields, *, party: str, actor: str, seq: int, at_ms: int, record_id: str
-) -> dict[str, Any]:
-    """Returns the index row that the record of a step gives."""
-    more = {n: v for n, v in data.items() if n not in ("matter", "step", "status")}
-    return {
-        "matter": data["matter"],
-        "seq": seq,
-        "party": party,
-        "step": data["step"],
-        "status": data["status"],
-        "at": at_ms,
-        "actor": actor,
-        "record_id": record_id,
-        "more": _json(more),
-    }
-
-
 @dataclass(slots=True)
 class Matters:
     """What a party's records say of its matters: rows by id, steps in order."""
@@ -253,17 +237,10 @@ def replay_matters(records: Iterable[Fields]) -> Matters:
             told.rows[data["matter"]] = matter_row(data, **by)
         elif data["matter"] in told.rows:
             row = told.rows[data["matter"]]
-            stand = replace(Stand.of_row(_Row(row)), status=data["status"])
+            stand = replace(Stand.of_row(_Row(**row)), status=data["status"])
             row |= moved_row(stand, at_ms=at_ms)
-            told.steps.append(step_row(data, **by, record_id=fields["id"]))
+            told.steps.append(step_row_of(data, of="matter", **by, record_id=fields["id"]))
     return told
-
-
-class _Row:
-    """A row of a replay, read as a row of the table is."""
-
-    def __init__(self, row: Fields) -> None:
-        self.__dict__.update(row)
 
 
 def _refused(step: str, status: str) -> StepRefused:

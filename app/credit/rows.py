@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from types import SimpleNamespace as _Row
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -139,12 +139,19 @@ def entry_row(data: Mapping[str, Any], *, party: str, actor: str) -> dict[str, A
 
 
 def step_row_of(
-    data: Mapping[str, Any], *, party: str, seq: int, at_ms: int, actor: str, record_id: str
+    data: Mapping[str, Any],
+    *,
+    of: Literal["entry", "matter"] = "entry",
+    party: str,
+    seq: int,
+    at_ms: int,
+    actor: str,
+    record_id: str,
 ) -> dict[str, Any]:
-    """Returns the index row that a `credit_status` record gives."""
-    more = {n: v for n, v in data.items() if n not in ("entry", "step", "status")}
+    """Returns the index row that the record of a step gives. of: what its data names the thing."""
+    more = {n: v for n, v in data.items() if n not in (of, "step", "status")}
     return {
-        "entry": data["entry"],
+        of: data[of],
         "seq": seq,
         "party": party,
         "step": data["step"],

@@ -45,6 +45,16 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def format_time_if(moment: datetime | None) -> str | None:
+    """Returns the time as `format_time` does, None where there is none."""
+    return None if moment is None else format_time(moment)
+
+
+def format_ms_if(milliseconds: int | None) -> str | None:
+    """Returns a time of a row as `format_time` does, None where there is none."""
+    return None if milliseconds is None else format_time(from_ms(milliseconds))
+
+
 # An audit reads the times of a record again and again, and those of its neighbours.
 @lru_cache(maxsize=8_192)
 def parse_time(text: str) -> datetime:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from app.web.problems import MEDIA_TYPE, STATUS
 
@@ -70,6 +71,11 @@ def problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
     for slug in slugs:
         found.setdefault(STATUS[slug], {"slugs": []})["slugs"].append(slug)
     return {status: _response(given["slugs"]) for status, given in found.items()}
+
+
+def repeated(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Returns `responses=` for a repeat, which is answered 200 with what was made before."""
+    return {200: {"model": model, "description": "It was there already: a repeat"}}
 
 
 def describe_api(app: FastAPI) -> dict[str, Any]:

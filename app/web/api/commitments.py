@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -12,12 +11,12 @@ from pydantic import BaseModel, Field
 from app.credit.commitments import Commitment, StepSeen
 from app.credit.templates import Template, templates
 from app.i18n import Lang
-from app.kit.clock import format_time, to_ms
+from app.kit.clock import format_time, format_time_if, to_ms
 from app.trace.claims import record_id
 from app.web.api.entries import EvidenceIn
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Viewer
-from app.web.openapi import problems
+from app.web.openapi import problems, repeated
 from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="credit")
@@ -110,9 +109,7 @@ class JudgementIn(Body):
     evidence: EvidenceIn | None = None
 
 
-_REPEATED: dict[int | str, dict[str, Any]] = {
-    200: {"model": CommitmentOut, "description": "It was there already: a repeat"}
-}
+_REPEATED = repeated(CommitmentOut)
 _STEPS = {**_REPEATED, **problems("forbidden", "not-found", "lifecycle-conflict", "id-conflict")}
 
 
@@ -230,7 +227,7 @@ def _shown(one: Commitment, lang: Lang) -> CommitmentOut:
         "text_digest": one.digest,
         "signed_at": format_time(one.signed_at),
         "until": format_time(one.until),
-        "ended_at": _time(one.ended_at),
+        "ended_at": format_time_if(one.ended_at),
         "steps": [_step(step) for step in one.steps],
         "links": {
             "party": f"/api/v1/parties/{one.party}",
@@ -246,7 +243,7 @@ def _step(step: StepSeen) -> CommitmentStepOut:
         status=step.status,
         at=format_time(step.at),
         by=step.actor,
-        public_from=_time(step.public_from),
+        public_from=format_time_if(step.public_from),
         evidence=step.more.get("evidence"),
     )
 
@@ -257,7 +254,3 @@ def _template(one: Template) -> TemplateOut:
         "title": dict(one.title), "text": dict(one.text), "term_months": one.term_months,
         "computed": one.computed is not None, "digest": one.digest,
     })  # fmt: skip
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)

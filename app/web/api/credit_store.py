@@ -13,7 +13,7 @@ from starlette.requests import Request
 from app.exchange.receiver import MAX_CHANGES, Kept, Told
 from app.exchange.signing import signed_by
 from app.i18n import Lang
-from app.kit.clock import format_time, from_ms
+from app.kit.clock import format_ms_if, format_time, from_ms
 from app.kit.errors import Fault, FieldFault, Unauthenticated, invalid
 from app.ledger.store import as_bytes
 from app.web.body import Body, api_router
@@ -279,9 +279,9 @@ def read_sending(rooms: InRooms, caller: Caller) -> SendingOut:
         waiting=waiting.waiting,
         failing=waiting.failing,
         dead=waiting.dead,
-        oldest_at=_time(waiting.oldest_at_ms),
-        next_at=_time(link.next_at_ms or None),
-        last_ok_at=_time(link.last_ok_at_ms),
+        oldest_at=format_ms_if(waiting.oldest_at_ms),
+        next_at=format_ms_if(link.next_at_ms or None),
+        last_ok_at=format_ms_if(link.last_ok_at_ms),
         last_error=link.last_error,
     )
 
@@ -337,7 +337,3 @@ def _received(row: Any) -> ReceivedOut:
         seq=row.place,
         received_at=format_time(from_ms(row.received_at)),
     )
-
-
-def _time(ms: int | None) -> str | None:
-    return None if ms is None else format_time(from_ms(ms))

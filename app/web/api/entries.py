@@ -14,11 +14,11 @@ from app.credit.ledger import Filed, Given, Taken
 from app.credit.policy import ScoreCard, Status
 from app.credit.rules import Rule
 from app.i18n import Lang
-from app.kit.clock import format_time, to_ms
+from app.kit.clock import format_time, format_time_if, to_ms
 from app.trace.claims import record_id
 from app.web.body import Body, Day, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms, Viewer
-from app.web.openapi import problems
+from app.web.openapi import problems, repeated
 from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="credit")
@@ -149,9 +149,7 @@ class DecisionIn(Body):
     attachments: Annotated[list[_Digest], Field(max_length=20)] = []
 
 
-_REPEATED: dict[int | str, dict[str, Any]] = {
-    200: {"model": EntryOut, "description": "It was there already: a repeat"}
-}
+_REPEATED = repeated(EntryOut)
 _STEPS = {**_REPEATED, **problems("forbidden", "not-found", "lifecycle-conflict", "id-conflict")}
 
 
@@ -287,10 +285,10 @@ def _entry(rooms: Rooms, lang: Lang, card: ScoreCard, filed: Filed) -> EntryOut:
         entered_at=format_time(filed.entered_at),
         entered_by=filed.actor,
         effective_at=format_time(entry.effective_at),
-        earliest_repair_at=_time(entry.earliest_repair_at),
-        expires_at=_time(entry.expires_at),
-        ended_at=_time(entry.ended_at),
-        object_until=_time(filed.object_until),
+        earliest_repair_at=format_time_if(entry.earliest_repair_at),
+        expires_at=format_time_if(entry.expires_at),
+        ended_at=format_time_if(entry.ended_at),
+        object_until=format_time_if(filed.object_until),
         day=entry.day.isoformat(),
         chains=entry.facts.chains,
         approximate=filed.approximate or None,
@@ -319,11 +317,7 @@ def _step(step: Taken) -> StepOut:
         at=format_time(step.at),
         by=step.actor,
         reason=step.reason,
-        decide_by=_time(step.decide_by),
+        decide_by=format_time_if(step.decide_by),
         attachments=list(step.attachments) or None,
         text=step.text,
     )
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)

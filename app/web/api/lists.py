@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -12,12 +11,12 @@ from pydantic_core import PydanticCustomError
 
 from app.credit.lists import Listed
 from app.i18n import Lang
-from app.kit.clock import format_time, from_ms, to_ms
+from app.kit.clock import format_time, format_time_if, from_ms, to_ms
 from app.trace.claims import record_id
 from app.web.api.entries import EvidenceIn
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms, Viewer
-from app.web.openapi import problems
+from app.web.openapi import problems, repeated
 from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="credit")
@@ -147,9 +146,7 @@ class WarningOut(BaseModel):
     policy: int
 
 
-_REPEATED: dict[int | str, dict[str, Any]] = {
-    200: {"model": ListingOut, "description": "It was there already: a repeat"}
-}
+_REPEATED = repeated(ListingOut)
 _STEPS = {**_REPEATED, **problems("forbidden", "not-found", "lifecycle-conflict", "id-conflict")}
 
 
@@ -315,16 +312,16 @@ def _shown(rooms: Rooms, one: Listed, lang: Lang) -> ListingOut:
         noticed_at=format_time(one.noticed_at),
         listed_at=format_time(one.listed_at),
         until=format_time(one.until),
-        removal_from=_time(one.removal_from),
-        object_until=_time(one.object_until),
-        ended_at=_time(one.ended_at),
+        removal_from=format_time_if(one.removal_from),
+        object_until=format_time_if(one.object_until),
+        ended_at=format_time_if(one.ended_at),
         approximate=one.approximate or None,
         evidence=dict(one.evidence),
         entered_by=one.by,
         steps=tuple(
             ListStepOut(
                 step=step.step, status=step.status, at=format_time(step.at), by=step.actor,
-                decide_by=_time(step.decide_by),
+                decide_by=format_time_if(step.decide_by),
             )
             for step in one.steps
         ),
@@ -334,7 +331,3 @@ def _shown(rooms: Rooms, one: Listed, lang: Lang) -> ListingOut:
             "policy": f"/api/v1/credit/policy/{one.policy}",
         },
     )  # fmt: skip
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)

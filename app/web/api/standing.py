@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.credit.loader import policy_schema
 from app.credit.rules import Policy
-from app.kit.clock import format_time
+from app.kit.clock import format_time, format_time_if
 from app.web.body import api_router
 from app.web.deps import InRooms, Rooms
 from app.web.openapi import problems
@@ -137,7 +137,7 @@ def _store_score(rooms: Rooms, party: str) -> StoreScoreOut | None:
     return StoreScoreOut(
         score=card.get("score"),
         grade=grade[:8] if isinstance(grade, str) else None,
-        as_of=None if read.as_of is None else format_time(read.as_of),
+        as_of=format_time_if(read.as_of),
         age_s=read.age_s,
         stale=read.stale,
     )

@@ -9,7 +9,7 @@ import orjson
 from fastapi import Path, Query, Response
 
 from app.i18n import Lang
-from app.kit.clock import format_time
+from app.kit.clock import format_time, format_time_if
 from app.ledger.places import tell_places
 from app.ledger.prover import InLog
 from app.ledger.store import StoredRecord
@@ -230,7 +230,7 @@ def _scans(rooms: Rooms, stream: str) -> dict[str, Any]:
     return {
         "count": count.loads,
         "devices": count.devices,
-        "first_at": None if count.first_at is None else format_time(count.first_at),
+        "first_at": format_time_if(count.first_at),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
 
-from app.kit.clock import format_time, from_ms
+from app.kit.clock import format_ms_if, format_time, from_ms
 from app.oversight.hooks import Hook
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
@@ -134,6 +134,6 @@ def _delivery(row: object) -> DeliveryOut:
         attempts=found["attempts"],
         created_at=format_time(from_ms(found["created_at"])),
         next_at=format_time(from_ms(found["available_at"])) if waiting else None,
-        delivered_at=None if delivered is None else format_time(from_ms(delivered)),
+        delivered_at=format_ms_if(delivered),
         last_error=found["last_error"],
     )
