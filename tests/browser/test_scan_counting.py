@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -53,6 +54,14 @@ def seen(page, counter, code: str) -> str:
     return page.locator(".scans").inner_text()
 
 
+def settled(counter, code: str, looks: int) -> None:
+    """Waits until the looks at a unit are written: before, only the process that had them counts them."""
+    deadline = time.monotonic() + 20
+    while counter.looks_written(code) != looks:
+        assert time.monotonic() < deadline, (counter.looks_written(code), looks)
+        time.sleep(0.05)
+
+
 def sentences(lang: str, *, times: int, devices: int) -> tuple[str, str]:
     """Returns what stands before and after the time of the first look."""
     return (
@@ -73,7 +82,9 @@ def test_one_phone_is_one_device_however_often_it_looks(counter, chromium, lang)
     begun = moment()
     with phone(chromium, lang=lang) as (page, _):
         assert seen(page, counter, unit) == text(lang, "page.scans.first")
+        settled(counter, unit, 1)
         check_said(seen(page, counter, unit), lang, times=2, devices=1)
+        settled(counter, unit, 2)
         said = seen(page, counter, unit)
         check_said(said, lang, times=3, devices=1)
         # The minute may have turned while the first look was on its way.
@@ -86,6 +97,7 @@ def test_the_first_look_keeps_its_time(counter, chromium):
     long_ago = moment(days=3, hours=5)
     with phone(chromium, lang="en") as (page, _):
         page.goto(counter.url(unit))
+        settled(counter, unit, 1)
         with counter.trade.place.opened() as run:
             run(
                 "INSERT INTO scan (stream, device, first_at, last_at, loads) VALUES (?, ?, ?, ?, 1)",
@@ -100,9 +112,12 @@ def test_two_phones_are_two_devices(counter, chromium):
     unit, other = counter.unit(), counter.unit()
     with phone(chromium, lang="en") as (page, _):
         seen(page, counter, unit)
+        settled(counter, unit, 1)
         with phone(chromium, lang="en", agent=OTHER_PHONE) as (neighbour, _):
             check_said(seen(neighbour, counter, unit), "en", times=2, devices=2)
+            settled(counter, unit, 2)
             check_said(seen(neighbour, counter, unit), "en", times=3, devices=2)
+            settled(counter, unit, 3)
         check_said(seen(page, counter, unit), "en", times=4, devices=2)
         assert seen(page, counter, other) == text("en", "page.scans.first")
 
@@ -111,6 +126,7 @@ def test_a_phone_that_moves_to_another_network_is_the_same_device(counter, chrom
     unit = counter.unit()
     with phone(chromium, lang="en") as (page, _):
         seen(page, counter, unit)
+        settled(counter, unit, 1)
         page.context.set_extra_http_headers({"X-Forwarded-For": "203.0.113.77"})
         check_said(seen(page, counter, unit), "en", times=2, devices=1)
 
@@ -129,6 +145,7 @@ def test_a_form_is_no_look(counter, chromium):
     unit = counter.unit()
     with phone(chromium, lang="en") as (page, _):
         assert seen(page, counter, unit) == text("en", "page.scans.first")
+        settled(counter, unit, 1)
         form = Form(page, "review").open().fill(rating="4", proof="wrong")
         assert form.send() == 403
         assert page.locator(".scans").inner_text() == text("en", "page.scans.first")
@@ -146,6 +163,7 @@ def test_robots_and_what_is_fetched_ahead_are_nobodys_looks(counter):
     head = place.call("HEAD", f"/{unit}", headers={"User-Agent": PHONE}, expect=200)
     assert (head.content, "set-cookie" in head.headers) == (b"", False)
     assert look(counter, unit) == text("en", "page.scans.first")
+    settled(counter, unit, 1)
     check_said(look(counter, unit, **{"User-Agent": OTHER_PHONE}), "en", times=2, devices=2)
 
 
