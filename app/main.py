@@ -314,7 +314,7 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
 def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
     path = settings.witness_policy
     policy = None if path is None else parse_policy(path.read_bytes())
-    # SQLite has one process, whose anchor is shared with nobody anyway.
+    # SQLite has one service, whose anchor is shared with nobody anyway.
     is_anchored = settings.anchor_shared or database.dialect == "sqlite"
     if not is_anchored and (policy is None or not policy.quorums_meet):
         quorum = NONE if policy is None else policy.quorum
