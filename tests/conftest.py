@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 # What a test may hold that opens a database by itself, without asking for a fixture.
 _SQLITES_OWN = ("sqlite_ledger", "sqlite_template", "sqlite_database_url")
+_POSTGRESQLS_OWN = ("postgresql_database_url", "postgres")
 _OPENERS = ("tests.databases", "tests.drills.deployment", "tests.web.market", "app.demo")
 
 
@@ -56,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         about = _about_sqlite(item)
         if about and chosen == "postgresql":
             item.add_marker(pytest.mark.skip(reason=f"about SQLite: {about}"))
-        kinds = set(KINDS) & _parameters(item)
+        kinds = set(KINDS) & (_parameters(item) | _about_postgresql(item))
         wanted = chosen is None or (kinds <= {chosen} and (touches or chosen == "sqlite"))
         (kept if wanted else left).append(item)
     if left:
@@ -78,6 +79,12 @@ def _about_sqlite(item: pytest.Item) -> str:
         return str(marked.args[0])
     asked = [name for name in getattr(item, "fixturenames", ()) if name in _SQLITES_OWN]
     return f"it asks for a {asked[0]}" if asked else ""
+
+
+def _about_postgresql(item: pytest.Item) -> set[object]:
+    """Returns the kind of what asks for PostgreSQL by name: it has nothing else to say on SQLite."""
+    asked = set(getattr(item, "fixturenames", ())) & set(_POSTGRESQLS_OWN)
+    return {"postgresql"} if asked else set()
 
 
 def _parameters(item: pytest.Item) -> set[object]:

@@ -81,9 +81,10 @@ def test_a_database_of_a_later_release_is_served_and_never_migrated(database):
         assert found.value.params == {"revision": "9999", "newest": NEWEST}
 
 
-def test_a_step_waits_for_a_lock_no_longer_than_it_is_told(tmp_path):
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_step_waits_for_a_lock_no_longer_than_it_is_told(kind, tmp_path):
     """Behind a long reader it would stop every writer behind itself."""
-    url = DATABASES.empty(tmp_path, kind="postgresql")
+    url = DATABASES.empty(tmp_path, kind=kind)
     database, reader = Database(url), Database(url)
     command.upgrade(schema._config(database, (4, 60)), "0002")
     with reader.read() as connection:
@@ -99,8 +100,9 @@ def test_a_step_waits_for_a_lock_no_longer_than_it_is_told(tmp_path):
     DATABASES.drop(url)
 
 
-def test_a_statement_runs_no_longer_than_it_is_told(tmp_path, monkeypatch):
-    url = DATABASES.empty(tmp_path, kind="postgresql")
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_statement_runs_no_longer_than_it_is_told(kind, tmp_path, monkeypatch):
+    url = DATABASES.empty(tmp_path, kind=kind)
     database = Database(url)
     migrate(database)
     with database.write() as connection:

@@ -99,9 +99,10 @@ def test_on_plain_postgresql_nothing_is_spread(postgresql_database_url):
     database.close()
 
 
-def test_with_citus_each_table_of_streams_is_placed_with_its_records(tmp_path):
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_with_citus_each_table_of_streams_is_placed_with_its_records(kind, tmp_path):
     """Citus itself is not here: functions of its names note what they are asked."""
-    url = DATABASES.new(tmp_path, kind="postgresql")
+    url = DATABASES.new(tmp_path, kind=kind)
     with opened(url) as run:
         run("SET allow_system_table_mods = on")
         run(

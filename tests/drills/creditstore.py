@@ -28,7 +28,8 @@ from app.credit.steps import Step
 from app.main import close_rooms, open_rooms
 from app.parties.identity import SYSTEM, uscc_check_digit
 from tests.databases import DATABASES
-from tests.drills.deployment import Deployment, free_port, wait_until
+from tests.drills.deployment import Deployment, wait_until
+from tests.ports import free_port
 
 PARTIES = 20
 NAME = "market"

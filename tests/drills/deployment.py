@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import httpx
 
 from tests.databases import DATABASES, Run, opened
 from tests.drills.processes import Done, run, start
+from tests.ports import free_port, is_free
 
 START_TIMEOUT_S = 60
 _SERVING = "Suxin is serving at"
@@ -111,7 +111,11 @@ class Deployment:
         days_ago: by how much the service's clock is behind. port: a free one unless given.
         """
         assert self._process is None
-        port = port or free_port()
+        if port is None:
+            port = free_port()
+        else:
+            # Of a service that was killed, the children end a moment after their parent.
+            wait_until(lambda: is_free(port), f"port {port} is free")
         self.url = f"http://127.0.0.1:{port}"
         self._process = start(
             ["serve", "--port", str(port)],
@@ -220,9 +224,3 @@ def wait_until(true: Callable[[], bool], what: str, *, timeout_s: float = 30) ->
         assert time.monotonic() - begun < timeout_s, f"{what}: not within {timeout_s} s"
         time.sleep(0.02)
     return time.monotonic() - begun
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -15,7 +15,8 @@ import typer.main
 
 from app.ledger.keyring import create_keys
 from tests.databases import DATABASES, opened
-from tests.drills.deployment import Deployment, free_port, wait_until
+from tests.drills.deployment import Deployment, wait_until
+from tests.ports import free_port
 from tests.drills.processes import Done, run
 from tests.drills.trade import SHOP, Trade, api_path
 

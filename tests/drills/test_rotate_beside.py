@@ -16,9 +16,9 @@ from tests.drills.deployment import Deployment, wait_until
 LEASE_S = 4
 
 
-@pytest.fixture
-def place(tmp_path) -> Iterator[Deployment]:
-    url = DATABASES.empty(tmp_path, kind="postgresql")
+@pytest.fixture(params=["postgresql"])
+def place(request, tmp_path) -> Iterator[Deployment]:
+    url = DATABASES.empty(tmp_path, kind=request.param)
     place = Deployment(tmp_path, database_url=url, SUXIN_LEASE_S=str(LEASE_S)).init().serve()
     yield place
     place.close()

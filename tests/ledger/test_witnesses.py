@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack
 from hashlib import sha256
@@ -241,15 +242,15 @@ def test_a_quorum_that_nobody_could_reach_is_refused(scene):
 def test_who_is_late_is_added_and_nobody_waits_longer_than_the_time_out(scene):
     scene.peer()
     late = scene.peer()
-    late.say = is_slow(3, late.cosign)
+    awake = threading.Event()
+    late.say = lambda *asked: (awake.wait(60), late.cosign(*asked))[1]
     publisher = scene.join(timeout_s=1)
     scene.grow()
-    begun = time.monotonic()
     first = publisher.publish()
-    assert time.monotonic() - begun < 2.9
     assert scene.cosigners() == ["w1"]
     scene.ledger.clock.advance(60)
     assert publisher.publish() is None  # it is still being asked
+    awake.set()
     until = time.monotonic() + 10
     while scene.cosigners() != ["w1", "w2"]:
         assert time.monotonic() < until
@@ -283,7 +284,7 @@ def test_a_log_that_never_rests_serves_what_a_slow_witness_cosigned(scene):
 
 def test_a_slow_witness_that_could_not_make_the_quorum_holds_no_checkpoint_up(scene):
     slow = scene.peer()
-    slow.say = is_slow(3, slow.cosign)
+    slow.say = is_slow(60, slow.cosign)
     scene.peer(says(500))
     more = "group both all witness.test/w1 witness.test/w2\n"
     publisher = scene.join("both", more=more, timeout_s=0.8)
@@ -296,12 +297,14 @@ def test_a_slow_witness_that_could_not_make_the_quorum_holds_no_checkpoint_up(sc
 def test_once_there_are_enough_the_others_get_a_moment_only(scene):
     scene.peer()
     slow = scene.peer()
-    slow.say = is_slow(3, slow.cosign)
-    publisher = scene.join("witness.test/w1", timeout_s=5)
+    awake = threading.Event()
+    slow.say = lambda *asked: (awake.wait(60), slow.cosign(*asked))[1]
+    publisher = scene.join("witness.test/w1", timeout_s=30)
     scene.grow()
     begun = time.monotonic()
     assert publisher.publish() is not None
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 20
+    awake.set()
 
 
 def test_a_slippery_witness_ends(scene):
@@ -391,25 +394,24 @@ def test_one_that_is_not_there_or_never_ends_costs_a_time_out(scene):
     gone = scene.peer()
     gone.close()
     scene._exits.pop_all()  # closed already; the others are below
-    stuck = scene.peer(is_slow(5, says(200)))
+    stuck = scene.peer(is_slow(60, says(200)))
     scene.peer()
     publisher = scene.join(timeout_s=1)
     try:
         scene.grow()
         begun = time.monotonic()
         publisher.publish()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 20
         assert scene.cosigners() == ["w3"]
-        begun = time.monotonic()
         for _ in range(5):
             scene.grow(1)
             publisher.publish()
-        assert time.monotonic() - begun < 4  # five time-outs, if anybody waited for it again
+        assert len(stuck.asked) == 1  # it is still being asked, and nobody waits for it again
         assert scene.served().size == 8
         assert scene.cosigners() == ["w3"]
         begun = time.monotonic()
         scene.cosigning.close()
-        assert time.monotonic() - begun < 4.9
+        assert time.monotonic() - begun < 20
     finally:
         scene.cosigning.close()
         stuck.close()
