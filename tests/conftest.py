@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.databases import DATABASES, KINDS, Databases
 from tests.fakes import FakeClock
 from tests.postgres import PostgresServer
+from tests.spreading import ByUnit, sort_by_unit
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "runs on SQLite, and what opens a database alone on both. With postgresql, tests that touch "
         "no database are left out: they have nothing new to say.",
     )
+    parser.addoption("--pictures", help="an existing folder for pictures of the pages that are tested")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,6 +66,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
+    sort_by_unit(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit | None:
+    """Spreads by tests/spreading.py, unless `--dist` says how."""
+    return ByUnit(config, log) if config.getoption("dist") == "load" else None
 
 
 def _touches_database(item: pytest.Item) -> bool:

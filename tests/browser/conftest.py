@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.drills.trade import GTIN, SHOP, Trade, event, moment
 
 RECALLED_LOT = "R-2"
 SOLD_UNITS = 40
+
+_served: list[Deployment] = []
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,17 @@ class Shown:
         return f"{self.trade.place.url}/{self.codes[state]}" + (f"?{asked}" if asked else "")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stops what is served with the last test of this folder, whose tests stand side by side.
+
+    What nobody asks any more would take its share of the machine until the end of the session.
+    """
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        for place in _served:
+            place.close()
+
+
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     place = Deployment(tmp_path_factory.mktemp("shown") / "market").init().serve(days_ago=9)
@@ -40,6 +54,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         place.wait_published()
         place.stop()
         place.serve()
+        _served.append(place)
         yield Shown(trade, {"incomplete": waiting, **_bring_about(trade)})
     finally:
         place.close()
@@ -52,17 +67,25 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     place = Deployment(folder, SUXIN_TRUSTED_PROXIES="127.0.0.1").init().serve()
     try:
         trade = Trade(place).begin()
+        _served.append(place)
         yield Counter(trade, trade.complete(SHOP, SOLD_UNITS), trade.issue(SHOP, 2))
     finally:
         place.close()
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where screenshots go; pytest keeps the last three runs' folders."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    return folder
+def pictures(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Takes a picture of a page, for somebody who will look at it: `--pictures FOLDER` says where to.
+
+    Otherwise it takes none: drawing a long page costs as much as opening and measuring it.
+    """
+    folder = request.config.getoption("pictures")
+
+    def take(page: Any, name: str, *, full_page: bool = True) -> None:
+        if folder is not None:
+            page.screenshot(path=Path(folder, name), full_page=full_page)
+
+    return take
 
 
 def _bring_about(trade: Trade) -> dict[str, str]:

@@ -64,7 +64,7 @@ def test_a_scan_shows_its_state_without_script_on_every_screen(
         for width, height in WIDTHS:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
-            page.screenshot(path=pictures / f"{state}-{lang}-{width}.png", full_page=True)
+            pictures(page, f"{state}-{lang}-{width}.png")
         words = page.locator("body").inner_text()
         for said in SAID.get((state, lang), ()):
             assert said in words or said in words.lower()
@@ -83,7 +83,7 @@ def test_a_scan_can_be_read_in_the_dark(shown, chromium, pictures, state, lang):
     with opened(chromium, lang=lang, color_scheme="dark") as (page, _):
         page.goto(shown.url(state))
         check_layout(page)
-        page.screenshot(path=pictures / f"{state}-{lang}-dark.png", full_page=True)
+        pictures(page, f"{state}-{lang}-dark.png")
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -144,7 +144,7 @@ def test_front_page_leads_from_a_typed_code_to_its_page(shown, chromium, picture
         for width, height in WIDTHS:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
-            page.screenshot(path=pictures / f"home-{lang}-{width}.png", full_page=True)
+            pictures(page, f"home-{lang}-{width}.png")
         page.locator("input[name=code]").fill(f"https://id.example/{shown.codes['intact']}")
         page.locator("input[name=code]").press("Enter")
         page.wait_for_url(f"**/{shown.codes['intact']}*")

@@ -55,7 +55,7 @@ def test_they_can_be_read_on_every_screen(market, chromium, pictures, lang, sche
                 check_layout(page)
                 if width in (390, 1280):
                     shot = f"{name}-{lang}-{scheme}-{width}.png"
-                    page.screenshot(path=pictures / shot, full_page=True)
+                    pictures(page, shot)
         assert noted.complaints == []
         assert noted.hosts == {urlsplit(market.url).netloc}
         assert sum(noted.sent.values()) < 6 * 60_000

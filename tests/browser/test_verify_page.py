@@ -76,11 +76,11 @@ def test_a_file_gets_the_verdict_of_suxin_verify(shown, chromium, pictures, tmp_
         for width, height in WIDTHS:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
-            page.screenshot(path=pictures / f"verify-{state}-{lang}-{width}.png", full_page=True)
+            pictures(page, f"verify-{state}-{lang}-{width}.png")
         check_structure(page, lang=lang)
         page.emulate_media(color_scheme="dark")
         check_layout(page)
-        page.screenshot(path=pictures / f"verify-{state}-{lang}-dark.png", full_page=True)
+        pictures(page, f"verify-{state}-{lang}-dark.png")
         assert noted.complaints == []
 
 
@@ -208,7 +208,7 @@ def test_without_a_script_the_page_says_how_else(shown, chromium, pictures, lang
         assert "verify_bundle.py" in words
         check_layout(page)
         check_structure(page, lang=lang)
-        page.screenshot(path=pictures / f"verify-plain-{lang}.png", full_page=True)
+        pictures(page, f"verify-plain-{lang}.png")
         assert noted.complaints == []
     href = re.search(r'href="([^"]+)" download>verify_bundle', page_text(shown))[1]
     assert shown.trade.place.call("GET", href, expect=200).content == SCRIPT.read_bytes()
@@ -280,7 +280,7 @@ def test_the_devices_verdict_stands_beside_the_pages_own(shown, chromium, pictur
         for width, height in WIDTHS:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
-            page.screenshot(path=pictures / f"here-{state}-{lang}-{width}.png", full_page=True)
+            pictures(page, f"here-{state}-{lang}-{width}.png")
         assert noted.complaints == []
 
 

@@ -151,10 +151,10 @@ def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictur
         for width, height in WIDTHS:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
-            page.screenshot(path=pictures / f"alarm-{kind}-{lang}-{width}.png")
+            pictures(page, f"alarm-{kind}-{lang}-{width}.png", full_page=False)
         page.emulate_media(color_scheme="dark")
         check_layout(page)
-        page.screenshot(path=pictures / f"alarm-{kind}-{lang}-dark.png")
+        pictures(page, f"alarm-{kind}-{lang}-dark.png", full_page=False)
         # Showing the first log again does not make it unseen.
         page.unroute(CHECKPOINT)
         look(page, counter, lang)

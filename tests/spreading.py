@@ -1,0 +1,45 @@
+"""How tests are spread over the processes of `pytest -n 2`: whoever shares a deployment stays together.
+
+xdist would give each process a part of every file, and each would then make what the file, or the
+folder, makes once. Here a process gets a whole file; of the folders below, whose deployments are shared
+by all of their files, the whole folder. The longest come first, so that all processes end together.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_FOLDERS = ("tests/browser", "tests/drills")
+_LONG = (
+    *_FOLDERS,
+    "tests/web/test_schemathesis.py",
+    "tests/faults/test_steps.py",
+    "tests/ledger/test_quick_trade.py",
+    "tests/test_readme.py",
+    "tests/test_demo.py",
+)
+
+
+def unit_of(nodeid: str) -> str:
+    """Returns the file or the folder whose tests stay together."""
+    file = nodeid.partition("::")[0]
+    folder = str(PurePosixPath(file).parent)
+    return folder if folder in _FOLDERS else file
+
+
+def sort_by_unit(items: list[pytest.Item]) -> None:
+    """Puts what stays together side by side and what takes long first; else the order stays random."""
+    ranks = {unit: rank for rank, unit in enumerate(_LONG)}
+    items.sort(key=lambda item: ranks.get(unit_of(item.nodeid), len(ranks)))
+
+
+class ByUnit(LoadScopeScheduling):
+    def __init__(self, config: pytest.Config, log: object) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # by the number of tests, which says nothing
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
