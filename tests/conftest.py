@@ -17,9 +17,15 @@ from tests.spreading import ByUnit, sort_by_unit
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The same examples each time in CI, so that a red run can be had again; new ones at every desk.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("desk", deadline=None)
+# The same examples each time in CI, so that a red run can be had again; new ones at every desk. How long
+# an example takes is said by no test: it depends on what else the machine does.
+_ANY_SPEED: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True, **_ANY_SPEED)
+hypothesis.settings.register_profile("desk", **_ANY_SPEED)
+hypothesis.settings.register_profile("long", max_examples=2000, **_ANY_SPEED)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 # What a test may hold that opens a database by itself, without asking for a fixture.

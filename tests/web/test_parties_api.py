@@ -8,7 +8,8 @@ from base64 import b64decode, b64encode
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP, STALL
+from app.config import Settings
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP, STALL, Service, serving
 
 P = "/api/v1/parties"
 SEED = b64decode("8tu73KS24UlRazPEHTIYDcpqYoAf4cmfbmpT0etzwl4=")
@@ -203,8 +204,20 @@ BODIES = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def refusing(databases, tmp_path_factory):
+    """One service for all that is refused, since nothing of it is written."""
+    folder = tmp_path_factory.mktemp("refusing")
+    settings = Settings(data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0)
+    with serving(settings) as (app, url):
+        running = Service(app, url)
+        with running.client:
+            yield running
+
+
 @pytest.mark.parametrize(("body", "kind", "loc"), BODIES)
-def test_a_wrong_registration_names_its_fault_and_writes_nothing(service, body, kind, loc):
+def test_a_wrong_registration_names_its_fault_and_writes_nothing(refusing, body, kind, loc):
+    service = refusing
     before = service.count_rows()
     answer = service.call("POST", P, body, token=service.admin)
     assert problem(answer) == (422, "invalid")
