@@ -72,7 +72,7 @@ def test_with_the_store_gone_the_credit_page_answers_as_before(ours_served, thei
     rooms.cards.refresh()
     begun = time.monotonic()
     after = get(ours_served, f"/api/v1/credit/{SHOP}")["store"]
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     assert after == before | {"age_s": 600, "stale": True}
 
 

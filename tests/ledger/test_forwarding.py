@@ -266,7 +266,7 @@ def test_what_does_not_fit_into_the_socket_is_sent_all_the_same_and_in_order():
     began = time.monotonic()
     for one in told:
         outlet.send(one)
-    assert time.monotonic() - began < 2, "whoever sends waits for nobody"
+    assert time.monotonic() - began < 10, "whoever sends waits for nobody"
     frames, came = Frames(), []
     while len(came) < len(told):
         came += list(frames.take(there.recv(1 << 16)))

@@ -164,7 +164,7 @@ def test_the_worker_makes_what_was_ordered_at_once(live):
     batch_id = live.order(30)
     began = time.monotonic()
     while batch(live, batch_id).json()["status"] != "done":
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         time.sleep(0.02)
     assert len(live.codes_of(batch_id)) == 30
 

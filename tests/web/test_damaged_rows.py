@@ -112,7 +112,7 @@ def test_a_product_whose_registration_is_none_breaks_what_stands_below_it(market
         assert shown(market, f"/api/v1/products/{PRODUCT[3:]}", PRODUCT) == "broken"
     finally:
         market.tamper("UPDATE record SET body = ? WHERE hash = ?", body, hash_)
-        audit(market, "all")
+        audit(market, {"code": PRODUCT})
     assert shown(market, unit.path, unit.code) == "intact"
 
 
@@ -198,7 +198,7 @@ def test_a_product_whose_state_was_altered_is_broken_and_fails_no_page(market, u
         assert shown(market, unit.path, unit.code) == ("intact" if whole else "broken")
     finally:
         market.tamper("UPDATE head SET state = ? WHERE name = ?", before, PRODUCT)
-        audit(market, "all")
+        audit(market, {"code": PRODUCT})
 
 
 @pytest.mark.parametrize("name", [*OF_ANY, *OF_PARTIES])

@@ -125,8 +125,10 @@ def test_a_key_revoked_by_another_process_is_refused_within_a_second(town):
     elsewhere = APIKeys(town.rooms.database, clock=town.rooms.clock)
     elsewhere.revoke(OPERATOR, token.split("_")[1])
     began = time.monotonic()
+    asked = began
     while town.call("GET", f"{P}/{SHOP}", token=token).status_code == 200:
-        assert time.monotonic() - began < 1.0, "still taken after a second"
+        assert asked - began < 1.0, "still taken where it was sent after a second"
+        asked = time.monotonic()
 
 
 def test_signing_keys_are_added_once_shown_to_all_and_revoked(town):
