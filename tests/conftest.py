@@ -42,7 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "runs on SQLite, and what opens a database alone on both. With postgresql, tests that touch "
         "no database are left out: they have nothing new to say.",
     )
-    parser.addoption("--pictures", help="an existing folder for pictures of the pages that are tested")
+    parser.addoption(
+        "--pictures", help="an existing folder for pictures of the pages that are tested"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

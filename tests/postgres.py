@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psycopg
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 120
 RUNS_AS = "nobody"
 
 
@@ -41,8 +41,9 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [*_as_other_user(), self._programs / "postgres",
                  "-D", self._folder / "data", "-k", self.socket_dir,
-                 # Nothing here outlives the run, so nothing is forced to disk.
+                 # Nothing here outlives the run, so nothing is forced to disk or tidied up.
                  *_options(listen_addresses="", fsync="off", full_page_writes="off",
+                           autovacuum="off", jit="off",
                            max_connections="200", shared_buffers="64MB")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder,
             )  # fmt: skip

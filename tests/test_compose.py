@@ -21,8 +21,8 @@ import yaml
 from app.config import check_names
 from tests.databases import DATABASES
 from tests.drills.deployment import wait_until
-from tests.ports import free_port
 from tests.drills.processes import run, start
+from tests.ports import free_port
 from tests.test_dockerfile import environment, read_stages
 
 ROOT = Path(__file__).resolve().parents[1]

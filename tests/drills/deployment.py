@@ -19,7 +19,7 @@ from tests.databases import DATABASES, Run, opened
 from tests.drills.processes import Done, run, start
 from tests.ports import free_port, is_free
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 _SERVING = "Suxin is serving at"
 
 

@@ -15,10 +15,10 @@ import typer.main
 
 from app.ledger.keyring import create_keys
 from tests.databases import DATABASES, opened
-from tests.drills.deployment import Deployment, wait_until
-from tests.ports import free_port
+from tests.drills.deployment import Deployment
 from tests.drills.processes import Done, run
 from tests.drills.trade import SHOP, Trade, api_path
+from tests.ports import free_port
 
 SUXIN = Path(sys.executable).with_name("suxin")
 

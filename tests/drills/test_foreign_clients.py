@@ -32,10 +32,10 @@ from app.ledger.checkpoint import open_checkpoint
 from app.ledger.cosign import parse_cosigner_vkey, read_cosignatures
 from app.ledger.note import parse_vkey
 from tests.drills.deployment import wait_until
-from tests.ports import free_port
 from tests.drills.test_foreign_verifier import Published, rfc6962_leaf
 from tests.drills.trade import CARRIER, GTIN, PLATFORM, SHOP, STALL, Trade
 from tests.drills.watching import WatchedLog, WitnessProcess
+from tests.ports import free_port
 
 FOREIGN = Path(__file__).resolve().parents[2] / ".cache" / "foreign" / "bin"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 
 from tests.drills.deployment import Deployment
-from tests.ports import free_port
 from tests.drills.processes import run, start
+from tests.ports import free_port
 
 
 class WitnessProcess:

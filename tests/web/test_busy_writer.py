@@ -85,7 +85,10 @@ def test_broken_pages_keep_no_other_page_waiting_and_have_their_effect_after(mar
         assert time.monotonic() - took < SOON_S
         assert holds(market) == before
     freed = time.monotonic()
-    while (holds(market), integrity(market)) != (before + 3, 0) and time.monotonic() < freed + SOON_S:
+    while (holds(market), integrity(market)) != (
+        before + 3,
+        0,
+    ) and time.monotonic() < freed + SOON_S:
         time.sleep(0.02)
     assert (holds(market), integrity(market)) == (before + 3, 0)
     assert time.monotonic() - freed < SOON_S

@@ -1,8 +1,9 @@
 """What the description promises, tried with made-up requests: no server error, no undocumented answer.
 
 A fixed seed and 25 examples an operation, beside those that schemathesis derives from the description
-itself: each bound, and each way to break it (`--hypothesis-profile long` makes 500 up). Three of four are led to goods and parties that exist and are asked with the key
-of somebody who may, so that they come further than the door.
+itself: each bound, and each way to break it (`--hypothesis-profile long` makes 500 up). Three of four
+are led to goods and parties that exist and are asked with the key of somebody who may, so that they
+come further than the door.
 """
 
 from __future__ import annotations
