@@ -324,16 +324,18 @@ def demo(tmp_path: Path, *args: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_data_only_prints_the_guide_and_leaves_nothing_behind(tmp_path):
+@pytest.mark.parametrize("kind", ["sqlite"])  # the command makes no other
+def test_data_only_prints_the_guide_and_leaves_nothing_behind(kind, tmp_path):
     done = demo(tmp_path, "--data-only", "--port", "8123")
-    out, err = done.communicate(timeout=180)
+    out, err = done.communicate(timeout=600)
     assert done.returncode == 0, err
     assert "http://127.0.0.1:8123/01/" in out
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_a_demo_that_is_told_to_end_takes_its_folder_along(tmp_path):
+@pytest.mark.parametrize("kind", ["sqlite"])  # the command makes no other
+def test_a_demo_that_is_told_to_end_takes_its_folder_along(kind, tmp_path):
     serving = demo(tmp_path, "--port", "0")
     try:
         line = next(line for line in serving.stderr if "is serving at" in line)
