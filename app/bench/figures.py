@@ -25,7 +25,8 @@ class Figure:
     """One measured thing. value: the median of the runs, in `unit`; n: how many it is about.
 
     ceiling: the same in the same run with nothing of ours in the way; the ratio is that of medians.
-    also: whatever else was seen, named with its unit.
+    also: whatever else was seen, named with its unit. cpu_us, ceiling_cpu_us: processor time for one
+    of what is counted, by process and thread.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Figure:
     p99_ms: float | None = None
     memory_mb: float | None = None
     also: Mapping[str, float | str] = field(default_factory=dict)
+    cpu_us: Mapping[str, float] = field(default_factory=dict)
+    ceiling_cpu_us: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float | None:
@@ -58,6 +61,8 @@ class Figure:
             "also": {
                 name: _short(v) if isinstance(v, float) else v for name, v in self.also.items()
             },
+            "cpu_us": {name: round(us, 1) for name, us in self.cpu_us.items()},
+            "ceiling_cpu_us": {name: round(us, 1) for name, us in self.ceiling_cpu_us.items()},
         }
         return {name: value for name, value in told.items() if value not in (None, {})}
 

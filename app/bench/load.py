@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import shutil
 import subprocess
 import time
@@ -71,12 +72,13 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of a load. sent: so many codes are used up."""
+    """What came of a load. sent: so many codes are used up. cpu_s: what sending took."""
 
     per_s: float
     p50_ms: float
     p99_ms: float
     sent: int
+    cpu_s: float
 
 
 class Generator:
@@ -100,6 +102,7 @@ class Generator:
         """
         if self._wrk is None:
             return asyncio.run(_send(to, sending, seconds=seconds, first=first, again=again))
+        began_s = _children_s()
         done = subprocess.run(  # noqa: S603 - no shell, our own arguments
             [
                 self._wrk, "-t1", f"-c{CLIENTS}", f"-d{seconds}s", f"--timeout={_LONGEST_REQUEST_S}s",
@@ -112,6 +115,7 @@ class Generator:
         if done.returncode:
             raise BenchFailed(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
         told = json.loads(done.stdout.splitlines()[-1])
+        told["cpu_s"] = _children_s() - began_s
         return _judge(told, first, sending, again=again)
 
 
@@ -123,8 +127,17 @@ def _judge(told: dict[str, float], first: int, sending: Sending, *, again: bool)
     if not again and first + told["sent"] >= sending.codes.read_bytes().count(b"\n"):
         raise BenchFailed("not enough codes for this machine: ask for a larger --scale")
     return Loaded(
-        told["answered"] / told["seconds"], told["p50_ms"], told["p99_ms"], int(told["sent"])
+        told["answered"] / told["seconds"],
+        told["p50_ms"],
+        told["p99_ms"],
+        int(told["sent"]),
+        told["cpu_s"],
     )
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def _send(
@@ -137,7 +150,7 @@ async def _send(
     )
     taken_ms: list[float] = []
     told = {"refused": 0.0, "lost": 0.0, "sent": 0.0}
-    end = time.perf_counter() + seconds
+    end, began_s = time.perf_counter() + seconds, time.process_time()
 
     async def one_client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", to.port)
@@ -163,5 +176,6 @@ async def _send(
         "seconds": time.perf_counter() - began,
         "p50_ms": percentile(taken_ms, 0.5),
         "p99_ms": percentile(taken_ms, 0.99),
+        "cpu_s": time.process_time() - began_s,
     }
     return _judge(told, first, sending, again=again)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +28,7 @@ _CODES_PER_S = 8_000
 _CODES_AGAIN = 1_000
 _BATCH = 1_000
 _BATCHES = 5
+GENERATOR = "generator"
 
 
 def measure_single_post(plan: Plan) -> Figure:
@@ -45,7 +48,7 @@ def measure_single_post(plan: Plan) -> Figure:
         most = generator.send(nothing, to_ask, seconds=1, again=True)
     real: list[Loaded] = []
     constant: list[Loaded] = []
-    cpu_us: list[tuple[float, float]] = []
+    cpu_us: list[tuple[Counter[str], Counter[str]]] = []
     used = 0
     with serving(folder) as service:
         for run in range(plan.runs + 1):
@@ -59,11 +62,12 @@ def measure_single_post(plan: Plan) -> Figure:
             if run:
                 constant.append(told)
                 real.append(done)
-                spent = (
-                    (between_s - began_s) / told.sent,
-                    (service.cpu_s() - between_s) / done.sent,
+                cpu_us.append(
+                    (
+                        _each(between_s, began_s, told.sent, generator=told.cpu_s),
+                        _each(service.cpu_s(), between_s, done.sent, generator=done.cpu_s),
+                    )
                 )
-                cpu_us.append((spent[0] * 1e6, spent[1] * 1e6))
             plan.tell(f"single_post: run {run} of {plan.runs}, {done.per_s:.0f}/s")
     return Figure(
         "single_post",
@@ -79,10 +83,12 @@ def measure_single_post(plan: Plan) -> Figure:
             "generator_most_per_s": most.per_s,
             "ceiling_p99_ms": median(one.p99_ms for one in constant),
             # Until the log has caught up. A busy machine moves these less than what goes through.
-            "cpu_us_per_event": median(real_us for _, real_us in cpu_us),
-            "ceiling_cpu_us_per_event": median(constant_us for constant_us, _ in cpu_us),
+            "cpu_us_per_event": median(_service_us(one) for _, one in cpu_us),
+            "ceiling_cpu_us_per_event": median(_service_us(one) for one, _ in cpu_us),
             **({"limit": "the load generator"} if generator.limits else {}),
         },
+        cpu_us=_medians([one for _, one in cpu_us]),
+        ceiling_cpu_us=_medians([one for one, _ in cpu_us]),
     )
 
 
@@ -99,7 +105,7 @@ def measure_bulk_post(plan: Plan) -> Figure:
     real: list[float] = []
     ceiling: list[float] = []
     taken_ms: list[float] = []
-    cpu_us: list[float] = []
+    cpu_us: list[Counter[str]] = []
     with (
         serving(folder) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
@@ -109,15 +115,17 @@ def measure_bulk_post(plan: Plan) -> Figure:
             # The first run is for what is done once; it is not counted.
             mine = parts[:1] if run == 0 else parts[1 + (run - 1) * batches : 1 + run * batches]
             began_s = service.cpu_s()
+            client_s = time.process_time()
             taken = [_post(client, shop, part) for part in mine]
-            spent_s = service.cpu_s() - began_s
+            client_s = time.process_time() - client_s
+            spent = _each(service.cpu_s(), began_s, size * len(mine), generator=client_s)
             written = [bare.read_written(path, [code.stream for code in part]) for part in mine]
             bare_s = sum(bare.insert_again(connection, one) for one in written)
             if run:
                 real.append(size * batches / sum(taken))
                 ceiling.append(size * batches / bare_s)
                 taken_ms += [one * 1000 for one in taken]
-                cpu_us.append(spent_s / size / batches * 1e6)
+                cpu_us.append(spent)
                 plan.tell(f"bulk_post: run {run} of {plan.runs}, {real[-1]:.0f}/s")
     return Figure(
         "bulk_post",
@@ -127,7 +135,11 @@ def measure_bulk_post(plan: Plan) -> Figure:
         ceiling=median(ceiling),
         p50_ms=median(taken_ms),
         p99_ms=percentile(taken_ms, 0.99),
-        also={"events_per_batch": str(size), "cpu_us_per_event": median(cpu_us)},
+        also={
+            "events_per_batch": str(size),
+            "cpu_us_per_event": median(_service_us(one) for one in cpu_us),
+        },
+        cpu_us=_medians(cpu_us),
     )
 
 
@@ -167,6 +179,24 @@ def _post(client: httpx.Client, shop: Player, codes: list[Code]) -> float:
     if told["results"][-1]["event"]["status"] == "durable":
         raise BenchFailed("a batch was not sequenced within the time that a request waits")
     return taken_s
+
+
+def _each(
+    after_s: Mapping[str, float], before_s: Mapping[str, float], events: int, *, generator: float
+) -> Counter[str]:
+    """Returns the µs of CPU an event, by process and thread, the load generator's beside them."""
+    spent_s = {part: s - before_s.get(part, 0.0) for part, s in after_s.items()}
+    return Counter(
+        {part: s / events * 1e6 for part, s in {**spent_s, GENERATOR: generator}.items()}
+    )
+
+
+def _service_us(cpu_us: Mapping[str, float]) -> float:
+    return sum(us for part, us in cpu_us.items() if part != GENERATOR)
+
+
+def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {part: median(run.get(part, 0.0) for run in runs) for part in set().union(*runs)}
 
 
 def _settle(service: Listening) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,9 +42,9 @@ class Listening:
         finally:
             self._order(REAL)
 
-    def cpu_s(self) -> float:
-        """Returns the seconds of CPU that the served process has used so far, by all its threads."""
-        return float(self._ask(CPU)["cpu_s"])
+    def cpu_s(self) -> Counter[str]:
+        """Returns the seconds of CPU that what serves has used so far, by process and thread."""
+        return Counter(self._ask(CPU)["cpu_s"])
 
     def _order(self, answers: str) -> None:
         if self._ask(answers)["answers"] != answers:

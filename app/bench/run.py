@@ -119,6 +119,20 @@ def _print(out: Console, machine: Mapping[str, Any], figures: list[Figure]) -> N
             ", ".join(f"{name} {_plain(v)}" for name, v in told.get("also", {}).items()),
         )
     out.print(table, soft_wrap=False, overflow="fold")
+    for figure in figures:
+        if figure.cpu_us:
+            _print_cpu(out, figure)
+
+
+def _print_cpu(out: Console, figure: Figure) -> None:
+    """Prints which process and thread the processor's time goes to, the most of it first."""
+    out.print(f"\n{figure.name}: µs of CPU an event, in brackets where nothing is recorded")
+    for part, us in sorted(figure.cpu_us.items(), key=lambda one: -one[1]):
+        ceiling = figure.ceiling_cpu_us.get(part, 0.0)
+        if max(us, ceiling) >= 1:
+            out.print(f"{us:7.0f} ({ceiling:.0f})  {part}", markup=False, highlight=False)
+    all_us, most = sum(figure.cpu_us.values()), sum(figure.ceiling_cpu_us.values())
+    out.print(f"{all_us:7.0f} ({most:.0f})  all", markup=False, highlight=False)
 
 
 def _plain(value: object) -> str:
