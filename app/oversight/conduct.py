@@ -143,7 +143,9 @@ class Conduct:
             holds, party = self._quantity(connection, lot)
             if holds is None or party is None:
                 return
-            rows = signstore.lot_sales(connection, lot, limit=holds + _BEYOND)
+            # Nearly always: and then a lot of many thousands is counted, and not read.
+            some = signstore.count_lot_sales(connection, lot) > holds
+            rows = signstore.lot_sales(connection, lot, limit=holds + _BEYOND) if some else []
             names = store.names_of(connection, [row.stream for row in rows[holds:]])
         sales = [
             LotSale(
@@ -165,6 +167,10 @@ class Conduct:
         content = self._open(connection, lot, fields["id"], "quantity")
         told = content.get("quantity")
         return (told if type(told) is int else None), str(fields["actor"])
+
+    def asks_licences(self, stream: str) -> bool:
+        """Returns whether who sells these goods needs a licence for them. Read-only."""
+        return bool(REQUIRED_LICENCES.get(self._category(parse_code(stream).gtin) or ""))
 
     def check_licences(self, facts: LotFacts) -> None:
         """Asks whether the seller's licences covered the day of the sale."""

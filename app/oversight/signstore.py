@@ -49,6 +49,22 @@ _DIGESTS = HotSelect(
     )
     .order_by(SIDE.c.seq)
 )
+_LEAVES = (
+    select(LEAF.c.leaf_index, LEAF.c.stream, LEAF.c.seq)
+    .where(LEAF.c.leaf_index > bindparam("after"))
+    .order_by(LEAF.c.leaf_index)
+    .limit(bindparam("most"))
+    .subquery()
+)
+_NEW = HotSelect(
+    select(_LEAVES, RECORD.c.type)
+    .select_from(
+        _LEAVES.outerjoin(
+            RECORD, and_(RECORD.c.stream == _LEAVES.c.stream, RECORD.c.seq == _LEAVES.c.seq)
+        )
+    )
+    .order_by(_LEAVES.c.leaf_index)
+)
 _TOLD = SIDE.alias("told")
 _OTHERS = HotSelect(
     select(SIDE.c.stream)
@@ -71,16 +87,7 @@ def new_records(connection: Connection, after: int, limit: int) -> list[Any]:
 
     type: None where the record was taken away behind our back.
     """
-    leaves = (
-        select(LEAF.c.leaf_index, LEAF.c.stream, LEAF.c.seq)
-        .where(LEAF.c.leaf_index > after)
-        .order_by(LEAF.c.leaf_index)
-        .limit(limit)
-        .subquery()
-    )
-    beside = and_(RECORD.c.stream == leaves.c.stream, RECORD.c.seq == leaves.c.seq)
-    query = select(leaves, RECORD.c.type).select_from(leaves.outerjoin(RECORD, beside))
-    return list(connection.execute(query.order_by(leaves.c.leaf_index)))
+    return _NEW.rows(connection, after=after, most=limit)
 
 
 def load_scans(connection: Connection, stream: str) -> list[Any]:
@@ -120,6 +127,12 @@ def streams_under(connection: Connection, digest: bytes) -> list[int]:
 def save_lot_sales(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Indexes the first sales of goods of lots. Writes `lot_sale`."""
     upsert_rows(connection, LOT_SALE, rows, keys=("stream", "subject"))
+
+
+def count_lot_sales(connection: Connection, lot: str) -> int:
+    """Returns how many units and consignments of a lot were sold. Read-only."""
+    query = select(func.count()).where(LOT_SALE.c.lot == stream_key(lot))
+    return int(connection.execute(query).scalar_one())
 
 
 def lot_sales(connection: Connection, lot: str, *, limit: int) -> list[Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import HotSelect
+from app.db.lookup import chunks
 from app.db.tables import (
     AccessLog,
     AuditJob,
@@ -43,6 +44,11 @@ SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
 
+_NAMES = HotSelect(
+    select(HEAD.c.stream, HEAD.c.name).where(
+        HEAD.c.stream.in_(bindparam("streams", expanding=True))
+    )
+)
 _OPEN_ON = HotSelect(
     select(FINDING)
     .where(
@@ -246,5 +252,5 @@ def buyer_of(connection: Connection, stream: str, sale_seq: int) -> bytes | None
 
 def names_of(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     """Returns stream names by key. Read-only."""
-    rows = connection.execute(select(HEAD.c.stream, HEAD.c.name).where(HEAD.c.stream.in_(keys)))
-    return {row.stream: row.name for row in rows}
+    parts = (_NAMES.rows(connection, streams=list(part)) for part in chunks(keys))
+    return {row.stream: row.name for rows in parts for row in rows}

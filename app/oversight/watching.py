@@ -8,10 +8,10 @@ judged are put into the outbox, tried again later each time, and stand there for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -20,7 +20,8 @@ from app import outbox
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger.record import stream_key
-from app.ledger.store import load_record
+from app.ledger.store import load_heads, load_record
+from app.ledger.submission import StreamHead
 from app.oversight import movestore, signstore, store
 from app.oversight.answering import find_answering
 from app.oversight.conduct import Conduct, LotFacts
@@ -55,12 +56,33 @@ from app.trace.scans import CODE_SCANNED
 log = structlog.get_logger(__name__)
 
 _CURSOR = "findings.follow"
-_BATCH = 200
+# As many records a round: each ends with a turn to write, which others wait for.
+_BATCH = 1_000
+# So many lives are read in one snapshot, and what was found is settled before the next.
+_TOGETHER = 100
 _LIFE_TYPES = frozenset({
     "sale", "dispatch", "transit", "signature", "refusal", "return", "review", "correction",
 })  # fmt: skip
+_FOLLOWED = _LIFE_TYPES | {"listing"}
+# The second record of a unit: its first is its registration.
+_SECOND = 1
 Place = tuple[str, str]
 """Stream, and "" or the consignment."""
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a life tells. sides: who may have to answer; freed: goods to be judged anew because of it."""
+
+    life: Life
+    seller: str
+    found: Sequence[Discovery]
+    sides: Mapping[str, str]
+    freed: Sequence[str]
+    is_marked: bool
 
 
 class Watch:
@@ -90,7 +112,9 @@ class Watch:
         with self._database.read() as connection:
             after = store.load_cursor(connection, _CURSOR)
             rows = signstore.new_records(connection, after, _BATCH)
-            names = store.names_of(connection, list({row.stream for row in rows}))
+            names = store.names_of(
+                connection, list({row.stream for row in rows if row.type in _FOLLOWED})
+            )
             lives, shelves = _told(connection, rows, names)
         if not rows:
             return False
@@ -103,20 +127,9 @@ class Watch:
 
     def _check_lives(self, places: Sequence[Place]) -> None:
         """Judges lives, then the lots and sellers' months that they belong to."""
-        with self._database.read() as connection:
-            states = trace_store.load_lives(connection, places)
-            keys = [stream_key(stream) for stream, _ in places]
-            marked = movestore.streams_with(connection, keys)
-            looked_at = signstore.looks_at(connection, keys)
         facts: list[LotFacts] = []
-        for stream, subject in places:
-            state, key = states[stream, subject], stream_key(stream)
-            if not is_life(state):
-                continue  # altered behind our back: the audit says so
-            work = partial(self._check, stream, subject, state, facts, is_marked=key in marked)
-            self._try((stream, subject), work)
-            if not subject and key in looked_at:
-                self._try((stream, ""), partial(self._check_scans, stream, state))
+        for start in range(0, len(places), _TOGETHER):
+            self._check_some(places[start : start + _TOGETHER], facts)
         lots, months = self._conduct.note(facts)
         for lot in sorted(lots):
             self._try((lot, ""), partial(self._conduct.check_lot, lot))
@@ -124,6 +137,43 @@ class Watch:
             self._try(
                 (f"party/{seller}", month), partial(self._conduct.check_month, (seller, month))
             )
+
+    def _check_some(self, places: Sequence[Place], facts: list[LotFacts]) -> None:
+        """Judges lives, all read in one snapshot, and adds them to those whose lot and seller are to be.
+
+        Whatever is written is written after it, for who settles reads anew what stands.
+        """
+        judged: list[tuple[Place, Callable[[], None]]] = []
+        with self._database.read() as connection:
+            heads = load_heads(connection, [stream for stream, subject in places if not subject])
+            states = trace_store.load_lives(connection, [place for place in places if place[1]])
+            states |= {(stream, ""): head.state for stream, head in heads.items()}
+            keys = [stream_key(stream) for stream, _ in places]
+            marked = movestore.streams_with(connection, keys)
+            looked_at = signstore.looks_at(connection, keys)
+            for place, key in zip(places, keys, strict=True):
+                state = states[place]
+                if not is_life(state):
+                    continue  # altered behind our back: the audit says so
+                if key in marked or place[1] or not self._is_only_sold(heads[place[0]]):
+                    work = partial(self._judge, connection, place, state, is_marked=key in marked)
+                    judged.append((place, partial(self._settle, self._try(place, work), facts)))
+                if not place[1] and key in looked_at:
+                    judged.append((place, partial(self._check_scans, place[0], state)))
+        for place, settle in judged:
+            self._try(place, settle)
+
+    def _is_only_sold(self, head: StreamHead) -> bool:
+        """Whether no detector could have anything to say of a unit: it was registered, and then sold.
+
+        Its lot may have been sold out, and its seller's licence may be over; then its records are read.
+        """
+        return (
+            head.seq == _SECOND
+            and head.state["state"] == "sold"
+            and "lot" not in head.state
+            and not self._conduct.asks_licences(head.stream)
+        )
 
     def check(self, stream: str, subject: str = "") -> None:
         """Judges one life, lot, shelf or seller's month anew."""
@@ -139,14 +189,15 @@ class Watch:
             return
         self._check_lives([(stream, subject)])
 
-    def _try(self, place: Place, work: Callable[[], None]) -> None:
+    def _try(self, place: Place, work: Callable[[], _T]) -> _T | None:
         """Does it, or leaves it to the outbox: one that fails must not stop those behind it."""
         try:
-            work()
+            return work()
         except Exception:
             log.exception("watch.failed", stream=place[0], subject=place[1])
             with self._database.write() as connection:
                 self._ask(connection, place)
+            return None
 
     def _ask(self, connection: Connection, place: Place) -> None:
         outbox.ask(
@@ -160,48 +211,51 @@ class Watch:
     def _asked(self, message: outbox.Message) -> None:
         self.check(str(message.payload["code"]), str(message.payload.get("subject", "")))
 
-    def _check(
-        self,
-        stream: str,
-        subject: str,
-        state: Mapping[str, Any],
-        facts: list[LotFacts],
-        *,
-        is_marked: bool,
-    ) -> None:
-        """Judges a life by itself, and adds it to those whose lot and seller are to be judged.
+    def _judge(
+        self, connection: Connection, place: Place, state: Mapping[str, Any], *, is_marked: bool
+    ) -> _Judged:
+        """Returns what a life by itself tells. Read-only.
 
         is_marked: whether its stream has a finding that may be healed.
         """
-        with self._database.read() as connection:
-            life = read_life(connection, stream, subject, state)
-            found = [*find_impossible_order(state), *find_too_fast(life.records)]
-            parcel = read_parcel(connection, life)
-            if parcel is not None:
-                others = read_other_parcels(connection, life, *parcel)
-                found += find_shared_waybill(parcel[0], others)
-            freed: Iterable[str] = ()
-            if any(one.type == "correction" for one in life.records):
-                freed = self._sharing(connection, life)
-            seller, sides = seller_of(state), {"seller": seller_of(state)}
-            if found:
-                answering = find_answering(connection, stream, state, "signature", subject=subject)
-                seller = answering.seller
-                sides = {"seller": seller, "carrier": answering.carrier or ""}
-        if found or is_marked:
-            known = set(sides.values())
+        stream, subject = place
+        life = read_life(connection, stream, subject, state)
+        found = [*find_impossible_order(state), *find_too_fast(life.records)]
+        parcel = read_parcel(connection, life)
+        if parcel is not None:
+            others = read_other_parcels(connection, life, *parcel)
+            found += find_shared_waybill(parcel[0], others)
+        freed: Sequence[str] = ()
+        if any(one.type == "correction" for one in life.records):
+            freed = self._sharing(connection, life)
+        seller, sides = seller_of(state), {"seller": seller_of(state)}
+        if found:
+            answering = find_answering(connection, stream, state, "signature", subject=subject)
+            seller = answering.seller
+            sides = {"seller": seller, "carrier": answering.carrier or ""}
+        return _Judged(life, seller, found, sides, freed, is_marked=is_marked)
+
+    def _settle(self, judged: _Judged | None, facts: list[LotFacts]) -> None:
+        """Raises and closes what a life tells, and adds it to those whose lot and seller are judged."""
+        if judged is None:
+            return  # it is in the outbox
+        life, seller = judged.life, judged.seller
+        if judged.found or judged.is_marked:
+            known = set(judged.sides.values())
             settled = [
                 # A carrier that is no party here cannot answer, so the seller does.
                 one if one.party is None or one.party in known else replace(one, party=seller)
-                for one in found
+                for one in judged.found
             ]
-            told = {role: party for role, party in sides.items() if party}
-            self._discoveries.settle(stream, subject, settled, kinds=LIFE_KINDS, sides=told)
+            told = {role: party for role, party in judged.sides.items() if party}
+            self._discoveries.settle(
+                life.stream, life.subject, settled, kinds=LIFE_KINDS, sides=told
+            )
         facts.append(LotFacts(life, seller))
         self._conduct.check_licences(facts[-1])
-        if freed:
+        if judged.freed:
             with self._database.write() as connection:
-                for name in freed:
+                for name in judged.freed:
                     self._ask(connection, (name, ""))
 
     @staticmethod
