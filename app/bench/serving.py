@@ -19,6 +19,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -69,6 +70,9 @@ class _Switch:
         self, submissions: Sequence[Submission], *, atomic: bool = False
     ) -> list[Answer]:
         return self._real.submit_and_wait(submissions, atomic=atomic)
+
+    def hand_over(self, submissions: Sequence[Submission]) -> Future[list[Answer]]:
+        return self._real.hand_over(submissions)
 
 
 def serve(folder: Path) -> None:

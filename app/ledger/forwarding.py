@@ -43,6 +43,9 @@ class TakesSubmissions(Protocol):
     ) -> list[Answer]:
         """Like `submit`, for threads."""
 
+    def hand_over(self, submissions: Sequence[Submission]) -> Future[list[Answer]]:
+        """Like `submit`, for threads that go on meanwhile."""
+
 
 class Forwarder:
     """The way to another process's recorder. `start` it inside the event loop, `close` it there.
@@ -114,6 +117,15 @@ class Forwarder:
         told = frame([(self._expect(future.set_result, len(packed)), atomic, packed)])
         self._send(told)
         return future.result()
+
+    def hand_over(self, submissions: Sequence[Submission]) -> Future[list[Answer]]:
+        """Like `Recorder.hand_over`."""
+        packed = self._pack_all(submissions)
+        if packed is None or self._loop is None:
+            return self._own.hand_over(submissions)
+        future: Future[list[Answer]] = Future()
+        self._send(frame([(self._expect(future.set_result, len(packed)), False, packed)]))
+        return future
 
     def tell(self, what: str) -> None:
         """Tells the other process something that has no answer. From any thread."""

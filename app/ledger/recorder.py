@@ -139,6 +139,12 @@ class Recorder:
         self._wake()
         return future.result()
 
+    def hand_over(self, submissions: Sequence[Submission]) -> Future[list[Answer]]:
+        """Like `submit`, for threads that go on meanwhile."""
+        future: Future[_Answers] = Future()
+        self.submit_and_tell(submissions, future.set_result)
+        return future
+
     def submit_and_tell(
         self,
         submissions: Sequence[Submission],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ from app.trace.sending import Sending
 from app.trace.shelf import ShelfDecision
 from app.trace.signing import SignedDecision, check_signature
 from app.trace.store import find_inner
+from app.trace.underway import Underway, in_order, parts_of, runs_of
 
 MAX_BATCH = 1_000
 
@@ -97,7 +98,7 @@ class Recording:
         principal None: a consumer, who speaks with `proof`.
         """
         answered: list[Answer] = []
-        for run in _runs(requests, atomic=atomic):
+        for run in runs_of(requests, atomic=atomic):
             prepared = self._prepare_all(principal, run, proof, atomic=atomic)
             if atomic and any(isinstance(one, Fault) for one in prepared):
                 return _abandon(prepared)
@@ -107,7 +108,7 @@ class Recording:
                 recorded = await self._recorder.submit(submissions, atomic=atomic)
             if principal is None and any(isinstance(a, Recorded) and a.replayed for a in recorded):
                 recorded = await asyncio.to_thread(self._guard_repeats, recorded, proof)
-            answered += _in_order(prepared, recorded)
+            answered += in_order(prepared, recorded)
         return answered
 
     def record_and_wait(
@@ -120,7 +121,7 @@ class Recording:
     ) -> list[Answer]:
         """Like `record`, for threads."""
         answered: list[Answer] = []
-        for run in _runs(requests, atomic=atomic):
+        for run in runs_of(requests, atomic=atomic):
             prepared = self._prepare_all(principal, run, proof, atomic=atomic)
             if atomic and any(isinstance(one, Fault) for one in prepared):
                 return _abandon(prepared)
@@ -130,8 +131,23 @@ class Recording:
                 recorded = self._recorder.submit_and_wait(submissions, atomic=atomic)
             if principal is None:
                 recorded = self._guard_repeats(recorded, proof)
-            answered += _in_order(prepared, recorded)
+            answered += in_order(prepared, recorded)
         return answered
+
+    def hand_over(self, principal: Principal, requests: Sequence[EventRequest]) -> Underway:
+        """Returns what is being recorded of a program's events, each of which stands for itself.
+
+        For threads. In parts, so that some are recorded while the next are made ready. Raises
+        Overloaded and Unavailable where nothing was handed over; what comes later is an answer.
+        """
+        underway = Underway()
+        for run in runs_of(requests, atomic=False):
+            underway.wait()
+            for part in parts_of(run):
+                prepared = self._prepare_all(principal, part, None, atomic=False)
+                submissions = [one for one in prepared if isinstance(one, Submission)]
+                underway.add(prepared, functools.partial(self._recorder.hand_over, submissions))
+        return underway
 
     def _guard_repeats(
         self, answers: Sequence[Answer], proof: ConsumerProof | None
@@ -334,40 +350,6 @@ class Recording:
         if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
             check_changes(type_, parse_code(claim.stream).level, changes)
         return source
-
-
-def _runs(requests: Sequence[EventRequest], *, atomic: bool) -> list[list[EventRequest]]:
-    """Returns the requests cut wherever one names another before it, which must be recorded by then.
-
-    What is recorded all or none cannot be cut.
-    """
-    runs: list[list[EventRequest]] = [[]]
-    given: set[str] = set()
-    for request in requests:
-        of = request.data.get("of") if request.type in ("correction", "reply") else None
-        if not atomic and isinstance(of, str) and of.lower() in given:
-            runs.append([])
-            given = set()
-        runs[-1].append(request)
-        if request.id is not None:
-            given.add(_spelled(request.id))
-    return runs
-
-
-def _spelled(record_id_given: str) -> str:
-    try:
-        return record_id(record_id_given)
-    except Fault:  # refused when it is prepared, and then nobody can name it
-        return ""
-
-
-def _in_order(
-    prepared: Sequence[Submission | Fault], recorded: Sequence[Answer]
-) -> Iterator[Answer]:
-    """Yields an answer for each: its fault, or the next of what was recorded."""
-    answers = iter(recorded)
-    for one in prepared:
-        yield one if isinstance(one, Fault) else next(answers)
 
 
 def _checked(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -167,33 +167,45 @@ async def record_batch(
     """
     principal.check_may("event.send")
     requests, faults = await run_in_threadpool(_read_items, batch.events)
-    if atomic and faults:
-        index, fault = min(faults.items())
-        raise _at_index(fault, index)
-    answers: dict[int, Answer] = dict(faults)
-    indices = list(requests)
-    recorded = await run_in_threadpool(
-        rooms.recording.record_and_wait, principal, list(requests.values()), atomic=atomic
-    )
-    answers.update(zip(indices, recorded, strict=True))
-    ordered = [answers[index] for index in range(len(batch.events))]
+    count = len(batch.events)
+    answered: Iterable[Answer]
     if atomic:
-        for index, answer in enumerate(ordered):
+        if faults:
+            index, fault = min(faults.items())
+            raise _at_index(fault, index)
+        answered = await run_in_threadpool(
+            rooms.recording.record_and_wait, principal, list(requests.values()), atomic=True
+        )
+        for index, answer in enumerate(answered):
             if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
                 raise _at_index(answer, index)
-    done = [a for a in ordered if isinstance(a, Recorded)]
-    # A thousand receipts are signed beside the loop, and while the log takes the records in.
-    status, results = await asyncio.gather(
-        reached(rooms, done, wait), run_in_threadpool(_results, rooms, visit, ordered)
+    else:
+        answered = await run_in_threadpool(
+            rooms.recording.hand_over, principal, list(requests.values())
+        )
+
+    def answers() -> Iterator[Answer]:
+        told = iter(answered)
+        return (faults[index] if index in faults else next(told) for index in range(count))
+
+    async def stand() -> tuple[list[Recorded], Wait]:
+        done = await run_in_threadpool(
+            lambda: [one for one in answers() if isinstance(one, Recorded)]
+        )
+        return done, await reached(rooms, done, wait)
+
+    # A thousand receipts are signed beside the loop, while the rest is recorded and the log takes it in.
+    (done, status), results = await asyncio.gather(
+        stand(), run_in_threadpool(_results, rooms, visit, answers())
     )
     for result in results:
         if "event" in result:
             result["event"]["status"] = status
-    body = {"accepted": len(done), "rejected": len(ordered) - len(done), "results": results}
+    body = {"accepted": len(done), "rejected": count - len(done), "results": results}
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-def _results(rooms: Rooms, visit: Visit, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+def _results(rooms: Rooms, visit: Visit, answers: Iterable[Answer]) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
     for index, answer in enumerate(answers):
         if isinstance(answer, Recorded):
