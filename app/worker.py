@@ -103,6 +103,7 @@ def log_loops(
     return (
         Loop("sequence", lambda: rooms.sequencer.sequence() > 0, sequence_interval_s),
         Loop("publish", partial(_publish, rooms), publish_interval_s),
+        Loop("move-log", partial(_move_log, rooms), 1.0),
     )
 
 
@@ -193,6 +194,11 @@ def _publish(rooms: Rooms) -> bool:
             rooms.lease.step_down()  # a process with the log's anchor and keys may lead
         raise
     return False  # one checkpoint an interval, however fast the log grows
+
+
+def _move_log(rooms: Rooms) -> bool:
+    rooms.database.move_log()
+    return False  # what was written meanwhile may wait for the next time
 
 
 def _refresh_features(rooms: Rooms) -> bool:

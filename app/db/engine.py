@@ -32,6 +32,9 @@ _READER_CACHE_KIB = 2 * 1024
 # As many readers as handlers run at once: to open a connection costs more than most that it reads.
 _READERS = 40
 _BUSY_TIMEOUT_MS = 15_000
+# Pages of 4 KiB in the write-ahead log at which a commit moves them into the database itself. Far above
+# what stands there a second after the last `move_log`, so that nobody who waits for a commit does it.
+_LOG_PAGES = 16_000
 _STALLED_AFTER_S = 5.0
 # libpq's own names; what the URL says comes first.
 _PATIENCE = {
@@ -108,6 +111,15 @@ class Database:
     def _turn(self) -> AbstractContextManager[None]:
         """The turn to write among processes. Taken after the one connection, so by one thread at a time."""
         return nullcontext() if self._turnstile is None else self._turnstile.turn()
+
+    def move_log(self) -> None:
+        """Moves SQLite's write-ahead log into the database, while others write and read.
+
+        Else a commit had to, every thousand pages, and one that is changed by many commits each time.
+        """
+        if self.dialect == "sqlite":
+            with self._reader.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
 
     def truncate_log(self) -> bool:
         """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too.
@@ -216,6 +228,7 @@ def _sqlite_engine(url: str, *, writer: bool) -> Engine:
             # Otherwise INSERT OR REPLACE deletes a row without asking the trigger that forbids it.
             "recursive_triggers = ON",
             f"cache_size = -{cache_kib}",
+            f"wal_autocheckpoint = {_LOG_PAGES}",
             "temp_store = MEMORY",
             f"query_only = {'OFF' if writer else 'ON'}",
         ):
