@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.db.engine import Database
+from app.db.engine import Database, sqlite_url
 
 
 def count(connection, table: str = "cursor") -> int:
@@ -232,3 +233,28 @@ def test_another_program_on_the_sqlite_file_is_refused_too(sqlite_database_url, 
             with pytest.raises(sqlite3.IntegrityError, match="never changed"):
                 connection.execute(change)
     connection.close()
+
+
+def test_commits_leave_the_log_alone_and_it_is_moved_beside_a_reader_and_a_writer(tmp_path):
+    path, alone = tmp_path / "suxin.db", tmp_path / "alone.db"
+
+    def moved() -> int:
+        alone.write_bytes(path.read_bytes())
+        with closing(sqlite3.connect(alone)) as connection:
+            return connection.execute("SELECT count(*) FROM cursor").fetchone()[0]
+
+    with closing(Database(sqlite_url(path))) as database:
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE cursor (name TEXT, position INT, at INT)")
+        database.move_log()
+        # More pages than SQLite by itself leaves in the log before a commit has to move them.
+        for start in range(2):
+            with database.write() as connection:
+                for n in range(1_500):
+                    put(connection, f"{start} {n} {'x' * 3_000}")
+        assert moved() == 0
+        with database.read() as reader, database.write() as writer:
+            assert count(reader) == 3_000
+            put(writer, "unfinished")
+            database.move_log()
+        assert moved() == 3_000

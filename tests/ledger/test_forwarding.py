@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,11 @@ class Own:
 
     def submit_and_wait(self, submissions: Any, *, atomic: bool = False) -> list[Any]:
         return ["own" for _ in submissions]
+
+    def hand_over(self, submissions: Any) -> Future[list[Any]]:
+        future: Future[list[Any]] = Future()
+        future.set_result(["own" for _ in submissions])
+        return future
 
 
 @dataclass
@@ -167,9 +173,27 @@ def test_what_only_this_process_can_decide_stays_here(quick_ledger: Ledger):
             return [
                 *await way.forwarder.submit([own]),
                 *await asyncio.to_thread(way.forwarder.submit_and_wait, [own]),
+                *way.forwarder.hand_over([own]).result(),
             ]
 
-        assert asyncio.run(post()) == ["own", "own"]
+        assert asyncio.run(post()) == ["own"] * 3
+
+
+def test_what_is_handed_over_is_recorded_in_order_while_a_thread_goes_on(quick_ledger: Ledger):
+    with way_to(quick_ledger) as way:
+
+        async def post() -> list[Any]:
+            way.forwarder.start()
+
+            def hand_over() -> list[Any]:
+                parts = [way.forwarder.hand_over([submission(), submission()]) for _ in range(20)]
+                return [answer for part in parts for answer in part.result(timeout=60)]
+
+            return await asyncio.to_thread(hand_over)
+
+        answers = asyncio.run(post())
+    assert [answer.seq for answer in answers] == [*range(40)]
+    check_log(quick_ledger, records=40)
 
 
 def test_a_recorder_that_is_gone_means_that_nobody_knows(quick_ledger: Ledger):

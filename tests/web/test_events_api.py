@@ -602,3 +602,31 @@ def test_what_was_never_issued_is_unknown(market):
     )  # fmt: skip
     level = market.post(SHOP, PRODUCT, "sale", {})
     assert (level.status_code, level.json()["errors"][0]["kind"]) == (422, "level")
+
+
+def test_a_batch_in_several_parts_answers_each_event_in_its_place(market, monkeypatch):
+    monkeypatch.setattr("app.trace.underway._PART", 2)
+    units = [issued.code for issued in market.issue(3)]
+    sale = {"type": "sale", "data": {"region": "440100"}, "occurred_at": market.at(-5)}
+    sales = [{"code": code, **sale} for code in units]
+    sales[0]["id"] = FIRST
+    sent = {"type": "dispatch", "data": {"carrier": CARRIER}, "occurred_at": market.at(-4)}
+    changes = {"of": FIRST, "changes": {"region": "440300"}}
+    fixed = {"code": units[0], "type": "correction", "data": changes}
+    unknown, shapeless = {"code": OTHER, **sale}, {"code": units[0]}
+    events = [
+        sales[0], unknown, {"code": units[0], **sent}, shapeless, sales[1], sales[1],
+        fixed, sales[2], {"code": units[2], **sent},
+    ]  # fmt: skip
+    body = {"events": events}
+    answer = market.ask("POST", "/api/v1/events/batch", body, token=market.keys[SHOP])
+    results = answer["results"]
+    assert [one["index"] for one in results] == [*range(9)]
+    assert [one["status"] for one in results] == [201, 404, 201, 422, 201, 409, 201, 201, 201]
+    assert (answer["accepted"], answer["rejected"]) == (6, 3)
+    told = {one["index"]: one["event"] for one in results if "event" in one}
+    assert [told[n]["code"] for n in sorted(told)] == [units[n] for n in (0, 0, 1, 0, 2, 2)]
+    assert [told[n]["seq"] for n in sorted(told)] == [1, 2, 1, 3, 1, 2]
+    key = parse_vkey(market.call("GET", "/log/receipt-key").text.strip())
+    receipt = open_receipt(told[8]["receipt"], key)
+    assert (receipt.stream, receipt.seq) == (units[2], 2)
