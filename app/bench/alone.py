@@ -28,7 +28,8 @@ from app.bench.figures import Peak, peak_memory_mb
 from app.bench.heads import check_maps, make_maps
 from app.bench.market import Market, opened, settings_in
 from app.labels.fonts import find_font
-from app.labels.sheet import SheetLabel, write_a4_3x8
+from app.labels.placing import SheetLabel
+from app.labels.sheet import write_sheet
 from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
 from app.main import graces_in_force
@@ -116,7 +117,7 @@ def sheet(path: Path, count: int) -> dict[str, float]:
     font = find_font(settings_in(path.parent).font)
     began = time.perf_counter()
     with path.open("wb") as file:
-        write_a4_3x8((_label() for _ in range(count)), file, symbol="qr", font_path=font)
+        write_sheet((_label() for _ in range(count)), file, symbol="qr", font_path=font)
     taken_s = time.perf_counter() - began
     return {
         "seconds": taken_s,

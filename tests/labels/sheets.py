@@ -8,7 +8,8 @@ from io import BytesIO
 from PIL import Image
 
 from app.labels.fonts import find_font
-from app.labels.sheet import SheetLabel, SheetReport, write_a4_3x8
+from app.labels.placing import SheetLabel
+from app.labels.sheet import SheetReport, write_sheet
 
 NAME = "活道粉葛 礼盒装"
 GTIN = "06901234567892"
@@ -42,7 +43,7 @@ def labels(many: int) -> Iterator[SheetLabel]:
 def printed(given, **options) -> tuple[bytes, SheetReport]:
     out = BytesIO()
     settings = {"symbol": "qr", "font_path": find_font(), "inner_word": "刮开查验"} | options
-    report = write_a4_3x8(given, out, **settings)
+    report = write_sheet(given, out, **settings)
     return out.getvalue(), report
 
 

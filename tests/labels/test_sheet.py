@@ -15,7 +15,9 @@ from PIL import Image
 
 from app.kit.errors import Invalid, Unavailable
 from app.labels.fonts import find_font
-from app.labels.sheet import LABELS_PER_PAGE, SheetLabel, write_a4_3x8
+from app.labels.layouts import LAYOUTS
+from app.labels.placing import SheetLabel
+from app.labels.sheet import write_sheet
 from tests.labels.reading import (
     blurred,
     noisy,
@@ -46,7 +48,7 @@ def test_a_page_takes_24_labels(many, sheets):
 def test_no_labels_are_refused_and_nothing_is_written():
     out = BytesIO()
     with pytest.raises(Invalid) as refused:
-        write_a4_3x8([], out, symbol="qr", font_path=find_font())
+        write_sheet([], out, symbol="qr", font_path=find_font())
     assert refused.value.key == "no_labels"
     assert explain(refused.value)
     assert out.getvalue() == b""
@@ -56,7 +58,7 @@ def test_a_bad_label_among_good_ones_leaves_nothing_written():
     out = BytesIO()
     bad = SheetLabel("https://t.cn/批", NAME, ())
     with pytest.raises(Invalid) as refused:
-        write_a4_3x8([*labels(30), bad], out, symbol="qr", font_path=find_font())
+        write_sheet([*labels(30), bad], out, symbol="qr", font_path=find_font())
     assert refused.value.key == "symbol_charset"
     assert out.getvalue() == b""
 
@@ -108,7 +110,7 @@ def test_labels_are_taken_as_they_are_printed():
     out = BytesIO()
     endless = (label(next(taken) % 100) for _ in iter(int, 1))
     with pytest.raises(KeyboardInterrupt):
-        write_a4_3x8(endless, out, symbol="qr", font_path=find_font(), progress=stop)
+        write_sheet(endless, out, symbol="qr", font_path=find_font(), progress=stop)
     assert told == [(24, 24)]
     assert out.getvalue() == b""
 
@@ -183,7 +185,7 @@ def test_modules_are_as_large_as_the_uri_allows(length, module_mm):
 def test_a_uri_that_phones_could_not_read_at_this_size_is_refused():
     out = BytesIO()
     with pytest.raises(Invalid) as refused:
-        write_a4_3x8(
+        write_sheet(
             [SheetLabel("https://t.cn/" + "a" * 800, NAME, ())],
             out,
             symbol="qr",
@@ -226,7 +228,7 @@ def test_ten_thousand_labels_stay_small():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     size, sheets, grown_kib = map(int, said.stdout.split())
-    assert sheets == -(-10_000 // LABELS_PER_PAGE)
+    assert sheets == -(-10_000 // LAYOUTS["a4-3x8"].places)
     assert size < 6_000_000
     # Measured: 10 MiB; 50 with pages kept as text until the end.
     assert grown_kib < 30 * 1024

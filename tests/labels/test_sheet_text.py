@@ -11,7 +11,7 @@ import pypdfium2.raw as pdfium
 import pytest
 
 from app.labels.fonts import find_font, load_typeface
-from app.labels.sheet import SheetLabel
+from app.labels.placing import SheetLabel
 from tests.labels.reading import page_texts, pages
 from tests.labels.sheets import GTIN, NAME, PUNCTUATION, cell, label, labels, printed, uri
 

@@ -16,7 +16,8 @@ from pydantic import BaseModel, Field
 from app.i18n import text
 from app.kit.errors import FieldFault, invalid
 from app.labels.fonts import find_font
-from app.labels.sheet import SheetLabel, write_a4_3x8
+from app.labels.placing import SheetLabel
+from app.labels.sheet import write_sheet
 from app.labels.symbols import Label, label_png, label_svg
 from app.trace.code import Code, digital_link, parse_serial, symbol_text
 from app.trace.gtin import parse_gtin
@@ -184,7 +185,7 @@ def read_labels(
     if not labels:
         params = {"expected": f"0..{max(batch.done - 1, 0)}", "got": start}
         raise invalid(FieldFault(("query", "start"), "range", params))
-    report = write_a4_3x8(
+    report = write_sheet(
         labels,
         out,
         symbol=symbol,
