@@ -17,6 +17,7 @@ from app import __version__, upkeep
 from app.config import PREFIX, Settings, load_settings
 from app.db.engine import Database
 from app.exchanging import credit_cli
+from app.labelling import print_labels
 from app.ledger.anchor import Anchor
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
@@ -260,6 +261,7 @@ def log_rotate(
 
 cli.command()(upkeep.migrate)
 cli.command()(upkeep.reindex)
+cli.command("labels")(print_labels)
 log_cli.command("adopt-anchor")(upkeep.adopt_anchor)
 
 

@@ -79,6 +79,7 @@ from app.trace import store as trace_store
 from app.trace.catalogue import Catalogue
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
+from app.trace.printing import Printing
 from app.trace.proof import Proofs
 from app.trace.recording import Recording
 from app.trace.scans import Scans
@@ -93,6 +94,7 @@ from app.web.api import (
     events,
     heads,
     health,
+    labels,
     lists,
     log,
     offers,
@@ -142,6 +144,7 @@ ROUTERS = (
     products.router,
     subjects.router,
     codes.router,
+    labels.router,
     events.router,
     events.event_router,
     events.batch_router,
@@ -249,7 +252,7 @@ def open_rooms(
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
         **_open_parties(database, recorder, keyring, clock),
-        **_open_trace(database, recorder, keyring, clock, random, events_to),
+        **_open_trace(database, recorder, keyring, clock, random, events_to, settings),
         **overseeing,
         **open_exchange(
             settings,
@@ -342,6 +345,7 @@ def _open_trace(
     clock: Clock,
     random: RandomBytes,
     events_to: Callable[[Recorder], TakesSubmissions],
+    settings: Settings,
 ) -> dict[str, Any]:
     proofs = open_proofs(keyring)
     index = SecretIndex(keyring.subkey("side-index"))
@@ -354,10 +358,19 @@ def _open_trace(
         index=index,
     )
     issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
+    catalogue = Catalogue(database, recorder, clock=clock, index=index)
     return {
         "recording": recording,
-        "catalogue": Catalogue(database, recorder, clock=clock, index=index),
+        "catalogue": catalogue,
         "issuing": issuing,
+        "printing": Printing(
+            database,
+            issuing,
+            catalogue,
+            clock=clock,
+            base_url=settings.base_url,
+            font=settings.font,
+        ),
         "shipments": Shipments(database, recorder, recording, issuing, clock=clock),
     }
 

@@ -380,6 +380,32 @@ class BatchCode(SQLModel, table=True):
     serial: str = _text()
 
 
+class LabelPrint(SQLModel, table=True):
+    """Who printed which labels of a batch: the party's log, no record: printing is no fact about goods."""
+
+    __tablename__ = "label_print"
+    __table_args__ = (Index("label_print_batch", "batch_id", "print_id"),)
+
+    print_id: str = _text(key=True)
+    """A UUIDv7: in the order of printing."""
+    batch_id: str = _text()
+    printed_by: str = _text()
+    """Party, or `operator`."""
+    key_id: str = _text()
+    printed_at: int = _big()
+    form: str = _text()
+    layout: str = _text()
+    symbol: str = _text()
+    first: int = _big()
+    """The first label's number in the batch, from 0."""
+    count: int = _big()
+    """How many of the batch it went through, those left out as void among them."""
+    void: int = _big()
+    again: int = _big()
+    """How many of them an earlier print had."""
+    reason: str | None = _text(null=True)
+
+
 class ShipmentRow(SQLModel, table=True):
     """Which units a shipment was of, to tell a repeat from a conflict; its events tell the rest."""
 

@@ -158,7 +158,7 @@ _A4_5X13 = Layout(
     most_fields=3,
     gap=0.4,
     inner_word_size=4.5,
-    inner_word_leading=1.9,
+    inner_word_leading=2.1,
     inner_height=3.6,
     words=False,
 )
@@ -175,7 +175,7 @@ _ROLL_60X40 = Layout(
     box_left=3.2,
     box=26.0,
     text_left=32.4,
-    text_top=5.0,
+    text_top=8.0,
     title_size=8.5,
     title_leading=3.5,
     word_size=5.5,

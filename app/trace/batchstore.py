@@ -124,6 +124,12 @@ def serials(connection: Connection, batch_id: str, *, after: int, limit: int) ->
     )
 
 
+def void_among(connection: Connection, streams: Sequence[str]) -> frozenset[str]:
+    """Returns which of these units are void. Read-only."""
+    heads = load_heads(connection, streams)
+    return frozenset(name for name, head in heads.items() if head.state.get("state") == "void")
+
+
 def brand_owner(connection: Connection, gtin: str) -> str | None:
     """Returns the confirmed brand owner of a product, or None. Read-only."""
     return connection.execute(select(PRODUCT.c.brand_owner).where(PRODUCT.c.gtin == gtin)).scalar()

@@ -38,6 +38,7 @@ MAX_OPEN = 20
 MAX_TRIES = 10
 _TRY_WINDOW_MS = 60 * 60 * 1000
 _CHUNK = 500
+_PART = 1_000
 _RETRY_S = 10
 _NAMESPACE = UUID("0d1b8c7e-6a0e-5a53-9a3e-3f6a1f0c8d52")
 
@@ -180,6 +181,32 @@ class Issuing:
                 return
             yield from (row.serial for row in rows)
             after = rows[-1].n
+
+    def own_batch(self, principal: Principal, batch_id: str) -> Any:
+        """Returns a job's row for whoever may print its labels. Raises BatchUnknown, Denied. Read-only."""
+        batch = self.batch(batch_id)
+        try:
+            principal.check_may("code.print", owner=batch.party)
+        except Denied as err:
+            # Whose batches there are is nobody else's business.
+            if principal.party != batch.party and "codes" in principal.scopes:
+                raise BatchUnknown("batch_unknown", id=batch_id) from err
+            raise
+        return batch
+
+    def units(self, batch: Any, start: int, end: int) -> Iterator[tuple[Code, bool]]:
+        """Yields units number `start` to before `end` of a job, and whether each is void. Read-only."""
+        while start < end:
+            with self._database.read() as connection:
+                rows = batchstore.serials(
+                    connection, batch.batch_id, after=start - 1, limit=min(_PART, end - start)
+                )
+                codes = [Code(batch.gtin, lot=batch.lot, serial=row.serial) for row in rows]
+                void = batchstore.void_among(connection, [code.stream for code in codes])
+            if not rows:
+                return
+            yield from ((code, code.stream in void) for code in codes)
+            start = rows[-1].n + 1
 
     def inner_code(self, code: Code) -> str:
         """Returns the hidden code of a unit that was issued with one."""

@@ -63,6 +63,7 @@ from app.parties.principal import Principal
 from app.parties.service import Parties
 from app.trace.catalogue import Catalogue
 from app.trace.issuing import Issuing
+from app.trace.printing import Printing
 from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.shipments import Shipments
@@ -112,6 +113,7 @@ class Rooms:
     recording: Recording
     catalogue: Catalogue
     issuing: Issuing
+    printing: Printing
     shipments: Shipments
     stories: Stories
     scans: Scans

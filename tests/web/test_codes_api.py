@@ -271,7 +271,7 @@ def test_every_label_of_a_sheet_decodes_to_its_unit(market, symbol):
 def test_a_sheet_that_does_not_hold_all_labels_says_where_the_rest_is(market, monkeypatch):
     batch_id = market.order(5)
     market.work()
-    monkeypatch.setattr("app.web.api.codes._SHEET_MAX", 3)
+    monkeypatch.setattr("app.trace.printing.SHEET_MAX", 3)
     first = batch(market, batch_id, "/labels.pdf?symbol=datamatrix")
     link, relation = first.headers["Link"].split("; ")
     assert relation == 'rel="next"'

@@ -1,38 +1,29 @@
-"""Codes: issuing, their lists and sheets, single labels, and a code as it stands now."""
+"""Codes: issuing, their lists, single labels, and a code as it stands now."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from fastapi import Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from app.i18n import text
 from app.kit.errors import FieldFault, invalid
-from app.labels.fonts import find_font
-from app.labels.placing import SheetLabel
-from app.labels.sheet import write_sheet
 from app.labels.symbols import Label, label_png, label_svg
 from app.trace.code import Code, digital_link, parse_serial, symbol_text
 from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
-from app.trace.issuing import MAX_COUNT, BatchUnknown
+from app.trace.issuing import MAX_COUNT
 from app.web.api.products import GTIN
 from app.web.api.subjects import look_body
 from app.web.body import Body, api_router
-from app.web.deps import Caller, InRooms, Language, Rooms
+from app.web.deps import Caller, InRooms
 from app.web.openapi import problems
 
 router = api_router(tag="codes")
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SHEET_MAX = 10_000
 
 Serial = Annotated[
     str, Path(description="GS1 serial, AI (21).", examples=["8F3K2M9QZ7AB"], max_length=200)
@@ -120,7 +111,7 @@ def issue_codes(rooms: InRooms, principal: Caller, body: CodesIn, response: Resp
 )
 def read_batch(rooms: InRooms, principal: Caller, batch_id: BatchId) -> BatchOut:
     """Returns the progress of an order for codes."""
-    return _batch(_own_batch(rooms, principal, batch_id))
+    return _batch(rooms.issuing.own_batch(principal, batch_id))
 
 
 @router.get(
@@ -134,77 +125,12 @@ def read_batch(rooms: InRooms, principal: Caller, batch_id: BatchId) -> BatchOut
 )
 def read_codes(rooms: InRooms, principal: Caller, batch_id: BatchId) -> Response:
     """Returns `code,uri,serial,inner`, in the order of printing; UTF-8 with a mark for Excel."""
-    batch = _own_batch(rooms, principal, batch_id)
-
-    def lines() -> Iterator[bytes]:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        writer.writerow(("code", "uri", "serial", "inner"))
-        yield b"\xef\xbb\xbf"
-        for serial in rooms.issuing.serials(batch.batch_id):
-            code = Code(batch.gtin, lot=batch.lot, serial=serial)
-            inner = rooms.issuing.inner_code(code) if batch.inner else ""
-            writer.writerow((code.stream, digital_link(rooms.base_url, code), serial, inner))
-            if buffer.tell() > 32_000:
-                yield buffer.getvalue().encode("utf-8")
-                buffer.seek(0)
-                buffer.truncate()
-        yield buffer.getvalue().encode("utf-8")
+    batch = rooms.issuing.own_batch(principal, batch_id)
 
     headers = {"Content-Disposition": f'attachment; filename="codes-{batch.batch_id}.csv"'}
-    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-@router.get(
-    "/batches/{batch_id}/labels.pdf",
-    summary="The labels as a sheet",
-    response_class=Response,
-    responses={
-        200: {"content": {"application/pdf": {}}},
-        **problems("forbidden", "not-found"),
-    },
-)
-def read_labels(
-    rooms: InRooms,
-    principal: Caller,
-    lang: Language,
-    batch_id: BatchId,
-    layout: Annotated[Literal["a4-3x8"], Query()] = "a4-3x8",
-    symbol: Annotated[Literal["qr", "datamatrix"], Query()] = "qr",
-    start: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
-) -> Response:
-    """Returns A4 sheets of 3 × 8 labels: at most 10,000 from `start` on.
-
-    Where there are more, the `Link` header (`rel="next"`) leads to the next file.
-    """
-    batch = _own_batch(rooms, principal, batch_id)
-    product = rooms.catalogue.product(batch.gtin)
-    out = io.BytesIO()
-    labels = list(_sheet_labels(rooms, batch, product.name, symbol, lang, start))
-    end = start + len(labels)
-    if not labels:
-        params = {"expected": f"0..{max(batch.done - 1, 0)}", "got": start}
-        raise invalid(FieldFault(("query", "start"), "range", params))
-    report = write_sheet(
-        labels,
-        out,
-        symbol=symbol,
-        font_path=find_font(rooms.font),
-        inner_word=text(lang, "codes.inner_word"),
-        document_title=product.name,
-        lang="zh-CN" if lang == "zh" else "en",
+    return StreamingResponse(
+        rooms.printing.code_lines(batch), media_type="text/csv; charset=utf-8", headers=headers
     )
-    headers = {
-        "Content-Disposition": f'inline; filename="labels-{batch.batch_id}-{start + 1}-{end}.pdf"',
-        "Suxin-Layout": layout,
-    }
-    if end < batch.done:
-        rest = f"/api/v1/batches/{batch.batch_id}/labels.pdf?symbol={symbol}&start={end}"
-        headers["Link"] = f'<{rest}>; rel="next"'
-    if report.replaced:
-        # Characters that the font lacks stand on the sheet as a visible sign; say which.
-        headers["Suxin-Replaced"] = quote("".join(report.replaced))
-    return Response(out.getvalue(), media_type="application/pdf", headers=headers)
 
 
 @router.get(
@@ -213,7 +139,7 @@ def read_labels(
     response_class=Response,
     responses={
         200: {"content": {"image/png": {}, "image/svg+xml": {}}},
-        **problems("code-unknown"),
+        **problems("code-unknown", "lifecycle-conflict"),
     },
 )
 def read_label(
@@ -223,9 +149,12 @@ def read_label(
     form: Literal["png", "svg"],
     symbol: Annotated[Symbol, Query()] = "qr",
 ) -> Response:
-    """Returns one label: QR holds the Digital Link, DataMatrix the element string, EAN-13 the GTIN."""
+    """Returns one label: QR holds the Digital Link, DataMatrix the element string, EAN-13 the GTIN.
+
+    A void unit has none any more.
+    """
     code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    code = rooms.catalogue.unit(code)
+    code = rooms.printing.unit(code)
     content = {
         "qr": digital_link(rooms.base_url, code),
         "datamatrix": symbol_text(code),
@@ -272,40 +201,6 @@ def check_inner(rooms: InRooms, gtin: GTIN, serial: Serial, body: InnerIn) -> In
     rooms.catalogue.unit(code)
     ok, tries = rooms.issuing.try_inner(code, body.inner)
     return InnerOut(ok=ok, tries=tries)
-
-
-def _sheet_labels(
-    rooms: Rooms, batch: Any, title: str, symbol: str, lang: Any, start: int
-) -> Iterator[SheetLabel]:
-    for n, serial in enumerate(rooms.issuing.serials(batch.batch_id)):
-        if n < start:
-            continue
-        if n >= start + _SHEET_MAX:
-            return
-        code = Code(batch.gtin, lot=batch.lot, serial=serial)
-        content = digital_link(rooms.base_url, code) if symbol == "qr" else symbol_text(code)
-        yield SheetLabel(
-            content=content,
-            title=title,
-            fields=(
-                (text(lang, "codes.gtin_word"), f"(01){batch.gtin}"),
-                (text(lang, "codes.lot_word"), f"(10){batch.lot}" if batch.lot else ""),
-                (text(lang, "codes.serial_word"), f"(21){serial}"),
-            ),
-            inner=rooms.issuing.inner_code(code) if batch.inner else "",
-        )
-
-
-def _own_batch(rooms: Rooms, principal: Caller, batch_id: str) -> Any:
-    batch = rooms.issuing.batch(batch_id)
-    try:
-        principal.check_may("code.print", owner=batch.party)
-    except Exception as err:
-        # Whose batches there are is nobody else's business.
-        if principal.party != batch.party and "codes" in principal.scopes:
-            raise BatchUnknown("batch_unknown", id=batch_id) from err
-        raise
-    return batch
 
 
 def _batch(row: Any) -> BatchOut:
