@@ -22,7 +22,7 @@ from app.labels.elements import square_brackets
 Symbol = Literal["qr", "datamatrix", "ean13"]
 
 DARK = 0
-_LIGHT = 255
+LIGHT = 255
 _DARK_RUN = re.compile(rb"\x00+")
 _GTIN_13_OR_14 = re.compile(r"0?([0-9]{13})", re.ASCII)
 
@@ -87,7 +87,7 @@ def qr_grid(uri: str) -> Grid:
         code.make(fit=True)
     except (DataOverflowError, ValueError) as err:
         raise Invalid("symbol_size", symbol="QR", got=len(uri)) from err
-    rows = (bytes(DARK if dark else _LIGHT for dark in row) for row in code.get_matrix())
+    rows = (bytes(DARK if dark else LIGHT for dark in row) for row in code.get_matrix())
     return Grid(rows=tuple(rows), quiet_x=4, quiet_y=4)
 
 
@@ -133,7 +133,7 @@ def ean13_grid(gtin: str) -> Grid:
     if not digits or digits.startswith("00000") or _ean13(digits).ean != digits:
         raise invalid(FieldFault(("symbol",), "ean13", {"got": gtin[:20]}))
     bars = _ean13(digits).build()[0]
-    row = bytes(DARK if bar == "1" else _LIGHT for bar in bars)
+    row = bytes(DARK if bar == "1" else LIGHT for bar in bars)
     # Left 11, right 7 by the standard; nominal height 22.85 mm at a module of 0.33 mm.
     return Grid(rows=(row,), quiet_x=11, quiet_y=2, row_height=69)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
@@ -25,7 +26,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from app.kit.errors import Invalid
 from app.labels.fonts import Typeface, load_typeface
-from app.labels.grids import DARK
+from app.labels.grids import DARK, LIGHT
 from app.labels.layouts import LAYOUTS, MM
 from app.labels.placing import Frame, Line, Placed, SheetLabel, SheetSymbol, Typesetter
 from app.labels.sheet import SheetReport
@@ -38,8 +39,9 @@ _LAYOUT: Final = LAYOUTS["roll-60x40"]
 _MOST_STORED = 64
 _EVERY = 100
 
+_DARK, _LIGHT = bytes([DARK]), bytes([LIGHT])
 _UNSAFE = re.compile(r"[^A-Za-z0-9 ().,:/-]")
-_RUN = re.compile(r"(.)\1*")
+_RUN = re.compile(r"(.)\1\1+")
 _HIGH = "ghijklmnopqrstuvwxyz"  # 20, 40, … 400 times
 _LOW = "GHIJKLMNOPQRSTUVWXY"  # 1, 2, … 19 times
 
@@ -100,19 +102,17 @@ def packed_rows(rows: Iterable[str]) -> str:
 def _packed_row(row: str) -> str:
     kept = row.rstrip("0")
     kept += "0" * (len(kept) % 2)
-    parts = []
-    for run in _RUN.finditer(kept):
-        count, digit = len(run[0]), run[1]
-        parts.append(f"{_times(count)}{digit}" if count > 2 else run[0])
-    return "".join(parts) + ("," if len(kept) < len(row) else "")
+    return _RUN.sub(lambda run: _packed_run(run[0]), kept) + ("," if len(kept) < len(row) else "")
 
 
-def _times(count: int) -> str:
+@lru_cache(maxsize=1024)
+def _packed_run(run: str) -> str:
     most = 20 * len(_HIGH)
+    count = len(run)
     high = _HIGH[-1] * (count // most)
     count %= most
     high += _HIGH[count // 20 - 1] if count >= 20 else ""
-    return high + (_LOW[count % 20 - 1] if count % 20 else "")
+    return high + (_LOW[count % 20 - 1] if count % 20 else "") + run[0]
 
 
 class _Writer:
@@ -144,13 +144,12 @@ class _Writer:
 
     def _symbol(self, placed: Placed) -> str:
         dots = placed.dots
-        dark, light = "1" * dots, "0" * dots
-        bits = [
-            "".join(dark if module == DARK else light for module in row)
+        dark, light = b"1" * dots, b"0" * dots
+        row_bytes = -(-placed.symbol.width * dots // 8)
+        rows = [
+            _hexadecimal(row.replace(_LIGHT, light).replace(_DARK, dark), row_bytes)
             for row in placed.symbol.rows
         ]
-        row_bytes = -(-len(bits[0]) // 8)
-        rows = [_hexadecimal(row, row_bytes) for row in bits]
         # The printer repeats a row for less than it takes to send it.
         data = packed_rows(row for row in rows for _ in range(dots))
         size = row_bytes * len(rows) * dots
@@ -212,5 +211,5 @@ class _Writer:
         return round(points / self._dot)
 
 
-def _hexadecimal(bits: str, row_bytes: int) -> str:
-    return f"{int(bits.ljust(8 * row_bytes, '0'), 2):0{2 * row_bytes}X}"
+def _hexadecimal(bits: bytes, row_bytes: int) -> str:
+    return f"{int(bits.ljust(8 * row_bytes, b'0'), 2):0{2 * row_bytes}X}"
