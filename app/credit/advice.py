@@ -8,7 +8,7 @@ chains), the other steps are told as if it were gone: `waits` says so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from app.credit.ranking import Offer, judge
@@ -39,8 +39,8 @@ class Advice:
 def advise(offer: Offer, policy: Policy, *, score: int, completed_chains: int) -> Advice:
     """Returns the steps, the largest gain first. score, completed_chains: the seller's now."""
     now, _, _ = judge(offer, policy)
-    unstopped = replace(
-        offer, recalled=False, measure=False, black_listed=False, traceable=True, data_enough=True
+    unstopped = offer._replace(
+        recalled=False, measure=False, black_listed=False, traceable=True, data_enough=True
     )
     base, _, _ = judge(unstopped, policy)
     steps: list[Step] = []
@@ -53,21 +53,21 @@ def advise(offer: Offer, policy: Policy, *, score: int, completed_chains: int) -
     for factor, key, params in stops:
         steps.append(Step(factor, base, base, key, params))
     if not offer.integrity_ok:
-        add("integrity", replace(unstopped, integrity_ok=True), "advice.integrity")
+        add("integrity", unstopped._replace(integrity_ok=True), "advice.integrity")
     gaps = max(0, offer.sold - offer.sold_without_open_gap)
     if gaps:
-        better = replace(unstopped, sold_without_open_gap=offer.sold)
+        better = unstopped._replace(sold_without_open_gap=offer.sold)
         add("completeness", better, "advice.completeness", gaps=gaps)
     if offer.orders_reported is None:
-        covered = replace(unstopped, orders_reported=1, units_with_chain=1)
+        covered = unstopped._replace(orders_reported=1, units_with_chain=1)
         add("coverage", covered, "advice.no_orders")
     elif offer.units_with_chain < offer.orders_reported:
-        better = replace(unstopped, units_with_chain=offer.orders_reported)
+        better = unstopped._replace(units_with_chain=offer.orders_reported)
         missing = offer.orders_reported - offer.units_with_chain
         add("coverage", better, "advice.coverage", missing=missing)
     own = max(0, offer.steps - offer.independent_steps)
     if own:
-        better = replace(unstopped, independent_steps=offer.steps)
+        better = unstopped._replace(independent_steps=offer.steps)
         add("independence", better, "advice.independence", own=own, steps=offer.steps)
     place = GRADES.index(offer.grade)
     if place:
@@ -75,13 +75,12 @@ def advise(offer: Offer, policy: Policy, *, score: int, completed_chains: int) -
         lowest = next(step.lowest for step in policy.grades if step.grade == better_grade)
         add(
             "grade",
-            replace(unstopped, grade=better_grade),
+            unstopped._replace(grade=better_grade),
             "advice.grade",
             grade=better_grade,
             points=max(0, lowest - score),
         )
-    best = replace(
-        unstopped,
+    best = unstopped._replace(
         integrity_ok=True,
         sold=max(1, offer.sold),
         sold_without_open_gap=max(1, offer.sold),

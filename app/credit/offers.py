@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -31,8 +32,7 @@ _NONE = Counts(0, 0, 0, 0)
 _NO_LISTS: frozenset[Kind] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An offer as a platform names it. base: its own relevance, >= 0."""
 
     id: str

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 
 from app.credit.rules import Grade, Policy
 
@@ -38,8 +39,7 @@ _MILLION = 10**6
 _ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """What ranking must know of one offer (seller × product). As it stands: an unknown one.
 
     base: >= 0, see `parse_base`. known: both product and seller are.
@@ -159,34 +159,35 @@ def rank_candidates(
 
     An offer that stands several times, as the same object, is judged once.
     """
-    formula = _Formula(policy)
-    judged: dict[int, tuple[Decimal, bool, tuple[Factor, ...]]] = {}
+    formula = _formula(policy)
+    judged: dict[int, tuple[_Judged, Decimal]] = {}
+    multiply, quantize = _ROUNDING.multiply, _ROUNDING.quantize
     scored: list[_Scored] = []
     for id_, given, offer in candidates:
         found = judged.get(id(offer))
         if found is None:
-            found = judged[id(offer)] = _judge(offer, formula)
-        boost, traceable, why = found
+            told = formula.judge(offer)
+            found = judged[id(offer)] = told, _ONE + told[0]
+        (boost, traceable, why), raised = found
         base = parse_base(given)
-        final = _ROUNDING.quantize(_ROUNDING.multiply(base, _ONE + boost), _SIXTH)
+        final = quantize(multiply(base, raised), _SIXTH)
         scored.append((id_, base, boost, final, traceable, why))
     groups = [scored] if mode == "boost" else _groups(scored, band)
-    ordered = [one for group in groups for one in sorted(group, key=_place)]
+    # Reversed, Python's sort is still stable: what is equal here stays as given.
+    ordered = [one for group in groups for one in sorted(group, key=_PLACE, reverse=True)]
     return [Ranked(one[0], place, *one[1:]) for place, one in enumerate(ordered, start=1)]
 
 
-def judge(offer: Offer, policy: Policy) -> tuple[Decimal, bool, tuple[Factor, ...]]:
+def judge(offer: Offer, policy: Policy) -> _Judged:
     """Returns the boost that an offer has whatever its base, whether it is put first, and why."""
-    return _judge(offer, _Formula(policy))
+    return _formula(policy).judge(offer)
 
 
+# Boost, whether it is put first, why.
+_Judged = tuple[Decimal, bool, tuple[Factor, ...]]
 # id, base, boost, final, traceable, why: plain until places are known, since a thousand are made.
 _Scored = tuple[str, Decimal, Decimal, Decimal, bool, tuple[Factor, ...]]
-
-
-def _place(one: _Scored) -> tuple[Decimal, bool]:
-    # Python's sort is stable: what is equal here stays as given.
-    return (-one[3], not one[4])
+_PLACE = itemgetter(3, 4)  # final, traceable
 
 
 def _groups(scored: Iterable[_Scored], band: Band) -> Iterable[list[_Scored]]:
@@ -234,6 +235,34 @@ class _Formula:
             (("default", default),),
         )
         self.why_nothing_sold = _nothing("completeness", "rank.nothing_sold", days=self.days)
+        self._judged: dict[tuple[Any, ...], _Judged] = {}
+
+    def judge(self, offer: Offer) -> _Judged:
+        """Returns what follows from the offer's numbers; the same numbers are judged once."""
+        if not offer.known:
+            why = _nothing("known", "rank.unknown", gtin=offer.gtin, seller=offer.seller)
+            return _NONE, False, (why,)
+        numbers = offer[4:]  # all but whose it is, and its base
+        found = self._judged.get(numbers)
+        if found is None:
+            if len(self._judged) >= _MOST_JUDGED:
+                self._judged.clear()
+            found = self._judged[numbers] = _judge(offer, self)
+        return found
+
+
+_MOST_JUDGED = 1 << 14
+
+# The policy that ranks now; another one is seldom asked, and then for many offers.
+_last: tuple[Policy, _Formula] | None = None
+
+
+def _formula(policy: Policy) -> _Formula:
+    global _last  # noqa: PLW0603 - one slot, replaced whole, so that threads need no lock
+    last = _last
+    if last is None or last[0] is not policy:
+        last = _last = policy, _Formula(policy)
+    return last[1]
 
 
 _WHY_INTEGRITY = {
@@ -244,10 +273,7 @@ _WHY_INTEGRITY = {
 _WHY_RED = Factor("red_list", _ONE, "rank.red_list")
 
 
-def _judge(offer: Offer, formula: _Formula) -> tuple[Decimal, bool, tuple[Factor, ...]]:
-    if not offer.known:
-        why = _nothing("known", "rank.unknown", gtin=offer.gtin, seller=offer.seller)
-        return _NONE, False, (why,)
+def _judge(offer: Offer, formula: _Formula) -> _Judged:
     stops = _stops(offer, formula)
     millionths, reasons = _apply(offer, formula)
     # What is recalled or broken is not put first for having a chain.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -167,8 +168,8 @@ def sold_counts(
     """Returns what is counted of the units sold since `since_ms`; an offer that sold none is absent."""
     found: dict[Pair, Counts] = {}
     for part, row in _each(connection, _sold, pairs, (), since=since_ms, now=now_ms):
-        counted = map(int, (row.sold, row.whole, row.steps, row.independent))
-        found[part[row.n]] = Counts(*counted)
+        # PostgreSQL sums big integers to decimals.
+        found[part[row[0]]] = Counts._make(map(int, row[1:]))
     return found
 
 
@@ -207,12 +208,15 @@ def _each(
         width = next(width for width in _WIDTHS if width >= len(part))
         # Nobody is called "": it fills the width.
         filled = [*part, *[("", "", *([0] * len(more)))] * (width - len(part))]
-        named: dict[str, Any] = {}
-        for n, place in enumerate(filled):
-            for name, value in zip(names, place, strict=True):
-                named[f"{name}_{n}"] = value
+        told = chain.from_iterable(filled)
+        named: dict[str, Any] = dict(zip(_named(names, width), told, strict=True))
         for row in statement(width).rows(connection, **named, **common):
             yield part, row
+
+
+@cache
+def _named(names: tuple[str, ...], width: int) -> list[str]:
+    return [f"{name}_{n}" for n in range(width) for name in names]
 
 
 def add_receipt(connection: Connection, row: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -72,8 +71,8 @@ def test_each_factor_of_the_formula(changes, boost):
 
 def test_the_final_is_rounded_half_up_to_six_decimals():
     assert str(only(traceable(base="0.00001")).final) == "0.000012"  # 0.0000115
-    assert str(only(replace(PLAIN, base="1.2345665")).final) == "1.234567"
-    assert str(only(replace(PLAIN, base="1.23456649999")).final) == "1.234566"
+    assert str(only(PLAIN._replace(base="1.2345665")).final) == "1.234567"
+    assert str(only(PLAIN._replace(base="1.23456649999")).final) == "1.234566"
 
 
 @pytest.mark.parametrize(
@@ -136,11 +135,11 @@ def test_a_recall_is_named_and_the_other_reasons_stay():
 
 
 def test_final_decides_then_traceable_then_the_order_given():
-    better = replace(PLAIN, id="better", base=120)
+    better = PLAIN._replace(id="better", base=120)
     assert order(traceable("t"), PLAIN, better) == ["better", "t", "plain"]
     poor = traceable("poor", grade="C")
     assert order(PLAIN, poor) == order(poor, PLAIN) == ["poor", "plain"]
-    other = replace(PLAIN, id="other")
+    other = PLAIN._replace(id="other")
     assert order(PLAIN, other) == ["plain", "other"]
     assert order(other, PLAIN) == ["other", "plain"]
 
@@ -151,7 +150,7 @@ def test_what_is_recalled_or_broken_is_not_put_first_for_its_chain():
 
 
 def test_tie_break_re_orders_equal_bases_only():
-    top = replace(PLAIN, id="top", base="100.01")
+    top = PLAIN._replace(id="top", base="100.01")
     assert order(PLAIN, traceable("t"), top, mode="boost") == ["t", "top", "plain"]
     assert order(PLAIN, traceable("t"), top, mode="tie_break") == ["top", "t", "plain"]
 
@@ -162,7 +161,7 @@ def test_tie_break_re_orders_equal_bases_only():
 )  # fmt: skip
 def test_a_band_is_measured_from_its_highest_base_and_does_not_creep(band):
     # 100, 99.5, 99 lie within 1 of 100; 98.5 within 1 of 99 and 99.5, but not of 100.
-    plain = [replace(PLAIN, id=base, base=base) for base in ("100", "99.5")]
+    plain = [PLAIN._replace(id=base, base=base) for base in ("100", "99.5")]
     last = [traceable("99", "99"), traceable("98.5", "98.5")]
     assert order(*plain, *last, mode="tie_break", band=band) == ["99", "100", "99.5", "98.5"]
 
@@ -186,15 +185,14 @@ bands = st.builds(
 
 
 def unstopped(offer):
-    return replace(offer, recalled=False, measure=False, black_listed=False, integrity_ok=True)
+    return offer._replace(recalled=False, measure=False, black_listed=False, integrity_ok=True)
 
 
 @given(offer_lists, st.lists(st.tuples(offers(), offers()), min_size=1, max_size=3), modes, bands)
 def test_at_equal_base_and_credit_a_traceable_offer_is_never_behind(others, pairs, mode, band):
     for number, (one, other) in enumerate(pairs):
-        first = replace(unstopped(one), id=f"t{number}", known=True, traceable=True)
-        second = replace(
-            other,
+        first = unstopped(one)._replace(id=f"t{number}", known=True, traceable=True)
+        second = other._replace(
             id=f"u{number}",
             traceable=False,
             base=first.base,
@@ -256,7 +254,7 @@ def test_boost_orders_by_final(listed):
 
 @given(offers())
 def test_the_boost_is_the_formula_to_the_last_digit(offer):
-    offer = replace(unstopped(offer), known=True, traceable=True, data_enough=True)
+    offer = unstopped(offer)._replace(known=True, traceable=True, data_enough=True)
 
     def share(part, whole):
         return min(Fraction(1), max(Fraction(0), Fraction(part, whole))) if whole > 0 else 0

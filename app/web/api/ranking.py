@@ -174,24 +174,23 @@ def read_receipt(
 def _items(
     lang: Lang, ranked: Sequence[Ranked], given: Sequence[CandidateIn]
 ) -> list[dict[str, Any]]:
-    """Returns the offers as they are answered, each reason written once however many share it."""
-    written: dict[Factor, orjson.Fragment] = {}
+    """Returns the offers as they are answered, reasons written once for all who share them."""
+    # By identity: who is judged alike has the very same reasons, and `ranked` keeps them alive.
+    written: dict[int, tuple[orjson.Fragment, float]] = {}
     items = []
-    for id_, rank, base, boost, final, _, why in ranked:
+    for id_, rank, _, boost, final, _, why in ranked:
         asked = given[int(id_)]
-        reasons = []
-        for factor in why:
-            reason = written.get(factor)
-            if reason is None:
-                reason = written[factor] = orjson.Fragment(_write(lang, factor))
-            reasons.append(reason)
+        told = written.get(id(why))
+        if told is None:
+            reasons = b",".join([_write(lang, factor) for factor in why])
+            told = written[id(why)] = orjson.Fragment(b"[" + reasons + b"]"), float(boost)
         item = {
             "id": asked.id,
             "rank": rank,
-            "base": float(base),
-            "boost": float(boost),
+            "base": asked.base or 0.0,  # no -0.0
+            "boost": told[1],
             "final": float(final),
-            "why": reasons,
+            "why": told[0],
         }
         if asked.ad:
             item["ad"] = True
@@ -199,6 +198,7 @@ def _items(
     return items
 
 
+@lru_cache(maxsize=1 << 12)
 def _write(lang: Lang, factor: Factor) -> bytes:
     told = {
         "factor": factor.factor,
