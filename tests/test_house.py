@@ -99,6 +99,7 @@ ENTRIES = {
     "app.joining",
     "app.witnessing",
     "app.crediting",
+    "app.labelling",
     "app.upkeep",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")

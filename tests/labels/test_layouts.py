@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.kit.errors import Invalid
 from app.labels.fonts import find_font, load_typeface
-from app.labels.layouts import LAYOUTS, Layout
+from app.labels.layouts import LAYOUTS, MM, Layout
 from app.labels.placing import RETAIL_MODULE_MM, SheetLabel, Typesetter
 from tests.labels.reading import blurred, page_texts, pages, rotated, zbar_texts, zxing_kinds
 from tests.labels.reading import zxing_texts as read
@@ -98,8 +98,6 @@ def test_an_ordinary_label_meets_what_gs1_asks_of_a_till(layout, symbol):
 @PAPERS
 @SYMBOLS
 def test_nothing_is_drawn_at_the_edge_of_a_label_however_long_its_words(layout, symbol):
-    """And nothing overlaps: what the text column holds stands wholly right of the symbol's quiet zone."""
-    setter = Typesetter(load_typeface(find_font()), layout, symbol, inner_word="刮开或拆封后可见")
     (full,) = batch(
         symbol, 1, name="肇庆市高要区活道镇" * 9, serial="W" * 20, lot="W" * 20, inner="W" * 16
     )
@@ -113,14 +111,29 @@ def test_nothing_is_drawn_at_the_edge_of_a_label_however_long_its_words(layout, 
         inside.paste(one.crop(core), core)
         assert inside.tobytes() == one.tobytes(), f"ink in the margin of label {place}"
         assert read(one) == [scanned(symbol, 0)]
-    placed = setter.place(full)
+
+
+@PAPERS
+@SYMBOLS
+@pytest.mark.parametrize("length", [14, 26, 40, 62, 90, 150])
+def test_the_quiet_zone_is_empty_paper_whatever_the_size_of_the_symbol(layout, symbol, length):
+    """A short URI makes a symbol of few modules: then the quiet zone, and not the box, is the limit."""
+    setter = Typesetter(load_typeface(find_font()), layout, symbol, inner_word="刮开或拆封后可见")
+    given = label(0, name="粉葛" * 30, inner="W" * 16)
+    text = "https://t.cn/" + "a" * (length - 13)
+    if symbol == "datamatrix":
+        text = f"[01]{GTIN}[10]{'L' * min(20, length // 5)}[21]{'a1B' * min(6, length // 9)}X"
+    placed = setter.place(SheetLabel(text, given.title, given.fields, given.inner))
     module = placed.dots * setter.dot
-    quiet = placed.symbol_x + (placed.symbol.width + placed.symbol.quiet_x) * module
-    assert all(line.x >= quiet - 0.01 for line in placed.lines)
-    assert placed.symbol_x >= placed.symbol.quiet_x * module
-    assert placed.symbol_y >= placed.symbol.quiet_y * module
+    quiet, side = placed.symbol.quiet_x * module, placed.symbol.width * module
+    assert placed.symbol_x >= quiet - 0.01
+    assert placed.symbol_y >= quiet - 0.01
+    assert placed.symbol_y + side + quiet <= layout.cell_height * MM + 0.01
+    assert all(line.x >= placed.symbol_x + side + quiet - 0.01 for line in placed.lines)
     baselines = [line.y for line in placed.lines]
     assert baselines == sorted(baselines)
+    assert placed.frame is not None
+    assert placed.frame.y + placed.frame.height <= (layout.cell_height - layout.inset) * MM
 
 
 @PAPERS
@@ -184,3 +197,22 @@ def test_pages_hold_what_they_hold_after_a_half_used_one():
     pdf, report = printed(batch("qr", 30), offset=20)
     assert report.pages == 3
     assert [len(read(image)) for image in pages(pdf, dpi=200)] == [4, 24, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "margins"),
+    [
+        # Of the sheets as they are sold: mm from the page's left and top to the last label.
+        ("a4-3x8", (140, 259.875), (0, 0)),
+        ("a4-4x10", (157.5, 267.3), (0, 0)),
+        ("a4-5x13", (167.15, 265.1), (4.75, 10.7)),
+        ("roll-60x40", (0, 0), (0, 0)),
+    ],
+)
+def test_labels_lie_where_the_paper_has_them(name, last, margins):
+    layout = LAYOUTS[name]
+    left, top = layout.corner(layout.places - 1)
+    assert (left, top) == pytest.approx(last)
+    assert layout.corner(0) == pytest.approx(margins)
+    assert layout.page_width - left - layout.cell_width == pytest.approx(margins[0])
+    assert layout.page_height - top - layout.cell_height == pytest.approx(margins[1])
