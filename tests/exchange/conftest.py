@@ -119,6 +119,12 @@ class Ours:
         return sorted((f"{name}/{seq}", bytes(hash_).hex()) for name, seq, hash_ in rows)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks first waits for the store as long as a busy machine takes; how long is no rule's matter."""
+    monkeypatch.setattr("app.exchange.cards.FIRST_TIMEOUT_S", 30.0)
+
+
 @pytest.fixture
 def theirs(databases: Any, tmp_path: Path, clock: FakeClock) -> Iterator[Service]:
     """The deployment that is the store, served."""
