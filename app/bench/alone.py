@@ -115,6 +115,7 @@ def issue(folder: Path, count: int) -> dict[str, float]:
 def sheet(path: Path, count: int) -> dict[str, float]:
     """Prints made-up labels into `path`, as one file."""
     font = find_font(settings_in(path.parent).font)
+    before_mb = peak_memory_mb()
     began = time.perf_counter()
     with path.open("wb") as file:
         write_sheet((_label() for _ in range(count)), file, symbol="qr", font_path=font)
@@ -122,6 +123,7 @@ def sheet(path: Path, count: int) -> dict[str, float]:
     return {
         "seconds": taken_s,
         "memory_mb": peak_memory_mb(),
+        "before_mb": before_mb,
         "file_mb": path.stat().st_size / 1e6,
     }
 

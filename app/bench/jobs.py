@@ -52,5 +52,6 @@ def measure_label_sheet(plan: Plan) -> Figure:
         "s",
         n=count,
         memory_mb=median(one["memory_mb"] for one in told),
-        also={"file_mb": median(one["file_mb"] for one in told)},
+        # Of the memory, what the program had before it began to print: its own modules.
+        also={name: median(one[name] for one in told) for name in ("file_mb", "before_mb")},
     )

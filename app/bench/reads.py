@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from app.bench.figures import Figure, median, percentile
+from app.bench.floor import measure_floor
 from app.bench.grow import multiply
 from app.bench.market import Market, Player, opened
 from app.bench.plan import Plan
@@ -27,6 +29,7 @@ _SHOPS, _GOODS = 20, 50
 _PROOFS = 1_000
 _SCANS_PER_S = 100
 _SCANS = 800
+_PHONES = 32
 _RANKINGS = 10
 _LONGEST_LOAD_S = 120
 # A phone that scans for the first time: no cookie, no page kept.
@@ -82,6 +85,10 @@ class Reads:
         return self._audit(
             "audit" if processes == 1 else "audit_two", self._grown.folder, processes=processes
         )
+
+    def measure_audit_floor(self) -> Figure:
+        """Measures what the plain checks of an audit cost in CPython at the least."""
+        return measure_floor(self._grown.folder / "data" / "suxin.db", self._plan.runs)
 
     def measure_audit_signed(self) -> Figure:
         """Measures the audit of a log in which every second record is signed, by its signatures."""
@@ -202,16 +209,17 @@ async def _scan(service: Listening, units: list[Code]) -> tuple[list[float], lis
 
     Counted from the moment at which it was to be asked for: a page that makes others wait is not
     spared their waiting. Over plain sockets, kept alive: the load generator shares the machine, and a
-    client library costs half of what the page itself does.
+    client library costs half of what the page itself does. In turn over all of them, as many phones
+    would be: whoever takes the socket that came back last asks one process and leaves the others idle.
     """
     whole_ms: list[float] = []
     first_ms: list[float] = []
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    idle = deque([await asyncio.open_connection("127.0.0.1", service.port) for _ in range(_PHONES)])
     began = time.perf_counter()
 
     async def scan(at: float, unit: Code) -> None:
         reader, writer = (
-            idle.pop() if idle else await asyncio.open_connection("127.0.0.1", service.port)
+            idle.popleft() if idle else await asyncio.open_connection("127.0.0.1", service.port)
         )
         writer.write(_REQUEST % unit.stream.encode("ascii"))
         head = await reader.readuntil(b"\r\n\r\n")

@@ -64,6 +64,7 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "bulk_post": lambda: measure_bulk_post(plan),
         "audit": reads.measure_audit,
         "audit_two": lambda: reads.measure_audit(processes=2),
+        "audit_floor": reads.measure_audit_floor,
         "audit_signed": reads.measure_audit_signed,
         "proof": reads.measure_proof,
         "scan_page": reads.measure_scan_page,
