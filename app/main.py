@@ -33,6 +33,7 @@ from app.credit.matterbook import MatterBook
 from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
 from app.credit.orders import OrderCounts
+from app.credit.ratings import Ratings
 from app.credit.samples import Samples
 from app.credit.search import Search
 from app.credit.service import Credit
@@ -74,7 +75,7 @@ from app.parties.access import APIKeys
 from app.parties.chain import PartyChain
 from app.parties.powers import Powers
 from app.parties.service import Parties
-from app.trace import batchstore
+from app.trace import batchstore, ratingstore
 from app.trace import store as trace_store
 from app.trace.catalogue import Catalogue
 from app.trace.gaps import Graces
@@ -102,6 +103,7 @@ from app.web.api import (
     parties,
     products,
     ranking,
+    ratings,
     search,
     standing,
     subjects,
@@ -129,6 +131,7 @@ WRITERS = {
     **party_store.WRITERS,
     **trace_store.WRITERS,
     **batchstore.WRITERS,
+    **ratingstore.WRITERS,
     **credit_store.WRITERS,
     **matterstore.WRITERS,
     **movestore.WRITERS,
@@ -160,6 +163,7 @@ ROUTERS = (
     search.router,
     commitments.router,
     lists.router,
+    ratings.router,
     webhooks.router,
     docs.router,
     verify.router,
@@ -420,6 +424,9 @@ def _open_oversight(
         "credit": credit,
         "credit_ledger": CreditLedger(database, credit, clock=clock, vault=vault),
         "ranking": ranked,
+        "ratings": Ratings(
+            database, clock=clock, vault=vault, key=keyring.subkey("buyer-pseudonym")
+        ),
         "features": Features(database, ranked, credit, keyring.receipt, clock=clock),
         "search": Search(database, ranked, credit, clock=clock),
         "order_counts": OrderCounts(database, recorder, clock=clock),

@@ -519,6 +519,36 @@ class ReviewSign(SQLModel, table=True):
     signed_at: int | None = _big(null=True)
 
 
+class Rating(SQLModel, table=True):
+    """A rating as it is counted. Of a buyer the words and the number stay sealed in its record."""
+
+    __table_args__ = (
+        Index("rating_party", "party", "at"),
+        Index("rating_merchant", "merchant", "kind", "at"),
+    )
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    kind: str = _text()
+    """Who is rated: seller, carrier, buyer."""
+    side: str = _text()
+    """Who rates: consumer, merchant, carrier."""
+    party: str = _text()
+    """Who is rated; empty for a buyer."""
+    merchant: str = _text()
+    """The seller whose order it was."""
+    gtin: str = _text()
+    of_seq: int = _big()
+    """Of the dispatch or sale that it names; of a review its own."""
+    sale_seq: int | None = _big(null=True)
+    rating: int | None = _big(null=True)
+    """1 to 5; empty for a buyer."""
+    proof: str | None = _text(null=True)
+    parcel: bytes = _bytes()
+    """Of one parcel a side's newest word counts: HMAC of the waybill, else stream and `of_seq`."""
+    at: int = _big()
+
+
 class Report(SQLModel, table=True):
     """A report by anyone: sealed text and contact, for a person to read; weighs nothing by itself."""
 

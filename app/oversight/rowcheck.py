@@ -30,6 +30,7 @@ from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.parties import store as party_store
+from app.trace import ratings, ratingstore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 from app.trace.wordstore import missing_words
@@ -51,10 +52,13 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong = _differing("product", _told_product(first, records), find)
             if not wrong:  # else its words are somebody else's
                 wrong = _missing_words(connection, find())
-        case ["01", _, "10", _] if first is not None:
+        case ["01", gtin, "10", _] if first is not None:
             told = {"party": first["actor"], "facts": lot_facts(first["data"])}
             find = partial(trace_store.find_lot, connection, stream)
             wrong = _differing("lot", told, find)
+            wrong += _wrong_ratings(connection, stream, gtin, records)
+        case ["01", gtin, "21", _]:
+            wrong = _wrong_ratings(connection, stream, gtin, records)
         case ["party", party]:
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
@@ -62,6 +66,9 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
             wrong += _wrong_orders(connection, party, records)
+            wrong += [
+                f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
+            ]
         case ["store", sender]:
             wrong = _wrong_sender(connection, sender, records)
         case ["store", sender, party]:
@@ -233,6 +240,29 @@ def _wrong_orders(connection: Connection, party: str, records: Sequence[Fields])
         for key in sorted(told.keys() | kept.keys())
         if told.get(key) != kept.get(key)
     ]
+
+
+def _wrong_ratings(
+    connection: Connection, stream: str, gtin: str, records: Sequence[Fields]
+) -> list[str]:
+    """Returns the ratings of a stream whose row is missing or says something else.
+
+    A row that no record gives is found at the party that it speaks of, or most chains would be asked
+    for nothing.
+    """
+    if not any(fields["type"] in ratings.TYPES for fields in records):
+        return []
+    kept = {row.seq: row._mapping for row in ratingstore.rows_of(connection, stream)}
+    return [
+        f"rating.{told['seq']}"
+        for told in ratings.told_rows(stream, gtin, records)
+        if told["seq"] not in kept or not _same_rating(told, kept[told["seq"]])
+    ]
+
+
+def _same_rating(told: Fields, kept: Fields) -> bool:
+    # The waybill stands in no record.
+    return _same({name: value for name, value in told.items() if name != "parcel"}, kept)
 
 
 def _missing_words(connection: Connection, product: Any) -> list[str]:

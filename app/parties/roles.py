@@ -112,6 +112,8 @@ ACTIONS: Mapping[str, Action] = {
         _action("commitment.judge", "credit", any_of=(REGULATOR,)),
         _action("list.enter", "credit", any_of=(REGULATOR,)),
         _action("warning.read", "credit", any_of=(REGULATOR, ADMIN), own=PARTY_ROLES),
+        # Of a person: not even an authority reads it here (sealed sections, for a stated purpose).
+        _action("rating.read_buyers", "credit", own=SELLER_ROLES),
         _action("webhook.manage", "credit", own=PARTY_ROLES),
         _action("ranking.query", "ranking", any_of=(PLATFORM, REGULATOR, ADMIN)),
         _action("orders.report", "ranking", own=(PLATFORM,)),
@@ -164,6 +166,8 @@ EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "refusal": (_SELLER_SELF, _PLATFORM, _AGGREGATOR, _CARRIER, _CONSUMER),
     "review": (_CONSUMER,),
     "follow_up": (_CONSUMER,),
+    "carrier_rating": (_SELLER_SELF, _PLATFORM_MANDATE, _CONSUMER),
+    "buyer_rating": (_SELLER_SELF, _PLATFORM_MANDATE, _CARRIER),
     "complaint": (_CONSUMER, _REGULATOR),
     "return": (_SELLER_SELF, _PLATFORM, _CARRIER),
     "recall": (_SELLER_SELF, _RECALL_AGENT, _REGULATOR),

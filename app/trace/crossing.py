@@ -19,6 +19,7 @@ from app.trace.code import Code
 from app.trace.decide import Decision
 from app.trace.gaps import Graces
 from app.trace.proof import Proofs
+from app.trace.ratings import Named
 from app.trace.requests import ConsumerProof
 from app.trace.sending import Sending
 from app.trace.shelf import ShelfDecision
@@ -40,6 +41,7 @@ def pack_submission(submission: Submission) -> Packed | None:
         life: Packed | None = (
             decide.subject,
             None if proof is None else (proof.token, proof.inner),
+            None if decide.named is None else tuple(decide.named),
         )
     elif type(decide) is ShelfDecision:
         life = None
@@ -96,9 +98,10 @@ def unpacking(proofs: Proofs, graces: Graces) -> Callable[[Packed], Submission]:
         if life is None:
             decide = ShelfDecision(code, sending, side)
         else:
-            subject, proof = life
+            subject, proof, rated = life
             proof = None if proof is None else ConsumerProof(*proof)
-            decide = Decision(code, sending, graces, subject, proof, proofs, side)
+            named = None if rated is None else Named(*rated)
+            decide = Decision(code, sending, graces, subject, proof, proofs, side, named)
         signed = None if signed_values is None else Signed(*signed_values)
         own = SignedDecision(decide, signed.key) if is_signed and signed is not None else None
         return Submission(

@@ -28,6 +28,8 @@ from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
 from app.trace.listings import listing_fact, listings_since, live_listing
 from app.trace.proof import Proofs, token_kind
+from app.trace.ratings import TYPES as RATINGS
+from app.trace.ratings import Named, NotInShipment, rating_row
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
 from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
@@ -46,6 +48,7 @@ class Decision:
     subject: "" for a unit, `consignment/<id>` on a lot, where the life stands in a fact of that key.
     earlier: fields of the record that a correction or reply names.
     side: rows for the keyed side index, made beforehand because they need a key.
+    named: the record that a rating names.
     """
 
     code: Code
@@ -55,6 +58,7 @@ class Decision:
     proof: ConsumerProof | None = None
     proofs: Proofs | None = None
     side: tuple[tuple[str, bytes], ...] = ()
+    named: Named | None = None
 
     def reads(self, actor: str) -> tuple[Read, ...]:
         """Returns what the decision wants to see beside the goods' own stream."""
@@ -89,6 +93,8 @@ class Decision:
         source = check_right(claim.type, held, claim.actor, sources)
         if self.proof is not None:
             self._check_proof(state)
+            if self.named is not None and self.named.id != state.get("dispatch", {}).get("id"):
+                raise NotInShipment("not_in_shipment")  # the proof is of the present purchase
         product = self.code.product_stream
         if claim.type == "listing":
             check_listing(claim, view, view.heads[product].state)
@@ -123,7 +129,8 @@ class Decision:
             facts={self.subject: new} if self.subject else {},
             refs=tuple(refs),
             effects=life_effects(self.code, claim.stream, self.subject, seen_before, seen)
-            + self._recall(claim, new),
+            + self._recall(claim, new)
+            + self._rating(claim, head, state, view),
             outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now)
             + told_above(claim, self.code, self.subject, new, view.now),
             side=self.side,
@@ -201,6 +208,24 @@ class Decision:
             recall_effect(self.code, recaller, entry, seller=seller_of(new))
             for recaller, entry in new["recalls"].items()
         )
+
+    def _rating(
+        self, claim: Claim, head: StreamHead, state: Mapping[str, Any], view: View
+    ) -> tuple[Effect, ...]:
+        if claim.type not in RATINGS:
+            return ()
+        row = rating_row(
+            claim.stream,
+            self.code.gtin,
+            seq=head.seq + 1,
+            type_=claim.type,
+            actor=claim.actor,
+            data=claim.data,
+            at_ms=to_ms(view.now),
+            seller=seller_of(state),
+            named=self.named,
+        )
+        return (Effect("rating", row),)
 
 
 def token_subject(code: Code, subject: str) -> str:

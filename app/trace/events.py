@@ -177,6 +177,14 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "follow_up": EventType(
         _LIFE, {"rating": _RATING, "proof": _PROOF}, sealed=("text",), consignment=True
     ),
+    "carrier_rating": EventType(
+        _LIFE,
+        {"of": _RECORD, "carrier": _NAMED, "rating": _RATING, "proof": _PROOF},
+        sealed=("text",),
+        consignment=True,
+    ),
+    # What is said of a person is sealed, the number too.
+    "buyer_rating": EventType(_LIFE, {"of": _RECORD}, sealed=("rating",), consignment=True),
     "complaint": EventType(
         _LIFE,
         {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import orjson
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault, NotFound
+from app.kit.errors import Denied, Fault
 from app.ledger import store
 from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
@@ -28,13 +28,15 @@ from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
 from app.trace.claims import read_actor, record_id, seal_section
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, Decision
-from app.trace.events import EVENT_TYPES, check_changes, check_event, check_time, waybill_tail
+from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.lives import Lives
+from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
 from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
+from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
@@ -46,14 +48,6 @@ from app.trace.underway import Underway, in_order, parts_of, runs_of
 MAX_BATCH = 1_000
 
 Decide = Decision | ShelfDecision
-
-
-class OfUnknown(NotFound):
-    """The record that a correction or reply names is not in this stream."""
-
-
-class OfForeign(Denied):
-    """Only the actor of a record corrects it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +78,7 @@ class Recording:
         self._graces = graces
         self._index = index
         self._lives = Lives(database, graces)
+        self._naming = Naming(database)
 
     async def record(
         self,
@@ -213,7 +208,7 @@ class Recording:
         return (
             request.signed is not None
             or (proof is not None and proof.inner is not None)
-            or request.type in ("correction", "reply")
+            or request.type in NAMES_ANOTHER
         )
 
     def prepare(
@@ -237,7 +232,7 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(PARTY_PREFIX):
-            check_of = functools.partial(self._check_of, before=before)
+            check_of = functools.partial(self._naming.check_of, before=before)
             return prepare_party_event(principal, request, now=self._clock.now(), check_of=check_of)
         code = parse_code(request.code)
         data = dict(request.data)
@@ -263,9 +258,15 @@ class Recording:
         )
         if request.signed is not None:
             check_signature(self._database, claim, request.signed)
-        if request.type in ("correction", "reply"):
-            sending = sending._replace(named=self._check_of(claim, before))
-        decide = self._decision(code, sending, subject, proof, self._index.digests(request.sealed))
+        rated = None
+        if request.type in NAMING:
+            if request.type == BUYER_RATING:
+                check_opinion({name: given.content for name, given in request.sealed.items()})
+            rated = self._naming.find_rated(claim)
+        elif request.type in NAMES_ANOTHER:
+            sending = sending._replace(named=self._naming.check_of(claim, before))
+        side = self._index.digests(request.sealed)
+        decide = self._decision(code, sending, subject, proof, side, rated)
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
             claim=claim,
@@ -303,9 +304,10 @@ class Recording:
         subject: str,
         proof: ConsumerProof | None,
         side: tuple[tuple[str, bytes], ...],
+        rated: Named | None,
     ) -> Decide:
         if code.level == "unit" or subject:
-            return Decision(code, sending, self._graces, subject, proof, self._proofs, side)
+            return Decision(code, sending, self._graces, subject, proof, self._proofs, side, rated)
         return ShelfDecision(code, sending, side)
 
     def _proof_kind(self, code: Code, proof: ConsumerProof | None) -> str:
@@ -321,35 +323,6 @@ class Recording:
         if kept is None or not secrets.compare_digest(kept, inner_digest(proof.inner or "")):
             raise ProofInvalid("inner_code")
         return "inner"
-
-    def _check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> str | None:
-        """Returns the source of the record a correction or reply names, None while it is not decided.
-
-        Raises OfUnknown, OfForeign or Invalid.
-
-        Asked ahead of the transaction: a record never changes. One that is still to be made with
-        this one, all or none, is known by its claim.
-        """
-        of, source = str(claim.data["of"]), None
-        with self._database.read() as connection:
-            found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
-        if found is not None:
-            fields = store.StoredRecord(claim.stream, *found, None).fields
-            type_, actor, source = fields["type"], fields["actor"], fields["source"]
-        else:
-            claims = [one.claim for one in before if isinstance(one, Submission)]
-            named = next((c for c in claims if (c.stream, c.id) == (claim.stream, of)), None)
-            if named is None:
-                raise OfUnknown("of_unknown", of=of)
-            type_, actor = named.type, named.actor
-        if claim.type != "correction":
-            return source
-        if actor != claim.actor:
-            raise OfForeign("of_foreign", of=of)
-        changes = claim.data.get("changes")
-        if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
-            check_changes(type_, parse_code(claim.stream).level, changes)
-        return source
 
 
 def _checked(

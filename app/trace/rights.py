@@ -94,6 +94,8 @@ RIGHTS: Mapping[str, Right] = {
     "return": _ending,
     "review": _anyone,
     "follow_up": _anyone,
+    "carrier_rating": _anyone,  # who had a part in the shipment that it names: see `ratings`
+    "buyer_rating": _anyone,
     "complaint": _anyone,
     "recall": _maker,
     "recall_lifted": _maker,

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from app.kit.errors import Fault
 from app.ledger.submission import Answer, Submission
 from app.trace.claims import record_id
+from app.trace.naming import NAMES_ANOTHER
 from app.trace.requests import EventRequest
 
 # Events of a part: few enough that the first is soon on its way, and a transaction costs each little.
@@ -68,7 +69,7 @@ def runs_of(requests: Sequence[EventRequest], *, atomic: bool) -> list[list[Even
     runs: list[list[EventRequest]] = [[]]
     given: set[str] = set()
     for request in requests:
-        of = request.data.get("of") if request.type in ("correction", "reply") else None
+        of = request.data.get("of") if request.type in NAMES_ANOTHER else None
         if not atomic and isinstance(of, str) and of.lower() in given:
             runs.append([])
             given = set()

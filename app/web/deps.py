@@ -28,6 +28,7 @@ from app.credit.lists import Lists
 from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
 from app.credit.orders import OrderCounts
+from app.credit.ratings import Ratings
 from app.credit.samples import Samples
 from app.credit.search import Search
 from app.credit.service import Credit
@@ -130,6 +131,7 @@ class Rooms:
     alerts: Alerts
     hooks: Hooks
     ranking: Ranking
+    ratings: Ratings
     samples: Samples
     features: Features
     search: Search

@@ -34,6 +34,8 @@ WHO_SENDS = {
     "refusal": "carrier +aggregator merchant platform consumer",
     "review": "consumer",
     "follow_up": "consumer",
+    "carrier_rating": "merchant +platform consumer",
+    "buyer_rating": "merchant +platform carrier",
     "complaint": "consumer regulator",
     "return": "merchant platform carrier",
     "recall": "merchant recall_agent=merchant regulator",
@@ -119,7 +121,7 @@ def test_consumers_and_system_cannot_give_mandates():
     assert "registration" not in grantable_types(PARTY_ROLES)
     assert "measure" not in grantable_types(PARTY_ROLES)
     assert grantable_types({"carrier"}) == {
-        "dispatch", "transit", "signature", "refusal", "return", "correction",
+        "dispatch", "transit", "signature", "refusal", "return", "correction", "buyer_rating",
     }  # fmt: skip
 
 

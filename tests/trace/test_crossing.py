@@ -14,6 +14,7 @@ from app.trace.code import Code
 from app.trace.crossing import pack_submission, unpacking
 from app.trace.decide import Decision
 from app.trace.proof import Proofs
+from app.trace.ratings import Named
 from app.trace.requests import ConsumerProof
 from app.trace.sending import Sending
 from app.trace.shelf import ShelfDecision
@@ -40,6 +41,10 @@ DECISIONS = {
     ),
     "reply": Decision(
         UNIT, Sending(SHOP, SENDING.roles, named="platform"), GRACES, "", None, PROOFS, (),
+    ),
+    "rating": Decision(
+        UNIT, SENDING, GRACES, "", None, PROOFS, (),
+        Named("dispatch", "01935c5e-0000-7000-8000-000000000002", 3, SHOP, CARRIER, 2, b"p" * 32),
     ),
     "lot": ShelfDecision(LOT, SENDING, SIDE),
     "product": ShelfDecision(Code("06901234567892"), SENDING),
@@ -86,7 +91,7 @@ def test_every_field_of_a_submission_is_told():
     stays = {"guard"}  # a function of the asking process
     assert set(Submission._fields) == told | derived | stays
     assert set(Decision.__slots__) == {
-        "code", "sending", "graces", "subject", "proof", "proofs", "side",
+        "code", "sending", "graces", "subject", "proof", "proofs", "side", "named",
     }  # fmt: skip
     assert set(ShelfDecision.__slots__) == {"code", "sending", "side"}
 

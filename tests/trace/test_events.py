@@ -44,6 +44,8 @@ CONTRACT = {
     "return": (LIVING, {"reason": "cancelled"}, ()),
     "review": (LIVING, {"rating": 5}, ("text",)),
     "follow_up": (LIVING, {"rating": 1}, ("text",)),
+    "carrier_rating": (LIVING, {"of": RECORD, "carrier": SHOP, "rating": 5}, ("text",)),
+    "buyer_rating": (LIVING, {"of": RECORD}, ("rating",)),
     "complaint": (LIVING, {"category": "food_safety"}, ("detail",)),
     "recall": (GOODS, {"reason": "glass"}, ()),
     "recall_lifted": (GOODS, {"reason": "checked"}, ()),
@@ -65,6 +67,8 @@ BY_CONSIGNMENT = {
     "return",
     "review",
     "follow_up",
+    "carrier_rating",
+    "buyer_rating",
     "complaint",
 }
 REGISTERED = {

@@ -48,6 +48,8 @@ def _of_party(what: str, *more: Bad, **given: Any) -> Operation:
     )  # fmt: skip
 
 
+_DAYS = (Bad(name="no days", query="days=0", answer=INVALID, kind="range"),)
+
 PROMISES: dict[tuple[str, str], Operation] = {
     ("GET", "/api/v1/commitments/templates"): Operation(path="/api/v1/commitments/templates"),
     ("GET", "/api/v1/parties/{party}/commitments"): Operation(
@@ -138,6 +140,20 @@ PROMISES: dict[tuple[str, str], Operation] = {
     ("GET", "/api/v1/credit/{party}/warnings"): _of_party(
         "warnings", *PAGES, Bad(name="somebody else's", by=RIVAL, answer=FORBIDDEN), by=SHOP,
         scope="credit",
+    ),
+    ("GET", "/api/v1/credit/{party}/ratings"): _of_party("ratings", *_DAYS),
+    ("GET", "/api/v1/credit/{party}/ratings/records"): _of_party(
+        "ratings/records", *PAGES, *_DAYS
+    ),
+    ("GET", "/api/v1/credit/{party}/ratings/buyers"): Operation(
+        path="/api/v1/credit/{shop}/ratings/buyers", by=SHOP, scope="credit",
+        bad=(
+            *PAGES,
+            Bad(name="somebody else's", by=RIVAL, answer=FORBIDDEN),
+            Bad(name="an authority", by=AUTHORITY, answer=FORBIDDEN),
+            Bad(name="unknown party", path=f"/api/v1/credit/{UNKNOWN_USCC}/ratings/buyers",
+                answer=FORBIDDEN),
+        ),
     ),
     ("POST", "/api/v1/webhooks"): Operation(
         path="/api/v1/webhooks", by=SHOP, scope="credit", body=lambda _: dict(HOOK),

@@ -1,0 +1,109 @@
+"""The record that another one names by `of`: what a correction, a reply or a rating is about. Read-only.
+
+Asked ahead of the transaction, since a record never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from app.db.engine import Database
+from app.kit.errors import Denied, Fault, FieldFault, NotFound, invalid
+from app.ledger import store
+from app.ledger.record import Claim
+from app.ledger.submission import Submission
+from app.parties.roles import AGGREGATOR, CARRIER
+from app.parties.store import find_party
+from app.trace import ratingstore
+from app.trace.events import check_changes
+from app.trace.identifiers import parse_code
+from app.trace.party_events import PREFIX as PARTY_PREFIX
+from app.trace.ratings import (
+    CARRIER_RATING,
+    NAMING,
+    OF_SHIPMENTS,
+    Named,
+    check_rating,
+    check_type,
+    find_named,
+)
+
+NAMES_ANOTHER = NAMING | {"correction", "reply"}
+"""Types of records that name another one."""
+
+_MOST = 2_000
+"""Records of shipments looked through for the sale beside a named one: no unit's life comes near."""
+
+
+class OfUnknown(NotFound):
+    """The record that a correction, reply or rating names is not in this stream."""
+
+
+class OfForeign(Denied):
+    """Only the actor of a record corrects it."""
+
+
+class Naming:
+    """Finds what records name."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> str | None:
+        """Returns the source of the record a correction or reply names, None while it is not decided.
+
+        before: those of the same all-or-none request; one of them is known by its claim.
+
+        Raises OfUnknown, OfForeign or Invalid.
+        """
+        of, source = str(claim.data["of"]), None
+        with self._database.read() as connection:
+            found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
+        if found is not None:
+            fields = store.StoredRecord(claim.stream, *found, None).fields
+            type_, actor, source = fields["type"], fields["actor"], fields["source"]
+        else:
+            claims = [one.claim for one in before if isinstance(one, Submission)]
+            named = next((c for c in claims if (c.stream, c.id) == (claim.stream, of)), None)
+            if named is None:
+                raise OfUnknown("of_unknown", of=of)
+            type_, actor = named.type, named.actor
+        if claim.type != "correction":
+            return source
+        if actor != claim.actor:
+            raise OfForeign("of_foreign", of=of)
+        changes = claim.data.get("changes")
+        if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
+            check_changes(type_, parse_code(claim.stream).level, changes)
+        return source
+
+    def find_rated(self, claim: Claim) -> Named:
+        """Returns the record that a rating names, after asking who had a part in it.
+
+        Raises OfUnknown, or what `check_rating` raises; Invalid for a carrier not registered as one.
+        """
+        of, stream = str(claim.data["of"]), claim.stream
+        with self._database.read() as connection:
+            found = store.find_by_id(connection, [(stream, of)]).get((stream, of))
+            if found is None:
+                raise OfUnknown("of_unknown", of=of)
+            own = store.StoredRecord(stream, *found, None).fields
+            check_type(claim.type, own["type"])
+            records = [
+                one.fields
+                for one in store.load_some(connection, stream, types=OF_SHIPMENTS, limit=_MOST)
+            ]
+            consignment = claim.data.get("consignment")
+            named = find_named(records, of, consignment=consignment) or find_named(
+                [own], of, consignment=consignment
+            )
+            if named is None:  # of another consignment
+                raise OfUnknown("of_unknown", of=of)
+            check_rating(claim.type, claim.actor, claim.data, named)
+            if claim.type != CARRIER_RATING:
+                return named
+            carrier = find_party(connection, claim.data["carrier"])
+            if carrier is None or not {CARRIER, AGGREGATOR} & set(carrier.roles):
+                params = {"expected": CARRIER, "got": claim.data["carrier"]}
+                raise invalid(FieldFault(("data", "carrier"), "value", params))
+            return named._replace(parcel=ratingstore.parcel_of(connection, stream, named.seq))
