@@ -13,7 +13,7 @@ counts = st.tuples(*[st.integers(0, 10_000)] * 5)
 def test_three_best_ratings_do_not_beat_three_thousand_good_ones():
     few, many = Stars((0, 0, 0, 0, 3)), Stars((20, 30, 100, 250, 2_600))
     assert (few.mean, few.at_least) == (5, 2.93)
-    assert (many.mean, many.at_least) == (4.79, 4.76)
+    assert (many.mean, many.at_least) == (4.79, 4.77)
 
 
 def test_of_no_ratings_there_is_no_number():

@@ -12,13 +12,14 @@ import pytest
 from app.credit.loader import packaged
 from app.credit.policy import score
 from app.i18n import LANGUAGES, text
-from app.kit.clock import to_ms
+from app.kit.clock import parse_time, to_ms
 from app.web.pages.dossier import fill_dossier
 from app.web.pages.policy import work_example
 from app.web.pages.standing import SCRIPT, SCRIPT_PATH
 from app.web.pages.views import Frame
 from tests.scripts.test_recompute_score import script
-from tests.web.conftest import PLATFORM, SHOP
+from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
+from tests.web.operations import listing, signed
 from tests.web.standing import enter, live
 from tests.web.test_render import ATTACK, Page
 from tests.web.test_search_api import gtin_like
@@ -74,7 +75,7 @@ def test_every_page_is_whole_html_without_script_or_style_of_its_own(market, tol
         referred = {a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a}
         assert referred <= set(ids)
         (switch,) = [a for a in page.named("a") if "hreflang" in a]
-        assert switch["href"].endswith("?lang=en" if lang == "zh" else "?lang=zh")
+        assert switch["href"].endswith("lang=en" if lang == "zh" else "lang=zh")
         assert not re.search(r"\b(?:page|credit|finding)\.[a-z]", page.text), path
         assert not FORBIDDEN.search(html)
         assert len(html.encode()) < 60_000
@@ -299,3 +300,64 @@ def test_the_front_page_and_the_seller_lead_to_these_pages(market, goods):
     assert "鼎湖山红茶" in html
     page, _ = show(market, f"/01/{goods}")
     assert f"/credit/{SHOP}" in {link["href"].split("?")[0] for link in page.named("a")}
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/zone?category=food", "category=food"),
+        ("/search?q=%E8%8C%B6%26&sort=newest", "q=%E8%8C%B6%26&sort=newest"),
+        ("/credit/" + SHOP + "?ignored=1", ""),
+    ],
+)
+def test_the_other_language_is_asked_the_same_question(market, told, goods, path, kept):
+    page, _ = show(market, path, "zh")
+    (switch,) = [a["href"] for a in page.named("a") if "hreflang" in a]
+    joint = "&" if kept else ""
+    assert switch == f"{path.split('?')[0]}?{kept}{joint}lang=en"
+    other, _ = show(market, switch.removesuffix("&lang=en").removesuffix("?lang=en"), "en")
+    (back,) = [a["href"] for a in other.named("a") if "hreflang" in a]
+    assert back == switch.replace("lang=en", "lang=zh")
+
+
+def test_a_dossier_says_ratings_promises_lists_and_grades(market, told):
+    carrier = market.newcomer("carrier")
+    empty, _ = show(market, f"/credit/{carrier}", "en")
+    assert "Nobody has rated this party" in empty.text
+    assert "No commitment has been signed." in empty.text
+    assert "Grade at the end of each month" not in empty.text
+    for stars in (4, 5):
+        (unit,) = market.issue()
+        sold = market.sell_by_platform(unit.code)
+        sent = market.send(SHOP, unit.code, "dispatch", {"carrier": carrier}, hours=-2)
+        said = {"of": sent["id"], "carrier": carrier, "rating": stars}
+        market.send(SHOP, unit.code, "carrier_rating", said)
+        proof = {"Suxin-Claim": sold["claim_token"]}
+        market.send(None, unit.code, "carrier_rating", {**said, "rating": 2}, headers=proof)
+    body = signed("lawful_trade")
+    path = f"/api/v1/parties/{carrier}/commitments"
+    market.ask("POST", path, body, token=market.keys[carrier], status=201)
+    body = listing(carrier)
+    made = market.ask("POST", "/api/v1/lists/black", body, token=market.keys[AUTHORITY], status=201)
+    hidden, _ = show(market, f"/credit/{carrier}", "en")
+    assert "Black list" not in hidden.text, "announced, and no more"
+    market.clock.set(max(market.clock.now(), parse_time(made["listed_at"])))
+    market.clock.advance(32 * 86_400)
+    market.work()
+    for lang in LANGUAGES:
+        page, html = show(market, f"/credit/{carrier}", lang)
+        api = market.ask("GET", f"/api/v1/credit/{carrier}/ratings")["ratings"]
+        for one in api:
+            words = text(lang, f"page.dossier.rated.{one['rated_as']}.{one['by']}")
+            assert (words in page.text) == (one["count"] > 0)
+            if one["count"]:
+                line = text(
+                    lang, "page.dossier.rated.line", mean=one["mean"], least=one["at_least"],
+                    count=one["count"],
+                )  # fmt: skip
+                assert line in page.text
+        assert POLICY.lists["black"].title[lang] in page.text
+        assert text(lang, "commitment.active") in page.text
+        (grade,) = market.ask("GET", f"/api/v1/credit/{carrier}/history")["items"][-1:]
+        assert grade["month"] in page.text
+        assert html.count("aside-hold") == 1

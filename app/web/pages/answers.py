@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import uuid_utils
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
@@ -42,12 +44,20 @@ def answer_unknown(
     )
 
 
-def frame_of(request: Request, lang: str | None, path: str) -> Frame:
-    """Returns what every page needs. lang: as the reader chose it, else the browser's is taken."""
+def frame_of(
+    request: Request, lang: str | None, path: str, *, keeps: tuple[str, ...] = ()
+) -> Frame:
+    """Returns what every page needs. lang: as the reader chose it, else the browser's is taken.
+
+    keeps: names of the query that the other language's page is asked by too.
+    """
     chosen = lang in ("zh", "en")
     picked: Lang = pick_language(None, lang) if chosen else visit_of(request).lang
     showing = str(uuid_utils.uuid4())
-    return Frame(lang=picked, path=path, language_chosen=chosen, showing=showing)
+    kept = [(name, value) for name, value in request.query_params.items() if name in keeps]
+    return Frame(
+        lang=picked, path=path, language_chosen=chosen, showing=showing, query=urlencode(kept)
+    )
 
 
 def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> Code:

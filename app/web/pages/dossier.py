@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from app.credit.history import Event, Happening, Moment, follow_score, span_of
 from app.credit.ledger import Filed
 from app.credit.policy import Entry, Hold, ScoreCard, Status, score
+from app.credit.ratings import DAYS
 from app.credit.rules import Policy, Rule
 from app.kit.clock import to_ms
 from app.kit.errors import Fault
 from app.trace.gtin import display_gtin
 from app.web.deps import Rooms
+from app.web.pages.conduct import fill_grades, fill_listings, fill_promises, fill_rated
 from app.web.pages.facts import licence_of
 from app.web.pages.standing_views import (
     Deed,
@@ -110,6 +112,11 @@ class _Dossier:
             coming=tuple(rows.tell(course.coming)),
             base_url=self._rooms.base_url,
             script=script,
+            rated=fill_rated(self._rooms, self._party),
+            rated_days=DAYS,
+            promises=fill_promises(self._rooms, self._party, self._frame.lang),
+            listings=fill_listings(self._rooms, self._party, self._frame.lang),
+            grades=fill_grades(self._rooms, self._party),
         )
 
     def _holder(self) -> Holder:

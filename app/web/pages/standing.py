@@ -80,7 +80,7 @@ def show_zone(
     lang: _LANG = None,
 ) -> Response:  # fmt: skip
     """Shows 重要产品追溯专区, all of it or one kind of goods."""
-    frame = frame_of(request, lang, "/zone")
+    frame = frame_of(request, lang, "/zone", keeps=("category", "cursor"))
     after = page.after(int, int)
     view, following = fill_zone(
         rooms, frame, category, None if after is None else (after[0], after[1])
@@ -99,7 +99,7 @@ def show_search(
     lang: _LANG = None,
 ) -> Response:
     """Shows the products that have every word of `q`, or the product of a code."""
-    frame = frame_of(request, lang, "/search")
+    frame = frame_of(request, lang, "/search", keeps=("q", "sort", "cursor"))
     after = page.after(*((int, int) if sort == "newest" else (int,)))
     view, following = fill_search(rooms, frame, q.strip(), sort, after)
     cursor = "" if following is None else encode_place(following)

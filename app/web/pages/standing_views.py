@@ -142,11 +142,57 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """What one side says of the party in one role. stars: one star first. inner_only: counted apart."""
+
+    kind: str
+    side: str
+    stars: tuple[int, ...]
+    count: int
+    mean: float | None
+    at_least: float | None
+    inner_only: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A commitment as the public sees it."""
+
+    title: str
+    status: str
+    signed_at: datetime
+    until: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A list that the party is on now: `red` or `black`. text: the criterion."""
+
+    list: str
+    title: str
+    text: str
+    listed_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """The grade at the end of a month, YYYY-MM."""
+
+    month: str
+    score: int
+    grade: str
+    data_enough: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierView:
     """The public dossier of a party (`/credit/{party}`).
 
     earned counts up to the policy's cap, lost is >= 0. more_losses: entries that are not on the page,
-    only in the JSON. numbers: id of an entry -> its number in the picture.
+    only in the JSON. numbers: id of an entry -> its number in the picture. rated: only those sides that
+    said something in rated_days. grades: the newest months, the newest first.
     """
 
     frame: Frame
@@ -172,6 +218,11 @@ class DossierView:
     coming: tuple[Row, ...]
     base_url: str
     script: str
+    rated: tuple[Rated, ...] = ()
+    rated_days: int = 0
+    promises: tuple[Promise, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    grades: tuple[Graded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,12 +39,14 @@ class Frame:
     a page that answers a POST it is the page the form stands on.
     language_chosen: the reader asked for this language by `?lang=`; links within then keep it.
     showing: a UUID made for this one showing; forms send it, so that one sent twice is taken once.
+    query: what was asked of the page beside the language, percent-encoded; the switch keeps it.
     """
 
     lang: Lang
     path: str
     language_chosen: bool = False
     showing: str = ""
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
