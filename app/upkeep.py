@@ -22,6 +22,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
+from app.trace.ratingstore import rebuild_ratings
 from app.trace.wordstore import rebuild_words
 
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -81,10 +82,10 @@ def adopt_anchor(*, as_json: AsJSON = False) -> None:
 
 
 def reindex(*, as_json: AsJSON = False) -> None:
-    """Make the index of the search again from products and lots, in one transaction.
+    """Make the index of the search and the rows of ratings again from the records, in one transaction.
 
-    After an upgrade from a release without search, or where an audit names `search_word`. Nothing can
-    be recorded meanwhile: about a minute for 100,000 products.
+    After an upgrade from a release without them, or where an audit names `search_word` or `rating`.
+    Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
     settings = load_settings()
     check_set_up(settings)
@@ -92,12 +93,15 @@ def reindex(*, as_json: AsJSON = False) -> None:
     try:
         with database.write() as connection:
             rows = rebuild_words(connection)
+            ratings = rebuild_ratings(connection)
     finally:
         database.close()
     if as_json:
-        OUT.print_json(json.dumps({"words": rows}))
+        OUT.print_json(json.dumps({"words": rows, "ratings": ratings}))
     else:
-        OUT.print(f"the search has {rows} words of products and lots")
+        OUT.print(
+            f"the search has {rows} words of products and lots; {ratings} ratings are counted"
+        )
 
 
 def _tell(before: str | None, steps: list[Step], *, dry_run: bool, as_json: bool) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
+from app.trace.ratingstore import RATING, rebuild_ratings
 from tests.databases import opened
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, GTIN, RIVAL
@@ -369,3 +371,32 @@ def test_every_row_follows_from_its_record_and_the_audit_tells_which_does_not(ma
     with opened(market.rooms.database.url, guarded=False) as run:
         run("DELETE FROM rating WHERE party = ?", carrier)
     assert wrong(parcel.code) == [f"rating.{said['seq']}"]
+    with market.rooms.database.write() as connection:
+        rebuild_ratings(connection)
+    assert wrong(parcel.code) == []
+
+
+def test_all_rows_can_be_made_again_from_the_records(market):
+    carrier = fleet(market)
+    for stars in (2, 4):
+        parcel = send_with(market, carrier, waybill="TEST7700000009")
+        market.clock.advance(1)
+        market.send(SHOP, parcel.code, "carrier_rating", parcel.rate(stars))
+    market.send(None, parcel.code, "review", {"rating": 4}, headers=parcel.proof)
+    opinion = {"rating": {"content": {"rating": 1}}}
+    market.send(SHOP, parcel.code, "buyer_rating", {"of": parcel.sale}, sealed=opinion)
+    lot = market.lot("RATED-AGAIN", quantity=100)
+    named = {"consignment": "C-1"}
+    market.send(SHOP, lot, "sale", {**named}, hours=-3)
+    sent = market.send(SHOP, lot, "dispatch", {"carrier": carrier, **named}, hours=-2)
+    said = {"of": sent["id"], "carrier": carrier, "rating": 4, **named}
+    market.send(SHOP, lot, "carrier_rating", said)
+
+    def kept(connection) -> list:
+        found = connection.execute(select(RATING).order_by(RATING.c.stream, RATING.c.seq))
+        return [tuple(row) for row in found]
+
+    with market.rooms.database.write() as connection:
+        before = kept(connection)
+        assert rebuild_ratings(connection) == len(before) >= 5
+        assert kept(connection) == before
