@@ -65,9 +65,13 @@ class AlreadyAttributed(Conflict):
 class NobodyNamed(Conflict):
     """No party of that kind is known of these goods, so nobody could be charged."""
 
+    slug = "nobody-named"
+
 
 class NotDismissable(Conflict):
     """What the stored bytes contradict is no matter of opinion."""
+
+    slug = "not-dismissable"
 
 
 class Findings:

@@ -1,19 +1,20 @@
-"""责任倒查, who held it: the chain of custody that a life's records tell, and whose step was missed.
+"""责任倒查, who held it: the chain of custody that a life's records tell, and which feed fell silent.
 
 Said by records alone: who received, who sold, who carried, who signed. The buyer is never named.
 A feed that ended (`abort` of a carrier's or aggregator's tracking) tells nothing of the goods: from
-then on the silence is the feed's, not the shop's. Pure.
+then on the silence is the feed's, not the shop's. Who answers for a missed step, which also asks how a
+party is registered, is told by `app.oversight.answering` alone. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.parties.identity import is_party_id
 from app.parties.roles import AGGREGATOR, CARRIER
-from app.trace.life_table import Happening, Step
+from app.trace.life_table import Happening
 
 BUYER = "buyer"
 ABORTED = frozenset({"abort", "aborted"})
@@ -65,11 +66,6 @@ def tell_custody(records: Iterable[Happening]) -> tuple[Holding, ...]:
     return tuple(found)
 
 
-def held_at(holdings: Sequence[Holding], at: datetime) -> Holding | None:
-    """Returns in whose hands the goods were then, None from before they were known."""
-    return next((one for one in reversed(holdings) if one.since <= at), None)
-
-
 def silent_feed(records: Iterable[Happening]) -> str | None:
     """Returns the party whose tracking ended before the signature, None while none did.
 
@@ -86,22 +82,3 @@ def silent_feed(records: Iterable[Happening]) -> str | None:
         return None
     feed = last.sender if is_party_id(last.sender) else last.actor
     return feed if is_party_id(feed) else None
-
-
-def whose_step(records: Iterable[Happening], step: Step) -> str | None:
-    """Returns the party whose step it was by what the records say, None where none of them names one.
-
-    Listing, sale and dispatch are the seller's. The signature is the feed's if that fell silent, else
-    the carrier's if it is a party, else the seller's. Whether that party is registered as what it is
-    taken for is asked by who charges it.
-    """
-    records = list(records)
-    feed = silent_feed(records) if step == "signature" else None
-    if feed is not None:
-        return feed
-    holdings = tell_custody(records)
-    sellers = [one.holder for one in holdings if one.role == "seller"]
-    last = holdings[-1] if holdings else None
-    if step == "signature" and last and last.role == "carrier" and is_party_id(last.holder):
-        return last.holder
-    return sellers[-1] if sellers and is_party_id(sellers[-1]) else None

@@ -49,6 +49,8 @@ STATUS: Mapping[str, int] = {
     "lifecycle-conflict": 409,
     "id-conflict": 409,
     "already-exists": 409,
+    "nobody-named": 409,
+    "not-dismissable": 409,
     "too-large": 413,
     "unsupported-media-type": 415,
     "invalid": 422,

@@ -280,6 +280,8 @@ def test_a_dismissal_that_no_record_tells_is_found_by_the_audit(market, shop):
     assert market.ask("GET", f"/api/v1/audits/{job['id']}", token=token)["findings"] == 1
     (row,) = found(market, kind="index.row_mismatch", stream=f"party/{shop}")
     assert row["evidence"]["column"] == f"finding.{one['id']}"
+    refused = decide(market, row["id"], "dismissal", {"reason": "so be it"}, status=409)
+    assert refused["type"] == "/problems/not-dismissable"
     market.tamper("UPDATE finding SET status = ? WHERE id = ?", "grace", one["id"])
     market.ask("POST", "/api/v1/audits", {"scope": {"party": shop}}, token=token, status=202)
     market.work()
@@ -299,7 +301,9 @@ def overdue(market, shop: str, carrier: str) -> tuple[str, dict]:
 def test_a_gap_is_never_moved_to_a_carrier_whom_nobody_knows(market, shop):
     _, one = overdue(market, shop, "a man with a van")
     assert one["party"] == shop
-    decide(market, one["id"], "attribution", {"to": "carrier", "reason": "his"}, status=409)
+    his = {"to": "carrier", "reason": "his"}
+    refused = decide(market, one["id"], "attribution", his, status=409)
+    assert refused["type"] == "/problems/nobody-named"
     assert charged(market, shop) == {"continuity_uncured": "notice"}
     wrong = {"to": "carrier", "reason": "his", "party": shop}
     decide(market, one["id"], "attribution", wrong, status=422)

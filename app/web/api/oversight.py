@@ -173,7 +173,7 @@ def read_finding(rooms: InRooms, principal: Caller, finding: _Id) -> dict[str, A
 @router.post(
     "/findings/{finding}/attribution",
     summary="Attribute a finding",
-    responses=problems("forbidden", "not-found", "already-exists"),
+    responses=problems("forbidden", "not-found", "already-exists", "nobody-named"),
 )
 def attribute_finding(
     rooms: InRooms, principal: Caller, finding: _Id, body: AttributionIn
@@ -194,7 +194,7 @@ def attribute_finding(
 @router.post(
     "/findings/{finding}/dismissal",
     summary="Dismiss a finding",
-    responses=problems("forbidden", "not-found", "already-exists"),
+    responses=problems("forbidden", "not-found", "not-dismissable"),
 )
 def dismiss_finding(
     rooms: InRooms, principal: Caller, finding: _Id, body: DismissalIn
