@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ from app.parties.service import Parties
 from app.trace import batchstore, ratingstore
 from app.trace import store as trace_store
 from app.trace.catalogue import Catalogue
+from app.trace.detectors import Thresholds
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
 from app.trace.printing import Printing
@@ -403,12 +404,17 @@ def _open_oversight(
     findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
     promises = _open_promises(database, recorder, credit, clock)
     discoveries = Discoveries(database, credit, clock=clock)
+
+    def thresholds_at(moment: datetime) -> Thresholds:
+        return credit.policies.at(moment).detectors.thresholds
+
     watch = Watch(
         database,
         discoveries,
-        Conduct(database, discoveries, vault=vault),
+        Conduct(database, discoveries, vault=vault, thresholds_at=thresholds_at),
         clock=clock,
         settled_after=graces_in_force().late,
+        thresholds_at=thresholds_at,
     )
     ranked = Ranking(database, credit, clock=clock)
     commitments = promises["commitments"]

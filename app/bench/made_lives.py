@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from app.credit.loader import load_policy
 from app.kit.clock import to_ms
 from app.trace.detectors import (
-    EARLY_DEVICES,
     Listed,
     LotSale,
     Parcel,
@@ -37,6 +37,7 @@ from app.trace.gaps import Graces
 from app.trace.life_table import Happening
 from app.trace.lifecycle import begin, fold
 
+AT = load_policy(1).detectors.thresholds
 SHOP, CARRIER = "91441200MA4TE5T00Q", "92441202MA4TE5T01M"
 START = datetime(2026, 1, 5, 2, tzinfo=UTC)
 GRACES = Graces(late=timedelta(hours=24), dispatch=timedelta(days=7), signature=timedelta(days=15))
@@ -128,7 +129,11 @@ def too_fast(random: Random) -> Iterator[Case]:
             event("dispatch", sent, 2, carrier=CARRIER, **told),
             event("signature", signed, 3),
         ]
-        yield planted, {"continuity.too_fast"} == {one.kind for one in find_too_fast(records)}
+        yield (
+            planted,
+            {"continuity.too_fast"}
+            == {one.kind for one in find_too_fast(records, at_least=AT.fastest)},
+        )
 
 
 def waybill_reused(random: Random) -> Iterator[Case]:
@@ -189,7 +194,7 @@ def clone_suspected(random: Random) -> Iterator[Case]:
             scans += _scans(random, random.randint(2, 20), START, random.uniform(1, 60), 6)
         elif random.random() < 0.02:
             scans += _scans(random, random.randint(2, 4), START + timedelta(days=3), 1)
-        yield planted, bool(find_clone_suspicion(scans))
+        yield planted, bool(find_clone_suspicion(scans, thresholds=AT.clone))
 
 
 def scanned_before_sale(random: Random) -> Iterator[Case]:
@@ -202,7 +207,7 @@ def scanned_before_sale(random: Random) -> Iterator[Case]:
         if planted:
             scans += _scans(random, random.randint(1, 6), START - timedelta(days=20), 19)
         state = life(event("sale", START, 1))
-        yield planted, bool(find_early_scan(state, scans, min_devices=EARLY_DEVICES))
+        yield planted, bool(find_early_scan(state, scans, min_devices=AT.early_devices))
 
 
 def scanned_before_dispatch(random: Random) -> Iterator[Case]:
@@ -216,7 +221,7 @@ def scanned_before_dispatch(random: Random) -> Iterator[Case]:
         if planted:
             scans += _scans(random, random.randint(1, 6), START, 2)
         state = life(event("sale", START, 1), event("dispatch", sent, 2, carrier=CARRIER))
-        yield planted, bool(find_unsent_scan(state, scans))
+        yield planted, bool(find_unsent_scan(state, scans, min_devices=AT.early_devices))
 
 
 def scanned_across_cities(random: Random) -> Iterator[Case]:
@@ -236,7 +241,10 @@ def scanned_across_cities(random: Random) -> Iterator[Case]:
             event("dispatch", sent, 2, carrier=CARRIER),
             event("signature", signed, 3),
         )
-        yield planted, bool(find_scattered_scans(state, scans))
+        found = find_scattered_scans(
+            state, scans, cities=AT.scattered_cities, within=AT.scattered_within
+        )
+        yield planted, bool(found)
 
 
 def expired_selling(random: Random) -> Iterator[Case]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 
 from app.bench.made_lives import SHOP, START, minutes, place
+from app.credit.loader import load_policy
 from app.trace.detectors import Reviewed, Usual, find_brushing
 
 ASSUMED = (
@@ -21,6 +22,7 @@ ASSUMED = (
     "code is opened once in ten times; 1 to 25 accounts buy. All made-up reviews have five stars."
 )
 MONTH = "2026-01"
+TERMS = load_policy(1).detectors.thresholds.brushing
 USUAL = Usual(reviews=500, five_percent=92, seen_percent=35)
 KINDS = ("burst", "fast_reviews", "similar_reviews", "five_stars", "unseen", "same_buyer")
 _SELLERS = 300
@@ -115,5 +117,5 @@ def make_months(random: Random) -> Iterator[tuple[bool, frozenset[str]]]:
             count = max(5, round(len(reviews) * random.uniform(0.3, 3)))
             reviews += _made_up(random, 10_000 * n + 5_000, count)
         random.shuffle(reviews)
-        found = find_brushing(SHOP, MONTH, reviews, USUAL)
+        found = find_brushing(SHOP, MONTH, reviews, USUAL, TERMS)
         yield brushed, frozenset(one.kind.removeprefix("brushing.") for one in found)

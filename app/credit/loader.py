@@ -20,6 +20,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+from app.credit.detector_terms import read_detectors
 from app.credit.fields import BadPolicy, Fields
 from app.credit.list_terms import read_lists, read_warnings
 from app.credit.rules import (
@@ -184,6 +185,7 @@ def parse_policy(data: object) -> Policy:
         ranking=_ranking(top.sub("ranking")),
         lists=read_lists(top.subs("lists")),
         warnings=read_warnings(top.sub("warnings")),
+        detectors=read_detectors(top.sub("detectors")),
         rules=_unique("rules", [(rule.id, rule) for rule in map(_rule, top.subs("rules"))]),
         data=MappingProxyType(dict(top.values)),
         digest=_digest(top.values),

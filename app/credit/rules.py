@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from app.credit.workdays import add_months
+from app.trace.detectors.thresholds import Thresholds
 
 Grade = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = ("A", "B", "C", "D")
@@ -235,6 +236,14 @@ class WarningTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectorTerms:
+    """From where on detectors speak up."""
+
+    thresholds: Thresholds
+    text: Texts
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One version of the policy. Dates are days of Asia/Shanghai.
 
@@ -263,6 +272,7 @@ class Policy:
     ranking: RankingTerms
     lists: Mapping[ListName, ListTerms]
     warnings: WarningTerms
+    detectors: DetectorTerms
     rules: Mapping[str, Rule]
     data: Mapping[str, Any]
     digest: str

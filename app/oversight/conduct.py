@@ -7,8 +7,9 @@ again from the records. Words of reviews are opened where they are compared, and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,13 +36,14 @@ from app.trace.detectors import (
     Place,
     Reviewed,
     Sold,
+    Thresholds,
     Usual,
     find_brushing,
     find_changed_listings,
     find_expired_licences,
     find_oversold,
 )
-from app.trace.detectors.brushing import BASE_LEAST, MOST_TEXTS
+from app.trace.detectors.brushing import MOST_TEXTS
 from app.trace.identifiers import parse_code
 
 _CHINA = ZoneInfo("Asia/Shanghai")
@@ -65,10 +67,18 @@ class LotFacts:
 class Conduct:
     """Judges lots and sellers. Whoever calls this owns no transaction."""
 
-    def __init__(self, database: Database, discoveries: Discoveries, *, vault: Vault) -> None:
+    def __init__(
+        self,
+        database: Database,
+        discoveries: Discoveries,
+        *,
+        vault: Vault,
+        thresholds_at: Callable[[datetime], Thresholds],
+    ) -> None:
         self._database = database
         self._discoveries = discoveries
         self._vault = vault
+        self._thresholds_at = thresholds_at
         self._categories: dict[str, str] = {}
 
     def note(self, lives: Sequence[LotFacts]) -> tuple[set[str], set[SellerMonth]]:
@@ -249,15 +259,21 @@ class Conduct:
         )
 
     def check_month(self, of: SellerMonth) -> None:
-        """Looks for signs of brushing in a seller's reviews of a month; alerts for people."""
+        """Looks for signs of brushing in a seller's reviews of a month; alerts for people.
+
+        By the thresholds that were in force at its last review, whenever it is looked at.
+        """
         seller, month = of
         with self._database.read() as connection:
             reviews, category = self._reviews(connection, seller, month)
             if not reviews:
                 return
-            last_ms = to_ms(max(one.at for one in reviews))
-            usual = self._usual(connection, category, but=seller, before_ms=last_ms + 1)
-        found = find_brushing(seller, month, reviews, usual)
+            last = max(one.at for one in reviews)
+            terms = self._thresholds_at(last).brushing
+            usual = self._usual(
+                connection, category, but=seller, before_ms=to_ms(last) + 1, least=terms.usual_of
+            )
+        found = find_brushing(seller, month, reviews, usual, terms)
         self._discoveries.settle(
             f"party/{seller}",
             month,
@@ -268,9 +284,11 @@ class Conduct:
         )
 
     @staticmethod
-    def _usual(connection: Connection, category: str, *, but: str, before_ms: int) -> Usual | None:
+    def _usual(
+        connection: Connection, category: str, *, but: str, before_ms: int, least: int
+    ) -> Usual | None:
         count, best, seen = signstore.usual_in(connection, category, but=but, before_ms=before_ms)
-        if count < BASE_LEAST:
+        if count < least:
             return None
         return Usual(count, 100 * best // count, 100 * seen // count)
 

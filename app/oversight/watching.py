@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,9 +38,9 @@ from app.oversight.lifelook import (
 )
 from app.trace import store as trace_store
 from app.trace.detectors import (
-    EARLY_DEVICES,
     Discovery,
     Scan,
+    Thresholds,
     find_clone_suspicion,
     find_early_scan,
     find_impossible_order,
@@ -96,12 +96,14 @@ class Watch:
         *,
         clock: Clock,
         settled_after: timedelta,
+        thresholds_at: Callable[[datetime], Thresholds],
     ) -> None:
         self._database = database
         self._discoveries = discoveries
         self._conduct = conduct
         self._clock = clock
         self._settled_after = settled_after
+        self._thresholds_at = thresholds_at
         self.topics: Mapping[str, Callable[[outbox.Message], None]] = {
             LIFE_CHECK: self._asked,
             CODE_SCANNED: self._scanned,
@@ -220,7 +222,11 @@ class Watch:
         """
         stream, subject = place
         life = read_life(connection, stream, subject, state)
-        found = [*find_impossible_order(state), *find_too_fast(life.records)]
+        fastest = self._thresholds_at(self._clock.now()).fastest
+        found = [
+            *find_impossible_order(state),
+            *find_too_fast(life.records, at_least=fastest),
+        ]
         parcel = read_parcel(connection, life)
         if parcel is not None:
             others = read_other_parcels(connection, life, *parcel)
@@ -289,7 +295,8 @@ class Watch:
             dismissed = {
                 kind: movestore.last_dismissal(connection, key, kind) for kind in SCAN_KINDS
             }
-        found = _judge_scans(state, scans, dismissed, settled=settled)
+        thresholds = self._thresholds_at(now)
+        found = _judge_scans(state, scans, dismissed, thresholds, settled=settled)
         sides = {"seller": seller_of(state)}
         self._discoveries.settle(stream, "", found, kinds=SCAN_KINDS, sides=sides)
         if state["cycle"] == 0 and (fresh := [one.at for one in scans if one.at >= settled]):
@@ -302,17 +309,27 @@ def _judge_scans(
     state: Mapping[str, Any],
     scans: Iterable[Scan],
     dismissed: Mapping[str, int | None],
+    thresholds: Thresholds,
     *,
     settled: Any,
 ) -> list[Discovery]:
     """Returns what the looks tell; of a kind that was dismissed only the looks since then count."""
     detectors: Mapping[str, Callable[[list[Scan]], tuple[Discovery, ...]]] = {
-        "identity.clone_suspected": find_clone_suspicion,
-        "identity.scanned_before_sale": lambda told: find_early_scan(
-            state, told, min_devices=EARLY_DEVICES, settled=settled
+        "identity.clone_suspected": lambda told: find_clone_suspicion(
+            told, thresholds=thresholds.clone
         ),
-        "identity.scanned_before_dispatch": lambda told: find_unsent_scan(state, told),
-        "identity.scanned_across_cities": lambda told: find_scattered_scans(state, told),
+        "identity.scanned_before_sale": lambda told: find_early_scan(
+            state, told, min_devices=thresholds.early_devices, settled=settled
+        ),
+        "identity.scanned_before_dispatch": lambda told: find_unsent_scan(
+            state, told, min_devices=thresholds.early_devices
+        ),
+        "identity.scanned_across_cities": lambda told: find_scattered_scans(
+            state,
+            told,
+            cities=thresholds.scattered_cities,
+            within=thresholds.scattered_within,
+        ),
     }
     found = []
     for kind, detect in detectors.items():

@@ -265,6 +265,15 @@ def test_the_numbers_in_the_other_texts_are_those_of_the_policy():
             assert _numbers(POLICY.classes[kind].text[lang]) == terms[kind], kind
 
 
+def test_the_numbers_in_the_text_on_detectors_are_those_they_go_by():
+    terms, hour = POLICY.detectors.thresholds, timedelta(hours=1)
+    told = {number for one in terms.clone for number in (one.devices, one.within // hour)}
+    told |= {terms.early_devices, terms.scattered_cities, terms.scattered_within.days}
+    told |= {terms.fastest // timedelta(minutes=1)}
+    for lang in ("zh", "en"):
+        assert _numbers(POLICY.detectors.text[lang]) == told
+
+
 def test_every_grade_has_a_factor_and_a_title():
     assert set(POLICY.ranking.grade_factors) == set(GRADES)
     assert all(step.title["zh"] and step.title["en"] for step in POLICY.grades)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.credit.loader import load_policy
 from app.kit.canonical import check_canonical
+from app.trace import detectors
 from app.trace.custody import silent_feed, tell_custody
 from app.trace.detectors import (
     Listed,
@@ -21,20 +24,23 @@ from app.trace.detectors import (
     Sold,
     Usual,
     correct,
-    find_brushing,
     find_changed_listings,
-    find_clone_suspicion,
     find_expired_licences,
     find_oversold,
-    find_scattered_scans,
     find_shared_waybill,
-    find_too_fast,
-    find_unsent_scan,
 )
 from app.trace.detectors.continuity import NEIGHBOURS
 from tests.trace.lives import CARRIER, DAY, HOUR, NOON, SHOP, event, live
 
 MINUTE = timedelta(minutes=1)
+AT = load_policy(1).detectors.thresholds
+find_brushing = partial(detectors.find_brushing, terms=AT.brushing)
+find_clone_suspicion = partial(detectors.find_clone_suspicion, thresholds=AT.clone)
+find_unsent_scan = partial(detectors.find_unsent_scan, min_devices=AT.early_devices)
+find_scattered_scans = partial(
+    detectors.find_scattered_scans, cities=AT.scattered_cities, within=AT.scattered_within
+)
+find_too_fast = partial(detectors.find_too_fast, at_least=AT.fastest)
 AGGREGATOR = "91440100MA4TE5T093"
 UNIT = "01/06901234567892/21/A"
 regions = st.sampled_from(["440100", "440300", "110100", "310100", None])
@@ -95,7 +101,6 @@ def test_looks_are_judged_the_same_in_any_order(told, seed):
         event("signature", NOON + 2 * DAY, seq=3),
     )
     for detect in (
-        find_clone_suspicion,
         lambda s: find_unsent_scan(state, s),
         lambda s: find_scattered_scans(state, s),
     ):

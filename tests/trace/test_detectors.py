@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from app.credit.loader import load_policy
 from app.kit.canonical import check_canonical
+from app.trace import detectors
 from app.trace.detectors import (
     CloneThreshold,
     ImpossibleOrder,
     ManyDevices,
     MissingStep,
     Scan,
-    find_clone_suspicion,
     find_early_scan,
     find_impossible_order,
     find_missing_steps,
@@ -19,6 +21,8 @@ from app.trace.detectors import (
 from tests.trace.lives import CARRIER, DAY, HOUR, NOON, SHOP, event, in_state, live
 
 MINUTE = timedelta(minutes=1)
+AT = load_policy(1).detectors.thresholds
+find_clone_suspicion = partial(detectors.find_clone_suspicion, thresholds=AT.clone)
 
 
 def kinds(discoveries):

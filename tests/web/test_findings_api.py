@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
+from datetime import timedelta
 
 import pytest
 
+from app.credit.loader import Policies, load_policy
+from app.credit.workdays import local_day
 from app.kit.clock import parse_time
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, GTIN, PRODUCT, open_market
@@ -316,7 +320,7 @@ def test_a_gap_is_never_moved_to_a_carrier_whom_nobody_knows(market, shop):
 
 def test_the_operators_fault_leaves_the_merchant_unharmed(market, shop):
     _, one = overdue(market, shop, "a man with a van")
-    market.clock.advance(10 * DAY)
+    market.clock.advance(20 * DAY)  # five working days, whatever holidays lie between
     assert market.ask("GET", f"{C}/{shop}")["score"] == 670
     decide(market, one["id"], "attribution", {"to": "operator", "reason": "our import failed"})
     assert market.ask("GET", f"{C}/{shop}")["score"] == 700
@@ -369,6 +373,24 @@ def test_a_copied_label_warns_on_the_page_and_charges_nobody(market):
     assert "clone_suspected" not in page_warnings(market, unit.code)
     market.clock.advance(60)
     look(market, unit.code, "d", "e", "f")
+    assert "clone_suspected" in page_warnings(market, unit.code)
+
+
+def test_another_version_of_the_policy_notices_earlier(market, tmp_path, monkeypatch):
+    first = json.loads(json.dumps(dict(load_policy(1).data)))
+    day = local_day(market.clock.now())
+    second = first | {"version": 2, "announced_on": (day - timedelta(days=20)).isoformat()}
+    second |= {"effective_on": (day - timedelta(days=3)).isoformat()}
+    second["detectors"] = first["detectors"] | {"clone": [{"devices": 2, "hours": 24}]}
+    for policy in (first, second):
+        (tmp_path / f"{policy['version']}.json").write_text(json.dumps(policy), "utf-8")
+    monkeypatch.setattr(market.rooms.credit, "policies", Policies(tmp_path))
+    unit = market.one()
+    market.complete(unit.code)
+    market.work()
+    look(market, unit.code, "a")
+    assert "clone_suspected" not in page_warnings(market, unit.code)
+    look(market, unit.code, "b")
     assert "clone_suspected" in page_warnings(market, unit.code)
 
 

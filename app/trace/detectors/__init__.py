@@ -42,9 +42,6 @@ from app.trace.detectors.continuity import (
 )
 from app.trace.detectors.evidence import Discovery, Evidence, Place
 from app.trace.detectors.identity import (
-    CLONE_THRESHOLDS,
-    EARLY_DEVICES,
-    CloneThreshold,
     EarlyScan,
     ManyDevices,
     Scan,
@@ -53,11 +50,11 @@ from app.trace.detectors.identity import (
     find_scattered_scans,
     find_unsent_scan,
 )
+from app.trace.detectors.thresholds import BrushingTerms, CloneThreshold, Thresholds
 
 __all__ = [
     "CLOCK_TOLERANCE",
-    "CLONE_THRESHOLDS",
-    "EARLY_DEVICES",
+    "BrushingTerms",
     "CloneThreshold",
     "Discovery",
     "EarlyScan",
@@ -74,6 +71,7 @@ __all__ = [
     "Scan",
     "SharedWaybill",
     "Sold",
+    "Thresholds",
     "TooFast",
     "Usual",
     "correct",

@@ -15,24 +15,12 @@ from datetime import datetime, timedelta
 from math import sqrt
 
 from app.trace.detectors.evidence import Discovery, Place, some_places
+from app.trace.detectors.thresholds import BrushingTerms
 
-BURST_WITHIN = timedelta(minutes=10)
-BURST_LEAST = 5
-FAST_REVIEW = timedelta(hours=1)
-FAST_LEAST = 3
-FAST_SHARE_PERCENT = 20
-SIMILAR_PERCENT = 90
-SIMILAR_LEAST = 3
 # Fewer characters than this say the same by chance: "很好", "不错，还会再来".
 SHORTEST_TEXT = 10
 MOST_TEXTS = 200
-FIVE_LEAST = 30
-FIVE_PERCENT = 98
 SIGMAS = 3.0
-UNSEEN_LEAST = 10
-SEEN_USUALLY_PERCENT = 20
-BASE_LEAST = 100
-SAME_BUYER_MOST = 6
 _SHINGLE = 3
 
 
@@ -136,7 +124,11 @@ class SameBuyer:
 
 
 def find_brushing(
-    seller: str, month: str, reviews: Iterable[Reviewed], usual: Usual | None
+    seller: str,
+    month: str,
+    reviews: Iterable[Reviewed],
+    usual: Usual | None,
+    terms: BrushingTerms,
 ) -> tuple[Discovery, ...]:
     """Returns every sign of brushing in a seller's reviews of a month, at most one of a kind.
 
@@ -144,12 +136,12 @@ def find_brushing(
     """
     ordered = sorted(reviews, key=lambda one: (one.at, one.review))
     return (
-        *find_burst(seller, month, ordered),
-        *find_fast_reviews(seller, month, ordered),
-        *find_similar_reviews(seller, month, ordered),
-        *find_five_stars(seller, month, ordered, usual),
-        *find_unseen(seller, month, ordered, usual),
-        *find_same_buyer(seller, month, ordered),
+        *find_burst(seller, month, ordered, terms),
+        *find_fast_reviews(seller, month, ordered, terms),
+        *find_similar_reviews(seller, month, ordered, terms),
+        *find_five_stars(seller, month, ordered, usual, terms),
+        *find_unseen(seller, month, ordered, usual, terms),
+        *find_same_buyer(seller, month, ordered, terms),
     )
 
 
@@ -157,15 +149,14 @@ def find_burst(
     seller: str,
     month: str,
     reviews: Iterable[Reviewed],
-    *,
-    within: timedelta = BURST_WITHIN,
-    least: int = BURST_LEAST,
+    terms: BrushingTerms,
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.burst` if sales of one product came within minutes and so did their reviews.
 
-    At least `least` of them, and at least half of what was sold in those minutes and reviewed: of a
+    At least `burst_least` of them, and at least half of what was sold in those minutes and reviewed: of a
     true rush the reviews spread over days. The largest such group is the evidence.
     """
+    within, least = terms.burst_within, terms.burst_least
     best: list[Reviewed] = []
     by_product: dict[str, list[Reviewed]] = defaultdict(list)
     for one in reviews:
@@ -193,15 +184,12 @@ def find_fast_reviews(
     seller: str,
     month: str,
     reviews: Iterable[Reviewed],
-    *,
-    within: timedelta = FAST_REVIEW,
-    least: int = FAST_LEAST,
-    share_percent: int = FAST_SHARE_PERCENT,
+    terms: BrushingTerms,
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.fast_reviews` if several reviews came before the goods, or right after them."""
-    every = list(reviews)
+    every, within = list(reviews), terms.fast_within
     fast = [r for r in every if r.signed_at is not None and r.at < r.signed_at + within]
-    if len(fast) < least or 100 * len(fast) < share_percent * len(every):
+    if len(fast) < terms.fast_least or 100 * len(fast) < terms.fast_percent * len(every):
         return ()
     before = sum(1 for r in fast if r.signed_at is not None and r.at < r.signed_at)
     evidence = FastReviews(
@@ -221,15 +209,14 @@ def find_similar_reviews(
     seller: str,
     month: str,
     reviews: Iterable[Reviewed],
-    *,
-    percent: int = SIMILAR_PERCENT,
-    least: int = SIMILAR_LEAST,
+    terms: BrushingTerms,
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.similar_reviews` if several reviews say almost the same.
 
     By the Jaccard measure of their shingles of three characters, of texts long enough to differ. Of
     more than MOST_TEXTS the earliest are compared, each with each.
     """
+    percent = terms.similar_percent
     told = [(one, shingles(one.text)) for one in reviews if one.text is not None]
     long = [(one, parts) for one, parts in told if parts][:MOST_TEXTS]
     group = list(range(len(long)))
@@ -251,7 +238,7 @@ def find_similar_reviews(
     for n, (one, _) in enumerate(long):
         groups[root(n)].append(one)
     best = max(groups.values(), key=_weight, default=[])
-    if len(best) < least:
+    if len(best) < terms.similar_least:
         return ()
     places = some_places([one.review for one in best])
     evidence = SimilarReviews(seller, month, len(best), percent, places)
@@ -264,15 +251,13 @@ def find_five_stars(
     month: str,
     reviews: Iterable[Reviewed],
     usual: Usual | None,
-    *,
-    least: int = FIVE_LEAST,
-    percent: int = FIVE_PERCENT,
+    terms: BrushingTerms,
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.five_stars` if nearly all ratings are the best one and others' are not.
 
     Beyond SIGMAS standard deviations of what is usual, for a share of few may be chance.
     """
-    every = list(reviews)
+    every, least, percent = list(reviews), terms.five_stars_least, terms.five_stars_percent
     best = sum(1 for one in every if one.rating == 5)
     if usual is None or len(every) < least or 100 * best < percent * len(every):
         return ()
@@ -289,8 +274,7 @@ def find_unseen(
     month: str,
     reviews: Iterable[Reviewed],
     usual: Usual | None,
-    *,
-    least: int = UNSEEN_LEAST,
+    terms: BrushingTerms,
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.unseen` if goods were signed for and reviewed but their codes hardly opened.
 
@@ -299,7 +283,9 @@ def find_unseen(
     """
     every = [one for one in reviews if one.signed_at is not None]
     unseen = [one for one in every if one.looks == 0]
-    if usual is None or usual.seen_percent < SEEN_USUALLY_PERCENT or len(unseen) < least:
+    if usual is None or usual.seen_percent < terms.seen_usually_percent:
+        return ()
+    if len(unseen) < terms.unseen_least:
         return ()
     seen, expected = 1 - len(unseen) / len(every), usual.seen_percent / 100
     deviation = sqrt(expected * (1 - expected) / len(every))
@@ -311,7 +297,7 @@ def find_unseen(
 
 
 def find_same_buyer(
-    seller: str, month: str, reviews: Iterable[Reviewed], *, at_most: int = SAME_BUYER_MOST
+    seller: str, month: str, reviews: Iterable[Reviewed], terms: BrushingTerms
 ) -> tuple[Discovery, ...]:
     """Returns `brushing.same_buyer` if one buyer reviewed more sales of a month than the policy counts."""
     by_buyer: dict[bytes, list[Reviewed]] = defaultdict(list)
@@ -319,6 +305,7 @@ def find_same_buyer(
         if one.buyer is not None:
             by_buyer[one.buyer].append(one)
     best = max(by_buyer.values(), key=_weight, default=[])
+    at_most = terms.same_buyer_most
     if len(best) <= at_most:
         return ()
     places = some_places([one.review for one in best])

@@ -19,7 +19,6 @@ from app.trace.life_table import Happening, State, Step
 
 # Clocks of a shop and of a carrier differ by as much as we let a sender's clock run ahead.
 CLOCK_TOLERANCE = timedelta(minutes=5)
-FASTEST_BETWEEN_PROVINCES = timedelta(hours=2)
 _BORDERS = (
     "11:12,13 12:13 13:14,15,21,37,41 14:15,41,61 15:21,22,23,61,62,64 21:22 22:23 31:32,33 "
     "32:33,34,37 33:34,35,36 34:36,37,41,42 35:36,44 36:42,43,44 37:41 41:42,61 42:43,50,61 "
@@ -156,9 +155,7 @@ def find_impossible_order(
     return (Discovery("continuity.impossible_order", party, evidence, key),)
 
 
-def find_too_fast(
-    records: Iterable[Happening], *, at_least: timedelta = FASTEST_BETWEEN_PROVINCES
-) -> tuple[Discovery, ...]:
+def find_too_fast(records: Iterable[Happening], *, at_least: timedelta) -> tuple[Discovery, ...]:
     """Returns `continuity.too_fast` if goods crossed provinces in less than `at_least`.
 
     Between neighbours it is `brushing.too_fast`, for a person: a courier may cross a border in an hour.

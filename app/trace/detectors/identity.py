@@ -12,13 +12,8 @@ from datetime import datetime, timedelta
 
 from app.kit.clock import from_ms
 from app.trace.detectors.evidence import Discovery
+from app.trace.detectors.thresholds import CloneThreshold
 from app.trace.life_table import State
-
-# A shop tries its labels with one telephone; a second device that has the goods before the buyer
-# could is worth a look.
-EARLY_DEVICES = 2
-SCATTERED_CITIES = 3
-SCATTERED_WITHIN = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +67,8 @@ class Scan:
     region: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CloneThreshold:
-    """Distinct devices from which on one code looks like several labels, and the time for it."""
-
-    devices: int
-    within: timedelta
-
-
-CLONE_THRESHOLDS = (
-    CloneThreshold(3, timedelta(hours=24)),
-    CloneThreshold(10, timedelta(days=7)),
-)
-
-
 def find_clone_suspicion(
-    scans: Iterable[Scan], *, thresholds: Sequence[CloneThreshold] = CLONE_THRESHOLDS
+    scans: Iterable[Scan], *, thresholds: Sequence[CloneThreshold]
 ) -> tuple[Discovery, ...]:
     """Returns `identity.clone_suspected` if too many devices opened one code within some time.
 
@@ -132,7 +113,7 @@ def find_early_scan(
 
 
 def find_unsent_scan(
-    state: State, scans: Iterable[Scan], *, min_devices: int = EARLY_DEVICES
+    state: State, scans: Iterable[Scan], *, min_devices: int
 ) -> tuple[Discovery, ...]:
     """Returns `identity.scanned_before_dispatch` if devices opened a code sold but not yet sent.
 
@@ -154,8 +135,8 @@ def find_scattered_scans(
     state: State,
     scans: Iterable[Scan],
     *,
-    cities: int = SCATTERED_CITIES,
-    within: timedelta = SCATTERED_WITHIN,
+    cities: int,
+    within: timedelta,
 ) -> tuple[Discovery, ...]:
     """Returns `identity.scanned_across_cities` if goods that were signed for were seen in many cities.
 
