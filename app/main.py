@@ -428,7 +428,9 @@ def _open_oversight(
         "watch": watch,
         "stories": stories,
         "credit": credit,
-        "credit_ledger": CreditLedger(database, credit, clock=clock, vault=vault),
+        "credit_ledger": CreditLedger(
+            database, credit, clock=clock, vault=vault, on_effect=promises["lists"].recheck
+        ),
         "ranking": ranked,
         "ratings": Ratings(
             database, clock=clock, vault=vault, key=keyring.subkey("buyer-pseudonym")

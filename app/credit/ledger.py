@@ -83,9 +83,21 @@ class Filed:
 
 
 class CreditLedger:
-    """The ledger of credit. `mature` is a loop of the worker."""
+    """The ledger of credit. `mature` is a loop of the worker.
 
-    def __init__(self, database: Database, credit: Credit, *, clock: Clock, vault: Vault) -> None:
+    on_effect: told of each party and entry that takes effect, before that is recorded; may be told twice.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        credit: Credit,
+        *,
+        clock: Clock,
+        vault: Vault,
+        on_effect: Callable[[str, str], None] = lambda _party, _entry: None,
+    ) -> None:
+        self._on_effect = on_effect
         self._database = database
         self._credit = credit
         self._clock = clock
@@ -186,7 +198,10 @@ class CreditLedger:
         return self._maturing.work(self._move, failed=self._move_failed)
 
     def _move(self, row: Any, now: datetime) -> None:
-        self._credit.records.take_step(row.id, _turn_of(row, now))
+        step = _turn_of(row, now)
+        if step is Step.TAKE_EFFECT:
+            self._on_effect(row.party, row.id)
+        self._credit.records.take_step(row.id, step)
 
     def _move_failed(self, row: Any, err: Exception) -> None:
         step = _turn_of(row, self._clock.now())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,7 +89,7 @@ class Listed:
 
 
 class Lists:
-    """Both lists. `review` is called after each monthly grade."""
+    """Both lists. `review` is called after each monthly grade, `recheck` as an entry takes effect."""
 
     def __init__(
         self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock
@@ -227,10 +228,26 @@ class Lists:
                 except AlreadyStands:
                     continue
             for row in () if met else standing:
-                try:
-                    self._book.take_step(row.id, "remove", kinds=(Kind.RED,), once=month)
-                except StepRefused:
-                    continue  # it ended meanwhile
+                self._remove(row, once=month)
+
+    def recheck(self, party: str, entry: str) -> None:
+        """Takes a party off the red list whose entry takes effect, if that is one which bars from it.
+
+        Of listings by the service alone; the same entry twice changes nothing.
+        """
+        with self._database.read() as connection:
+            rows = matterstore.matters_of(connection, party, (Kind.RED,))
+        now, criteria = self._clock.now(), self._credit.policy.lists["red"].criteria
+        own = {one.id for one in criteria.values() if one.decided_by == "system"}
+        standing = [row for row in rows if row.name in own and Stand.of_row(row).stands(now)]
+        if standing and entry in self._weighing(party, _DISHONEST):
+            for row in standing:
+                self._remove(row, once=entry)
+
+    def _remove(self, row: Any, *, once: str) -> None:
+        # It may have ended meanwhile.
+        with suppress(StepRefused):
+            self._book.take_step(row.id, "remove", kinds=(Kind.RED,), once=once)
 
     def _check_met(self, party: str, criterion: Criterion, evidence: Mapping[str, Any]) -> None:
         wanted = criterion.entry_class
