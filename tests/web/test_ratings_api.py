@@ -283,6 +283,20 @@ def test_what_is_said_of_a_buyer_is_sealed_and_shown_to_the_merchant_alone(marke
     assert all(one["count"] == 0 for one in lines(market, RIVAL).values())
 
 
+def test_one_buyer_has_another_pseudonym_at_each_merchant(market):
+    told, name = {"rating": {"content": {"rating": 2}}}, {"buyer": {"content": {"name": "赵六"}}}
+    names = []
+    for seller in (market.newcomer(), market.newcomer()):
+        market.send(seller, f"01/{GTIN}", "listing", {"platform": "x"}, hours=-9)
+        for unit in market.issue(2, by=seller):
+            sold = market.send(seller, unit.code, "sale", {}, hours=-3, sealed=name)
+            market.send(seller, unit.code, "buyer_rating", {"of": sold["id"]}, sealed=told)
+        first, second = buyers(market, seller)
+        assert first["buyer"] == second["buyer"]
+        names.append(first["buyer"])
+    assert names[0] != names[1]
+
+
 def test_a_buyer_is_rated_by_the_shop_of_the_sale_or_the_carrier_of_the_dispatch(market):
     parcel = Parcel(market)
     told = {"rating": {"content": {"rating": 2}}}
