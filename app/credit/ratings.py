@@ -46,6 +46,9 @@ LINES: tuple[tuple[Kind, Side], ...] = (
 )
 """Who may be rated by whom in public."""
 
+KEPT_FOR = timedelta(minutes=1)
+_MANY = 10_000
+_MOST_KEPT = 1_000
 _ONE_SIDED_95 = 1.6449
 _PSEUDONYM_BYTES = 8
 
@@ -145,16 +148,28 @@ class Ratings:
         self._clock = clock
         self._vault = vault
         self._key = key
+        self._kept: dict[tuple[str, int], Summary] = {}
 
     def summary(self, party: str, *, days: int = DAYS) -> Summary:
-        """Returns what the other sides say of a party. Raises PartyUnknown."""
+        """Returns what the other sides say of a party. Raises PartyUnknown.
+
+        Of very many ratings it may be KEPT_FOR old: anybody may ask, and to count them takes a while.
+        """
         since, until = self._period(days)
+        kept = self._kept.get((party, days))
+        if kept is not None and kept.until <= until < kept.until + KEPT_FOR:
+            return kept
         with self._database.read() as connection:
             _check_known(connection, party)
             told = ratingstore.count_stars(
                 connection, party, since_ms=to_ms(since), until_ms=to_ms(until)
             )
-        return Summary(party, since, until, tuple(_line(*line, told) for line in LINES))
+        found = Summary(party, since, until, tuple(_line(*line, told) for line in LINES))
+        if sum(count for *_, count in told) >= _MANY:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[party, days] = found
+        return found
 
     def records(
         self,

@@ -414,3 +414,22 @@ def test_all_rows_can_be_made_again_from_the_records(market):
         before = kept(connection)
         assert rebuild_ratings(connection) == len(before) >= 5
         assert kept(connection) == before
+
+
+def test_very_many_ratings_are_counted_once_a_minute_and_few_at_once(market, monkeypatch):
+    carrier = fleet(market)
+    parcel = send_with(market, carrier)
+    monkeypatch.setattr("app.credit.ratings._MANY", 2)
+
+    def count() -> int:
+        return sum(one["count"] for one in lines(market, carrier).values())
+
+    market.send(SHOP, parcel.code, "carrier_rating", parcel.rate(3))
+    assert count() == 1
+    market.send(None, parcel.code, "carrier_rating", parcel.rate(3), headers=parcel.proof)
+    assert count() == 2
+    other = send_with(market, carrier)
+    market.send(SHOP, other.code, "carrier_rating", other.rate(3))
+    assert count() == 2
+    market.clock.advance(60)
+    assert count() == 3
