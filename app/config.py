@@ -227,6 +227,20 @@ class Settings(BaseSettings):
         "digits). Default none. Trust: believed of trusted proxies alone; the city of a scan is kept, "
         "nothing finer, so that copied labels are noticed in several cities.",
     )
+    session_idle_min: int = Field(
+        default=60,
+        ge=5,
+        le=1_440,
+        description="Minutes without a request after which somebody who signed in is signed out. "
+        "Default 60.",
+    )
+    session_hours: int = Field(
+        default=24,
+        ge=1,
+        le=720,
+        description="Hours after which somebody who signed in must do so again, however busy. "
+        "Default 24. Trust: until then a stolen cookie is worth as much as the password.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe event that is logged. Default info."
     )

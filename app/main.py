@@ -73,6 +73,7 @@ from app.oversight.watching import Watch
 from app.parties import store as party_store
 from app.parties.access import APIKeys
 from app.parties.chain import PartyChain
+from app.parties.people import open_people
 from app.parties.powers import Powers
 from app.parties.service import Parties
 from app.trace import batchstore, ratingstore
@@ -121,6 +122,7 @@ from app.web.pages import forms, verify
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
 from app.web.pages.render import MODULES_PATH
+from app.web.pages.signed.routers import SIGNED_ROUTERS
 from app.web.problems import handle_fault, handle_http, handle_validation
 from app.web.short import Shortcuts
 from app.web.visit import add_request_id
@@ -170,6 +172,7 @@ ROUTERS = (
     verify.router,
     standing_pages.router,
     forms.router,
+    *SIGNED_ROUTERS,
 )
 
 Beside = Callable[[Rooms], AbstractContextManager[object]]
@@ -256,7 +259,7 @@ def open_rooms(
         # A person reads each report: one a second from an address is plenty.
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
-        **_open_parties(database, recorder, keyring, clock),
+        **_open_parties(database, recorder, vault, keyring, clock, settings),
         **_open_trace(database, recorder, keyring, clock, random, events_to, settings),
         **overseeing,
         **open_exchange(
@@ -333,10 +336,23 @@ def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
 
 
 def _open_parties(
-    database: Database, recorder: Recorder, keyring: Keyring, clock: Clock
+    database: Database,
+    recorder: Recorder,
+    vault: Vault,
+    keyring: Keyring,
+    clock: Clock,
+    settings: Settings,
 ) -> dict[str, Any]:
     chain = PartyChain(recorder, clock=clock)
     return {
+        "people": open_people(
+            database,
+            keyring,
+            clock=clock,
+            vault=vault,
+            idle=timedelta(minutes=settings.session_idle_min),
+            longest=timedelta(hours=settings.session_hours),
+        ),
         "keys": APIKeys(database, clock=clock),
         "parties": Parties(database, chain, content_key=keyring.subkey("party-content")),
         "powers": Powers(database, chain),

@@ -140,9 +140,10 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
 def own_loops(rooms: Rooms) -> tuple[Loop, ...]:
     """Returns the loops of every process that serves: what it has counted goes into the database."""
     scans = Loop("scans", rooms.scans.flush, 1.0, everywhere=True)
+    keys = Loop("keys", rooms.keys.note_uses, 30.0, everywhere=True)
     if rooms.cards is None:
-        return (scans,)
-    return (scans, Loop("cards", rooms.cards.refresh, 1.0, everywhere=True))
+        return (scans, keys)
+    return (scans, keys, Loop("cards", rooms.cards.refresh, 1.0, everywhere=True))
 
 
 def embedded_loops(

@@ -287,6 +287,148 @@ class APIKey(SQLModel, table=True):
     label: str | None = _text(null=True)
     created_at: int = _big()
     revoked_at: int | None = _big(null=True)
+    used_at: int | None = _big(null=True)
+    """When it was last taken, to some minutes."""
+
+
+class Account(SQLModel, table=True):
+    """A person who signs in: for a party, for the operator, or for an application (`party` empty).
+
+    Configuration and no record; a name is a login name and need not be a person's.
+    """
+
+    __table_args__ = (Index("account_party", "party"), UniqueConstraint("name"))
+
+    id: str = _text(key=True)
+    name: str = _text()
+    party: str | None = _text(null=True)
+    role: str = _text()
+    """owner, staff, operator or applicant."""
+    scopes: str = _text()
+    """Of staff: those chosen, separated by commas."""
+    region: str | None = _text(null=True)
+    """Of an authority's people: where they are in office (GB/T 2260); empty: as far as the party."""
+    password: str | None = _text(null=True)
+    """Argon2id in PHC form; empty where there is none."""
+    password_at: int = _big()
+    must_change: bool
+    totp_sealed: bytes | None = _bytes(null=True)
+    totp_key: bytes | None = _bytes(null=True)
+    totp_step: int = _big()
+    """The last time step whose code was taken (RFC 6238 5.2: once); 0: none yet."""
+    created_at: int = _big()
+    created_by: str | None = _text(null=True)
+    seen_at: int | None = _big(null=True)
+    """Last sign-in."""
+    disabled_at: int | None = _big(null=True)
+
+
+class RecoveryCode(SQLModel, table=True):
+    """HMAC of a code that takes the authenticator's place once."""
+
+    __tablename__ = "recovery_code"
+
+    account: str = _text(key=True)
+    digest: bytes = _bytes(key=True)
+    used_at: int | None = _big(null=True)
+
+
+class SignedSession(SQLModel, table=True):
+    """Somebody who has signed in. Only SHA-256 of the cookie's 256 random bits is here."""
+
+    __tablename__ = "signed_session"
+    __table_args__ = (
+        Index("signed_session_account", "account"),
+        Index("signed_session_until", "until_at"),
+    )
+
+    digest: bytes = _bytes(key=True)
+    id: str = _text()
+    """By which a list names it; it stays when the cookie is changed."""
+    account: str = _text()
+    stage: str = _text()
+    """code, password, full: what is still owed before it may do anything."""
+    address: str = _text()
+    agent: str = _text()
+    created_at: int = _big()
+    confirmed_at: int = _big()
+    """When the password was last given."""
+    seen_at: int = _big()
+    until_at: int = _big()
+    """At the latest; earlier where nothing is heard of it."""
+
+
+class SignInTry(SQLModel, table=True):
+    """How often somebody failed of late: HMAC of a login name, or of an address."""
+
+    __tablename__ = "sign_in_try"
+    __table_args__ = (Index("sign_in_try_last", "last_at"),)
+
+    digest: bytes = _bytes(key=True)
+    failures: int = _big()
+    last_at: int = _big()
+    until_at: int = _big()
+    """Until when nothing more is tried."""
+
+
+class AccountEvent(SQLModel, table=True):
+    """The access log of an account: what happened to it and what it changed."""
+
+    __tablename__ = "account_event"
+    __table_args__ = (Index("account_event_account", "account", "at"),)
+
+    id: str = _text(key=True)
+    account: str = _text()
+    at: int = _big()
+    kind: str = _text()
+    detail: str = _text()
+    by: str | None = _text(null=True)
+    """The account that did it; empty: itself, or the command line."""
+    address: str = _text()
+
+
+class Invitation(SQLModel, table=True):
+    """A link that makes one account: SHA-256 of its 256 random bits."""
+
+    __table_args__ = (Index("invitation_party", "party"),)
+
+    digest: bytes = _bytes(key=True)
+    id: str = _text()
+    party: str | None = _text(null=True)
+    role: str = _text()
+    scopes: str = _text()
+    region: str | None = _text(null=True)
+    label: str = _text()
+    created_by: str | None = _text(null=True)
+    created_at: int = _big()
+    until_at: int = _big()
+    ended_at: int | None = _big(null=True)
+
+
+class Application(SQLModel, table=True):
+    """Somebody who asks to be a merchant. No record: anybody may ask in any name.
+
+    The party is registered when the operator has seen who it is; several may ask for one.
+    """
+
+    __table_args__ = (Index("application_status", "status", "created_at"),)
+
+    id: str = _text(key=True)
+    account: str = _text()
+    uscc: str = _text()
+    name: str = _text()
+    roles: str = _text()
+    region: str | None = _text(null=True)
+    licences: str = _text()
+    contact: bytes | None = _bytes(null=True)
+    """Sealed (vault): whom to ask, and how."""
+    contact_key: bytes | None = _bytes(null=True)
+    status: str = _text()
+    """waiting, accepted or refused."""
+    reason: str | None = _text(null=True)
+    created_at: int = _big()
+    decided_at: int | None = _big(null=True)
+    decided_by: str | None = _text(null=True)
 
 
 # --- trace -------------------------------------------------------------------------------------

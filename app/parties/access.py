@@ -70,6 +70,8 @@ class KeyInfo:
     label: str | None
     created_at: datetime
     revoked_at: datetime | None
+    used_at: datetime | None = None
+    """To about a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class APIKeys:
         # Only keys that exist come in, so strangers cannot fill it.
         self._known: dict[str, _Known] = {}
         self._loading = threading.Lock()
+        # A key that is used comes by `_load` every CACHE_S: noting it there costs the hot path nothing.
+        self._used: dict[str, int] = {}
 
     def authenticate(self, token: str) -> Principal:
         """Returns who holds this token, at most CACHE_S old. Raises KeyRefused."""
@@ -104,7 +108,17 @@ class APIKeys:
         # One look for all who ask at once: when a busy key grows old, everybody does.
         with self._loading:
             known = self._recall(key_id) or self._load(key_id)
-        return _check(known, secret)
+        principal = _check(known, secret)
+        self._used[key_id] = to_ms(self._clock.now())
+        return principal
+
+    def note_uses(self) -> bool:
+        """Writes when keys were last used, since the last call; returns False. Writes `api_key`."""
+        used, self._used = self._used, {}
+        if used:
+            with self._database.write() as connection:
+                store.note_uses(connection, dict(used))
+        return False
 
     def recall(self, token: str) -> Principal | None:
         """Returns who holds this token where that is known without asking the database, else None.
@@ -156,6 +170,7 @@ class APIKeys:
                 row.label,
                 from_ms(row.created_at),
                 from_ms(row.revoked_at) if row.revoked_at is not None else None,
+                from_ms(row.used_at) if row.used_at is not None else None,
             )
             for row in rows
         ]

@@ -1,7 +1,7 @@
 """Who is asking, and whether the table of roles lets them. Pure.
 
-A principal is what an API key proves. The admin key belongs to no party: it administers and never
-speaks in a chain.
+A principal is what an API key proves, or a session of somebody who signed in. The admin key and the
+operator's people belong to no party: they administer and never speak in a chain.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ class NotYours(Denied):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of a key. party is None for the admin key, whose only role is `admin`."""
+    """The holder of a key, or who signed in. party is None for the operator, whose role is `admin`.
+
+    account: id of who signed in, None for a key; key_id is then `account/<id>`. region: where an
+    authority's account is in office (GB/T 2260); None: everywhere.
+    """
 
     key_id: str
     party: str | None
     roles: frozenset[str]
     scopes: frozenset[str]
+    account: str | None = None
+    region: str | None = None
 
     @property
     def admin(self) -> bool:

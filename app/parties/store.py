@@ -58,6 +58,7 @@ class KeyRow:
     label: str | None
     created_at: int
     revoked_at: int | None
+    used_at: int | None = None
 
 
 def find_party(connection: Connection, party: str) -> PartyRow | None:
@@ -152,6 +153,16 @@ def revoke_key(connection: Connection, key_id: str, *, at_ms: int) -> None:
     )
 
 
+def note_uses(connection: Connection, used: Mapping[str, int]) -> None:
+    """Notes when keys were last taken, in ms; a later time stays. Writes `api_key`."""
+    for key_id, at_ms in used.items():
+        connection.execute(
+            update(KEY)
+            .where(KEY.c.key_id == key_id, (KEY.c.used_at.is_(None)) | (KEY.c.used_at < at_ms))
+            .values(used_at=at_ms)
+        )
+
+
 def _insert_parties(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(
         insert(PARTY),
@@ -191,6 +202,7 @@ def _key(row: Any) -> KeyRow:
         label=row.label,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        used_at=row.used_at,
     )
 
 

@@ -59,6 +59,7 @@ from app.oversight.reports import Reports
 from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
 from app.parties.access import APIKeys
+from app.parties.people import People
 from app.parties.powers import Powers
 from app.parties.principal import Principal
 from app.parties.service import Parties
@@ -108,6 +109,7 @@ class Rooms:
     recorder: Recorder
     committed: threading.Event
     keys: APIKeys
+    people: People
     parties: Parties
     powers: Powers
     receipts: Receipts

@@ -245,12 +245,14 @@ def told(answer: httpx.Response) -> tuple[int, str, str | None]:
 
 
 @contextmanager
-def open_market(folder: Path, *, worker: bool = False) -> Iterator[Market]:
-    """Serves a market in `folder`; worker: with the loops running inside."""
+def open_market(folder: Path, *, worker: bool = False, **changes: Any) -> Iterator[Market]:
+    """Serves a market in `folder`; worker: with the loops running inside. changes: of its settings."""
     from app.config import Settings
     from app.worker import embedded_loops
 
-    settings = Settings(data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0)
+    settings = Settings(
+        data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0, **changes
+    )
     clock = FakeClock()
     beside = embedded_loops(settings) if worker else nullcontext
     with serving(settings, clock=clock, beside=beside) as (app, url):

@@ -131,6 +131,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         mark=draw_mark(),
         css_version=_version(STATIC / "suxin.css"),
         standing_version=_version(STATIC / "standing.css"),
+        signed_version=_version(STATIC / "signed.css"),
         modules=MODULES_PATH,
         words_version=WORDS_VERSION,
         complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],

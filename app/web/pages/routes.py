@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kit.clock import from_ms
-from app.kit.errors import Fault, NotFound, TooMany, Unavailable
+from app.kit.errors import Denied, Fault, NotFound, TooMany, Unavailable
 from app.ledger import logstore
 from app.ledger.served import load_checkpoint
 from app.oversight.looks import Look
@@ -27,6 +27,8 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
 from app.web.pages.render import render_error, render_home, render_scan
+from app.web.pages.signed.form import FormForeign
+from app.web.pages.signed.session import Led, lead
 from app.web.pages.views import ErrorView, Frame, HomeView, Log
 from app.web.pages.zone import newest_of_zone
 from app.web.problems import status_of
@@ -99,6 +101,8 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     path = request.url.path
     if path.startswith(("/api/", "/log/", "/docs", "/problems/")):
         return None
+    if isinstance(fault, Led):
+        return lead(request, fault)
     lang = visit_of(request).lang
     kind: Any = "internal"
     if isinstance(fault, NotFound):
@@ -107,6 +111,10 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         kind = "too_many"
     elif isinstance(fault, Unavailable):
         kind = "unavailable"
+    elif isinstance(fault, FormForeign):
+        kind = "stale"
+    elif isinstance(fault, Denied):
+        kind = "forbidden"
     elif status_of(fault) < 500:
         # A wrong address or way of asking: what a person can do about it is the same.
         kind = "not_found"

@@ -1,0 +1,62 @@
+"""The people's services of a deployment, joined: who opens rooms opens these together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from app.db.engine import Database
+from app.kit.clock import Clock
+from app.ledger.vault import Vault
+from app.parties.accounts import Accounts
+from app.parties.passwords import Passwords
+from app.parties.second_factor import SecondFactor
+from app.parties.sessions import Sessions
+from app.parties.signing_in import SignIn
+from app.parties.throttle import Throttle
+
+
+class GivesKeys(Protocol):
+    """What derives keys for a purpose: the keyring."""
+
+    def subkey(self, purpose: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """accounts: who may sign in. sign_in: doing so. sessions: who has. throttle: who must wait."""
+
+    accounts: Accounts
+    sign_in: SignIn
+    sessions: Sessions
+    throttle: Throttle
+
+
+def open_people(
+    database: Database,
+    keys: GivesKeys,
+    *,
+    clock: Clock,
+    vault: Vault,
+    idle: timedelta,
+    longest: timedelta,
+) -> People:
+    """Returns the services. idle, longest: of sessions."""
+    passwords = Passwords()
+    second = SecondFactor(clock=clock, vault=vault, recovery_key=keys.subkey("recovery-code"))
+    accounts = Accounts(database, clock=clock, passwords=passwords, second=second)
+    sessions = Sessions(
+        database, clock=clock, csrf_key=keys.subkey("form-token"), idle=idle, longest=longest
+    )
+    throttle = Throttle(database, clock=clock, key=keys.subkey("sign-in-try"))
+    sign_in = SignIn(
+        database,
+        clock=clock,
+        accounts=accounts,
+        sessions=sessions,
+        passwords=passwords,
+        second=second,
+        throttle=throttle,
+    )
+    return People(accounts, sign_in, sessions, throttle)

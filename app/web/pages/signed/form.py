@@ -1,0 +1,185 @@
+"""Forms of signed-in people: checked for whence they come, drawn again where they are refused.
+
+Two locks against forms that another site sends with this one's cookie: the browser's own word about where
+a form stood (Sec-Fetch-Site, Origin), and a token of the session in the form. Before somebody signs in
+there is no session; there the first holds alone.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from app.i18n import Lang, text
+from app.kit.errors import Denied, Fault
+from app.parties.sessions import SignedIn
+from app.web.deps import InRooms, Rooms
+from app.web.pages.signed.session import InSigned, MaybeSigned
+from app.web.problems import describe
+from app.web.visit import visit_of
+
+TOKEN_FIELD = "csrf"  # noqa: S105 - the field's name
+_SECRETS = ("password", "old", "again", "code", "secret", TOKEN_FIELD)
+_MOST_FIELDS = 1_000
+
+
+class FormForeign(Denied):
+    """The form does not come from a page of ours, or from one of another session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was posted. Of a name that came several times, `many` has all and the others the last."""
+
+    items: tuple[tuple[str, str], ...]
+    files: Mapping[str, UploadFile] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """Returns a field without spaces at its ends, "" where it is not there."""
+        return self.raw(name).strip()
+
+    def raw(self, name: str) -> str:
+        """Returns a field as it was typed: for passwords."""
+        return dict(self.items).get(name, "")
+
+    def many(self, name: str) -> list[str]:
+        """Returns every value of a field, as of check boxes."""
+        return [value for key, value in self.items if key == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A form as a template draws it: blank, or refused with what was typed and why.
+
+    errors: field -> sentence. message: what is wrong beyond one field.
+    """
+
+    items: tuple[tuple[str, str], ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+
+    def value(self, name: str) -> str:
+        """Returns what to show in a field."""
+        return dict(self.items).get(name, "")
+
+    def has(self, name: str, value: str) -> bool:
+        """Whether this choice was made."""
+        return (name, value) in self.items
+
+
+BLANK = Sent()
+
+
+def prefilled(**values: str) -> Sent:
+    """Returns a form that has values before anybody typed any."""
+    return Sent(tuple(values.items()))
+
+
+def refused(request: Request, lang: Lang, form: Form, fault: Fault) -> Sent:
+    """Returns the form as it was sent, with why it was refused; never a password or a code.
+
+    A fault's place (`licences`, 0, `number`) is looked for as `licences_0_number`, `number`, `licences`.
+    """
+    problem = describe(fault, lang=lang, instance=visit_of(request).id)
+    errors: dict[str, str] = {}
+    for error in problem.get("errors", ()):
+        errors.setdefault(_field_of(error["loc"], form), error["msg"])
+    message = problem["detail"]
+    if errors and fault.key == "invalid":
+        message = text(lang, "form.refused")
+    kept = tuple((name, value) for name, value in form.items if name not in _SECRETS)
+    return Sent(kept, errors, message)
+
+
+def missing(form: Form, lang: Lang, *names: str) -> Sent | None:
+    """Returns the form with every field of these that was left empty; None where none was."""
+    errors = {name: text(lang, "field.missing", name=name) for name in names if not form.text(name)}
+    if not errors:
+        return None
+    kept = tuple((name, value) for name, value in form.items if name not in _SECRETS)
+    return Sent(kept, errors, text(lang, "form.refused"))
+
+
+def _field_of(loc: list[str | int], form: Form) -> str:
+    known = {name for name, _ in form.items}
+    words = [str(part) for part in loc]
+    names = [part for part in loc if isinstance(part, str)]
+    for name in ("_".join(words), *reversed(names)):
+        if name in known:
+            return name
+    return names[0] if names else ""
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def check_origin(request: Request, rooms: Rooms) -> None:
+    """Raises FormForeign for a form that stood on another site, as the browser tells."""
+    site = request.headers.get("sec-fetch-site")
+    # `none`: nobody's page, a reload by hand.
+    if site is not None and site not in ("same-origin", "none"):
+        raise FormForeign("form_foreign")
+    origin = request.headers.get("origin")
+    ours = {request.headers.get("host", ""), urlsplit(rooms.base_url).netloc}
+    if origin is not None and urlsplit(origin).netloc not in ours - {""}:
+        raise FormForeign("form_foreign")
+
+
+def check_token(form: Form, signed: SignedIn) -> None:
+    """Raises FormForeign unless the form carries the session's token."""
+    if not hmac.compare_digest(form.raw(TOKEN_FIELD).encode(), signed.csrf.encode()):
+        raise FormForeign("form_stale")
+
+
+async def _read(request: Request, max_files: int) -> Form:
+    told = await request.form(max_files=max_files, max_fields=_MOST_FIELDS)
+    # PostgreSQL keeps no NUL, and nobody types one.
+    items = tuple(
+        (name, value.replace("\x00", "")) for name, value in told.multi_items()
+        if isinstance(value, str)
+    )  # fmt: skip
+    files = {name: value for name, value in told.items() if isinstance(value, UploadFile)}
+    return Form(items, files)
+
+
+async def read_open_form(request: Request, rooms: InRooms, signed: MaybeSigned) -> Form:
+    """Returns a form that anybody may send; with a session, the session's token too. Raises FormForeign."""
+    check_origin(request, rooms)
+    form = await _read(request, 0)
+    # Where there is a session, the form knew it, unless it was begun in another window since.
+    if signed is not None and form.raw(TOKEN_FIELD):
+        check_token(form, signed)
+    return form
+
+
+def form_reader(*, max_files: int = 0) -> Callable[..., Coroutine[Any, Any, Form]]:
+    """Returns a dependency for forms of who has signed in, with so many files. Raises FormForeign, Led."""
+
+    async def read_form(request: Request, rooms: InRooms, signed: InSigned) -> Form:
+        check_origin(request, rooms)
+        form = await _read(request, max_files)
+        check_token(form, signed)
+        return form
+
+    return read_form
+
+
+async def read_owed_form(request: Request, rooms: InRooms, signed: MaybeSigned) -> Form:
+    """Returns a form of a session that may still owe something. Raises FormForeign."""
+    check_origin(request, rooms)
+    form = await _read(request, 0)
+    if signed is not None:
+        check_token(form, signed)
+    return form
+
+
+InForm = Annotated[Form, Depends(form_reader())]
+InOpenForm = Annotated[Form, Depends(read_open_form)]
+InOwedForm = Annotated[Form, Depends(read_owed_form)]

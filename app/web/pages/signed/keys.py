@@ -1,0 +1,94 @@
+"""API keys of one's party: made with scopes, shown once, revoked; when each was last used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import text
+from app.kit.errors import Fault
+from app.parties.access import PARTY_SCOPES, NewKey
+from app.parties.sessions import SignedIn
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import frame_of
+from app.web.pages.signed.form import BLANK, InForm, Sent, refused
+from app.web.pages.signed.session import InConfirmed, client_of
+from app.web.pages.signed.shell import answer_signed, go_on, told_of
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+_LANG = Annotated[str | None, Query(max_length=8)]
+_PATH = "/account/keys"
+
+
+@router.get(_PATH)
+def show_keys(
+    request: Request, rooms: InRooms, signed: InConfirmed, lang: _LANG = None
+) -> Response:
+    """Shows the party's keys and a form for a new one."""
+    return _keys(request, rooms, signed, lang, BLANK)
+
+
+@router.post(_PATH)
+def make_key(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> Response:
+    """Makes a key and shows it, this once."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    try:
+        made = rooms.keys.create(
+            principal,
+            principal.party or "",
+            scopes=form.many("scopes"),
+            label=form.text("label") or None,
+        )
+    except Fault as fault:
+        frame = frame_of(request, lang, _PATH)
+        sent = refused(request, frame.lang, form, fault)
+        return _keys(request, rooms, signed, lang, sent, status=status_of(fault))
+    rooms.people.accounts.log(
+        signed.person.id, "key_made", detail=made.key_id, client=client_of(request)
+    )
+    return _keys(request, rooms, signed, lang, BLANK, made=made)
+
+
+@router.post(f"{_PATH}/revoke")
+def revoke_key(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> Response:
+    """Revokes a key."""
+    principal = signed.person.principal()
+    rooms.keys.revoke(principal, form.text("key"), party=principal.party or "")
+    rooms.people.accounts.log(
+        signed.person.id, "key_revoked", detail=form.text("key"), client=client_of(request)
+    )
+    return go_on(frame_of(request, form.text("lang"), _PATH), _PATH, told="key_revoked")
+
+
+def _keys(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    lang: str | None,
+    sent: Sent,
+    *,
+    status: int = 200,
+    made: NewKey | None = None,
+) -> Response:
+    frame = frame_of(request, lang, _PATH)
+    principal = signed.person.principal()
+    scopes = [scope for scope in PARTY_SCOPES if scope in principal.scopes]
+    return answer_signed(
+        "keys.html",
+        frame,
+        signed,
+        at="keys",
+        status=status,
+        told=told_of(request),
+        sent=sent,
+        made=made,
+        keys=list(reversed(rooms.keys.list_of(principal, principal.party or ""))),
+        scopes=[(scope, text(frame.lang, f"scope.{scope}")) for scope in scopes],
+        words={scope: text(frame.lang, f"scope.{scope}") for scope in PARTY_SCOPES},
+    )

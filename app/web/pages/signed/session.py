@@ -1,0 +1,125 @@
+"""The session's cookie, and what a handler asks for to know who is there.
+
+The cookie is `__Host-…` where the public address is https: bound to this host, this path, TLS. A page
+that needs somebody leads whoever reads HTML to the page where it is given (`Led`), and back.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+from fastapi import Depends
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.kit.errors import Unauthenticated
+from app.parties.sessions import Client, SignedIn
+from app.web.deps import InRooms, Rooms
+from app.web.visit import visit_of
+
+_COOKIE = "suxin_session"
+_HOST_COOKIE = f"__Host-{_COOKIE}"
+# A path of ours, never `//elsewhere` nor anything a browser reads as one.
+_LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9_.~/%?=&+:,-]*", re.ASCII)
+
+HOME = "/desk"
+
+
+class Led(Unauthenticated):
+    """Something must be given first, on the page `to`; then the reader comes back."""
+
+    def __init__(self, key: str, *, to: str) -> None:
+        super().__init__(key)
+        self.to = to
+
+
+def lead(request: Request, fault: Led) -> Response:
+    """Returns the way to where it is given. A form that was sent is not sent again: its page is shown."""
+    asked = request.scope["path"]
+    if request.scope["method"] == "GET" and request.url.query:
+        asked += f"?{request.url.query}"
+    said = {"next": asked}
+    if (lang := request.query_params.get("lang")) in ("zh", "en"):
+        said["lang"] = str(lang)
+    return RedirectResponse(f"{fault.to}?{urlencode(said, quote_via=quote)}", 303)
+
+
+def local_path(given: str | None) -> str:
+    """Returns where to go on: a path of ours, else the signed-in person's own page."""
+    return given if given and len(given) <= 500 and _LOCAL.fullmatch(given) else HOME
+
+
+def client_of(request: Request) -> Client:
+    """Returns where a request comes from."""
+    return Client(visit_of(request).address, request.headers.get("user-agent", ""))
+
+
+def set_session(response: Response, rooms: Rooms, token: str) -> None:
+    """Gives the browser its session. Until it closes; the server ends it sooner."""
+    secure = is_secure(rooms)
+    response.set_cookie(
+        _HOST_COOKIE if secure else _COOKIE,
+        token,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+    )
+
+
+def drop_session(response: Response, rooms: Rooms) -> None:
+    """Takes the browser's session away."""
+    secure = is_secure(rooms)
+    response.delete_cookie(
+        _HOST_COOKIE if secure else _COOKIE,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+    )
+
+
+def is_secure(rooms: Rooms) -> bool:
+    """Whether the public address is https."""
+    return rooms.base_url.startswith("https:")
+
+
+def find_signed(request: Request, rooms: InRooms) -> SignedIn | None:
+    """Returns who has signed in, whatever is still owed; None for nobody."""
+    token = request.cookies.get(_HOST_COOKIE if is_secure(rooms) else _COOKIE)
+    return rooms.people.sessions.resume(token) if token else None
+
+
+MaybeSigned = Annotated[SignedIn | None, Depends(find_signed)]
+
+
+def require_signed(signed: MaybeSigned) -> SignedIn:
+    """Returns who has signed in and owes nothing. Raises Led."""
+    if signed is None:
+        raise Led("sign_in_needed", to="/sign-in")
+    match signed.stage:
+        case "code":
+            raise Led("sign_in_needed", to="/sign-in/code")
+        case "password":
+            raise Led("sign_in_needed", to="/account/password")
+        case "full":
+            return signed
+
+
+InSigned = Annotated[SignedIn, Depends(require_signed)]
+
+
+def require_confirmed(request: Request, rooms: InRooms, signed: InSigned) -> SignedIn:
+    """Returns who has signed in and gave the password a short while ago. Raises Led.
+
+    A form may come as much later again: what was typed into it would be lost.
+    """
+    filling = request.scope["method"] == "POST"
+    if not signed.is_confirmed(rooms.clock.now(), filling=filling):
+        raise Led("confirm_needed", to="/confirm")
+    return signed
+
+
+InConfirmed = Annotated[SignedIn, Depends(require_confirmed)]

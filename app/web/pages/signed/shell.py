@@ -1,0 +1,111 @@
+"""The frame around a signed-in person's pages: who it is, and where one may go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.parties.roles import ACTIONS, may
+from app.parties.sessions import Person, SignedIn
+from app.web.pages.answers import answer_page
+from app.web.pages.render import render_page
+from app.web.pages.views import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A place in the rail. key: its sentence is `nav.<key>`. shows: to whom.
+
+    on_phone: whether it stands in the bar at a phone's lower edge, which has room for four; what is not
+    there is reached from /account.
+    """
+
+    key: str
+    path: str
+    shows: Callable[[Person], bool]
+    on_phone: bool = True
+
+
+def _everybody(_: Person) -> bool:
+    return True
+
+
+def does(action: str, *, roles: frozenset[str] | None = None) -> Callable[[Person], bool]:
+    """Returns whether a person may do `action` (roles.ACTIONS) at all; roles: of these alone."""
+
+    def shows(person: Person) -> bool:
+        if roles is not None and not roles & person.roles:
+            return False
+        return ACTIONS[action].scope in person.scopes and may(person.roles, action)
+
+    return shows
+
+
+def _of_a_party(action: str) -> Callable[[Person], bool]:
+    return lambda person: person.party is not None and does(action)(person)
+
+
+ITEMS: tuple[Item, ...] = (
+    Item("desk", "/desk", _everybody),
+    Item("applications", "/applications", lambda person: person.is_operator),
+    Item("people", "/account/people", lambda person: person.manages, on_phone=False),
+    Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
+    Item("webhooks", "/account/webhooks", _of_a_party("webhook.manage"), on_phone=False),
+    Item("account", "/account", _everybody),
+)
+"""Every place, in the order in which they stand. A new one is added here, and its handler checks too."""
+
+
+def places_of(person: Person) -> tuple[Item, ...]:
+    """Returns where a person may go."""
+    return tuple(item for item in ITEMS if item.shows(person))
+
+
+def answer_signed(
+    template: str,
+    frame: Frame,
+    signed: SignedIn,
+    *,
+    at: str,
+    status: int = 200,
+    **values: Any,
+) -> Response:
+    """Returns a page that extends signed.html. at: key of its place in the rail."""
+    html = render_page(
+        template,
+        frame,
+        person=signed.person,
+        csrf=signed.csrf,
+        places=places_of(signed.person),
+        at=at,
+        **values,
+    )
+    return answer_page(html, frame.lang, status=status)
+
+
+def go_on(frame: Frame, path: str, *, told: str = "") -> Response:
+    """Returns the way on after a form was taken. told: which sentence `told.<…>` the page then says."""
+    query = [f"lang={frame.lang}"] if frame.language_chosen else []
+    query += [f"told={quote(told)}"] if told else []
+    joint = "&" if "?" in path else "?"
+    return RedirectResponse(path + (joint + "&".join(query) if query else ""), 303)
+
+
+_TOLD = frozenset(
+    {
+        "password_changed", "sessions_ended", "session_ended", "second_off", "invited", "uninvited",
+        "moved", "disabled", "enabled", "key_revoked", "hook_ended", "hook_tested", "resent",
+        "application_accepted", "application_refused", "applied", "signed_out",
+    }
+)  # fmt: skip
+
+
+def told_of(request: Request) -> str:
+    """Returns which sentence the page before asked for, "" for none of ours."""
+    told = request.query_params.get("told", "")
+    return told if told in _TOLD else ""

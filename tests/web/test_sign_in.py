@@ -1,0 +1,478 @@
+"""Signing in as a browser does: cookies, forms, lock-out, the second factor; nothing told to who guesses."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pyotp
+import pytest
+
+from app.parties.accounts import Place
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.market import open_market
+
+COOKIE = "suxin_session"
+NEW = "四月的端溪 is green again"
+
+
+_opened: list[httpx.Client] = []
+
+
+class Browser:
+    """A browser without a script: follows forms of pages, keeps cookies, says where a form stood."""
+
+    def __init__(self, market, *, address: str = "") -> None:
+        self.market = market
+        headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
+        if address:
+            headers["X-Forwarded-For"] = address
+        self.http = httpx.Client(base_url=market.url, timeout=20, headers=headers)
+        _opened.append(self.http)
+        self.page = ""
+
+    def get(self, path: str, status: int = 200) -> httpx.Response:
+        answer = self.http.get(path)
+        assert answer.status_code == status, f"{answer.status_code} {answer.text[:2000]}"
+        self.page = answer.text
+        return answer
+
+    def post(self, path: str, status: int = 303, *, csrf: str | None = None, **fields):
+        """Posts a form with the token that the last page had."""
+        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.page)
+        if csrf is None and found:
+            csrf = found[1]
+        data = {**({"csrf": csrf} if csrf else {}), **fields}
+        headers = {"Origin": self.market.url, "Sec-Fetch-Site": "same-origin"}
+        answer = self.http.post(path, data=data, headers=headers)
+        assert answer.status_code == status, f"{answer.status_code} {answer.text[:2000]}"
+        if answer.text:
+            self.page = answer.text
+        return answer
+
+    def sign_in(self, name: str, password: str, status: int = 303, **more):
+        self.get("/sign-in")
+        return self.post("/sign-in", status, name=name, password=password, **more)
+
+    @property
+    def cookie(self) -> str | None:
+        return self.http.cookies.get(COOKIE)
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_market(tmp_path_factory.mktemp("people"), trusted_proxies=("127.0.0.1",)) as running:
+        yield running
+    while _opened:
+        _opened.pop().close()
+
+
+_names = iter(range(1, 1000))
+
+
+@pytest.fixture
+def made(market):
+    """Makes an account with a password of its own; returns name and password."""
+
+    def make(role="owner", party=SHOP, *, scopes=(), region=None, owes=False):
+        name = f"person{next(_names)}"
+        accounts = market.rooms.people.accounts
+        once = accounts.create(name, Place(role, party, tuple(scopes), region))
+        if owes:
+            return name, once
+        browser = new_browser(market)
+        browser.sign_in(name, once)
+        browser.get("/account/password")
+        browser.post("/account/password", old=once, password=NEW)
+        return name, NEW
+
+    return make
+
+
+_addresses = iter(range(1, 60_000))
+
+
+def new_browser(market) -> Browser:
+    """A browser at an address of its own, since failures of an address are counted."""
+    n = next(_addresses)
+    return Browser(market, address=f"198.51.{n // 250}.{n % 250 + 1}")
+
+
+@pytest.fixture
+def browser(market):
+    return new_browser(market)
+
+
+def test_who_is_nobody_is_led_to_the_door_and_back(market, made, browser):
+    name, password = made()
+    answer = browser.get("/account?lang=en", 303)
+    assert answer.headers["Location"] == "/sign-in?next=%2Faccount%3Flang%3Den&lang=en"
+    browser.get(answer.headers["Location"])
+    onward = re.search(r'name="next" value="([^"]+)"', browser.page)[1]
+    answer = browser.post("/sign-in", name=name, password=password, next=onward)
+    assert answer.headers["Location"] == "/account?lang=en"
+    assert name in browser.get("/account").text
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "x"]
+)
+def test_nobody_is_led_elsewhere(market, made, browser, elsewhere):
+    name, password = made()
+    answer = browser.sign_in(name, password, next=elsewhere)
+    assert answer.headers["Location"] == "/desk"
+
+
+def test_the_cookie_is_closed_to_scripts_and_other_sites(market, made, browser):
+    name, password = made()
+    told = browser.sign_in(name, password).headers["Set-Cookie"].lower()
+    assert told.startswith(f"{COOKIE}=")
+    for word in ("httponly", "samesite=lax", "path=/"):
+        assert word in told
+    assert "secure" not in told  # a demo on http
+    assert "domain" not in told
+
+
+def test_over_https_the_cookie_is_bound_to_the_host(market, made, browser, monkeypatch):
+    name, password = made()
+    monkeypatch.setattr(market.rooms, "base_url", "https://trace.example")
+    told = browser.sign_in(name, password).headers["Set-Cookie"]
+    assert told.startswith(f"__Host-{COOKIE}=")
+    assert "Secure" in told
+
+
+def test_a_session_is_new_after_each_sign_in_and_the_old_one_is_worth_nothing(
+    market, made, browser
+):
+    name, password = made()
+    browser.sign_in(name, password)
+    first = browser.cookie
+    browser.get("/account")
+    # Signing in again in the same browser: by the form, as after a stolen glance at the cookie.
+    browser.post("/sign-in", name=name, password=password)
+    browser.get("/account")
+    assert browser.cookie != first
+    other = Browser(market)
+    other.http.cookies.set(COOKIE, first)
+    other.get("/account", 303)
+
+
+def test_what_is_stored_of_a_session_is_no_cookie(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    stored = market.stored_bytes()
+    assert browser.cookie.encode() not in stored
+    assert bytes.fromhex(browser.cookie) not in stored
+    assert password.encode() not in stored
+
+
+def test_the_same_is_told_of_a_wrong_password_a_disabled_account_and_nobody(market, made):
+    name, _ = made()
+    gone, theirs = made()
+    accounts = market.rooms.people.accounts
+    accounts.disable(accounts.find(gone).person.id)
+    told = set()
+    for who, what in ((name, "wrong" * 4), (gone, theirs), ("nobody-here", "wrong" * 4)):
+        browser = new_browser(market)
+        browser.sign_in(who, what, 401)
+        assert what not in browser.page
+        assert f'value="{who}"' in browser.page
+        told.add(browser.page.replace(who, "…"))
+        assert browser.cookie is None
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_name_that_failed_often_waits_longer_and_longer(market, made, known):
+    name, password = made() if known else (f"stranger{next(_names)}", "x" * 20)
+    for _ in range(5):
+        new_browser(market).sign_in(name, "wrong" * 4, 401)
+    waits = []
+    for _ in range(2):
+        browser = new_browser(market)
+        answer = browser.sign_in(name, password, 429)  # not even the right one
+        wait = int(answer.headers["Retry-After"])
+        assert f"Try again in {wait} seconds" in answer.text
+        waits.append(wait)
+        market.clock.advance(wait)
+        new_browser(market).sign_in(name, "wrong" * 4, 401)
+    assert waits == [15, 30]
+    market.clock.advance(61)
+    new_browser(market).sign_in(name, password, 303 if known else 401)
+
+
+def test_an_address_that_failed_often_waits_for_every_name(market, made):
+    name, password = made()
+    browser = new_browser(market)
+    for n in range(20):
+        browser.sign_in(f"guess{n}-{name}", "wrong" * 4, 401)
+    answer = browser.sign_in(name, password, 429)
+    assert int(answer.headers["Retry-After"]) == 15
+    new_browser(market).sign_in(name, password)
+
+
+def test_many_at_once_from_one_address_who_succeed_are_let_in(market, made):
+    name, password = made()
+    browser = new_browser(market)
+    for _ in range(25):
+        browser.http.cookies.clear()
+        browser.page = ""
+        browser.sign_in(name, password)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+     {"Sec-Fetch-Site": "same-site"}],
+)  # fmt: skip
+def test_a_form_of_another_site_is_refused(market, made, browser, headers):
+    name, password = made()
+    answer = browser.http.post(
+        "/sign-in", data={"name": name, "password": password}, headers=headers
+    )
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+    browser.sign_in(name, password)
+    browser.get("/account")
+    csrf = re.search(r'name="csrf" value="([0-9a-f]+)"', browser.page)[1]
+    answer = browser.http.post("/account/sessions", data={"csrf": csrf}, headers=headers)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("token", [None, "", "0" * 64, "another's"])
+def test_a_form_without_its_sessions_token_is_refused(market, made, browser, token):
+    name, password = made()
+    browser.sign_in(name, password)
+    before = browser.cookie
+    if token == "another's":
+        other = new_browser(market)
+        other.sign_in(name, password)
+        other.get("/account")
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', other.page)[1]
+    data = {} if token is None else {"csrf": token}
+    for path in ("/account/sessions", "/sign-out"):
+        answer = browser.http.post(path, data=data, headers={"Origin": market.url})
+        assert answer.status_code == 403, path
+        assert "send it again" in answer.text
+    browser.get("/account")
+    assert browser.cookie == before
+
+
+def test_signing_out_ends_the_session_everywhere_at_once(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    kept = browser.cookie
+    browser.get("/account")
+    browser.post("/sign-out")
+    assert browser.cookie is None
+    thief = new_browser(market)
+    thief.http.cookies.set(COOKIE, kept)
+    thief.get("/account", 303)
+
+
+def test_other_devices_can_be_signed_out_one_or_all(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    others = [new_browser(market) for _ in range(3)]
+    for other in others:
+        other.sign_in(name, password)
+    browser.get("/account")
+    sessions = re.findall(r'name="session" value="([^"]+)"', browser.page)
+    # Those of `made` and of the three: all but this one.
+    assert len(sessions) == 4
+    browser.post("/account/sessions", session=sessions[0])
+    assert len([other for other in others if other.http.get("/account").status_code == 200]) == 2
+    browser.post("/account/sessions")
+    assert not [other for other in others if other.http.get("/account").status_code == 200]
+    browser.get("/account")
+
+
+def test_a_session_ends_when_nothing_is_heard_and_after_a_day_at_the_latest(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    for _ in range(3):
+        market.clock.advance(50 * 60)
+        browser.get("/account")
+    market.clock.advance(61 * 60)
+    browser.get("/account", 303)
+    browser.http.cookies.clear()
+    browser.page = ""
+    browser.sign_in(name, password)
+    for _ in range(28):
+        market.clock.advance(50 * 60)
+        browser.get("/account")
+    market.clock.advance(50 * 60)
+    browser.get("/account", 303)
+
+
+def test_a_disabled_account_is_out_at_once(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    accounts = market.rooms.people.accounts
+    accounts.disable(accounts.find(name).person.id)
+    browser.get("/account", 303)
+    accounts.enable(accounts.find(name).person.id)
+    browser.get("/account", 303)  # the old session is gone for good
+    browser.sign_in(name, password)
+
+
+def test_another_process_knows_the_session_and_the_failures(market, made, browser):
+    """Both stand in the database: nothing is in a process's memory."""
+    from app.main import close_rooms, create_app, open_rooms
+    from tests.web.conftest import _serve
+
+    name, password = made()
+    browser.sign_in(name, password)
+    settings = market.settings.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
+    rooms = open_rooms(settings, clock=market.clock)
+    app = create_app(settings, rooms=rooms)
+    with _serve(app) as url:
+        there = httpx.Client(base_url=url, headers={"Accept": "text/html"})
+        there.cookies.set(COOKIE, browser.cookie)
+        assert there.get("/account").status_code == 200
+        for n in range(5):
+            answer = (market.client if n % 2 else there).post(
+                "/sign-in", data={"name": name, "password": "wrong" * 4},
+                headers={"X-Forwarded-For": f"203.0.113.{n + 1}"},
+            )  # fmt: skip
+            assert answer.status_code == 401
+        answer = there.post("/sign-in", data={"name": name, "password": password})
+        assert answer.status_code == 429
+        browser.get("/account")
+        browser.post("/sign-out")
+        assert there.get("/account").status_code == 303
+        there.close()
+    assert close_rooms
+
+
+# --- passwords -----------------------------------------------------------------------------------
+
+
+def test_a_one_time_password_must_be_changed_first(market, made, browser):
+    name, once = made(owes=True)
+    answer = browser.sign_in(name, once)
+    assert answer.headers["Location"] == "/account/password?next=%2Fdesk"
+    assert "/account/password" in browser.get("/desk", 303).headers["Location"]
+    browser.get("/account/password")
+    before = browser.cookie
+    browser.post("/account/password", 422, old=once, password="short")
+    assert "15-128" in browser.page
+    browser.post("/account/password", 422, old=once, password=f"{name}2026password")
+    browser.post("/account/password", 422, old=once, password=once)
+    browser.post("/account/password", 401, old="wrong" * 4, password=NEW)
+    answer = browser.post("/account/password", old=once, password=NEW, next="/desk")
+    assert browser.cookie != before
+    assert answer.headers["Location"].startswith("/desk")
+    browser.get("/desk")
+    new_browser(market).sign_in(name, once, 401)
+    new_browser(market).sign_in(name, NEW)
+
+
+def test_a_new_password_signs_the_others_out(market, made, browser):
+    name, password = made()
+    other = new_browser(market)
+    other.sign_in(name, password)
+    browser.sign_in(name, password)
+    browser.get("/account/password")
+    browser.post("/account/password", old=password, password="another sentence of mine")
+    browser.get("/account")
+    other.get("/account", 303)
+
+
+def test_a_reset_ends_all_sessions_and_asks_for_a_new_password(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    accounts = market.rooms.people.accounts
+    once = accounts.reset(accounts.find(name).person.id)
+    browser.get("/account", 303)
+    new_browser(market).sign_in(name, password, 401)
+    assert "/account/password" in browser.sign_in(name, once).headers["Location"]
+
+
+# --- the second factor ---------------------------------------------------------------------------
+
+
+def turn_on(market, browser) -> tuple[str, list[str]]:
+    """Turns the second step on; returns its secret and the recovery codes."""
+    browser.get("/account/second")
+    secret = re.search(r'name="secret" value="([A-Z2-7]{32})"', browser.page)[1]
+    browser.post("/account/second", 422, secret=secret, code="000000")
+    assert f'value="{secret}"' in browser.page
+    browser.post("/account/second", 200, secret=secret, code=code_at(market, secret))
+    return secret, re.findall(r"<code>([2-9A-Z-]{14})</code>", browser.page)
+
+
+def code_at(market, secret: str, *, seconds: int = 0) -> str:
+    return pyotp.TOTP(secret).at(int(market.clock.now().timestamp()) + seconds)
+
+
+def test_the_second_step_is_asked_for_and_each_code_is_good_once(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    before = browser.cookie
+    secret, codes = turn_on(market, browser)
+    assert len(set(codes)) == 10
+    assert browser.cookie != before
+    assert secret.encode() not in market.stored_bytes()
+    market.clock.advance(90)
+
+    other = new_browser(market)
+    assert "/sign-in/code" in other.sign_in(name, password).headers["Location"]
+    half = other.cookie
+    assert "/sign-in/code" in other.get("/desk", 303).headers["Location"]
+    other.get("/account/password", 303)
+    other.get("/sign-in/code")
+    other.post("/sign-in/code", 422, code=code_at(market, secret, seconds=-90))
+    other.post("/sign-in/code", code=code_at(market, secret))
+    assert other.cookie != half
+    other.get("/desk")
+
+    third = new_browser(market)
+    third.sign_in(name, password)
+    third.get("/sign-in/code")
+    third.post("/sign-in/code", 422, code=code_at(market, secret))  # taken before
+    third.post("/sign-in/code", code=codes[0].lower())
+    third.get("/desk")
+    fourth = new_browser(market)
+    fourth.sign_in(name, password)
+    fourth.get("/sign-in/code")
+    fourth.post("/sign-in/code", 422, code=codes[0])
+    assert "9 recovery codes" in third.get("/account").text
+
+
+def test_guesses_of_codes_wait_as_guesses_of_passwords_do(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    secret, _ = turn_on(market, browser)
+    other = new_browser(market)
+    other.sign_in(name, password)
+    other.get("/sign-in/code")
+    for _ in range(4):
+        other.post("/sign-in/code", 422, code="123456")
+    answer = other.post("/sign-in/code", 429, code=code_at(market, secret, seconds=30))
+    assert int(answer.headers["Retry-After"]) == 15
+
+
+def test_what_touches_safety_asks_for_the_password_again(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    browser.get("/account/second")
+    market.clock.advance(16 * 60)
+    answer = browser.get("/account/second", 303)
+    assert answer.headers["Location"] == "/confirm?next=%2Faccount%2Fsecond"
+    before = browser.cookie
+    browser.get(answer.headers["Location"])
+    browser.post("/confirm", 401, password="wrong" * 4)
+    answer = browser.post("/confirm", password=password, next="/account/second")
+    assert browser.cookie != before
+    browser.get("/account/second")
+
+
+def test_a_session_asks_services_as_a_key_of_the_party_does(market, made):
+    name, _ = made("owner", AUTHORITY)
+    person = market.rooms.people.accounts.find(name).person
+    principal = person.principal()
+    assert (principal.party, principal.account) == (AUTHORITY, person.id)
+    assert principal.key_id == f"account/{person.id}"
+    assert principal.roles == {"regulator"}
+    assert principal.region == "441200"
