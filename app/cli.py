@@ -14,6 +14,7 @@ import typer
 from sqlalchemy import Connection
 
 from app import __version__, upkeep
+from app.admitting import accounts_cli
 from app.config import PREFIX, Settings, load_settings
 from app.db.engine import Database
 from app.exchanging import credit_cli
@@ -64,6 +65,7 @@ log_cli = typer.Typer(help="The transparency log.", no_args_is_help=True)
 keys_cli = typer.Typer(help="API keys.", no_args_is_help=True)
 cli.add_typer(log_cli, name="log")
 cli.add_typer(keys_cli, name="keys")
+cli.add_typer(accounts_cli, name="accounts")
 cli.add_typer(witness_cli, name="witness")
 cli.add_typer(credit_cli, name="credit")
 

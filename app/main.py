@@ -72,6 +72,7 @@ from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
 from app.parties import store as party_store
 from app.parties.access import APIKeys
+from app.parties.applications import Applications
 from app.parties.chain import PartyChain
 from app.parties.people import open_people
 from app.parties.powers import Powers
@@ -344,18 +345,28 @@ def _open_parties(
     settings: Settings,
 ) -> dict[str, Any]:
     chain = PartyChain(recorder, clock=clock)
+    people = open_people(
+        database,
+        keyring,
+        clock=clock,
+        vault=vault,
+        idle=timedelta(minutes=settings.session_idle_min),
+        longest=timedelta(hours=settings.session_hours),
+    )
+    parties = Parties(database, chain, content_key=keyring.subkey("party-content"))
     return {
-        "people": open_people(
+        "keys": APIKeys(database, clock=clock),
+        "parties": parties,
+        "powers": Powers(database, chain),
+        "people": people,
+        "applications": Applications(
             database,
-            keyring,
             clock=clock,
             vault=vault,
-            idle=timedelta(minutes=settings.session_idle_min),
-            longest=timedelta(hours=settings.session_hours),
+            accounts=people.accounts,
+            parties=parties,
+            throttle=people.throttle,
         ),
-        "keys": APIKeys(database, clock=clock),
-        "parties": Parties(database, chain, content_key=keyring.subkey("party-content")),
-        "powers": Powers(database, chain),
     }
 
 

@@ -249,7 +249,9 @@ def test_every_key_of_the_guide_opens_its_role(rooms, built):
     from app.demo.cast import CAST
     from app.demo.guide import write_guide
 
-    guide = write_guide("http://127.0.0.1:8000", built.admin_key, built.keys, built.shown)
+    guide = write_guide(
+        "http://127.0.0.1:8000", built.admin_key, built.keys, built.shown, built.people
+    )
     for player in CAST:
         assert built.keys[player.party] in guide
         principal = rooms.keys.authenticate(built.keys[player.party])

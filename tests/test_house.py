@@ -61,6 +61,7 @@ PURE = {
     "app.trace.lifecycle",
     "app.trace.replay",
     "app.trace.detectors",
+    "app.parties.account_rules",
     "app.parties.identity",
     "app.parties.licences",
     "app.parties.roles",
@@ -100,6 +101,7 @@ ENTRIES = {
     "app.witnessing",
     "app.crediting",
     "app.labelling",
+    "app.admitting",
     "app.upkeep",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.config import Settings, load_settings
 from app.demo.cast import FINE_GIFTS, FRESH, GIFTS, INKSTONE, LOOSE_GIFTS, OIL, RECALLED, Stock
+from app.demo.crowd import admit_people
 from app.demo.guide import write_guide
 from app.demo.lives import Life, plan_lives, slots_until
 from app.demo.tamper import change_city
@@ -47,12 +48,16 @@ _ROOM_BYTES = 48 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was made. shown: kind -> stream of the unit that shows it. keys: party -> token."""
+    """What was made. shown: kind -> stream of the unit that shows it. keys: party -> token.
+
+    people: what somebody is -> user name and password.
+    """
 
     admin_key: str
     keys: dict[str, str]
     shown: dict[str, str]
     codes: tuple[str, ...]
+    people: dict[str, tuple[str, str]]
 
 
 @contextmanager
@@ -70,7 +75,12 @@ def demo_deployment(
             now = (clock or SystemClock()).now()
             with _progress(console) as advance:
                 built = build(settings, seed=seed, now=now, progress=advance)
-            yield settings, write_guide(settings.base_url, built.admin_key, built.keys, built.shown)
+            yield (
+                settings,
+                write_guide(
+                    settings.base_url, built.admin_key, built.keys, built.shown, built.people
+                ),
+            )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -120,13 +130,16 @@ def build(
         walk = Walk(rooms, clock, lives, slots)
         walk.run(lambda done: progress(done, len(slots)))
         walk.map_heads()
+        people = admit_people(rooms)
         rooms.database.truncate_log()
         shown = {kind: _life(lives, *place).code for kind, place in _SHOWN.items()}
         change_city(rooms.database, shown["broken"], record_type="dispatch", to=_ALTERED_CITY)
     finally:
         close_rooms(rooms)
     shown["unknown"] = Code(INKSTONE, serial=new_serial(serials.randbytes)).stream
-    return Built(admin_key, walk.keys, shown, tuple(life.code for life in lives if life.code))
+    return Built(
+        admin_key, walk.keys, shown, tuple(life.code for life in lives if life.code), people
+    )
 
 
 def _life(lives: list[Life], stock: Stock, n: int) -> Life:

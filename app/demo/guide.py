@@ -14,9 +14,16 @@ _PARTS = {
 
 
 def write_guide(
-    base_url: str, admin_key: str, keys: Mapping[str, str], shown: Mapping[str, str]
+    base_url: str,
+    admin_key: str,
+    keys: Mapping[str, str],
+    shown: Mapping[str, str],
+    people: Mapping[str, tuple[str, str]],
 ) -> str:
-    """Returns the text. keys: party -> token; shown: kind -> stream of a unit."""
+    """Returns the text. keys: party -> token; shown: kind -> stream of a unit.
+
+    people: what somebody is -> user name and password.
+    """
     pages = [f"  {kind:<26}{base_url}/{stream}" for kind, stream in shown.items()]
     pages += [
         f"  {'start page':<26}{base_url}/",
@@ -57,6 +64,9 @@ def write_guide(
             *pages,
             "  One record of the broken unit was altered in the database file. The audit meets it by",
             "  itself within half a minute of serving; opening its page finds it at once.",
+            "",
+            f"Sign in at {base_url}/sign-in",
+            *(f"  {who:<26}{name:<12}{password}" for who, (name, password) in people.items()),
             "",
             "API keys of this demo",
             *roles,

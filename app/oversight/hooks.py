@@ -38,6 +38,8 @@ from app.trace.store import offers_of
 log = structlog.get_logger(__name__)
 
 EVENTS = ("credit.warning", "finding.opened", "complaint.opened", "recall")
+TEST = "webhook.test"
+"""A message that says nothing, for who wants to see whether any arrives."""
 MAX_HOOKS = 10
 RETRY_AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses after a failure, as Standard Webhooks advise: some three days; then it is dead."""
@@ -72,6 +74,19 @@ class Hook:
     events: tuple[str, ...]
     created_at: datetime
     secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A message to a webhook, as a list shows it."""
+
+    id: str
+    webhook: str
+    event: str
+    status: str
+    attempts: int
+    created_at: datetime
+    last_error: str | None
 
 
 class Hooks:
@@ -155,6 +170,29 @@ class Hooks:
                 connection, party, status=status, after=after, limit=limit
             )
 
+    def recent(self, principal: Principal, *, limit: int) -> list[Sending]:
+        """Returns the last messages to the caller's webhooks, newest first. Read-only."""
+        party = _party_of(principal)
+        with self._database.read() as connection:
+            rows = hookstore.recent_deliveries(connection, party, limit=limit)
+        return [
+            Sending(
+                r.id, r.webhook, r.event, r.status, r.attempts, from_ms(r.created_at), r.last_error
+            )
+            for r in rows
+        ]
+
+    def test(self, principal: Principal, hook: str) -> None:
+        """Sends a message of the kind `webhook.test`. Raises HookUnknown. Writes `webhook_delivery`."""
+        party, now = _party_of(principal), self._clock.now()
+        body = {"type": TEST, "timestamp": format_time(now), "data": {"party": party}}
+        with self._database.write() as connection:
+            row = hookstore.find_hook(connection, hook)
+            if row is None or row.party != party or row.ended_at is not None:
+                raise HookUnknown("webhook_unknown", id=hook[:80])
+            message = _message(row, str(uuid_utils.uuid7()), TEST, orjson.dumps(body), now)
+            hookstore.insert_deliveries(connection, [message])
+
     def resend(self, principal: Principal, delivery: str) -> Any:
         """Returns a message that is sent anew from now on. Raises HookUnknown."""
         party = _party_of(principal)
@@ -229,19 +267,7 @@ class Hooks:
             hooks = hookstore.hooks_of(connection, sorted(told))
         body = orjson.dumps({"type": event, "timestamp": format_time(at), "data": data})
         rows = [
-            {
-                "id": str(uuid5(_NAMESPACE, f"{hook.id} {event} {key}")),
-                "webhook": hook.id,
-                "party": hook.party,
-                "event": event,
-                "body": body,
-                "status": WAITING,
-                "attempts": 0,
-                "available_at": to_ms(now),
-                "created_at": to_ms(now),
-                "delivered_at": None,
-                "last_error": None,
-            }
+            _message(hook, str(uuid5(_NAMESPACE, f"{hook.id} {event} {key}")), event, body, now)
             for hook in hooks
             if f" {event} " in hook.events and hook.created_at <= to_ms(at)
         ]
@@ -320,6 +346,22 @@ class Hooks:
     def close(self) -> None:
         """Closes connections."""
         self._http.close()
+
+
+def _message(hook: Any, identifier: str, event: str, body: bytes, now: datetime) -> dict[str, Any]:
+    return {
+        "id": identifier,
+        "webhook": hook.id,
+        "party": hook.party,
+        "event": event,
+        "body": body,
+        "status": WAITING,
+        "attempts": 0,
+        "available_at": to_ms(now),
+        "created_at": to_ms(now),
+        "delivered_at": None,
+        "last_error": None,
+    }
 
 
 def _party_of(principal: Principal) -> str:

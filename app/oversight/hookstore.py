@@ -101,6 +101,16 @@ def deliveries_of(
     )
 
 
+def recent_deliveries(connection: Connection, party: str, *, limit: int) -> list[Any]:
+    """Returns the last of a party's messages, newest first. Read-only."""
+    query = select(DELIVERY).where(DELIVERY.c.party == party)
+    return list(
+        connection.execute(
+            query.order_by(DELIVERY.c.created_at.desc(), DELIVERY.c.id.desc()).limit(limit)
+        )
+    )
+
+
 def forget_delivered(connection: Connection, *, before_ms: int) -> None:
     """Removes what was delivered long ago. Writes `webhook_delivery`."""
     connection.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import HotSelect
@@ -20,6 +20,7 @@ from app.db.tables import (
     Finding,
     Head,
     Lot,
+    Party,
     Product,
     Report,
     SideIndex,
@@ -37,6 +38,7 @@ JOB = AuditJob.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
 BATCH = Batch.__table__  # type: ignore[attr-defined]
 CODE = BatchCode.__table__  # type: ignore[attr-defined]
+PARTY = Party.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
@@ -114,6 +116,30 @@ def list_findings(
             (FINDING.c.opened_at < at) | ((FINDING.c.opened_at == at) & (FINDING.c.id > last))
         )
     return list(connection.execute(query))
+
+
+def queue(
+    connection: Connection,
+    *,
+    party: str | None = None,
+    region_prefix: str | None = None,
+    limit: int,
+) -> tuple[int, list[Any]]:
+    """Returns how many findings are open or in their grace, and the first of them, oldest first.
+
+    region_prefix: of the parties that they are about. Read-only.
+    """
+    query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")))
+    if party is not None:
+        query = query.where(FINDING.c.party == party)
+    if region_prefix is not None:
+        query = query.join(PARTY, PARTY.c.id == FINDING.c.party).where(
+            PARTY.c.region.startswith(region_prefix, autoescape=True)
+        )
+    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    return int(count), list(
+        connection.execute(query.order_by(FINDING.c.opened_at, FINDING.c.id).limit(limit))
+    )
 
 
 def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:

@@ -59,6 +59,7 @@ from app.oversight.reports import Reports
 from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
 from app.parties.access import APIKeys
+from app.parties.applications import Applications
 from app.parties.people import People
 from app.parties.powers import Powers
 from app.parties.principal import Principal
@@ -110,6 +111,7 @@ class Rooms:
     committed: threading.Event
     keys: APIKeys
     people: People
+    applications: Applications
     parties: Parties
     powers: Powers
     receipts: Receipts

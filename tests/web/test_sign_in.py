@@ -3,99 +3,33 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import httpx
 import pyotp
 import pytest
 
-from app.parties.accounts import Place
-from tests.web.conftest import AUTHORITY, SHOP
-from tests.web.market import open_market
-
-COOKIE = "suxin_session"
-NEW = "四月的端溪 is green again"
-
-
-_opened: list[httpx.Client] = []
-
-
-class Browser:
-    """A browser without a script: follows forms of pages, keeps cookies, says where a form stood."""
-
-    def __init__(self, market, *, address: str = "") -> None:
-        self.market = market
-        headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
-        if address:
-            headers["X-Forwarded-For"] = address
-        self.http = httpx.Client(base_url=market.url, timeout=20, headers=headers)
-        _opened.append(self.http)
-        self.page = ""
-
-    def get(self, path: str, status: int = 200) -> httpx.Response:
-        answer = self.http.get(path)
-        assert answer.status_code == status, f"{answer.status_code} {answer.text[:2000]}"
-        self.page = answer.text
-        return answer
-
-    def post(self, path: str, status: int = 303, *, csrf: str | None = None, **fields):
-        """Posts a form with the token that the last page had."""
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.page)
-        if csrf is None and found:
-            csrf = found[1]
-        data = {**({"csrf": csrf} if csrf else {}), **fields}
-        headers = {"Origin": self.market.url, "Sec-Fetch-Site": "same-origin"}
-        answer = self.http.post(path, data=data, headers=headers)
-        assert answer.status_code == status, f"{answer.status_code} {answer.text[:2000]}"
-        if answer.text:
-            self.page = answer.text
-        return answer
-
-    def sign_in(self, name: str, password: str, status: int = 303, **more):
-        self.get("/sign-in")
-        return self.post("/sign-in", status, name=name, password=password, **more)
-
-    @property
-    def cookie(self) -> str | None:
-        return self.http.cookies.get(COOKIE)
+from tests.web.conftest import AUTHORITY
+from tests.web.people import (
+    COOKIE,
+    NEW,
+    Browser,
+    make_account,
+    new_browser,
+    new_name,
+    open_people_market,
+)
 
 
 @pytest.fixture(scope="module")
 def market(databases, tmp_path_factory):
-    with open_market(tmp_path_factory.mktemp("people"), trusted_proxies=("127.0.0.1",)) as running:
+    with open_people_market(tmp_path_factory.mktemp("people")) as running:
         yield running
-    while _opened:
-        _opened.pop().close()
-
-
-_names = iter(range(1, 1000))
 
 
 @pytest.fixture
 def made(market):
-    """Makes an account with a password of its own; returns name and password."""
-
-    def make(role="owner", party=SHOP, *, scopes=(), region=None, owes=False):
-        name = f"person{next(_names)}"
-        accounts = market.rooms.people.accounts
-        once = accounts.create(name, Place(role, party, tuple(scopes), region))
-        if owes:
-            return name, once
-        browser = new_browser(market)
-        browser.sign_in(name, once)
-        browser.get("/account/password")
-        browser.post("/account/password", old=once, password=NEW)
-        return name, NEW
-
-    return make
-
-
-_addresses = iter(range(1, 60_000))
-
-
-def new_browser(market) -> Browser:
-    """A browser at an address of its own, since failures of an address are counted."""
-    n = next(_addresses)
-    return Browser(market, address=f"198.51.{n // 250}.{n % 250 + 1}")
+    return partial(make_account, market)
 
 
 @pytest.fixture
@@ -184,7 +118,7 @@ def test_the_same_is_told_of_a_wrong_password_a_disabled_account_and_nobody(mark
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_name_that_failed_often_waits_longer_and_longer(market, made, known):
-    name, password = made() if known else (f"stranger{next(_names)}", "x" * 20)
+    name, password = made() if known else (new_name(), "x" * 20)
     for _ in range(5):
         new_browser(market).sign_in(name, "wrong" * 4, 401)
     waits = []
@@ -278,10 +212,12 @@ def test_other_devices_can_be_signed_out_one_or_all(market, made, browser):
         other.sign_in(name, password)
     browser.get("/account")
     sessions = re.findall(r'name="session" value="([^"]+)"', browser.page)
-    # Those of `made` and of the three: all but this one.
-    assert len(sessions) == 4
+    assert len(sessions) == 3  # all but this one
     browser.post("/account/sessions", session=sessions[0])
     assert len([other for other in others if other.http.get("/account").status_code == 200]) == 2
+    browser.get("/account")
+    left = re.findall(r'name="session" value="([^"]+)"', browser.page)
+    assert sorted(left) == sorted(sessions[1:])
     browser.post("/account/sessions")
     assert not [other for other in others if other.http.get("/account").status_code == 200]
     browser.get("/account")

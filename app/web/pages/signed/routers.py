@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from app.web.pages.signed import account, desk, keys, people, sign_in
+from app.web.pages.signed import account, apply, desk, keys, people, sign_in, webhooks
 
 SIGNED_ROUTERS = (
     sign_in.router,
     account.router,
     people.router,
     keys.router,
+    webhooks.router,
+    apply.router,
     desk.router,
 )

@@ -1,0 +1,73 @@
+"""What waits for somebody: open findings as a queue, of a region or a party, with their dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.credit.ledger import CreditLedger
+from app.credit.policy import Status
+from app.db.engine import Database
+from app.kit.clock import from_ms
+from app.oversight import store
+from app.parties.account_rules import region_prefix
+from app.parties.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A finding that waits. until: when it begins to cost something, None where nobody has said so."""
+
+    id: str
+    kind: str
+    stream: str
+    party: str | None
+    opened_at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """count: all that wait. first: some of them."""
+
+    count: int
+    first: tuple[Waiting, ...]
+
+
+def queue_in(database: Database, region: str | None, *, limit: int) -> Queue:
+    """Returns the open findings about parties of a region (GB/T 2260), oldest first; None: all.
+
+    A finding about nobody, on the log itself, is in the queue of who sees all. Read-only.
+    """
+    prefix = None if region is None else region_prefix(region)
+    with database.read() as connection:
+        count, rows = store.queue(connection, region_prefix=prefix, limit=limit)
+    return Queue(count, tuple(_waiting(row) for row in rows))
+
+
+def queue_of(
+    database: Database, ledger: CreditLedger, principal: Principal, *, limit: int
+) -> Queue:
+    """Returns the open findings that the principal's party answers for, the most urgent first. Read-only."""
+    party = principal.party or ""
+    with database.read() as connection:
+        count, rows = store.queue(connection, party=party, limit=limit)
+    filed, _ = ledger.file_of(party, principal)
+    announced = {
+        str(one.entry.evidence.get("finding")): one.entry.effective_at
+        for one in filed
+        if one.entry.status is Status.NOTICE
+    }
+    found = [_waiting(row, announced.get(row.id)) for row in rows]
+    return Queue(count, tuple(sorted(found, key=_urgency)))
+
+
+def _urgency(waiting: Waiting) -> tuple[bool, datetime]:
+    return waiting.until is None, waiting.until or waiting.opened_at
+
+
+def _waiting(row: Any, until: datetime | None = None) -> Waiting:
+    if until is None and row.due_at is not None:
+        until = from_ms(row.due_at)
+    return Waiting(row.id, row.kind, row.stream_name, row.party, from_ms(row.opened_at), until)
