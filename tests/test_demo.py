@@ -261,6 +261,25 @@ def test_every_key_of_the_guide_opens_its_role(rooms, built):
     assert all(f"http://127.0.0.1:8000/{stream}" in guide for stream in built.shown.values())
 
 
+def test_everybody_of_the_guide_can_sign_in(rooms, built):
+    from app.demo.cast import HONEST, REGULATOR
+    from app.demo.guide import write_guide
+    from app.parties.accounts import NOWHERE
+
+    guide = write_guide(
+        "http://127.0.0.1:8000", built.admin_key, built.keys, built.shown, built.people
+    )
+    parties = set()
+    for name, password in built.people.values():
+        assert name in guide
+        assert password in guide
+        opened = rooms.people.sign_in.enter(name, password, client=NOWHERE)
+        assert opened.stage == "full"
+        parties.add(rooms.people.sessions.resume(opened.token).person.party)
+    assert {HONEST.party, REGULATOR.party, None} <= parties
+    assert rooms.applications.count_waiting() == 1
+
+
 def test_every_party_and_product_says_that_it_is_made_up():
     from app.demo.cast import CAST, GOODS
 

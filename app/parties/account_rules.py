@@ -84,8 +84,7 @@ def is_common(password: str, *, name: str = "") -> bool:
         return True
     left = told
     for word in sorted((*_COMMON, name.casefold()), key=len, reverse=True):
-        if len(word) > 2:
-            left = left.replace(word, "")
+        left = left.replace(word, "") if word else left
     # What is left of "Password2026!!!" is a year and some signs.
     return not re.sub(r"[\W\d_]", "", left)
 

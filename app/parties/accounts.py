@@ -1,4 +1,4 @@
-"""Accounts of people: made, invited, changed, disabled; with the access log that says so.
+"""Accounts of people: made, changed, disabled; with the access log that says so.
 
 An owner has people of its own party, the operator those of all, and its own. What an account may is its
 party's by role, and of staff what was chosen; nobody gives more than it has. Whoever is at the command
@@ -10,15 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from typing import Any
 
 import uuid_utils
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.kit.canonical import check_canonical
 from app.kit.clock import Clock, from_ms, to_ms
 from app.kit.errors import Conflict, Denied, FieldFault, NotFound, invalid
 from app.kit.tokens import RandomBytes, random_symbols
@@ -37,8 +35,6 @@ from app.parties.second_factor import SecondFactor
 from app.parties.sessions import Client, Person, person_of
 from app.parties.store import find_party
 
-INVITED_FOR = timedelta(days=7)
-MAX_LABEL = 64
 NOWHERE = Client("", "")
 """The command line."""
 
@@ -53,10 +49,6 @@ class NotManaging(Denied):
     """Only an owner, or the operator, may do this; and nobody to himself."""
 
 
-class InvitationGone(NotFound):
-    """The link was used, taken back, is too old, or never was."""
-
-
 class NoLongerThere(Conflict):
     """The account is disabled."""
 
@@ -69,20 +61,6 @@ class AccountInfo:
     created_at: datetime
     seen_at: datetime | None
     disabled_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Invited:
-    """An invitation. token: only when it was just made. party None: the operator's."""
-
-    id: str
-    party: str | None
-    role: str
-    scopes: tuple[str, ...]
-    region: str | None
-    label: str
-    until: datetime
-    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,82 +190,6 @@ class Accounts:
         """Returns a new password's hash. Raises Invalid at `password`. Read-only."""
         return self._passwords.hash(read_password(password, name=name))
 
-    # --- inviting ----------------------------------------------------------------------------
-
-    def invite(self, place: Place, *, label: str, by: Person | None, client: Client) -> Invited:
-        """Returns an invitation into a place, with its token. Writes `invitation`. Raises Invalid."""
-        label = label.strip()
-        if not 1 <= len(label) <= MAX_LABEL:
-            params = {"expected": f"1-{MAX_LABEL}", "got": len(label)}
-            raise invalid(FieldFault(("label",), "length", params))
-        check_canonical(label, ("label",))
-        token, now = self._random(32).hex(), self._clock.now()
-        made = Invited(
-            str(uuid_utils.uuid7()), place.party, place.role, place.scopes, place.region, label,
-            now + INVITED_FOR, token,
-        )  # fmt: skip
-        with self._database.write() as connection:
-            store.insert_invitation(
-                connection,
-                {
-                    "digest": _digest(token),
-                    "id": made.id,
-                    "party": place.party,
-                    "role": place.role,
-                    "scopes": ",".join(place.scopes),
-                    "region": place.region,
-                    "label": label,
-                    "created_by": None if by is None else by.id,
-                    "created_at": to_ms(now),
-                    "until_at": to_ms(made.until),
-                    "ended_at": None,
-                },
-            )
-            if by is not None:
-                self.note(connection, by.id, "invited", detail=label, client=client)
-        return made
-
-    def invitation(self, token: str) -> Invited:
-        """Returns what a link invites to. Raises InvitationGone. Read-only."""
-        with self._database.read() as connection:
-            row = store.find_invitation(connection, _digest(token))
-        if row is None or row.ended_at is not None or from_ms(row.until_at) <= self._clock.now():
-            raise InvitationGone("invitation_gone")
-        return _invited(row)
-
-    def join(self, token: str, *, name: str, password: str, client: Client) -> str:
-        """Returns the id of the account that a link makes, once. Writes `account`, `invitation`.
-
-        Raises InvitationGone, Invalid.
-        """
-        invited = self.invitation(token)
-        name = read_name(name)
-        hashed = self.hash_new(password, name=name)
-        place = Place(_role(invited.role), invited.party, invited.scopes, invited.region)
-        with self._database.write() as connection:
-            if not store.end_invitation(connection, invited.id, at_ms=to_ms(self._clock.now())):
-                raise InvitationGone("invitation_gone")
-            account = self.insert(connection, name, hashed, place)
-            self.note(connection, account, "joined", detail=invited.label, client=client)
-        return account
-
-    def invitations(self, by: Person) -> Sequence[Invited]:
-        """Returns the invitations that still hold. Raises NotManaging. Read-only."""
-        _check_manages(by)
-        with self._database.read() as connection:
-            rows = store.open_invitations(connection, by.party, now_ms=to_ms(self._clock.now()))
-        return [_invited(row) for row in rows]
-
-    def uninvite(self, invitation: str, *, by: Person, client: Client) -> None:
-        """Takes an invitation back; again is no harm. Raises InvitationGone. Writes `invitation`."""
-        for one in self.invitations(by):
-            if one.id == invitation:
-                with self._database.write() as connection:
-                    store.end_invitation(connection, one.id, at_ms=to_ms(self._clock.now()))
-                    self.note(connection, by.id, "uninvited", detail=one.label, client=client)
-                return
-        raise InvitationGone("invitation_gone")
-
     # --- keeping -----------------------------------------------------------------------------
 
     def people(self, by: Person, *, party: str | None = None) -> Sequence[AccountInfo]:
@@ -295,7 +197,7 @@ class Accounts:
 
         Raises NotManaging.
         """
-        _check_manages(by)
+        check_manages(by)
         party = party if by.is_operator else by.party
         with self._database.read() as connection:
             if party is None:
@@ -428,7 +330,7 @@ class Accounts:
         """Returns an account that `by` may change. Raises AccountUnknown, NotManaging."""
         row = store.find_account(connection, account)
         if by is not None:
-            _check_manages(by)
+            check_manages(by)
             if row is not None and not by.is_operator and row.party != by.party:
                 row = None
             if account == by.id:
@@ -443,24 +345,10 @@ class Accounts:
         return "-".join(symbols[n : n + 5] for n in range(0, 20, 5))
 
 
-def _check_manages(by: Person) -> None:
+def check_manages(by: Person) -> None:
+    """Raises NotManaging for who may not change people."""
     if not by.manages:
         raise NotManaging("not_managing")
-
-
-def _role(told: str) -> Role:
-    match told:
-        case "owner" | "staff" | "operator":
-            return told
-        case _:
-            raise ValueError(told)
-
-
-def _invited(row: Any) -> Invited:
-    scopes = tuple(filter(None, row.scopes.split(",")))
-    return Invited(
-        row.id, row.party, row.role, scopes, row.region, row.label, from_ms(row.until_at)
-    )
 
 
 def _info(row: Any) -> AccountInfo:
@@ -471,7 +359,3 @@ def _info(row: Any) -> AccountInfo:
         None if seen is None else from_ms(seen),
         None if disabled is None else from_ms(disabled),
     )
-
-
-def _digest(token: str) -> bytes:
-    return sha256(token.encode("utf-8", "replace")).digest()

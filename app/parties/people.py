@@ -10,6 +10,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock
 from app.ledger.vault import Vault
 from app.parties.accounts import Accounts
+from app.parties.invitations import Invitations
 from app.parties.passwords import Passwords
 from app.parties.second_factor import SecondFactor
 from app.parties.sessions import Sessions
@@ -25,9 +26,13 @@ class GivesKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """accounts: who may sign in. sign_in: doing so. sessions: who has. throttle: who must wait."""
+    """accounts: who may sign in. invitations: into an account. sign_in: doing so.
+
+    sessions: who has. throttle: who must wait.
+    """
 
     accounts: Accounts
+    invitations: Invitations
     sign_in: SignIn
     sessions: Sessions
     throttle: Throttle
@@ -59,4 +64,5 @@ def open_people(
         second=second,
         throttle=throttle,
     )
-    return People(accounts, sign_in, sessions, throttle)
+    invitations = Invitations(database, clock=clock, accounts=accounts)
+    return People(accounts, invitations, sign_in, sessions, throttle)

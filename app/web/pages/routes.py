@@ -124,7 +124,10 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         request_id=visit_of(request).id,
         retry_after_s=fault.retry_after_s,
     )
-    return answer_page(render_error(view), lang, status=status_of(fault))
+    page = answer_page(render_error(view), lang, status=status_of(fault))
+    if fault.retry_after_s is not None:
+        page.headers["Retry-After"] = str(fault.retry_after_s)
+    return page
 
 
 async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:

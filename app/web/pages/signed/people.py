@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault
+from app.kit.errors import Fault, FieldFault, invalid
 from app.parties.account_rules import MIN_PASSWORD, STAFF_SCOPES, Role
 from app.parties.accounts import Place
 from app.parties.roles import OFFICIAL_ROLES
@@ -49,7 +49,7 @@ def invite(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
     party = (form.text("party") or None) if by.is_operator else by.party
     try:
         place = _place(rooms, signed, form, party)
-        made = rooms.people.accounts.invite(
+        made = rooms.people.invitations.invite(
             place, label=form.text("label"), by=by, client=client_of(request)
         )
     except Fault as fault:
@@ -58,16 +58,14 @@ def invite(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
         return _people(
             request, rooms, signed, lang, sent, party=party or "", status=status_of(fault)
         )
-    link = f"{rooms.base_url}/join/{made.token}"
-    return _people(
-        request, rooms, signed, lang, BLANK, party=party or "", link=link, label=made.label
-    )
+    url = f"{rooms.base_url}/join/{made.token}"
+    return _people(request, rooms, signed, lang, BLANK, party=party or "", url=url, whom=made.label)
 
 
 @router.post(f"{_PATH}/uninvite")
 def uninvite(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> Response:
     """Takes an invitation back."""
-    rooms.people.accounts.uninvite(
+    rooms.people.invitations.take_back(
         form.text("invitation"), by=signed.person, client=client_of(request)
     )
     return go_on(frame_of(request, form.text("lang"), _PATH), _PATH, told="uninvited")
@@ -90,7 +88,7 @@ def change(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
             once = accounts.reset(account, by=by, client=client)
             return _people(
                 request, rooms, signed, lang, BLANK, party=party or "", password=once,
-                label=form.text("name"),
+                whom=form.text("name"),
             )  # fmt: skip
         case _:
             try:
@@ -117,7 +115,7 @@ def join(request: Request, rooms: InRooms, token: str, form: InOpenForm) -> Resp
     """Makes the account that a link invites to."""
     lang = form.text("lang") or None
     try:
-        account = rooms.people.accounts.join(
+        account = rooms.people.invitations.join(
             token, name=form.text("name"), password=form.raw("password"), client=client_of(request)
         )
     except Fault as fault:
@@ -133,9 +131,17 @@ def join(request: Request, rooms: InRooms, token: str, form: InOpenForm) -> Resp
 
 
 def _place(rooms: Rooms, signed: SignedIn, form: Form, party: str | None) -> Place:
-    role: Role = "staff" if form.text("role") == "staff" else "owner"
-    if signed.person.is_operator and party is None:
-        role = "operator"
+    role: Role
+    match form.text("role"):
+        case _ if signed.person.is_operator and party is None:
+            role = "operator"
+        case "staff":
+            role = "staff"
+        case "owner":
+            role = "owner"
+        case _:
+            # Nobody becomes an owner by a choice that was forgotten.
+            raise invalid(FieldFault(("role",), "missing", {"name": "role"}))
     return rooms.people.accounts.place(
         role=role,
         party=party,
@@ -154,9 +160,9 @@ def _people(
     *,
     party: str,
     status: int = 200,
-    link: str = "",
+    url: str = "",
     password: str = "",
-    label: str = "",
+    whom: str = "",
 ) -> Response:
     frame = frame_of(request, lang, _PATH)
     by = signed.person
@@ -172,13 +178,13 @@ def _people(
         sent=sent,
         party=party if by.is_operator else "",
         found=accounts.people(by, party=party or None),
-        invitations=accounts.invitations(by),
+        invitations=rooms.people.invitations.list_of(by),
         roles=[(one, text(frame.lang, f"account.role.{one}")) for one in ("staff", "owner")],
         scopes=scopes_in(frame.lang),
         official=official,
-        link=link,
+        url=url,
         password=password,
-        label=label,
+        whom=whom,
     )
 
 
@@ -198,7 +204,7 @@ def _join(
 ) -> Response:
     path = f"/join/{token}"
     frame = frame_of(request, lang, path)
-    invited = rooms.people.accounts.invitation(token)
+    invited = rooms.people.invitations.find(token)
     name = "" if invited.party is None else rooms.parties.get(invited.party).name
     html = render_page(
         "join.html", frame, sent=sent, invited=invited, party=name, path=path, least=MIN_PASSWORD

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -36,9 +36,16 @@ class Led(Unauthenticated):
 
 
 def lead(request: Request, fault: Led) -> Response:
-    """Returns the way to where it is given. A form that was sent is not sent again: its page is shown."""
+    """Returns the way to where it is given, and from there on to what was asked for.
+
+    A form is not sent again: from there the way is back to the page on which it stood.
+    """
     asked = request.scope["path"]
-    if request.scope["method"] == "GET" and request.url.query:
+    if request.scope["method"] != "GET":
+        stood = urlsplit(request.headers.get("referer", ""))
+        ours = stood.netloc == request.headers.get("host", "")
+        asked = stood.path if ours and stood.path else HOME
+    elif request.url.query:
         asked += f"?{request.url.query}"
     said = {"next": asked}
     if (lang := request.query_params.get("lang")) in ("zh", "en"):

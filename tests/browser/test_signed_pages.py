@@ -1,0 +1,168 @@
+"""Pages of people who sign in: on a phone and a desk, both languages, light and dark, without script."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.measures import check_layout, check_structure
+from tests.browser.phone import opened
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.people import NEW, make_account, new_name, open_people_market
+from tests.web.test_account_pages import FIELDS, new_code
+
+pytestmark = pytest.mark.browser
+
+SCREENS = ((360, 740), (390, 844), (1280, 900), (1440, 900))
+LONG = "Zhaoqing-Duanzhou-Inkstone-and-Brush-Manufacturing-and-Trading-Company（虚构）<b>"
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("signed")) as running:
+        unit = running.one()
+        running.sell(unit.code, hours=-24 * 9)
+        running.work()
+        running.clock.advance(2 * 86_400)
+        running.work()
+        yield running
+
+
+def enter(page, market, *given, path: str = "/desk", **more) -> str:
+    """Signs somebody new in by the form, and opens a page."""
+    name, password = make_account(market, *given, **more)
+    page.goto(f"{market.url}/sign-in?next={path}")
+    page.locator("#f-name").fill(name)
+    page.locator("#f-password").fill(password)
+    page.locator(".narrow .button-first").click()
+    page.wait_for_url(f"**{path}")
+    return name
+
+
+def look(page, pictures, name: str, lang: str, scheme: str) -> None:
+    """Measures the page on every screen, with what is folded opened."""
+    check_structure(page, lang=lang)
+    page.locator("details").evaluate_all("all => all.forEach((one) => one.open = true)")
+    for width, height in SCREENS if scheme == "light" else SCREENS[1:3]:
+        page.set_viewport_size({"width": width, "height": height})
+        check_layout(page)
+        if width in (390, 1280):
+            page.screenshot(path=pictures / f"{name}-{lang}-{scheme}-{width}.png", full_page=True)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_doors_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+    link = _invitation(market)
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        for name, path in {"sign-in": "/sign-in", "apply": "/apply", "join": link}.items():
+            assert page.goto(market.url + path).status == 200
+            look(page, pictures, name, lang, scheme)
+        _refuse(page, market)
+        look(page, pictures, "apply-refused", lang, scheme)
+        assert _unexpected(noted) == []
+        assert noted.hosts == {urlsplit(market.url).netloc}
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+    make_account(market, "staff", SHOP, scopes=["products", "codes"])
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market)
+        for name, path in {
+            "desk": "/desk", "account": "/account", "people": "/account/people",
+            "keys": "/account/keys", "webhooks": "/account/webhooks", "second": "/account/second",
+            "password": "/account/password", "confirm": "/confirm",
+        }.items():  # fmt: skip
+            assert page.goto(market.url + path).status == 200
+            look(page, pictures, f"owner-{name}", lang, scheme)
+        page.goto(market.url + "/account/keys")
+        page.locator("#f-label").fill("ERP")
+        page.locator('input[name="scopes"]').first.check()
+        page.locator(".form .button-first").click()
+        page.locator(".once code").wait_for()
+        look(page, pictures, "owner-key-made", lang, scheme)
+        assert _unexpected(noted) == []
+        assert noted.hosts == {urlsplit(market.url).netloc}
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_operators_and_an_authoritys_pages_can_be_read_on_every_screen(
+    market, chromium, pictures, lang
+):
+    with opened(chromium, lang=lang) as (page, noted):
+        _apply(page, market)
+        look(page, pictures, "applicant-desk", lang, "light")
+        page.context.clear_cookies()
+        enter(page, market, "operator", None)
+        look(page, pictures, "operator-desk", lang, "light")
+        page.goto(market.url + "/applications")
+        look(page, pictures, "operator-applications", lang, "light")
+        page.locator(".card h2 a").first.click()
+        page.locator("#f-evidence").wait_for()
+        look(page, pictures, "operator-application", lang, "light")
+        page.goto(market.url + f"/account/people?party={SHOP}")
+        look(page, pictures, "operator-people", lang, "light")
+        page.context.clear_cookies()
+        enter(page, market, "owner", AUTHORITY)
+        look(page, pictures, "authority-desk", lang, "light")
+        assert _unexpected(noted) == []
+
+
+def test_a_person_applies_waits_is_let_in_and_signs_out(market, chromium):
+    """Through the pages alone, without script, on a phone; the operator sits at a desk."""
+    with (
+        opened(chromium, lang="zh") as (phone, told),
+        opened(chromium, lang="zh", viewport={"width": 1280, "height": 900}) as (desk, _),
+    ):
+        company = _apply(phone, market)
+        enter(desk, market, "operator", None)
+        desk.get_by_role("link", name=company).click()
+        desk.locator("#f-evidence").fill("执照原件")
+        desk.get_by_role("button", name="核验通过，登记商家").click()
+        desk.locator(".told").wait_for()
+        phone.reload()
+        phone.get_by_role("heading", name=company).wait_for()
+        phone.get_by_role("button", name="退出").click()
+        phone.locator(".told").wait_for()
+        assert phone.goto(market.url + "/desk").url.endswith("/sign-in?next=%2Fdesk")
+        assert _unexpected(told) == []
+
+
+def _apply(page, market) -> str:
+    company = f"果园{new_name()}{LONG[:20]}"
+    page.goto(market.url + "/apply")
+    fields = {"uscc": new_code(), "name": company, "contact": FIELDS["contact"],
+              "account": new_name(), "password": NEW}  # fmt: skip
+    for name, value in fields.items():
+        page.locator(f"#f-{name}").fill(value)
+    page.locator(".narrow .button-first").click()
+    page.wait_for_url("**/desk?told=applied")
+    return company
+
+
+def _refuse(page, market) -> None:
+    page.goto(market.url + "/apply")
+    page.locator("#f-uscc").fill("91441200MA4TE5T00R")
+    for name in ("name", "contact"):
+        page.locator(f"#f-{name}").fill(LONG)
+    page.locator("#f-account").fill("!!!")
+    page.locator("#f-password").fill("short")
+    page.locator(".narrow .button-first").click()
+    page.locator("#f-uscc-error").wait_for()
+
+
+def _invitation(market) -> str:
+    from app.parties.accounts import NOWHERE, Place
+
+    made = market.rooms.people.invitations.invite(
+        Place("staff", SHOP, ("codes",), None), label="x", by=None, client=NOWHERE
+    )
+    return f"/join/{made.token}"
+
+
+def _unexpected(noted) -> list[str]:
+    """What was complained of, but for the status of a form that was refused on purpose."""
+    return [one for one in noted.complaints if "status of 422" not in one]

@@ -1,0 +1,403 @@
+"""People, keys, webhooks, applications and what waits: through the pages, as those concerned would."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.kit.errors import Fault
+from app.parties.identity import uscc_check_digit
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.market import RIVAL
+from tests.web.people import NEW, new_browser, new_name, open_people_market, signed_in
+
+PEOPLE, KEYS, HOOKS = "/account/people", "/account/keys", "/account/webhooks"
+_codes = iter(range(100, 1000))
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("pages")) as running:
+        yield running
+
+
+def new_code() -> str:
+    first_17 = f"91441200MB4TE5{next(_codes)}"
+    return first_17 + uscc_check_digit(first_17)
+
+
+def once(page: str) -> str:
+    """Returns what a page shows this once."""
+    return re.search(r'class="once".*?<code>([^<]+)</code>', page, re.DOTALL)[1]
+
+
+# --- people --------------------------------------------------------------------------------------
+
+
+def invite(browser, **fields) -> str:
+    browser.get(PEOPLE)
+    browser.post(PEOPLE, 200, **{"label": "early shift", **fields})
+    return "/join/" + once(browser.page).rpartition("/join/")[2]
+
+
+def joined(market, link: str):
+    """Returns a browser in which an invitation was taken, and the new account's name."""
+    name, browser = new_name(), new_browser(market)
+    browser.get(link)
+    browser.post(link, name=name, password=NEW)
+    return browser, name
+
+
+def test_an_owner_invites_staff_by_a_link_that_works_once(market):
+    owner = signed_in(market)
+    link = invite(owner, role="staff", scopes=["products", "codes"])
+    assert link.rpartition("/")[2].encode() not in market.stored_bytes()
+    browser, name = joined(market, link)
+    assert "staff" in browser.get("/account").text
+    principal = market.rooms.people.accounts.find(name).person.principal()
+    assert (principal.party, principal.scopes) == (SHOP, {"products", "codes"})
+    again = new_browser(market)
+    again.get(link, 404)
+    again.post(link, 404, name=new_name(), password=NEW)
+
+
+def test_a_refused_name_keeps_the_invitation_and_never_shows_the_password(market):
+    link = invite(signed_in(market), role="owner")
+    taken = signed_in(market).name
+    browser = new_browser(market)
+    browser.get(link)
+    for name, said in ((taken, "taken"), ("Ab cd", "small letters"), ("x", "small letters")):
+        browser.post(link, 422, name=name, password=NEW)
+        assert said in browser.page
+        assert f'value="{name}"' in browser.page
+        assert NEW not in browser.page
+    browser.post(link, name=new_name(), password=NEW)
+
+
+def test_an_invitation_taken_back_or_a_week_old_makes_nobody(market):
+    owner = signed_in(market)
+    link = invite(owner, role="owner", label="wrong one")
+    owner.get(PEOPLE)
+    (card,) = [one for one in owner.page.split('class="card"') if "wrong one" in one]
+    owner.post(
+        f"{PEOPLE}/uninvite", invitation=re.search(r'name="invitation" value="([^"]+)"', card)[1]
+    )
+    new_browser(market).get(link, 404)
+    late = invite(owner, role="owner")
+    market.clock.advance(7 * 86_400 + 1)
+    new_browser(market).get(late, 404)
+
+
+def test_staff_may_do_what_was_chosen_and_nothing_else(market):
+    staff = signed_in(market, "staff", scopes=["products"])
+    for path in (PEOPLE, KEYS, HOOKS, "/applications"):
+        staff.get(path, 403)
+    nav = re.findall(r'<a href="([^"]+)"(?: aria-current="page")?>', staff.get("/desk").text)
+    assert not {PEOPLE, KEYS, HOOKS, "/applications"} & set(nav)
+    person = market.rooms.people.accounts.find(staff.name).person
+    person.principal().check_may("product.register")
+    for action in ("code.issue", "event.send", "key.manage", "commitment.sign"):
+        with pytest.raises(Fault) as refused:
+            person.principal().check_may(action, owner=SHOP)
+        assert refused.value.slug == "forbidden"
+
+
+def test_nobody_gives_a_staff_the_right_to_make_keys_and_people(market):
+    owner = signed_in(market)
+    owner.get(PEOPLE)
+    owner.post(PEOPLE, 422, label="somebody", scopes=["codes"])  # neither staff nor owner
+    for scopes in ([], ["parties"], ["admin"], ["codes", "nonsense"]):
+        owner.post(PEOPLE, 422, label="somebody", role="staff", scopes=scopes)
+        assert 'value="somebody"' in owner.page
+
+
+def test_rights_can_be_changed_and_hold_from_the_next_click(market):
+    owner = signed_in(market)
+    staff = signed_in(market, "staff", scopes=["products"])
+    account = market.rooms.people.accounts.find(staff.name).person.id
+    owner.get(PEOPLE)
+    owner.post(f"{PEOPLE}/change", account=account, role="owner", do="move")
+    staff.get(KEYS)
+    owner.post(f"{PEOPLE}/change", account=account, role="staff", scopes=["codes"], do="move")
+    staff.get(KEYS, 403)
+    assert "rights changed" in staff.get("/account").text
+
+
+def test_a_disabled_person_is_out_at_once_and_reset_gives_a_new_password(market):
+    owner = signed_in(market)
+    staff = signed_in(market, "staff", scopes=["products"])
+    account = market.rooms.people.accounts.find(staff.name).person.id
+    owner.get(PEOPLE)
+    owner.post(f"{PEOPLE}/change", account=account, do="disable")
+    staff.get("/desk", 303)
+    new_browser(market).sign_in(staff.name, NEW, 401)
+    owner.post(f"{PEOPLE}/change", account=account, do="enable")
+    owner.post(f"{PEOPLE}/change", 200, account=account, do="reset", name=staff.name)
+    password = once(owner.page)
+    fresh = new_browser(market)
+    assert "/account/password" in fresh.sign_in(staff.name, password).headers["Location"]
+
+
+@pytest.mark.parametrize("do", ["disable", "reset", "move"])
+def test_nobody_reaches_into_another_party_or_at_himself(market, do):
+    owner, other = signed_in(market), signed_in(market, "owner", RIVAL)
+    accounts = market.rooms.people.accounts
+    owner.get(PEOPLE)
+    theirs = accounts.find(other.name).person.id
+    owner.post(f"{PEOPLE}/change", 404, account=theirs, role="owner", do=do)
+    other.get("/desk")
+    mine = accounts.find(owner.name).person.id
+    owner.get(PEOPLE)
+    owner.post(f"{PEOPLE}/change", 403, account=mine, role="owner", do=do)
+    owner.get("/desk")
+
+
+def test_an_owner_invites_into_no_other_party(market):
+    owner = signed_in(market)
+    link = invite(owner, role="owner", party=RIVAL)  # a field that its form does not have
+    _, name = joined(market, link)
+    assert market.rooms.people.accounts.find(name).person.party == SHOP
+
+
+def test_people_of_an_authority_have_a_region_inside_its_own(market):
+    boss = signed_in(market, "owner", AUTHORITY)
+    boss.get(PEOPLE)
+    boss.post(PEOPLE, 422, label="x", role="owner", region="440100")
+    assert "not inside" in boss.page
+    _, name = joined(market, invite(boss, role="owner", region="441202"))
+    assert market.rooms.people.accounts.find(name).person.principal().region == "441202"
+    assert market.rooms.people.accounts.find(boss.name).person.principal().region == "441200"
+    owner = signed_in(market)
+    owner.get(PEOPLE)
+    owner.post(PEOPLE, 422, label="x", role="owner", region="441200")
+
+
+def test_the_operator_invites_owners_of_parties_and_its_own(market):
+    operator = signed_in(market, "operator", None)
+    _, name = joined(market, invite(operator, role="owner", party=RIVAL))
+    assert market.rooms.people.accounts.find(name).person.party == RIVAL
+    _, own = joined(market, invite(operator))
+    person = market.rooms.people.accounts.find(own).person
+    assert person.is_operator
+    assert person.principal().admin
+    assert name in operator.get(f"{PEOPLE}?party={RIVAL}").text
+    operator.get(PEOPLE)
+    operator.post(PEOPLE, 404, label="x", role="owner", party="91440101MA5TE5T000")
+
+
+# --- keys and webhooks ---------------------------------------------------------------------------
+
+
+def test_a_key_is_made_shown_once_used_and_revoked(market):
+    owner = signed_in(market)
+    owner.get(KEYS)
+    owner.post(KEYS, 422, label="ERP")
+    assert 'value="ERP"' in owner.page
+    owner.post(KEYS, 200, label="ERP", scopes=["products", "events"])
+    token = once(owner.page)
+    assert "never used" in owner.get(KEYS).text
+    assert token not in owner.page
+    answer = market.call("GET", f"/api/v1/parties/{SHOP}/keys", token=token)
+    assert answer.status_code == 403  # it has no scope `parties`
+    market.rooms.keys.note_uses()
+    (card,) = [one for one in owner.get(KEYS).text.split('class="card"') if ">ERP<" in one]
+    assert "last used" in card
+    owner.post(f"{KEYS}/revoke", key=token.split("_")[1])
+    assert market.call("GET", "/api/v1/findings", token=token).status_code == 401
+    assert "API key revoked" in owner.get("/account").text
+
+
+def test_a_webhook_is_added_tested_and_ended(market):
+    owner = signed_in(market)
+    owner.get(HOOKS)
+    owner.post(HOOKS, 422, url="http://127.0.0.1/x", events=["recall"])
+    assert 'value="http://127.0.0.1/x"' in owner.page
+    owner.post(HOOKS, 422, url="https://shop.example/suxin")
+    owner.post(HOOKS, 200, url="https://shop.example/suxin", events=["recall"])
+    assert once(owner.page).startswith("whsec_")
+    owner.get(HOOKS)
+    hook = re.search(r'name="hook" value="([^"]+)"', owner.page)[1]
+    owner.post(f"{HOOKS}/act", hook=hook, do="test")
+    assert "test</h3>" in owner.get(HOOKS).text
+    other = signed_in(market, "owner", RIVAL)
+    other.get(HOOKS)
+    other.post(f"{HOOKS}/act", 404, hook=hook, do="end")
+    other.get(HOOKS)
+    other.post(f"{HOOKS}/act", 404, hook=hook, do="test")
+    owner.post(f"{HOOKS}/act", hook=hook, do="end")
+    owner.get(HOOKS)
+    assert f'name="hook" value="{hook}"' not in owner.page
+
+
+# --- applications --------------------------------------------------------------------------------
+
+FIELDS = {
+    "name": "高要果园（虚构）",
+    "contact": "陈女士 0758-0000000",
+    "licences_0_kind": "food_production",
+    "licences_0_number": "SC10144120000008",
+    "licences_0_valid_until": "2029-06-30",
+}
+
+
+def apply(market, *, status: int = 303, code: str = "", **fields):
+    browser = new_browser(market)
+    browser.get("/apply")
+    told = {"uscc": code or new_code(), **FIELDS, "account": new_name(), "password": NEW, **fields}
+    browser.post("/apply", status, **told)
+    browser.name = told["account"]
+    return browser
+
+
+def waiting_of(operator, name: str) -> str:
+    operator.get("/applications")
+    return re.findall(rf'href="(/applications/[^"?]+)[^"]*">{name}', operator.page)[-1]
+
+
+def test_a_wrong_check_digit_is_explained_and_what_was_typed_stays(market):
+    code = new_code()
+    wrong = code[:-1] + ("0" if code[-1] != "0" else "1")
+    browser = apply(market, status=422, code=wrong)
+    assert code[-1] in re.search(r'id="f-uscc-error">([^<]+)<', browser.page)[1]
+    for kept in (wrong, FIELDS["contact"], FIELDS["licences_0_number"], browser.name):
+        assert kept in browser.page
+    assert NEW not in browser.page
+
+
+def test_every_wrong_field_is_named_at_once(market):
+    browser = apply(
+        market, status=422, code="123", name="", contact="", licences_0_number="SC1", account="!!",
+        password="short",
+    )  # fmt: skip
+    marked = set(re.findall(r'id="f-(\w+)-error"', browser.page))
+    assert marked == {"uscc", "name", "contact", "licences_0_number", "account", "password"}
+
+
+def test_who_applies_waits_and_speaks_for_nobody(market):
+    code = new_code()
+    before = market.rooms.recorder
+    browser = apply(market, code=code)
+    assert "waiting" in browser.get("/desk").text
+    for path in (PEOPLE, KEYS, HOOKS, "/applications"):
+        browser.get(path, 403)
+    person = market.rooms.people.accounts.find(browser.name).person
+    with pytest.raises(Fault) as refused:
+        person.principal()
+    assert refused.value.slug == "forbidden"
+    # Nothing is chained in the name of a company before somebody has seen who it is.
+    assert market.call("GET", f"/api/v1/parties/{code}").status_code == 404
+    assert FIELDS["contact"].encode() not in market.stored_bytes()
+    assert before
+
+
+def test_an_accepted_merchant_is_registered_verified_and_its_owner(market):
+    code = new_code()
+    browser = apply(market, code=code, name="果园一号")
+    operator = signed_in(market, "operator", None)
+    page = waiting_of(operator, "果园一号")
+    operator.get(page)
+    assert FIELDS["contact"] in operator.page
+    operator.post(page, 422, do="accept", evidence="")
+    assert market.call("GET", f"/api/v1/parties/{code}").status_code == 404
+    operator.post(page, do="accept", evidence="执照原件")
+    party = market.call("GET", f"/api/v1/parties/{code}").json()
+    assert (party["status"], party["name"], party["roles"]) == (
+        "verified",
+        "果园一号",
+        ["merchant"],
+    )
+    assert party["licences"][0]["number"] == "SC10144120000008"
+    text = browser.get("/desk").text
+    assert "果园一号" in text
+    assert "verified" in text
+    browser.get(KEYS)
+    operator.get(page)
+    operator.post(page, 409, do="refuse", reason="too late")
+
+
+def test_a_refused_one_reads_why_corrects_it_and_waits_again(market):
+    browser = apply(market, name="果园二号")
+    operator = signed_in(market, "operator", None)
+    page = waiting_of(operator, "果园二号")
+    operator.get(page)
+    operator.post(page, 422, do="refuse", reason="")
+    operator.post(page, do="refuse", reason="执照已过期")
+    assert "执照已过期" in browser.get("/desk").text
+    browser.get("/apply")
+    assert 'value="果园二号"' in browser.page
+    browser.post("/apply", uscc=new_code(), **{**FIELDS, "name": "果园三号"})
+    assert "果园三号" in browser.get("/desk").text
+    browser.get("/apply", 303)
+    assert waiting_of(operator, "果园三号")
+
+
+def test_two_may_ask_for_one_code_and_the_operator_is_told(market):
+    code = new_code()
+    apply(market, code=code, name="同名甲")
+    apply(market, code=code, name="同名乙")
+    operator = signed_in(market, "operator", None)
+    page = waiting_of(operator, "同名甲")
+    assert "One further application" in operator.get(page).text
+    operator.post(page, do="accept", evidence="seen")
+    other = waiting_of(operator, "同名乙")
+    assert "one account already" in operator.get(other).text
+    operator.post(other, 409, do="accept", evidence="seen")  # registered under another name
+    assert "同名甲" in operator.page
+
+
+def test_an_address_that_applies_again_and_again_must_wait(market):
+    browser = new_browser(market)
+    for n in range(6):
+        browser.http.cookies.clear()
+        browser.page = ""
+        fields = {"uscc": new_code(), **FIELDS, "account": new_name(), "password": NEW}
+        answer = browser.post("/apply", 303 if n < 5 else 429, **fields)
+    assert int(answer.headers["Retry-After"]) == 600
+
+
+def test_only_the_operator_decides(market):
+    apply(market, name="果园四号")
+    page = waiting_of(signed_in(market, "operator", None), "果园四号")
+    for role, party in (("owner", SHOP), ("owner", AUTHORITY)):
+        browser = signed_in(market, role, party)
+        browser.get("/applications", 403)
+        browser.get(page, 403)
+        browser.get("/account")
+        browser.post(page, 403, do="accept", evidence="x")
+
+
+# --- what waits ----------------------------------------------------------------------------------
+
+
+def test_the_desk_shows_findings_with_their_dates_to_whom_they_concern(market):
+    unit = market.one()
+    market.sell(unit.code, hours=-24 * 9)  # its dispatch is overdue
+    market.work()
+    market.clock.advance(2 * 86_400)
+    market.work()
+    shop = signed_in(market).get("/desk").text
+    assert "no record tells in time that they were sent" in shop
+    assert re.search(r"by \d+ \w+ 20\d\d, \d+ days left", shop)
+    assert re.search(r'class="score">\d+<small>/1000', shop)
+    rival = signed_in(market, "owner", RIVAL).get("/desk").text
+    assert "Nothing is open" in rival
+    official = signed_in(market, "owner", AUTHORITY).get("/desk").text
+    assert SHOP in official
+    # The shop is in 441200; an office elsewhere has an empty queue.
+    elsewhere = signed_in(market, "owner", AUTHORITY, region="330100").get("/desk").text
+    assert SHOP not in elsewhere
+
+
+def test_looks_at_sealed_data_are_logged_with_the_account(market):
+    from app.trace.identifiers import parse_code
+
+    unit = market.one()
+    market.sell(unit.code)
+    market.dispatch(unit.code)
+    browser = signed_in(market, "owner", AUTHORITY)
+    person = market.rooms.people.accounts.find(browser.name).person
+    market.rooms.sealed.read(person.principal(), parse_code(unit.code), purpose="check of a case")
+    with market.rooms.database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT key_id FROM access_log").fetchall()
+    assert f"account/{person.id}" in {row[0] for row in rows}
