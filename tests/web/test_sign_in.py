@@ -241,6 +241,20 @@ def test_a_session_ends_when_nothing_is_heard_and_after_a_day_at_the_latest(mark
     browser.get("/account", 303)
 
 
+@pytest.mark.parametrize(
+    ("stood", "led"), [("{url}/account", "%2Faccount"), ("https://evil.example/x", "%2Fdesk")]
+)
+def test_a_form_sent_too_late_leads_back_to_the_page_on_which_it_stood(
+    market, made, browser, stood, led
+):
+    name, password = made()
+    browser.sign_in(name, password)
+    market.clock.advance(2 * 3600)
+    headers = {"Origin": market.url, "Referer": stood.format(url=market.url)}
+    answer = browser.http.post("/account/sessions", data={"csrf": "x"}, headers=headers)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/sign-in?next={led}")
+
+
 def test_a_disabled_account_is_out_at_once(market, made, browser):
     name, password = made()
     browser.sign_in(name, password)
