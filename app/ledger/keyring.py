@@ -6,8 +6,8 @@ there while a rotation is under way.
 
 TRUST: who reads `log.key` can sign a forked log; who reads `vault.key` together with the database can
 open sealed sections; who reads `index.key` can test guesses against the side index and recovery codes,
-forge claim tokens and speak to other credit stores as us. Files are mode 0600; each is there whole or not at all, and only
-a rotation replaces one.
+forge claim tokens and speak to other credit stores as us. Files are mode 0600; each is there whole or
+not at all, and only a rotation replaces one.
 """
 
 from __future__ import annotations

@@ -24,9 +24,11 @@ from app.web.pages.render import render_page
 from app.web.pages.signed.form import (
     BLANK,
     Form,
+    FormForeign,
     InForm,
     InOpenForm,
     Sent,
+    check_token,
     prefilled,
     refused,
 )
@@ -68,6 +70,7 @@ def apply(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOpenFor
     try:
         wish = _wish(form)
         if signed is not None and signed.stage == "full":
+            check_token(form, signed)
             rooms.applications.apply_again(signed.person, wish, client=client)
         else:
             account = rooms.applications.apply(
@@ -75,7 +78,7 @@ def apply(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOpenFor
             )
             token = rooms.people.sign_in.open_for(account, client=client)
     except Fault as fault:
-        if status_of(fault) >= 500:
+        if status_of(fault) >= 500 or isinstance(fault, FormForeign):
             raise
         sent = refused(request, frame.lang, form, _at_account(fault))
         response = _form(request, signed, lang, sent, status=status_of(fault))
