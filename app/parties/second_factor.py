@@ -11,13 +11,16 @@ import re
 import secrets
 
 import pyotp
+import structlog
 from sqlalchemy import Connection
 
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, invalid
 from app.kit.tokens import SYMBOLS, RandomBytes, random_symbols
-from app.ledger.vault import SALT_BYTES, Vault
+from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.parties import accountstore as store
+
+log = structlog.get_logger(__name__)
 
 ISSUER = "Suxin"
 RECOVERY_CODES = 10
@@ -83,18 +86,23 @@ class SecondFactor:
     def take(self, connection: Connection, account: str, given: str) -> str | None:
         """Returns which kind of code this is and that it was taken: `code`, `recovery`; None: wrong.
 
-        Raises SealBroken where the stored secret was altered. Writes `account` or `recovery_code`.
+        Writes `account` or `recovery_code`.
         """
         row = store.find_account(connection, account)
         told = re.sub(r"[\s-]", "", given).upper()
         if row is None or row.totp_sealed is None:
             return None
         if _CODE.fullmatch(told):
-            _, secret = self._vault.open(
-                place=_place(account),
-                sealed=bytes(row.totp_sealed),
-                wrapped_key=bytes(row.totp_key),
-            )
+            try:
+                _, secret = self._vault.open(
+                    place=_place(account),
+                    sealed=bytes(row.totp_sealed),
+                    wrapped_key=bytes(row.totp_key),
+                )
+            except SealBroken:
+                # Altered, or sealed under other keys: no code is right; a reset helps, as for a lost phone.
+                log.error("second_factor.altered", account=account)
+                return None
             step = self._step_of(secret.decode("ascii"), told)
             if step is not None and store.take_step(connection, account, step):
                 return "code"
