@@ -389,6 +389,20 @@ def test_the_second_step_is_asked_for_and_each_code_is_good_once(market, made, b
     assert "9 recovery codes" in third.get("/account").text
 
 
+def test_a_secret_that_was_altered_in_the_database_opens_nothing_and_fails_nothing(
+    market, made, browser
+):
+    name, password = made()
+    browser.sign_in(name, password)
+    secret, _ = turn_on(market, browser)
+    market.clock.advance(90)
+    market.tamper("UPDATE account SET totp_sealed = ? WHERE name = ?", bytes(80), name)
+    other = new_browser(market)
+    other.sign_in(name, password)
+    other.get("/sign-in/code")
+    other.post("/sign-in/code", 422, code=code_at(market, secret))
+
+
 def test_guesses_of_codes_wait_as_guesses_of_passwords_do(market, made, browser):
     name, password = made()
     browser.sign_in(name, password)
