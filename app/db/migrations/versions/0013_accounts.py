@@ -26,7 +26,7 @@ def _bytes(name: str, *, null: bool = False) -> sa.Column[Any]:
 
 
 def upgrade() -> None:
-    op.add_column("api_key", _big("used_at", null=True))
+    op.add_column("api_key", sa.Column("used_at", sa.BigInteger(), nullable=True))
     op.create_table(
         "account",
         _text("id"),
