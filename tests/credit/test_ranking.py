@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -31,6 +32,29 @@ def test_nothing_wanting_earns_the_whole_boost():
     best = only(traceable())
     assert (best.boost, best.final, best.rank) == (Decimal("0.15"), Decimal(115), 1)
     assert (str(best.boost), str(best.final)) == ("0.150000", "115.000000")
+
+
+def test_each_policy_judges_by_its_own_numbers_also_what_another_has_judged():
+    terms = replace(POLICY.ranking, max_boost=Decimal("0.1"))
+    smaller = replace(POLICY, version=2, ranking=terms)
+    told = [rank([traceable()], policy=one)[0] for one in (POLICY, smaller, POLICY)]
+    assert [str(one.boost) for one in told] == ["0.150000", "0.100000", "0.150000"]
+
+
+def test_offers_of_the_same_numbers_are_judged_alike_and_keep_what_is_their_own():
+    first, second = rank(
+        [traceable(), traceable("o2", "50")._replace(gtin="06936983800013")], policy=POLICY
+    )
+    assert (first.why, first.boost) == (second.why, second.boost)
+    assert [(one.id, str(one.final)) for one in (first, second)] == [
+        ("o1", "115.000000"),
+        ("o2", "57.500000"),
+    ]
+    strangers = [UNKNOWN, UNKNOWN._replace(id="other", gtin="06936983800013")]
+    assert [dict(one.why[0].params)["gtin"] for one in rank(strangers, policy=POLICY)] == [
+        "00000000000000",
+        "06936983800013",
+    ]
 
 
 @pytest.mark.parametrize(
