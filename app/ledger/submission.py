@@ -115,6 +115,16 @@ class Submission(NamedTuple):
     guard: Callable[[Any], object] | None = None
 
 
+def with_effects(submission: Submission, *effects: Effect) -> Submission:
+    """Returns the submission, which writes these rows too if it is recorded; a repeat writes none."""
+
+    def decide(claim: Claim, view: View) -> Draft:
+        draft = submission.decide(claim, view)
+        return draft._replace(effects=(*draft.effects, *effects))
+
+    return submission._replace(decide=decide)
+
+
 class Recorded(NamedTuple):
     """A record that is committed. `replayed`: it was there before, and this is its first answer."""
 

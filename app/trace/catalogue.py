@@ -12,20 +12,18 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-from uuid import UUID, uuid5
 
 import orjson
 
 from app.db.engine import Database
-from app.kit.canonical import canonical_bytes, check_canonical
+from app.kit.canonical import check_canonical
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Conflict, Denied, Fault, FieldFault, Invalid, NotFound, invalid
-from app.ledger.record import Claim, seal_commitment, stream_key
+from app.ledger.record import Claim, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.store import load_heads
-from app.ledger.submission import Draft, Effect, Read, Recorded, Seal, StreamHead, Submission, View
-from app.ledger.vault import SALT_BYTES
+from app.ledger.submission import Draft, Effect, Recorded, StreamHead, View
 from app.parties.identity import SYSTEM, is_party_id, parse_declaration
 from app.parties.principal import Principal
 from app.parties.roles import MERCHANT, REGULATOR
@@ -35,11 +33,11 @@ from app.trace.code import Code, parse_lot
 from app.trace.decide import CodeUnknown
 from app.trace.events import check_event
 from app.trace.gtin import item_code, parse_gtin
+from app.trace.registering import registration
 from app.trace.requests import SealedInput
 from app.trace.secret_index import SecretIndex
 
 _ITEM_CODES = 10**8
-_NAMESPACE = UUID("6f1f2a7e-3c55-5b0e-9d0a-7f0c9b0f5a01")
 _SHOWN = ("name", "category", "brand", "spec", "origin", "standard", "licence")
 
 
@@ -73,11 +71,6 @@ class Registered:
     differs: tuple[str, ...] | None = None
 
 
-def registration_id(stream: str) -> str:
-    """Returns the record id of a product's or lot's registration."""
-    return str(uuid5(_NAMESPACE, stream))
-
-
 class Catalogue:
     """Registers products and lots, and reads them."""
 
@@ -98,7 +91,7 @@ class Catalogue:
         """
         principal.check_may("product.register")
         party = _party(principal)
-        told = _check_facts("product", {"issuer": party, **facts}, ())
+        told = check_facts("product", {"issuer": party, **facts}, ())
         known = self._known_product(party, told, gtin)
         if known is not None:
             return self._register_again(principal, known, told, claim=claim)
@@ -107,7 +100,7 @@ class Catalogue:
             told["item_code"] = True
         else:
             number = parse_gtin(gtin)
-        decide = _ProductDecision(number, party, claim=claim)
+        decide = ProductDecision(number, party, claim=claim)
         try:
             recorded = self._submit(Code(number), told, decide, party, {})
         except IdConflict:
@@ -130,8 +123,7 @@ class Catalogue:
         party = _party(principal)
         if row.item_code and row.registrant != party:
             raise ItemNotYours("item_not_yours", gtin=row.gtin)
-        stored = {"name": row.name, "category": row.category, **json.loads(row.facts)}
-        differs = tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
+        differs = product_differs(row, told)
         if differs and row.registrant == party:
             raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
         if claim and row.brand_owner != party:
@@ -191,8 +183,8 @@ class Catalogue:
         principal.check_may("lot.register")
         party = _party(principal)
         code = Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
-        data = _check_facts("lot", {"issuer": party, **facts}, sealed.keys())
-        decide = _LotDecision(code, party, self._index.digests(sealed))
+        data = check_facts("lot", {"issuer": party, **facts}, sealed.keys())
+        decide = LotDecision(code, party, self._index.digests(sealed))
         recorded = self._submit(code, data, decide, party, sealed)
         return Registered(self.lot(code), replayed=recorded.replayed)
 
@@ -257,25 +249,10 @@ class Catalogue:
         source: str = MERCHANT,
         actor: str | None = None,
     ) -> Recorded:
-        seals = tuple(
-            Seal(name, secrets.token_bytes(SALT_BYTES), canonical_bytes(given.content))
-            for name, given in sealed.items()
-        )
-        record_id = registration_id(code.stream)
-        if what != "registration":
-            record_id = str(uuid5(_NAMESPACE, f"{code.stream} {what} {party}"))
-        claim = Claim(
-            stream=code.stream,
-            id=record_id,
-            type=what if what == "registration" else f"brand_{what}",
-            actor=actor or party,
-            occurred_at=self._clock.now(),
-            data=data,
-            sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
-        )
-        reads = (Read(f"party/{party}"), Read(Code(code.gtin).stream))
-        # What a seller says of its goods is the seller's word, and is shown as such.
-        submission = Submission(claim, source, decide, seals=seals, reads=reads, time_given=False)
+        submission = registration(
+            code, data, decide, party, sealed,
+            now=self._clock.now(), what=what, source=source, actor=actor,
+        )  # fmt: skip
         answer = self._recorder.submit_and_wait([submission])[0]
         if isinstance(answer, Fault):
             raise answer
@@ -283,7 +260,7 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
-class _ProductDecision:
+class ProductDecision:
     gtin: str
     party: str
     claim: bool
@@ -335,7 +312,7 @@ class _OwnerDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class _LotDecision:
+class LotDecision:
     code: Code
     party: str
     side: tuple[tuple[str, bytes], ...]
@@ -369,7 +346,7 @@ def check_product(head: StreamHead, gtin: str, party: str) -> None:
         raise ItemNotYours("item_not_yours", gtin=gtin)
 
 
-def _check_facts(
+def check_facts(
     level: Literal["product", "lot"], facts: Mapping[str, Any], sealed_names: Collection[str]
 ) -> dict[str, Any]:
     """Returns the registration's data. Raises Invalid, fields named as their sender wrote them."""
@@ -383,6 +360,12 @@ def lot_facts(data: Mapping[str, Any]) -> str:
     """Returns what a lot's row keeps of its registration's data, as JSON."""
     kept = {name: value for name, value in data.items() if name != "issuer"}
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def product_differs(row: Any, told: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the fields in which a product's row and a registration's data differ."""
+    stored = {"name": row.name, "category": row.category, **json.loads(row.facts)}
+    return tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
 
 
 def product_facts(data: Mapping[str, Any]) -> str:

@@ -17,10 +17,16 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Denied, Fault, FieldFault, Invalid, invalid
-from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
-from app.ledger.submission import Abandoned, Answer, Draft, Effect, Recorded, Submission, View
+from app.ledger.submission import (
+    Abandoned,
+    Answer,
+    Effect,
+    Recorded,
+    Submission,
+    with_effects,
+)
 from app.parties.identity import SYSTEM, parse_waybill
 from app.parties.principal import Principal
 from app.trace import batchstore
@@ -88,8 +94,19 @@ class Shipments:
         self._issuing = issuing
         self._clock = clock
 
-    def ship(self, principal: Principal, shipment: Shipment) -> Shipped:
-        """Returns the recorded events, two a unit. Raises the first Fault; then nothing is written."""
+    def ship(
+        self,
+        principal: Principal,
+        shipment: Shipment,
+        *,
+        effects: Sequence[Effect] = (),
+        low_priority: bool = False,
+    ) -> Shipped:
+        """Returns the recorded events, two a unit. Raises the first Fault; then nothing is written.
+
+        effects: rows to be written with it; a repeat writes none. low_priority: lets everything else
+        go first.
+        """
         principal.check_may("shipment.send")
         shipment_id = _check(shipment)
         codes = _read_codes(shipment.codes)
@@ -108,15 +125,17 @@ class Shipments:
         }
         submissions = self._prepare(principal, shipment, UUID(shipment_id), codes)
         # A repeat decides nothing, so the row is written with the shipment's first record, once.
-        submissions[0] = _with_effect(submissions[0], Effect("shipment", row))
+        submissions[0] = with_effects(submissions[0], Effect("shipment", row), *effects)
         answers = self._recorder.submit_and_wait(
-            [*(submission for submission, _ in first), *submissions], atomic=True
+            [*(submission for submission, _ in first), *submissions],
+            atomic=True,
+            low_priority=low_priority,
         )
         refused = [a for a in answers if isinstance(a, Fault)]
         if refused:
             if known is None and self._known(shipment_id, content) is not None:
                 # The same shipment, sent twice at once: the other one was first.
-                return self.ship(principal, shipment)
+                return self.ship(principal, shipment, effects=effects, low_priority=low_priority)
             raise _named(answers[len(first) :], shipment) or refused[0]
         recorded = [a for a in answers if isinstance(a, Recorded)]
         return Shipped(
@@ -264,14 +283,6 @@ def _named(answers: Sequence[Answer], shipment: Shipment) -> Fault | None:
                 answer.errors = (FieldFault(("codes", n // 2), "refused"),)
             return answer
     return None
-
-
-def _with_effect(submission: Submission, effect: Effect) -> Submission:
-    def decide(claim: Claim, view: View) -> Draft:
-        draft = submission.decide(claim, view)
-        return draft._replace(effects=(*draft.effects, effect))
-
-    return submission._replace(decide=decide)
 
 
 def _events(shipment: Shipment, shipment_id: UUID, stream: str) -> list[EventRequest]:

@@ -1,0 +1,178 @@
+"""Registers many products or lots at once, as a spreadsheet brings them: each stands for itself.
+
+The same decisions as one at a time (app.trace.catalogue), handed to the recorder together: a transaction
+holds hundreds of them instead of one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.db.engine import Database
+from app.kit.clock import Clock
+from app.kit.errors import Denied, Fault
+from app.ledger.recorder import Recorder
+from app.ledger.stage import IdConflict
+from app.ledger.submission import Effect, Submission, with_effects
+from app.parties.principal import Principal
+from app.trace import store
+from app.trace.catalogue import (
+    Catalogue,
+    ItemNotYours,
+    LotDecision,
+    ProductDecision,
+    check_facts,
+    product_differs,
+    product_facts,
+)
+from app.trace.code import Code, parse_lot
+from app.trace.gtin import item_code, parse_gtin
+from app.trace.registering import registration
+from app.trace.requests import SealedInput
+from app.trace.secret_index import SecretIndex
+
+_ITEM_CODES = 10**8
+
+
+class NewProduct(NamedTuple):
+    """A product to be registered. effect: a row to be written with it if it is new."""
+
+    gtin: str | None
+    facts: Mapping[str, Any]
+    claim: bool
+    effect: Effect
+
+
+class NewLot(NamedTuple):
+    """A lot to be registered. effect: a row to be written with it if it is new."""
+
+    gtin: str
+    lot: str
+    facts: Mapping[str, Any]
+    sealed: Mapping[str, SealedInput]
+    effect: Effect
+
+
+class Taken(NamedTuple):
+    """What came of one. is_new: it was not there before. differs: told otherwise than another party did."""
+
+    is_new: bool
+    differs: tuple[str, ...] = ()
+
+
+class Bulk:
+    """Registers in bulk, at low priority: whoever waits for one record goes first."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        catalogue: Catalogue,
+        *,
+        clock: Clock,
+        index: SecretIndex,
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._catalogue = catalogue
+        self._clock = clock
+        self._index = index
+
+    def register_products(
+        self, principal: Principal, products: Sequence[NewProduct]
+    ) -> list[Taken | Fault]:
+        """Returns what came of each, in order."""
+        principal.check_may("product.register")
+        party = _party(principal)
+        results: dict[int, Taken | Fault] = {}
+        submissions: dict[int, Submission] = {}
+        with self._database.read() as connection:
+            for n, one in enumerate(products):
+                try:
+                    told = check_facts("product", {"issuer": party, **one.facts}, ())
+                    if one.gtin is None:
+                        facts = product_facts(told)
+                        known = store.find_item(connection, party, str(told["name"]), facts)
+                    else:
+                        number = parse_gtin(one.gtin, allow_item_code=True)
+                        known = store.find_product(connection, number)
+                    if known is not None:
+                        results[n] = self._known(principal, known, told, claim=one.claim)
+                        continue
+                    if one.gtin is None:
+                        number = item_code(secrets.randbelow(_ITEM_CODES))
+                        told["item_code"] = True
+                    else:
+                        number = parse_gtin(one.gtin)
+                    decide = ProductDecision(number, party, claim=one.claim)
+                    made = registration(
+                        Code(number), told, decide, party, {}, now=self._clock.now()
+                    )
+                    submissions[n] = with_effects(made, one.effect)
+                except Fault as fault:
+                    results[n] = fault
+        self._submit(submissions, results)
+        for n in submissions:
+            if isinstance(results[n], IdConflict):
+                # Registered by another since we looked, or an item code drawn twice: alone it is retried.
+                results[n] = self._alone(principal, products[n])
+        return [results[n] for n in range(len(products))]
+
+    def register_lots(self, principal: Principal, lots: Sequence[NewLot]) -> list[Taken | Fault]:
+        """Returns what came of each, in order."""
+        principal.check_may("lot.register")
+        party = _party(principal)
+        results: dict[int, Taken | Fault] = {}
+        submissions: dict[int, Submission] = {}
+        for n, one in enumerate(lots):
+            try:
+                code = Code(parse_gtin(one.gtin, allow_item_code=True), lot=parse_lot(one.lot))
+                told = check_facts("lot", {"issuer": party, **one.facts}, one.sealed.keys())
+            except Fault as fault:
+                results[n] = fault
+                continue
+            decide = LotDecision(code, party, self._index.digests(one.sealed))
+            made = registration(code, told, decide, party, one.sealed, now=self._clock.now())
+            submissions[n] = with_effects(made, one.effect)
+        self._submit(submissions, results)
+        for n in submissions:
+            if isinstance(results[n], IdConflict):
+                results[n] = IdConflict("lot_differs", lot=lots[n].lot)
+        return [results[n] for n in range(len(lots))]
+
+    def _submit(
+        self, submissions: Mapping[int, Submission], results: dict[int, Taken | Fault]
+    ) -> None:
+        answers = self._recorder.submit_and_wait(list(submissions.values()), low_priority=True)
+        for n, answer in zip(submissions, answers, strict=True):
+            results[n] = answer if isinstance(answer, Fault) else Taken(not answer.replayed)
+
+    def _known(
+        self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
+    ) -> Taken:
+        party = _party(principal)
+        if row.item_code and row.registrant != party:
+            raise ItemNotYours("item_not_yours", gtin=row.gtin)
+        differs = product_differs(row, told)
+        if differs and row.registrant == party:
+            raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
+        if claim and row.brand_owner != party:
+            self._catalogue.claim_product(principal, row.gtin)
+        return Taken(is_new=False, differs=differs)
+
+    def _alone(self, principal: Principal, product: NewProduct) -> Taken | Fault:
+        try:
+            done = self._catalogue.register_product(
+                principal, product.facts, gtin=product.gtin, claim=product.claim
+            )
+        except Fault as fault:
+            return fault
+        return Taken(not done.replayed, done.differs or ())
+
+
+def _party(principal: Principal) -> str:
+    if principal.party is None:
+        raise Denied("admin_cannot_speak")
+    return principal.party
