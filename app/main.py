@@ -40,6 +40,9 @@ from app.credit.service import Credit
 from app.credit.snapshots import Snapshots
 from app.db.engine import Database
 from app.db.lease import Lease
+from app.imports import importstore
+from app.imports.jobs import Imports
+from app.imports.plans import Plans
 from app.joining import LOCAL, open_exchange
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
@@ -79,6 +82,7 @@ from app.parties.powers import Powers
 from app.parties.service import Parties
 from app.trace import batchstore, ratingstore
 from app.trace import store as trace_store
+from app.trace.bulk import Bulk
 from app.trace.catalogue import Catalogue
 from app.trace.detectors import Thresholds
 from app.trace.gaps import Graces
@@ -98,6 +102,7 @@ from app.web.api import (
     events,
     heads,
     health,
+    imports,
     labels,
     lists,
     log,
@@ -141,6 +146,7 @@ WRITERS = {
     **movestore.WRITERS,
     **rankstore.WRITERS,
     **exchangestore.WRITERS,
+    **importstore.WRITERS,
 }
 
 # In the order in which they are asked; the hot one first, for each that is passed over costs time.
@@ -169,6 +175,7 @@ ROUTERS = (
     lists.router,
     ratings.router,
     webhooks.router,
+    imports.router,
     docs.router,
     verify.router,
     standing_pages.router,
@@ -261,7 +268,7 @@ def open_rooms(
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
         **_open_parties(database, recorder, vault, keyring, clock, settings),
-        **_open_trace(database, recorder, keyring, clock, random, events_to, settings),
+        **_open_trace(database, recorder, vault, keyring, clock, random, events_to, settings),
         **overseeing,
         **open_exchange(
             settings,
@@ -373,6 +380,7 @@ def _open_parties(
 def _open_trace(
     database: Database,
     recorder: Recorder,
+    vault: Vault,
     keyring: Keyring,
     clock: Clock,
     random: RandomBytes,
@@ -391,6 +399,7 @@ def _open_trace(
     )
     issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
     catalogue = Catalogue(database, recorder, clock=clock, index=index)
+    shipments = Shipments(database, recorder, recording, issuing, clock=clock)
     return {
         "recording": recording,
         "catalogue": catalogue,
@@ -403,7 +412,15 @@ def _open_trace(
             base_url=settings.base_url,
             font=settings.font,
         ),
-        "shipments": Shipments(database, recorder, recording, issuing, clock=clock),
+        "shipments": shipments,
+        "imports": Imports(
+            database,
+            Plans(database, catalogue),
+            Bulk(database, recorder, catalogue, clock=clock, index=index),
+            shipments,
+            vault=vault,
+            clock=clock,
+        ),
     }
 
 

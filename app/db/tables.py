@@ -1112,3 +1112,56 @@ class Cursor(SQLModel, table=True):
     name: str = _text(key=True)
     position: int = _big()
     updated_at: int = _big()
+
+
+# --- imports -------------------------------------------------------------------------------------
+
+
+class ImportJob(SQLModel, table=True):
+    """A spreadsheet being applied, or applied: a resumable job. How far it is its rows tell."""
+
+    __tablename__ = "import_job"
+    __table_args__ = (
+        Index("import_job_party", "party", "created_at"),
+        Index("import_job_status", "status"),
+    )
+
+    id: str = _text(key=True)
+    party: str = _text()
+    kind: str = _text()
+    status: str = _text()
+    total: int = _big()
+    about: str = _text()
+    """JSON: form, encoding, columns as they were found. No cell of the file."""
+    error: str | None = _text(null=True)
+    created_at: int = _big()
+    finished_at: int | None = _big(null=True)
+
+
+class ImportRow(SQLModel, table=True):
+    """A row of a job. What it says is sealed (ledger.vault), and erased once it is applied."""
+
+    __tablename__ = "import_row"
+    __table_args__ = (Index("import_row_outcome", "job", "outcome", "n"),)
+
+    job: str = _text(key=True)
+    n: int = _big(key=True)
+    row: int = _big()
+    """As the spreadsheet counts."""
+    outcome: str = _text()
+    sealed: bytes | None = _bytes(null=True)
+    wrapped_key: bytes | None = _bytes(null=True)
+    problems: str | None = _text(null=True)
+    """JSON of what is wrong, or was not taken as it stood."""
+
+
+class ImportMapping(SQLModel, table=True):
+    """Which column is which field in a party's spreadsheets of one kind, under a name of its own."""
+
+    __tablename__ = "import_mapping"
+
+    party: str = _text(key=True)
+    kind: str = _text(key=True)
+    name: str = _text(key=True)
+    mapping: str = _text()
+    updated_at: int = _big()

@@ -39,6 +39,7 @@ from app.exchange.cards import Cards
 from app.exchange.receiver import Receiver
 from app.exchange.sender import Backroom, Sender
 from app.i18n import Lang
+from app.imports.jobs import Imports
 from app.kit.clock import Clock
 from app.kit.errors import Unauthenticated
 from app.ledger.headmaker import HeadsMaps
@@ -120,6 +121,7 @@ class Rooms:
     issuing: Issuing
     printing: Printing
     shipments: Shipments
+    imports: Imports
     stories: Stories
     scans: Scans
     credit: Credit

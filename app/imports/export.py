@@ -1,0 +1,91 @@
+"""What goes out as a spreadsheet: templates, and the faults of an import. Pure.
+
+A cell that begins like a formula would be one when the file is opened; it is marked as text (CWE-1236).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from openpyxl import Workbook
+from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
+
+from app.i18n import Lang, text
+from app.imports.columns import Kind, columns_of
+from app.imports.problems import Problem
+
+Form = Literal["csv", "xlsx"]
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def safe_cell(value: str) -> str:
+    """Returns a text that no spreadsheet takes for a formula."""
+    return f"'{value}" if value.startswith(_BEGINS_FORMULA) else value
+
+
+def write_csv(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """Yields CSV in UTF-8 with the mark by which Excel knows it, in pieces."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    yield b"\xef\xbb\xbf"
+    for row in rows:
+        writer.writerow([safe_cell(v) if isinstance(v, str) else v for v in row])
+        if buffer.tell() > 32_000:
+            yield buffer.getvalue().encode("utf-8")
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode("utf-8")
+
+
+def write_template(kind: Kind, form: Form, lang: Lang) -> bytes:
+    """Returns an empty spreadsheet of a kind: the header and one example row, which is never imported."""
+    columns = [column for column in columns_of(kind) if not column.hidden]
+    header = [
+        f"{c.names[lang][0]}{text(lang, 'import.required') if c.required else ''}" for c in columns
+    ]
+    example = [column.example[lang] for column in columns]
+    if form == "csv":
+        return b"".join(write_csv([header, example]))
+    return write_xlsx([header, example], title=text(lang, f"import.kind.{kind}"))
+
+
+def write_xlsx(rows: Sequence[Sequence[str]], *, title: str) -> bytes:
+    """Returns a workbook whose cells are texts, so that a code keeps its zeros. The first row is bold."""
+    book = Workbook()
+    sheet = book.active
+    sheet.title = title
+    for row in rows:
+        sheet.append([safe_cell(value) for value in row])
+    for at, value in enumerate(rows[0], start=1):
+        column = sheet.column_dimensions[get_column_letter(at)]
+        column.number_format = "@"
+        column.width = max(12, min(40, 2 * len(value) + 4))
+    for line in sheet.iter_rows():
+        for cell in line:
+            cell.number_format = "@"
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    sheet.freeze_panes = "A2"
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def error_rows(lang: Lang, rows: Iterable[tuple[int, Sequence[Problem]]]) -> Iterator[list[object]]:
+    """Yields a header and one line for each fault: row, column, value, reason, what was expected."""
+    yield [
+        text(lang, f"import.error.{name}")
+        for name in ("row", "column", "value", "reason", "expected")
+    ]
+    for number, problems in rows:
+        for problem in problems:
+            column = problem.column or problem.field
+            yield [number, column, problem.value, problem.told(lang), problem.expected(lang)]

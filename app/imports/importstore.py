@@ -1,0 +1,265 @@
+"""SQL of imports: jobs and their rows, remembered mappings, and what is known of a file's goods.
+
+Flushes, never commits. WRITERS run inside a record's own transaction: a row is marked as created in the
+moment in which what it says is recorded, so that no stop lies between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from app.db.lookup import chunks
+from app.db.tables import ImportJob, ImportMapping, ImportRow, Lot, Product, ShipmentRow
+from app.db.upsert import upsert_rows
+from app.ledger.record import stream_key
+from app.ledger.stage import EffectWriter
+from app.ledger.store import load_heads
+from app.parties.standing import VERIFIED, PartyUnverified
+
+JOB = ImportJob.__table__  # type: ignore[attr-defined]
+ROW = ImportRow.__table__  # type: ignore[attr-defined]
+MAPPING = ImportMapping.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+LOT = Lot.__table__  # type: ignore[attr-defined]
+SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
+
+_DONE = (
+    update(ROW)
+    .where(ROW.c.job == bindparam("k_job"), ROW.c.n == bindparam("k_n"), ROW.c.outcome == "waiting")
+    .values(outcome=bindparam("v_outcome"), sealed=None, wrapped_key=None)
+)
+_DONE_WITH = _DONE.values(problems=bindparam("v_problems"))
+
+
+def _mark_created(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(
+        _DONE, [{"k_job": row["job"], "k_n": row["n"], "v_outcome": "created"} for row in rows]
+    )
+
+
+WRITERS: Mapping[str, EffectWriter] = {"import_row": _mark_created}
+
+
+def insert_job(
+    connection: Connection, job: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Stores a job with its rows. Writes `import_job`, `import_row`."""
+    connection.execute(insert(JOB), job)
+    if rows:
+        connection.execute(insert(ROW), list(rows))
+
+
+def find_job(connection: Connection, job: str) -> Any | None:
+    """Returns a job's row, or None. Read-only."""
+    return connection.execute(select(JOB).where(JOB.c.id == job)).first()
+
+
+def list_jobs(
+    connection: Connection, party: str, *, after: tuple[int, str] | None, limit: int
+) -> list[Any]:
+    """Returns a party's jobs, the newest first, behind `after` = (created_at, id). Read-only."""
+    query = select(JOB).where(JOB.c.party == party)
+    if after is not None:
+        at, last = after
+        query = query.where(
+            (JOB.c.created_at < at) | ((JOB.c.created_at == at) & (JOB.c.id < last))
+        )
+    return list(
+        connection.execute(query.order_by(JOB.c.created_at.desc(), JOB.c.id.desc()).limit(limit))
+    )
+
+
+def next_job(connection: Connection, after: str) -> Any | None:
+    """Returns the oldest open job of the party that follows `after`: parties take turns. Read-only."""
+    first = select(func.min(JOB.c.party)).where(JOB.c.status == "running")
+    party = connection.execute(first.where(JOB.c.party > after)).scalar()
+    if party is None:
+        party = connection.execute(first).scalar()
+    if party is None:
+        return None
+    return connection.execute(
+        select(JOB)
+        .where(JOB.c.party == party, JOB.c.status == "running")
+        .order_by(JOB.c.created_at, JOB.c.id)
+        .limit(1)
+    ).first()
+
+
+def count_open(connection: Connection, party: str) -> int:
+    """Returns how many jobs of a party are not done. Read-only."""
+    query = select(func.count()).where(JOB.c.party == party, JOB.c.status == "running")
+    return int(connection.execute(query).scalar_one())
+
+
+def count_outcomes(connection: Connection, job: str) -> dict[str, int]:
+    """Returns how many rows of a job came to what. Read-only."""
+    query = select(ROW.c.outcome, func.count()).where(ROW.c.job == job).group_by(ROW.c.outcome)
+    return {outcome: int(count) for outcome, count in connection.execute(query)}
+
+
+def waiting_rows(connection: Connection, job: str, *, limit: int) -> list[Any]:
+    """Returns the first rows of a job that are not applied. Read-only."""
+    return list(
+        connection.execute(
+            select(ROW)
+            .where(ROW.c.job == job, ROW.c.outcome == "waiting")
+            .order_by(ROW.c.n)
+            .limit(limit)
+        )
+    )
+
+
+def list_rows(
+    connection: Connection,
+    job: str,
+    *,
+    outcomes: Collection[str],
+    after: int,
+    limit: int,
+    told: bool = False,
+) -> list[Any]:
+    """Returns rows of a job behind `after`. told: only those with something to say. Read-only."""
+    query = select(ROW.c.n, ROW.c.row, ROW.c.outcome, ROW.c.problems).where(
+        ROW.c.job == job, ROW.c.n > after
+    )
+    if outcomes:
+        query = query.where(ROW.c.outcome.in_(list(outcomes)))
+    if told:
+        query = query.where(ROW.c.problems.is_not(None))
+    return list(connection.execute(query.order_by(ROW.c.n).limit(limit)))
+
+
+def finish_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Notes what came of rows (job, n, outcome, problems) that still wait. Writes `import_row`."""
+    plain = [
+        {"k_job": row["job"], "k_n": row["n"], "v_outcome": row["outcome"]}
+        for row in rows
+        if row["problems"] is None
+    ]
+    told = [
+        {
+            "k_job": row["job"],
+            "k_n": row["n"],
+            "v_outcome": row["outcome"],
+            "v_problems": row["problems"],
+        }
+        for row in rows
+        if row["problems"] is not None
+    ]
+    if plain:
+        connection.execute(_DONE, plain)
+    if told:
+        connection.execute(_DONE_WITH, told)
+
+
+def finish_job(
+    connection: Connection, job: str, *, status: str, error: str | None, at_ms: int
+) -> None:
+    """Ends a job; rows that wait lose what they said. Writes `import_job`, `import_row`."""
+    connection.execute(
+        update(ROW)
+        .where(ROW.c.job == job, ROW.c.outcome == "waiting")
+        .values(outcome="skipped", sealed=None, wrapped_key=None)
+    )
+    connection.execute(
+        update(JOB)
+        .where(JOB.c.id == job, JOB.c.status == "running")
+        .values(status=status, error=error, finished_at=at_ms)
+    )
+
+
+def delete_old(connection: Connection, *, before_ms: int, limit: int = 20) -> None:
+    """Deletes jobs that ended before then, with their rows. Writes `import_job`, `import_row`."""
+    old = [
+        row.id
+        for row in connection.execute(
+            select(JOB.c.id)
+            .where(JOB.c.status != "running", JOB.c.finished_at < before_ms)
+            .limit(limit)
+        )
+    ]
+    if old:
+        connection.execute(delete(ROW).where(ROW.c.job.in_(old)))
+        connection.execute(delete(JOB).where(JOB.c.id.in_(old)))
+
+
+def find_mapping(connection: Connection, party: str, kind: str, name: str) -> Any | None:
+    """Returns a remembered mapping's row, or None. Read-only."""
+    return connection.execute(
+        select(MAPPING).where(
+            MAPPING.c.party == party, MAPPING.c.kind == kind, MAPPING.c.name == name
+        )
+    ).first()
+
+
+def list_mappings(connection: Connection, party: str) -> list[Any]:
+    """Returns a party's mappings by kind and name. Read-only."""
+    query = select(MAPPING).where(MAPPING.c.party == party)
+    return list(connection.execute(query.order_by(MAPPING.c.kind, MAPPING.c.name)))
+
+
+def put_mapping(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Remembers a mapping, in place of one of its name. Writes `import_mapping`."""
+    upsert_rows(connection, MAPPING, [row], keys=("party", "kind", "name"))
+
+
+def drop_mapping(connection: Connection, party: str, kind: str, name: str) -> None:
+    """Forgets a mapping. Writes `import_mapping`."""
+    connection.execute(
+        delete(MAPPING).where(
+            MAPPING.c.party == party, MAPPING.c.kind == kind, MAPPING.c.name == name
+        )
+    )
+
+
+def check_party(connection: Connection, party: str) -> None:
+    """Raises PartyUnverified, before a file is taken, unless the party is verified. Read-only."""
+    own = f"party/{party}"
+    if load_heads(connection, [own])[own].state.get("status") != VERIFIED:
+        raise PartyUnverified("party_unverified", party=party)
+
+
+def products_of(connection: Connection, gtins: Collection[str]) -> dict[str, Any]:
+    """Returns the rows of those of these products that are registered. Read-only."""
+    found: dict[str, Any] = {}
+    for chunk in chunks(sorted(gtins)):
+        query = select(PRODUCT).where(PRODUCT.c.gtin.in_(list(chunk)))
+        found |= {row.gtin: row for row in connection.execute(query)}
+    return found
+
+
+def items_of(
+    connection: Connection, party: str, names: Collection[str]
+) -> dict[tuple[str, str, str], Any]:
+    """Returns a party's items without a GTIN by (name, category, facts). Read-only."""
+    found: dict[tuple[str, str, str], Any] = {}
+    for chunk in chunks(sorted(names)):
+        query = select(PRODUCT).where(
+            PRODUCT.c.registrant == party,
+            PRODUCT.c.item_code.is_(True),
+            PRODUCT.c.name.in_(list(chunk)),
+        )
+        found |= {(r.name, r.category, r.facts): r for r in connection.execute(query)}
+    return found
+
+
+def lots_of(connection: Connection, streams: Collection[str]) -> dict[str, Any]:
+    """Returns by stream the rows of those of these lots that are registered. Read-only."""
+    by_key = {stream_key(stream): stream for stream in streams}
+    found: dict[str, Any] = {}
+    for chunk in chunks(sorted(by_key)):
+        query = select(LOT).where(LOT.c.stream.in_(list(chunk)))
+        found |= {by_key[row.stream]: row for row in connection.execute(query)}
+    return found
+
+
+def shipments_of(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Returns which of these shipments are recorded. Read-only."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(ids)):
+        query = select(SHIPMENT.c.shipment_id).where(SHIPMENT.c.shipment_id.in_(list(chunk)))
+        found |= set(connection.execute(query).scalars())
+    return found

@@ -1,0 +1,372 @@
+"""Applies files: a job of rows that goes on where it ended, whatever ended it.
+
+The rows are stored first, sealed; chunks of them are applied at low priority. That a row is done is
+written in the transaction of its record: killed in between, a row is either wholly there and marked, or
+not there and waiting. Applied twice (two processes at one job) it is a repeat, and its first mark stays.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import uuid_utils
+
+from app.db.engine import Database
+from app.imports import importstore
+from app.imports.columns import KINDS, Kind
+from app.imports.mapping import Mapping_, read_mapping
+from app.imports.plans import Plan, Plans, others_facts
+from app.imports.problems import Outcome, Problem, of_fault
+from app.kit.clock import Clock, parse_time, to_ms
+from app.kit.errors import Denied, Fault, FieldFault, NotFound, TooMany, Unavailable, invalid
+from app.ledger.stage import IdConflict
+from app.ledger.submission import Effect
+from app.ledger.vault import SALT_BYTES, SealBroken, Vault
+from app.parties import store as party_store
+from app.parties.principal import Principal
+from app.trace.bulk import Bulk, NewLot, NewProduct, Taken
+from app.trace.requests import SealedInput
+from app.trace.shipments import NewUnits, Shipment, Shipments
+
+MAX_OPEN = 5
+MAX_MAPPINGS = 50
+KEPT = timedelta(days=30)
+_CHUNK = 400
+_CHUNK_OF_SHIPMENTS = 40
+_RETRY_S = 10
+
+
+class ImportUnknown(NotFound):
+    """No such import, or not yours."""
+
+
+class MappingUnknown(NotFound):
+    """Nothing is remembered under this name."""
+
+
+class ImportsOpen(TooMany):
+    """The party has as many imports open as it may have."""
+
+
+Result = tuple[Outcome, tuple[Problem, ...]]
+
+
+class Imports:
+    """Plans files, applies them as jobs, remembers mappings."""
+
+    def __init__(
+        self,
+        database: Database,
+        plans: Plans,
+        bulk: Bulk,
+        shipments: Shipments,
+        *,
+        vault: Vault,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._plans = plans
+        self._bulk = bulk
+        self._shipments = shipments
+        self._vault = vault
+        self._clock = clock
+        self._served = ""  # the party whose turn was last
+
+    def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Mapping_) -> Plan:
+        """Returns what the file would do (app.imports.plans). Read-only."""
+        return self._plans.plan(principal, kind, raw, mapping)
+
+    def start(self, principal: Principal, kind: Kind, raw: bytes, mapping: Mapping_) -> str:
+        """Returns the id of the job that applies the file. Writes `import_job`, `import_row`.
+
+        Raises as `plan`; ImportsOpen while the party has MAX_OPEN jobs that are not done. Rows that are
+        refused or unchanged by the plan are stored as that, with no word of what they say but the faults.
+        """
+        return self.store(principal, self.plan(principal, kind, raw, mapping))
+
+    def store(self, principal: Principal, plan: Plan) -> str:
+        """Returns the id of the job that applies a plan just made. Writes, raises as `start`."""
+        party = _party(principal)
+        job = str(uuid_utils.uuid7())
+        now_ms = to_ms(self._clock.now())
+        rows = [self._row(job, n, one) for n, one in enumerate(plan.rows)]
+        with self._database.write() as connection:
+            if importstore.count_open(connection, party) >= MAX_OPEN:
+                raise ImportsOpen("imports_open", retry_after_s=_RETRY_S, limit=MAX_OPEN)
+            importstore.delete_old(connection, before_ms=now_ms - int(KEPT.total_seconds() * 1000))
+            importstore.insert_job(
+                connection,
+                {
+                    "id": job,
+                    "party": party,
+                    "kind": plan.sheet.kind,
+                    "status": "running",
+                    "total": len(rows),
+                    "about": json.dumps(plan.about(), ensure_ascii=False),
+                    "error": None,
+                    "created_at": now_ms,
+                    "finished_at": None,
+                },
+                rows,
+            )
+        return job
+
+    def job(self, principal: Principal, job: str) -> tuple[Any, dict[str, int]]:
+        """Returns a job's row and how many of its rows came to what. Raises ImportUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = importstore.find_job(connection, job)
+            if row is None or row.party != principal.party:
+                raise ImportUnknown("import_unknown", id=job[:80])
+            return row, importstore.count_outcomes(connection, job)
+
+    def jobs(
+        self, principal: Principal, *, after: tuple[int, str] | None, limit: int
+    ) -> list[tuple[Any, dict[str, int]]]:
+        """Returns the party's jobs, the newest first. Read-only."""
+        with self._database.read() as connection:
+            rows = importstore.list_jobs(connection, _party(principal), after=after, limit=limit)
+            return [(row, importstore.count_outcomes(connection, row.id)) for row in rows]
+
+    def rows(
+        self,
+        principal: Principal,
+        job: str,
+        *,
+        outcomes: Sequence[str] = (),
+        after: int = -1,
+        limit: int,
+        told: bool = False,
+    ) -> list[Any]:
+        """Returns rows of a job behind `after`; told: only those with faults or warnings. Read-only."""
+        self.job(principal, job)
+        with self._database.read() as connection:
+            return importstore.list_rows(
+                connection, job, outcomes=outcomes, after=after, limit=limit, told=told
+            )
+
+    def all_rows(
+        self, principal: Principal, job: str, *, outcomes: Sequence[str] = ()
+    ) -> Iterator[Any]:
+        """Yields every row of a job that has something to say. Read-only."""
+        after = -1
+        while rows := self.rows(
+            principal, job, outcomes=outcomes, after=after, limit=1_000, told=True
+        ):
+            yield from rows
+            after = rows[-1].n
+
+    # --- applying -------------------------------------------------------------------------------
+
+    def work(self) -> bool:
+        """Applies one chunk for the party whose turn it is; returns whether there may be more to do."""
+        with self._database.read() as connection:
+            job = importstore.next_job(connection, self._served)
+        if job is None:
+            return False
+        self._served = job.party
+        self._apply_some(job)
+        return True
+
+    def work_on(self, job_id: str) -> bool:
+        """Applies one chunk of this job; returns whether it is not done yet."""
+        with self._database.read() as connection:
+            job = importstore.find_job(connection, job_id)
+        if job is None or job.status != "running":
+            return False
+        return self._apply_some(job)
+
+    def _apply_some(self, job: Any) -> bool:
+        """Raises Unavailable where the database does not take it now: nothing is lost by that."""
+        limit = _CHUNK_OF_SHIPMENTS if job.kind == "shipments" else _CHUNK
+        with self._database.read() as connection:
+            rows = importstore.waiting_rows(connection, job.id, limit=limit)
+            party = party_store.find_party(connection, job.party)
+        if not rows or party is None:
+            self._finish(job.id, status="done", error=None)
+            return False
+        principal = Principal(
+            "import", job.party, frozenset(party.roles), frozenset(("products", "codes", "events"))
+        )
+        try:
+            payloads = [self._open(row) for row in rows]
+            results = self._apply(principal, job, rows, payloads)
+        except Unavailable:
+            raise
+        except (Fault, SealBroken) as err:
+            # None of the rows can be applied: the party may no more, or they were altered.
+            self._finish(job.id, status="failed", error=str(err)[:500])
+            return False
+        told = [
+            {
+                "job": job.id,
+                "n": row.n,
+                "outcome": outcome,
+                "problems": _dumped([*_loaded(row.problems), *(p.as_json() for p in problems)]),
+            }
+            for row, (outcome, problems) in zip(rows, results, strict=True)
+        ]
+        with self._database.write() as connection:
+            importstore.finish_rows(connection, told)
+        return True
+
+    def _apply(
+        self, principal: Principal, job: Any, rows: Sequence[Any], payloads: Sequence[Any]
+    ) -> list[Result]:
+        effects = [Effect("import_row", {"job": job.id, "n": row.n}) for row in rows]
+        told = list(zip(payloads, effects, strict=True))
+        match job.kind:
+            case "products":
+                products = [
+                    NewProduct(p["gtin"], p["facts"], p["claim"], effect) for p, effect in told
+                ]
+                return [_result(one) for one in self._bulk.register_products(principal, products)]
+            case "lots":
+                lots = [
+                    NewLot(p["gtin"], p["lot"], p["facts"], _sealed(p["sealed"]), effect)
+                    for p, effect in told
+                ]
+                return [_result(one) for one in self._bulk.register_lots(principal, lots)]
+            case _:
+                return [self._ship(principal, payload, effect) for payload, effect in told]
+
+    def _ship(self, principal: Principal, told: Mapping[str, Any], effect: Effect) -> Result:
+        units = None
+        if "gtin" in told:
+            units = NewUnits(told["gtin"], told["quantity"], told.get("lot"))
+        shipment = Shipment(
+            order=told["order"],
+            ordered_at=parse_time(told["ordered_at"]),
+            carrier=told["carrier"],
+            waybill=told["waybill"],
+            shipped_at=parse_time(told["shipped_at"]),
+            codes=tuple(told.get("codes", ())),
+            units=units,
+            id=told["id"],
+            platform=told.get("platform"),
+            to=told.get("to"),
+        )
+        try:
+            done = self._shipments.ship(principal, shipment, effects=(effect,), low_priority=True)
+        except Unavailable:
+            raise
+        except IdConflict:
+            return _result(IdConflict("shipment_differs", order=told["order"]))
+        except Fault as fault:
+            return _result(fault)
+        return ("unchanged" if done.events[0].replayed else "created"), ()
+
+    def _finish(self, job: str, *, status: str, error: str | None) -> None:
+        with self._database.write() as connection:
+            importstore.finish_job(
+                connection, job, status=status, error=error, at_ms=to_ms(self._clock.now())
+            )
+
+    # --- rows as stored -------------------------------------------------------------------------
+
+    def _row(self, job: str, n: int, planned: Any) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "job": job,
+            "n": n,
+            "row": planned.row,
+            "outcome": planned.outcome,
+            "sealed": None,
+            "wrapped_key": None,
+            "problems": _dumped([p.as_json() for p in (*planned.problems, *planned.warnings)]),
+        }
+        if planned.payload is not None:
+            sealed = self._vault.seal(
+                place=("import", job, str(n)),
+                salt=secrets.token_bytes(SALT_BYTES),
+                content=orjson.dumps(planned.payload),
+            )
+            row |= {
+                "outcome": "waiting",
+                "sealed": sealed.sealed,
+                "wrapped_key": sealed.wrapped_key,
+            }
+        return row
+
+    def _open(self, row: Any) -> Any:
+        _, content = self._vault.open(
+            place=("import", row.job, str(row.n)),
+            sealed=bytes(row.sealed),
+            wrapped_key=bytes(row.wrapped_key),
+        )
+        return orjson.loads(content)
+
+    # --- mappings -------------------------------------------------------------------------------
+
+    def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Mapping_:
+        """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
+        party = _party(principal)
+        mapping = read_mapping(kind, told)
+        row = {
+            "party": party,
+            "kind": kind,
+            "name": name,
+            "mapping": json.dumps(mapping.as_json(), ensure_ascii=False),
+            "updated_at": to_ms(self._clock.now()),
+        }
+        with self._database.write() as connection:
+            known = importstore.list_mappings(connection, party)
+            if len(known) >= MAX_MAPPINGS and not any(
+                (one.kind, one.name) == (kind, name) for one in known
+            ):
+                params = {"expected": f"≤ {MAX_MAPPINGS}", "got": len(known) + 1}
+                raise invalid(FieldFault(("name",), "length", params))
+            importstore.put_mapping(connection, row)
+        return mapping
+
+    def forget(self, principal: Principal, kind: Kind, name: str) -> None:
+        """Forgets a mapping; again is no harm. Writes `import_mapping`."""
+        with self._database.write() as connection:
+            importstore.drop_mapping(connection, _party(principal), kind, name)
+
+    def mapping(self, principal: Principal, kind: Kind, name: str) -> Mapping_:
+        """Returns a remembered mapping. Raises MappingUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = importstore.find_mapping(connection, _party(principal), kind, name)
+        if row is None:
+            raise MappingUnknown("mapping_unknown", name=name[:64])
+        return read_mapping(kind, json.loads(row.mapping))
+
+    def mappings(self, principal: Principal) -> list[tuple[Kind, str, Mapping_, int]]:
+        """Returns the party's mappings: kind, name, mapping, when it was kept (ms). Read-only."""
+        with self._database.read() as connection:
+            rows = importstore.list_mappings(connection, _party(principal))
+        return [
+            (row.kind, row.name, read_mapping(row.kind, json.loads(row.mapping)), row.updated_at)
+            for row in rows
+            if row.kind in KINDS
+        ]
+
+
+def _result(taken: Taken | Fault) -> Result:
+    if isinstance(taken, Unavailable):
+        raise taken
+    if isinstance(taken, Fault):
+        return "refused", (of_fault(taken),)
+    return ("created" if taken.is_new else "unchanged"), others_facts(taken.differs)
+
+
+def _sealed(told: Mapping[str, Any]) -> dict[str, SealedInput]:
+    return {name: SealedInput(content) for name, content in told.items()}
+
+
+def _dumped(problems: Sequence[Mapping[str, Any]]) -> str | None:
+    return json.dumps(problems, ensure_ascii=False) if problems else None
+
+
+def _loaded(problems: str | None) -> list[Any]:
+    return json.loads(problems) if problems else []
+
+
+def _party(principal: Principal) -> str:
+    if principal.party is None:
+        raise Denied("admin_cannot_speak")
+    return principal.party

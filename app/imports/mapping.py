@@ -1,0 +1,116 @@
+"""Which column is which field: a party's own say, a shop system's usual headers, our own names. Pure.
+
+presets.json holds the headers of common shop exports. A preset is recognised by headers that stand in
+that export together and, as far as is known, in no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from app.i18n import Lang
+from app.imports.columns import Kind, fields_of, spelled
+from app.kit.errors import FieldFault, invalid
+
+MAX_ENTRIES = 5_000
+_MAX_TEXT = 300
+_PARTS = ("columns", "goods", "carriers", "defaults")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping_:  # noqa: N801 - a mapping of columns; the plain word is the type of a dictionary
+    """How a party's spreadsheets are to be read.
+
+    columns: field to header. goods: a shop's own code or title to GTIN, or GTIN and lot as in
+    `06901234567892/L1`. carriers: a carrier's name as the shop system has it to a party's id. defaults:
+    field to value where the file has none.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    goods: Mapping[str, str] = field(default_factory=dict)
+    carriers: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, dict[str, str]]:
+        """Returns the mapping as `read_mapping` takes it."""
+        return {name: dict(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A common export. columns: field to headers, the best first."""
+
+    id: str
+    title: Mapping[Lang, str]
+    needs: tuple[str, ...]
+    columns: Mapping[str, tuple[str, ...]]
+    defaults: Mapping[str, str]
+
+
+def read_mapping(kind: Kind, told: object) -> Mapping_:
+    """Returns a mapping from its JSON. Raises Invalid with the place of what is wrong."""
+    if not isinstance(told, dict):
+        raise invalid(FieldFault(("mapping",), "type"))
+    faults = [
+        FieldFault(("mapping", str(n)[:80]), "unknown_field") for n in told if n not in _PARTS
+    ]
+    parts: dict[str, dict[str, str]] = {}
+    for name in _PARTS:
+        part = told.get(name, {})
+        if not isinstance(part, dict):
+            faults.append(FieldFault(("mapping", name), "type"))
+            continue
+        if len(part) > MAX_ENTRIES:
+            params = {"expected": f"≤ {MAX_ENTRIES}", "got": len(part)}
+            faults.append(FieldFault(("mapping", name), "length", params))
+            continue
+        for key, value in part.items():
+            place = ("mapping", name, str(key)[:80])
+            if not isinstance(value, str):
+                faults.append(FieldFault(place, "type"))
+            elif not (0 < len(value) <= _MAX_TEXT and 0 < len(key) <= _MAX_TEXT):
+                params = {"expected": f"1..{_MAX_TEXT}", "got": max(len(value), len(key))}
+                faults.append(FieldFault(place, "length", params))
+            elif not (key + value).isprintable():
+                faults.append(FieldFault(place, "control"))
+            elif name in ("columns", "defaults") and key not in fields_of(kind):
+                faults.append(FieldFault(place, "unknown_field"))
+        parts[name] = part
+    if faults:
+        raise invalid(*faults)
+    return Mapping_(**parts)
+
+
+@cache
+def presets() -> tuple[Preset, ...]:
+    """Returns the presets for order exports."""
+    told: list[dict[str, Any]] = json.loads(
+        Path(__file__).with_name("presets.json").read_text("utf-8")
+    )
+    return tuple(
+        Preset(
+            id=one["id"],
+            title=one["title"],
+            needs=tuple(one["needs"]),
+            columns={name: tuple(headers) for name, headers in one["columns"].items()},
+            defaults=one["defaults"],
+        )
+        for one in told
+    )
+
+
+def recognise(headers: Iterable[str]) -> Preset | None:
+    """Returns the preset whose headers are all there, the one that needs most; None for none."""
+    there = {whole(header) for header in headers}
+    found = [one for one in presets() if {whole(name) for name in one.needs} <= there]
+    return max(found, key=lambda one: len(one.needs), default=None)
+
+
+def whole(header: str) -> str:
+    """Returns a header for comparing with one that is known letter by letter: brackets count."""
+    return spelled(header.replace("(", "").replace(")", "").replace("（", "").replace("）", ""))

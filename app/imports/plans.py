@@ -1,0 +1,227 @@
+"""The dry run: what every row of a file would do, judged by its cells and by what is registered now.
+
+Writes nothing. What is said here may be overtaken by others until the rows are applied; then each is
+decided again, inside its record's own transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.db.engine import Database
+from app.imports import importstore
+from app.imports.columns import Kind
+from app.imports.goods import plan_lot, plan_product
+from app.imports.grid import Grid
+from app.imports.mapping import Mapping_
+from app.imports.orders import plan_orders
+from app.imports.problems import Problem, of_fault
+from app.imports.reading import read_grid
+from app.imports.rows import Planned
+from app.imports.sheet import Sheet, find_sheet
+from app.kit.errors import Denied, Fault
+from app.ledger.stage import IdConflict
+from app.parties.principal import Principal
+from app.trace.catalogue import (
+    Catalogue,
+    ItemNotYours,
+    LotNotYours,
+    ProductUnknown,
+    lot_facts,
+    product_differs,
+    product_facts,
+)
+from app.trace.code import Code
+from app.trace.decide import CodeUnknown
+
+ACTIONS: Mapping[Kind, tuple[str, ...]] = {
+    "products": ("product.register",),
+    "lots": ("lot.register",),
+    "shipments": ("shipment.send",),
+}
+"""What a caller must be allowed to do; shipments that issue units ask for `code.issue` no more than
+the call for one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a file would do: the table as it was understood, and every row."""
+
+    grid: Grid
+    sheet: Sheet
+    rows: tuple[Planned, ...]
+
+    def counts(self) -> Counter[str]:
+        """Returns how many rows would come to what."""
+        return Counter(row.outcome for row in self.rows)
+
+    def about(self) -> dict[str, Any]:
+        """Returns what was found out about the file, without a cell of it."""
+        sheet, grid = self.sheet, self.grid
+        told: dict[str, Any] = {
+            "form": grid.form,
+            "encoding": grid.encoding,
+            "separator": grid.separator,
+            "sheet": grid.sheet,
+            "other_sheets": grid.others,
+            "header_row": sheet.header_row,
+            "columns": dict(sheet.columns),
+            "ignored_columns": sheet.ignored,
+            "preset": sheet.preset.id if sheet.preset else None,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+class Plans:
+    """Makes plans."""
+
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+        self._database = database
+        self._catalogue = catalogue
+
+    def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Mapping_) -> Plan:
+        """Returns what the file would do for the caller's party. Read-only.
+
+        Raises FileUnusable, FileTooLarge, PartyUnverified, and what the caller may not.
+        """
+        for action in ACTIONS[kind]:
+            principal.check_may(action)
+        party = principal.party
+        if party is None:
+            raise Denied("admin_cannot_speak")
+        with self._database.read() as connection:
+            importstore.check_party(connection, party)
+        grid = read_grid(raw)
+        sheet = find_sheet(grid, kind, mapping)
+        rows: Sequence[Planned]
+        match kind:
+            case "products":
+                rows = [plan_product(row, sheet, party) for row in sheet.rows]
+                rows = self._against_products(_once(rows), party)
+            case "lots":
+                read = self._catalogue.read_declaration
+                rows = [plan_lot(r, sheet, party, read_declaration=read) for r in sheet.rows]
+                rows = self._against_lots(_once(rows), party)
+            case "shipments":
+                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)))
+        return Plan(grid, sheet, tuple(rows))
+
+    def _against_products(self, rows: Sequence[Planned], party: str) -> list[Planned]:
+        with self._database.read() as connection:
+            known = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
+            names = {str(r.payload["facts"]["name"]) for r in rows if r.payload and not r.gtin}
+            items = importstore.items_of(connection, party, names)
+        found = []
+        for row in rows:
+            if row.payload is None:
+                found.append(row)
+                continue
+            facts = row.payload["facts"]
+            if row.gtin:
+                there = known.get(row.gtin)
+            else:
+                there = items.get((facts["name"], facts["category"], product_facts(facts)))
+            found.append(_of_product(row, there, party))
+        return found
+
+    def _against_lots(self, rows: Sequence[Planned], party: str) -> list[Planned]:
+        with self._database.read() as connection:
+            products = importstore.products_of(connection, {r.gtin for r in rows if r.payload})
+            streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.payload}
+            lots = importstore.lots_of(connection, streams)
+        return [_of_lot(row, products, lots, party) for row in rows]
+
+    def _against_shipments(self, rows: Sequence[Planned]) -> list[Planned]:
+        with self._database.read() as connection:
+            products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
+            streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.lot}
+            lots = importstore.lots_of(connection, streams)
+            done = importstore.shipments_of(connection, {r.key for r in rows if r.payload})
+        found = []
+        for row in rows:
+            fault: Fault | None = None
+            if row.gtin and row.gtin not in products:
+                fault = ProductUnknown("product_unknown", gtin=row.gtin)
+            elif row.lot:
+                lot = lots.get(Code(row.gtin, lot=row.lot).stream)
+                if lot is None:
+                    fault = CodeUnknown("lot_unknown", lot=row.lot)
+            if fault is not None:
+                found.append(_refused(row, fault))
+            elif row.payload is not None and row.key in done:
+                # Sent again all the same: only the recorder can tell whether its content is the same.
+                found.append(replace(row, outcome="unchanged"))
+            else:
+                found.append(row)
+        return found
+
+
+def _once(rows: Sequence[Planned]) -> list[Planned]:
+    """Returns the rows, a repeat of an earlier one as unchanged, a contradiction to one as refused."""
+    first: dict[str, Planned] = {}
+    found = []
+    for row in rows:
+        before = first.setdefault(row.key, row) if row.payload is not None else row
+        if before is row:
+            found.append(row)
+        elif before.payload == row.payload:
+            told = Problem("twice", "import.warn.twice", params={"row": before.row})
+            found.append(
+                replace(row, outcome="unchanged", payload=None, warnings=(*row.warnings, told))
+            )
+        else:
+            told = Problem("twice_differs", "field.twice_differs", params={"row": before.row})
+            found.append(replace(row, outcome="refused", payload=None, problems=(told,)))
+    return found
+
+
+def _of_product(row: Planned, there: Any | None, party: str) -> Planned:
+    if there is None or row.payload is None:
+        return row
+    if there.item_code and there.registrant != party:
+        return _refused(row, ItemNotYours("item_not_yours", gtin=there.gtin))
+    differs = product_differs(there, row.payload["facts"])
+    if differs and there.registrant == party:
+        fields = ", ".join(differs)
+        return _refused(row, IdConflict("product_differs", gtin=there.gtin, fields=fields))
+    claims = row.payload["claim"] and party not in (there.brand_owner, there.owner_claim)
+    return replace(
+        row,
+        outcome="unchanged",
+        payload=row.payload if claims else None,
+        warnings=(*row.warnings, *others_facts(differs)),
+    )
+
+
+def others_facts(differs: Sequence[str]) -> tuple[Problem, ...]:
+    """Returns the warning that another party registered the product with other facts."""
+    if not differs:
+        return ()
+    return (Problem("differs", "import.warn.differs", params={"fields": ", ".join(differs)}),)
+
+
+def _of_lot(
+    row: Planned, products: Mapping[str, Any], lots: Mapping[str, Any], party: str
+) -> Planned:
+    if row.payload is None:
+        return row
+    product = products.get(row.gtin)
+    if product is None:
+        return _refused(row, ProductUnknown("product_unknown", gtin=row.gtin))
+    if product.item_code and product.registrant != party:
+        return _refused(row, ItemNotYours("item_not_yours", gtin=row.gtin))
+    there = lots.get(Code(row.gtin, lot=row.lot).stream)
+    if there is None:
+        return row
+    if there.party != party:
+        return _refused(row, LotNotYours("lot_not_yours", lot=row.lot))
+    if there.facts != lot_facts(row.payload["facts"]):
+        return _refused(row, IdConflict("lot_differs", lot=row.lot))
+    return replace(row, outcome="unchanged")  # what is sealed the recorder compares
+
+
+def _refused(row: Planned, fault: Fault) -> Planned:
+    return replace(row, outcome="refused", payload=None, problems=(*row.problems, of_fault(fault)))

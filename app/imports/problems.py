@@ -1,0 +1,96 @@
+"""What is wrong with a row, in a form that can be stored and told in any language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as made_by
+from typing import Any, Literal
+
+from app.i18n import Lang, has, text
+from app.imports.cells import CellWrong
+from app.kit.errors import Fault, FieldFault
+
+Outcome = Literal["created", "unchanged", "skipped", "refused", "waiting"]
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fault or a warning of one cell, or of the row (field "").
+
+    column: the header as it stands in the file. value: as it stood there, cut. kind: a stable word.
+    key: of the sentence, as in `field.check_digit`.
+    """
+
+    kind: str
+    key: str
+    field: str = ""
+    column: str = ""
+    value: str = ""
+    params: Mapping[str, str | int] = made_by(default_factory=dict)
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the row was taken all the same."""
+        return self.key.startswith("import.warn.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the problem without what it does not have."""
+        told = {
+            "kind": self.kind,
+            "key": self.key,
+            "field": self.field,
+            "column": self.column,
+            "value": self.value,
+            "params": dict(self.params),
+        }
+        return {name: value for name, value in told.items() if value not in ("", {})}
+
+    def told(self, lang: Lang) -> str:
+        """Returns the sentence for a reader."""
+        blanks = {"name": self.column or self.field, "expected": "…", "got": self.value or "…"}
+        key = self.key if has(self.key) else "field.wrong"
+        try:
+            return text(lang, key, **(blanks | dict(self.params)))
+        except (KeyError, IndexError):
+            return text(lang, "field.wrong", **blanks)
+
+    def expected(self, lang: Lang) -> str:
+        """Returns what the column asks for, "" where the problem is not one cell's."""
+        key = f"import.expects.{self.field}"
+        return text(lang, key) if self.field and has(key) else ""
+
+
+def of_cell(wrong: CellWrong, name: str, column: str, value: str) -> Problem:
+    """Returns the problem of a cell that could not be read."""
+    key = f"field.{wrong.sentence or wrong.kind}"
+    return Problem(wrong.kind, key, name, column, value[:_SHOWN], _plain(wrong.params))
+
+
+def of_error(error: FieldFault, name: str, column: str, value: str) -> Problem:
+    """Returns the problem of a field that a rule refused."""
+    key = f"field.{error.sentence or error.kind}"
+    return Problem(error.kind, key, name, column, value[:_SHOWN], _plain(error.params))
+
+
+def of_fault(fault: Fault) -> Problem:
+    """Returns the problem of a row that a service refused."""
+    for error in fault.errors:
+        if error.kind != "refused":
+            name = str(error.loc[-1]) if error.loc else ""
+            return of_error(error, name, "", "")
+    return Problem(fault.reason or fault.slug, f"fault.{fault.key}", params=_plain(fault.params))
+
+
+def from_json(told: Sequence[Mapping[str, Any]]) -> tuple[Problem, ...]:
+    """Returns problems as `as_json` wrote them."""
+    return tuple(Problem(**one) for one in told)
+
+
+def _plain(params: Mapping[str, object]) -> dict[str, str | int]:
+    return {
+        name: value if isinstance(value, int) else str(value)[:200]
+        for name, value in params.items()
+        if name != "name"
+    }
