@@ -89,6 +89,7 @@ from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
 from app.trace.printing import Printing
 from app.trace.proof import Proofs
+from app.trace.pushes import Pushes
 from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.secret_index import SecretIndex
@@ -96,6 +97,7 @@ from app.trace.shipments import Shipments
 from app.trace.story import Stories
 from app.web import docs
 from app.web.api import (
+    carriers,
     codes,
     commitments,
     entries,
@@ -176,6 +178,7 @@ ROUTERS = (
     ratings.router,
     webhooks.router,
     imports.router,
+    carriers.router,
     docs.router,
     verify.router,
     standing_pages.router,
@@ -413,6 +416,7 @@ def _open_trace(
             font=settings.font,
         ),
         "shipments": shipments,
+        "pushes": Pushes(database, recording, index=index),
         "imports": Imports(
             database,
             Plans(database, catalogue),

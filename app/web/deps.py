@@ -68,6 +68,7 @@ from app.parties.service import Parties
 from app.trace.catalogue import Catalogue
 from app.trace.issuing import Issuing
 from app.trace.printing import Printing
+from app.trace.pushes import Pushes
 from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.shipments import Shipments
@@ -122,6 +123,7 @@ class Rooms:
     printing: Printing
     shipments: Shipments
     imports: Imports
+    pushes: Pushes
     stories: Stories
     scans: Scans
     credit: Credit

@@ -1,0 +1,262 @@
+"""What carriers and aggregators push: a waybill and its state, to events of the units in the parcel.
+
+They know waybills, not codes; the keyed index (app.trace.secret_index) finds the goods that travel
+under one. Which state is which event is data: carrier_feeds.json, a table for each feed. A feed that
+ended says nothing of the goods. Whose parcel it is not learns nothing: to them the waybill is unknown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import format_time
+from app.kit.errors import Fault, FieldFault, NotFound, Unavailable, invalid
+from app.ledger import store
+from app.ledger.submission import Answer, Recorded
+from app.parties.identity import is_party_id, parse_region, parse_waybill
+from app.parties.principal import Principal
+from app.trace import pushstore
+from app.trace.life_table import LifecycleConflict
+from app.trace.recording import Recording
+from app.trace.requests import EventRequest
+from app.trace.rights import NotTheHolder
+from app.trace.secret_index import SecretIndex
+from app.trace.store import load_lives
+
+MAX_ITEMS = 200
+MAX_EVENTS = 2_000
+_NAMESPACE = UUID("b7f0b0a2-3c1d-5f57-9a43-1f0f5a6f9d20")
+
+Status = Literal["recorded", "repeated", "ignored", "unknown", "refused"]
+
+
+class WaybillUnknown(NotFound):
+    """No goods of ours travel under this waybill for this carrier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One state of one waybill, in the words of its feed. reason: of a refusal or return."""
+
+    waybill: str
+    state: str
+    occurred_at: datetime
+    region: str | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What came of a push: an event for each unit in the parcel. fault: why none, where it has a reason."""
+
+    status: Status
+    events: list[Recorded] = field(default_factory=list)
+    fault: Fault | None = None
+
+
+class _Parcel(NamedTuple):
+    """Goods under a waybill, and in whose name the sender may speak of them. actor None: its own.
+
+    dispatch: the id of its record. current: whether they travel under it now, and it is the sender's.
+    """
+
+    stream: str
+    consignment: str | None
+    dispatch: str
+    actor: str | None
+    current: bool
+
+
+@cache
+def feeds() -> Mapping[str, Mapping[str, str]]:
+    """Returns our state of each state of a feed."""
+    told: Mapping[str, Mapping[str, str]] = _tables()["feeds"]
+    return told
+
+
+@cache
+def _tables() -> Mapping[str, Any]:
+    raw = Path(__file__).with_name("carrier_feeds.json").read_text("utf-8")
+    told: Mapping[str, Any] = json.loads(raw)
+    return told
+
+
+class Pushes:
+    """Takes what a feed pushes; each item stands for itself, and again it is a repeat."""
+
+    def __init__(self, database: Database, recording: Recording, *, index: SecretIndex) -> None:
+        self._database = database
+        self._recording = recording
+        self._index = index
+
+    def take(self, principal: Principal, feed: str, items: Sequence[Push]) -> list[Pushed]:
+        """Returns what came of each item, in order. Raises Invalid for an unknown feed."""
+        principal.check_may("event.send")
+        if feed not in feeds():
+            expected = ", ".join(feeds())
+            raise invalid(FieldFault(("feed",), "enum", {"expected": expected, "got": feed[:40]}))
+        results: list[Pushed] = []
+        waybills: list[str | None] = []
+        for n, item in enumerate(items):
+            try:
+                waybills.append(_check(feed, item, n))
+                results.append(Pushed("unknown"))
+            except Fault as fault:
+                waybills.append(None)
+                results.append(Pushed("refused", fault=fault))
+        parcels = self._parcels(principal, {w for w in waybills if w is not None})
+        requests: list[EventRequest] = []
+        owners: list[int] = []
+        for n, (item, waybill) in enumerate(zip(items, waybills, strict=True)):
+            if waybill is None:
+                continue
+            told = _tables()["states"][feeds()[feed][item.state]]
+            found = parcels.get(waybill, [])
+            if not found:
+                results[n].fault = WaybillUnknown("waybill_unknown")
+            elif not told:
+                results[n].status = "ignored"
+            elif len(requests) + len(found) > MAX_EVENTS:
+                params = {"expected": f"≤ {MAX_EVENTS}", "got": len(requests) + len(found)}
+                results[n].status = "refused"
+                results[n].fault = invalid(FieldFault(("items", n), "length", params))
+            else:
+                for parcel in found:
+                    event = _event(principal, item, told, parcel)
+                    if parcel.current:
+                        requests.append(event)
+                        owners.append(n)
+                    elif self._is_known(event):
+                        results[n].status = "repeated"
+                if results[n].status == "unknown" and n not in owners[-1:]:
+                    results[n].fault = WaybillUnknown("waybill_unknown")
+        answers = self._recording.record_and_wait(principal, requests) if requests else []
+        for n, answer in zip(owners, answers, strict=True):
+            _note(results[n], answer)
+        return results
+
+    def _is_known(self, event: EventRequest) -> bool:
+        """Returns whether goods that travel under it no more were told this while they did. Read-only."""
+        place = (event.code, str(event.id))
+        with self._database.read() as connection:
+            return place in store.find_by_id(connection, [place])
+
+    def _parcels(self, principal: Principal, waybills: set[str]) -> dict[str, list[_Parcel]]:
+        """Returns by waybill the goods of which this sender may speak. Read-only."""
+        digests = {self._index.digest("waybill", waybill): waybill for waybill in waybills}
+        found: dict[str, list[_Parcel]] = {}
+        with self._database.read() as connection:
+            places = pushstore.streams_under(connection, digests)
+            last = pushstore.last_waybills(
+                connection, {stream for at in places.values() for stream, _ in at}
+            )
+            for digest, at in places.items():
+                for key, seq in at:
+                    parcel = _parcel(connection, principal, key, seq, last[key])
+                    if parcel is not None and parcel not in found.get(digests[digest], []):
+                        found.setdefault(digests[digest], []).append(parcel)
+        return found
+
+
+def _parcel(
+    connection: Connection, principal: Principal, key: int, seq: int, last: int
+) -> _Parcel | None:
+    """Returns the goods of a record that seals a waybill."""
+    stream = store.stream_name(connection, key)
+    record = None if stream is None else store.load_record(connection, stream, seq)
+    if stream is None or record is None:
+        return None
+    data = record.fields["data"]
+    consignment = data.get("consignment")
+    subject = "" if consignment is None else f"consignment/{consignment}"
+    state = load_lives(connection, [(stream, subject)])[stream, subject]
+    dispatch = state.get("dispatch")
+    # Sold again since, come back, or sent under another number: this one says nothing of the goods now.
+    current = (
+        dispatch is not None and seq >= int(dispatch["seq"]) and (bool(subject) or seq == last)
+    )
+    allowed, actor = _speaks(connection, principal, state) if current else (False, None)
+    told = str(data["of"] if record.fields["type"] == "correction" else record.fields["id"])
+    return _Parcel(stream, consignment, told, actor, current and allowed)
+
+
+def _speaks(
+    connection: Connection, principal: Principal, state: Mapping[str, Any]
+) -> tuple[bool, str | None]:
+    """Returns whether the sender may speak of the parcel, and in whose name. None: in its own.
+
+    As the carrier that the dispatch names, for it under a mandate, or as the platform of the sale.
+    """
+    carrier, own = str(state["dispatch"].get("carrier", "")), str(principal.party)
+    if own in (carrier, state.get("sale", {}).get("platform")):
+        return True, None
+    if not is_party_id(carrier):
+        return False, None
+    mandate = (f"party/{carrier}", f"mandate/{own}")
+    return bool(store.load_facts(connection, [mandate])), carrier
+
+
+def _check(feed: str, item: Push, n: int) -> str:
+    """Returns the waybill in its one spelling. Raises Invalid with the place among the items."""
+    waybill = parse_waybill(item.waybill, loc=("items", n, "waybill"))
+    if item.state not in feeds()[feed]:
+        params = {"expected": ", ".join(feeds()[feed]), "got": item.state[:40]}
+        raise invalid(FieldFault(("items", n, "state"), "enum", params))
+    if item.region is not None:
+        parse_region(item.region, loc=("items", n, "region"))
+    return waybill
+
+
+def _event(
+    principal: Principal, item: Push, told: Mapping[str, Any], parcel: _Parcel
+) -> EventRequest:
+    data = dict(told["data"])
+    if told["event"] == "transit" and item.region is not None:
+        data["region"] = item.region
+    if "reason" in data and item.reason:
+        data["reason"] = item.reason
+    if parcel.consignment is not None:
+        data["consignment"] = parcel.consignment
+    at = format_time(item.occurred_at)
+    # Whoever sends the same of the same parcel again says it under the same id.
+    name = "\x00".join(
+        (str(principal.party), parcel.stream, parcel.dispatch, told["event"], json.dumps(data), at)
+    )
+    return EventRequest(
+        code=parcel.stream,
+        type=told["event"],
+        data=data,
+        id=str(uuid5(_NAMESPACE, name)),
+        occurred_at=item.occurred_at,
+        actor=parcel.actor,
+    )
+
+
+_ORDER: tuple[Status, ...] = ("unknown", "refused", "ignored", "repeated", "recorded")
+
+
+def _note(pushed: Pushed, answer: Answer) -> None:
+    """Adds what came of one unit; the parcel is as good as the best of them."""
+    status: Status
+    if isinstance(answer, Recorded):
+        status = "repeated" if answer.replayed else "recorded"
+        pushed.events.append(answer)
+    elif isinstance(answer, Unavailable):
+        raise answer
+    else:
+        # Feeds tell old news: a second signature, a scan of what has come back already.
+        is_old = isinstance(answer, LifecycleConflict | NotTheHolder)
+        status = "ignored" if is_old else "refused"
+        pushed.fault = answer
+    if _ORDER.index(status) >= _ORDER.index(pushed.status):
+        pushed.status = status
