@@ -19,6 +19,7 @@ from app.config import PREFIX, Settings, load_settings
 from app.db.engine import Database
 from app.exchanging import credit_cli
 from app.labelling import print_labels
+from app.importing import import_file
 from app.ledger.anchor import Anchor
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
@@ -261,6 +262,7 @@ def log_rotate(
     rotate_log(settings, origin, yes=yes, as_json=as_json)
 
 
+cli.command("import")(import_file)
 cli.command()(upkeep.migrate)
 cli.command()(upkeep.reindex)
 cli.command("labels")(print_labels)

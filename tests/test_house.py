@@ -102,6 +102,7 @@ ENTRIES = {
     "app.crediting",
     "app.labelling",
     "app.admitting",
+    "app.importing",
     "app.upkeep",
 }
 PRINTERS = ("app/cli", "app/demo", "app/bench")

@@ -1,4 +1,4 @@
-"""Work that takes seconds: issuing codes, printing a sheet of labels."""
+"""Work that takes seconds: issuing codes, importing a spreadsheet, printing a sheet of labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from app.bench.processes import BenchFailed, run_alone
 _CODES = 100_000
 _ISSUE_RUNS = 3
 _LABELS = 10_000
+_ROWS = 10_000
 _TIMEOUT_S = 600
 
 
@@ -33,6 +34,33 @@ def measure_issue(plan: Plan) -> Figure:
         also={
             "codes_per_s": count / median(one["seconds"] for one in told),
             "made_s": median(one["made_seconds"] for one in told),
+            "cpu_s": median(one["cpu_seconds"] for one in told),
+        },
+    )
+
+
+def measure_import(plan: Plan) -> Figure:
+    """Measures importing a spreadsheet of products, each time into a new database."""
+    count = min(plan.count(_ROWS), _ROWS)
+    folder = plan.folder("import")
+    told: list[dict[str, float]] = []
+    runs = min(plan.runs, _ISSUE_RUNS)
+    for run in range(runs):
+        one = run_alone("import", folder / str(run), count, timeout_s=_TIMEOUT_S)
+        if (one["created"], one["unchanged"]) != (count, count):
+            raise BenchFailed(f"{one['created']:.0f} of {count} rows were imported")
+        told.append(one)
+        plan.tell(f"import: run {run + 1} of {runs}, {one['seconds']:.1f} s")
+    return Figure(
+        "import",
+        median(one["seconds"] for one in told),
+        "s",
+        n=count,
+        memory_mb=median(one["memory_mb"] for one in told),
+        also={
+            "rows_per_s": count / median(one["seconds"] for one in told),
+            "plan_s": median(one["plan_seconds"] for one in told),
+            "again_s": median(one["again_seconds"] for one in told),
             "cpu_s": median(one["cpu_seconds"] for one in told),
         },
     )

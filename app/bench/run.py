@@ -17,7 +17,7 @@ from app.bench.age import Age
 from app.bench.detectors import SEED, describe_detectors, measure_detectors
 from app.bench.figures import Figure, describe_machine, load_now
 from app.bench.heads import measure_heads_map
-from app.bench.jobs import measure_issue, measure_label_sheet
+from app.bench.jobs import measure_import, measure_issue, measure_label_sheet
 from app.bench.plan import Plan
 from app.bench.posts import measure_bulk_post, measure_single_post
 from app.bench.processes import BenchFailed
@@ -70,6 +70,7 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "scan_page": reads.measure_scan_page,
         "label_sheet": lambda: measure_label_sheet(plan),
         "issue": lambda: measure_issue(plan),
+        "import": lambda: measure_import(plan),
         "ranking": reads.measure_ranking,
         "search": lambda: measure_search(plan),
         "age_inserts": age.measure_inserts,

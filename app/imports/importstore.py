@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from app.db.lookup import chunks
-from app.db.tables import ImportJob, ImportMapping, ImportRow, Lot, Product, ShipmentRow
+from app.db.tables import ImportJob, ImportMapping, ImportRow, Lot, Party, Product, ShipmentRow
 from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_heads
+from app.parties.roles import SELLER_ROLES
 from app.parties.standing import VERIFIED, PartyUnverified
 
 JOB = ImportJob.__table__  # type: ignore[attr-defined]
 ROW = ImportRow.__table__  # type: ignore[attr-defined]
 MAPPING = ImportMapping.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
+PARTY = Party.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
 SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 
@@ -220,6 +222,12 @@ def check_party(connection: Connection, party: str) -> None:
     own = f"party/{party}"
     if load_heads(connection, [own])[own].state.get("status") != VERIFIED:
         raise PartyUnverified("party_unverified", party=party)
+
+
+def sellers(connection: Connection, *, limit: int) -> list[str]:
+    """Returns ids of parties that sell, in order. Read-only."""
+    query = select(PARTY.c.id).where(or_(*(PARTY.c.roles.like(f"%{r}%") for r in SELLER_ROLES)))
+    return list(connection.execute(query.order_by(PARTY.c.id).limit(limit)).scalars())
 
 
 def products_of(connection: Connection, gtins: Collection[str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from app.ledger.submission import Effect
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.parties import store as party_store
 from app.parties.principal import Principal
+from app.parties.rules import PartyUnknown
 from app.trace.bulk import Bulk, NewLot, NewProduct, Taken
 from app.trace.requests import SealedInput
 from app.trace.shipments import NewUnits, Shipment, Shipments
@@ -116,6 +117,20 @@ class Imports:
             )
         return job
 
+    def acting_for(self, party: str) -> Principal:
+        """Returns who applies a party's files, with the party's roles of now. Raises PartyUnknown."""
+        with self._database.read() as connection:
+            row = party_store.find_party(connection, party)
+        if row is None:
+            raise PartyUnknown("party_unknown", party=party[:64])
+        scopes = frozenset(("products", "codes", "events"))
+        return Principal("import", row.id, frozenset(row.roles), scopes)
+
+    def sellers(self, *, limit: int) -> list[str]:
+        """Returns ids of parties that sell, in order. Read-only."""
+        with self._database.read() as connection:
+            return importstore.sellers(connection, limit=limit)
+
     def job(self, principal: Principal, job: str) -> tuple[Any, dict[str, int]]:
         """Returns a job's row and how many of its rows came to what. Raises ImportUnknown. Read-only."""
         with self._database.read() as connection:
@@ -185,14 +200,11 @@ class Imports:
         limit = _CHUNK_OF_SHIPMENTS if job.kind == "shipments" else _CHUNK
         with self._database.read() as connection:
             rows = importstore.waiting_rows(connection, job.id, limit=limit)
-            party = party_store.find_party(connection, job.party)
-        if not rows or party is None:
+        if not rows:
             self._finish(job.id, status="done", error=None)
             return False
-        principal = Principal(
-            "import", job.party, frozenset(party.roles), frozenset(("products", "codes", "events"))
-        )
         try:
+            principal = self.acting_for(job.party)
             payloads = [self._open(row) for row in rows]
             results = self._apply(principal, job, rows, payloads)
         except Unavailable:

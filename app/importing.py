@@ -1,0 +1,192 @@
+"""`suxin import`: a spreadsheet at the command line, by the service's own rules and as its own job.
+
+Stopped in between, the job is still there: the worker of a running service goes on with it, and the
+same file again is a repeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.config import load_settings
+from app.i18n import LANGUAGES, Lang
+from app.imports.columns import KINDS, Kind
+from app.imports.export import error_rows, write_csv
+from app.imports.mapping import Mapping_, read_mapping
+from app.imports.problems import Problem, from_json
+from app.main import close_rooms, configure_logs, open_rooms
+from app.parties.principal import Principal
+from app.setup import check_set_up
+from app.terminal import ERR, OUT, fail
+from app.web.deps import Rooms
+
+_SHOWN = 50
+Faults = Sequence[tuple[int, Sequence[Problem]]]
+
+
+def import_file(
+    kind_or_file: Annotated[
+        str, typer.Argument(metavar="KIND", help="products, lots or shipments.")
+    ],
+    file: Annotated[Path | None, typer.Argument(help="A .csv or .xlsx file.")] = None,
+    party: Annotated[
+        str | None,
+        typer.Option(help="Whose goods; may be left out where one seller is registered."),
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="A JSON file, or the name of a remembered mapping.")
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(help="Write the faults into this CSV file.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the faults: zh or en.")] = "en",
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Import a spreadsheet of products, lots or orders. Exit: 0 all rows taken, 1 some refused.
+
+    2: the file cannot be read, or not for this party. Without KIND: products.
+    """
+    kind, path = _kind_of(kind_or_file, file)
+    reader: Lang | None = next((one for one in LANGUAGES if one == lang), None)
+    if reader is None:
+        fail(f"{lang} is no language; there are {', '.join(LANGUAGES)}", code=2)
+    try:
+        raw = path.read_bytes()
+    except OSError as err:
+        fail(f"{path}: {err.strerror}; name a .csv or .xlsx file", code=2)
+    with _rooms() as rooms:
+        principal = _principal(rooms, party)
+        plan = rooms.imports.plan(principal, kind, raw, _mapping(rooms, principal, kind, mapping))
+        if dry_run:
+            counts = {name: plan.counts()[name] for name in _OUTCOMES}
+            faults = [(row.row, row.problems) for row in plan.rows if row.problems]
+            told: dict[str, Any] = {"dry_run": True, "rows": len(plan.rows), "file": plan.about()}
+        else:
+            job = rooms.imports.store(principal, plan)
+            _apply(rooms, principal, job, total=len(plan.rows))
+            row, found = rooms.imports.job(principal, job)
+            counts = {name: found.get(name, 0) for name in _OUTCOMES}
+            faults = _faults_of(rooms, principal, job)
+            told = {
+                "id": job,
+                "status": row.status,
+                "rows": row.total,
+                "file": json.loads(row.about),
+            }
+            if row.status == "failed":
+                fail(f"the import ended: {row.error}", code=2)
+    if errors is not None:
+        errors.write_bytes(b"".join(write_csv(error_rows(reader, faults))))
+    if as_json:
+        lines = list(error_rows("en", faults))
+        names = [str(name) for name in lines[0]]
+        told |= counts | {"errors": [dict(zip(names, line, strict=True)) for line in lines[1:]]}
+        OUT.print_json(json.dumps(told, ensure_ascii=False))
+    else:
+        _print(counts, faults, reader, told, errors)
+    raise typer.Exit(1 if counts["refused"] else 0)
+
+
+_OUTCOMES = ("created", "unchanged", "skipped", "refused")
+
+
+def _kind_of(given: str, file: Path | None) -> tuple[Kind, Path]:
+    for kind in KINDS:
+        if given == kind:
+            if file is None:
+                fail(f"name the file: suxin import {kind} FILE", code=2)
+            return kind, file
+    if file is not None:
+        fail(f"{given} is nothing that can be imported; there are {', '.join(KINDS)}", code=2)
+    return "products", Path(given)
+
+
+def _principal(rooms: Rooms, party: str | None) -> Principal:
+    if party is None:
+        sellers = rooms.imports.sellers(limit=2)
+        if len(sellers) != 1:
+            why = "no seller is registered" if not sellers else "several sellers are registered"
+            fail(f"{why}; say whose goods they are: --party ID", code=2)
+        party = sellers[0]
+    return rooms.imports.acting_for(party)
+
+
+def _mapping(rooms: Rooms, principal: Principal, kind: Kind, given: str | None) -> Mapping_:
+    if given is None:
+        return Mapping_()
+    path = Path(given)
+    if not path.is_file():
+        return rooms.imports.mapping(principal, kind, given)
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        fail(f"{given} is no JSON; docs/imports.md has an example", code=2)
+    return read_mapping(kind, told)
+
+
+def _apply(rooms: Rooms, principal: Principal, job: str, *, total: int) -> None:
+    columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        task = bar.add_task("rows", total=total)
+        try:
+            while rooms.imports.work_on(job):
+                _, counts = rooms.imports.job(principal, job)
+                bar.update(task, completed=total - counts.get("waiting", 0))
+        except KeyboardInterrupt:
+            fail(
+                "stopped; what is applied stays, and a running service goes on with the rest. "
+                "The same file again doubles nothing",
+                code=130,
+            )
+
+
+def _faults_of(rooms: Rooms, principal: Principal, job: str) -> Faults:
+    found = []
+    for row in rooms.imports.all_rows(principal, job, outcomes=("refused",)):
+        problems = [one for one in from_json(json.loads(row.problems)) if not one.is_warning]
+        found.append((row.row, problems))
+    return found
+
+
+def _print(
+    counts: dict[str, int], faults: Faults, lang: Lang, told: dict[str, Any], errors: Path | None
+) -> None:
+    file = told["file"]
+    form = " ".join(str(file[name]) for name in ("form", "encoding", "sheet") if name in file)
+    OUT.print(f"{told['rows']} rows ({form})", markup=False)
+    for name, count in counts.items():
+        OUT.print(f"{name:<11}{count}", markup=False)
+    lines = list(error_rows(lang, faults))
+    if len(lines) > 1:
+        table = Table(box=None, pad_edge=False)
+        for name in lines[0]:
+            table.add_column(str(name), overflow="fold")
+        for line in lines[1 : _SHOWN + 1]:
+            table.add_row(*(str(cell) for cell in line))
+        OUT.print(table)
+    if len(lines) - 1 > _SHOWN and errors is None:
+        OUT.print(f"and {len(lines) - 1 - _SHOWN} more: --errors FILE writes all of them")
+
+
+@contextlib.contextmanager
+def _rooms() -> Iterator[Rooms]:
+    settings = load_settings()
+    check_set_up(settings)
+    configure_logs("error")
+    rooms = open_rooms(settings)
+    try:
+        yield rooms
+    finally:
+        close_rooms(rooms)
