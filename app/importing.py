@@ -71,7 +71,7 @@ def import_file(
         plan = rooms.imports.plan(principal, kind, raw, _mapping(rooms, principal, kind, mapping))
         if dry_run:
             counts = {name: plan.counts()[name] for name in _OUTCOMES}
-            faults = [(row.row, row.problems) for row in plan.rows if row.problems]
+            faults: Faults = [(row.row, row.problems) for row in plan.rows if row.problems]
             told: dict[str, Any] = {"dry_run": True, "rows": len(plan.rows), "file": plan.about()}
         else:
             job = rooms.imports.store(principal, plan)
@@ -166,8 +166,8 @@ def _print(
     file = told["file"]
     form = " ".join(str(file[name]) for name in ("form", "encoding", "sheet") if name in file)
     OUT.print(f"{told['rows']} rows ({form})", markup=False)
-    for name, count in counts.items():
-        OUT.print(f"{name:<11}{count}", markup=False)
+    for outcome, count in counts.items():
+        OUT.print(f"{outcome:<11}{count}", markup=False)
     lines = list(error_rows(lang, faults))
     if len(lines) > 1:
         table = Table(box=None, pad_edge=False)

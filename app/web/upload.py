@@ -26,6 +26,11 @@ class _InMemory(MultiPartParser):
     spool_max_size = MAX_BODY_BYTES + 1
     """Above what the gate lets in, so that no file ever reaches the disk."""
 
+    def close(self) -> None:
+        """Lets go of what was read."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -44,21 +49,21 @@ async def _read_upload(request: Request, _caller: Caller) -> Upload:
     parser = _InMemory(
         request.headers, request.stream(), max_files=1, max_fields=8, max_part_size=_MAX_FIELD_BYTES
     )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError, AssertionError) as err:
-        raise Malformed("multipart") from err
     fields: dict[str, str] = {}
     raw: bytes | None = None
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            if name == "file":
-                raw = await value.read()
-            await value.close()
-        elif CONTROL.search(value):
-            raise invalid(FieldFault((name[:80],), "control"))
-        else:
-            fields[name] = value
+    try:
+        form = await parser.parse()
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                raw = await value.read() if name == "file" else raw
+            elif CONTROL.search(value):
+                raise invalid(FieldFault((name[:80],), "control"))
+            else:
+                fields[name] = value
+    except (MultiPartException, KeyError, ValueError, AssertionError) as err:
+        raise Malformed("multipart") from err
+    finally:
+        parser.close()
     if raw is None:
         raise invalid(FieldFault(("file",), "missing"))
     return Upload(raw, fields)

@@ -40,6 +40,7 @@ CONFLICT = (409, "id-conflict")
 class Bad:
     """A bad request: what differs from the good one, and the problem it must meet.
 
+    raw: media type and bytes of a body that is no JSON.
     by: whose key; "nobody": none. kind: of the one field that is wrong.
     """
 
@@ -48,6 +49,7 @@ class Bad:
     path: str | None = None
     query: str | None = None
     body: Callable[[World], Any] | Any = None
+    raw: tuple[str, bytes] | None = None
     by: str | None = None
     headers: Callable[[World], dict[str, str]] | dict[str, str] = field(default_factory=dict)
     kind: str | None = None
@@ -57,14 +59,15 @@ class Bad:
 class Operation:
     """path, query: format strings over the world's names. body: of a request that would be taken.
 
-    by: whose key sends it; None: public. scope: what that key needs. signs: whether the request is
-    signed, as a credit store does. waits: whether it is refused (lifecycle-conflict) for the one
-    reason that time must pass first.
+    raw: media type and bytes of one that is no JSON. by: whose key sends it; None: public. scope:
+    what that key needs. signs: whether the request is signed, as a credit store does. waits: whether
+    it is refused (lifecycle-conflict) for the one reason that time must pass first.
     """
 
     path: str
     query: str = ""
     body: Callable[[World], dict[str, Any]] | None = None
+    raw: Callable[[World], tuple[str, bytes]] | None = None
     by: str | None = None
     scope: str | None = None
     signs: bool = False
@@ -177,6 +180,9 @@ class World:
             pass
         found = market.ask("GET", f"{hooks}/deliveries", token=shop)["items"]
         self.names["delivery"] = found[0]["id"]
+        file = ("a.csv", "名称,类别\n竹凳,其他\n".encode("gbk"))
+        made = market.call("POST", "/api/v1/products/import", token=shop, files={"file": file})
+        self.names["import_id"] = made.json()["id"]
 
     def at(self, hours: float) -> str:
         return self.market.at(hours)

@@ -26,6 +26,7 @@ from tests.web.operations import (
     parcel,
 )
 from tests.web.operations_goods import GOODS
+from tests.web.operations_imports import IMPORTS
 from tests.web.operations_promises import PROMISES
 from tests.web.operations_ranking import RANKING
 from tests.web.operations_store import STORE
@@ -425,4 +426,4 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES
+OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS

@@ -157,6 +157,9 @@ def good(world: World, operation: Operation) -> Request:
     if operation.body is not None:
         request["content"] = json.dumps(operation.body(world)).encode()
         request["headers"] = dict(_JSON)
+    if operation.raw is not None:
+        media, request["content"] = operation.raw(world)
+        request["headers"] = {"Content-Type": media}
     return sign(world, operation, request)
 
 
@@ -194,6 +197,9 @@ def changed(world: World, operation: Operation, bad: Bad) -> Request:
         body = bad.body(world) if callable(bad.body) else bad.body
         request["content"] = json.dumps(body).encode()
         request = sign(world, operation, request)
+    if bad.raw is not None:
+        media, request["content"] = bad.raw
+        request["headers"] = {"Content-Type": media}
     if bad.by is not None:
         request["key"] = None if bad.by == "nobody" else world.market.keys[bad.by]
     headers = bad.headers(world) if callable(bad.headers) else bad.headers
