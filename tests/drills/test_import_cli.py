@@ -1,0 +1,100 @@
+"""`suxin import`: what it says, how it ends, and that it is the service's own import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drills.deployment import Deployment
+from tests.drills.trade import SHOP, Trade
+from tests.imports.sheets import as_csv
+
+SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    place = Deployment(tmp_path_factory.mktemp("cli") / "market").init().serve()
+    try:
+        Trade(place).begin()
+        yield place
+    finally:
+        place.close()
+
+
+def test_samples_are_planned_imported_and_unchanged_beside_a_running_service(place, tmp_path):
+    file = str(SAMPLES / "products-gbk.csv")
+    planned = place.suxin("import", "products", file, "--party", SHOP, "--dry-run", "--json")
+    told = json.loads(planned.out)
+    assert (planned.code, told["dry_run"], told["created"]) == (0, True, 8)
+    assert told["file"]["encoding"] == "GB18030"
+    done = place.suxin("import", "products", file, "--party", SHOP)
+    assert done.code == 0, done.err
+    assert "created    8" in done.out
+    # As the contract names it: the file alone is products.
+    again = place.suxin("import", str(SAMPLES / "products.xlsx"), "--party", SHOP, "--json")
+    assert (again.code, json.loads(again.out)["unchanged"]) == (0, 8)
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(json.dumps({"carriers": {"示例快递": "91440000MA4TE5T04E"}}), "utf-8")
+    orders = (
+        "import",
+        "shipments",
+        str(SAMPLES / "orders.csv"),
+        "--party",
+        SHOP,
+        "--mapping",
+        str(mapping),
+    )
+    shipped = place.suxin(*orders, "--json")
+    assert shipped.code == 0, shipped.out + shipped.err
+    assert [json.loads(shipped.out)[name] for name in ("created", "skipped", "refused")] == [
+        10,
+        2,
+        0,
+    ]
+    assert json.loads(place.suxin(*orders, "--json").out)["unchanged"] == 10
+
+
+def test_faults_are_a_table_and_a_file_and_the_exit_code_tells(place, tmp_path):
+    bad, out = tmp_path / "bad.csv", tmp_path / "faults.csv"
+    bad.write_bytes(
+        as_csv([["条码", "名称", "类别"], ["6.90E+12", "=1+1", "其他"], ["", "好", "其他"]])
+    )
+    done = place.suxin(
+        "import", "products", str(bad), "--party", SHOP, "--errors", str(out), "--lang", "zh"
+    )
+    assert (done.code, done.err) == (1, "")
+    assert "科学计数" in done.out.replace("\n", "")
+    lines = out.read_bytes().decode("utf-8-sig").splitlines()
+    assert lines[0] == "行,列,值,原因,应为"
+    assert lines[1].startswith("2,条码,6.90E+12,")
+    assert lines[2].startswith("2,名称,'=1+1,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("products", "nowhere.csv"), "No such file"),
+        (("nonsense", "x.csv"), "products, lots, shipments"),
+        (("lots",), "name the file"),
+    ],
+)
+def test_what_cannot_be_imported_ends_with_a_sentence(place, arguments, words):
+    done = place.suxin("import", *arguments, "--party", SHOP)
+    assert done.code == 2
+    assert words in done.err.replace("\n", " ")
+    assert "Traceback" not in done.err
+
+
+def test_a_file_that_is_none_and_a_party_that_is_none(place, tmp_path):
+    picture = tmp_path / "picture.csv"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    done = place.suxin("import", "products", str(picture), "--party", SHOP)
+    assert (done.code, "no table" in done.err) == (2, True)
+    nobody = place.suxin("import", "products", str(picture), "--party", "91441200MA4W000020")
+    assert nobody.code == 2
+    several = place.suxin("import", "products", str(picture))
+    assert (several.code, "--party" in several.err) == (2, True)
