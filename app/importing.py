@@ -20,7 +20,7 @@ from app.config import load_settings
 from app.i18n import LANGUAGES, Lang
 from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows, write_csv
-from app.imports.mapping import Mapping_, read_mapping
+from app.imports.mapping import Layout, read_mapping
 from app.imports.problems import Problem, from_json
 from app.main import close_rooms, configure_logs, open_rooms
 from app.parties.principal import Principal
@@ -123,9 +123,9 @@ def _principal(rooms: Rooms, party: str | None) -> Principal:
     return rooms.imports.acting_for(party)
 
 
-def _mapping(rooms: Rooms, principal: Principal, kind: Kind, given: str | None) -> Mapping_:
+def _mapping(rooms: Rooms, principal: Principal, kind: Kind, given: str | None) -> Layout:
     if given is None:
-        return Mapping_()
+        return Layout()
     path = Path(given)
     if not path.is_file():
         return rooms.imports.mapping(principal, kind, given)

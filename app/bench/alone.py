@@ -28,7 +28,7 @@ from app.bench.bare import hash_all
 from app.bench.figures import Peak, peak_memory_mb
 from app.bench.heads import check_maps, make_maps
 from app.bench.market import Market, opened, settings_in
-from app.imports.mapping import Mapping_
+from app.imports.mapping import Layout
 from app.labels.fonts import find_font
 from app.labels.placing import SheetLabel
 from app.labels.sheet import write_sheet
@@ -128,7 +128,7 @@ def import_products(folder: Path, count: int) -> dict[str, float]:
         cpu_s = time.process_time() - began_cpu
         again_s, again = _imported(rooms, seller, raw)
         began = time.perf_counter()
-        rooms.imports.plan(seller, "products", raw, Mapping_())
+        rooms.imports.plan(seller, "products", raw, Layout())
         planned_s = time.perf_counter() - began
     return {
         "seconds": first_s,
@@ -144,7 +144,7 @@ def import_products(folder: Path, count: int) -> dict[str, float]:
 def _imported(rooms: Rooms, seller: Principal, raw: bytes) -> tuple[float, dict[str, int]]:
     """Returns how long an import took, and how many rows came to what."""
     began = time.perf_counter()
-    job = rooms.imports.start(seller, "products", raw, Mapping_())
+    job = rooms.imports.start(seller, "products", raw, Layout())
     while rooms.imports.work_on(job):
         pass
     return time.perf_counter() - began, rooms.imports.job(seller, job)[1]

@@ -19,7 +19,7 @@ import uuid_utils
 from app.db.engine import Database
 from app.imports import importstore
 from app.imports.columns import KINDS, Kind
-from app.imports.mapping import Mapping_, read_mapping
+from app.imports.mapping import Layout, read_mapping
 from app.imports.plans import Plan, Plans, others_facts
 from app.imports.problems import Outcome, Problem, of_fault
 from app.kit.clock import Clock, parse_time, to_ms
@@ -78,11 +78,11 @@ class Imports:
         self._clock = clock
         self._served = ""  # the party whose turn was last
 
-    def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Mapping_) -> Plan:
+    def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Layout) -> Plan:
         """Returns what the file would do (app.imports.plans). Read-only."""
         return self._plans.plan(principal, kind, raw, mapping)
 
-    def start(self, principal: Principal, kind: Kind, raw: bytes, mapping: Mapping_) -> str:
+    def start(self, principal: Principal, kind: Kind, raw: bytes, mapping: Layout) -> str:
         """Returns the id of the job that applies the file. Writes `import_job`, `import_row`.
 
         Raises as `plan`; ImportsOpen while the party has MAX_OPEN jobs that are not done. Rows that are
@@ -313,7 +313,7 @@ class Imports:
 
     # --- mappings -------------------------------------------------------------------------------
 
-    def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Mapping_:
+    def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
         """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
         party = _party(principal)
         mapping = read_mapping(kind, told)
@@ -339,7 +339,7 @@ class Imports:
         with self._database.write() as connection:
             importstore.drop_mapping(connection, _party(principal), kind, name)
 
-    def mapping(self, principal: Principal, kind: Kind, name: str) -> Mapping_:
+    def mapping(self, principal: Principal, kind: Kind, name: str) -> Layout:
         """Returns a remembered mapping. Raises MappingUnknown. Read-only."""
         with self._database.read() as connection:
             row = importstore.find_mapping(connection, _party(principal), kind, name)
@@ -347,7 +347,7 @@ class Imports:
             raise MappingUnknown("mapping_unknown", name=name[:64])
         return read_mapping(kind, json.loads(row.mapping))
 
-    def mappings(self, principal: Principal) -> list[tuple[Kind, str, Mapping_, int]]:
+    def mappings(self, principal: Principal) -> list[tuple[Kind, str, Layout, int]]:
         """Returns the party's mappings: kind, name, mapping, when it was kept (ms). Read-only."""
         with self._database.read() as connection:
             rows = importstore.list_mappings(connection, _party(principal))

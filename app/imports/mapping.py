@@ -23,7 +23,7 @@ _PARTS = ("columns", "goods", "carriers", "defaults")
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping_:  # noqa: N801 - a mapping of columns; the plain word is the type of a dictionary
+class Layout:
     """How a party's spreadsheets are to be read.
 
     columns: field to header. goods: a shop's own code or title to GTIN, or GTIN and lot as in
@@ -52,7 +52,7 @@ class Preset:
     defaults: Mapping[str, str]
 
 
-def read_mapping(kind: Kind, told: object) -> Mapping_:
+def read_mapping(kind: Kind, told: object) -> Layout:
     """Returns a mapping from its JSON. Raises Invalid with the place of what is wrong."""
     if not isinstance(told, dict):
         raise invalid(FieldFault(("mapping",), "type"))
@@ -83,7 +83,7 @@ def read_mapping(kind: Kind, told: object) -> Mapping_:
         parts[name] = part
     if faults:
         raise invalid(*faults)
-    return Mapping_(**parts)
+    return Layout(**parts)
 
 
 @cache

@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 from app.imports.cells import CellWrong, Read, read_code, read_count, read_gtin, read_moment
 from app.imports.columns import has_word
 from app.imports.goods import is_example
-from app.imports.mapping import Mapping_
+from app.imports.mapping import Layout
 from app.imports.regions import region_of, region_of_address
 from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
@@ -47,7 +47,7 @@ class _Parcel:
     waybill: str
 
 
-def plan_orders(sheet: Sheet, mapping: Mapping_, party: str) -> Iterator[Planned]:
+def plan_orders(sheet: Sheet, mapping: Layout, party: str) -> Iterator[Planned]:
     """Yields what each row says, in order."""
     told: dict[str, dict[str, str]] = {}
     times: Counter[tuple[str, ...]] = Counter()
@@ -74,7 +74,7 @@ def _filled(row: Row, told: dict[str, dict[str, str]]) -> Row:
 
 
 def _plan(
-    row: Row, sheet: Sheet, mapping: Mapping_, party: str, times: Counter[tuple[str, ...]]
+    row: Row, sheet: Sheet, mapping: Layout, party: str, times: Counter[tuple[str, ...]]
 ) -> Planned:
     reader = Reader(row, sheet.columns, sheet.defaults, private=_PRIVATE)
     order = reader.read("order", read_code, required=True) or ""
@@ -131,7 +131,7 @@ class _Goods:
         return (self.gtin, self.lot, *self.payload.get("codes", ()))
 
 
-def _goods(reader: Reader, mapping: Mapping_) -> _Goods | None:
+def _goods(reader: Reader, mapping: Layout) -> _Goods | None:
     """Returns the units: the codes that are on them already, or a product and how many."""
     codes = reader.read("codes", _codes)
     if codes:

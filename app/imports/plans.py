@@ -16,7 +16,7 @@ from app.imports import importstore
 from app.imports.columns import Kind
 from app.imports.goods import plan_lot, plan_product
 from app.imports.grid import Grid
-from app.imports.mapping import Mapping_
+from app.imports.mapping import Layout
 from app.imports.orders import plan_orders
 from app.imports.problems import Problem, of_fault
 from app.imports.reading import read_grid
@@ -82,7 +82,7 @@ class Plans:
         self._database = database
         self._catalogue = catalogue
 
-    def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Mapping_) -> Plan:
+    def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Layout) -> Plan:
         """Returns what the file would do for the caller's party. Read-only.
 
         Raises FileUnusable, FileTooLarge, PartyUnverified, and what the caller may not.

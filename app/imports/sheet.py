@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from app.imports.columns import Kind, columns_of, known_names, spelled
 from app.imports.grid import MAX_ROWS, FileTooLarge, FileUnusable, Grid, Line
-from app.imports.mapping import Mapping_, Preset, recognise, whole
+from app.imports.mapping import Layout, Preset, recognise, whole
 
 _LOOKED_AT = 20
 
@@ -51,7 +51,7 @@ class _Header:
     twice: str = ""
 
 
-def find_sheet(grid: Grid, kind: Kind, mapping: Mapping_) -> Sheet:
+def find_sheet(grid: Grid, kind: Kind, mapping: Layout) -> Sheet:
     """Returns the rows below the header. Raises FileUnusable, FileTooLarge."""
     found = max(
         (_fields_of(line, n, kind, mapping) for n, line in enumerate(grid.lines[:_LOOKED_AT])),
@@ -90,7 +90,7 @@ def find_sheet(grid: Grid, kind: Kind, mapping: Mapping_) -> Sheet:
     )
 
 
-def _fields_of(line: Line, at: int, kind: Kind, mapping: Mapping_) -> _Header:
+def _fields_of(line: Line, at: int, kind: Kind, mapping: Layout) -> _Header:
     """Returns what the line would be as the header."""
     exact: dict[str, list[int]] = {}
     for place, cell in enumerate(line.cells):

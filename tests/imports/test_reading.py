@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.imports.csvfile import find_separator, read_csv
 from app.imports.grid import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, FileTooLarge, FileUnusable
-from app.imports.mapping import Mapping_
+from app.imports.mapping import Layout
 from app.imports.reading import read_grid
 from app.imports.sheet import find_sheet
 from tests.imports.sheets import as_csv, as_xlsx
@@ -191,13 +191,11 @@ def test_a_sheet_that_claims_to_be_huge_costs_nothing():
 
 def test_more_rows_than_one_import_takes():
     head = [["名称", "类别"]]
-    sheet = find_sheet(
-        read_grid(as_csv(head + [["甲", "食品"]] * MAX_ROWS)), "products", Mapping_()
-    )
+    sheet = find_sheet(read_grid(as_csv(head + [["甲", "食品"]] * MAX_ROWS)), "products", Layout())
     assert len(sheet.rows) == MAX_ROWS
     with pytest.raises(FileTooLarge):
         find_sheet(
-            read_grid(as_csv(head + [["甲", "食品"]] * (MAX_ROWS + 1))), "products", Mapping_()
+            read_grid(as_csv(head + [["甲", "食品"]] * (MAX_ROWS + 1))), "products", Layout()
         )
     assert refusal(as_csv([["甲"]] * (MAX_ROWS + 50))) == "import_too_many_rows"
 
@@ -207,7 +205,7 @@ def test_a_title_above_the_header_is_passed_over(make):
     grid = read_grid(
         make([["二〇二六年商品表"], [], ["商品名称", "备注", "类别"], ["甲", "x", "食品"]])
     )
-    sheet = find_sheet(grid, "products", Mapping_())
+    sheet = find_sheet(grid, "products", Layout())
     assert (sheet.header_row, sheet.columns, sheet.ignored) == (
         3,
         {"name": "商品名称", "category": "类别"},
@@ -220,22 +218,22 @@ def test_a_title_above_the_header_is_passed_over(make):
 
 def test_cells_merged_in_the_title_do_no_harm_and_below_the_header_they_are_refused():
     rows = [["标题", None], ["名称", "类别"], ["甲", "食品"], ["乙", "食品"]]
-    find_sheet(read_grid(as_xlsx(rows, merge="A1:B1")), "products", Mapping_())
+    find_sheet(read_grid(as_xlsx(rows, merge="A1:B1")), "products", Layout())
     with pytest.raises(FileUnusable) as caught:
-        find_sheet(read_grid(as_xlsx(rows, merge="B3:B4")), "products", Mapping_())
+        find_sheet(read_grid(as_xlsx(rows, merge="B3:B4")), "products", Layout())
     assert (caught.value.key, caught.value.params) == ("import_merged", {"place": "B3:B4"})
 
 
 def test_headers_are_known_in_either_language_and_by_other_names():
     for head in (["条形码", "品名", "分类"], ["EAN", "Product Name", "CATEGORY"],
                  ["gtin", "name ", "category*"], ["商品条码", "商品名称（必填）", "类别(必填)"]):  # fmt: skip
-        sheet = find_sheet(read_grid(as_csv([head, ["1", "2", "3"]])), "products", Mapping_())
+        sheet = find_sheet(read_grid(as_csv([head, ["1", "2", "3"]])), "products", Layout())
         assert list(sheet.columns) == ["gtin", "name", "category"]
 
 
 def test_what_a_party_says_of_its_columns_comes_first():
     grid = read_grid(as_csv([["名称", "全称", "类别"], ["a", "b", "c"]]))
-    sheet = find_sheet(grid, "products", Mapping_(columns={"name": "全称"}))
+    sheet = find_sheet(grid, "products", Layout(columns={"name": "全称"}))
     assert sheet.rows[0].values["name"] == "b"
     assert sheet.columns == {"name": "全称", "category": "类别"}
 
@@ -243,7 +241,7 @@ def test_what_a_party_says_of_its_columns_comes_first():
 def test_a_header_that_stands_twice_or_is_missing_is_named():
     def fails(head: list[str]) -> FileUnusable:
         with pytest.raises(FileUnusable) as caught:
-            find_sheet(read_grid(as_csv([head, ["1", "2", "3"]])), "products", Mapping_())
+            find_sheet(read_grid(as_csv([head, ["1", "2", "3"]])), "products", Layout())
         return caught.value
 
     twice = fails(["名称", "类别", "名称"])

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from app.imports.goods import plan_product
-from app.imports.mapping import Mapping_
+from app.imports.mapping import Layout
 from app.imports.orders import plan_orders
 from app.imports.reading import read_grid
 from app.imports.sheet import find_sheet
@@ -37,7 +37,7 @@ def test_products_are_the_same_from_either_file():
     for name, encoding in (("products-gbk.csv", "GB18030"), ("products.xlsx", None)):
         grid = read_grid((FOLDER / name).read_bytes())
         assert grid.encoding == encoding
-        sheet = find_sheet(grid, "products", Mapping_())
+        sheet = find_sheet(grid, "products", Layout())
         plans.append([plan_product(row, sheet, SHOP) for row in sheet.rows])
     assert plans[0] == plans[1]
     assert [plan.outcome for plan in plans[0]] == ["created"] * 8
@@ -45,10 +45,10 @@ def test_products_are_the_same_from_either_file():
 
 
 def test_the_order_export_is_recognised_and_buyers_are_dropped():
-    sheet = find_sheet(read_grid((FOLDER / "orders.csv").read_bytes()), "shipments", Mapping_())
+    sheet = find_sheet(read_grid((FOLDER / "orders.csv").read_bytes()), "shipments", Layout())
     assert sheet.preset is not None
     assert sheet.preset.id == "pinduoduo"
-    plans = list(plan_orders(sheet, Mapping_(), SHOP))
+    plans = list(plan_orders(sheet, Layout(), SHOP))
     assert [plan.outcome for plan in plans] == ["created"] * 10 + ["skipped"] * 2
     assert {plan.payload["to"] for plan in plans[:10]} == {"440100"}
     assert len({plan.key for plan in plans[:10]}) == 10

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from app.i18n import Lang
 from app.imports.columns import KINDS, Kind
 from app.imports.export import MEDIA_TYPES, Form, error_rows, write_csv, write_template
-from app.imports.mapping import Mapping_, presets, read_mapping
+from app.imports.mapping import Layout, presets, read_mapping
 from app.imports.plans import ACTIONS, Plan
 from app.imports.problems import Problem, from_json
 from app.kit.canonical import parse_json
@@ -249,14 +249,14 @@ def _import(
 
 def _mapping_of(
     rooms: Rooms, principal: Principal, kind: Kind, upload: Upload, *, keep: bool
-) -> Mapping_:
+) -> Layout:
     _check_may(principal, kind)
     name, told = upload.fields.get("mapping_name"), upload.fields.get("mapping")
     if name is not None and not 1 <= len(name) <= 64:
         params = {"expected": "1..64", "got": len(name)}
         raise invalid(FieldFault(("mapping_name",), "length", params))
     if told is None:
-        return Mapping_() if name is None else rooms.imports.mapping(principal, kind, name)
+        return Layout() if name is None else rooms.imports.mapping(principal, kind, name)
     try:
         parsed = parse_json(told.encode())
     except Malformed as err:
@@ -359,7 +359,7 @@ def _told(number: int, problem: Problem, lang: Lang) -> RowErrorOut:
 
 
 def _mapping(
-    kind: Kind, name: str, mapping: Mapping_, updated_at: int | None, *, now: str = ""
+    kind: Kind, name: str, mapping: Layout, updated_at: int | None, *, now: str = ""
 ) -> MappingOut:
     at = now if updated_at is None else format_time(from_ms(updated_at))
     return MappingOut(kind=kind, name=name, mapping=mapping.as_json(), updated_at=at)
