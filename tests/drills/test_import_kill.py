@@ -14,7 +14,7 @@ from tests.drills.deployment import Deployment, wait_until
 from tests.drills.trade import GTIN, SHOP, Trade, moment
 from tests.imports.sheets import as_csv, gtin
 
-ROWS, PARCELS, KILLS = 2_000, 100, 1
+ROWS, PARCELS, KILLS = 1_500, 80, 1
 
 
 @pytest.fixture
