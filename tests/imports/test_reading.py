@@ -42,6 +42,12 @@ def test_text_survives_every_encoding_and_separator(rows, encoding, separator):
     assert grid.encoding in named
 
 
+@pytest.mark.parametrize(("text", "encoding"), [("朱镕喆", "gbk"), ("㐀𠮷", "gb18030")])
+def test_names_outside_the_old_character_set_survive(text, encoding):
+    grid = read_grid(as_csv([["名称", "类别"], [text, "其他"]], encoding=encoding))
+    assert (grid.lines[1].cells[0], grid.encoding) == (text, "GB18030")
+
+
 @settings(max_examples=20)
 @given(st.lists(st.lists(_CELL, min_size=1, max_size=6), min_size=1, max_size=10))
 def test_a_workbook_reads_as_the_same_table(rows):

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from app.imports import importstore
+from app.imports.mapping import Layout
 from tests.imports.sheets import as_csv, as_xlsx, gtin
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import AUTHORITY, GTIN, RIVAL, told
@@ -263,3 +265,33 @@ def test_a_file_that_is_none_is_refused_with_its_reason(market):
         assert answer.status_code in (413, 422), answer.text
         assert words in answer.json()["detail"], answer.json()["detail"]
     assert market.count_rows() == before
+
+
+@pytest.mark.parametrize("kind", ["products", "lots", "shipments"])
+def test_a_stop_between_record_and_answer_tells_no_row_twice(market, monkeypatch, kind):
+    rows = {
+        "products": [HEAD, *([gtin(n), "甲", "食品", ""] for n in range(500, 510))],
+        "lots": [["条码", "批号"], *([GTIN, f"STOP{n}"] for n in range(10))],
+        "shipments": [
+            ["订单号", "条码", "数量", "下单时间", "发货时间", "快递公司", "快递单号"],
+            *(
+                [f"S-{n}", GTIN, "1", ORDERED, SHIPPED, CARRIER, "TEST0000000779"]
+                for n in range(10)
+            ),
+        ],
+    }[kind]
+    imports = market.rooms.imports
+    shop = imports.acting_for(SHOP)
+    job = imports.start(shop, kind, as_csv(rows), Layout())
+
+    def lost(*_):
+        raise RuntimeError("the machine stopped here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importstore, "finish_rows", lost)
+        with pytest.raises(RuntimeError):
+            imports.work_on(job)
+    while imports.work_on(job):
+        pass
+    row, outcomes = imports.job(shop, job)
+    assert (row.status, outcomes) == ("done", {"created": 10})
