@@ -18,8 +18,8 @@ from app.admitting import accounts_cli
 from app.config import PREFIX, Settings, load_settings
 from app.db.engine import Database
 from app.exchanging import credit_cli
-from app.labelling import print_labels
 from app.importing import import_file
+from app.labelling import print_labels
 from app.ledger.anchor import Anchor
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.fsck import LogCheck
