@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -10,14 +12,15 @@ import pytest
 from tests.drills.test_cli import check_refused
 from tests.drills.trade import SHOP, Trade
 
-MINE = "a sentence that only I know"
 
-
-def enter(place, name: str, password: str) -> httpx.Client:
-    """Returns a browser that has signed in, or tried to."""
-    browser = httpx.Client(base_url=place.url, headers={"Accept": "text/html"})
-    browser.post("/sign-in", data={"name": name, "password": password})
-    return browser
+@contextmanager
+def enter(place, name: str, password: str) -> Iterator[httpx.Client]:
+    """Yields a browser that has signed in."""
+    headers = {"Accept": "text/html"}
+    with httpx.Client(base_url=place.url, headers=headers, timeout=60) as browser:
+        answer = browser.post("/sign-in", data={"name": name, "password": password})
+        assert answer.status_code == 303, answer.text[:2000]
+        yield browser
 
 
 @pytest.mark.slow
