@@ -126,7 +126,7 @@ from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
 from app.web.openapi import describe_api
-from app.web.pages import forms, verify
+from app.web.pages import camera, forms, verify
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
 from app.web.pages.render import MODULES_PATH
@@ -182,6 +182,7 @@ ROUTERS = (
     docs.router,
     verify.router,
     standing_pages.router,
+    camera.router,
     forms.router,
     *SIGNED_ROUTERS,
 )
@@ -588,6 +589,9 @@ def create_app(
         app.include_router(router)
     app.state.problem_page = pages.problem_page
     app.mount(MODULES_PATH, verify.Modules(directory=STATIC / "verify"), name="modules")
+    app.mount(camera.CAMERA_PATH, verify.Modules(directory=STATIC / "camera"), name="camera")
+    if decoder := camera.decoder_path():
+        app.mount(decoder, verify.Modules(directory=camera.DECODER), name="decoder")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Shortcuts, answers=events.SHORT_ANSWERS)
     app.add_middleware(

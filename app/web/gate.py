@@ -31,8 +31,8 @@ from app.web.visit import REQUEST_ID, SCOPE_KEY, Visit
 
 log = structlog.get_logger(__name__)
 
-# No inline script or style anywhere, nothing from other hosts. A page that needs more (the camera's
-# WebAssembly) sets its own policy, which is then left alone.
+# No inline script or style anywhere, nothing from other hosts, no camera. A page that needs more (/scan:
+# the camera, and WebAssembly to read its pictures) sets its own policies, which are then left alone.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
@@ -44,7 +44,7 @@ _HEADERS: Final = {
     # The path of a scan is the code itself: other sites must not learn it from a link.
     b"referrer-policy": b"same-origin",
     b"cross-origin-opener-policy": b"same-origin",
-    b"permissions-policy": b"camera=(self), geolocation=(), microphone=()",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _API: Final = "/api/"

@@ -50,6 +50,18 @@ def launched() -> Iterator[Any]:
             browser.close()
 
 
+@contextmanager
+def another(browser: Any, *arguments: str) -> Iterator[Any]:
+    """Yields a browser beside a first one, started with further arguments."""
+    started = browser.browser_type.launch(
+        executable_path=str(CHROMIUM), args=[*_ARGUMENTS, *arguments]
+    )
+    try:
+        yield started
+    finally:
+        started.close()
+
+
 @dataclass
 class Noted:
     """What happened while pages were open. sent: bytes of page and style, by address.

@@ -9,10 +9,11 @@ from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.i18n import Lang, pick_language
+from app.i18n import Lang, pick_language, text
 from app.kit.errors import Fault
 from app.trace.code import Code, parse_lot, parse_serial
 from app.trace.decide import CodeUnknown
+from app.trace.foreign import tell_foreign
 from app.trace.gtin import parse_gtin
 from app.web.pages.render import render_unknown
 from app.web.pages.views import FormState, Frame, UnknownView
@@ -36,6 +37,9 @@ def answer_unknown(
     if not isinstance(fault, CodeUnknown) and fault.slug != "code-unknown":
         told = describe(fault, lang=frame.lang, instance=visit.id)
         problem = "; ".join(error["msg"] for error in told.get("errors", ())) or told["detail"]
+        foreign = tell_foreign(code)
+        if foreign.kind != "text":
+            problem = text(frame.lang, f"page.foreign.{foreign.kind}") + foreign.host
     view = UnknownView(
         frame=frame, code=code, lookup="/code", report="/reports", problem=problem, form=form
     )

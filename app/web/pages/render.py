@@ -132,6 +132,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         css_version=_version(STATIC / "suxin.css"),
         standing_version=_version(STATIC / "standing.css"),
         signed_version=_version(STATIC / "signed.css"),
+        consumer_version=_version(STATIC / "consumer.css"),
         modules=MODULES_PATH,
         words_version=WORDS_VERSION,
         complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],
@@ -208,6 +209,12 @@ def _draw_panel(
 def _version(*files: Path) -> str:
     """Returns a name for the content of files, so that it may be cached for ever."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def folder_version(*places: Path) -> str:
+    """Returns the same of files, and of the modules of folders."""
+    files = [file for place in places for file in (sorted(place.glob("*.js")) or [place])]
+    return _version(*files)
 
 
 def _said(warning: str, view: ScanView) -> bool:
@@ -382,7 +389,7 @@ def _is_web(url: str) -> bool:
 
 
 # Modules name each other by relative paths, so their version stands in the folder's name.
-MODULES_PATH: Final = f"/static/verify-{_version(*sorted((STATIC / 'verify').glob('*.js')))}"
+MODULES_PATH: Final = f"/static/verify-{folder_version(STATIC / 'verify')}"
 
 # Of all sentences, which the scripts ask for by it.
 WORDS_VERSION: Final = _version(*sorted(LOCALES.glob("*/*.json")))

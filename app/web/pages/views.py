@@ -393,6 +393,18 @@ class VerifyView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CameraView:
+    """The camera page.
+
+    problem: why what was sent leads nowhere, "" before. read: the part of it that may be shown.
+    """
+
+    frame: Frame
+    problem: str = ""
+    read: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorView:
     """Something went wrong on our side or too often. request_id is what a person can quote."""
 
