@@ -47,6 +47,7 @@ from app.joining import LOCAL, open_exchange
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import Fault
 from app.kit.tokens import RandomBytes
+from app.ledger import sealstore
 from app.ledger.anchor import Anchor
 from app.ledger.forwarding import TakesSubmissions
 from app.ledger.headmaker import HeadsMaps
@@ -62,6 +63,7 @@ from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning, QuorumsDisjoint, Unwitnessed, Witnesses
 from app.oversight import movestore
 from app.oversight.audits import Audits
+from app.oversight.cases import Cases
 from app.oversight.conduct import Conduct
 from app.oversight.deadlines import Deadlines
 from app.oversight.decisions import Decisions
@@ -95,6 +97,7 @@ from app.trace.scans import Scans
 from app.trace.secret_index import SecretIndex
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
+from app.trace.texts import Texts
 from app.web import docs
 from app.web.api import (
     carriers,
@@ -117,6 +120,7 @@ from app.web.api import (
     search,
     standing,
     subjects,
+    texts,
     webhooks,
 )
 from app.web.api import (
@@ -139,6 +143,7 @@ STATIC = Path(__file__).parents[1] / "static"
 
 # Every room's writers of index rows, by the kind of effect.
 WRITERS = {
+    **sealstore.WRITERS,
     **party_store.WRITERS,
     **trace_store.WRITERS,
     **batchstore.WRITERS,
@@ -179,6 +184,7 @@ ROUTERS = (
     webhooks.router,
     imports.router,
     carriers.router,
+    texts.router,
     docs.router,
     verify.router,
     standing_pages.router,
@@ -417,6 +423,7 @@ def _open_trace(
             font=settings.font,
         ),
         "shipments": shipments,
+        "texts": Texts(database, recorder, clock=clock, proofs=proofs),
         "pushes": Pushes(database, recording, index=index),
         "imports": Imports(
             database,
@@ -491,6 +498,14 @@ def _open_oversight(
         "findings": findings,
         "looks": Looks(database, stories, findings, clock=clock),
         "sealed": SealedAccess(database, clock=clock, vault=vault),
+        "cases": Cases(
+            database,
+            clock=clock,
+            vault=vault,
+            proofs=open_proofs(keyring),
+            index=SecretIndex(keyring.subkey("side-index")),
+            reply_within=credit.policy.graces.complaint_reply,
+        ),
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from app.db.hot import HotSelect
 from app.db.tables import SealedSection
@@ -13,6 +15,15 @@ from app.ledger.store import as_bytes
 
 SEALED = SealedSection.__table__  # type: ignore[attr-defined]
 
+_ERASE = (
+    update(SEALED)
+    .where(
+        SEALED.c.stream == bindparam("of_stream"),
+        SEALED.c.record_id == bindparam("of_record"),
+        SEALED.c.name == bindparam("of_name"),
+    )
+    .values(sealed=None, wrapped_key=None, erased_at=bindparam("at"))
+)
 _OF_RECORD = HotSelect(
     select(SEALED).where(
         SEALED.c.stream == bindparam("stream"), SEALED.c.record_id == bindparam("record_id")
@@ -45,3 +56,15 @@ def sealed_sections(
         )
         for row in rows
     }
+
+
+def erase_sections(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Takes content and key of sections away for ever; the records that commit to them stay as they are.
+
+    rows: of_stream, of_record, of_name, at (ms). Writes `sealed_section`.
+    """
+    connection.execute(_ERASE, [dict(row) for row in rows])
+
+
+WRITERS: Final = {"section_erased": erase_sections}
+"""Called by the recorder with the rows of an `erasure`, in that record's own transaction."""

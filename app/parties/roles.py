@@ -121,6 +121,8 @@ ACTIONS: Mapping[str, Action] = {
         _action("audit.start", "audit", any_of=(REGULATOR, ADMIN), own=PARTY_ROLES),
         _action("finding.read", "audit", any_of=(REGULATOR, CUSTOMS, ADMIN), own=PARTY_ROLES),
         _action("finding.attribute", "audit", any_of=(REGULATOR,)),
+        # The operator too, as E-commerce law asks of whoever publishes reviews; with a reason, on record.
+        _action("text.hide", "audit", any_of=(REGULATOR, ADMIN)),
         _action("service.administer", "admin", any_of=(ADMIN,)),
     )
 }
@@ -169,6 +171,7 @@ EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "carrier_rating": (_SELLER_SELF, _PLATFORM_MANDATE, _CONSUMER),
     "buyer_rating": (_SELLER_SELF, _PLATFORM_MANDATE, _CARRIER),
     "complaint": (_CONSUMER, _REGULATOR),
+    "message": (_CONSUMER,),
     "return": (_SELLER_SELF, _PLATFORM, _CARRIER),
     "recall": (_SELLER_SELF, _RECALL_AGENT, _REGULATOR),
     "recall_lifted": (_SELLER_SELF, _RECALL_AGENT, _REGULATOR),

@@ -36,7 +36,7 @@ RETURN_EXCEPTIONS = (
     "custom_made", "perishable", "digital_opened", "periodical", "confirmed_at_purchase",
 )  # fmt: skip
 MEASURE_KINDS = ("delist", "suspend", "warn")
-PROOFS = ("platform", "carrier", "inner")
+PROOFS = ("platform", "carrier", "inner", "ticket")
 PRODUCT_CATEGORIES = (
     "edible_agricultural", "food", "drug", "medical_device", "agricultural_input", "hazardous",
     "rare_earth", "cross_border", "consumer_goods", "other",
@@ -190,6 +190,18 @@ EVENT_TYPES: Mapping[str, EventType] = {
         {
             "category": _choice(COMPLAINT_CATEGORIES),
             "wish": _choice(WISHES, required=False),
+            "proof": _PROOF,
+        },
+        sealed=("detail",),
+        consignment=True,
+    ),
+    # What is said on in the matter of a complaint, by whoever has its ticket and query code.
+    "message": EventType(
+        _LIFE,
+        {
+            "of": _RECORD,
+            "rating": Rule("integer", low=1, high=5),
+            "settled": Rule("flag"),
             "proof": _PROOF,
         },
         sealed=("detail",),

@@ -136,6 +136,7 @@ LIFE: Mapping[str, Mapping[str, Cell]] = {
         "review":     (_NONE,        _ONCE,        _ONCE,      _ONCE,  _NONE),
         "follow_up":  (_NEXT,        _NEXT,        _NEXT,      _NEXT,  _NEXT),
         "complaint":  (_NONE,        _STAY,        _STAY,      _STAY,  _STAY),
+        "message":    (_NONE,        _STAY,        _STAY,      _STAY,  _STAY),
         "transfer":   (_STAY,        _SOLD,        _SOLD,      _SOLD,  _STAY),
         "acceptance": (_FROM,        _SOLD,        _SOLD,      _SOLD,  _FROM),
         "void":       (_VOID,        _SOLD,        _SOLD,      _SOLD,  _VOID),

@@ -36,7 +36,7 @@ _MOST = 2_000
 
 
 class OfUnknown(NotFound):
-    """The record that a correction, reply or rating names is not in this stream."""
+    """The record that a correction, reply, message or rating names is not in this stream."""
 
 
 class OfForeign(Denied):

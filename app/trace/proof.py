@@ -1,4 +1,4 @@
-"""Proof of purchase: claim tokens, hidden inner codes, tickets. Derived, never stored.
+"""Proof of purchase: claim tokens, hidden inner codes; tickets and their query codes. Derived, never stored.
 
 A claim token is an HMAC over unit and sale under a key of its own; it goes to the key of a platform
 or carrier that is unrelated to the seller, never to the seller. Its first letter says to whom it
@@ -19,6 +19,7 @@ from app.trace.requests import ProofKind
 _TOKEN_SYMBOLS = 26  # 130 bits
 _INNER_SYMBOLS = 13
 _TICKET_SYMBOLS = 10
+_QUERY_SYMBOLS = 13
 _LETTER: dict[str, ProofKind] = {"P": "platform", "C": "carrier"}
 
 
@@ -60,8 +61,19 @@ class Proofs:
         return self._symbols(self._inner_key, f"inner\x00{stream}", _INNER_SYMBOLS)
 
     def ticket(self, stream: str, record_id: str) -> str:
-        """Returns the ticket by which a complaint is followed; it cannot be guessed from the record."""
+        """Returns the number of a complaint, for others to quote; it cannot be guessed from the record."""
         return self._symbols(self._claim_key, f"ticket\x00{stream}\x00{record_id}", _TICKET_SYMBOLS)
+
+    def query_code(self, stream: str, record_id: str) -> str:
+        """Returns the code with which a complaint is followed, by nobody but who made it."""
+        return self._symbols(self._claim_key, f"query\x00{stream}\x00{record_id}", _QUERY_SYMBOLS)
+
+    def check_query(self, code: str, *, stream: str, record_id: str) -> None:
+        """Raises ProofInvalid unless this is the query code of that complaint, however it is typed."""
+        expected = self.query_code(stream, record_id)
+        told = normalise_inner(code).encode("utf-8", "replace")
+        if not hmac.compare_digest(expected.encode(), told):
+            raise ProofInvalid("query_code")
 
     @staticmethod
     def _symbols(key: bytes, message: str, count: int) -> str:

@@ -32,6 +32,7 @@ from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.lives import Lives
+from app.trace.messages import check_message
 from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
@@ -178,7 +179,8 @@ class Recording:
         it, whatever came after: a repeat gives them again.
         """
         if recorded.type == "complaint":
-            return {"ticket": self._proofs.ticket(recorded.stream, recorded.id)}
+            proofs, place = self._proofs, (recorded.stream, recorded.id)
+            return {"ticket": proofs.ticket(*place), "query_code": proofs.query_code(*place)}
         if recorded.type not in ("sale", "signature"):
             return {}
         if recorded.type == "sale" and b'"via":' not in recorded.body:
@@ -195,11 +197,7 @@ class Recording:
         else:
             return {}
         consignment = fields["data"].get("consignment")
-        subject = (
-            recorded.stream
-            if consignment is None
-            else (f"{recorded.stream}#consignment/{consignment}")
-        )
+        subject = recorded.stream + ("" if consignment is None else f"#consignment/{consignment}")
         token = self._proofs.claim_token(kind, subject=subject, record_id=recorded.id)
         return {"claim_token": token}
 
@@ -207,7 +205,7 @@ class Recording:
         """Whether preparing this event asks the database, and so must not run in the event loop."""
         return (
             request.signed is not None
-            or (proof is not None and proof.inner is not None)
+            or (proof is not None and (proof.inner is not None or proof.query is not None))
             or request.type in NAMES_ANOTHER
         )
 
@@ -240,7 +238,7 @@ class Recording:
         _add_tail(request, data, signed=signed)
         kept = _checked(request, code, data, signed=signed)
         if principal is None:
-            kept["proof"] = self._proof_kind(code, proof)
+            kept["proof"] = self._proof_kind(code, proof, request.type)
         subject = f"consignment/{kept['consignment']}" if "consignment" in kept else ""
         now = self._clock.now()
         occurred_at = request.occurred_at or now
@@ -266,6 +264,11 @@ class Recording:
         elif request.type in NAMES_ANOTHER:
             sending = sending._replace(named=self._naming.check_of(claim, before))
         side = self._index.digests(request.sealed)
+        if request.type == "message" and principal is None:  # to anybody else it is forbidden
+            check_message(self._database, self._proofs, claim, proof)
+        elif request.type == "complaint":
+            number = self._proofs.ticket(claim.stream, claim.id)
+            side += (("ticket", self._index.digest("ticket", number)),)
         decide = self._decision(code, sending, subject, proof, side, rated)
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
@@ -310,10 +313,12 @@ class Recording:
             return Decision(code, sending, self._graces, subject, proof, self._proofs, side, rated)
         return ShelfDecision(code, sending, side)
 
-    def _proof_kind(self, code: Code, proof: ConsumerProof | None) -> str:
+    def _proof_kind(self, code: Code, proof: ConsumerProof | None, type_: str) -> str:
         """Returns the kind of proof the record will name. Raises ProofInvalid."""
-        if proof is None:
+        if proof is None or (proof.query is not None and type_ != "message"):
             raise ProofInvalid("proof_missing")
+        if proof.query is not None:
+            return "ticket"
         if proof.token is not None:
             return token_kind(proof.token)
         with self._database.read() as connection:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from app.ledger.record import Signed
 
-ProofKind = Literal["platform", "carrier", "inner"]
+ProofKind = Literal["platform", "carrier", "inner", "ticket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,11 @@ class EventRequest:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerProof:
-    """How a consumer proves the purchase: a claim token, or the code hidden inside the pack."""
+    """How a consumer proves the purchase: a claim token, or the code hidden inside the pack.
+
+    query: the query code of a complaint's ticket, which proves the complaint and not the purchase.
+    """
 
     token: str | None = None
     inner: str | None = None
+    query: str | None = None

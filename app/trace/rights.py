@@ -97,6 +97,7 @@ RIGHTS: Mapping[str, Right] = {
     "carrier_rating": _anyone,  # who had a part in the shipment that it names: see `ratings`
     "buyer_rating": _anyone,
     "complaint": _anyone,
+    "message": _anyone,  # the recording checks the query code of the complaint it names
     "recall": _maker,
     "recall_lifted": _maker,
     "void": _holder,  # and no issuer that has given the unit away

@@ -51,6 +51,7 @@ from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning
 from app.oversight.audits import Audits
+from app.oversight.cases import Cases
 from app.oversight.deadlines import Deadlines
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
@@ -73,6 +74,7 @@ from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
+from app.trace.texts import Texts
 from app.web.limits import RateLimit
 from app.web.openapi import KEY_SCHEME, OPTIONAL_KEY_SCHEME
 from app.web.turns import Turns
@@ -151,6 +153,8 @@ class Rooms:
     discoveries: Discoveries
     watch: Watch
     reports: Reports
+    cases: Cases
+    texts: Texts
     sealed: SealedAccess
     report_limit: RateLimit
     lease: Lease | None

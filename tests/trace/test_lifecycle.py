@@ -71,6 +71,7 @@ TABLE = {
     "review": ("- not_sold", "=", "=", "=", "- not_sold"),
     "follow_up": ("- no_review", "- no_review", "- no_review", "- no_review", "- no_review"),
     "complaint": ("- not_sold", "=", "=", "=", "="),
+    "message": ("- not_sold", "=", "=", "=", "="),
     "transfer": ("=", "- already_sold", "- already_sold", "- already_sold", "="),
     "acceptance": (
         "- no_transfer",

@@ -59,15 +59,17 @@ class Bad:
 class Operation:
     """path, query: format strings over the world's names. body: of a request that would be taken.
 
-    raw: media type and bytes of one that is no JSON. by: whose key sends it; None: public. scope:
-    what that key needs. signs: whether the request is signed, as a credit store does. waits: whether
-    it is refused (lifecycle-conflict) for the one reason that time must pass first.
+    raw: media type and bytes of one that is no JSON. headers: of such a request, where it needs its own.
+    by: whose key sends it; None: public. scope: what that key needs. signs: whether the request is
+    signed, as a credit store does. waits: whether it is refused (lifecycle-conflict) for the one reason
+    that time must pass first.
     """
 
     path: str
     query: str = ""
     body: Callable[[World], dict[str, Any]] | None = None
     raw: Callable[[World], tuple[str, bytes]] | None = None
+    headers: Callable[[World], dict[str, str]] = lambda _: {}
     by: str | None = None
     scope: str | None = None
     signs: bool = False
@@ -88,7 +90,7 @@ class World:
         sealed = {"order": {"content": {"number": "A-1"}}}
         self.sale = market.sell_by_platform(self.unit.code, hours=-200, sealed=sealed, id=ID)
         self.token = self.sale["claim_token"]
-        market.sell_by_platform(self.other.code, hours=-200)
+        self.other_token = market.sell_by_platform(self.other.code, hours=-200)["claim_token"]
         market.clock.advance(25 * 3600)  # what follows a step told late is owed a day later
         market.work()
         shop = market.keys[SHOP]
@@ -175,7 +177,15 @@ class World:
         other = {**HOOK, "events": ["complaint.opened"]}
         market.ask("POST", hooks, other, token=shop, status=201)
         claim = {"Suxin-Claim": self.token}
-        market.send(None, self.unit.code, "complaint", {"category": "quality"}, headers=claim)
+        told = market.send(
+            None, self.unit.code, "complaint", {"category": "quality"}, headers=claim
+        )
+        self.names |= {name: told[name] for name in ("ticket", "query_code")}
+        said = {"headers": {"Suxin-Claim": self.other_token},
+                "sealed": {"text": {"content": {"text": "还行"}}}}  # fmt: skip
+        for type_ in ("review", "follow_up"):
+            sent = market.send(None, self.other.code, type_, {"rating": 3}, **said)
+            self.names[type_] = sent["id"]
         while market.rooms.deadlines.drain():
             pass
         found = market.ask("GET", f"{hooks}/deliveries", token=shop)["items"]

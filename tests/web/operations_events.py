@@ -30,6 +30,7 @@ from tests.web.operations_imports import IMPORTS
 from tests.web.operations_promises import PROMISES
 from tests.web.operations_ranking import RANKING
 from tests.web.operations_store import STORE
+from tests.web.operations_texts import TEXTS
 
 NO_MANDATE = (403, "no-mandate")
 LIFE = (409, "lifecycle-conflict")
@@ -426,4 +427,4 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS
+OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS | TEXTS

@@ -151,15 +151,15 @@ def good(world: World, operation: Operation) -> Request:
     request: Request = {
         "path": operation.path.format(**world.names),
         "query": operation.query.format(**world.names),
-        "headers": {},
+        "headers": dict(operation.headers(world)),
         "key": None if operation.by is None else world.market.keys[operation.by],
     }
     if operation.body is not None:
         request["content"] = json.dumps(operation.body(world)).encode()
-        request["headers"] = dict(_JSON)
+        request["headers"] |= _JSON
     if operation.raw is not None:
         media, request["content"] = operation.raw(world)
-        request["headers"] = {"Content-Type": media}
+        request["headers"] |= {"Content-Type": media}
     return sign(world, operation, request)
 
 

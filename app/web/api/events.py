@@ -58,7 +58,7 @@ _POLL_S = 0.01
 _EVENT = TypeAdapter(EventIn)
 
 
-_PROOFS = frozenset({b"suxin-claim", b"suxin-inner"})
+_PROOFS = frozenset({b"suxin-claim", b"suxin-inner", b"suxin-ticket"})
 
 
 class _EventRoute(StrictRoute):
@@ -79,6 +79,7 @@ batch_router = api_router(tag="events", route=BatchRoute)
 
 ClaimHeader = Annotated[str | None, Header(alias="Suxin-Claim", max_length=64)]
 InnerHeader = Annotated[str | None, Header(alias="Suxin-Inner", max_length=64)]
+QueryHeader = Annotated[str | None, Header(alias="Suxin-Ticket", max_length=64)]
 
 
 @event_router.post(
@@ -94,13 +95,15 @@ async def record_event(
     wait: Annotated[Wait, Query()] = "durable",
     claim: ClaimHeader = None,
     inner: InnerHeader = None,
+    query: QueryHeader = None,
 ) -> Response:
     """Records one event on a product, lot or unit, or a measure on a party.
 
-    Programs send a key. Consumers send `Suxin-Claim` or `Suxin-Inner` in its place. The answer says
+    Programs send a key. Consumers send `Suxin-Claim` or `Suxin-Inner` in its place, and to go on with a
+    complaint (`message`) its query code as `Suxin-Ticket`. The answer says
     what is true: `durable` (committed), `sequenced`, `published`; `wait` waits for it up to 5 s.
     """
-    proof = _proof(principal, claim, inner)
+    proof = _proof(principal, claim, inner, query)
     if principal is not None:
         principal.check_may("event.send")
     request = event.request()
@@ -329,10 +332,12 @@ def _size(value: Mapping[str, Any]) -> int:
 
 
 def _proof(
-    principal: Principal | None, claim: str | None, inner: str | None
+    principal: Principal | None, claim: str | None, inner: str | None, query: str | None
 ) -> ConsumerProof | None:
     if principal is not None:
         return None
-    if claim is None and inner is None:
+    if claim is None and inner is None and query is None:
         raise Unauthenticated("key_or_proof_required")
-    return ConsumerProof(token=claim) if claim is not None else ConsumerProof(inner=inner)
+    if claim is not None:
+        return ConsumerProof(token=claim)
+    return ConsumerProof(inner=inner) if inner is not None else ConsumerProof(query=query)

@@ -20,6 +20,7 @@ from app.parties.service import PartyView
 from app.trace.code import Code
 from app.trace.gaps import seller_of
 from app.trace.gtin import display_gtin
+from app.trace.texts import hidden_texts
 from app.web.checks import check_detail
 from app.web.deps import Rooms
 from app.web.pages.facts import (
@@ -65,6 +66,7 @@ class Filler:
         self._frame = frame
         self._parties_seen: dict[str, PartyView | None] = {}
         self._now = rooms.clock.now()
+        self._hidden: dict[str, str] = {}
 
     def scan_view(self, look: Look, *, form: FormState | None = None) -> ScanView:
         """Returns the view of a product, lot or unit, all of it as of one moment."""
@@ -137,6 +139,7 @@ class Filler:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
         records = look.story.records
         corrected, ended = corrected_ids(records), last_ending(look)
+        self._hidden = hidden_texts([fields for _, fields in readable(look)])
         own = look.story.code.stream
         steps = []
         for record in records:
@@ -210,6 +213,9 @@ class Filler:
             with self._rooms.database.read() as connection:
                 told = self._rooms.stories.open_text(connection, record)
             text, text_state = (told, "shown") if told is not None else ("", "erased")
+        hidden = self._hidden.get(fields["id"], "")
+        if hidden and text_state == "shown":
+            text, text_state = "", "hidden"
         regions = tuple(
             data[name] for name in ("from", "to", "region") if isinstance(data.get(name), str)
         )
@@ -236,6 +242,7 @@ class Filler:
             proof=str(data.get("proof", "")),
             text=str(text),
             text_state=cast("Any", text_state),
+            hidden_reason=hidden,
             signed="signed" in fields,
             hash=hash_,
             leaf_index=leaf_index,

@@ -1,0 +1,239 @@
+"""The matter of a complaint as who made it follows it: what was said, by whom, and until when who must act.
+
+Everything is read from the chain; a ticket is found by the keyed index and proven by its query code. The
+clocks of the merchant are ours and softer than law: a first answer within the policy's grace, a proposal
+within seven days. Those of the authority begin once the complaint is with it, which nobody tells us; so
+they are given as from today (市场监督管理投诉举报处理暂行办法: accepted or not within 7 working days,
+mediation at an end 45 working days later).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import orjson
+from sqlalchemy import Connection
+
+from app.credit.workdays import add_working_days
+from app.db.engine import Database
+from app.kit.clock import Clock, parse_time
+from app.ledger import sealstore, store
+from app.ledger.vault import SealBroken, Vault
+from app.trace.code import normalise_inner
+from app.trace.proof import ProofInvalid, Proofs
+from app.trace.secret_index import SecretIndex
+from app.trace.texts import hidden_texts
+
+PROPOSAL_WITHIN: Final = timedelta(days=7)
+ACCEPTED_WORKING_DAYS: Final = 7
+MEDIATED_WORKING_DAYS: Final = 45
+
+_MOST_CHARACTERS = 64
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Until when the merchant owes something. met_at: when it came, None while it has not."""
+
+    name: Literal["reply", "proposal"]
+    due_at: datetime
+    met_at: datetime | None
+    late: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One thing that was said or done in the matter; actor: `consumer` or a party.
+
+    text: "" where it holds none, None where it was erased. hidden: the reason of its hiding, or "".
+    """
+
+    kind: str
+    at: datetime
+    actor: str
+    text: str | None = ""
+    hidden: str = ""
+    outcome: str = ""
+    reason: str = ""
+    rating: int | None = None
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today."""
+
+    ticket: str
+    code: str
+    id: str
+    consignment: str | None
+    category: str
+    wish: str
+    at: datetime
+    said: tuple[Said, ...]
+    dues: tuple[Due, ...]
+    accepted_by: datetime
+    mediated_by: datetime
+
+    @property
+    def erased(self) -> bool:
+        """Whether the words of the complaint are gone: nobody can act on it any more."""
+        return self.said[0].text is None
+
+    @property
+    def status(self) -> Literal["settled", "returned", "answered", "overdue", "waiting"]:
+        """How the matter stands; settled is what who complained said last of it."""
+        messages = [one for one in self.said if one.kind == "message"]
+        if messages and messages[-1].settled:
+            return "settled"
+        kinds = {one.kind for one in self.said}
+        if "return" in kinds:
+            return "returned"
+        if "reply" in kinds:
+            return "answered"
+        return "overdue" if any(due.late for due in self.dues) else "waiting"
+
+
+class Cases:
+    """Finds complaints by their tickets. reply_within: the policy's grace for a first answer. Read-only."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        vault: Vault,
+        proofs: Proofs,
+        index: SecretIndex,
+        reply_within: timedelta,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+        self._proofs = proofs
+        self._index = index
+        self._reply_within = reply_within
+
+    def find(self, ticket: str, query: str) -> Case:
+        """Returns the matter of a ticket. Raises ProofInvalid, the same for a wrong number and code."""
+        number = normalise_inner(ticket[:_MOST_CHARACTERS])
+        with self._database.read() as connection:
+            for key, seq, kind in store.find_side(connection, self._index.digest("ticket", number)):
+                stream = store.stream_name(connection, key)
+                if kind != "ticket" or stream is None:
+                    continue
+                records = list(_readable(store.load_stream(connection, stream)))
+                told = next((one for one in records if one["seq"] == seq), None)
+                if told is None or told["type"] != "complaint":
+                    continue
+                # The row is an index; number and code are those of the record itself.
+                own = self._proofs.ticket(stream, told["id"])
+                if hmac.compare_digest(own.encode(), number.encode("utf-8", "replace")):
+                    self._proofs.check_query(
+                        query[:_MOST_CHARACTERS], stream=stream, record_id=told["id"]
+                    )
+                    return self._case(connection, own, stream, told, records)
+        raise ProofInvalid("query_code")
+
+    def _case(
+        self,
+        connection: Connection,
+        ticket: str,
+        stream: str,
+        complaint: Fields,
+        records: Sequence[Fields],
+    ) -> Case:
+        after = [one for one in records if one["seq"] > complaint["seq"]]
+        hidden = hidden_texts(after)
+        named = {complaint["id"]}
+        said = [self._said(connection, stream, complaint, "detail", hidden)]
+        consignment = complaint["data"].get("consignment")
+        for fields in after:
+            if fields["data"].get("consignment") != consignment:
+                continue
+            if fields["type"] == "message" and fields["data"]["of"] == complaint["id"]:
+                named.add(fields["id"])
+                said.append(self._said(connection, stream, fields, "detail", hidden))
+            elif fields["type"] == "reply" and fields["data"]["of"] in named:
+                said.append(self._said(connection, stream, fields, "text", hidden))
+            elif fields["type"] == "return":
+                said.append(self._said(connection, stream, fields, "", hidden))
+                break  # what comes after is the next buyer's
+        now, at = self._clock.now(), parse_time(complaint["recorded_at"])
+        accepted_by = add_working_days(now, ACCEPTED_WORKING_DAYS)
+        return Case(
+            ticket=ticket,
+            code=stream,
+            id=complaint["id"],
+            consignment=consignment,
+            category=complaint["data"]["category"],
+            wish=complaint["data"].get("wish", ""),
+            at=at,
+            said=tuple(said),
+            dues=tuple(self._dues(at, said, now)),
+            accepted_by=accepted_by,
+            mediated_by=add_working_days(accepted_by, MEDIATED_WORKING_DAYS),
+        )
+
+    def _dues(self, at: datetime, said: Sequence[Said], now: datetime) -> Iterator[Due]:
+        answers = [one for one in said if one.kind in ("reply", "return")]
+        proposals = [one for one in answers if one.kind == "return" or one.outcome]
+        clocks: tuple[tuple[Literal["reply", "proposal"], timedelta, list[Said]], ...] = (
+            ("reply", self._reply_within, answers),
+            ("proposal", PROPOSAL_WITHIN, proposals),
+        )
+        for name, within, met in clocks:
+            due_at, met_at = at + within, met[0].at if met else None
+            yield Due(name=name, due_at=due_at, met_at=met_at, late=(met_at or now) > due_at)
+
+    def _said(
+        self,
+        connection: Connection,
+        stream: str,
+        fields: Fields,
+        section: str,
+        hidden: Mapping[str, str],
+    ) -> Said:
+        data = fields["data"]
+        text: str | None = ""
+        if section in fields.get("sealed", {}):
+            text = self._open(connection, stream, fields["id"], section)
+        return Said(
+            kind=fields["type"],
+            at=parse_time(fields["recorded_at"]),
+            actor=fields["actor"],
+            text=text,
+            hidden=hidden.get(fields["id"], ""),
+            outcome=str(data.get("outcome", "")),
+            reason=str(data.get("reason", "")),
+            rating=data.get("rating"),
+            settled=data.get("settled") is True,
+        )
+
+    def _open(
+        self, connection: Connection, stream: str, record_id: str, section: str
+    ) -> str | None:
+        row = sealstore.sealed_sections(connection, stream, record_id).get(section)
+        if row is None or row.sealed is None or row.wrapped_key is None:
+            return None
+        try:
+            _, content = self._vault.open(
+                place=(stream, record_id, section), sealed=row.sealed, wrapped_key=row.wrapped_key
+            )
+        except SealBroken:
+            return None
+        return str(orjson.loads(content).get("text", ""))
+
+
+def _readable(records: Sequence[store.StoredRecord]) -> Iterator[Fields]:
+    for record in records:
+        try:
+            yield record.fields
+        except ValueError:
+            continue  # altered bytes say nothing; the audit tells of them

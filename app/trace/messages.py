@@ -1,0 +1,34 @@
+"""Messages: what who complained says on in the matter, proven by the query code of the complaint's ticket."""
+
+from __future__ import annotations
+
+from app.db.engine import Database
+from app.kit.errors import FieldFault, invalid
+from app.ledger import store
+from app.ledger.record import Claim
+from app.trace.naming import OfUnknown
+from app.trace.proof import ProofInvalid, Proofs
+from app.trace.requests import ConsumerProof
+
+
+def check_message(
+    database: Database, proofs: Proofs, claim: Claim, proof: ConsumerProof | None
+) -> None:
+    """Raises ProofInvalid, OfUnknown or Invalid unless this goes on with a complaint of the sender's.
+
+    Asked ahead of the transaction: a record never changes. Read-only.
+    """
+    of = str(claim.data["of"])
+    if proof is None or proof.query is None:
+        raise ProofInvalid("query_code")
+    proofs.check_query(proof.query, stream=claim.stream, record_id=of)
+    with database.read() as connection:
+        found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
+    if found is None:
+        raise OfUnknown("of_unknown", of=of)
+    about = store.StoredRecord(claim.stream, *found, None).fields
+    same_life = about["data"].get("consignment") == claim.data.get("consignment")
+    if about["type"] != "complaint" or not same_life:
+        raise OfUnknown("of_unknown", of=of)
+    if not (claim.sealed or {"rating", "settled"} & claim.data.keys()):
+        raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))

@@ -1,0 +1,250 @@
+"""What people wrote, taken off the page: hidden with a reason, or erased because its author wishes it.
+
+Both are records of the goods' own stream that only this service can make, and neither changes what was
+recorded. Hidden is what may be read no more by the public: the text is kept, the reason stands in its
+place (E-commerce Law art. 39; only the reasons below). Erased is a text of which key and content are
+gone (PIPL art. 47): the commitment stays, so every hash holds and the page says "erased".
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, get_args
+from uuid import UUID, uuid5
+
+from app.db.engine import Database
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import Denied, NotFound
+from app.ledger import store
+from app.ledger.record import Claim, id_bytes, stream_key
+from app.ledger.recorder import Recorder
+from app.ledger.submission import Draft, Effect, Recorded, Submission, View, all_recorded
+from app.parties.identity import CONSUMER, SYSTEM
+from app.parties.principal import Principal
+from app.parties.roles import REGULATOR
+from app.trace.claims import record_id
+from app.trace.code import Code
+from app.trace.decide import CodeUnknown, token_subject
+from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
+from app.trace.requests import ConsumerProof
+from app.trace.store import find_inner
+
+HidingReason = Literal["off_topic", "advertising", "personal_data", "insult", "illegal"]
+REASONS: Final[tuple[str, ...]] = get_args(HidingReason)
+
+_PUBLIC = frozenset({"review", "follow_up", "reply"})
+_ERASABLE = frozenset({"review", "follow_up", "complaint", "message"})
+_ENDS = frozenset({"return", "refusal"})
+
+Fields = Mapping[str, Any]
+
+
+class TextUnknown(NotFound):
+    """The goods have no such record, or none with a text of this kind."""
+
+
+class Texts:
+    """Hides and erases. Owns no transaction: the recorder does."""
+
+    def __init__(
+        self, database: Database, recorder: Recorder, *, clock: Clock, proofs: Proofs
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._clock = clock
+        self._proofs = proofs
+
+    def hide(
+        self,
+        principal: Principal,
+        code: Code,
+        of: str,
+        reason: HidingReason,
+        *,
+        shown: bool = False,
+        id_: str | None = None,
+    ) -> Recorded:
+        """Returns the `hiding` record of a public text; shown: it is to be read again.
+
+        The same id and content again is answered as before. Raises TextUnknown, CodeUnknown.
+        """
+        principal.check_may("text.hide")
+        fields = self._find(code, of, _PUBLIC)[-1]
+        if "text" not in fields.get("sealed", {}):
+            raise TextUnknown("text_unknown", of=of)
+        actor = SYSTEM if principal.party is None else principal.party
+        source = SYSTEM if principal.party is None else REGULATOR
+        data = {"of": fields["id"], "reason": reason} | ({"shown": True} if shown else {})
+        claim = self._claim(code, record_id(id_), "hiding", data | _subject(fields), actor)
+        submission = Submission(claim, source, _decide, time_given=False)
+        (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
+        return recorded
+
+    def written(self, code: Code, proof: ConsumerProof) -> list[Fields]:
+        """Returns the records that whoever has this proof wrote about a unit or lot, oldest first.
+
+        Raises ProofInvalid for a proof that proves none of them. Read-only.
+        """
+        records = self._load(code)
+        mine = []
+        for n, fields in enumerate(records):
+            if fields["type"] in _ERASABLE and fields["source"] == CONSUMER:
+                try:
+                    self._check_author(code, records[: n + 1], records[n + 1 :], proof)
+                except ProofInvalid:
+                    continue
+                mine.append(fields)
+        if not mine:
+            self._check_any(code, records, proof)
+        return mine
+
+    def erase(self, code: Code, of: str, proof: ConsumerProof) -> list[Recorded]:
+        """Returns the `erasure` records of a text and of what was said on in its matter.
+
+        A second time it is answered as before. Raises TextUnknown, CodeUnknown and ProofInvalid.
+        """
+        until, after = self._split(code, of, _ERASABLE)
+        self._check_author(code, until, after, proof)
+        told = [until[-1]]
+        if told[0]["type"] == "complaint":
+            of_it = [
+                f for f in after if f["type"] == "message" and f["data"]["of"] == told[0]["id"]
+            ]
+            told += of_it
+        submissions = [
+            self._erasure(code, fields, sorted(fields["sealed"]))
+            for fields in told
+            if fields.get("sealed")
+        ]
+        if not submissions:
+            raise TextUnknown("text_unknown", of=of)
+        recorded = all_recorded(self._recorder.submit_and_wait(submissions, atomic=True))
+        # SQLite's log holds what was overwritten until it is emptied; a reader in the way only delays it.
+        self._database.truncate_log()
+        return recorded
+
+    def _erasure(self, code: Code, fields: Fields, sections: Sequence[str]) -> Submission:
+        data = {"of": fields["id"], "sections": list(sections)} | _subject(fields)
+        id_ = str(uuid5(UUID(fields["id"]), "erasure"))
+        claim = self._claim(code, id_, "erasure", data, SYSTEM)
+
+        def decide(claim: Claim, view: View) -> Draft:
+            draft = _decide(claim, view)
+            place = {"of_stream": stream_key(claim.stream), "of_record": id_bytes(fields["id"])}
+            at = to_ms(view.now)
+            return draft._replace(
+                effects=tuple(
+                    Effect("section_erased", {**place, "of_name": name, "at": at})
+                    for name in sections
+                )
+            )
+
+        return Submission(claim, SYSTEM, decide, time_given=False)
+
+    def _claim(self, code: Code, id_: str, type_: str, data: dict[str, Any], actor: str) -> Claim:
+        now = self._clock.now()
+        return Claim(code.stream, id_, type_, actor, now, data, {})
+
+    def _check_author(
+        self, code: Code, until: Sequence[Fields], after: Sequence[Fields], proof: ConsumerProof
+    ) -> None:
+        """Raises ProofInvalid unless this proof is that of who wrote the last of `until`.
+
+        A token stays its author's after a return has ended it for everything new: what was written with it
+        is theirs. The code inside the pack goes to the next buyer with the goods, and proves nothing then.
+        """
+        fields = until[-1]
+        if proof.query is not None:
+            of = fields["data"]["of"] if fields["type"] == "message" else fields["id"]
+            self._proofs.check_query(proof.query, stream=code.stream, record_id=str(of))
+            return
+        if proof.token is not None:
+            step = "sale" if token_kind(proof.token) == "platform" else "signature"
+            told = [
+                one for one in until if one["type"] == step and _subject(one) == _subject(fields)
+            ]
+            consignment = fields["data"].get("consignment")
+            subject = token_subject(
+                code, "" if consignment is None else f"consignment/{consignment}"
+            )
+            record = told[-1]["id"] if told else None
+            self._proofs.check_token(proof.token, subject=subject, record_id=record)
+            return
+        by_inner = fields["data"].get("proof") == "inner"
+        if not by_inner or any(one["type"] in _ENDS for one in after):
+            raise ProofInvalid("inner_code")
+        self._check_inner(code, proof)
+
+    def _check_any(self, code: Code, records: Sequence[Fields], proof: ConsumerProof) -> None:
+        """Raises ProofInvalid for a proof that belongs to nothing here, so that nobody tries them out."""
+        if proof.inner is not None:
+            self._check_inner(code, proof)
+            return
+        for n in range(len(records)):
+            try:
+                self._check_author(code, records[: n + 1], (), proof)
+            except ProofInvalid:
+                continue
+            return
+        raise ProofInvalid("claim_token")
+
+    def _check_inner(self, code: Code, proof: ConsumerProof) -> None:
+        with self._database.read() as connection:
+            kept = find_inner(connection, code.stream)
+        if kept is None or not secrets.compare_digest(kept, inner_digest(proof.inner or "")):
+            raise ProofInvalid("inner_code")
+
+    def _find(self, code: Code, of: str, types: frozenset[str]) -> list[Fields]:
+        return self._split(code, of, types)[0]
+
+    def _split(
+        self, code: Code, of: str, types: frozenset[str]
+    ) -> tuple[list[Fields], list[Fields]]:
+        """Returns the records up to the named one, and those after it."""
+        records = self._load(code)
+        for n, fields in enumerate(records):
+            if fields["id"] == of.lower() and fields["type"] in types:
+                return records[: n + 1], records[n + 1 :]
+        raise TextUnknown("text_unknown", of=of[:80])
+
+    def _load(self, code: Code) -> list[Fields]:
+        if code.level == "product":
+            raise Denied("text_on_product")
+        with self._database.read() as connection:
+            records = store.load_stream(connection, code.stream)
+        if not records:
+            raise CodeUnknown("code_unknown", code=code.stream)
+        found: list[Fields] = []
+        for record in records:
+            try:
+                found.append(record.fields)
+            except ValueError:
+                continue  # altered bytes say nothing; the audit tells of them
+        return found
+
+
+def hidden_texts(records: Sequence[Fields]) -> dict[str, str]:
+    """Returns by the id of a record why its text is hidden now. records: those whose bytes are sound."""
+    found: dict[str, str] = {}
+    for fields in records:
+        if fields["type"] == "hiding" and fields["source"] in (REGULATOR, SYSTEM):
+            data = fields["data"]
+            if data.get("shown"):
+                found.pop(data["of"], None)
+            else:
+                found[data["of"]] = data["reason"]
+    return found
+
+
+def _subject(fields: Fields) -> dict[str, str]:
+    consignment = fields["data"].get("consignment")
+    return {} if consignment is None else {"consignment": consignment}
+
+
+def _decide(claim: Claim, view: View) -> Draft:
+    """Changes nothing about the life of the goods. Raises CodeUnknown."""
+    head = view.heads[claim.stream]
+    if not head.exists:
+        raise CodeUnknown("code_unknown", code=claim.stream)
+    return Draft(state=head.state)
