@@ -130,7 +130,7 @@ from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
 from app.web.openapi import describe_api
-from app.web.pages import camera, forms, verify
+from app.web.pages import camera, forms, logpage, privacy, tickets, verify
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
 from app.web.pages.render import MODULES_PATH
@@ -189,6 +189,9 @@ ROUTERS = (
     verify.router,
     standing_pages.router,
     camera.router,
+    tickets.router,
+    privacy.router,
+    logpage.router,
     forms.router,
     *SIGNED_ROUTERS,
 )
@@ -423,7 +426,7 @@ def _open_trace(
             font=settings.font,
         ),
         "shipments": shipments,
-        "texts": Texts(database, recorder, clock=clock, proofs=proofs),
+        "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),
         "pushes": Pushes(database, recording, index=index),
         "imports": Imports(
             database,

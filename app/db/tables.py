@@ -613,6 +613,8 @@ class SoldUnit(SQLModel, table=True):
 class Scan(SQLModel, table=True):
     """A device that opened a code's page. `device` is an HMAC; of its place at most the city is kept."""
 
+    __table_args__ = (Index("scan_device", "device"),)
+
     stream: int = _big(key=True)
     device: bytes = _bytes(key=True)
     first_at: int = _big()

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, bindparam, select, update
 
 from app.db.hot import HotSelect
 from app.db.tables import SealedSection
 from app.ledger.record import id_bytes, stream_key
 from app.ledger.store import as_bytes
+from app.ledger.vault import SealBroken, Vault
 
 SEALED = SealedSection.__table__  # type: ignore[attr-defined]
 
@@ -56,6 +58,23 @@ def sealed_sections(
         )
         for row in rows
     }
+
+
+def open_words(connection: Connection, vault: Vault, place: tuple[str, str, str]) -> str | None:
+    """Returns the `text` that a section holds, "" where it has none, None where it does not open.
+
+    place: stream, record id, section. It does not open once it is erased or was altered. Read-only.
+    """
+    stream, record_id, name = place
+    row = sealed_sections(connection, stream, record_id).get(name)
+    if row is None or row.sealed is None or row.wrapped_key is None:
+        return None
+    try:
+        _, content = vault.open(place=place, sealed=row.sealed, wrapped_key=row.wrapped_key)
+    except SealBroken:
+        return None
+    told = orjson.loads(content).get("text", "")
+    return told if isinstance(told, str) else ""
 
 
 def erase_sections(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

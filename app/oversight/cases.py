@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-import orjson
 from sqlalchemy import Connection
 
 from app.credit.workdays import add_working_days
 from app.db.engine import Database
 from app.kit.clock import Clock, parse_time
 from app.ledger import sealstore, store
-from app.ledger.vault import SealBroken, Vault
+from app.ledger.vault import Vault
 from app.trace.code import normalise_inner
 from app.trace.proof import ProofInvalid, Proofs
 from app.trace.secret_index import SecretIndex
@@ -203,7 +202,7 @@ class Cases:
         data = fields["data"]
         text: str | None = ""
         if section in fields.get("sealed", {}):
-            text = self._open(connection, stream, fields["id"], section)
+            text = sealstore.open_words(connection, self._vault, (stream, fields["id"], section))
         return Said(
             kind=fields["type"],
             at=parse_time(fields["recorded_at"]),
@@ -215,20 +214,6 @@ class Cases:
             rating=data.get("rating"),
             settled=data.get("settled") is True,
         )
-
-    def _open(
-        self, connection: Connection, stream: str, record_id: str, section: str
-    ) -> str | None:
-        row = sealstore.sealed_sections(connection, stream, record_id).get(section)
-        if row is None or row.sealed is None or row.wrapped_key is None:
-            return None
-        try:
-            _, content = self._vault.open(
-                place=(stream, record_id, section), sealed=row.sealed, wrapped_key=row.wrapped_key
-            )
-        except SealBroken:
-            return None
-        return str(orjson.loads(content).get("text", ""))
 
 
 def _readable(records: Sequence[store.StoredRecord]) -> Iterator[Fields]:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
-from app.kit.clock import Clock, to_ms
+from app.kit.clock import Clock, from_ms, to_ms
 from app.kit.tokens import RandomBytes, random_symbols
 from app.ledger.vault import SALT_BYTES, Vault
 from app.oversight import store
+from app.trace.code import normalise_inner
 from app.trace.identifiers import parse_code
 
 _TICKET_SYMBOLS = 10
+_MOST_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FiledReport:
+    """A report as who filed it may see it. status: `received`, or `erased`."""
+
+    ticket: str
+    status: str
+    at: datetime
 
 
 class Reports:
@@ -69,3 +82,16 @@ class Reports:
         }
         with self._database.write() as connection:
             return ticket, store.insert_report(connection, row)
+
+    def find(self, ticket: str) -> FiledReport | None:
+        """Returns what became of a report, None for no such ticket. Read-only."""
+        with self._database.read() as connection:
+            row = store.find_report(connection, normalise_inner(ticket[:_MOST_CHARACTERS]))
+        return None if row is None else FiledReport(row.ticket, row.status, from_ms(row.created_at))
+
+    def erase(self, ticket: str) -> bool:
+        """Destroys text and contact of a report; returns whether there is one. Writes `report`."""
+        with self._database.write() as connection:
+            found = store.erase_report(connection, normalise_inner(ticket[:_MOST_CHARACTERS]))
+        self._database.truncate_log()
+        return found

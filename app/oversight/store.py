@@ -142,6 +142,20 @@ def queue(
     )
 
 
+def find_report(connection: Connection, ticket: str) -> Any | None:
+    """Returns a report's row, or None. Read-only."""
+    return connection.execute(select(REPORT).where(REPORT.c.ticket == ticket)).first()
+
+
+def erase_report(connection: Connection, ticket: str) -> bool:
+    """Takes a report's content and its key away; returns whether there is one. Writes `report`."""
+    gone = {"sealed": b"", "wrapped_key": b"", "status": "erased"}
+    return (
+        connection.execute(update(REPORT).where(REPORT.c.ticket == ticket).values(**gone)).rowcount
+        > 0
+    )
+
+
 def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:
     """Stores a report unless its ticket is known; returns whether it was new. Writes `report`."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql

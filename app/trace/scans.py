@@ -27,6 +27,16 @@ _MAX_BUFFER = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLooks:
+    """What is kept of one device: of how many codes, how often, and when first and last."""
+
+    codes: int
+    loads: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ScanCount:
     """Looks at a code. first_at: None where there was none."""
 
@@ -97,6 +107,27 @@ class Scans:
             len(rows),
             from_ms(min(first for first, _ in rows.values())),
         )
+
+    def of_device(self, device: bytes) -> DeviceLooks | None:
+        """Returns what is kept of a device, None for nothing. Writes `scan`: what was counted so far."""
+        self.flush()
+        with self._database.read() as connection:
+            rows = scanstore.of_device(connection, device)
+        if not rows:
+            return None
+        loads, first, last = zip(*rows, strict=True)
+        return DeviceLooks(len(rows), sum(loads), from_ms(min(first)), from_ms(max(last)))
+
+    def forget(self, device: bytes) -> int:
+        """Returns of how many codes the looks of a device were erased; their counts are lower then.
+
+        A look that another process has counted within the last second may come after. Writes `scan`.
+        """
+        self.flush()
+        with self._database.write() as connection:
+            gone = scanstore.forget(connection, device)
+        self._database.truncate_log()
+        return gone
 
     def flush(self) -> bool:
         """Writes what was counted. Writes `scan`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from app.db.hot import HotSelect
 from app.db.tables import Scan
@@ -58,6 +58,17 @@ def add(
     kept = ("first_at", "region")
     count_rows(connection, SCAN, rows, keys=("stream", "device"), kept=kept, sums=("loads",))
     return fresh
+
+
+def of_device(connection: Connection, device: bytes) -> list[tuple[int, int, int]]:
+    """Returns (loads, first_at, last_at) of each code that a device opened. Read-only."""
+    looked = select(SCAN.c.loads, SCAN.c.first_at, SCAN.c.last_at).where(SCAN.c.device == device)
+    return [tuple(row) for row in connection.execute(looked)]
+
+
+def forget(connection: Connection, device: bytes) -> int:
+    """Deletes the looks of a device and returns of how many codes. Writes `scan`."""
+    return connection.execute(delete(SCAN).where(SCAN.c.device == device)).rowcount
 
 
 def _known(connection: Connection, stream: int, devices: Collection[bytes]) -> list[bytes]:

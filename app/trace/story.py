@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import orjson
 from sqlalchemy import Connection
 
 from app.kit.clock import from_ms, parse_time
@@ -24,7 +23,7 @@ from app.ledger.prover import InLog, Provers
 from app.ledger.record import record_hash
 from app.ledger.store import StoredRecord
 from app.ledger.submission import StreamHead, no_head
-from app.ledger.vault import SealBroken, Vault
+from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.trace import lifecycle, replay
 from app.trace.code import Code
@@ -243,19 +242,7 @@ class Stories:
         For reviews, replies and notices, which are public until somebody hides them.
         """
         fields = record.fields
-        row = sealstore.sealed_sections(connection, record.stream, fields["id"]).get("text")
-        if row is None or row.sealed is None or row.wrapped_key is None:
-            return None
-        try:
-            _, content = self._vault.open(
-                place=(record.stream, fields["id"], "text"),
-                sealed=row.sealed,
-                wrapped_key=row.wrapped_key,
-            )
-        except SealBroken:
-            return None
-        text = orjson.loads(content).get("text")
-        return text if isinstance(text, str) else None
+        return sealstore.open_words(connection, self._vault, (record.stream, fields["id"], "text"))
 
     def state_checker(self, connection: Connection) -> Any:
         """Returns what the ledger's audit asks about the states that this room keeps."""

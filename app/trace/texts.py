@@ -16,10 +16,11 @@ from uuid import UUID, uuid5
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Denied, NotFound
-from app.ledger import store
+from app.ledger import sealstore, store
 from app.ledger.record import Claim, id_bytes, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.submission import Draft, Effect, Recorded, Submission, View, all_recorded
+from app.ledger.vault import Vault
 from app.parties.identity import CONSUMER, SYSTEM
 from app.parties.principal import Principal
 from app.parties.roles import REGULATOR
@@ -48,12 +49,19 @@ class Texts:
     """Hides and erases. Owns no transaction: the recorder does."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, *, clock: Clock, proofs: Proofs
+        self,
+        database: Database,
+        recorder: Recorder,
+        *,
+        clock: Clock,
+        proofs: Proofs,
+        vault: Vault,
     ) -> None:
         self._database = database
         self._recorder = recorder
         self._clock = clock
         self._proofs = proofs
+        self._vault = vault
 
     def hide(
         self,
@@ -98,6 +106,17 @@ class Texts:
         if not mine:
             self._check_any(code, records, proof)
         return mine
+
+    def open_own(self, code: Code, fields: Fields) -> str | None:
+        """Returns the words of a record to who wrote it, None where there are none any more. Read-only."""
+        for section in fields.get("sealed", ()):
+            with self._database.read() as connection:
+                told = sealstore.open_words(
+                    connection, self._vault, (code.stream, fields["id"], section)
+                )
+            if told is not None:
+                return told
+        return None
 
     def erase(self, code: Code, of: str, proof: ConsumerProof) -> list[Recorded]:
         """Returns the `erasure` records of a text and of what was said on in its matter.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid5
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
@@ -26,6 +24,7 @@ from app.web.checks import check_report_limit
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
+from app.web.pages.formwords import form_id, read_words
 from app.web.pages.render import render_result, render_scan
 from app.web.pages.views import Actions, FormName, FormState, ResultView
 from app.web.problems import describe, status_of
@@ -34,8 +33,6 @@ from app.web.visit import visit_of
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 _PROVEN = ("review", "follow_up", "complaint")
-# As the API takes them in a report, and as the fields themselves say.
-_MOST_WORDS, _MOST_CONTACT = 2000, 100
 
 
 @router.post("/01/{gtin}/21/{serial}/{form}")
@@ -93,7 +90,7 @@ def _take(
         if not data["category"]:
             errors["category"] = text(frame.lang, "field.missing", name="category")
     section = "detail" if form == "complaint" else "text"
-    content, wrong = _read_words(values, frame.lang, required=form == "complaint")
+    content, wrong = read_words(values, frame.lang, required=form == "complaint")
     errors |= wrong
     proof = values.get("proof", "").strip()
     if not proof:
@@ -109,14 +106,19 @@ def _take(
             code=code.stream,
             type=form,
             data=data,
-            id=_form_id(values, form),
+            id=form_id(values, form),
             sealed={section: SealedInput(content)} if content else {},
         )
         answer = rooms.recording.record_and_wait(None, [event], proof=given)[0]
     if isinstance(answer, Recorded):
-        ticket = rooms.recording.promises(answer).get("ticket", "")
+        promises = rooms.recording.promises(answer)
         result = ResultView(
-            frame=frame, form=form, back=f"/{code.stream}", ticket=ticket, hash=answer.hash.hex()
+            frame=frame,
+            form=form,
+            back=f"/{code.stream}",
+            ticket=promises.get("ticket", ""),
+            query=promises.get("query_code", ""),
+            hash=answer.hash.hex(),
         )
         return answer_page(
             render_result(result), frame.lang, status=200 if answer.replayed else 201
@@ -139,7 +141,7 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
     except Fault:
         code = code[:200]
     frame = frame_of(request, values.get("lang"), back)
-    told, errors = _read_words(values, frame.lang, required=True)
+    told, errors = read_words(values, frame.lang, required=True)
     refused: Fault | None = None
     if not errors:
         try:
@@ -148,7 +150,7 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
             said = told["text"] if known is not None or not code else f"[{code}] {told['text']}"
             stream = known.stream if known is not None else None
             ticket, is_new = rooms.reports.file_once(
-                stream, said, told.get("contact"), id=_form_id(values, "report")
+                stream, said, told.get("contact"), id=form_id(values, "report")
             )
         except Fault as fault:
             refused = fault
@@ -166,36 +168,6 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
     return answer_page(
         render_scan(Filler(rooms, frame).scan_view(look, form=state)), frame.lang, status=status
     )
-
-
-def _read_words(
-    values: Mapping[str, str], lang: Lang, *, required: bool
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Returns text and contact as they will be sealed, those that were given, and what is wrong.
-
-    They become one line in NFC: a record holds no other, and a keyboard need not know that.
-    """
-    told, errors = {}, {}
-    for name, most in (("text", _MOST_WORDS), ("contact", _MOST_CONTACT)):
-        said = unicodedata.normalize("NFC", " ".join(values.get(name, "").split()))
-        if said:
-            told[name] = said
-        if len(said) > most:
-            errors[name] = text(lang, "field.length", expected=f"≤ {most}", got=len(said))
-    if required and "text" not in told:
-        errors["text"] = text(lang, "field.missing", name="text")
-    return told, errors
-
-
-def _form_id(values: Mapping[str, str], form: FormName) -> str | None:
-    """Returns the id of what a form says: the same for a double touch or a reload, None without one.
-
-    The forms of a page share what they send, and an id stands once in a chain: so each has its own.
-    """
-    try:
-        return str(uuid5(UUID(values.get("id", "")), form))
-    except ValueError:
-        return None
 
 
 def _place(state: FormState, actions: Actions) -> FormState:

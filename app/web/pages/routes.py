@@ -26,6 +26,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
+from app.web.pages.privacy import COOKIE, device_of
 from app.web.pages.render import render_error, render_home, render_scan
 from app.web.pages.signed.form import FormForeign
 from app.web.pages.signed.session import Led, lead
@@ -36,9 +37,7 @@ from app.web.visit import visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_COOKIE = "sx_device"
 _COOKIE_DAYS = 1
-_DEVICE = re.compile(r"[0-9a-f]{32}")
 _ROBOTS = re.compile(r"bot|crawl|spider|slurp|preview|headless|curl|wget|python", re.IGNORECASE)
 _LANG = Annotated[str | None, Query(max_length=8)]
 
@@ -178,7 +177,7 @@ def _show(
     response = answer_page(render_scan(Filler(rooms, frame).scan_view(seen)), frame.lang)
     if device is not None:
         response.set_cookie(
-            _COOKIE,
+            COOKIE,
             device.hex(),
             max_age=_COOKIE_DAYS * 86_400,
             httponly=True,
@@ -195,12 +194,8 @@ def _count_scan(request: Request, rooms: Rooms, code: Code) -> bytes | None:
     agent = headers.get("user-agent", "")
     if visit_of(request).is_head or "prefetch" in purpose or not agent or _ROBOTS.search(agent):
         return None
-    cookie = request.cookies.get(_COOKIE, "")
-    known = _DEVICE.fullmatch(cookie)
     # A first look has no cookie yet; what it shows gives the pseudonym that the cookie then keeps.
-    device = (
-        bytes.fromhex(cookie) if known else rooms.scans.device(visit_of(request).address, agent)
-    )
+    device = device_of(request) or rooms.scans.device(visit_of(request).address, agent)
     rooms.scans.note(code.stream, device, region=visit_of(request).region)
     return device
 

@@ -375,12 +375,16 @@ class UnknownView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultView:
-    """The thanks after a form. ticket: "" where there is none (reviews). back: the code's page."""
+    """The thanks after a form. ticket: "" where there is none (reviews). back: the code's page.
+
+    query: the query code with which a complaint is followed.
+    """
 
     frame: Frame
     form: FormName
     back: str
     ticket: str = ""
+    query: str = ""
     hash: str = ""
 
 
@@ -390,18 +394,6 @@ class VerifyView:
 
     frame: Frame
     script: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraView:
-    """The camera page.
-
-    problem: why what was sent leads nowhere, "" before. read: the part of it that may be shown.
-    """
-
-    frame: Frame
-    problem: str = ""
-    read: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,42 @@
+"""What a form says, as it will be recorded: its words, and its id."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from uuid import UUID, uuid5
+
+from app.i18n import Lang, text
+
+# As the API takes them in a report, and as the fields themselves say.
+_MOST_WORDS, _MOST_CONTACT = 2000, 100
+
+
+def read_words(
+    values: Mapping[str, str], lang: Lang, *, required: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns text and contact as they will be sealed, those that were given, and what is wrong.
+
+    They become one line in NFC: a record holds no other, and a keyboard need not know that.
+    """
+    told, errors = {}, {}
+    for name, most in (("text", _MOST_WORDS), ("contact", _MOST_CONTACT)):
+        said = unicodedata.normalize("NFC", " ".join(values.get(name, "").split()))
+        if said:
+            told[name] = said
+        if len(said) > most:
+            errors[name] = text(lang, "field.length", expected=f"≤ {most}", got=len(said))
+    if required and "text" not in told:
+        errors["text"] = text(lang, "field.missing", name="text")
+    return told, errors
+
+
+def form_id(values: Mapping[str, str], form: str) -> str | None:
+    """Returns the id of what a form says: the same for a double touch or a reload, None without one.
+
+    The forms of a page share what they send, and an id stands once in a chain: so each has its own.
+    """
+    try:
+        return str(uuid5(UUID(values.get("id", "")), form))
+    except ValueError:
+        return None
