@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
 from app.web.pages.environment import LanguageEnvironment
+from app.web.pages.journey import days_between, stops_of
 from app.web.pages.pieces import Pieces
 from app.web.pages.seal import draw_mark, draw_seal
 from app.web.pages.standing_words import (
@@ -70,6 +71,7 @@ _ACTION, _SHOWING, _CODE = "\ue000", "\ue001", "\ue002"
 
 def render_scan(view: ScanView) -> str:
     """Returns the page that a scan opens, for a unit, a lot or a product; also after a refused form."""
+    stops = stops_of(view.steps) if view.level == "unit" else ()
     has_recall = any(notice.kind == "recall" for notice in view.notices)
     return render_page(
         "scan.html",
@@ -83,6 +85,8 @@ def render_scan(view: ScanView) -> str:
         warnings=[kind for kind in _WARNINGS if kind in view.warnings and not _said(kind, view)],
         verdict_sentences=_verdict_sentences(view),
         sold_title=_sold_title(view),
+        stops=stops,
+        journey_days=days_between(stops),
         # Where something is wrong, the way to say so comes forward.
         careful=view.verdict.kind == "broken" or has_recall or "clone_suspected" in view.warnings,
     )
