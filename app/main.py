@@ -18,7 +18,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from app.config import Settings, SettingsError
 from app.credit import exchangestore, matterstore, rankstore
@@ -133,8 +132,8 @@ from app.web.openapi import describe_api
 from app.web.pages import camera, forms, logpage, privacy, tickets, verify
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
-from app.web.pages.render import MODULES_PATH
 from app.web.pages.signed.routers import SIGNED_ROUTERS
+from app.web.pages.versions import MODULES_PATH
 from app.web.problems import handle_fault, handle_http, handle_validation
 from app.web.short import Shortcuts
 from app.web.visit import add_request_id
@@ -610,7 +609,7 @@ def create_app(
     app.mount(camera.CAMERA_PATH, verify.Modules(directory=STATIC / "camera"), name="camera")
     if decoder := camera.decoder_path():
         app.mount(decoder, verify.Modules(directory=camera.DECODER), name="decoder")
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", verify.Styles(directory=STATIC), name="static")
     app.add_middleware(Shortcuts, answers=events.SHORT_ANSWERS)
     app.add_middleware(
         Gate,

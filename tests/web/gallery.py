@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from app.web.pages.render import STATIC
+from app.web.pages.versions import STATIC
 from tests.browser.phone import CHROMIUM, launched
 from tests.web.samples import pages
 

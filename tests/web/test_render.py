@@ -9,6 +9,7 @@ import pytest
 from app.i18n import LANGUAGES
 from app.web.pages import render, views
 from app.web.pages.seal import draw_seal, seal_words
+from app.web.pages.versions import MODULES_PATH
 from tests.web import gallery, samples
 
 VOID = {"meta", "link", "input", "br", "hr", "img", "circle", "path", "use", "rect"}
@@ -122,7 +123,7 @@ def test_nothing_inline_and_nothing_from_elsewhere(pages):
         page = Page(html)
         for script in page.named("script"):
             assert script["type"] == "module", (name, script)
-            assert script["src"].startswith(f"{render.MODULES_PATH}/"), (name, script)
+            assert script["src"].startswith(f"{MODULES_PATH}/"), (name, script)
             assert (render.STATIC / "verify" / script["src"].rsplit("/", 1)[1]).exists()
         assert html.count("<script") == html.count("></script>") <= 1, name
         for tag, attrs in page.elements:

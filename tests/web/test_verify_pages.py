@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.i18n import LANGUAGES, keys, text_as_written
-from app.web.pages.render import MODULES_PATH, WORDS_VERSION
+from app.web.pages.versions import MODULES_PATH, WORDS_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 FOREVER = "public, max-age=31536000, immutable"

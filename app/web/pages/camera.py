@@ -28,7 +28,8 @@ from app.web.body import MAX_BODY_BYTES, StrictRoute
 from app.web.gate import CONTENT_SECURITY_POLICY
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import CameraView
-from app.web.pages.render import STATIC, folder_version, render_page
+from app.web.pages.render import render_page
+from app.web.pages.versions import STATIC, folder_version
 from app.web.pages.views import Frame
 from app.web.problems import describe, status_of
 from app.web.visit import visit_of

@@ -8,9 +8,7 @@ its own text: what checks the evidence in the browser is modules from static/ver
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Final, get_args
 
 from markupsafe import Markup, escape
@@ -28,6 +26,7 @@ from app.web.pages.standing_words import (
     say_signed,
     say_span,
 )
+from app.web.pages.versions import MODULES_PATH, STATIC, WORDS_VERSION, file_version
 from app.web.pages.views import (
     ErrorView,
     FormName,
@@ -44,9 +43,6 @@ from app.web.pages.views import (
     UnknownView,
     VerifyView,
 )
-
-STATIC: Final = Path(__file__).parents[3] / "static"
-LOCALES: Final = Path(__file__).parents[2] / "locales"
 
 COMPLAINT_CATEGORIES: Final = (
     "quality",
@@ -133,10 +129,10 @@ def _environment(lang: Lang) -> LanguageEnvironment:
     pieces = Pieces(environment)
     environment.globals.update(
         mark=draw_mark(),
-        css_version=_version(STATIC / "suxin.css"),
-        standing_version=_version(STATIC / "standing.css"),
-        signed_version=_version(STATIC / "signed.css"),
-        consumer_version=_version(STATIC / "consumer.css"),
+        css_version=file_version(STATIC / "suxin.css"),
+        standing_version=file_version(STATIC / "standing.css"),
+        signed_version=file_version(STATIC / "signed.css"),
+        consumer_version=file_version(STATIC / "consumer.css"),
         modules=MODULES_PATH,
         words_version=WORDS_VERSION,
         complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],
@@ -208,17 +204,6 @@ def _draw_panel(
         case "review" | "follow_up":
             drawn = forms.rated_form(frame, form, action, state, proofs)
     return drawn
-
-
-def _version(*files: Path) -> str:
-    """Returns a name for the content of files, so that it may be cached for ever."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
-def folder_version(*places: Path) -> str:
-    """Returns the same of files, and of the modules of folders."""
-    files = [file for place in places for file in (sorted(place.glob("*.js")) or [place])]
-    return _version(*files)
 
 
 def _said(warning: str, view: ScanView) -> bool:
@@ -390,10 +375,3 @@ def _link(frame: Frame, path: str) -> str:
 def _is_web(url: str) -> bool:
     """Returns whether a party's URL may become a link: never `javascript:` or the like."""
     return url.startswith(("https://", "http://"))
-
-
-# Modules name each other by relative paths, so their version stands in the folder's name.
-MODULES_PATH: Final = f"/static/verify-{folder_version(STATIC / 'verify')}"
-
-# Of all sentences, which the scripts ask for by it.
-WORDS_VERSION: Final = _version(*sorted(LOCALES.glob("*/*.json")))

@@ -15,8 +15,8 @@ from app.web.deps import InRooms
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.dossier import fill_dossier
 from app.web.pages.policy import fill_policy
-from app.web.pages.render import STATIC
 from app.web.pages.standing_render import render_dossier, render_policy, render_search, render_zone
+from app.web.pages.versions import STATIC
 from app.web.pages.zone import fill_search, fill_zone
 from app.web.paging import InPage, encode_place
 

@@ -6,6 +6,7 @@ only serves it: the page, the words, and the other program that does the same wi
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import orjson
@@ -18,7 +19,8 @@ from app.i18n import keys, pick_language, text_as_written
 from app.kit.errors import NotFound
 from app.web.body import StrictRoute
 from app.web.pages.answers import answer_page, frame_of
-from app.web.pages.render import STATIC, WORDS_VERSION, render_verify
+from app.web.pages.render import render_verify
+from app.web.pages.versions import STATIC, WORDS_VERSION, file_version
 from app.web.pages.views import VerifyView
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -39,6 +41,18 @@ class Modules(StaticFiles):
     def file_response(self, *given: object, **named: object) -> Response:
         response = super().file_response(*given, **named)  # type: ignore[arg-type]
         response.headers["Cache-Control"] = _FOREVER
+        return response
+
+
+class Styles(StaticFiles):
+    """Everything else that is static: kept for ever where the address names the version of this very file."""
+
+    def file_response(self, *given: object, **named: object) -> Response:
+        response = super().file_response(*given, **named)  # type: ignore[arg-type]
+        path, _, scope = given[:3]
+        asked = f"v={file_version(Path(str(path)))}".encode()
+        if isinstance(scope, dict) and scope.get("query_string") == asked:
+            response.headers["Cache-Control"] = _FOREVER
         return response
 
 
