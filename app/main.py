@@ -560,6 +560,7 @@ def close_rooms(rooms: Rooms) -> None:
     """Answers what is queued, writes the scans counted so far, lets others lead, closes the database."""
     try:
         rooms.page_turns.close()
+        rooms.photo_turns.close()
         rooms.looks.close()
         rooms.recorder.close()
         rooms.scans.flush()

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,8 @@ class Rooms:
     lease: None on SQLite, where one service alone has the database.
     told: in a process that only answers requests, how the one that leads stands.
     sender, cards: None where credit is kept nowhere else.
-    page_turns: the threads that make unit pages, in the order of asking.
+    page_turns: the threads that make unit pages, in the order of asking. photo_turns: those that read
+    photos; photo_limit: how many one address may send a second, which a few cameras without a decoder do.
     """
 
     base_url: str
@@ -166,6 +168,8 @@ class Rooms:
     on_wait: Callable[[], None] = lambda: None
     told: Leading | None = None
     page_turns: Turns = field(default_factory=Turns)
+    photo_turns: Turns = field(default_factory=lambda: Turns(most=16))
+    photo_limit: RateLimit = field(default_factory=lambda: RateLimit(5, monotonic_s=time.monotonic))
 
     def leading(self) -> Leading:
         """Returns how the process of this service stands that runs, or may run, the worker's loops."""

@@ -77,6 +77,30 @@ if (navigator.mediaDevices?.getUserMedia) {
   );
 }
 
-// A photo that was chosen is sent: one touch less.
+// A photo that was chosen is sent: one touch less. Smaller, where the browser can make it so: it is quicker
+// on a bad line, and what the phone wrote into the file (place, time) does not leave it.
 const photo = document.getElementById("photo");
-photo.addEventListener("change", () => photo.files.length && photo.form.requestSubmit());
+photo.addEventListener("change", async () => {
+  if (!photo.files.length) return;
+  try {
+    photo.files = await smaller(photo.files[0]);
+  } catch {
+    // As it is, then.
+  }
+  photo.form.requestSubmit();
+});
+
+const SIDE = 2000;
+
+async function smaller(file) {
+  const picture = await createImageBitmap(file);
+  const scale = Math.min(1, SIDE / Math.max(picture.width, picture.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(picture.width * scale);
+  canvas.height = Math.round(picture.height * scale);
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const made = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85));
+  const held = new DataTransfer();
+  held.items.add(new File([made], "photo.jpg", { type: "image/jpeg" }));
+  return held.files;
+}

@@ -117,6 +117,27 @@ def test_a_photo_opens_its_page_without_script(counter, chromium, lang):
         assert noted.complaints == []
 
 
+def test_a_photo_leaves_the_phone_small_and_without_its_place(counter, chromium):
+    """The browser draws it anew; the service would read it as it is."""
+    unit, seen = counter.sold[0], Image.new("L", (4000, 3000), 170)
+    label = symbol(counter.url(unit))
+    seen.paste(label.resize((label.width * 3, label.height * 3)), (1500, 900))
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x010E] = "taken at home"
+    seen.save(file, "JPEG", exif=exif)
+    with phone(chromium, script=True) as (page, noted):
+        page.goto(counter.url("scan"))
+        sent = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+        with page.expect_request(lambda one: one.method == "POST") as asked:
+            page.locator("#photo").set_input_files(sent)
+        body = asked.value.post_data_buffer
+        assert b"taken at home" in file.getvalue()
+        assert b"taken at home" not in body
+        page.locator(".verdict").wait_for()
+        assert page.url == counter.url(unit)
+        assert noted.complaints == []
+
+
 @every
 @pytest.mark.parametrize(
     ("file", "said"),

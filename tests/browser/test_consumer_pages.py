@@ -16,7 +16,8 @@ from tests.browser.form import Form
 from tests.browser.measures import check_layout, check_structure
 from tests.browser.phone import WIDTHS
 from tests.browser.test_forms import check_untold, claim, every
-from tests.drills.trade import SHOP, event
+from tests.drills.deployment import wait_until
+from tests.drills.trade import SHOP, event, moment
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +30,7 @@ def complain(counter: Any, page: Any, unit: str, lang: str) -> tuple[str, str]:
     form = Form(page, "complaint").open()
     form.fill(category="quality", text=WORDS, contact="张三 19900000000", **claim(counter, unit))
     assert form.send() == 201
-    number, query = page.locator(".ticket code").all_inner_texts()
+    number, query = page.locator(".ticket code, .query code").all_inner_texts()
     return number, query
 
 
@@ -61,7 +62,7 @@ def test_a_complaint_is_followed_answered_and_settled(counter, chromium, picture
         look(page, lang)
 
         (told,) = [one for one in counter.said(unit) if one["type"] == "complaint"]
-        reply = event(unit, "reply", {"of": told["id"], "outcome": "accepted"})
+        reply = event(unit, "reply", {"of": told["id"], "outcome": "accepted"}, moment())
         reply["sealed"] = {"text": {"content": {"text": "给您换一件，运费我们出。"}}}
         counter.trade.send(SHOP, [reply])
 
@@ -123,6 +124,7 @@ def test_what_one_wrote_is_seen_and_erased(counter, chromium, pictures, lang):
     with phone(chromium, lang=lang) as (page, noted):
         page.goto(counter.url(unit, lang))
         Form(page, "review").open().fill(rating="2", text=WORDS, **claim(counter, unit)).send()
+        wait_until(lambda: counter.looks_written(unit) > 0, "the look is written")
         page.goto(counter.url("privacy", lang))
         assert page.locator(".rows").first.is_visible()
         page.locator("#code").fill(counter.url(unit))
@@ -165,6 +167,7 @@ def test_a_device_is_forgotten(counter, chromium):
     unit = counter.unit()
     with phone(chromium, lang="en") as (page, _):
         page.goto(counter.url(unit))
+        wait_until(lambda: counter.looks_written(unit) > 0, "the look is written")
         page.goto(counter.url("privacy"))
         forget = page.get_by_role("button", name=text("en", "page.privacy.device.forget"))
         forget.click()

@@ -7,24 +7,24 @@ for typing.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, RedirectResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import text
-from app.kit.errors import Fault, Invalid
+from app.kit.errors import Fault, Invalid, TooMany
 from app.labels.photo import read_photo
 from app.trace.foreign import tell_foreign
 from app.trace.identifiers import parse_code
 from app.web.body import MAX_BODY_BYTES, StrictRoute
+from app.web.deps import InRooms
 from app.web.gate import CONTENT_SECURITY_POLICY
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import CameraView
@@ -76,10 +76,12 @@ def show_camera(request: Request, lang: _LANG = None) -> Response:
 
 
 @router.post("/scan")
-async def take_photo(request: Request) -> Response:
+async def take_photo(request: Request, rooms: InRooms) -> Response:
     """Leads from a photo, or a text that a camera read, to the page of its code."""
+    if not rooms.photo_limit.take(visit_of(request).address):
+        raise TooMany("too_many_requests", retry_after_s=1)
     photo, said, lang = await _read_form(request)
-    return await run_in_threadpool(_look, request, photo, said, lang)
+    return await rooms.photo_turns.run(partial(_look, request, photo, said, lang))
 
 
 async def _read_form(request: Request) -> tuple[bytes | None, str, str | None]:

@@ -128,5 +128,7 @@ def _filled(rooms: Rooms, frame: Frame, case: Case, query: str) -> TicketView:
 
 
 def _answer(view: TicketView, *, status: int = 200) -> Response:
-    page = render_page("ticket.html", view.frame, view=view)
+    # The empty form may be found; what it leads to is nobody else's.
+    empty = status == 200 and view.case is None and view.report is None
+    page = render_page("ticket.html", view.frame, view=view, indexable=empty)
     return answer_page(page, view.frame.lang, status=status)
