@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
-from app.credit.workdays import add_working_days
+from app.credit.workdays import deadline
 from app.db.engine import Database
 from app.kit.clock import Clock, parse_time
 from app.ledger import sealstore, store
@@ -66,7 +66,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today."""
+    """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today.
+
+    approximate: these two count days for which no notice on holidays is out yet.
+    """
 
     ticket: str
     code: str
@@ -79,6 +82,7 @@ class Case:
     dues: tuple[Due, ...]
     accepted_by: datetime
     mediated_by: datetime
+    approximate: bool
 
     @property
     def erased(self) -> bool:
@@ -165,7 +169,8 @@ class Cases:
                 said.append(self._said(connection, stream, fields, "", hidden))
                 break  # what comes after is the next buyer's
         now, at = self._clock.now(), parse_time(complaint["recorded_at"])
-        accepted_by = add_working_days(now, ACCEPTED_WORKING_DAYS)
+        accepted = deadline(now, working_days=ACCEPTED_WORKING_DAYS)
+        mediated = deadline(accepted.at, working_days=MEDIATED_WORKING_DAYS)
         return Case(
             ticket=ticket,
             code=stream,
@@ -176,8 +181,9 @@ class Cases:
             at=at,
             said=tuple(said),
             dues=tuple(self._dues(at, said, now)),
-            accepted_by=accepted_by,
-            mediated_by=add_working_days(accepted_by, MEDIATED_WORKING_DAYS),
+            accepted_by=accepted.at,
+            mediated_by=mediated.at,
+            approximate=accepted.approximate or mediated.approximate,
         )
 
     def _dues(self, at: datetime, said: Sequence[Said], now: datetime) -> Iterator[Due]:

@@ -125,15 +125,24 @@ def test_a_photo_leaves_the_phone_small_and_without_its_place(counter, chromium)
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x010E] = "taken at home"
     seen.save(file, "JPEG", exif=exif)
+    assert b"taken at home" in file.getvalue()
     with phone(chromium, script=True) as (page, noted):
+        # Playwright shows no body that holds a file: so it is looked at before it goes.
+        page.add_init_script(
+            """HTMLFormElement.prototype.requestSubmit = async function () {
+              const bytes = new Uint8Array(await this.elements.photo.files[0].arrayBuffer());
+              const told = new TextDecoder("latin1").decode(bytes).includes("taken at home");
+              console.log(told ? "told" : "untold");
+              this.submit();
+            }"""
+        )
+        said: list[str] = []
+        page.on("console", lambda one: said.append(one.text))
         page.goto(counter.url("scan"))
         sent = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
-        with page.expect_request(lambda one: one.method == "POST") as asked:
-            page.locator("#photo").set_input_files(sent)
-        body = asked.value.post_data_buffer
-        assert b"taken at home" in file.getvalue()
-        assert b"taken at home" not in body
+        page.locator("#photo").set_input_files(sent)
         page.locator(".verdict").wait_for()
+        assert said == ["untold"]
         assert page.url == counter.url(unit)
         assert noted.complaints == []
 

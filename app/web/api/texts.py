@@ -96,7 +96,10 @@ class DueOut(BaseModel):
 
 
 class CaseOut(BaseModel):
-    """A complaint and what came of it. `accepted_by`, `mediated_by`: if it goes to 12315 today."""
+    """A complaint and what came of it. `accepted_by`, `mediated_by`: if it goes to 12315 today.
+
+    `approximate`: these two count days for which no notice on holidays is out yet.
+    """
 
     ticket: str
     code: str
@@ -109,6 +112,7 @@ class CaseOut(BaseModel):
     dues: list[DueOut]
     accepted_by: str
     mediated_by: str
+    approximate: bool
 
 
 @router.post(
@@ -224,4 +228,5 @@ def _case(case: Case) -> CaseOut:
         dues=dues,
         accepted_by=format_time(case.accepted_by),
         mediated_by=format_time(case.mediated_by),
+        approximate=case.approximate,
     )

@@ -19,7 +19,7 @@ from app.kit.errors import Fault, FieldFault, invalid
 from app.ledger.submission import Recorded
 from app.oversight.cases import Case
 from app.parties.identity import is_party_id
-from app.trace.identifiers import parse_code
+from app.trace.identifiers import normalise_inner, parse_code
 from app.trace.proof import ProofInvalid
 from app.trace.requests import ConsumerProof, EventRequest, SealedInput
 from app.web.body import StrictRoute
@@ -123,7 +123,12 @@ def _filled(rooms: Rooms, frame: Frame, case: Case, query: str) -> TicketView:
     names = {party: party if (view := known.get(party)) is None else view.name for party in parties}
     product = rooms.catalogue.product(parse_code(case.code).gtin).name
     return TicketView(
-        frame=frame, ticket=case.ticket, query=query, case=case, names=names, product=product
+        frame=frame,
+        ticket=case.ticket,
+        query=normalise_inner(query),
+        case=case,
+        names=names,
+        product=product,
     )
 
 
