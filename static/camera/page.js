@@ -77,6 +77,8 @@ if (navigator.mediaDevices?.getUserMedia) {
   );
 }
 
+if (box.hidden) box.classList.add("camera-none");
+
 // A photo that was chosen is sent: one touch less. Smaller, where the browser can make it so: it is quicker
 // on a bad line, and what the phone wrote into the file (place, time) does not leave it.
 const photo = document.getElementById("photo");

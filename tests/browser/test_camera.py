@@ -183,7 +183,7 @@ def test_the_camera_page_fits_every_screen_in_light_and_dark(counter, chromium, 
                 page.goto(counter.url("scan"))
                 page.locator("#camera button").wait_for()
                 check_layout(page)
-                page.screenshot(path=pictures / f"scan-{width}-{scheme}.png", full_page=True)
+                pictures(page, f"camera-{width}-{scheme}.png")
                 assert noted.complaints == []
 
 

@@ -46,7 +46,7 @@ def shoot(page: Any, pictures: Any, name: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             check_layout(page)
-            page.screenshot(path=pictures / f"{name}-{width}-{scheme}.png", full_page=True)
+            pictures(page, f"{name}-{width}-{scheme}.png")
 
 
 @every
