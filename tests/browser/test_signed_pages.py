@@ -48,7 +48,7 @@ def look(page, pictures, name: str, lang: str, scheme: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         check_layout(page)
         if width in (390, 1280):
-            page.screenshot(path=pictures / f"{name}-{lang}-{scheme}-{width}.png", full_page=True)
+            pictures(page, f"{name}-{lang}-{scheme}-{width}.png")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
