@@ -28,14 +28,14 @@ class Checkout:
         self.log = folder / "calls"
         shutil.copytree(ROOT / "scripts", self.folder / "scripts")
         (self.folder / ".ci").mkdir()
-        for name in [*LOCKS, "pyproject.toml", ".ci/run"]:
+        for name in [*LOCKS, "package-lock.json", "pyproject.toml", ".ci/run"]:
             shutil.copy(ROOT / name, self.folder / name)
         self.bin.mkdir()
         for name in TOOLS:
             (self.bin / name).symlink_to(shutil.which(name) or f"/bin/{name}")
         self.program("id", "echo 0")
         self.program("chromium")
-        self.program("npm", "exit 1")
+        self.program("npm", 'case "$1" in ci) mkdir -p node_modules;; *) exit 1;; esac')
         self.program("apt-get")
         self.has_python()
 
@@ -73,10 +73,12 @@ class Checkout:
         )  # fmt: skip
 
     def calls(self) -> list[str]:
-        """What was called, without questions of how things are."""
-        asked = ("version_info", "import ", "config list", "id ", "venv --clear")
-        lines = [line.strip() for line in self.log.read_text().splitlines()]
-        return [c for c in lines if not any(a in c for a in asked)]
+        """What was called, without questions of how things are, and without the camera's decoder."""
+        asked = ("version_info", "import ", "config list", "id ", "venv --clear", "npm ci")
+        return [c for c in self.all_calls() if not any(a in c for a in asked)]
+
+    def all_calls(self) -> list[str]:
+        return [line.strip() for line in self.log.read_text().splitlines()]
 
 
 def write_program(path: Path, body: str) -> None:
@@ -120,6 +122,29 @@ def test_what_the_program_says_is_all_that_stands_on_stdout(checkout, font):
 
 def test_a_second_run_installs_nothing(checkout, font):
     checkout.run("scripts/run", SUXIN_FONT=font)
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    assert checkout.calls() == ["suxin init", "suxin serve"]
+
+
+def test_the_cameras_decoder_is_fetched_once_by_its_lock(checkout, font):
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    (fetched,) = [call for call in checkout.all_calls() if call.startswith("npm")]
+    assert fetched.startswith("npm ci ")
+    assert "--ignore-scripts" in fetched
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    assert not [call for call in checkout.all_calls() if call.startswith("npm")]
+    with (checkout.folder / "package-lock.json").open("a") as file:
+        file.write("\n")
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    assert [call for call in checkout.all_calls() if call.startswith("npm ci ")]
+
+
+def test_without_the_cameras_decoder_the_service_still_starts(checkout, font):
+    checkout.program("npm", "exit 1")
+    done = checkout.run("scripts/run", SUXIN_FONT=font)
+    assert checkout.calls()[-1] == "suxin serve"
+    assert "read by the service instead" in done.stderr
+    (checkout.bin / "npm").unlink()
     checkout.run("scripts/run", SUXIN_FONT=font)
     assert checkout.calls() == ["suxin init", "suxin serve"]
 
