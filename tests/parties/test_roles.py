@@ -37,6 +37,7 @@ WHO_SENDS = {
     "carrier_rating": "merchant +platform consumer",
     "buyer_rating": "merchant +platform carrier",
     "complaint": "consumer regulator",
+    "message": "consumer",
     "return": "merchant platform carrier",
     "recall": "merchant recall_agent=merchant regulator",
     "recall_lifted": "merchant recall_agent=merchant regulator",
