@@ -47,6 +47,7 @@ CONTRACT = {
     "carrier_rating": (LIVING, {"of": RECORD, "carrier": SHOP, "rating": 5}, ("text",)),
     "buyer_rating": (LIVING, {"of": RECORD}, ("rating",)),
     "complaint": (LIVING, {"category": "food_safety"}, ("detail",)),
+    "message": (LIVING, {"of": RECORD}, ("detail",)),
     "recall": (GOODS, {"reason": "glass"}, ()),
     "recall_lifted": (GOODS, {"reason": "checked"}, ()),
     "measure": (("party",), {"kind": "suspend", "basis": "art. 1"}, ()),
@@ -70,6 +71,7 @@ BY_CONSIGNMENT = {
     "carrier_rating",
     "buyer_rating",
     "complaint",
+    "message",
 }
 REGISTERED = {
     "product": {"issuer": SHOP, "name": "端砚", "category": "consumer_goods"},
