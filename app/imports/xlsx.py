@@ -1,8 +1,9 @@
 """Office Open XML workbooks (ECMA-376), read row by row; a hostile file costs no more than its limits.
 
-Before the library sees it, every XML part is unpacked once and counted: what a zip says about its sizes
-is the sender's word. Nothing in it is executed: macros, links and formulas are not even looked at, a
-formula counts as the value that was last computed for it.
+Before the library sees it, every part is unpacked once and counted, whatever it is called (the library
+goes by content types, not by names): what a zip says about its sizes is the sender's word. Nothing in it
+is executed: macros, links and formulas are not even looked at, a formula counts as the value that was
+last computed for it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from app.imports.grid import (
 
 MAX_UNPACKED = 96 * 1024 * 1024
 MAX_PARTS = 500
+MAX_LINE = 1_048_576
+"""Excel's own last line. The library makes up every line that a file skips."""
 _PIECE = 256 * 1024
 _OVERLAP = 64
 _MERGED = re.compile(
@@ -76,8 +79,8 @@ def _look_through(raw: bytes) -> _Seen:
             if "xl/workbook.xml" not in names:
                 raise FileUnusable("import_not_table")
             for part in parts:
-                if not part.filename.lower().endswith((".xml", ".rels")):
-                    continue
+                # A drawing (SVG) may well have a DOCTYPE.
+                is_media = part.filename.startswith("xl/media/")
                 is_sheet = part.filename.startswith("xl/worksheets/")
                 rest = b""
                 with archive.open(part) as file:
@@ -86,7 +89,7 @@ def _look_through(raw: bytes) -> _Seen:
                         if total > MAX_UNPACKED:
                             raise FileUnusable("import_bomb")
                         window = rest + piece
-                        if _ENTITIES.search(window):
+                        if not is_media and _ENTITIES.search(window):
                             raise FileUnusable("import_broken")
                         if is_sheet:
                             formulas = formulas or _FORMULA.search(window) is not None
@@ -139,6 +142,10 @@ def _read(raw: bytes, seen: _Seen) -> Grid:
 def _lines(rows: Iterable[Any], beside: Iterable[Any]) -> Iterable[Line]:
     count = 0
     for number, (values, formulas) in enumerate(zip_longest(rows, beside, fillvalue=()), start=1):
+        if number > MAX_LINE:
+            raise FileUnusable("import_broken")
+        if values.count(None) == len(values) and not any(formulas):
+            continue  # a line that the file skips, maybe one of a million
         cells = [_text(value) for value in values]
         for at, formula in enumerate(formulas):
             if isinstance(formula, str) and formula.startswith("=") and not cells[at]:

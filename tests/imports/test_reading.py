@@ -179,6 +179,43 @@ def test_a_bomb_is_refused_before_it_goes_off(monkeypatch):
     assert refusal(raw) == "import_bomb"
 
 
+def test_a_bomb_by_another_name_is_refused_too(monkeypatch):
+    monkeypatch.setattr("app.imports.xlsx.MAX_UNPACKED", 2 * 2**20)
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(as_xlsx([["a"], ["b"]]))) as old,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for part in old.infolist():
+            raw = old.read(part).replace(b"worksheets/sheet1.xml", b"worksheets/sheet1.dat")
+            name = part.filename.replace("sheet1.xml", "sheet1.dat")
+            new.writestr(name, raw + b" " * (2 * 2**20) if name.endswith(".dat") else raw)
+    assert refusal(out.getvalue()) == "import_bomb"
+
+
+def test_lines_that_a_file_skips_are_not_counted_for_ever(monkeypatch):
+    monkeypatch.setattr("app.imports.xlsx.MAX_LINE", 1_000)
+
+    def skipping_to(last: int) -> bytes:
+        def skips(name: str, raw: bytes) -> bytes:
+            return raw.replace(b'<row r="2"', f'<row r="{last}"'.encode()).replace(
+                b'r="A2"', f'r="A{last}"'.encode()
+            )
+
+        return repacked(as_xlsx([["a"], ["b"]]), skips)
+
+    assert [line.number for line in read_grid(skipping_to(1_000)).lines] == [1, 1_000]
+    for last in (1_001, 10**18):
+        assert refusal(skipping_to(last)) == "import_broken"
+
+
+def test_a_drawing_with_a_doctype_is_no_attack():
+    out = io.BytesIO(as_xlsx([["a"], ["b"]]))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr("xl/media/image1.svg", "<!DOCTYPE svg><svg/>")
+    assert cells(read_grid(out.getvalue())) == [("a",), ("b",)]
+
+
 def test_entities_are_refused():
     def evil(name: str, raw: bytes) -> bytes:
         lol = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]>'
