@@ -6,8 +6,8 @@ holds hundreds of them instead of one.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from app.db.engine import Database
@@ -102,7 +102,7 @@ class Bulk:
                         results[n] = self._known(principal, known, told, claim=one.claim)
                         continue
                     if one.gtin is None:
-                        number = item_code(secrets.randbelow(_ITEM_CODES))
+                        number = _item_code_of(party, told)
                         told["item_code"] = True
                     else:
                         number = parse_gtin(one.gtin)
@@ -116,7 +116,7 @@ class Bulk:
         self._submit(submissions, results)
         for n in submissions:
             if isinstance(results[n], IdConflict):
-                # Registered by another since we looked, or an item code drawn twice: alone it is retried.
+                # Registered by another since we looked, or other goods have the code: alone it is retried.
                 results[n] = self._alone(principal, products[n])
         return [results[n] for n in range(len(products))]
 
@@ -170,6 +170,15 @@ class Bulk:
         except Fault as fault:
             return fault
         return Taken(not done.replayed, done.differs or ())
+
+
+def _item_code_of(party: str, told: Mapping[str, Any]) -> str:
+    """Returns the item code by which a file's goods are first tried; one that is taken is drawn alone.
+
+    The same for the same goods: two processes may be at one job, and neither sees yet what the other does.
+    """
+    said = "\x00".join((party, str(told["name"]), product_facts(told)))
+    return item_code(int.from_bytes(sha256(said.encode()).digest()) % _ITEM_CODES)
 
 
 def _party(principal: Principal) -> str:

@@ -8,6 +8,9 @@ import pytest
 
 from app.imports import importstore
 from app.imports.mapping import Layout
+from app.ledger.submission import Effect
+from app.trace.bulk import Bulk, NewProduct
+from app.trace.secret_index import SecretIndex
 from tests.imports.sheets import as_csv, as_xlsx, gtin
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import AUTHORITY, GTIN, RIVAL, told
@@ -109,6 +112,19 @@ def test_goods_without_a_gtin_are_registered_once(market):
     raw = as_csv([["名称", "分类"], ["散装陈皮", "食用农产品"], ["散装陈皮", "食用农产品"]])
     assert counts(send(market, "products", raw)) == (1, 1, 0, 0)
     assert counts(send(market, "products", raw)) == (0, 2, 0, 0)
+
+
+def test_two_processes_at_one_job_register_goods_without_a_gtin_once(market):
+    # Neither sees yet what the other is about to record: as one call that has the same goods twice.
+    rooms = market.rooms
+    recorder, catalogue = rooms.recorder, rooms.catalogue
+    index = SecretIndex(rooms.keyring.subkey("test-index"))
+    bulk = Bulk(rooms.database, recorder, catalogue, clock=market.clock, index=index)
+    facts = {"name": "散装莲子", "category": "food"}
+    mark = Effect("import_row", {"job": "none", "n": 0})
+    ones = [NewProduct(None, facts, claim=False, effect=mark) for _ in range(2)]
+    taken = bulk.register_products(rooms.imports.acting_for(SHOP), ones)
+    assert [one.is_new for one in taken] == [True, False]
 
 
 def test_lots_by_workbook_with_excels_dates(market):
