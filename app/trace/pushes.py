@@ -122,12 +122,13 @@ class Pushes:
                 continue
             told = _tables()["states"][feeds()[feed][item.state]]
             found = parcels.get(waybill, [])
-            if not found:
+            mine = sum(parcel.current for parcel in found)
+            if not found or not (told or mine):
                 results[n].fault = WaybillUnknown("waybill_unknown")
             elif not told:
                 results[n].status = "ignored"
-            elif len(requests) + len(found) > MAX_EVENTS:
-                params = {"expected": f"≤ {MAX_EVENTS}", "got": len(requests) + len(found)}
+            elif len(requests) + mine > MAX_EVENTS:
+                params = {"expected": f"≤ {MAX_EVENTS}", "got": len(requests) + mine}
                 results[n].status = "refused"
                 results[n].fault = invalid(FieldFault(("items", n), "length", params))
             else:

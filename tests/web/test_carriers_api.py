@@ -97,9 +97,11 @@ def test_whose_parcel_it_is_not_learns_nothing(market, parcel):
     waybill, units = parcel
     before = market.count_rows()
     for by in (RIVAL, AGGREGATOR, PLATFORM):
-        mine = push(market, item(market, waybill, "3"), by=by)
+        # "abort" is no news of goods at all: not even that tells that there are any.
+        mine = push(market, item(market, waybill, "3"), item(market, waybill, "abort"), by=by)
         none = push(market, item(market, "TEST9999999999", "3"), by=by)
-        assert statuses(mine) == statuses(none) == ["unknown"]
+        assert statuses(mine) == ["unknown", "unknown"]
+        assert statuses(none) == ["unknown"]
         assert mine["results"][0]["problem"]["detail"] == none["results"][0]["problem"]["detail"]
     assert market.count_rows() == before
     assert state_of(market, units[0]) == "in_transit"
