@@ -126,7 +126,8 @@ class Scans:
         self.flush()
         with self._database.write() as connection:
             gone = scanstore.forget(connection, device)
-        self._database.truncate_log()
+        if gone:
+            self._database.truncate_log()
         return gone
 
     def flush(self) -> bool:
