@@ -23,6 +23,7 @@ from app.kit.tokens import RandomBytes, random_symbols
 from app.parties import accountstore as store
 from app.parties.account_rules import (
     Role,
+    covers,
     read_name,
     read_office,
     read_password,
@@ -335,6 +336,10 @@ class Accounts:
                 row = None
             if account == by.id:
                 raise NotManaging("not_yourself")
+            here = row is None or by.region is None or covers(by.region, person_of(row).region)
+            if not here:
+                # Who is in office beyond it must not be taken over by a reset.
+                raise NotManaging("not_managing")
         if row is None:
             raise AccountUnknown("account_unknown", name=account[:40])
         return row

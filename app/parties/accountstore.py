@@ -92,6 +92,23 @@ def update_account(connection: Connection, account: str, **values: Any) -> None:
     connection.execute(update(ACCOUNT).where(ACCOUNT.c.id == account).values(**values))
 
 
+def hold_account(connection: Connection, account: str, *, password: str) -> bool:
+    """Returns whether an account has this hash still and is not disabled; until the end it stays so.
+
+    Writes `account`, though nothing new: who resets or disables it meanwhile waits.
+    """
+    done = connection.execute(
+        update(ACCOUNT)
+        .where(
+            ACCOUNT.c.id == account,
+            ACCOUNT.c.password == password,
+            ACCOUNT.c.disabled_at.is_(None),
+        )
+        .values(password=password)
+    )
+    return done.rowcount == 1
+
+
 def take_step(connection: Connection, account: str, step: int) -> bool:
     """Returns whether no code of this time step, or a later one, was taken before. Writes `account`."""
     done = connection.execute(

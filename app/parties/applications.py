@@ -25,7 +25,7 @@ from app.kit.tokens import RandomBytes
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.parties import accountstore
 from app.parties import applicationstore as store
-from app.parties.account_rules import OF_APPLYING, read_name
+from app.parties.account_rules import OF_APPLYING, read_name, read_password
 from app.parties.accounts import Accounts, Place
 from app.parties.applicationstore import ACCEPTED, REFUSED, WAITING
 from app.parties.registration import LicenceGiven, Registration, read_registration
@@ -123,10 +123,12 @@ class Applications:
         checks: list[Callable[[], Any]] = [
             lambda: _read(wish),
             lambda: read_name(name),
-            lambda: self._accounts.hash_new(password, name=name.strip().lower()),
+            lambda: read_password(password, name=name.strip().lower()),
         ]
-        told, login, hashed = _all_of(checks)
+        told, login, _ = _all_of(checks)
         self._throttle.take((_APPLYING, client.address, OF_APPLYING))
+        # Only now: a hash costs what a flood of strangers must not spend, and has few turns.
+        hashed = self._accounts.hash_new(password, name=login)
         with self._database.write() as connection:
             account = self._accounts.insert(
                 connection, login, hashed, Place("applicant", None, (), None)

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, to_ms
-from app.kit.errors import Denied
+from app.kit.errors import Denied, Unauthenticated
 from app.kit.tokens import RandomBytes
 from app.parties import accountstore as store
 from app.parties.account_rules import Stage, scopes_of
@@ -34,6 +34,10 @@ CONFIRMED_FOR = timedelta(minutes=15)
 
 _TOUCH_EVERY = timedelta(minutes=1)
 _MAX_AGENT = 200
+
+
+class SessionOver(Unauthenticated):
+    """The session was ended while it was being used."""
 
 
 class NoParty(Denied):
@@ -181,14 +185,18 @@ class Sessions:
         stage: Stage | None = None,
         confirmed: bool = False,
     ) -> str:
-        """Returns a new token of the session; the old one is worth nothing. Writes `signed_session`."""
+        """Returns a new token of the session; the old one is worth nothing. Writes `signed_session`.
+
+        Raises SessionOver, so that nothing is changed in the name of a session that a reset has ended.
+        """
         token = self._random(TOKEN_BYTES).hex()
         changed: dict[str, Any] = {"digest": _digest(token)}
         if stage is not None:
             changed["stage"] = stage
         if confirmed:
             changed["confirmed_at"] = to_ms(self._clock.now())
-        store.move_session(connection, signed.digest, changed)
+        if not store.move_session(connection, signed.digest, changed):
+            raise SessionOver("sign_in_needed")
         return token
 
     def list_of(self, account: str) -> Sequence[SessionInfo]:

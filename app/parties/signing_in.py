@@ -89,6 +89,9 @@ class SignIn:
         elif row.must_change:
             stage = "password"
         with self._database.write() as connection:
+            # To look at a password takes a while: a reset in it has ended all sessions but this one.
+            if not store.hold_account(connection, row.id, password=row.password):
+                raise SignInRefused("sign_in_refused")
             if before is not None:
                 store.end_sessions(connection, before.person.id, only=before.id)
             token = self._sessions.open(connection, row.id, stage=stage, client=client)
@@ -133,7 +136,10 @@ class SignIn:
         return Opened(token, stage)
 
     def confirm(self, signed: SignedIn, password: str, *, client: Client) -> str:
-        """Returns a new token after the password was given once more. Raises PasswordWrong, TriedTooOften."""
+        """Returns a new token after the password was given once more.
+
+        Raises PasswordWrong, TriedTooOften, SessionOver.
+        """
         self._check_password(signed.person, password, client)
         with self._database.write() as connection:
             return self._sessions.renew(connection, signed, confirmed=True)
@@ -141,7 +147,7 @@ class SignIn:
     def change_password(self, signed: SignedIn, *, old: str, new: str, client: Client) -> Opened:
         """Returns the session under a new token; every other one ends. Writes `account`, `signed_session`.
 
-        Raises PasswordWrong, TriedTooOften, Invalid at `password`.
+        Raises PasswordWrong, TriedTooOften, SessionOver, Invalid at `password`.
         """
         person = signed.person
         hashed = self._accounts.hash_new(new, name=person.name)

@@ -173,6 +173,20 @@ def test_people_of_an_authority_have_a_region_inside_its_own(market):
     owner.post(PEOPLE, 422, label="x", role="owner", region="441200")
 
 
+def test_who_is_in_office_in_a_part_takes_over_nobody_beyond_it(market):
+    boss = signed_in(market, "owner", AUTHORITY)
+    local = signed_in(market, "owner", AUTHORITY, region="441202")
+    beside = signed_in(market, "owner", AUTHORITY, region="441202")
+    accounts = market.rooms.people.accounts
+    local.get(PEOPLE)
+    for do in ("reset", "disable", "move"):
+        local.post(f"{PEOPLE}/change", 403,
+                   account=accounts.find(boss.name).person.id, role="owner", do=do)  # fmt: skip
+    boss.get("/desk")
+    local.get(PEOPLE)
+    local.post(f"{PEOPLE}/change", account=accounts.find(beside.name).person.id, do="disable")
+
+
 def test_the_operator_invites_owners_of_parties_and_its_own(market):
     operator = signed_in(market, "operator", None)
     _, name = joined(market, invite(operator, role="owner", party=RIVAL))

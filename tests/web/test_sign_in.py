@@ -9,6 +9,9 @@ import httpx
 import pyotp
 import pytest
 
+from app.parties.accounts import NOWHERE
+from app.parties.sessions import SessionOver
+from app.parties.signing_in import SignInRefused
 from tests.web.conftest import AUTHORITY
 from tests.web.people import (
     COOKIE,
@@ -336,6 +339,33 @@ def test_a_reset_ends_all_sessions_and_asks_for_a_new_password(market, made, bro
     browser.get("/account", 303)
     new_browser(market).sign_in(name, password, 401)
     assert "/account/password" in browser.sign_in(name, once).headers["Location"]
+
+
+def test_a_reset_while_a_password_is_looked_at_lets_nobody_in(market, made, monkeypatch):
+    name, password = made()
+    people = market.rooms.people
+    person = people.accounts.find(name).person
+    passwords = people.sign_in._passwords
+    is_right = passwords.is_right
+
+    def slowly(stored, given):
+        found = is_right(stored, given)
+        people.accounts.reset(person.id)
+        return found
+
+    signed = people.sessions.resume(people.sign_in.open_for(person.id, client=NOWHERE))
+    with monkeypatch.context() as slow:
+        slow.setattr(passwords, "is_right", slowly)
+        with pytest.raises(SignInRefused):
+            people.sign_in.enter(name, password, client=NOWHERE)
+    assert people.sessions.list_of(person.id) == []
+    # The one-time password stands: a session that the reset has ended changes nothing any more.
+    once = people.accounts.reset(person.id)
+    with pytest.raises(SessionOver):
+        people.sign_in.change_password(
+            signed, old=once, new="another sentence of mine", client=NOWHERE
+        )
+    assert people.sign_in.enter(name, once, client=NOWHERE).stage == "password"
 
 
 # --- the second factor ---------------------------------------------------------------------------
