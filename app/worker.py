@@ -142,9 +142,10 @@ def own_loops(rooms: Rooms) -> tuple[Loop, ...]:
     """Returns the loops of every process that serves: what it has counted goes into the database."""
     scans = Loop("scans", rooms.scans.flush, 1.0, everywhere=True)
     keys = Loop("keys", rooms.keys.note_uses, 30.0, everywhere=True)
+    erased = Loop("empty-log", rooms.database.empty_log, 5.0, everywhere=True)
     if rooms.cards is None:
-        return (scans, keys)
-    return (scans, keys, Loop("cards", rooms.cards.refresh, 1.0, everywhere=True))
+        return (scans, keys, erased)
+    return (scans, keys, erased, Loop("cards", rooms.cards.refresh, 1.0, everywhere=True))
 
 
 def embedded_loops(

@@ -32,6 +32,8 @@ _READER_CACHE_KIB = 2 * 1024
 # As many readers as handlers run at once: to open a connection costs more than most that it reads.
 _READERS = 40
 _BUSY_TIMEOUT_MS = 15_000
+# Whoever empties the log holds up all writers while a reader is in the way.
+_EMPTYING_MS = 500
 # Pages of 4 KiB in the write-ahead log at which a commit moves them into the database itself. Far above
 # what stands there a second after the last `move_log`, so that nobody who waits for a commit does it.
 _LOG_PAGES = 16_000
@@ -55,6 +57,7 @@ class Database:
         # PostgreSQL knows our sessions by it (`application_name`).
         self.session_name = f"suxin-{secrets.token_hex(4)}"
         self._snapshot = threading.local()
+        self._log_is_owed = False
         self.dialect = make_url(url).get_backend_name()
         self._turnstile: Turnstile | None = None
         if self.dialect == "sqlite":
@@ -124,13 +127,25 @@ class Database:
     def truncate_log(self) -> bool:
         """Moves SQLite's write-ahead log into the database and empties it; erased bytes leave it too.
 
-        Returns whether it is empty now; a reader whose snapshot needs it may be in the way.
+        Returns whether it is empty now; a reader whose snapshot needs it may be in the way. Then
+        `empty_log` does it later.
         """
         if self.dialect != "sqlite":
             return True
         with self._reader.connect() as connection:
-            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_EMPTYING_MS}")
+            try:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        self._log_is_owed = bool(busy)
         return not busy
+
+    def empty_log(self) -> bool:
+        """Empties the log where this process could not when something was erased; returns False."""
+        if self._log_is_owed:
+            self.truncate_log()
+        return False
 
     def close(self) -> None:
         """Closes every pooled connection."""

@@ -104,9 +104,9 @@ class Gate:
                 raise
             await answer(Request(scope), fault)(scope, receive, send_on)
         except ClientDisconnect:
-            log.debug("request.abandoned", path=scope["path"])
+            log.debug("request.abandoned", path=_told(scope))
         except Exception:
-            log.exception("request.failed", method=scope["method"], path=scope["path"])
+            log.exception("request.failed", method=scope["method"], path=_told(scope))
             if started:
                 raise
             await answer(Request(scope), Fault("internal"))(scope, receive, send_on)
@@ -180,6 +180,12 @@ class _Counted:
             if self._bytes > MAX_BODY_BYTES:
                 raise _too_large()
         return message
+
+
+def _told(scope: Scope) -> str:
+    """Returns the path as a log may hold it: an invitation's link is as good as a password."""
+    path: str = scope["path"]
+    return "/join/…" if path.startswith("/join/") else path
 
 
 def _too_large() -> TooLarge:
