@@ -96,7 +96,7 @@ def test_an_item_fails_alone(market, parcel):
 def test_whose_parcel_it_is_not_learns_nothing(market, parcel):
     waybill, units = parcel
     before = market.count_rows()
-    for by in (RIVAL, AGGREGATOR, PLATFORM):
+    for by in (RIVAL, PLATFORM):
         # "abort" is no news of goods at all: not even that tells that there are any.
         mine = push(market, item(market, waybill, "3"), item(market, waybill, "abort"), by=by)
         none = push(market, item(market, "TEST9999999999", "3"), by=by)
@@ -109,6 +109,8 @@ def test_whose_parcel_it_is_not_learns_nothing(market, parcel):
 
 def test_an_aggregator_speaks_under_the_carriers_mandate(market, parcel):
     waybill, units = parcel
+    before = push(market, item(market, waybill, "202", -3), by=AGGREGATOR, feed="kdniao")
+    assert statuses(before) == ["unknown"]
     market.mandate(CARRIER, AGGREGATOR, "transit", "signature", "refusal", "return")
     body = push(market, item(market, waybill, "202", -3), item(market, waybill, "311", -1),
                 by=AGGREGATOR, feed="kdniao")  # fmt: skip
