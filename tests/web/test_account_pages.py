@@ -305,6 +305,16 @@ def test_who_applies_waits_and_speaks_for_nobody(market):
     assert before
 
 
+def test_a_licence_without_an_end_is_read_by_who_verifies(market):
+    code = new_code()
+    apply(
+        market, code=code, name="果园无期", licences_0_kind="business", licences_0_number=code,
+        licences_0_valid_until="",
+    )  # fmt: skip
+    operator = signed_in(market, "operator", None)
+    assert f"<code>{code}</code>" in operator.get(waiting_of(operator, "果园无期")).text
+
+
 def test_an_accepted_merchant_is_registered_verified_and_its_owner(market):
     code = new_code()
     browser = apply(market, code=code, name="果园一号")
