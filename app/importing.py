@@ -34,7 +34,11 @@ Faults = Sequence[tuple[int, Sequence[Problem]]]
 
 def import_file(
     kind_or_file: Annotated[
-        str, typer.Argument(metavar="KIND", help="products, lots or shipments.")
+        str,
+        typer.Argument(
+            metavar="KIND|FILE",
+            help="products, lots or shipments; or at once the file, of products.",
+        ),
     ],
     file: Annotated[Path | None, typer.Argument(help="A .csv or .xlsx file.")] = None,
     party: Annotated[
@@ -56,7 +60,7 @@ def import_file(
 ) -> None:
     """Import a spreadsheet of products, lots or orders. Exit: 0 all rows taken, 1 some refused.
 
-    2: the file cannot be read, or not for this party. Without KIND: products.
+    2: the file cannot be read, or not for this party.
     """
     kind, path = _kind_of(kind_or_file, file)
     reader: Lang | None = next((one for one in LANGUAGES if one == lang), None)
