@@ -173,6 +173,13 @@ def test_missing_signatures_are_the_careless_shops_own(rooms):
     assert any(e.effective_at > START for e in notices), "none is only announced yet"
 
 
+def test_what_consumers_say_over_and_over_does_not_look_copied():
+    from app.demo.cast import GRUMBLES, PRAISE
+    from app.trace.detectors.brushing import shingles
+
+    assert [text for text in (*PRAISE, *GRUMBLES) if shingles(text)] == []
+
+
 def test_honesty_pays(rooms):
     from app.demo.cast import ALTERED, CARELESS, HONEST
 

@@ -186,9 +186,10 @@ STOCKS = (GIFTS, FRESH, RECALLED, LOOSE_GIFTS, BASKETS, FINE_GIFTS, OIL)
 
 CITIES = ("440100", "440300", "440600", "310100", "330100", "420100", "510100", "110000")
 TITLES = {goods.gtin: goods.facts["name"] for goods in GOODS}
+# Too short for the detector of copied reviews: so few texts are said by so many.
 PRAISE = (
-    "包装仔细，和页面写的一样。",
-    "送得快，扫码能看到每一步。",
+    "包装仔细，跟页面一样。",
+    "送得快，每一步都能查。",
     "送长辈的，很喜欢。",
     "味道不错，会再买。",
     "第二次买了，品质稳定。",
