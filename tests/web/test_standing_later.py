@@ -14,6 +14,9 @@ def test_a_hold_stands_apart_with_both_scores(market):
     page, html = show(market, f"/credit/{party}")
     assert "计暂扣 650 分（C），不计暂扣 700 分（B）" in page.text
     assert 'fill="url(#hatch-narrow)"' in html
+    # Nobody lost a point that could fade; the day that ends the picture is told as what it is.
+    assert text("zh", "page.dossier.event.fade") not in page.text
+    assert text("zh", "page.dossier.event.same") in page.text
     market.clock.advance(30 * 86_400)
     page, html = show(market, f"/credit/{party}")
     assert "不计暂扣" not in page.text
