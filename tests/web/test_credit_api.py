@@ -219,9 +219,3 @@ def test_the_policy_is_public_data_with_a_version(market):
 def test_a_party_that_is_not_registered_has_no_credit(market, below):
     for party in ("91441200MA4TE5T99X", "nobody", "%E5%95%86%E5%BA%97", "a%2Fb"):
         assert told(market.call("GET", f"{C}/{party}{below}"))[:2] == (404, "not-found")
-
-
-def test_what_later_issues_bring_answers_404_until_then(market):
-    token = market.keys[AUTHORITY]
-    for method, path in (("POST", "/api/v1/products/import"),):
-        assert market.call(method, path, {}, token=token).status_code in (404, 405), path

@@ -62,7 +62,7 @@ def test_every_event_type_is_taken_from_its_sender_and_says_who_that_was(market)
         PLATFORM, gone, "sale", {"platform": PLATFORM}, "platform", via=PLATFORM, actor=SHOP
     )
     data = {"carrier": CARRIER, "from": "441200", "to": "440100", "real_name": True}
-    take(SHOP, unit, "dispatch", data, "merchant")
+    sent = take(SHOP, unit, "dispatch", data, "merchant")
     take(SHOP, gone, "dispatch", data, "merchant")
     take(CARRIER, unit, "transit", {"region": "440100"}, "carrier")
     take(
@@ -75,9 +75,15 @@ def test_every_event_type_is_taken_from_its_sender_and_says_who_that_was(market)
     token = {"Suxin-Claim": market.sell_by_platform(gone)["claim_token"]}
     take(None, gone, "review", {"rating": 4}, "consumer", headers=token)
     take(None, gone, "follow_up", {"rating": 2}, "consumer", headers=token)
-    take(None, gone, "complaint", {"category": "quality"}, "consumer", headers=token)
+    about = take(None, gone, "complaint", {"category": "quality"}, "consumer", headers=token)
+    ticket = {"Suxin-Ticket": about["query_code"]}
+    take(None, gone, "message", {"of": about["id"], "rating": 4}, "consumer", headers=ticket)
     take(AUTHORITY, gone, "complaint", {"category": "price"}, "regulator")
     take(SHOP, back, "return", {"reason": "seven days"}, "merchant")
+    rated = {"of": sent["id"], "carrier": CARRIER, "rating": 5}
+    take(SHOP, unit, "carrier_rating", rated, "merchant")
+    opinion = {"rating": {"content": {"rating": 4}}}
+    take(SHOP, unit, "buyer_rating", {"of": sale["id"]}, "merchant", sealed=opinion)
     take(SHOP, unit, "reply", {"of": sale["id"]}, "merchant")
     take(SHOP, unit, "correction", {"of": sale["id"], "changes": {"region": "440300"}}, "merchant")
     take(SHOP, lot, "notice", {"text": "stored cool"}, "merchant")
