@@ -133,7 +133,7 @@ from app.web.pages import camera, forms, logpage, privacy, tickets, verify
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
 from app.web.pages.signed.routers import SIGNED_ROUTERS
-from app.web.pages.versions import MODULES_PATH
+from app.web.pages.versions import DESK_PATH, MODULES_PATH
 from app.web.problems import handle_fault, handle_http, handle_validation
 from app.web.short import Shortcuts
 from app.web.visit import add_request_id
@@ -606,6 +606,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     app.state.problem_page = pages.problem_page
+    app.mount(DESK_PATH, verify.Modules(directory=STATIC / "desk"), name="desk")
     app.mount(MODULES_PATH, verify.Modules(directory=STATIC / "verify"), name="modules")
     app.mount(camera.CAMERA_PATH, verify.Modules(directory=STATIC / "camera"), name="camera")
     if decoder := camera.decoder_path():

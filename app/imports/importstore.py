@@ -28,6 +28,9 @@ PARTY = Party.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
 SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 
+PLANNED = "planned"
+"""Status of a job that nobody has begun: a dry run, kept for the one who will."""
+
 _DONE = (
     update(ROW)
     .where(ROW.c.job == bindparam("k_job"), ROW.c.n == bindparam("k_n"), ROW.c.outcome == "waiting")
@@ -63,7 +66,7 @@ def list_jobs(
     connection: Connection, party: str, *, after: tuple[int, str] | None, limit: int
 ) -> list[Any]:
     """Returns a party's jobs, the newest first, behind `after` = (created_at, id). Read-only."""
-    query = select(JOB).where(JOB.c.party == party)
+    query = select(JOB).where(JOB.c.party == party, JOB.c.status != PLANNED)
     if after is not None:
         at, last = after
         query = query.where(
@@ -186,6 +189,37 @@ def delete_old(connection: Connection, *, before_ms: int, limit: int = 20) -> No
     if old:
         connection.execute(delete(ROW).where(ROW.c.job.in_(old)))
         connection.execute(delete(JOB).where(JOB.c.id.in_(old)))
+
+
+def begin_job(connection: Connection, job: str, *, at_ms: int) -> None:
+    """Lets a planned job run. Writes `import_job`."""
+    connection.execute(
+        update(JOB)
+        .where(JOB.c.id == job, JOB.c.status == PLANNED)
+        .values(status="running", created_at=at_ms)
+    )
+
+
+def planned_before(connection: Connection, *, before_ms: int, limit: int = 20) -> list[str]:
+    """Returns jobs that were planned before then and never begun. Read-only."""
+    query = select(JOB.c.id).where(JOB.c.status == PLANNED, JOB.c.created_at < before_ms)
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
+def planned_of(connection: Connection, party: str) -> list[str]:
+    """Returns a party's planned jobs, the newest first. Read-only."""
+    query = select(JOB.c.id).where(JOB.c.party == party, JOB.c.status == PLANNED)
+    return list(
+        connection.execute(query.order_by(JOB.c.created_at.desc(), JOB.c.id.desc())).scalars()
+    )
+
+
+def drop_planned(connection: Connection, jobs: Collection[str]) -> None:
+    """Deletes those of these jobs that are still planned, with rows. Writes `import_job`, `import_row`."""
+    still = select(JOB.c.id).where(JOB.c.id.in_(list(jobs)), JOB.c.status == PLANNED)
+    gone = list(connection.execute(still).scalars())
+    connection.execute(delete(ROW).where(ROW.c.job.in_(gone)))
+    connection.execute(delete(JOB).where(JOB.c.id.in_(gone), JOB.c.status == PLANNED))
 
 
 def find_mapping(connection: Connection, party: str, kind: str, name: str) -> Any | None:

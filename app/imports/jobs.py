@@ -15,15 +15,17 @@ from typing import Any
 
 import orjson
 import uuid_utils
+from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.imports import importstore
-from app.imports.columns import KINDS, Kind
-from app.imports.mapping import Layout, read_mapping
+from app.imports.columns import Kind
+from app.imports.mapping import Layout
 from app.imports.plans import Plan, Plans, others_facts
 from app.imports.problems import Outcome, Problem, of_fault
+from app.imports.remembered import Remembered, party_of
 from app.kit.clock import Clock, parse_time, to_ms
-from app.kit.errors import Denied, Fault, FieldFault, NotFound, TooMany, Unavailable, invalid
+from app.kit.errors import Fault, NotFound, TooMany, Unavailable
 from app.ledger.stage import IdConflict
 from app.ledger.submission import Effect
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
@@ -35,8 +37,9 @@ from app.trace.requests import SealedInput
 from app.trace.shipments import NewUnits, Shipment, Shipments
 
 MAX_OPEN = 5
-MAX_MAPPINGS = 50
+MAX_PLANNED = 3
 KEPT = timedelta(days=30)
+KEPT_PLANNED = timedelta(hours=1)
 _CHUNK = 400
 _CHUNK_OF_SHIPMENTS = 40
 _RETRY_S = 10
@@ -46,10 +49,6 @@ class ImportUnknown(NotFound):
     """No such import, or not yours."""
 
 
-class MappingUnknown(NotFound):
-    """Nothing is remembered under this name."""
-
-
 class ImportsOpen(TooMany):
     """The party has as many imports open as it may have."""
 
@@ -57,7 +56,7 @@ class ImportsOpen(TooMany):
 Result = tuple[Outcome, tuple[Problem, ...]]
 
 
-class Imports:
+class Imports(Remembered):
     """Plans files, applies them as jobs, remembers mappings."""
 
     def __init__(
@@ -70,12 +69,11 @@ class Imports:
         vault: Vault,
         clock: Clock,
     ) -> None:
-        self._database = database
+        super().__init__(database, clock)
         self._plans = plans
         self._bulk = bulk
         self._shipments = shipments
         self._vault = vault
-        self._clock = clock
         self._served = ""  # the party whose turn was last
 
     def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Layout) -> Plan:
@@ -90,15 +88,22 @@ class Imports:
         """
         return self.store(principal, self.plan(principal, kind, raw, mapping))
 
-    def store(self, principal: Principal, plan: Plan) -> str:
-        """Returns the id of the job that applies a plan just made. Writes, raises as `start`."""
-        party = _party(principal)
+    def store(self, principal: Principal, plan: Plan, *, planned: bool = False) -> str:
+        """Returns the id of the job that applies a plan just made. Writes, raises as `start`.
+
+        planned: it waits for `begin`, KEPT_PLANNED at the longest, and of MAX_PLANNED the oldest goes.
+        """
+        party = party_of(principal)
         job = str(uuid_utils.uuid7())
         now_ms = to_ms(self._clock.now())
         rows = [self._row(job, n, one) for n, one in enumerate(plan.rows)]
+        about = plan.about() | ({"planned": plan.counts()} if planned else {})
         with self._database.write() as connection:
-            if importstore.count_open(connection, party) >= MAX_OPEN:
-                raise ImportsOpen("imports_open", retry_after_s=_RETRY_S, limit=MAX_OPEN)
+            if planned:
+                waiting = importstore.planned_of(connection, party)
+                importstore.drop_planned(connection, waiting[MAX_PLANNED - 1 :])
+            else:
+                _check_open(connection, party)
             importstore.delete_old(connection, before_ms=now_ms - int(KEPT.total_seconds() * 1000))
             importstore.insert_job(
                 connection,
@@ -106,9 +111,9 @@ class Imports:
                     "id": job,
                     "party": party,
                     "kind": plan.sheet.kind,
-                    "status": "running",
+                    "status": importstore.PLANNED if planned else "running",
                     "total": len(rows),
-                    "about": json.dumps(plan.about(), ensure_ascii=False),
+                    "about": json.dumps(about, ensure_ascii=False),
                     "error": None,
                     "created_at": now_ms,
                     "finished_at": None,
@@ -116,6 +121,30 @@ class Imports:
                 rows,
             )
         return job
+
+    def begin(self, principal: Principal, job: str) -> None:
+        """Lets a planned job run; again is no harm. Writes `import_job`.
+
+        Raises ImportUnknown, ImportsOpen.
+        """
+        row, _ = self.job(principal, job)
+        with self._database.write() as connection:
+            _check_open(connection, row.party)
+            importstore.begin_job(connection, job, at_ms=to_ms(self._clock.now()))
+
+    def drop(self, principal: Principal, job: str) -> None:
+        """Forgets a planned job. Raises ImportUnknown. Writes `import_job`, `import_row`."""
+        self.job(principal, job)
+        with self._database.write() as connection:
+            importstore.drop_planned(connection, [job])
+
+    def _forget_planned(self) -> None:
+        before_ms = to_ms(self._clock.now() - KEPT_PLANNED)
+        with self._database.read() as connection:
+            old = importstore.planned_before(connection, before_ms=before_ms)
+        if old:
+            with self._database.write() as connection:
+                importstore.drop_planned(connection, old)
 
     def acting_for(self, party: str) -> Principal:
         """Returns who applies a party's files, with the party's roles of now. Raises PartyUnknown."""
@@ -144,7 +173,7 @@ class Imports:
     ) -> list[tuple[Any, dict[str, int]]]:
         """Returns the party's jobs, the newest first. Read-only."""
         with self._database.read() as connection:
-            rows = importstore.list_jobs(connection, _party(principal), after=after, limit=limit)
+            rows = importstore.list_jobs(connection, party_of(principal), after=after, limit=limit)
             return [(row, importstore.count_outcomes(connection, row.id)) for row in rows]
 
     def rows(
@@ -182,6 +211,7 @@ class Imports:
         with self._database.read() as connection:
             job = importstore.next_job(connection, self._served)
         if job is None:
+            self._forget_planned()
             return False
         self._served = job.party
         self._apply_some(job)
@@ -311,51 +341,10 @@ class Imports:
         )
         return orjson.loads(content)
 
-    # --- mappings -------------------------------------------------------------------------------
 
-    def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
-        """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
-        party = _party(principal)
-        mapping = read_mapping(kind, told)
-        row = {
-            "party": party,
-            "kind": kind,
-            "name": name,
-            "mapping": json.dumps(mapping.as_json(), ensure_ascii=False),
-            "updated_at": to_ms(self._clock.now()),
-        }
-        with self._database.write() as connection:
-            known = importstore.list_mappings(connection, party)
-            if len(known) >= MAX_MAPPINGS and not any(
-                (one.kind, one.name) == (kind, name) for one in known
-            ):
-                params = {"expected": f"≤ {MAX_MAPPINGS}", "got": len(known) + 1}
-                raise invalid(FieldFault(("name",), "length", params))
-            importstore.put_mapping(connection, row)
-        return mapping
-
-    def forget(self, principal: Principal, kind: Kind, name: str) -> None:
-        """Forgets a mapping; again is no harm. Writes `import_mapping`."""
-        with self._database.write() as connection:
-            importstore.drop_mapping(connection, _party(principal), kind, name)
-
-    def mapping(self, principal: Principal, kind: Kind, name: str) -> Layout:
-        """Returns a remembered mapping. Raises MappingUnknown. Read-only."""
-        with self._database.read() as connection:
-            row = importstore.find_mapping(connection, _party(principal), kind, name)
-        if row is None:
-            raise MappingUnknown("mapping_unknown", name=name[:64])
-        return read_mapping(kind, json.loads(row.mapping))
-
-    def mappings(self, principal: Principal) -> list[tuple[Kind, str, Layout, int]]:
-        """Returns the party's mappings: kind, name, mapping, when it was kept (ms). Read-only."""
-        with self._database.read() as connection:
-            rows = importstore.list_mappings(connection, _party(principal))
-        return [
-            (row.kind, row.name, read_mapping(row.kind, json.loads(row.mapping)), row.updated_at)
-            for row in rows
-            if row.kind in KINDS
-        ]
+def _check_open(connection: Connection, party: str) -> None:
+    if importstore.count_open(connection, party) >= MAX_OPEN:
+        raise ImportsOpen("imports_open", retry_after_s=_RETRY_S, limit=MAX_OPEN)
 
 
 def _result(taken: Taken | Fault) -> Result:
@@ -376,9 +365,3 @@ def _dumped(problems: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _loaded(problems: str | None) -> list[Any]:
     return json.loads(problems) if problems else []
-
-
-def _party(principal: Principal) -> str:
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    return principal.party

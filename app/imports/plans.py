@@ -13,7 +13,7 @@ from typing import Any
 
 from app.db.engine import Database
 from app.imports import importstore
-from app.imports.columns import Kind
+from app.imports.columns import KINDS, Kind
 from app.imports.goods import plan_lot, plan_product
 from app.imports.grid import Grid
 from app.imports.mapping import Layout
@@ -44,6 +44,27 @@ ACTIONS: Mapping[Kind, tuple[str, ...]] = {
 }
 """What a caller must be allowed to do; shipments that issue units ask for `code.issue` no more than
 the call for one does."""
+
+
+def check_may(principal: Principal, kind: Kind) -> None:
+    """Raises Denied unless the caller may import files of this kind."""
+    for action in ACTIONS[kind]:
+        principal.check_may(action)
+
+
+def kinds_of(principal: Principal) -> list[Kind]:
+    """Returns the kinds of files that the caller may import. Raises Denied where there are none."""
+    found: list[Kind] = []
+    refused: Denied | None = None
+    for kind in KINDS:
+        try:
+            check_may(principal, kind)
+            found.append(kind)
+        except Denied as err:
+            refused = refused or err
+    if not found and refused is not None:
+        raise refused
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +108,7 @@ class Plans:
 
         Raises FileUnusable, FileTooLarge, PartyUnverified, and what the caller may not.
         """
-        for action in ACTIONS[kind]:
-            principal.check_may(action)
+        check_may(principal, kind)
         party = principal.party
         if party is None:
             raise Denied("admin_cannot_speak")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as made_by
@@ -86,6 +87,11 @@ def of_fault(fault: Fault) -> Problem:
 def from_json(told: Sequence[Mapping[str, Any]]) -> tuple[Problem, ...]:
     """Returns problems as `as_json` wrote them."""
     return tuple(Problem(**one) for one in told)
+
+
+def of_row(row: Any) -> tuple[Problem, ...]:
+    """Returns the problems of a job's row as it is stored."""
+    return from_json(json.loads(row.problems)) if row.problems else ()
 
 
 def _plain(params: Mapping[str, object]) -> dict[str, str | int]:

@@ -22,7 +22,9 @@ from app.web.paths import CONTROL
 _MAX_FIELD_BYTES = 2 * 1024 * 1024
 
 
-class _InMemory(MultiPartParser):
+class InMemory(MultiPartParser):
+    """A parser whose files stay in memory."""
+
     spool_max_size = MAX_BODY_BYTES + 1
     """Above what the gate lets in, so that no file ever reaches the disk."""
 
@@ -46,7 +48,7 @@ async def _read_upload(request: Request, _caller: Caller) -> Upload:
     encoding = request.headers.get("content-encoding", "identity")
     if given.split(";")[0].strip().lower() != "multipart/form-data" or encoding != "identity":
         raise UnsupportedMedia("media_type", expected="multipart/form-data", got=given[:80])
-    parser = _InMemory(
+    parser = InMemory(
         request.headers, request.stream(), max_files=1, max_fields=8, max_part_size=_MAX_FIELD_BYTES
     )
     fields: dict[str, str] = {}

@@ -68,7 +68,7 @@ _READ = r"""() => {
     dangling: referred.filter((id) => id && !document.getElementById(id)),
     // Our own modules alone, each from its file: a page carries no script of its own text.
     scripts: [...document.scripts].filter((s) => s.type !== "module" || s.text
-      || !/^\/static\/(verify|camera)-/.test(s.src.replace(location.origin, ""))).map(told),
+      || !/^\/static\/(verify|camera|desk)-/.test(s.src.replace(location.origin, ""))).map(told),
     images: [...document.images].filter((i) => !i.alt).map(told),
   };
 }"""

@@ -39,14 +39,16 @@ class Browser:
         self.page = answer.text
         return answer
 
-    def post(self, path: str, status: int = 303, *, csrf: str | None = None, **fields):
-        """Posts a form with the token that the last page had."""
+    def post(self, path: str, status: int = 303, *, csrf: str | None = None, file=None, **fields):
+        """Posts a form with the token that the last page had. file: (name, bytes)."""
         found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.page)
         if csrf is None and found:
             csrf = found[1]
         data = {**({"csrf": csrf} if csrf else {}), **fields}
         headers = {"Origin": self.market.url, "Sec-Fetch-Site": "same-origin"}
-        answer = self.http.post(path, data=data, headers=headers)
+        answer = self.http.post(
+            path, data=data, headers=headers, files={"file": file} if file else None
+        )
         assert answer.status_code == status, f"{answer.status_code} {answer.text[:2000]}"
         if answer.text:
             self.page = answer.text

@@ -11,14 +11,14 @@ from fastapi import Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.i18n import Lang
-from app.imports.columns import KINDS, Kind
+from app.imports.columns import Kind
 from app.imports.export import MEDIA_TYPES, Form, error_rows, write_csv, write_template
 from app.imports.mapping import Layout, presets, read_mapping
-from app.imports.plans import ACTIONS, Plan
-from app.imports.problems import Problem, from_json
+from app.imports.plans import Plan, check_may, kinds_of
+from app.imports.problems import Problem, of_row
 from app.kit.canonical import parse_json
 from app.kit.clock import format_ms_if, format_time, from_ms
-from app.kit.errors import Denied, FieldFault, Malformed, invalid
+from app.kit.errors import FieldFault, Malformed, invalid
 from app.parties.principal import Principal
 from app.web.api.import_bodies import (
     FORM,
@@ -99,7 +99,7 @@ def import_shipments(
 )  # fmt: skip
 def list_imports(rooms: InRooms, principal: Caller, lang: Language, page: InPage) -> Response:
     """Returns the imports of the caller's party of the kinds that its key may do, kept 30 days."""
-    kinds = _may(principal)
+    kinds = kinds_of(principal)
     found = rooms.imports.jobs(principal, after=page.after(int, str), limit=page.limit + 1)
     shown, following = page.cut(found, lambda one: (one[0].created_at, one[0].id))
     told = [
@@ -137,7 +137,7 @@ def list_import_rows(
     shown, following = page.cut(rows, lambda row: (row.n,))
     told = []
     for row in shown:
-        found = _problems(row)
+        found = of_row(row)
         told.append(
             ImportRowOut(
                 row=row.row,
@@ -162,7 +162,7 @@ def read_import_errors(
 
     def faulty() -> Iterator[tuple[int, Sequence[Problem]]]:
         for row in rooms.imports.all_rows(principal, import_id):
-            yield row.row, [one for one in _problems(row) if not one.is_warning]
+            yield row.row, [one for one in of_row(row) if not one.is_warning]
 
     headers = {"Content-Disposition": f'attachment; filename="import-errors-{import_id}.csv"'}
     lines = write_csv(error_rows(lang, faulty()))
@@ -203,7 +203,7 @@ def list_presets(lang: Language) -> Response:
 )  # fmt: skip
 def list_mappings(rooms: InRooms, principal: Caller) -> Response:
     """Returns how the caller's spreadsheets are read, of the kinds that its key may do."""
-    kinds = _may(principal)
+    kinds = kinds_of(principal)
     found = rooms.imports.mappings(principal)
     return page_response([_mapping(*one) for one in found if one[0] in kinds], None)
 
@@ -215,7 +215,7 @@ def put_mapping(
     rooms: InRooms, principal: Caller, kind: KindPath, name: Name, body: MappingIn
 ) -> MappingOut:
     """Keeps a mapping under a name of the caller's, in place of an earlier one."""
-    _check_may(principal, kind)
+    check_may(principal, kind)
     kept = rooms.imports.remember(principal, kind, name, body.model_dump())
     return _mapping(kind, name, kept, None, now=format_time(rooms.clock.now()))
 
@@ -226,7 +226,7 @@ def put_mapping(
 )  # fmt: skip
 def delete_mapping(rooms: InRooms, principal: Caller, kind: KindPath, name: Name) -> None:
     """Forgets a mapping. Again is no harm."""
-    _check_may(principal, kind)
+    check_may(principal, kind)
     rooms.imports.forget(principal, kind, name)
 
 
@@ -250,7 +250,7 @@ def _import(
 def _mapping_of(
     rooms: Rooms, principal: Principal, kind: Kind, upload: Upload, *, keep: bool
 ) -> Layout:
-    _check_may(principal, kind)
+    check_may(principal, kind)
     name, told = upload.fields.get("mapping_name"), upload.fields.get("mapping")
     if name is not None and not 1 <= len(name) <= 64:
         params = {"expected": "1..64", "got": len(name)}
@@ -266,29 +266,9 @@ def _mapping_of(
     return read_mapping(kind, parsed)
 
 
-def _check_may(principal: Principal, kind: Kind) -> None:
-    for action in ACTIONS[kind]:
-        principal.check_may(action)
-
-
-def _may(principal: Principal) -> list[Kind]:
-    """Returns the kinds that a key may do. Raises as the first one does where there are none."""
-    found: list[Kind] = []
-    refused: Denied | None = None
-    for kind in KINDS:
-        try:
-            _check_may(principal, kind)
-            found.append(kind)
-        except Denied as err:
-            refused = refused or err
-    if not found and refused is not None:
-        raise refused
-    return found
-
-
 def _own(rooms: Rooms, principal: Principal, import_id: str) -> tuple[Any, dict[str, int]]:
     found = rooms.imports.job(principal, import_id)
-    _check_may(principal, found[0].kind)
+    check_may(principal, found[0].kind)
     return found
 
 
@@ -317,10 +297,12 @@ def _job(
     faults: bool = True,
 ) -> ImportOut:  # fmt: skip
     job, counts = found
+    about = json.loads(job.about)
+    about.pop("planned", None)  # of a page's dry run
     told: list[tuple[int, Problem]] = []
     if faults:
         rows = rooms.imports.rows(principal, job.id, limit=2 * _SHOWN, told=True)
-        told = [(row.row, one) for row in rows for one in _problems(row)]
+        told = [(row.row, one) for row in rows for one in of_row(row)]
     path = f"/api/v1/imports/{job.id}"
     return ImportOut(
         id=job.id,
@@ -334,16 +316,12 @@ def _job(
         refused=counts.get("refused", 0),
         errors=[_told(n, one, lang) for n, one in told if not one.is_warning][:_SHOWN],
         warnings=[_told(n, one, lang) for n, one in told if one.is_warning][:_SHOWN],
-        file=json.loads(job.about),
+        file=about,
         error=job.error,
         created_at=format_time(from_ms(job.created_at)),
         finished_at=format_ms_if(job.finished_at),
         links={"self": path, "rows": f"{path}/rows", "errors_csv": f"{path}/errors.csv"},
     )
-
-
-def _problems(row: Any) -> tuple[Problem, ...]:
-    return from_json(json.loads(row.problems)) if row.problems else ()
 
 
 def _told(number: int, problem: Problem, lang: Lang) -> RowErrorOut:

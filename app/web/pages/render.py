@@ -369,7 +369,9 @@ def _label(lang: Lang, family: str, kind: str) -> str:
 
 
 def _link(frame: Frame, path: str) -> str:
-    return f"{path}?lang={frame.lang}" if frame.language_chosen else path
+    if not frame.language_chosen:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}lang={frame.lang}"
 
 
 def _is_web(url: str) -> bool:

@@ -31,5 +31,7 @@ def folder_version(*places: Path) -> str:
 # Modules name each other by relative paths, so their version stands in the folder's name.
 MODULES_PATH: Final = f"/static/verify-{folder_version(STATIC / 'verify')}"
 
+DESK_PATH: Final = f"/static/desk-{folder_version(STATIC / 'desk')}"
+
 # Of all sentences, which the scripts ask for by it.
 WORDS_VERSION: Final = _version(*sorted(LOCALES.glob("*/*.json")))

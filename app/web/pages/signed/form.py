@@ -8,21 +8,23 @@ there is no session; there the first holds alone.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from app.i18n import Lang, text
-from app.kit.errors import Denied, Fault
+from app.kit.errors import Denied, Fault, Malformed
 from app.parties.sessions import SignedIn
 from app.web.deps import InRooms, Rooms
 from app.web.pages.signed.session import InSigned, MaybeSigned
 from app.web.problems import describe
+from app.web.upload import InMemory
 from app.web.visit import visit_of
 
 TOKEN_FIELD = "csrf"  # noqa: S105 - the field's name
@@ -139,7 +141,10 @@ def check_token(form: Form, signed: SignedIn) -> None:
 
 
 async def _read(request: Request, max_files: int) -> Form:
-    told = await request.form(max_files=max_files, max_fields=_MOST_FIELDS)
+    if max_files and request.headers.get("content-type", "").startswith("multipart/form-data"):
+        told = await _read_files(request, max_files)
+    else:
+        told = await request.form(max_files=max_files, max_fields=_MOST_FIELDS)
     # PostgreSQL keeps no NUL, and nobody types one.
     items = tuple(
         (name, value.replace("\x00", "")) for name, value in told.multi_items()
@@ -147,6 +152,18 @@ async def _read(request: Request, max_files: int) -> Form:
     )  # fmt: skip
     files = {name: value for name, value in told.items() if isinstance(value, UploadFile)}
     return Form(items, files)
+
+
+async def _read_files(request: Request, max_files: int) -> FormData:
+    """Returns a form with files, of which nothing reaches the disk. Raises Malformed."""
+    parser = InMemory(
+        request.headers, request.stream(), max_files=max_files, max_fields=_MOST_FIELDS
+    )
+    try:
+        return await parser.parse()
+    except (MultiPartException, KeyError, ValueError, AssertionError) as err:
+        parser.close()
+        raise Malformed("multipart") from err
 
 
 async def read_open_form(request: Request, rooms: InRooms, signed: MaybeSigned) -> Form:
@@ -159,14 +176,21 @@ async def read_open_form(request: Request, rooms: InRooms, signed: MaybeSigned) 
     return form
 
 
-def form_reader(*, max_files: int = 0) -> Callable[..., Coroutine[Any, Any, Form]]:
-    """Returns a dependency for forms of who has signed in, with so many files. Raises FormForeign, Led."""
+def form_reader(*, max_files: int = 0) -> Callable[..., AsyncIterator[Form]]:
+    """Returns a dependency for forms of who has signed in, with so many files, closed after the answer.
 
-    async def read_form(request: Request, rooms: InRooms, signed: InSigned) -> Form:
+    Raises FormForeign, Led, Malformed.
+    """
+
+    async def read_form(request: Request, rooms: InRooms, signed: InSigned) -> AsyncIterator[Form]:
         check_origin(request, rooms)
         form = await _read(request, max_files)
-        check_token(form, signed)
-        return form
+        try:
+            check_token(form, signed)
+            yield form
+        finally:
+            for file in form.files.values():
+                await file.close()
 
     return read_form
 

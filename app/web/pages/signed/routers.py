@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from app.web.pages.signed import account, apply, desk, keys, people, sign_in, webhooks
+from app.web.pages.signed import (
+    account,
+    apply,
+    desk,
+    import_mapping,
+    imports,
+    keys,
+    people,
+    sign_in,
+    webhooks,
+)
 
 SIGNED_ROUTERS = (
     sign_in.router,
@@ -12,4 +22,6 @@ SIGNED_ROUTERS = (
     webhooks.router,
     apply.router,
     desk.router,
+    import_mapping.router,  # before imports, whose path would take its name for a job
+    imports.router,
 )

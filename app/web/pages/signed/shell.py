@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.imports.plans import ACTIONS as ACTIONS_OF
 from app.parties.roles import ACTIONS, may
 from app.parties.sessions import Person, SignedIn
 from app.web.pages.answers import answer_page
@@ -50,8 +51,13 @@ def _of_a_party(action: str) -> Callable[[Person], bool]:
     return lambda person: person.party is not None and does(action)(person)
 
 
+def _may_import(person: Person) -> bool:
+    return any(all(does(name)(person) for name in actions) for actions in ACTIONS_OF.values())
+
+
 ITEMS: tuple[Item, ...] = (
     Item("desk", "/desk", _everybody),
+    Item("imports", "/desk/imports", _may_import),
     Item("applications", "/applications", lambda person: person.is_operator),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
@@ -101,6 +107,7 @@ _TOLD = frozenset(
         "password_changed", "sessions_ended", "session_ended", "second_off", "invited", "uninvited",
         "moved", "disabled", "enabled", "key_revoked", "hook_ended", "hook_tested", "resent",
         "application_accepted", "application_refused", "applied", "signed_out",
+        "import_dropped", "mapping_kept", "mapping_forgotten",
     }
 )  # fmt: skip
 

@@ -1,0 +1,78 @@
+"""Mappings that a party keeps: how its spreadsheets of a kind are read, under names of its own."""
+
+from __future__ import annotations
+
+import json
+
+from app.db.engine import Database
+from app.imports import importstore
+from app.imports.columns import KINDS, Kind
+from app.imports.mapping import Layout, read_mapping
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import Denied, FieldFault, NotFound, invalid
+from app.parties.principal import Principal
+
+MAX_MAPPINGS = 50
+
+
+class MappingUnknown(NotFound):
+    """Nothing is remembered under this name."""
+
+
+class Remembered:
+    """Keeps mappings and gives them back."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
+        """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
+        party = party_of(principal)
+        mapping = read_mapping(kind, told)
+        row = {
+            "party": party,
+            "kind": kind,
+            "name": name,
+            "mapping": json.dumps(mapping.as_json(), ensure_ascii=False),
+            "updated_at": to_ms(self._clock.now()),
+        }
+        with self._database.write() as connection:
+            known = importstore.list_mappings(connection, party)
+            if len(known) >= MAX_MAPPINGS and not any(
+                (one.kind, one.name) == (kind, name) for one in known
+            ):
+                params = {"expected": f"≤ {MAX_MAPPINGS}", "got": len(known) + 1}
+                raise invalid(FieldFault(("name",), "length", params))
+            importstore.put_mapping(connection, row)
+        return mapping
+
+    def forget(self, principal: Principal, kind: Kind, name: str) -> None:
+        """Forgets a mapping; again is no harm. Writes `import_mapping`."""
+        with self._database.write() as connection:
+            importstore.drop_mapping(connection, party_of(principal), kind, name)
+
+    def mapping(self, principal: Principal, kind: Kind, name: str) -> Layout:
+        """Returns a remembered mapping. Raises MappingUnknown. Read-only."""
+        with self._database.read() as connection:
+            row = importstore.find_mapping(connection, party_of(principal), kind, name)
+        if row is None:
+            raise MappingUnknown("mapping_unknown", name=name[:64])
+        return read_mapping(kind, json.loads(row.mapping))
+
+    def mappings(self, principal: Principal) -> list[tuple[Kind, str, Layout, int]]:
+        """Returns the party's mappings: kind, name, mapping, when it was kept (ms). Read-only."""
+        with self._database.read() as connection:
+            rows = importstore.list_mappings(connection, party_of(principal))
+        return [
+            (row.kind, row.name, read_mapping(row.kind, json.loads(row.mapping)), row.updated_at)
+            for row in rows
+            if row.kind in KINDS
+        ]
+
+
+def party_of(principal: Principal) -> str:
+    """Returns the caller's party. Raises Denied for the operator."""
+    if principal.party is None:
+        raise Denied("admin_cannot_speak")
+    return principal.party

@@ -1,0 +1,93 @@
+"""The merchant's pages: on a phone and a desk, both languages, and the way through them as a person goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.phone import opened
+from tests.browser.test_signed_pages import enter, look
+from tests.imports.sheets import as_csv, gtin
+from tests.web.people import open_people_market
+
+pytestmark = pytest.mark.browser
+
+HEAD = ["商品条码", "商品名称", "类别", "品牌"]
+LOOKS = [("zh", "light"), ("en", "light"), ("zh", "dark")]
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("merchant")) as running:
+        yield running
+
+
+def unexpected(noted) -> list[str]:
+    """What was complained of, but for a form refused on purpose, and an icon that the next page cut off."""
+    expected = ("status of 422", "/static/favicon.svg")
+    return [one for one in noted.complaints if not any(word in one for word in expected)]
+
+
+def pick_file(page, rows) -> None:
+    page.locator("#f-file").set_input_files(
+        {"name": "a.csv", "mimeType": "text/csv", "buffer": as_csv(rows)}
+    )
+    page.locator('form[enctype="multipart/form-data"] .button-first').click()
+
+
+@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+def test_imports_can_be_read_and_done_on_every_screen(market, chromium, pictures, lang, scheme):
+    first = 400 + 10 * LOOKS.index((lang, scheme))
+    rows = [HEAD, *([gtin(n), f"商品{n}" * 12, "食品", ""] for n in range(first, first + 3))]
+    rows[2][0] = "6.90E+12"
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market, path="/desk/imports")
+        look(page, pictures, "imports", lang, scheme)
+        pick_file(page, [["x" * 60, "y"], ["1", "2"]])
+        page.locator(".refusal").wait_for()
+        look(page, pictures, "imports-refused", lang, scheme)
+        pick_file(page, rows)
+        page.locator("#faults-title").wait_for()
+        look(page, pictures, "import-planned", lang, scheme)
+        page.locator('.button-first:near(input[name="do"])').first.click()
+        page.get_by_role("heading", name={"zh": "结果", "en": "What came of it"}[lang]).wait_for()
+        look(page, pictures, "import-done", lang, scheme)
+        page.goto(market.url + "/desk/imports/mapping")
+        page.locator("#f-name").fill(f"店{lang}{scheme}")
+        page.locator("#f-goods").fill("DY-01")
+        page.locator("#main .form .button-first").click()
+        page.locator("#f-goods-error").wait_for()
+        look(page, pictures, "mapping-refused", lang, scheme)
+        page.locator("#f-goods").fill("DY-01 = 06901234567892")
+        page.locator("#main .form .button-first").click()
+        page.locator(".told").wait_for()
+        look(page, pictures, "mapping", lang, scheme)
+        page.goto(market.url + "/desk/imports")
+        look(page, pictures, "imports-history", lang, scheme)
+        assert unexpected(noted) == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_running_import_is_followed_to_its_end(market, chromium, script):
+    rooms = market.rooms
+    first = 20_000 + 1_000 * script
+    rows = [HEAD, *([gtin(n), f"商品{n}", "食品", ""] for n in range(first, first + 500))]
+    with opened(chromium, lang="en", script=script) as (page, noted):
+        enter(page, market, path="/desk/imports")
+        pick_file(page, rows)
+        page.locator('input[name="do"][value="apply"]').wait_for(state="attached")
+        job = page.url.split("?")[0].rpartition("/")[2]
+        with rooms.database.read() as connection:
+            principal = rooms.imports.acting_for(_party(connection, job))
+        rooms.imports.begin(principal, job)  # as by another process: nobody works on it yet
+        page.reload()
+        page.locator("progress").wait_for()
+        while rooms.imports.work_on(job):
+            pass
+        page.get_by_role("heading", name="What came of it").wait_for(timeout=30_000)
+        assert unexpected(noted) == []
+
+
+def _party(connection, job: str) -> str:
+    from app.imports import importstore
+
+    return importstore.find_job(connection, job).party

@@ -1,0 +1,201 @@
+"""Spreadsheets through the pages: dry run, applying, faults, mappings, and whose they are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.imports.sheets import as_csv, as_xlsx, gtin
+from tests.web.conftest import CARRIER, SHOP
+from tests.web.market import AUTHORITY, GTIN, RIVAL
+from tests.web.people import open_people_market, signed_in
+
+PATH = "/desk/imports"
+HEAD = ["商品条码", "商品名称", "类别", "品牌"]
+ORDERS = ["单号", "货号", "件数", "下单", "发货", "快递", "运单", "收件人"]
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("imports")) as running:
+        yield running
+
+
+def planned(browser, kind: str, raw: bytes, **fields) -> str:
+    """Sends a file and returns the page of its dry run, which is then open."""
+    browser.get(PATH)
+    answer = browser.post(PATH, kind=kind, file=("a.csv", raw), **fields)
+    page = answer.headers["Location"]
+    browser.get(page)
+    return page
+
+
+def figures(browser) -> dict[str, int]:
+    found = re.findall(
+        r"<dt>(New|Known, unchanged|Skipped|Refused)</dt><dd>(\d+)</dd>", browser.page
+    )
+    return {name: int(count) for name, count in found}
+
+
+def products(first: int, count: int) -> list[list[str]]:
+    return [HEAD, *([gtin(n), f"商品{n}", "日用消费品", ""] for n in range(first, first + count))]
+
+
+def test_a_file_is_looked_at_and_what_was_looked_at_is_applied(market):
+    owner = signed_in(market)
+    before = market.count_rows()
+    page = planned(owner, "products", as_csv(products(300, 3), encoding="gbk"))
+    assert figures(owner)["New"] == 3
+    assert "waits for you" in owner.page
+    written = {name for name, n in market.count_rows().items() if n != before.get(name, 0)}
+    assert written == {"import_job", "import_row"}
+    owner.post(page, do="apply")
+    owner.get(page)
+    assert figures(owner)["New"] == 3
+    assert ">done<" in owner.page
+    assert market.ask("GET", f"/api/v1/products/{gtin(301)}")["name"] == "商品301"
+    assert page in owner.get(PATH).text
+    planned(owner, "products", as_xlsx(products(300, 3)))
+    assert figures(owner)["Known, unchanged"] == 3
+    owner.get(page)
+    owner.post(page, do="apply")  # twice does no harm
+    owner.get(page)
+    assert figures(owner)["New"] == 3
+
+
+def test_a_faulty_row_says_cell_and_reason_and_spares_its_neighbours(market):
+    owner = signed_in(market)
+    rows = products(310, 2)
+    rows[2][0] = "6.90E+12"
+    page = planned(owner, "products", as_csv(rows))
+    assert (figures(owner)["New"], figures(owner)["Refused"]) == (1, 1)
+    for said in (
+        '<th scope="row" data-name="row">3</th>',
+        "商品条码",
+        "6.90E+12",
+        "digits are lost",
+    ):
+        assert said in owner.page
+    owner.post(page, do="apply")
+    lines = owner.http.get(f"{page}/errors.csv").content.decode("utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("3,商品条码,6.90E+12,")
+    assert market.call("GET", f"/api/v1/products/{gtin(310)}").status_code == 200
+
+
+def test_a_dry_run_is_dropped_by_hand_after_an_hour_and_beyond_three(market):
+    owner = signed_in(market)
+    first = planned(owner, "products", as_csv(products(320, 1)))
+    owner.post(first, do="drop")
+    owner.get(first, 404)
+    pages = [planned(owner, "products", as_csv(products(320, 1))) for _ in range(4)]
+    owner.get(pages[0], 404)
+    owner.get(pages[1])
+    listed = market.call("GET", "/api/v1/imports", token=market.keys[SHOP]).json()["items"]
+    assert not {one["id"] for one in listed} & {page.rpartition("/")[2] for page in pages}
+    market.clock.advance(3_601)
+    market.rooms.imports.work()
+    owner = signed_in(market)
+    owner.get(pages[3], 404)
+    assert market.call("GET", f"/api/v1/products/{gtin(320)}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": "products", "file": ("a.csv", b"")}, "required"),
+        ({"kind": "products"}, "required"),
+        ({"kind": "people", "file": ("a.csv", as_csv(products(330, 1)))}, "Must be one of"),
+        ({"kind": "products", "file": ("a.csv", as_csv([["x", "y"], ["1", "2"]]))}, "Columns are missing"),
+        ({"kind": "products", "file": ("a.xls", bytes.fromhex("d0cf11e0a1b11ae1") + b"x" * 600)}, "xls"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(market, fields, said):
+    owner = signed_in(market)
+    owner.get(PATH)
+    answer = owner.post(PATH, 422, **fields)
+    assert said in answer.text
+    assert (fields["kind"] == "people") != ('value="products" checked' in answer.text)
+
+
+def test_others_see_and_touch_nothing_of_it(market):
+    owner = signed_in(market)
+    page = planned(owner, "products", as_csv(products(340, 1)))
+    rival = signed_in(market, "owner", RIVAL)
+    for path in (page, f"{page}/errors.csv"):
+        rival.get(path, 404)
+    rival.get(PATH)
+    assert page not in rival.page
+    for do in ("apply", "drop"):
+        rival.get(PATH)
+        rival.post(page, 404, do=do)
+    owner.get(page)
+    assert "waits for you" in owner.page
+    staff = signed_in(market, "staff", scopes=["events"])
+    staff.get(page, 403)
+    assert "import-templates/shipments" in staff.get(PATH).text
+    assert "import-templates/products" not in staff.page
+    staff.post(PATH, 403, kind="products", file=("a.csv", as_csv(products(340, 1))))
+    for who in (("owner", AUTHORITY), ("owner", CARRIER), ("operator", None)):
+        other = signed_in(market, *who)
+        assert PATH not in other.get("/desk").text
+        other.get(PATH, 403)
+    assert market.call("GET", PATH, headers={"Accept": "text/html"}).status_code == 303
+    owner.get(PATH)
+    owner.post(page, 403, csrf="0" * 64, do="apply")
+
+
+def test_orders_are_read_by_a_mapping_that_was_remembered(market):
+    owner = signed_in(market)
+    at = [market.at(-5).replace("T", " ")[:16], market.at(-4).replace("T", " ")[:16]]
+    raw = as_csv([ORDERS, ["MP-1", "DY-01", "2", *at, "示例快递", "TEST7700000001", "张三"]])
+    owner.get(PATH)
+    owner.post(PATH, 422, kind="shipments", file=("o.csv", raw))
+    names = zip(
+        ("order", "goods", "quantity", "ordered_at", "shipped_at", "carrier", "waybill"),
+        ORDERS[:-1],
+        strict=True,
+    )
+    columns = {f"mapping_columns_{field}": header for field, header in names}
+    fields = {
+        "name": "小店",
+        "goods": f"DY-01 = {GTIN}",
+        "carriers": f"示例快递 = {CARRIER}",
+        **columns,
+    }
+    owner.get(f"{PATH}/mapping")
+    for wrong, said in (({"goods": "DY-01"}, "DY-01”, has no"), ({"name": ""}, "required")):
+        answer = owner.post(f"{PATH}/mapping", 422, **{**fields, **wrong})
+        assert said in answer.text
+        assert 'value="件数"' in answer.text
+    owner.post(f"{PATH}/mapping", **fields)
+    assert "DY-01 = " in owner.get(f"{PATH}/mapping?name=小店").text
+    page = planned(owner, "shipments", raw, mapping="小店")
+    assert figures(owner)["New"] == 1
+    assert "张三".encode() not in market.stored_bytes()
+    owner.post(page, do="apply")
+    owner.get(page)
+    assert (figures(owner)["New"], figures(owner)["Refused"]) == (1, 0)
+    rival = signed_in(market, "owner", RIVAL)
+    assert "小店" not in rival.get(f"{PATH}/mapping").text
+    rival.get(f"{PATH}/mapping?name=小店", 404)
+    owner.get(f"{PATH}/mapping")
+    owner.post(f"{PATH}/mapping", name="小店", do="forget")
+    owner.get(f"{PATH}/mapping?name=小店", 404)
+
+
+def test_a_large_file_shows_how_far_it_is_without_a_script(market):
+    owner = signed_in(market)
+    page = planned(owner, "products", as_csv(products(10_000, 1_900)))
+    owner.post(page, do="apply")
+    job = page.rpartition("/")[2]
+    owner.get(page)
+    if ">running<" in owner.page:  # a fast machine has it done by now
+        assert '<noscript><meta http-equiv="refresh"' in owner.page
+        assert "of 1900 done" in owner.page
+    while market.rooms.imports.work_on(job):
+        pass
+    owner.get(page)
+    assert figures(owner)["New"] == 1_900
+    assert "http-equiv" not in owner.page
