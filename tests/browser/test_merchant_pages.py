@@ -48,7 +48,7 @@ def test_imports_can_be_read_and_done_on_every_screen(market, chromium, pictures
         pick_file(page, rows)
         page.locator("#faults-title").wait_for()
         look(page, pictures, "import-planned", lang, scheme)
-        page.locator('.button-first:near(input[name="do"])').first.click()
+        page.locator(".card-acts .button-first").click()
         page.get_by_role("heading", name={"zh": "结果", "en": "What came of it"}[lang]).wait_for()
         look(page, pictures, "import-done", lang, scheme)
         page.goto(market.url + "/desk/imports/mapping")

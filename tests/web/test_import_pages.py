@@ -159,7 +159,7 @@ def test_orders_are_read_by_a_mapping_that_was_remembered(market):
     )
     columns = {f"mapping_columns_{field}": header for field, header in names}
     fields = {
-        "name": "小店",
+        "name": "小店一号",
         "goods": f"DY-01 = {GTIN}",
         "carriers": f"示例快递 = {CARRIER}",
         **columns,
@@ -170,19 +170,19 @@ def test_orders_are_read_by_a_mapping_that_was_remembered(market):
         assert said in answer.text
         assert 'value="件数"' in answer.text
     owner.post(f"{PATH}/mapping", **fields)
-    assert "DY-01 = " in owner.get(f"{PATH}/mapping?name=小店").text
-    page = planned(owner, "shipments", raw, mapping="小店")
+    assert "DY-01 = " in owner.get(f"{PATH}/mapping?name=小店一号").text
+    page = planned(owner, "shipments", raw, mapping="小店一号")
     assert figures(owner)["New"] == 1
     assert "张三".encode() not in market.stored_bytes()
     owner.post(page, do="apply")
     owner.get(page)
     assert (figures(owner)["New"], figures(owner)["Refused"]) == (1, 0)
     rival = signed_in(market, "owner", RIVAL)
-    assert "小店" not in rival.get(f"{PATH}/mapping").text
-    rival.get(f"{PATH}/mapping?name=小店", 404)
+    assert "小店一号" not in rival.get(f"{PATH}/mapping").text
+    rival.get(f"{PATH}/mapping?name=小店一号", 404)
     owner.get(f"{PATH}/mapping")
-    owner.post(f"{PATH}/mapping", name="小店", do="forget")
-    owner.get(f"{PATH}/mapping?name=小店", 404)
+    owner.post(f"{PATH}/mapping", name="小店一号", do="forget")
+    owner.get(f"{PATH}/mapping?name=小店一号", 404)
 
 
 def test_a_large_file_shows_how_far_it_is_without_a_script(market):

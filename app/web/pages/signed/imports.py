@@ -257,7 +257,7 @@ def _imports(
         told=told_of(request),
         sent=sent,
         kinds=[(kind, text(frame.lang, f"import.kind.{kind}")) for kind in kinds],
-        mappings=mappings if "shipments" in kinds else [],
+        mappings=[(name, name) for name in mappings] if "shipments" in kinds else [],
         jobs=[_job(*one) for one in found if one[0].kind in kinds],
         most=MAX_ROWS,
     )  # fmt: skip
