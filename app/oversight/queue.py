@@ -36,9 +36,10 @@ class Queue:
 
 
 def queue_in(database: Database, region: str | None, *, limit: int) -> Queue:
-    """Returns the open findings about parties of a region (GB/T 2260), oldest first; None: all.
+    """Returns the open findings about parties of a region (GB/T 2260); None: all.
 
-    A finding about nobody, on the log itself, is in the queue of who sees all. Read-only.
+    What was altered stands first, since its hold ends soon; then the oldest. A finding about nobody, on
+    the log itself, is in the queue of who sees all. Read-only.
     """
     prefix = None if region is None else region_prefix(region)
     with database.read() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import HotSelect
@@ -125,9 +125,10 @@ def queue(
     region_prefix: str | None = None,
     limit: int,
 ) -> tuple[int, list[Any]]:
-    """Returns how many findings are open or in their grace, and the first of them, oldest first.
+    """Returns how many findings are open or in their grace, and the first of them.
 
-    region_prefix: of the parties that they are about. Read-only.
+    What was altered stands before what is missing, the older one first. region_prefix: of the parties
+    that they are about. Read-only.
     """
     query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")))
     if party is not None:
@@ -137,9 +138,9 @@ def queue(
             PARTY.c.region.startswith(region_prefix, autoescape=True)
         )
     count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    return int(count), list(
-        connection.execute(query.order_by(FINDING.c.opened_at, FINDING.c.id).limit(limit))
-    )
+    gravity = case((FINDING.c.kind.startswith("integrity."), 0), else_=1)
+    query = query.order_by(gravity, FINDING.c.opened_at, FINDING.c.id).limit(limit)
+    return int(count), list(connection.execute(query))
 
 
 def find_report(connection: Connection, ticket: str) -> Any | None:

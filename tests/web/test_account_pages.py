@@ -416,6 +416,31 @@ def test_the_desk_shows_findings_with_their_dates_to_whom_they_concern(market):
     assert SHOP not in elsewhere
 
 
+def test_what_was_altered_stands_first_in_an_authoritys_queue(market):
+    late, unit = market.one(), market.one()
+    market.sell(late.code, hours=-24 * 9)  # its dispatch is overdue
+    market.work()
+    market.clock.advance(2 * 86_400)
+    market.work()
+    market.clock.advance(3_600)
+    sale = market.sell(unit.code)
+    market.tamper(
+        "UPDATE record SET body = replace(body, '440100', '440300') WHERE hash = ?",
+        bytes.fromhex(sale["hash"]),
+    )
+    market.ask(
+        "POST",
+        "/api/v1/audits",
+        {"scope": {"code": unit.code}},
+        token=market.keys[AUTHORITY],
+        status=202,
+    )
+    market.work()
+    desk = signed_in(market, "owner", AUTHORITY).get("/desk").text
+    altered = desk.index("What is stored is not what was recorded")
+    assert altered < desk.index("no record tells in time that they were sent")
+
+
 def test_looks_at_sealed_data_are_logged_with_the_account(market):
     from app.trace.identifiers import parse_code
 
