@@ -75,6 +75,12 @@ def find(connection: Connection, batch_id: str) -> Any | None:
     return connection.execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).first()
 
 
+def batches_of(connection: Connection, party: str, gtin: str, *, limit: int) -> list[Any]:
+    """Returns a party's orders of a product, the newest first. Read-only."""
+    query = select(BATCH).where(BATCH.c.party == party, BATCH.c.gtin == gtin)
+    return list(connection.execute(query.order_by(BATCH.c.created_at.desc()).limit(limit)))
+
+
 def find_shipment(connection: Connection, shipment_id: str) -> Any | None:
     """Returns a shipment's row, or None. Read-only."""
     return connection.execute(select(SHIPMENT).where(SHIPMENT.c.shipment_id == shipment_id)).first()

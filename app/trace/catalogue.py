@@ -204,6 +204,11 @@ class Catalogue:
             raise CodeUnknown("code_unknown", code=code.stream)
         return row
 
+    def lots_of(self, party: str, gtin: str, *, limit: int = 100) -> list[Any]:
+        """Returns a party's lots of a product, the newest first. Read-only."""
+        with self._database.read() as connection:
+            return store.lots_of(connection, party, gtin, limit=limit)
+
     def unit(self, code: Code) -> Code:
         """Returns an issued unit with the lot that it belongs to, if any. Raises CodeUnknown. Read-only."""
         with self._database.read() as connection:

@@ -182,6 +182,11 @@ class Issuing:
             yield from (row.serial for row in rows)
             after = rows[-1].n
 
+    def batches_of(self, party: str, gtin: str, *, limit: int = 50) -> list[Any]:
+        """Returns a party's orders of a product, the newest first. Read-only."""
+        with self._database.read() as connection:
+            return batchstore.batches_of(connection, party, gtin, limit=limit)
+
     def own_batch(self, principal: Principal, batch_id: str) -> Any:
         """Returns a job's row for whoever may print its labels. Raises BatchUnknown, Denied. Read-only."""
         batch = self.batch(batch_id)

@@ -218,6 +218,12 @@ def find_lot(connection: Connection, stream: str) -> Any | None:
     return connection.execute(select(LOT).where(LOT.c.stream == stream_key(stream))).first()
 
 
+def lots_of(connection: Connection, party: str, gtin: str, *, limit: int) -> list[Any]:
+    """Returns a party's lots of a product, the newest first. Read-only."""
+    query = select(LOT).where(LOT.c.gtin == gtin, LOT.c.party == party)
+    return list(connection.execute(query.order_by(LOT.c.created_at.desc(), LOT.c.lot).limit(limit)))
+
+
 def list_products(
     connection: Connection,
     *,

@@ -91,3 +91,26 @@ def _party(connection, job: str) -> str:
     from app.imports import importstore
 
     return importstore.find_job(connection, job).party
+
+
+@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market, path="/desk/products")
+        look(page, pictures, "products", lang, scheme)
+        page.goto(market.url + "/desk/products/new")
+        look(page, pictures, "product-new", lang, scheme)
+        page.goto(market.url + "/desk/products/06901234567892")
+        page.locator("#f-lot").fill(f"L{lang}{scheme}")
+        page.locator('form[action$="/lots"] .button-first').click()
+        page.locator(".told").wait_for()
+        page.locator("#f-count").fill("2")
+        page.locator('form[action$="/codes"] .button-first').click()
+        page.locator("progress").wait_for()
+        market.work()
+        page.reload()
+        page.locator(".label-look").wait_for()
+        look(page, pictures, "batch", lang, scheme)
+        page.goto(market.url + "/desk/products/06901234567892")
+        look(page, pictures, "product", lang, scheme)
+        assert unexpected(noted) == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 from app.web.pages.signed import (
     account,
     apply,
+    batches,
     desk,
     import_mapping,
     imports,
     keys,
     people,
+    products,
     sign_in,
     webhooks,
 )
@@ -24,4 +26,6 @@ SIGNED_ROUTERS = (
     desk.router,
     import_mapping.router,  # before imports, whose path would take its name for a job
     imports.router,
+    products.router,
+    batches.router,
 )

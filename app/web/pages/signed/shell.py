@@ -57,6 +57,7 @@ def _may_import(person: Person) -> bool:
 
 ITEMS: tuple[Item, ...] = (
     Item("desk", "/desk", _everybody),
+    Item("products", "/desk/products", _of_a_party("product.register")),
     Item("imports", "/desk/imports", _may_import),
     Item("applications", "/applications", lambda person: person.is_operator),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
@@ -107,7 +108,7 @@ _TOLD = frozenset(
         "password_changed", "sessions_ended", "session_ended", "second_off", "invited", "uninvited",
         "moved", "disabled", "enabled", "key_revoked", "hook_ended", "hook_tested", "resent",
         "application_accepted", "application_refused", "applied", "signed_out",
-        "import_dropped", "mapping_kept", "mapping_forgotten",
+        "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
     }
 )  # fmt: skip
 

@@ -1,0 +1,171 @@
+"""Orders for codes: how far one is, its labels to look at and to print, and who printed them."""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import text
+from app.kit.clock import from_ms
+from app.kit.errors import Fault, FieldFault, invalid
+from app.labels.layouts import LAYOUTS, LayoutName
+from app.parties.sessions import SignedIn
+from app.trace.printing import REASON_MAX, SHEET_MAX, PrintOrder
+from app.trace.printing import Form as PrintForm
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import frame_of
+from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.numbers import whole
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed, told_of
+from app.web.pages.versions import DESK_PATH
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/batches"
+
+_LANG = Annotated[str | None, Query(max_length=8)]
+_OUTPUTS: Final = ("pdf", "zpl203", "zpl300")
+_SYMBOLS: Final = ("qr", "datamatrix")
+_MEDIA: Final = {"pdf": "application/pdf", "zpl": "text/plain; charset=us-ascii"}
+_PRINTS = 200
+
+
+@router.get(f"{PATH}/{{batch_id}}")
+def show_batch(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    batch_id: str,
+    lang: _LANG = None,
+    layout: LayoutName = "a4-3x8",
+    symbol: Literal["qr", "datamatrix"] = "qr",
+) -> Response:
+    """Shows an order: progress, a label as it would be, the form to print, and what was printed."""
+    sent = prefilled(layout=layout, symbol=symbol, output="pdf", start="1", offset="0")
+    return _batch(request, rooms, signed, batch_id, lang, sent)
+
+
+@router.post(f"{PATH}/{{batch_id}}/print")
+def print_labels(
+    request: Request, rooms: InRooms, signed: InSigned, form: InForm, batch_id: str
+) -> Response:
+    """Returns the labels as a file, and notes the print; or only shows how they would look."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    batch = rooms.issuing.own_batch(principal, batch_id)
+    frame = frame_of(request, lang, f"{PATH}/{batch_id}")
+    out = io.BytesIO()
+    try:
+        order = _order(form, batch)
+        if form.text("do") == "look":
+            return _batch(request, rooms, signed, batch_id, lang, Sent(form.items))
+        printed = rooms.printing.write(
+            batch,
+            order,
+            out,
+            by=principal.party or principal.key_id,
+            key_id=principal.key_id,
+            lang=frame.lang,
+        )
+    except Fault as fault:
+        sent = refused(request, frame.lang, form, fault)
+        return _batch(request, rooms, signed, batch_id, lang, sent, status=status_of(fault))
+    name = f"labels-{batch.batch_id}-{order.start + 1}-{printed.end}.{order.form}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(out.getvalue(), media_type=_MEDIA[order.form], headers=headers)
+
+
+@router.get(f"{PATH}/{{batch_id}}/label.png")
+def preview_label(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    batch_id: str,
+    lang: _LANG = None,
+    layout: LayoutName = "a4-3x8",
+    symbol: Literal["qr", "datamatrix"] = "qr",
+    start: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> Response:
+    """Returns the label that such a print would begin with."""
+    batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
+    told = frame_of(request, lang, PATH).lang
+    drawn = rooms.printing.preview(
+        batch, form="png", layout=layout, symbol=symbol, start=start, lang=told
+    )
+    return Response(drawn, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+
+@router.get(f"{PATH}/{{batch_id}}/codes.csv")
+def read_codes(rooms: InRooms, signed: InSigned, batch_id: str) -> Response:
+    """Returns the codes as CSV, for programs that print by themselves."""
+    batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
+    headers = {"Content-Disposition": f'attachment; filename="codes-{batch.batch_id}.csv"'}
+    lines = rooms.printing.code_lines(batch)
+    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _order(form: Form, batch: Any) -> PrintOrder:
+    """Raises Invalid, fields named as the form has them."""
+    for name, known in (("layout", LAYOUTS), ("symbol", _SYMBOLS), ("output", _OUTPUTS)):
+        if form.text(name) not in known:
+            params = {"expected": ", ".join(known), "got": form.text(name)[:40]}
+            raise invalid(FieldFault((name,), "enum", params))
+    output = form.text("output")
+    layout: Any = form.text("layout")
+    symbol: Any = form.text("symbol")
+    kind: PrintForm = "pdf" if output == "pdf" else "zpl"
+    return PrintOrder(
+        form=kind,
+        layout=layout if kind == "pdf" else "roll-60x40",
+        symbol=symbol,
+        start=whole(form, "start", 1, max(batch.done, 1), default=1) - 1,
+        count=whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX),
+        offset=whole(form, "offset", 0, 10**3, default=0) if kind == "pdf" else 0,
+        dpi=300 if output == "zpl300" else 203,
+        reason=form.text("reason")[:REASON_MAX] or None,
+    )
+
+
+def _batch(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    batch_id: str,
+    lang: str | None,
+    sent: Sent,
+    *,
+    status: int = 200,
+) -> Response:
+    frame = frame_of(request, lang, f"{PATH}/{batch_id}", keeps=("layout", "symbol"))
+    batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
+    prints = rooms.printing.prints(batch.batch_id, after=None, limit=_PRINTS)
+    first = sent.value("start")
+    start = int(first) - 1 if first.isdecimal() and 1 <= int(first[:9]) <= batch.done else 0
+    layout = sent.value("layout") if sent.value("layout") in LAYOUTS else "a4-3x8"
+    symbol = sent.value("symbol") if sent.value("symbol") in _SYMBOLS else "qr"
+    return answer_signed(
+        "batch.html",
+        frame,
+        signed,
+        at="products",
+        status=status,
+        told=told_of(request),
+        batch=batch,
+        title=rooms.catalogue.product(batch.gtin).name,
+        running=batch.done < batch.count and batch.status == "running",
+        sent=sent,
+        preview=f"{PATH}/{batch.batch_id}/label.png?layout={layout}&symbol={symbol}&start={start}",
+        layouts=[(name, text(frame.lang, f"batches.layout.{name}")) for name in LAYOUTS],
+        symbols=[(name, text(frame.lang, f"batches.symbol.{name}")) for name in _SYMBOLS],
+        outputs=[(name, text(frame.lang, f"batches.output.{name}")) for name in _OUTPUTS],
+        prints=[(one, from_ms(one.printed_at)) for one in reversed(prints)],
+        most=SHEET_MAX,
+        scripts=DESK_PATH,
+    )

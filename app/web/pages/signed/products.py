@@ -1,0 +1,215 @@
+"""Products, their lots and their codes, by form; what is registered is never changed here."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import Lang, text
+from app.kit.errors import Fault, FieldFault, invalid
+from app.parties.sessions import SignedIn
+from app.trace.categories import REQUIRED_LICENCES
+from app.trace.gtin import display_gtin, parse_gtin
+from app.trace.issuing import MAX_COUNT
+from app.trace.requests import SealedInput
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import frame_of
+from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
+from app.web.pages.signed.numbers import day, whole
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed, go_on, told_of
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/products"
+
+_LANG = Annotated[str | None, Query(max_length=8)]
+_TEXT = Annotated[str, Query(max_length=100)]
+_PAGE = 30
+_FACTS: Final = ("brand", "spec", "origin", "standard", "licence")
+
+
+@router.get(PATH)
+def show_products(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    lang: _LANG = None,
+    q: _TEXT = "",
+    after: _TEXT = "",
+) -> Response:
+    """Shows the party's products, those found by part of a name or GTIN."""
+    principal = signed.person.principal()
+    principal.check_may("product.register")
+    rows = rooms.catalogue.find_products(
+        text=q.strip() or None,
+        seller=principal.party,
+        category=None,
+        after=after or None,
+        limit=_PAGE + 1,
+    )
+    shown = rows[:_PAGE]
+    return answer_signed(
+        "products.html",
+        frame_of(request, lang, PATH, keeps=("q", "after")),
+        signed,
+        at="products",
+        told=told_of(request),
+        q=q,
+        products=[(row, display_gtin(row.gtin)) for row in shown],
+        next_after=shown[-1].gtin if len(rows) > _PAGE else None,
+    )
+
+
+@router.get(f"{PATH}/new")
+def show_new_product(request: Request, signed: InSigned, lang: _LANG = None) -> Response:
+    """Shows the form for a product."""
+    return _new(request, signed, lang, BLANK)
+
+
+@router.post(f"{PATH}/new")
+def register_product(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Registers a product; one that others registered is led to as it is."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    facts = {name: form.text(name) for name in ("name", "category", *_FACTS) if form.text(name)}
+    try:
+        done = rooms.catalogue.register_product(
+            principal, facts, gtin=form.text("gtin") or None, claim=bool(form.text("claim"))
+        )
+    except Fault as fault:
+        sent = refused(request, frame_of(request, lang, PATH).lang, form, fault)
+        return _new(request, signed, lang, sent, status=status_of(fault))
+    told = "product_others" if done.differs else "product_kept"
+    path = f"{PATH}/{done.row.gtin}"
+    return go_on(frame_of(request, lang, path), path, told=told)
+
+
+@router.get(f"{PATH}/{{gtin}}")
+def show_product(
+    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lang: _LANG = None
+) -> Response:
+    """Shows a product with the party's lots and batches of it."""
+    return _product(request, rooms, signed, gtin, lang)
+
+
+@router.post(f"{PATH}/{{gtin}}/lots")
+def register_lot(
+    request: Request, rooms: InRooms, signed: InSigned, form: InForm, gtin: str
+) -> Response:
+    """Registers a lot."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    try:
+        days = {name: day(form, name) for name in ("produced_on", "expires_on")}
+        facts = {name: told for name, told in days.items() if told}
+        if len(facts) == 2 and facts["expires_on"] < facts["produced_on"]:
+            params = {"expected": f">= {facts['produced_on']}", "got": facts["expires_on"]}
+            raise invalid(FieldFault(("expires_on",), "range", params))
+        quantity = whole(form, "quantity", 1, 10**12, default=0)
+        sealed = {"quantity": SealedInput({"quantity": quantity})} if quantity else {}
+        rooms.catalogue.register_lot(
+            principal, gtin=gtin, lot=form.text("lot"), facts=facts, sealed=sealed
+        )
+    except Fault as fault:
+        return _product(request, rooms, signed, gtin, lang, "lot", form, fault)
+    path = f"{PATH}/{gtin}"
+    return go_on(frame_of(request, lang, path), path, told="lot_kept")
+
+
+@router.post(f"{PATH}/{{gtin}}/codes")
+def order_codes(
+    request: Request, rooms: InRooms, signed: InSigned, form: InForm, gtin: str
+) -> Response:
+    """Orders codes; the form sent twice is one order."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    try:
+        batch, _ = rooms.issuing.order(
+            principal,
+            order_id=_order_id(form),
+            gtin=gtin,
+            count=whole(form, "count", 1, MAX_COUNT),
+            lot=form.text("of_lot") or None,
+            inner=bool(form.text("inner")),
+        )
+    except Fault as fault:
+        return _product(request, rooms, signed, gtin, lang, "codes", form, fault)
+    return go_on(frame_of(request, lang, PATH), f"/desk/batches/{batch.batch_id}")
+
+
+def _order_id(form: Form) -> str | None:
+    try:
+        return str(UUID(form.text("order")))
+    except ValueError:
+        return None
+
+
+def _categories(lang: Lang) -> list[tuple[str, str]]:
+    return [(one, text(lang, f"page.category.{one}")) for one in REQUIRED_LICENCES]
+
+
+def _new(
+    request: Request, signed: SignedIn, lang: str | None, sent: Sent, *, status: int = 200
+) -> Response:
+    signed.person.principal().check_may("product.register")
+    frame = frame_of(request, lang, f"{PATH}/new")
+    return answer_signed(
+        "product_new.html",
+        frame,
+        signed,
+        at="products",
+        status=status,
+        told="",
+        sent=sent,
+        categories=_categories(frame.lang),
+        facts=_FACTS,
+    )
+
+
+def _product(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    gtin: str,
+    lang: str | None,
+    which: str = "",
+    form: Form | None = None,
+    fault: Fault | None = None,
+) -> Response:
+    """which: the form that was refused with `fault`, "lot" or "codes"."""
+    principal = signed.person.principal()
+    principal.check_may("product.register")
+    row = rooms.catalogue.product(parse_gtin(gtin, allow_item_code=True))
+    party = principal.party or ""
+    frame = frame_of(request, lang, f"{PATH}/{row.gtin}")
+    sent = refused(request, frame.lang, form, fault) if form and fault else BLANK
+    lots = rooms.catalogue.lots_of(party, row.gtin)
+    may_issue = "codes" in principal.scopes
+    return answer_signed(
+        "product.html",
+        frame,
+        signed,
+        at="products",
+        status=status_of(fault) if fault else 200,
+        told=told_of(request),
+        row=row,
+        display=display_gtin(row.gtin),
+        facts=[(name, value) for name, value in _facts(row).items()],
+        is_owner=row.brand_owner == party,
+        lots=[(one, json.loads(one.facts)) for one in lots],
+        batches=rooms.issuing.batches_of(party, row.gtin) if may_issue else [],
+        may_issue=may_issue,
+        lot_sent=sent if which == "lot" else BLANK,
+        codes_sent=sent if which == "codes" else BLANK,
+        most=MAX_COUNT,
+    )
+
+
+def _facts(row: Any) -> dict[str, str]:
+    stored = json.loads(row.facts)
+    return {name: stored[name] for name in _FACTS if stored.get(name)}

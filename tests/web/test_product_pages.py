@@ -1,0 +1,100 @@
+"""Products, lots, codes and labels through the pages, and whose they are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.imports.sheets import gtin
+from tests.web.conftest import CARRIER
+from tests.web.market import GTIN, RIVAL
+from tests.web.people import open_people_market, signed_in
+
+PATH = "/desk/products"
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("products")) as running:
+        yield running
+
+
+def batch_of(market, browser, **fields) -> str:
+    """Orders codes by the form, has them made and returns the page of the batch."""
+    browser.get(f"{PATH}/{GTIN}")
+    order = re.search(r'name="order" value="([^"]+)"', browser.page)[1]
+    answer = browser.post(f"{PATH}/{GTIN}/codes", order=order, **{"count": "3", **fields})
+    market.work()
+    return answer.headers["Location"]
+
+
+def test_from_a_new_product_to_a_printed_sheet(market):
+    owner = signed_in(market)
+    owner.get(f"{PATH}/new")
+    fields = {"gtin": gtin(1), "name": "裹蒸粽", "category": "food", "brand": "示例"}
+    for wrong, said in (
+        ({"gtin": gtin(1)[:-1] + "x"}, "f-gtin-error"),
+        ({"category": "x"}, "f-category-error"),
+    ):
+        assert said in owner.post(f"{PATH}/new", 422, **{**fields, **wrong}).text
+        assert 'value="裹蒸粽"' in owner.page
+    page = owner.post(f"{PATH}/new", **fields).headers["Location"].split("?")[0]
+    assert "裹蒸粽" in owner.get(f"{PATH}?q=裹蒸").text
+    assert "裹蒸粽" not in owner.get(f"{PATH}?q=砚台").text
+    owner.get(page)
+    for wrong in ({"lot": "批"}, {"lot": "A1", "expires_on": "2026-01-01", "produced_on": "2026-02-01"},
+                  {"lot": "A1", "quantity": "many"}, {"lot": "A1", "produced_on": "soon"}):  # fmt: skip
+        assert "field-error" in owner.post(f"{page}/lots", 422, **wrong).text
+    owner.post(f"{page}/lots", lot="A1", expires_on="2027-01-01", quantity="20")
+    assert "2027-01-01" in owner.get(page).text
+    for wrong in ("0", "100001", "", "zwei"):
+        assert "f-count-error" in owner.post(f"{page}/codes", 422, count=wrong).text
+    batch = batch_of(market, owner)
+    assert "Print labels" in owner.get(batch).text
+    for wrong in ({"start": "4"}, {"count": "0"}, {"offset": "24"}, {"layout": "a3"}):
+        told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", **wrong}
+        assert "field-error" in owner.post(f"{batch}/print", 422, **told).text
+    told = {"layout": "a4-3x8", "symbol": "qr", "do": "print"}
+    owner.get(batch)
+    assert owner.post(f"{batch}/print", 200, output="pdf", **told).content[:5] == b"%PDF-"
+    owner.get(batch)
+    assert owner.post(
+        f"{batch}/print", 200, output="zpl203", start="3", reason="torn", **told
+    ).text.startswith("~DG")
+    owner.get(batch)
+    for said in ("Codes 1 to 3", "Codes 3 to 3", "1 of them again", "torn"):
+        assert said in owner.page
+    assert owner.http.get(f"{batch}/label.png?symbol=datamatrix").content[:4] == b"\x89PNG"
+    assert len(owner.http.get(f"{batch}/codes.csv").text.splitlines()) == 4
+
+
+def test_the_form_for_codes_sent_twice_is_one_order(market):
+    owner = signed_in(market)
+    owner.get(f"{PATH}/{GTIN}")
+    order = re.search(r'name="order" value="([^"]+)"', owner.page)[1]
+    first, again = (
+        owner.post(f"{PATH}/{GTIN}/codes", order=order, count="2").headers["Location"] for _ in "12"
+    )
+    assert first == again
+
+
+def test_others_have_no_part_in_it(market):
+    owner = signed_in(market)
+    batch = batch_of(market, owner)
+    rival = signed_in(market, "owner", RIVAL)
+    rival.get(f"{PATH}/{GTIN}")
+    assert batch not in rival.page
+    for path in (batch, f"{batch}/label.png", f"{batch}/codes.csv"):
+        rival.get(path, 404)
+    rival.get(PATH)
+    rival.post(f"{batch}/print", 404, layout="a4-3x8", symbol="qr", output="pdf")
+    staff = signed_in(market, "staff", scopes=["products"])
+    staff.get(batch, 403)
+    staff.get(f"{PATH}/{GTIN}")
+    assert "/codes" not in staff.page
+    staff.post(f"{PATH}/{GTIN}/codes", 403, count="1")
+    carrier = signed_in(market, "owner", CARRIER)
+    carrier.get(PATH, 403)
+    carrier.get(f"{PATH}/new", 403)
+    owner.get(f"{PATH}/{gtin(77)}", 404)
