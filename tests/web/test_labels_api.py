@@ -64,6 +64,17 @@ def test_printer_commands_hold_the_batch(market, dpi):
     assert prints(market, batch_id)[0]["form"] == f"zpl-{dpi}"
 
 
+def test_an_authority_reads_labels_without_their_inner_codes(market):
+    batch_id, issued = made(market, 2, inner=True)
+    token = market.keys[AUTHORITY]
+    for form in ("codes.csv", "labels.zpl"):
+        answer = market.call("GET", f"/api/v1/batches/{batch_id}/{form}", token=token)
+        assert answer.status_code == 200, answer.text
+        for one in issued:
+            assert one.serial in answer.text
+            assert one.inner not in answer.text
+
+
 def test_a_part_is_printed_on_what_is_left_of_a_sheet(market):
     batch_id, issued = made(market, 9)
     answer = ask(market, f"{batch_id}/labels.pdf?start=2&count=5&offset=22")
