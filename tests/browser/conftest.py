@@ -15,7 +15,7 @@ from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
 
 RECALLED_LOT = "R-2"
-SOLD_UNITS = 40
+SOLD_UNITS = 3
 
 _served: list[Deployment] = []
 

@@ -15,7 +15,7 @@ from app.ledger.record import stream_key
 from app.ledger.vault import Vault
 from tests.browser.phone import Noted, opened
 from tests.databases import opened as opened_database
-from tests.drills.trade import Trade, api_path
+from tests.drills.trade import SHOP, Trade, api_path
 
 _addresses = itertools.count(1)
 
@@ -30,7 +30,9 @@ class Counter:
     _handed: list[str] = field(default_factory=list)
 
     def unit(self) -> str:
-        """Returns a unit that was sold, dispatched and signed for."""
+        """Returns a unit that was sold, dispatched and signed for; more are made when they run out."""
+        if not self.sold:
+            self.sold += self.trade.complete(SHOP, 10)
         self._handed.append(self.sold.pop())
         return self._handed[-1]
 
