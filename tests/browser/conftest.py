@@ -15,7 +15,7 @@ from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
 
 RECALLED_LOT = "R-2"
-SOLD_UNITS = 3
+SOLD_UNITS = 40
 
 _served: list[Deployment] = []
 
@@ -68,7 +68,8 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     try:
         trade = Trade(place).begin()
         _served.append(place)
-        yield Counter(trade, trade.complete(SHOP, SOLD_UNITS), trade.issue(SHOP, 2))
+        *sold, one, another = trade.complete(SHOP, SOLD_UNITS + 2)
+        yield Counter(trade, sold, [one, another], trade.issue(SHOP, 2))
     finally:
         place.close()
 

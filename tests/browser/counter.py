@@ -22,10 +22,14 @@ _addresses = itertools.count(1)
 
 @dataclass
 class Counter:
-    """sold: units of complete chains, each to be used by one test. unsold: labels on the shelf."""
+    """sold: units of complete chains, each to be used by one test. shared: two of them, to look at alone.
+
+    unsold: labels on the shelf.
+    """
 
     trade: Trade
     sold: list[str]
+    shared: list[str]
     unsold: list[str]
     _handed: list[str] = field(default_factory=list)
 

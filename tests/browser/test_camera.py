@@ -52,7 +52,7 @@ def filmed(
     counter: Any, chromium: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Any, str]]:
     """A browser whose camera sees the label of a unit."""
-    unit = counter.sold[0]
+    unit = counter.shared[0]
     path = film(counter.url(unit), tmp_path_factory.mktemp("film") / "label.y4m")
     with another(
         chromium,
@@ -103,7 +103,7 @@ def test_no_page_but_this_one_may_use_the_camera(counter, filmed):
 
 @every
 def test_a_photo_opens_its_page_without_script(counter, chromium, lang):
-    unit = counter.sold[0]
+    unit = counter.shared[0]
     with phone(chromium, lang=lang) as (page, noted):
         page.goto(counter.url("scan", lang))
         check_layout(page)
@@ -119,7 +119,7 @@ def test_a_photo_opens_its_page_without_script(counter, chromium, lang):
 
 def test_a_photo_leaves_the_phone_small_and_without_its_place(counter, chromium):
     """The browser draws it anew; the service would read it as it is."""
-    unit, seen = counter.sold[0], Image.new("L", (4000, 3000), 170)
+    unit, seen = counter.shared[0], Image.new("L", (4000, 3000), 170)
     label = symbol(counter.url(unit))
     seen.paste(label.resize((label.width * 3, label.height * 3)), (1500, 900))
     exif, file = Image.Exif(), io.BytesIO()

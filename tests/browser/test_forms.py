@@ -158,7 +158,7 @@ def test_a_code_that_is_not_on_record_can_be_reported(counter, chromium):
 @pytest.mark.parametrize("name", ["review", "complaint", "report"])
 def test_the_browser_itself_keeps_back_a_form_with_holes(counter, chromium, name):
     with phone(chromium) as (page, noted):
-        page.goto(counter.url(counter.sold[0]))
+        page.goto(counter.url(counter.shared[0]))
         form = Form(page, name).open()
         asked = len(noted.addresses)
         form.panel.locator("button").click()
@@ -209,7 +209,7 @@ WRONG = {
     ("name", "lang"), [("review", "zh"), ("review", "en"), ("complaint", "en"), ("report", "zh")]
 )
 def test_each_mistake_is_told_beside_its_field_and_the_rest_is_kept(counter, chromium, name, lang):
-    unit, stranger = counter.sold[0], counter.sold[1]
+    unit, stranger = counter.shared[0], counter.shared[1]
     others = {
         "the stranger's token": claim(counter, stranger),
         "the stranger's inner code": inner(counter, stranger),
