@@ -57,14 +57,14 @@ class Counter:
         return self._ask("SELECT count(*) FROM record")[0][0], len(self.reports())
 
     def reports(self) -> dict[str, tuple[str | None, dict[str, str]]]:
-        """Returns by ticket the code and what was reported, opened with the deployment's key."""
+        """Returns by ticket the code and what was reported and not erased since, opened by the key."""
         vault = Vault(load_keys(self.trade.place.keys_dir).vault_key)
         return {
             ticket: (code, orjson.loads(
                 vault.open(place=("report", ticket, "text"), sealed=sealed, wrapped_key=key)[1]
             ))
             for ticket, code, sealed, key in self._ask(
-                "SELECT ticket, code, sealed, wrapped_key FROM report"
+                "SELECT ticket, code, sealed, wrapped_key FROM report WHERE status <> 'erased'"
             )
         }  # fmt: skip
 
