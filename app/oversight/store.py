@@ -163,7 +163,8 @@ def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:
     statement = (
         dialect.insert(REPORT).values(**row).on_conflict_do_nothing(index_elements=["ticket"])
     )
-    return connection.execute(statement).rowcount == 1
+    # Not its count of rows, which SQLAlchemy does not keep for PostgreSQL's INSERT.
+    return connection.execute(statement.returning(REPORT.c.ticket)).first() is not None
 
 
 def insert_access(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -372,3 +372,10 @@ def test_reports_take_anybody_and_change_nothing(market):
     market.ask("POST", "/api/v1/reports", {"text": "something"}, status=201)
     assert market.ask("GET", unit.path) == before
     assert b"19900000000" not in market.stored_bytes()
+
+
+def test_a_report_sent_twice_under_one_id_is_one(market):
+    ticket, is_new = market.rooms.reports.file_once(None, "盒盖有裂", None, id="once")
+    assert is_new
+    again = market.rooms.reports.file_once(None, "盒盖有裂", None, id="once")
+    assert again == (ticket, False)
