@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +23,7 @@ from app.kit.errors import Fault, Invalid, TooMany
 from app.labels.photo import read_photo
 from app.trace.foreign import tell_foreign
 from app.trace.identifiers import parse_code
-from app.web.body import MAX_BODY_BYTES, StrictRoute
+from app.web.body import StrictRoute
 from app.web.deps import InRooms
 from app.web.gate import CONTENT_SECURITY_POLICY
 from app.web.pages.answers import answer_page, frame_of
@@ -32,6 +32,7 @@ from app.web.pages.render import render_page
 from app.web.pages.versions import STATIC, folder_version
 from app.web.pages.views import Frame
 from app.web.problems import describe, status_of
+from app.web.upload import InMemory
 from app.web.visit import visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -53,12 +54,6 @@ _HEADERS: Final = {
     ),
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
 }
-
-
-class _InMemory(MultiPartParser):
-    """A form whose file never becomes one on a disk; the gate bounds the whole body."""
-
-    spool_max_size = MAX_BODY_BYTES + 1
 
 
 @cache
@@ -89,7 +84,7 @@ async def _read_form(request: Request) -> tuple[bytes | None, str, str | None]:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         form = await request.form(max_files=0)
         return None, str(form.get("text", "")), str(form.get("lang", "")) or None
-    parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=4)
+    parser = InMemory(request.headers, request.stream(), max_files=1, max_fields=4)
     try:
         form = await parser.parse()
     except (MultiPartException, UnicodeDecodeError) as err:
