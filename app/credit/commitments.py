@@ -20,9 +20,9 @@ from app.credit import matterstore
 from app.credit.matterbook import MOVED, MatterBook, MatterUnknown
 from app.credit.matters import ACTIVE, BROKEN, KEPT, QUESTIONED, WITHDRAWN, Kind, Stand
 from app.credit.policy import Status
-from app.credit.records import By, NewEntry, PartyUnknown, entry_id
+from app.credit.records import By, NewEntry, check_known, entry_id
 from app.credit.service import Credit
-from app.credit.store import find_entry, known_parties
+from app.credit.store import find_entry
 from app.credit.templates import Template, all_versions, find_template, templates
 from app.credit.workdays import add_months, deadline
 from app.db.engine import Database
@@ -192,8 +192,7 @@ class Commitments:
         """Returns a party's commitments, oldest first, as `viewer` may see them. Raises PartyUnknown."""
         privileged = _sees_all(viewer, party)
         with self._database.read() as connection:
-            if party not in known_parties(connection, [party]):
-                raise PartyUnknown("party_unknown", party=party[:64])
+            check_known(connection, party)
             rows = matterstore.matters_of(connection, party, ONLY)
             steps = matterstore.steps_of(connection, party) if rows else []
         return [self._shown(row, steps, privileged=privileged) for row in rows]

@@ -17,10 +17,9 @@ from typing import Any
 from uuid import uuid5
 
 from app.credit import matterstore
-from app.credit import store as credit_store
 from app.credit.matterbook import AlreadyStands, MatterBook, MatterUnknown
 from app.credit.matters import Kind, Stand
-from app.credit.records import NAMESPACE, By, PartyUnknown
+from app.credit.records import NAMESPACE, By, check_known
 from app.credit.rules import Criterion, ListName, ListTerms, RuleClass
 from app.credit.service import Credit
 from app.credit.steps import StepRefused
@@ -124,7 +123,7 @@ class Lists:
             params = {"expected": ", ".join(allowed), "got": criterion[:40]}
             raise invalid(FieldFault(("criterion",), "enum", params))
         with self._database.read() as connection:
-            _check_known(connection, party)
+            check_known(connection, party)
         if self._book.find_data(party, id) is None:
             self._check_met(party, known, evidence)
         by = By(principal.party or SYSTEM, voice(principal.roles, "list.enter"))
@@ -170,7 +169,7 @@ class Lists:
             viewer.party == party or reach(viewer.roles, "list.enter") == "any"
         )
         with self._database.read() as connection:
-            _check_known(connection, party)
+            check_known(connection, party)
             rows = matterstore.matters_of(connection, party, BOTH)
             steps = matterstore.steps_of(connection, party) if rows else []
         return [self._listed(r, steps) for r in rows if privileged or self._is_public(r)]
@@ -186,13 +185,13 @@ class Lists:
     def grades(self, party: str, *, after: str, limit: int) -> list[Any]:
         """Returns a party's monthly grades behind month `after`. Raises PartyUnknown. Read-only."""
         with self._database.read() as connection:
-            _check_known(connection, party)
+            check_known(connection, party)
             return matterstore.snapshots_of(connection, party, after=after, limit=limit)
 
     def warnings(self, party: str, *, after: tuple[Any, ...] | None, limit: int) -> list[Any]:
         """Returns a party's warnings, oldest first. Raises PartyUnknown. Read-only."""
         with self._database.read() as connection:
-            _check_known(connection, party)
+            check_known(connection, party)
             return matterstore.warnings_of(connection, party, after=after, limit=limit)
 
     def move(self, row: Any) -> None:
@@ -360,11 +359,6 @@ class Lists:
             by=row.actor,
             steps=tuple(_step(step) for step in steps if step.matter == row.id),
         )
-
-
-def _check_known(connection: Any, party: str) -> None:
-    if party not in credit_store.known_parties(connection, [party]):
-        raise PartyUnknown("party_unknown", party=party[:64])
 
 
 def _step(row: Any) -> ListStep:

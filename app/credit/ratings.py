@@ -24,8 +24,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from app.credit.records import PartyUnknown
-from app.credit.store import known_parties
+from app.credit.records import check_known
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger import sealstore
@@ -160,7 +159,7 @@ class Ratings:
         if kept is not None and kept.until <= until < kept.until + KEPT_FOR:
             return kept
         with self._database.read() as connection:
-            _check_known(connection, party)
+            check_known(connection, party)
             told = ratingstore.count_stars(
                 connection, party, since_ms=to_ms(since), until_ms=to_ms(until)
             )
@@ -183,7 +182,7 @@ class Ratings:
         """Returns the ratings that the summary is made of, the newest first. Raises PartyUnknown."""
         since, until = self._period(days)
         with self._database.read() as connection:
-            _check_known(connection, party)
+            check_known(connection, party)
             rows = ratingstore.list_ratings(
                 connection,
                 party,
@@ -219,7 +218,7 @@ class Ratings:
         """
         principal.check_may("rating.read_buyers", owner=merchant)
         with self._database.read() as connection:
-            _check_known(connection, merchant)
+            check_known(connection, merchant)
             rows = ratingstore.list_of_buyers(connection, merchant, after=after, limit=limit)
             return [self._of_buyer(connection, merchant, row) for row in rows]
 
@@ -268,8 +267,3 @@ def _line(kind: Kind, side: Side, told: Sequence[tuple[str, str, int, bool, int]
         else:
             stars[rating - 1] += count
     return Line(kind, side, Stars(tuple(stars)), inner_only)
-
-
-def _check_known(connection: Connection, party: str) -> None:
-    if party not in known_parties(connection, [party]):
-        raise PartyUnknown("party_unknown", party=party[:64])

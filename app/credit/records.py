@@ -66,6 +66,12 @@ class PartyUnknown(NotFound):
     """No such party is registered."""
 
 
+def check_known(connection: Connection, party: str) -> None:
+    """Raises PartyUnknown unless this party is registered. Read-only."""
+    if party not in store.known_parties(connection, [party]):
+        raise PartyUnknown("party_unknown", party=party[:64])
+
+
 class EntryUnknown(NotFound):
     """There is no such entry."""
 

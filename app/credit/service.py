@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from app.credit import store
 from app.credit.loader import Policies, packaged
 from app.credit.policy import Entry, ScoreCard, Status, score
-from app.credit.records import NAMESPACE, By, CreditRecords, NewEntry, PartyUnknown, entry_id
+from app.credit.records import NAMESPACE, By, CreditRecords, NewEntry, check_known, entry_id
 from app.credit.rules import Policy
 from app.credit.steps import ENDED, Step
 from app.credit.workdays import add_working_days, local_day
@@ -29,7 +29,7 @@ from app.ledger.submission import Draft, Effect, View
 from app.parties.identity import SYSTEM
 from app.parties.roles import REGULATOR
 
-__all__ = ["Credit", "NewEntry", "PartyUnknown", "entry_id"]
+__all__ = ["Credit", "NewEntry", "entry_id"]
 
 
 # Columns that are the time at which the record was made.
@@ -61,8 +61,7 @@ class Credit:
     def card(self, party: str) -> ScoreCard:
         """Returns a party's score now. Raises PartyUnknown. Read-only."""
         with self._database.read() as connection:
-            if party not in store.known_parties(connection, [party]):
-                raise PartyUnknown("party_unknown", party=party[:64])
+            check_known(connection, party)
             return self.cards(connection, [party])[party]
 
     def cards(
