@@ -29,7 +29,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger import sealstore
 from app.ledger.store import as_bytes
-from app.ledger.vault import SealBroken, Vault
+from app.ledger.vault import Vault
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.trace import ratingstore
@@ -240,16 +240,8 @@ class Ratings:
         return told[:_PSEUDONYM_BYTES].hex()
 
     def _open(self, connection: Connection, stream: str, record: str) -> Mapping[str, Any] | None:
-        row = sealstore.sealed_sections(connection, stream, record).get(OPINION)
-        if row is None or row.sealed is None or row.wrapped_key is None:
-            return None
-        try:
-            _, content = self._vault.open(
-                place=(stream, record, OPINION), sealed=row.sealed, wrapped_key=row.wrapped_key
-            )
-        except SealBroken:
-            return None
-        said: Mapping[str, Any] = json.loads(content)
+        content = sealstore.open_section(connection, self._vault, (stream, record, OPINION))
+        said: Mapping[str, Any] | None = None if content is None else json.loads(content)
         return said
 
     def _period(self, days: int) -> tuple[datetime, datetime]:

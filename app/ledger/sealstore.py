@@ -60,8 +60,8 @@ def sealed_sections(
     }
 
 
-def open_words(connection: Connection, vault: Vault, place: tuple[str, str, str]) -> str | None:
-    """Returns the `text` that a section holds, "" where it has none, None where it does not open.
+def open_section(connection: Connection, vault: Vault, place: tuple[str, str, str]) -> bytes | None:
+    """Returns the canonical JSON that a section holds, None where it does not open.
 
     place: stream, record id, section. It does not open once it is erased or was altered. Read-only.
     """
@@ -72,6 +72,14 @@ def open_words(connection: Connection, vault: Vault, place: tuple[str, str, str]
     try:
         _, content = vault.open(place=place, sealed=row.sealed, wrapped_key=row.wrapped_key)
     except SealBroken:
+        return None
+    return content
+
+
+def open_words(connection: Connection, vault: Vault, place: tuple[str, str, str]) -> str | None:
+    """Returns the `text` that a section holds, "" where it has none, None as `open_section` does."""
+    content = open_section(connection, vault, place)
+    if content is None:
         return None
     told = orjson.loads(content).get("text", "")
     return told if isinstance(told, str) else ""

@@ -21,7 +21,7 @@ from app.kit.clock import from_ms, parse_time, to_ms
 from app.ledger import sealstore
 from app.ledger.record import record_hash, stream_key
 from app.ledger.store import load_heads, load_some, load_stream
-from app.ledger.vault import SealBroken, Vault
+from app.ledger.vault import Vault
 from app.oversight import signstore, store
 from app.oversight.discoveries import Discoveries
 from app.oversight.finding_rows import CLOSED, discovery_id
@@ -326,14 +326,6 @@ class Conduct:
         self, connection: Connection, stream: str, record: str, name: str
     ) -> dict[str, object]:
         """Returns what a record sealed, {} where it has nothing, was erased or is broken."""
-        row = sealstore.sealed_sections(connection, stream, record).get(name)
-        if row is None or row.sealed is None or row.wrapped_key is None:
-            return {}
-        try:
-            _, content = self._vault.open(
-                place=(stream, record, name), sealed=row.sealed, wrapped_key=row.wrapped_key
-            )
-        except SealBroken:
-            return {}
-        told = orjson.loads(content)
+        content = sealstore.open_section(connection, self._vault, (stream, record, name))
+        told = None if content is None else orjson.loads(content)
         return told if isinstance(told, dict) else {}
