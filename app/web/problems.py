@@ -95,6 +95,13 @@ def describe(fault: Fault, *, lang: Lang, instance: str) -> dict[str, Any]:
     return problem
 
 
+def say_fault(fault: Fault, lang: Lang) -> str:
+    """Returns in one line what a fault says of each field that is wrong, or of the whole."""
+    problem = describe(fault, lang=lang, instance="")
+    detail: str = problem["detail"]
+    return "; ".join(error["msg"] for error in problem.get("errors", ())) or detail
+
+
 def problem_response(fault: Fault, visit: Visit) -> Response:
     """Returns the answer to a refused request."""
     headers = {"Content-Language": visit.lang, "Vary": "Accept-Language"}

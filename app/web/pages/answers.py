@@ -17,8 +17,8 @@ from app.trace.foreign import tell_foreign
 from app.trace.gtin import parse_gtin
 from app.web.pages.render import render_unknown
 from app.web.pages.views import FormState, Frame, UnknownView
-from app.web.problems import describe
-from app.web.visit import Visit, visit_of
+from app.web.problems import say_fault
+from app.web.visit import visit_of
 
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
@@ -27,7 +27,6 @@ def answer_unknown(
     frame: Frame,
     code: str,
     fault: Fault,
-    visit: Visit,
     *,
     form: FormState | None = None,
     status: int | None = None,
@@ -35,8 +34,7 @@ def answer_unknown(
     """Returns the page for a code that is not on record, or is none. status: of a refused form."""
     problem = ""
     if not isinstance(fault, CodeUnknown) and fault.slug != "code-unknown":
-        told = describe(fault, lang=frame.lang, instance=visit.id)
-        problem = "; ".join(error["msg"] for error in told.get("errors", ())) or told["detail"]
+        problem = say_fault(fault, frame.lang)
         foreign = tell_foreign(code)
         if foreign.kind != "text":
             problem = text(frame.lang, f"page.foreign.{foreign.kind}") + foreign.host

@@ -30,8 +30,7 @@ from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import CameraView
 from app.web.pages.render import render_page
 from app.web.pages.versions import STATIC, folder_version
-from app.web.pages.views import Frame
-from app.web.problems import describe, status_of
+from app.web.problems import say_fault, status_of
 from app.web.upload import InMemory
 from app.web.visit import visit_of
 
@@ -105,7 +104,8 @@ def _look(request: Request, photo: bytes | None, said: str, lang: str | None) ->
     except Fault as fault:
         if for_script:
             raise
-        return _refused(request, frame, fault)
+        view = CameraView(frame=frame, problem=say_fault(fault, frame.lang))
+        return _answer(view, status=status_of(fault))
     place = next(filter(None, map(place_of, texts)), "")
     if for_script:
         # The camera goes on looking until there is something to open or to explain.
@@ -131,11 +131,6 @@ def place_of(said: str) -> str | None:
         return f"/{parse_code(said).stream}"
     except Fault:
         return None
-
-
-def _refused(request: Request, frame: Frame, fault: Fault) -> Response:
-    told = describe(fault, lang=frame.lang, instance=visit_of(request).id)["detail"]
-    return _answer(CameraView(frame=frame, problem=told), status=status_of(fault))
 
 
 def _answer(view: CameraView, *, status: int) -> Response:

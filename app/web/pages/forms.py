@@ -164,7 +164,7 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
             raise CodeUnknown("code_unknown", code=code)
         look = rooms.looks.look(known)
     except CodeUnknown as fault:
-        return answer_unknown(frame, code, fault, visit_of(request), form=state, status=status)
+        return answer_unknown(frame, code, fault, form=state, status=status)
     return answer_page(
         render_scan(Filler(rooms, frame).scan_view(look, form=state)), frame.lang, status=status
     )

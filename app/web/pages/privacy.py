@@ -23,8 +23,7 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import PrivacyView, Written
 from app.web.pages.render import render_page
-from app.web.problems import describe, status_of
-from app.web.visit import visit_of
+from app.web.problems import say_fault, status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
@@ -86,9 +85,8 @@ def _show_written(request: Request, rooms: Rooms, values: Mapping[str, str]) -> 
             view = replace(view, done="text")
         written = _written(rooms, code, proof)
     except Fault as fault:
-        told = describe(fault, lang=view.frame.lang, instance=visit_of(request).id)
-        problem = "; ".join(one["msg"] for one in told.get("errors", ())) or told["detail"]
-        return _answer(replace(view, problem=problem), status=status_of(fault))
+        view = replace(view, problem=say_fault(fault, view.frame.lang))
+        return _answer(view, status=status_of(fault))
     # The proof goes back to who has just sent it, in a page that nobody keeps: each text has a button.
     return _answer(replace(view, proof=given, written=written))
 

@@ -80,7 +80,7 @@ def find_code(
         return RedirectResponse(f"/{parse_code(code.strip()).stream}{suffix}", 303)
     except Fault as fault:
         frame = frame_of(request, lang, "/code")
-        return answer_unknown(frame, code[:200], fault, visit_of(request))
+        return answer_unknown(frame, code[:200], fault)
 
 
 @router.get("/01/{gtin}")
@@ -168,11 +168,11 @@ def _show(
         code: Code = make()
         seen = (look or rooms.looks.look)(code)
     except CodeUnknown as fault:
-        return answer_unknown(frame, path.lstrip("/"), fault, visit_of(request))
+        return answer_unknown(frame, path.lstrip("/"), fault)
     except Fault as fault:
         if status_of(fault) != 422:
             raise
-        return answer_unknown(frame, path.lstrip("/"), fault, visit_of(request))
+        return answer_unknown(frame, path.lstrip("/"), fault)
     device = _count_scan(request, rooms, code) if code.level == "unit" else None
     response = answer_page(render_scan(Filler(rooms, frame).scan_view(seen)), frame.lang)
     if device is not None:

@@ -29,8 +29,7 @@ from app.web.pages.consumer_views import TicketView
 from app.web.pages.formwords import form_id, read_words
 from app.web.pages.render import render_page
 from app.web.pages.views import Frame
-from app.web.problems import describe, status_of
-from app.web.visit import visit_of
+from app.web.problems import say_fault, status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
@@ -66,7 +65,7 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
         return _answer(view, status=status_of(fault))
     match values.get("act"):
         case "message":
-            return _take_message(request, rooms, frame, case, query, values)
+            return _take_message(rooms, frame, case, query, values)
         case "erase":
             rooms.texts.erase(parse_code(case.code), case.id, ConsumerProof(query=query))
             return _answer(
@@ -79,7 +78,6 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
 
 
 def _take_message(
-    request: Request,
     rooms: Rooms,
     frame: Frame,
     case: Case,
@@ -112,9 +110,8 @@ def _take_message(
     view = _filled(rooms, frame, rooms.cases.find(case.ticket, query), query)
     if isinstance(answer, Recorded):
         return _answer(replace(view, done="message"), status=200 if answer.replayed else 201)
-    problem = describe(answer, lang=frame.lang, instance=visit_of(request).id)
-    refusal = "; ".join(one["msg"] for one in problem.get("errors", ())) or problem["detail"]
-    return _answer(replace(view, refusal=refusal, kept=values), status=status_of(answer))
+    view = replace(view, refusal=say_fault(answer, frame.lang), kept=values)
+    return _answer(view, status=status_of(answer))
 
 
 def _filled(rooms: Rooms, frame: Frame, case: Case, query: str) -> TicketView:
