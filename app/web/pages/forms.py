@@ -24,7 +24,7 @@ from app.web.checks import check_report_limit
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
-from app.web.pages.formwords import form_id, read_words
+from app.web.pages.formwords import form_id, read_values, read_words
 from app.web.pages.render import render_result, render_scan
 from app.web.pages.views import Actions, FormName, FormState, ResultView
 from app.web.problems import describe, status_of
@@ -42,7 +42,7 @@ async def take_form(
     """Takes a review, a follow-up or a complaint from a consumer who proves the purchase."""
     if form not in _PROVEN:
         raise NotFound("path_unknown")
-    values = {k: str(v) for k, v in (await request.form(max_files=0)).items()}
+    values = await read_values(request)
     name: FormName = form  # type: ignore[assignment]
     return await run_in_threadpool(_take, request, rooms, gtin, serial, name, values)
 
@@ -64,7 +64,7 @@ def find_report() -> Response:
 @router.post("/reports")
 async def take_report(request: Request, rooms: InRooms) -> Response:
     """Takes a report by anyone."""
-    values = {k: str(v) for k, v in (await request.form(max_files=0)).items()}
+    values = await read_values(request)
     return await run_in_threadpool(_take_report, request, rooms, values)
 
 

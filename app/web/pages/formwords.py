@@ -1,4 +1,4 @@
-"""What a form says, as it will be recorded: its words, and its id."""
+"""What a form says: its fields, and, as they will be recorded, its words and its id."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import unicodedata
 from collections.abc import Mapping
 from uuid import UUID, uuid5
 
+from starlette.requests import Request
+
 from app.i18n import Lang, text
 
 # As the API takes them in a report, and as the fields themselves say.
 _MOST_WORDS, _MOST_CONTACT = 2000, 100
+
+
+async def read_values(request: Request) -> dict[str, str]:
+    """Returns the fields of a form, which has no files."""
+    return {name: str(value) for name, value in (await request.form(max_files=0)).items()}
 
 
 def read_words(

@@ -22,6 +22,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import PrivacyView, Written
+from app.web.pages.formwords import read_values
 from app.web.pages.render import render_page
 from app.web.problems import say_fault, status_of
 
@@ -47,7 +48,7 @@ def show_privacy(request: Request, rooms: InRooms, lang: _LANG = None) -> Respon
 @router.post("/privacy")
 async def change_privacy(request: Request, rooms: InRooms) -> Response:
     """Shows what somebody wrote, or erases a text, a report, or the looks of this device."""
-    values = {name: str(value) for name, value in (await request.form(max_files=0)).items()}
+    values = await read_values(request)
     return await run_in_threadpool(_change, request, rooms, values)
 
 

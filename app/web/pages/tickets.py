@@ -26,7 +26,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import TicketView
-from app.web.pages.formwords import form_id, read_words
+from app.web.pages.formwords import form_id, read_values, read_words
 from app.web.pages.render import render_page
 from app.web.pages.views import Frame
 from app.web.problems import say_fault, status_of
@@ -45,7 +45,7 @@ def show_form(request: Request, lang: _LANG = None) -> Response:
 @router.post("/ticket")
 async def show_ticket(request: Request, rooms: InRooms) -> Response:
     """Shows how a complaint or a report stands; first takes what is said on, or erases."""
-    values = {name: str(value) for name, value in (await request.form(max_files=0)).items()}
+    values = await read_values(request)
     return await run_in_threadpool(_show, request, rooms, values)
 
 
