@@ -28,7 +28,7 @@ from app.web.deps import InRooms
 from app.web.gate import CONTENT_SECURITY_POLICY
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import CameraView
-from app.web.pages.render import render_page
+from app.web.pages.render import link_within, render_page
 from app.web.pages.versions import STATIC, folder_version
 from app.web.problems import say_fault, status_of
 from app.web.upload import InMemory
@@ -111,8 +111,7 @@ def _look(request: Request, photo: bytes | None, said: str, lang: str | None) ->
         # The camera goes on looking until there is something to open or to explain.
         return JSONResponse({"text": texts[0] if texts else "", "place": place})
     if place:
-        suffix = f"?lang={frame.lang}" if frame.language_chosen else ""
-        return RedirectResponse(f"{place}{suffix}", 303)
+        return RedirectResponse(link_within(frame, place), 303)
     if not texts:
         key = "page.camera.nothing" if photo else "page.camera.empty"
         return _answer(CameraView(frame=frame, problem=text(frame.lang, key)), status=422)

@@ -115,8 +115,15 @@ def render_error(view: ErrorView) -> str:
 
 def render_page(template: str, frame: Frame, **values: Any) -> str:
     """Returns a template's page in the frame's language."""
-    page = {"frame": frame, "indexable": False, "link": partial(_link, frame)}
+    page = {"frame": frame, "indexable": False, "link": partial(link_within, frame)}
     return _environment(frame.lang).get_template(template).render(page | values)
+
+
+def link_within(frame: Frame, path: str) -> str:
+    """Returns a way to another page, which keeps the language that the reader chose."""
+    if not frame.language_chosen:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}lang={frame.lang}"
 
 
 @cache
@@ -366,12 +373,6 @@ def _label(lang: Lang, family: str, kind: str) -> str:
         if kind and has(key):
             return text(lang, key)
     return kind
-
-
-def _link(frame: Frame, path: str) -> str:
-    if not frame.language_chosen:
-        return path
-    return f"{path}{'&' if '?' in path else '?'}lang={frame.lang}"
 
 
 def _is_web(url: str) -> bool:

@@ -27,7 +27,7 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of
-from app.web.pages.render import render_error, render_home, render_scan
+from app.web.pages.render import link_within, render_error, render_home, render_scan
 from app.web.pages.signed.form import FormForeign
 from app.web.pages.signed.session import Led, lead
 from app.web.pages.views import ErrorView, Frame, HomeView, Log
@@ -75,11 +75,10 @@ def find_code(
     lang: _LANG = None,
 ) -> Response:
     """Leads from a typed code, in any form, to its page."""
-    suffix = f"?lang={frame_lang}" if (frame_lang := lang) in ("zh", "en") else ""
+    frame = frame_of(request, lang, "/code")
     try:
-        return RedirectResponse(f"/{parse_code(code.strip()).stream}{suffix}", 303)
+        return RedirectResponse(link_within(frame, f"/{parse_code(code.strip()).stream}"), 303)
     except Fault as fault:
-        frame = frame_of(request, lang, "/code")
         return answer_unknown(frame, code[:200], fault)
 
 
