@@ -19,7 +19,7 @@ async function ownDecoder() {
     // One that cannot read our labels is none.
     if (!formats.includes("qr_code") || !formats.includes("data_matrix")) return null;
     const detector = new BarcodeDetector({ formats });
-    return { decode: async (video) => best(await detector.detect(video), (one) => one.format) };
+    return { decode: async (video) => best(await detector.detect(video)) };
   } catch {
     return null;
   }
@@ -36,7 +36,7 @@ async function servedDecoder(path) {
     return {
       decode: async (video) => {
         const picture = draw(canvas, video, video.videoWidth);
-        return picture === null ? "" : best(await readBarcodes(picture(), READ), (one) => one.format);
+        return picture === null ? "" : best(await readBarcodes(picture(), READ));
       },
     };
   } catch {
@@ -71,8 +71,8 @@ function draw(canvas, video, width) {
 }
 
 // The goods' own bar code often stands beside the label, and says less.
-function best(found, formatOf) {
-  const texts = found.map((one) => [/^ean/i.test(formatOf(one)), one.rawValue ?? one.text]);
+function best(found) {
+  const texts = found.map((one) => [/^ean/i.test(one.format), one.rawValue ?? one.text]);
   texts.sort(([one], [other]) => Number(one) - Number(other));
   return texts.find(([, text]) => text)?.[1] ?? "";
 }
