@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid5
 
-import orjson
 import uuid_utils
 
 from app.credit import matterstore
@@ -23,7 +22,7 @@ from app.credit.matters import (
     matter_row,
     moved_row,
 )
-from app.credit.records import NAMESPACE, By, PartyUnknown
+from app.credit.records import NAMESPACE, By, PartyUnknown, data_of
 from app.credit.rows import step_row_of
 from app.credit.workdays import Deadline
 from app.db.engine import Database
@@ -140,7 +139,7 @@ class MatterBook:
         stream, key = f"party/{row.party}", fact_key(Kind(row.kind), row.name)
         told = {"matter": matter, "step": step, **(more or {})}
         for _ in range(_ATTEMPTS):
-            known = self._data_of(stream, record_id)
+            known = self.find_data(row.party, record_id)
             if known is not None:
                 # What we computed then, so that what was sent is compared, and nothing else.
                 data = told | {name: known[name] for name in _COMPUTED if name in known}
@@ -215,14 +214,7 @@ class MatterBook:
         stand = Stand.of_row(row) if known is None else Stand.of_fact(known)
         return stand if stand.id == row.id else Stand.of_row(row)
 
-    def _data_of(self, stream: str, record_id: str) -> Mapping[str, Any] | None:
-        with self._database.read() as connection:
-            found = ledger_store.find_by_id(connection, [(stream, record_id)])
-        if (stream, record_id) not in found:
-            return None
-        data: Mapping[str, Any] = orjson.loads(found[stream, record_id][2])["data"]
-        return data
-
     def find_data(self, party: str, record_id: str) -> Mapping[str, Any] | None:
         """Returns the data of the record with this id in the party's stream, or None. Read-only."""
-        return self._data_of(f"party/{party}", record_id)
+        with self._database.read() as connection:
+            return data_of(connection, f"party/{party}", record_id)

@@ -111,6 +111,16 @@ class By:
 _OURSELVES = By()
 
 
+def data_of(connection: Connection, stream: str, record_id: str) -> Mapping[str, Any] | None:
+    """Returns the data of the record with this id, None where there is none. Read-only."""
+    place = (stream, record_id)
+    found = ledger_store.find_by_id(connection, [place]).get(place)
+    if found is None:
+        return None
+    data: Mapping[str, Any] = orjson.loads(found[2])["data"]
+    return data
+
+
 def entry_id(*, party: str, rule: str, key: str) -> str:
     """Returns the id of the entry for this fact."""
     return str(uuid5(NAMESPACE, f"{party} {rule} {key}"))
@@ -319,10 +329,5 @@ class CreditRecords:
 
     def find_data(self, stream: str, record_id: str) -> Mapping[str, Any] | None:
         """Returns the data of the record with this id, None where there is none. Read-only."""
-        place = (stream, record_id)
         with self._database.read() as connection:
-            found = ledger_store.find_by_id(connection, [place]).get(place)
-        if found is None:
-            return None
-        data: Mapping[str, Any] = orjson.loads(found[2])["data"]
-        return data
+            return data_of(connection, stream, record_id)
