@@ -10,15 +10,7 @@ import csv
 import io
 import re
 
-from app.imports.grid import (
-    MAX_CELL,
-    MAX_COLUMNS,
-    FileUnusable,
-    Grid,
-    Line,
-    check_line_count,
-    trimmed,
-)
+from app.imports.grid import FileUnusable, Grid, Line, check_line_count, read_line
 
 SEPARATORS = (",", ";", "\t")
 _BOM_8 = b"\xef\xbb\xbf"
@@ -44,15 +36,10 @@ def read_csv(raw: bytes) -> Grid:
     try:
         for cells in reader:
             number += 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            kept = trimmed(cells)
-            if len(kept) > MAX_COLUMNS:
-                raise FileUnusable("import_too_wide", row=number, limit=MAX_COLUMNS)
-            if any(len(cell) > MAX_CELL for cell in kept):
-                raise FileUnusable("import_cell_too_long", row=number, limit=MAX_CELL)
-            lines.append(Line(number, kept))
-            check_line_count(len(lines))
+            line = read_line(number, cells)
+            if line is not None:
+                lines.append(line)
+                check_line_count(len(lines))
     except csv.Error as err:
         raise FileUnusable("import_csv", line=reader.line_num + skipped) from err
     return Grid(tuple(lines), "csv", encoding=encoding, separator=separator)

@@ -52,12 +52,19 @@ class Grid:
     merged: tuple[str, ...] = ()
 
 
-def trimmed(cells: list[str]) -> tuple[str, ...]:
-    """Returns the cells without the empty ones at the end."""
+def read_line(number: int, cells: list[str]) -> Line | None:
+    """Returns the line without the empty cells at its end, None for a blank one. Raises FileUnusable."""
     end = len(cells)
     while end and not cells[end - 1].strip():
         end -= 1
-    return tuple(cells[:end])
+    if end == 0:
+        return None
+    if end > MAX_COLUMNS:
+        raise FileUnusable("import_too_wide", row=number, limit=MAX_COLUMNS)
+    kept = tuple(cells[:end])
+    if any(len(cell) > MAX_CELL for cell in kept):
+        raise FileUnusable("import_cell_too_long", row=number, limit=MAX_CELL)
+    return Line(number, kept)
 
 
 def check_line_count(count: int) -> None:

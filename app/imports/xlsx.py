@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 import openpyxl
 
 from app.imports.grid import (
-    MAX_CELL,
     MAX_COLUMNS,
     FileTooLarge,
     FileUnusable,
     Grid,
     Line,
     check_line_count,
-    trimmed,
+    read_line,
 )
 
 MAX_UNPACKED = 96 * 1024 * 1024
@@ -150,16 +149,11 @@ def _lines(rows: Iterable[Any], beside: Iterable[Any]) -> Iterable[Line]:
         for at, formula in enumerate(formulas):
             if isinstance(formula, str) and formula.startswith("=") and not cells[at]:
                 cells[at] = formula  # never computed: refused where it stands
-        if not any(cell.strip() for cell in cells):
-            continue
-        kept = trimmed(cells)
-        if len(kept) > MAX_COLUMNS:
-            raise FileUnusable("import_too_wide", row=number, limit=MAX_COLUMNS)
-        if any(len(cell) > MAX_CELL for cell in kept):
-            raise FileUnusable("import_cell_too_long", row=number, limit=MAX_CELL)
-        count += 1
-        check_line_count(count)
-        yield Line(number, kept)
+        line = read_line(number, cells)
+        if line is not None:
+            count += 1
+            check_line_count(count)
+            yield line
 
 
 def _text(value: Any) -> str:
