@@ -99,10 +99,17 @@ def count_open(connection: Connection, party: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def count_outcomes(connection: Connection, job: str) -> dict[str, int]:
-    """Returns how many rows of a job came to what. Read-only."""
-    query = select(ROW.c.outcome, func.count()).where(ROW.c.job == job).group_by(ROW.c.outcome)
-    return {outcome: int(count) for outcome, count in connection.execute(query)}
+def count_outcomes(connection: Connection, jobs: Collection[str]) -> dict[str, dict[str, int]]:
+    """Returns by job how many of its rows came to what. Read-only."""
+    found: dict[str, dict[str, int]] = {job: {} for job in jobs}
+    query = (
+        select(ROW.c.job, ROW.c.outcome, func.count())
+        .where(ROW.c.job.in_(list(jobs)))
+        .group_by(ROW.c.job, ROW.c.outcome)
+    )
+    for job, outcome, count in connection.execute(query):
+        found[job][outcome] = int(count)
+    return found
 
 
 def waiting_rows(connection: Connection, job: str, *, limit: int) -> list[Any]:

@@ -127,15 +127,14 @@ class Imports(Remembered):
 
         Raises ImportUnknown, ImportsOpen.
         """
-        row, _ = self.job(principal, job)
         with self._database.write() as connection:
-            _check_open(connection, row.party)
+            _check_open(connection, _own(connection, principal, job).party)
             importstore.begin_job(connection, job, at_ms=to_ms(self._clock.now()))
 
     def drop(self, principal: Principal, job: str) -> None:
         """Forgets a planned job. Raises ImportUnknown. Writes `import_job`, `import_row`."""
-        self.job(principal, job)
         with self._database.write() as connection:
+            _own(connection, principal, job)
             importstore.drop_planned(connection, [job])
 
     def _forget_planned(self) -> None:
@@ -163,10 +162,8 @@ class Imports(Remembered):
     def job(self, principal: Principal, job: str) -> tuple[Any, dict[str, int]]:
         """Returns a job's row and how many of its rows came to what. Raises ImportUnknown. Read-only."""
         with self._database.read() as connection:
-            row = importstore.find_job(connection, job)
-            if row is None or row.party != principal.party:
-                raise ImportUnknown("import_unknown", id=job[:80])
-            return row, importstore.count_outcomes(connection, job)
+            row = _own(connection, principal, job)
+            return row, importstore.count_outcomes(connection, [job])[job]
 
     def jobs(
         self, principal: Principal, *, after: tuple[int, str] | None, limit: int
@@ -174,7 +171,8 @@ class Imports(Remembered):
         """Returns the party's jobs, the newest first. Read-only."""
         with self._database.read() as connection:
             rows = importstore.list_jobs(connection, party_of(principal), after=after, limit=limit)
-            return [(row, importstore.count_outcomes(connection, row.id)) for row in rows]
+            counts = importstore.count_outcomes(connection, [row.id for row in rows])
+        return [(row, counts[row.id]) for row in rows]
 
     def rows(
         self,
@@ -187,8 +185,8 @@ class Imports(Remembered):
         told: bool = False,
     ) -> list[Any]:
         """Returns rows of a job behind `after`; told: only those with faults or warnings. Read-only."""
-        self.job(principal, job)
         with self._database.read() as connection:
+            _own(connection, principal, job)
             return importstore.list_rows(
                 connection, job, outcomes=outcomes, after=after, limit=limit, told=told
             )
@@ -340,6 +338,13 @@ class Imports(Remembered):
             wrapped_key=bytes(row.wrapped_key),
         )
         return orjson.loads(content)
+
+
+def _own(connection: Connection, principal: Principal, job: str) -> Any:
+    row = importstore.find_job(connection, job)
+    if row is None or row.party != principal.party:
+        raise ImportUnknown("import_unknown", id=job[:80])
+    return row
 
 
 def _check_open(connection: Connection, party: str) -> None:
