@@ -146,25 +146,18 @@ def list_rows(
 
 def finish_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Notes what came of rows (job, n, outcome, problems) that still wait. Writes `import_row`."""
-    plain = [
-        {"k_job": row["job"], "k_n": row["n"], "v_outcome": row["outcome"]}
-        for row in rows
-        if row["problems"] is None
-    ]
-    told = [
-        {
-            "k_job": row["job"],
-            "k_n": row["n"],
-            "v_outcome": row["outcome"],
-            "v_problems": row["problems"],
-        }
-        for row in rows
-        if row["problems"] is not None
-    ]
-    if plain:
-        connection.execute(_DONE, plain)
-    if told:
-        connection.execute(_DONE_WITH, told)
+    connection.execute(
+        _DONE_WITH,
+        [
+            {
+                "k_job": row["job"],
+                "k_n": row["n"],
+                "v_outcome": row["outcome"],
+                "v_problems": row["problems"],
+            }
+            for row in rows
+        ],
+    )
 
 
 def finish_job(
