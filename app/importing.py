@@ -21,7 +21,7 @@ from app.i18n import LANGUAGES, Lang
 from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows, write_csv
 from app.imports.mapping import Layout, read_mapping
-from app.imports.problems import Problem, from_json
+from app.imports.problems import Problem
 from app.main import close_rooms, configure_logs, open_rooms
 from app.parties.principal import Principal
 from app.setup import check_set_up
@@ -74,7 +74,8 @@ def import_file(
         principal = _principal(rooms, party)
         plan = rooms.imports.plan(principal, kind, raw, _mapping(rooms, principal, kind, mapping))
         if dry_run:
-            counts = {name: plan.counts()[name] for name in _OUTCOMES}
+            outcomes = plan.counts()
+            counts = {name: outcomes[name] for name in _OUTCOMES}
             faults: Faults = [(row.row, row.problems) for row in plan.rows if row.problems]
             told: dict[str, Any] = {"dry_run": True, "rows": len(plan.rows), "file": plan.about()}
         else:
@@ -82,7 +83,7 @@ def import_file(
             _apply(rooms, principal, job, total=len(plan.rows))
             row, found = rooms.imports.job(principal, job)
             counts = {name: found.get(name, 0) for name in _OUTCOMES}
-            faults = _faults_of(rooms, principal, job)
+            faults = list(rooms.imports.faults(principal, job))
             told = {
                 "id": job,
                 "status": row.status,
@@ -154,14 +155,6 @@ def _apply(rooms: Rooms, principal: Principal, job: str, *, total: int) -> None:
                 "The same file again doubles nothing",
                 code=130,
             )
-
-
-def _faults_of(rooms: Rooms, principal: Principal, job: str) -> Faults:
-    found = []
-    for row in rooms.imports.all_rows(principal, job, outcomes=("refused",)):
-        problems = [one for one in from_json(json.loads(row.problems)) if not one.is_warning]
-        found.append((row.row, problems))
-    return found
 
 
 def _print(

@@ -22,7 +22,7 @@ from app.imports import importstore
 from app.imports.columns import Kind
 from app.imports.mapping import Layout
 from app.imports.plans import Plan, Plans, others_facts
-from app.imports.problems import Outcome, Problem, of_fault
+from app.imports.problems import Outcome, Problem, of_fault, of_row
 from app.imports.remembered import Remembered, party_of
 from app.kit.clock import Clock, parse_time, to_ms
 from app.kit.errors import Fault, NotFound, TooMany, Unavailable
@@ -191,15 +191,12 @@ class Imports(Remembered):
                 connection, job, outcomes=outcomes, after=after, limit=limit, told=told
             )
 
-    def all_rows(
-        self, principal: Principal, job: str, *, outcomes: Sequence[str] = ()
-    ) -> Iterator[Any]:
-        """Yields every row of a job that has something to say. Read-only."""
+    def faults(self, principal: Principal, job: str) -> Iterator[tuple[int, list[Problem]]]:
+        """Yields a job's rows, by the spreadsheet's number, each with its faults. Read-only."""
         after = -1
-        while rows := self.rows(
-            principal, job, outcomes=outcomes, after=after, limit=1_000, told=True
-        ):
-            yield from rows
+        while rows := self.rows(principal, job, after=after, limit=1_000, told=True):
+            for row in rows:
+                yield row.row, [one for one in of_row(row) if not one.is_warning]
             after = rows[-1].n
 
     # --- applying -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made_by
 from typing import Any, Literal
@@ -84,14 +84,9 @@ def of_fault(fault: Fault) -> Problem:
     return Problem(fault.reason or fault.slug, f"fault.{fault.key}", params=_plain(fault.params))
 
 
-def from_json(told: Sequence[Mapping[str, Any]]) -> tuple[Problem, ...]:
-    """Returns problems as `as_json` wrote them."""
-    return tuple(Problem(**one) for one in told)
-
-
 def of_row(row: Any) -> tuple[Problem, ...]:
     """Returns the problems of a job's row as it is stored."""
-    return from_json(json.loads(row.problems)) if row.problems else ()
+    return tuple(Problem(**one) for one in json.loads(row.problems)) if row.problems else ()
 
 
 def _plain(params: Mapping[str, object]) -> dict[str, str | int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
@@ -159,13 +158,8 @@ def read_import_errors(
 ) -> Response:
     """Returns row, column, value, reason and what was expected, in the reader's language."""
     _own(rooms, principal, import_id)
-
-    def faulty() -> Iterator[tuple[int, Sequence[Problem]]]:
-        for row in rooms.imports.all_rows(principal, import_id):
-            yield row.row, [one for one in of_row(row) if not one.is_warning]
-
     headers = {"Content-Disposition": f'attachment; filename="import-errors-{import_id}.csv"'}
-    lines = write_csv(error_rows(lang, faulty()))
+    lines = write_csv(error_rows(lang, rooms.imports.faults(principal, import_id)))
     return StreamingResponse(lines, media_type=MEDIA_TYPES["csv"], headers=headers)
 
 

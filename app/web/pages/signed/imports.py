@@ -163,13 +163,8 @@ def read_faults(
     principal = signed.person.principal()
     _own(rooms, principal, job_id)
     told = frame_of(request, lang, PATH).lang
-
-    def faulty() -> Iterator[tuple[int, Sequence[Problem]]]:
-        for row in rooms.imports.all_rows(principal, job_id):
-            yield row.row, [one for one in of_row(row) if not one.is_warning]
-
     headers = {"Content-Disposition": f'attachment; filename="import-errors-{job_id}.csv"'}
-    lines = write_csv(error_rows(told, faulty()))
+    lines = write_csv(error_rows(told, rooms.imports.faults(principal, job_id)))
     return StreamingResponse(lines, media_type=MEDIA_TYPES["csv"], headers=headers)
 
 
