@@ -63,14 +63,8 @@ class Problem:
         return text(lang, key) if self.field and has(key) else ""
 
 
-def of_cell(wrong: CellWrong, name: str, column: str, value: str) -> Problem:
-    """Returns the problem of a cell that could not be read."""
-    key = f"field.{wrong.sentence or wrong.kind}"
-    return Problem(wrong.kind, key, name, column, value[:_SHOWN], _plain(wrong.params))
-
-
-def of_error(error: FieldFault, name: str, column: str, value: str) -> Problem:
-    """Returns the problem of a field that a rule refused."""
+def of_error(error: CellWrong | FieldFault, name: str, column: str, value: str) -> Problem:
+    """Returns the problem of a cell that could not be read, or of a field that a rule refused."""
     key = f"field.{error.sentence or error.kind}"
     return Problem(error.kind, key, name, column, value[:_SHOWN], _plain(error.params))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from app.imports.cells import CellWrong, clean
-from app.imports.problems import Outcome, Problem, of_cell, of_error
+from app.imports.problems import Outcome, Problem, of_error
 from app.imports.sheet import Row
 from app.kit.errors import FieldFault, Invalid
 
@@ -49,7 +49,7 @@ class Reader:
         try:
             value = clean(given) or clean(self.defaults.get(name, ""))
         except CellWrong as wrong:
-            self.problems.append(of_cell(wrong, name, self._column(name), self._shown(name)))
+            self.problems.append(of_error(wrong, name, self._column(name), self._shown(name)))
             return ""
         if required and not value:
             missing = FieldFault((name,), "missing", {})
@@ -64,7 +64,9 @@ class Reader:
         try:
             return read(value)
         except CellWrong as wrong:
-            self.problems.append(of_cell(wrong, name, self._column(name), self._shown(name, value)))
+            self.problems.append(
+                of_error(wrong, name, self._column(name), self._shown(name, value))
+            )
         except Invalid as refused:
             self.refuse(refused.errors, as_field=name)
         return None
