@@ -16,7 +16,7 @@ from app.imports.mapping import Layout, presets, read_mapping
 from app.imports.plans import Plan, check_may, kinds_of
 from app.imports.problems import Problem, of_row
 from app.kit.canonical import parse_json
-from app.kit.clock import format_ms_if, format_time, from_ms
+from app.kit.clock import format_ms_if, format_time, from_ms, to_ms
 from app.kit.errors import FieldFault, Malformed, invalid
 from app.parties.principal import Principal
 from app.web.api.import_bodies import (
@@ -211,7 +211,7 @@ def put_mapping(
     """Keeps a mapping under a name of the caller's, in place of an earlier one."""
     check_may(principal, kind)
     kept = rooms.imports.remember(principal, kind, name, body.model_dump())
-    return _mapping(kind, name, kept, None, now=format_time(rooms.clock.now()))
+    return _mapping(kind, name, kept, to_ms(rooms.clock.now()))
 
 
 @router.delete(
@@ -330,8 +330,6 @@ def _told(number: int, problem: Problem, lang: Lang) -> RowErrorOut:
     )
 
 
-def _mapping(
-    kind: Kind, name: str, mapping: Layout, updated_at: int | None, *, now: str = ""
-) -> MappingOut:
-    at = now if updated_at is None else format_time(from_ms(updated_at))
+def _mapping(kind: Kind, name: str, mapping: Layout, updated_at: int) -> MappingOut:
+    at = format_time(from_ms(updated_at))
     return MappingOut(kind=kind, name=name, mapping=mapping.as_json(), updated_at=at)
