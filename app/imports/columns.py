@@ -83,13 +83,24 @@ def spelled(name: str) -> str:
 
 def choice(kind: Literal["category", "mode"], text: str) -> str | None:
     """Returns the value that a word stands for, None for an unknown word."""
-    wanted = spelled(text)
-    for value, names in words()[kind].items():
-        if wanted in {spelled(value), *map(spelled, names)}:
-            return str(value)
-    return None
+    return _values(kind).get(spelled(text))
 
 
 def has_word(kind: Literal["yes", "no", "ended"], text: str) -> bool:
     """Returns whether a text is one of these words."""
-    return spelled(text) in {spelled(word) for word in words()[kind]}
+    return spelled(text) in _words(kind)
+
+
+# Asked of every row: the words themselves are spelled once.
+@cache
+def _values(kind: Literal["category", "mode"]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for value, names in words()[kind].items():
+        for name in (value, *names):
+            found.setdefault(spelled(name), value)
+    return found
+
+
+@cache
+def _words(kind: Literal["yes", "no", "ended"]) -> frozenset[str]:
+    return frozenset(map(spelled, words()[kind]))
