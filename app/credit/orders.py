@@ -21,7 +21,7 @@ from app.credit.months import Period, fold_count, parse_period, told_month
 from app.credit.workdays import local_day
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, FieldFault, invalid
+from app.kit.errors import FieldFault, invalid
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.submission import Draft, Effect, Read, Recorded, Submission, View, all_recorded
@@ -66,9 +66,7 @@ class OrderCounts:
         seller or product that is not registered.
         """
         principal.check_may("orders.report")
-        platform = principal.party
-        if platform is None:
-            raise Denied("admin_cannot_speak")
+        platform = principal.own_party()
         rows = self._read(given, platform)
         identifier = record_id(id_) if id_ is not None else str(uuid_utils.uuid7())
         counts = [

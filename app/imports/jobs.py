@@ -23,7 +23,7 @@ from app.imports.columns import Kind
 from app.imports.mapping import Layout
 from app.imports.plans import Plan, Plans, others_facts
 from app.imports.problems import Outcome, Problem, of_fault, of_row
-from app.imports.remembered import Remembered, party_of
+from app.imports.remembered import Remembered
 from app.kit.clock import Clock, parse_time, to_ms
 from app.kit.errors import Fault, NotFound, TooMany, Unavailable
 from app.ledger.stage import IdConflict
@@ -93,7 +93,7 @@ class Imports(Remembered):
 
         planned: it waits for `begin`, KEPT_PLANNED at the longest, and of MAX_PLANNED the oldest goes.
         """
-        party = party_of(principal)
+        party = principal.own_party()
         job = str(uuid_utils.uuid7())
         now_ms = to_ms(self._clock.now())
         rows = [self._row(job, n, one) for n, one in enumerate(plan.rows)]
@@ -170,7 +170,9 @@ class Imports(Remembered):
     ) -> list[tuple[Any, dict[str, int]]]:
         """Returns the party's jobs, the newest first. Read-only."""
         with self._database.read() as connection:
-            rows = importstore.list_jobs(connection, party_of(principal), after=after, limit=limit)
+            rows = importstore.list_jobs(
+                connection, principal.own_party(), after=after, limit=limit
+            )
             counts = importstore.count_outcomes(connection, [row.id for row in rows])
         return [(row, counts[row.id]) for row in rows]
 

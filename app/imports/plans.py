@@ -109,9 +109,7 @@ class Plans:
         Raises FileUnusable, FileTooLarge, PartyUnverified, and what the caller may not.
         """
         check_may(principal, kind)
-        party = principal.party
-        if party is None:
-            raise Denied("admin_cannot_speak")
+        party = principal.own_party()
         with self._database.read() as connection:
             importstore.check_party(connection, party)
         grid = read_grid(raw)

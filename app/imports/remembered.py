@@ -9,7 +9,7 @@ from app.imports import importstore
 from app.imports.columns import KINDS, Kind
 from app.imports.mapping import Layout, read_mapping
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Denied, FieldFault, NotFound, invalid
+from app.kit.errors import FieldFault, NotFound, invalid
 from app.parties.principal import Principal
 
 MAX_MAPPINGS = 50
@@ -28,7 +28,7 @@ class Remembered:
 
     def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
         """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
-        party = party_of(principal)
+        party = principal.own_party()
         mapping = read_mapping(kind, told)
         row = {
             "party": party,
@@ -50,12 +50,12 @@ class Remembered:
     def forget(self, principal: Principal, kind: Kind, name: str) -> None:
         """Forgets a mapping; again is no harm. Writes `import_mapping`."""
         with self._database.write() as connection:
-            importstore.drop_mapping(connection, party_of(principal), kind, name)
+            importstore.drop_mapping(connection, principal.own_party(), kind, name)
 
     def mapping(self, principal: Principal, kind: Kind, name: str) -> Layout:
         """Returns a remembered mapping. Raises MappingUnknown. Read-only."""
         with self._database.read() as connection:
-            row = importstore.find_mapping(connection, party_of(principal), kind, name)
+            row = importstore.find_mapping(connection, principal.own_party(), kind, name)
         if row is None:
             raise MappingUnknown("mapping_unknown", name=name[:64])
         return read_mapping(kind, json.loads(row.mapping))
@@ -63,16 +63,9 @@ class Remembered:
     def mappings(self, principal: Principal) -> list[tuple[Kind, str, Layout, int]]:
         """Returns the party's mappings: kind, name, mapping, when it was kept (ms). Read-only."""
         with self._database.read() as connection:
-            rows = importstore.list_mappings(connection, party_of(principal))
+            rows = importstore.list_mappings(connection, principal.own_party())
         return [
             (row.kind, row.name, read_mapping(row.kind, json.loads(row.mapping)), row.updated_at)
             for row in rows
             if row.kind in KINDS
         ]
-
-
-def party_of(principal: Principal) -> str:
-    """Returns the caller's party. Raises Denied for the operator."""
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    return principal.party

@@ -44,6 +44,12 @@ class Principal:
         """Whether this is the operator."""
         return self.party is None
 
+    def own_party(self) -> str:
+        """Returns the party that the caller speaks for. Raises Denied for the operator."""
+        if self.party is None:
+            raise Denied("admin_cannot_speak")
+        return self.party
+
     def check_may(self, action: str, *, owner: str | None = None) -> None:
         """Returns if the caller may do `action` (a name of roles.ACTIONS) to something of `owner`.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault
+from app.kit.errors import Fault
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.submission import Effect, Submission, with_effects
@@ -85,7 +85,7 @@ class Bulk:
     ) -> list[Taken | Fault]:
         """Returns what came of each, in order."""
         principal.check_may("product.register")
-        party = _party(principal)
+        party = principal.own_party()
         results: dict[int, Taken | Fault] = {}
         submissions: dict[int, Submission] = {}
         with self._database.read() as connection:
@@ -123,7 +123,7 @@ class Bulk:
     def register_lots(self, principal: Principal, lots: Sequence[NewLot]) -> list[Taken | Fault]:
         """Returns what came of each, in order."""
         principal.check_may("lot.register")
-        party = _party(principal)
+        party = principal.own_party()
         results: dict[int, Taken | Fault] = {}
         submissions: dict[int, Submission] = {}
         for n, one in enumerate(lots):
@@ -152,7 +152,7 @@ class Bulk:
     def _known(
         self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
     ) -> Taken:
-        party = _party(principal)
+        party = principal.own_party()
         if row.item_code and row.registrant != party:
             raise ItemNotYours("item_not_yours", gtin=row.gtin)
         differs = product_differs(row, told)
@@ -179,9 +179,3 @@ def _item_code_of(party: str, told: Mapping[str, Any]) -> str:
     """
     said = "\x00".join((party, str(told["name"]), product_facts(told)))
     return item_code(int.from_bytes(sha256(said.encode()).digest()) % _ITEM_CODES)
-
-
-def _party(principal: Principal) -> str:
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    return principal.party

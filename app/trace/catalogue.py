@@ -90,7 +90,7 @@ class Catalogue:
         gtin None: goods without one get an item code of ours. claim: asks to be the brand owner.
         """
         principal.check_may("product.register")
-        party = _party(principal)
+        party = principal.own_party()
         told = check_facts("product", {"issuer": party, **facts}, ())
         known = self._known_product(party, told, gtin)
         if known is not None:
@@ -120,7 +120,7 @@ class Catalogue:
     def _register_again(
         self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
     ) -> Registered:
-        party = _party(principal)
+        party = principal.own_party()
         if row.item_code and row.registrant != party:
             raise ItemNotYours("item_not_yours", gtin=row.gtin)
         differs = product_differs(row, told)
@@ -135,7 +135,7 @@ class Catalogue:
     def claim_product(self, principal: Principal, gtin: str) -> None:
         """Asks to be the product's brand owner. Raises OwnerConfirmed where there is one."""
         principal.check_may("product.claim")
-        party = _party(principal)
+        party = principal.own_party()
         row = self.product(gtin)
         if row.brand_owner is not None:
             raise OwnerConfirmed("brand_owner_confirmed", gtin=gtin)
@@ -181,7 +181,7 @@ class Catalogue:
     ) -> Registered:
         """Returns the lot as registered by this party."""
         principal.check_may("lot.register")
-        party = _party(principal)
+        party = principal.own_party()
         code = Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
         data = check_facts("lot", {"issuer": party, **facts}, sealed.keys())
         decide = LotDecision(code, party, self._index.digests(sealed))
@@ -377,9 +377,3 @@ def product_facts(data: Mapping[str, Any]) -> str:
     """Returns what a product's row keeps of its registration's data beside columns, as JSON."""
     kept = {n: data[n] for n in _SHOWN if n in data and n not in ("name", "category")}
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _party(principal: Principal) -> str:
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    return principal.party

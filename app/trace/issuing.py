@@ -118,8 +118,7 @@ class Issuing:
         OrdersOpen while the party has MAX_OPEN orders that are not made yet.
         """
         principal.check_may("code.issue")
-        if principal.party is None:
-            raise Denied("admin_cannot_speak")
+        party = principal.own_party()
         if not 1 <= count <= MAX_COUNT:
             params = {"expected": f"1..{MAX_COUNT}", "got": count}
             raise invalid(FieldFault(("count",), "range", params))
@@ -127,7 +126,7 @@ class Issuing:
             parse_gtin(gtin, allow_item_code=True), lot=None if lot is None else parse_lot(lot)
         )
         told = {
-            "party": principal.party,
+            "party": party,
             "gtin": code.gtin,
             "lot": code.lot,
             "count": count,
@@ -136,13 +135,13 @@ class Issuing:
         batch_id = order_id or str(uuid_utils.uuid7())
         with self._database.read() as connection:
             known = batchstore.find(connection, batch_id)
-            if known is not None and known.party != principal.party:
+            if known is not None and known.party != party:
                 # Two shops may both number their orders 1, 2, 3.
-                batch_id = str(uuid5(_NAMESPACE, f"{principal.party} {order_id}"))
+                batch_id = str(uuid5(_NAMESPACE, f"{party} {order_id}"))
                 known = batchstore.find(connection, batch_id)
             if known is None:
                 # The order is refused here, where somebody waits, and not in the job.
-                batchstore.check_issue(connection, code, principal.party)
+                batchstore.check_issue(connection, code, party)
         if known is None:
             row = {
                 **told,
@@ -155,7 +154,7 @@ class Issuing:
                 "created_at": to_ms(self._clock.now()),
             }
             with self._database.write() as connection:
-                if batchstore.count_open(connection, principal.party) >= MAX_OPEN:
+                if batchstore.count_open(connection, party) >= MAX_OPEN:
                     raise OrdersOpen("orders_open", retry_after_s=_RETRY_S, limit=MAX_OPEN)
                 batchstore.insert_new(connection, row)
             self.on_order()

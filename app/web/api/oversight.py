@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 
 from app.i18n import LANGUAGES, has, text
 from app.kit.clock import format_time, from_ms
-from app.kit.errors import Denied
 from app.oversight.finding_rows import as_json, concerned_by
 from app.oversight.findings import FindingUnknown
 from app.parties.principal import Principal
@@ -183,11 +182,8 @@ def attribute_finding(
     What was charged for a missing step moves to who answers for it, with notice, or is cancelled.
     """
     principal.check_may("finding.attribute")
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    row = rooms.findings.attribute(
-        finding, body.to, body.reason, by=principal.party, named=body.party
-    )
+    party = principal.own_party()
+    row = rooms.findings.attribute(finding, body.to, body.reason, by=party, named=body.party)
     return _whole(rooms, row)
 
 
@@ -204,9 +200,8 @@ def dismiss_finding(
     The same facts raise it no more. Not for what the stored bytes themselves contradict.
     """
     principal.check_may("finding.attribute")
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    return _whole(rooms, rooms.findings.dismiss(finding, body.reason, by=principal.party))
+    party = principal.own_party()
+    return _whole(rooms, rooms.findings.dismiss(finding, body.reason, by=party))
 
 
 @router.post("/reports", status_code=201, summary="Report something suspicious")
