@@ -30,8 +30,8 @@ from app.trace.catalogue import (
     ItemNotYours,
     LotNotYours,
     ProductUnknown,
+    check_known,
     lot_facts,
-    product_differs,
     product_facts,
 )
 from app.trace.code import Code
@@ -199,12 +199,10 @@ def _once(rows: Sequence[Planned]) -> list[Planned]:
 def _of_product(row: Planned, there: Any | None, party: str) -> Planned:
     if there is None or row.payload is None:
         return row
-    if there.item_code and there.registrant != party:
-        return _refused(row, ItemNotYours("item_not_yours", gtin=there.gtin))
-    differs = product_differs(there, row.payload["facts"])
-    if differs and there.registrant == party:
-        fields = ", ".join(differs)
-        return _refused(row, IdConflict("product_differs", gtin=there.gtin, fields=fields))
+    try:
+        differs = check_known(there, row.payload["facts"], party)
+    except Fault as fault:
+        return _refused(row, fault)
     claims = row.payload["claim"] and party not in (there.brand_owner, there.owner_claim)
     return replace(
         row,

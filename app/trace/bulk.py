@@ -17,14 +17,13 @@ from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.submission import Effect, Submission, with_effects
 from app.parties.principal import Principal
-from app.trace import store
 from app.trace.catalogue import (
     Catalogue,
-    ItemNotYours,
     LotDecision,
     ProductDecision,
     check_facts,
-    product_differs,
+    check_known,
+    find_known,
     product_facts,
 )
 from app.trace.code import Code, parse_lot
@@ -92,12 +91,7 @@ class Bulk:
             for n, one in enumerate(products):
                 try:
                     told = check_facts("product", {"issuer": party, **one.facts}, ())
-                    if one.gtin is None:
-                        facts = product_facts(told)
-                        known = store.find_item(connection, party, str(told["name"]), facts)
-                    else:
-                        number = parse_gtin(one.gtin, allow_item_code=True)
-                        known = store.find_product(connection, number)
+                    known = find_known(connection, party, told, one.gtin)
                     if known is not None:
                         results[n] = self._known(principal, known, told, claim=one.claim)
                         continue
@@ -153,11 +147,7 @@ class Bulk:
         self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
     ) -> Taken:
         party = principal.own_party()
-        if row.item_code and row.registrant != party:
-            raise ItemNotYours("item_not_yours", gtin=row.gtin)
-        differs = product_differs(row, told)
-        if differs and row.registrant == party:
-            raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
+        differs = check_known(row, told, party)
         if claim and row.brand_owner != party:
             self._catalogue.claim_product(principal, row.gtin)
         return Taken(is_new=False, differs=differs)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
+from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.canonical import check_canonical
@@ -113,19 +114,13 @@ class Catalogue:
 
     def _known_product(self, party: str, told: Mapping[str, Any], gtin: str | None) -> Any | None:
         with self._database.read() as connection:
-            if gtin is not None:
-                return store.find_product(connection, parse_gtin(gtin, allow_item_code=True))
-            return store.find_item(connection, party, str(told["name"]), product_facts(told))
+            return find_known(connection, party, told, gtin)
 
     def _register_again(
         self, principal: Principal, row: Any, told: Mapping[str, Any], *, claim: bool
     ) -> Registered:
         party = principal.own_party()
-        if row.item_code and row.registrant != party:
-            raise ItemNotYours("item_not_yours", gtin=row.gtin)
-        differs = product_differs(row, told)
-        if differs and row.registrant == party:
-            raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
+        differs = check_known(row, told, party)
         if claim and row.brand_owner != party:
             self.claim_product(principal, row.gtin)
             row = self.product(row.gtin)
@@ -367,10 +362,27 @@ def lot_facts(data: Mapping[str, Any]) -> str:
     return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def product_differs(row: Any, told: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the fields in which a product's row and a registration's data differ."""
+def find_known(
+    connection: Connection, party: str, told: Mapping[str, Any], gtin: str | None
+) -> Any | None:
+    """Returns the row that a product has already, or a party's goods without a GTIN. Read-only."""
+    if gtin is not None:
+        return store.find_product(connection, parse_gtin(gtin, allow_item_code=True))
+    return store.find_item(connection, party, str(told["name"]), product_facts(told))
+
+
+def check_known(row: Any, told: Mapping[str, Any], party: str) -> tuple[str, ...]:
+    """Returns the fields in which a registration differs from what another party registered.
+
+    Raises ItemNotYours, and IdConflict where it was the same party.
+    """
+    if row.item_code and row.registrant != party:
+        raise ItemNotYours("item_not_yours", gtin=row.gtin)
     stored = {"name": row.name, "category": row.category, **json.loads(row.facts)}
-    return tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
+    differs = tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
+    if differs and row.registrant == party:
+        raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
+    return differs
 
 
 def product_facts(data: Mapping[str, Any]) -> str:
