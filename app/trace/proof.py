@@ -89,6 +89,12 @@ def token_kind(token: str) -> ProofKind:
     return kind
 
 
+def check_inner(kept: bytes | None, inner: str | None) -> None:
+    """Raises ProofInvalid unless this is the hidden code whose digest is kept of a unit."""
+    if kept is None or not hmac.compare_digest(kept, inner_digest(inner or "")):
+        raise ProofInvalid("inner_code")
+
+
 def inner_digest(inner: str) -> bytes:
     """Returns SHA-256 of an inner code as people type it: case, spaces and hyphens do not matter."""
     return sha256(normalise_inner(inner).encode("utf-8")).digest()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +35,7 @@ from app.trace.messages import check_message
 from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
-from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
+from app.trace.proof import ProofInvalid, Proofs, check_inner, token_kind
 from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
@@ -325,8 +324,7 @@ class Recording:
             kept = find_inner(connection, code.stream)
             if kept is None and not store.load_heads(connection, [code.stream])[code.stream].exists:
                 raise CodeUnknown("code_unknown", code=code.stream)
-        if kept is None or not secrets.compare_digest(kept, inner_digest(proof.inner or "")):
-            raise ProofInvalid("inner_code")
+        check_inner(kept, proof.inner)
         return "inner"
 
 

@@ -8,7 +8,6 @@ gone (PIPL art. 47): the commitment stays, so every hash holds and the page says
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 from uuid import UUID, uuid5
@@ -27,7 +26,7 @@ from app.parties.roles import REGULATOR
 from app.trace.claims import record_id
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, token_subject
-from app.trace.proof import ProofInvalid, Proofs, inner_digest, token_kind
+from app.trace.proof import ProofInvalid, Proofs, check_inner, token_kind
 from app.trace.requests import ConsumerProof
 from app.trace.store import find_inner
 
@@ -78,7 +77,8 @@ class Texts:
         The same id and content again is answered as before. Raises TextUnknown, CodeUnknown.
         """
         principal.check_may("text.hide")
-        fields = self._find(code, of, _PUBLIC)[-1]
+        until, _ = self._split(code, of, _PUBLIC)
+        fields = until[-1]
         if "text" not in fields.get("sealed", {}):
             raise TextUnknown("text_unknown", of=of)
         actor = SYSTEM if principal.party is None else principal.party
@@ -127,10 +127,9 @@ class Texts:
         self._check_author(code, until, after, proof)
         told = [until[-1]]
         if told[0]["type"] == "complaint":
-            of_it = [
+            told += [
                 f for f in after if f["type"] == "message" and f["data"]["of"] == told[0]["id"]
             ]
-            told += of_it
         submissions = [
             self._erasure(code, fields, sorted(fields["sealed"]))
             for fields in told
@@ -211,11 +210,7 @@ class Texts:
     def _check_inner(self, code: Code, proof: ConsumerProof) -> None:
         with self._database.read() as connection:
             kept = find_inner(connection, code.stream)
-        if kept is None or not secrets.compare_digest(kept, inner_digest(proof.inner or "")):
-            raise ProofInvalid("inner_code")
-
-    def _find(self, code: Code, of: str, types: frozenset[str]) -> list[Fields]:
-        return self._split(code, of, types)[0]
+        check_inner(kept, proof.inner)
 
     def _split(
         self, code: Code, of: str, types: frozenset[str]
