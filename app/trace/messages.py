@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from app.db.engine import Database
 from app.kit.errors import FieldFault, invalid
-from app.ledger import store
 from app.ledger.record import Claim
-from app.trace.naming import OfUnknown
+from app.trace.naming import OfUnknown, find_fields
 from app.trace.proof import ProofInvalid, Proofs
 from app.trace.requests import ConsumerProof
 
@@ -23,12 +22,10 @@ def check_message(
         raise ProofInvalid("query_code")
     proofs.check_query(proof.query, stream=claim.stream, record_id=of)
     with database.read() as connection:
-        found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
-    if found is None:
+        about = find_fields(connection, claim.stream, of)
+    if about is None or about["type"] != "complaint":
         raise OfUnknown("of_unknown", of=of)
-    about = store.StoredRecord(claim.stream, *found, None).fields
-    same_life = about["data"].get("consignment") == claim.data.get("consignment")
-    if about["type"] != "complaint" or not same_life:
+    if about["data"].get("consignment") != claim.data.get("consignment"):
         raise OfUnknown("of_unknown", of=of)
     if not (claim.sealed or {"rating", "settled"} & claim.data.keys()):
         raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))

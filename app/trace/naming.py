@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy import Connection
+
 from app.db.engine import Database
 from app.kit.errors import Denied, Fault, FieldFault, NotFound, invalid
 from app.ledger import store
@@ -22,6 +24,7 @@ from app.trace.ratings import (
     CARRIER_RATING,
     NAMING,
     OF_SHIPMENTS,
+    Fields,
     Named,
     check_rating,
     check_type,
@@ -43,6 +46,12 @@ class OfForeign(Denied):
     """Only the actor of a record corrects it."""
 
 
+def find_fields(connection: Connection, stream: str, of: str) -> Fields | None:
+    """Returns the fields of the record with this id in the stream, None where there is none. Read-only."""
+    found = store.find_by_id(connection, [(stream, of)]).get((stream, of))
+    return None if found is None else store.StoredRecord(stream, *found, None).fields
+
+
 class Naming:
     """Finds what records name."""
 
@@ -58,9 +67,8 @@ class Naming:
         """
         of, source = str(claim.data["of"]), None
         with self._database.read() as connection:
-            found = store.find_by_id(connection, [(claim.stream, of)]).get((claim.stream, of))
-        if found is not None:
-            fields = store.StoredRecord(claim.stream, *found, None).fields
+            fields = find_fields(connection, claim.stream, of)
+        if fields is not None:
             type_, actor, source = fields["type"], fields["actor"], fields["source"]
         else:
             claims = [one.claim for one in before if isinstance(one, Submission)]
@@ -84,10 +92,9 @@ class Naming:
         """
         of, stream = str(claim.data["of"]), claim.stream
         with self._database.read() as connection:
-            found = store.find_by_id(connection, [(stream, of)]).get((stream, of))
-            if found is None:
+            own = find_fields(connection, stream, of)
+            if own is None:
                 raise OfUnknown("of_unknown", of=of)
-            own = store.StoredRecord(stream, *found, None).fields
             check_type(claim.type, own["type"])
             records = [
                 one.fields
