@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import Header, Query, Response
+from fastapi import Query, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from app.ledger.submission import Abandoned, Answer, Recorded
 from app.parties.principal import Principal
 from app.trace.requests import ConsumerProof, EventRequest
 from app.web.api.event_bodies import BatchIn, EventIn, ShipmentIn, plain_request
+from app.web.api.proofs import ClaimHeader, InnerHeader, QueryHeader, read_proof
 from app.web.body import BatchRoute, StrictRoute, api_router
 from app.web.deps import Caller, InRooms, InVisit, Rooms, Viewer
 from app.web.links import code_path
@@ -77,10 +78,6 @@ event_router = api_router(tag="events", route=_EventRoute)
 router = api_router(tag="events")
 batch_router = api_router(tag="events", route=BatchRoute)
 
-ClaimHeader = Annotated[str | None, Header(alias="Suxin-Claim", max_length=64)]
-InnerHeader = Annotated[str | None, Header(alias="Suxin-Inner", max_length=64)]
-QueryHeader = Annotated[str | None, Header(alias="Suxin-Ticket", max_length=64)]
-
 
 @event_router.post(
     "/events",
@@ -103,8 +100,10 @@ async def record_event(
     complaint (`message`) its query code as `Suxin-Ticket`. The answer says
     what is true: `durable` (committed), `sequenced`, `published`; `wait` waits for it up to 5 s.
     """
-    proof = _proof(principal, claim, inner, query)
-    if principal is not None:
+    proof = None
+    if principal is None:
+        proof = read_proof(claim, inner, query)
+    else:
         principal.check_may("event.send")
     request = event.request()
     _check_size(request)
@@ -329,15 +328,3 @@ def _size(value: Mapping[str, Any]) -> int:
         return len(orjson.dumps(value))
     except TypeError:  # an integer beyond 64 bits: refused later, by name
         return len(str(value))
-
-
-def _proof(
-    principal: Principal | None, claim: str | None, inner: str | None, query: str | None
-) -> ConsumerProof | None:
-    if principal is not None:
-        return None
-    if claim is None and inner is None and query is None:
-        raise Unauthenticated("key_or_proof_required")
-    if claim is not None:
-        return ConsumerProof(token=claim)
-    return ConsumerProof(inner=inner) if inner is not None else ConsumerProof(query=query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import Header, Path
+from fastapi import Path
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time
@@ -12,8 +12,8 @@ from app.kit.errors import Unauthenticated
 from app.ledger.submission import Recorded
 from app.oversight.cases import Case
 from app.trace.identifiers import parse_code
-from app.trace.requests import ConsumerProof
 from app.trace.texts import HidingReason
+from app.web.api.proofs import ClaimHeader, InnerHeader, QueryHeader, read_proof
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
 from app.web.openapi import problems
@@ -22,9 +22,6 @@ router = api_router(tag="texts")
 
 _CODE = "01/06901234567892/21/8F3K2M9QZ7AB"
 _ID = "0192f3a0-0000-7000-8000-0000000000aa"
-Claim = Annotated[str | None, Header(alias="Suxin-Claim", max_length=64)]
-Inner = Annotated[str | None, Header(alias="Suxin-Inner", max_length=64)]
-Ticket = Annotated[str | None, Header(alias="Suxin-Ticket", max_length=64)]
 
 
 class HidingIn(Body):
@@ -143,15 +140,15 @@ def hide_text(rooms: InRooms, principal: Caller, body: HidingIn) -> RecordOut:
 def erase_text(
     rooms: InRooms,
     body: ErasureIn,
-    claim: Claim = None,
-    inner: Inner = None,
-    query: Ticket = None,
+    claim: ClaimHeader = None,
+    inner: InnerHeader = None,
+    query: QueryHeader = None,
 ) -> RecordsOut:
     """Erases what the sender of the proof wrote: of a complaint also what was said on in its matter.
 
     Content and key are destroyed; the record and its hash stay, so that the chain verifies on.
     """
-    proof = _proof(claim, inner, query)
+    proof = read_proof(claim, inner, query)
     recorded = rooms.texts.erase(parse_code(body.code), body.of, proof)
     return RecordsOut(items=[_record(one, body.of) for one in recorded])
 
@@ -164,20 +161,12 @@ def erase_text(
 def read_ticket(
     rooms: InRooms,
     ticket: Annotated[str, Path(max_length=64, examples=["7KQ2M9XW4T"])],
-    query: Ticket = None,
+    query: QueryHeader = None,
 ) -> CaseOut:
     """Returns what came of a complaint, with its clocks; `Suxin-Ticket` is its query code."""
     if query is None:
         raise Unauthenticated("key_or_proof_required")
     return _case(rooms.cases.find(ticket, query))
-
-
-def _proof(claim: str | None, inner: str | None, query: str | None) -> ConsumerProof:
-    if claim is None and inner is None and query is None:
-        raise Unauthenticated("key_or_proof_required")
-    if claim is not None:
-        return ConsumerProof(token=claim)
-    return ConsumerProof(inner=inner) if inner is not None else ConsumerProof(query=query)
 
 
 def _record(recorded: Recorded, of: str) -> RecordOut:
