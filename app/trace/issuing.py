@@ -204,12 +204,17 @@ class Issuing:
             return SimpleNamespace(**{**batch._mapping, "inner": False})
         return batch
 
-    def units(self, batch: Any, start: int, end: int) -> Iterator[tuple[Code, bool]]:
-        """Yields units number `start` to before `end` of a job, and whether each is void. Read-only."""
+    def units(
+        self, batch: Any, start: int, end: int, *, part: int = _PART
+    ) -> Iterator[tuple[Code, bool]]:
+        """Yields units number `start` to before `end` of a job, and whether each is void. Read-only.
+
+        part: how many are read at a time.
+        """
         while start < end:
             with self._database.read() as connection:
                 rows = batchstore.serials(
-                    connection, batch.batch_id, after=start - 1, limit=min(_PART, end - start)
+                    connection, batch.batch_id, after=start - 1, limit=min(part, end - start)
                 )
                 codes = [Code(batch.gtin, lot=batch.lot, serial=row.serial) for row in rows]
                 void = batchstore.void_among(connection, [code.stream for code in codes])

@@ -35,6 +35,7 @@ from app.trace.life_table import LifecycleConflict
 SHEET_MAX = 10_000
 REASON_MAX = 200
 _CSV_PART = 32_000  # characters
+_PREVIEW_PART = 8  # units; the first that is not void is shown
 
 Form = Literal["pdf", "zpl"]
 
@@ -189,7 +190,8 @@ class Printing:
         Raises as `write`.
         """
         order = PrintOrder(form="pdf", layout=layout, symbol=symbol, start=start, place=place)
-        chosen = _Chosen(self._issuing.units(batch, start, self._end_of(batch, order)))
+        end = self._end_of(batch, order)
+        chosen = _Chosen(self._issuing.units(batch, start, end, part=_PREVIEW_PART))
         title = self._catalogue.product(batch.gtin).name
         label = next(self._labels(batch, chosen, title, symbol, lang), None)
         if label is None:
