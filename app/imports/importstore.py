@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
+from app.db import turns
 from app.db.lookup import chunks
 from app.db.tables import ImportJob, ImportMapping, ImportRow, Lot, Party, Product, ShipmentRow
 from app.db.upsert import upsert_rows
@@ -31,6 +32,7 @@ SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 PLANNED = "planned"
 """Status of a job that nobody has begun: a dry run, kept for the one who will."""
 
+_IS_OPEN = JOB.c.status == "running"
 _DONE = (
     update(ROW)
     .where(ROW.c.job == bindparam("k_job"), ROW.c.n == bindparam("k_n"), ROW.c.outcome == "waiting")
@@ -77,25 +79,17 @@ def list_jobs(
     )
 
 
-def next_job(connection: Connection, after: str) -> Any | None:
-    """Returns the oldest open job of the party that follows `after`: parties take turns. Read-only."""
-    first = select(func.min(JOB.c.party)).where(JOB.c.status == "running")
-    party = connection.execute(first.where(JOB.c.party > after)).scalar()
-    if party is None:
-        party = connection.execute(first).scalar()
-    if party is None:
-        return None
-    return connection.execute(
-        select(JOB)
-        .where(JOB.c.party == party, JOB.c.status == "running")
-        .order_by(JOB.c.created_at, JOB.c.id)
-        .limit(1)
-    ).first()
+def next_in_turn(connection: Connection, after: str) -> Any | None:
+    """Returns the oldest open job of the party that follows `after`, or None. Read-only."""
+    order = (JOB.c.created_at, JOB.c.id)
+    return turns.next_in_turn(
+        connection, JOB, by=JOB.c.party, is_open=_IS_OPEN, order=order, after=after
+    )
 
 
 def count_open(connection: Connection, party: str) -> int:
     """Returns how many jobs of a party are not done. Read-only."""
-    query = select(func.count()).where(JOB.c.party == party, JOB.c.status == "running")
+    query = select(func.count()).where(JOB.c.party == party, _IS_OPEN)
     return int(connection.execute(query).scalar_one())
 
 

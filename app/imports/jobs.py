@@ -206,7 +206,7 @@ class Imports(Remembered):
     def work(self) -> bool:
         """Applies one chunk for the party whose turn it is; returns whether there may be more to do."""
         with self._database.read() as connection:
-            job = importstore.next_job(connection, self._served)
+            job = importstore.next_in_turn(connection, self._served)
         if job is None:
             self._forget_planned()
             return False

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from app.db import turns
 from app.db.tables import AuditJob
 
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
@@ -26,17 +27,7 @@ def next_in_turn(connection: Connection, after: str | None) -> Any | None:
 
     after: None before the first turn, "" for the operator. One that a stop interrupted is open too.
     """
-    first = select(func.min(_asked_by)).where(_IS_OPEN)
-    party = None
-    if after is not None:
-        party = connection.execute(first.where(_asked_by > after)).scalar()
-    if party is None:
-        party = connection.execute(first).scalar()
-    if party is None:
-        return None
-    return connection.execute(
-        select(JOB)
-        .where(_asked_by == party, _IS_OPEN)
-        .order_by(JOB.c.created_at, JOB.c.id)
-        .limit(1)
-    ).first()
+    order = (JOB.c.created_at, JOB.c.id)
+    return turns.next_in_turn(
+        connection, JOB, by=_asked_by, is_open=_IS_OPEN, order=order, after=after
+    )

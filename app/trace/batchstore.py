@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from app.db import turns
 from app.db.tables import Batch, BatchCode, InnerCode, Product, ShipmentRow
 from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
@@ -93,22 +94,11 @@ def count_open(connection: Connection, party: str) -> int:
 
 
 def next_in_turn(connection: Connection, after: str) -> Any | None:
-    """Returns the oldest open order of the party that follows `after`, or None. Read-only.
-
-    Parties take turns in the order of their ids, so nobody waits for all that another ordered.
-    """
-    first = select(func.min(BATCH.c.party)).where(_IS_OPEN)
-    party = connection.execute(first.where(BATCH.c.party > after)).scalar()
-    if party is None:
-        party = connection.execute(first).scalar()
-    if party is None:
-        return None
-    return connection.execute(
-        select(BATCH)
-        .where(BATCH.c.party == party, _IS_OPEN)
-        .order_by(BATCH.c.created_at, BATCH.c.batch_id)
-        .limit(1)
-    ).first()
+    """Returns the oldest open order of the party that follows `after`, or None. Read-only."""
+    order = (BATCH.c.created_at, BATCH.c.batch_id)
+    return turns.next_in_turn(
+        connection, BATCH, by=BATCH.c.party, is_open=_IS_OPEN, order=order, after=after
+    )
 
 
 def fail(connection: Connection, batch_id: str, error: str) -> None:
