@@ -37,7 +37,7 @@ from app.demo.cast import (
 from app.demo.lives import SHIPMENT, Life, Step
 from app.kit.errors import Fault
 from app.ledger.submission import Recorded
-from app.parties.access import PARTY_SCOPES
+from app.parties.account_rules import PARTY_SCOPES
 from app.parties.identity import CONSUMER
 from app.parties.principal import OPERATOR, Principal
 from app.parties.registration import read_registration

@@ -22,6 +22,7 @@ from app.kit.clock import Clock, from_ms, to_ms
 from app.kit.errors import Denied, FieldFault, NotFound, Unauthenticated, invalid
 from app.kit.tokens import RandomBytes, random_symbols
 from app.parties import store
+from app.parties.account_rules import PARTY_SCOPES, read_scopes
 from app.parties.principal import Principal
 from app.parties.roles import ADMIN, SCOPES
 from app.parties.rules import PartyUnknown
@@ -34,9 +35,6 @@ MAX_LABEL = 64
 CACHE_S = 0.5
 _MAX_CACHED = 10_000
 _KEY_ID_SYMBOLS = 12
-
-PARTY_SCOPES = tuple(scope for scope in SCOPES if scope != ADMIN)
-"""Scopes that a party's key can have; the last one is the operator's."""
 
 
 class KeyRefused(Unauthenticated):
@@ -137,11 +135,11 @@ class APIKeys:
         Raises Invalid for unknown scopes, ScopeBeyond, PartyUnknown, or what `check_may` raises.
         """
         principal.check_may("key.manage", owner=party)
-        chosen = _read_scopes(scopes)
+        chosen = read_scopes(scopes, PARTY_SCOPES)
         if beyond := [scope for scope in chosen if scope not in principal.scopes]:
             raise ScopeBeyond("scope_beyond", scope=beyond[0])
         if label is not None:
-            label = _read_label(label)
+            label = read_label(label)
         with self._database.read() as connection:
             if store.find_party(connection, party) is None:
                 raise PartyUnknown("party_unknown", party=party)
@@ -247,18 +245,8 @@ def _digest(secret: str) -> bytes:
     return sha256(secret.encode("ascii")).digest()
 
 
-def _read_scopes(given: Sequence[str]) -> tuple[str, ...]:
-    if not given:
-        params = {"expected": f"1-{len(PARTY_SCOPES)}", "got": 0}
-        raise invalid(FieldFault(("scopes",), "length", params))
-    for index, scope in enumerate(given):
-        if scope not in PARTY_SCOPES:
-            params = {"expected": ", ".join(PARTY_SCOPES), "got": scope[:40]}
-            raise invalid(FieldFault(("scopes", index), "enum", params))
-    return tuple(scope for scope in PARTY_SCOPES if scope in given)
-
-
-def _read_label(given: str) -> str:
+def read_label(given: str) -> str:
+    """Returns what somebody calls a key, or whom an invitation is for. Raises Invalid at `label`."""
     label = given.strip()
     if not 1 <= len(label) <= MAX_LABEL:
         params = {"expected": f"1-{MAX_LABEL}", "got": len(label)}

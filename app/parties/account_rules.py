@@ -18,7 +18,7 @@ from typing import Literal
 
 from app.kit.errors import FieldFault, invalid
 from app.parties.identity import Loc, parse_region
-from app.parties.roles import SCOPES
+from app.parties.roles import ADMIN, SCOPES
 
 MIN_PASSWORD, MAX_PASSWORD = 15, 128
 """Code points after NFC. The upper bound is far above the 64 that must be taken."""
@@ -27,7 +27,9 @@ Role = Literal["owner", "staff", "operator", "applicant"]
 Stage = Literal["code", "password", "full"]
 """What a session still owes: the second factor, a new password, nothing."""
 
-PARTY_SCOPES: tuple[str, ...] = tuple(scope for scope in SCOPES if scope != "admin")
+PARTY_SCOPES: tuple[str, ...] = tuple(scope for scope in SCOPES if scope != ADMIN)
+"""Scopes that a party's key or owner can have; the last one is the operator's."""
+
 STAFF_SCOPES: tuple[str, ...] = tuple(scope for scope in PARTY_SCOPES if scope != "parties")
 """What staff may be given. Not `parties`: who can make keys and people is an owner."""
 
@@ -133,16 +135,16 @@ FORGOTTEN_AFTER = timedelta(days=1)
 # --- what a role may -----------------------------------------------------------------------------
 
 
-def read_staff_scopes(given: Sequence[str]) -> tuple[str, ...]:
-    """Returns scopes for staff in the table's order. Raises Invalid, kinds `length`, `enum`."""
+def read_scopes(given: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns scopes in the order of `known`. Raises Invalid, kinds `length`, `enum`."""
     if not given:
-        params = {"expected": f"1-{len(STAFF_SCOPES)}", "got": 0}
+        params = {"expected": f"1-{len(known)}", "got": 0}
         raise invalid(FieldFault(("scopes",), "length", params))
     for index, scope in enumerate(given):
-        if scope not in STAFF_SCOPES:
-            params = {"expected": ", ".join(STAFF_SCOPES), "got": scope[:40]}
+        if scope not in known:
+            params = {"expected": ", ".join(known), "got": scope[:40]}
             raise invalid(FieldFault(("scopes", index), "enum", params))
-    return tuple(scope for scope in STAFF_SCOPES if scope in given)
+    return tuple(scope for scope in known if scope in given)
 
 
 def scopes_of(role: str, chosen: Iterable[str]) -> frozenset[str]:

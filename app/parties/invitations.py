@@ -12,17 +12,16 @@ from typing import Any
 import uuid_utils
 
 from app.db.engine import Database
-from app.kit.canonical import check_canonical
 from app.kit.clock import Clock, from_ms, to_ms
-from app.kit.errors import FieldFault, NotFound, invalid
+from app.kit.errors import NotFound
 from app.kit.tokens import RandomBytes
 from app.parties import accountstore as store
+from app.parties.access import read_label
 from app.parties.account_rules import Role, read_name
 from app.parties.accounts import Accounts, Place, check_manages
 from app.parties.sessions import Client, Person
 
 INVITED_FOR = timedelta(days=7)
-MAX_LABEL = 64
 
 
 class InvitationGone(NotFound):
@@ -61,11 +60,7 @@ class Invitations:
 
     def invite(self, place: Place, *, label: str, by: Person | None, client: Client) -> Invited:
         """Returns an invitation into a place, with its token. Writes `invitation`. Raises Invalid."""
-        label = label.strip()
-        if not 1 <= len(label) <= MAX_LABEL:
-            params = {"expected": f"1-{MAX_LABEL}", "got": len(label)}
-            raise invalid(FieldFault(("label",), "length", params))
-        check_canonical(label, ("label",))
+        label = read_label(label)
         token, now = self._random(32).hex(), self._clock.now()
         made = Invited(
             str(uuid_utils.uuid7()), place.party, place.role, place.scopes, place.region, label,

@@ -19,7 +19,7 @@ import pytest
 from sqlmodel import SQLModel
 
 from app.exchange.signing import sign_request
-from app.parties.access import PARTY_SCOPES
+from app.parties.account_rules import PARTY_SCOPES
 from tests.web.market import open_market
 from tests.web.operations import PARTNER, Bad, Operation, World
 from tests.web.operations_events import OPERATIONS

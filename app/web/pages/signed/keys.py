@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from app.i18n import text
 from app.kit.errors import Fault
-from app.parties.access import PARTY_SCOPES, NewKey
+from app.parties.access import NewKey
+from app.parties.account_rules import PARTY_SCOPES
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
