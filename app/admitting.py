@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from app.config import load_settings
 from app.kit.clock import format_time, format_time_if
-from app.main import close_rooms, open_rooms
+from app.opening import opened_rooms
 from app.parties.account_rules import Role
-from app.setup import check_set_up
 from app.terminal import OUT, fail
-from app.web.deps import Rooms
 
 accounts_cli = typer.Typer(help="People who sign in.", no_args_is_help=True)
 
@@ -43,7 +39,7 @@ def accounts_add(
     chosen = _ROLES.get(role or ("owner" if party else "operator"))
     if chosen is None:
         fail(f"there is no role {role}; it is owner, staff or operator", code=2)
-    with _rooms() as rooms:
+    with opened_rooms(load_settings()) as rooms:
         accounts = rooms.people.accounts
         place = accounts.place(role=chosen, party=party, scopes=scope or (), region=region)
         password = accounts.create(name, place)
@@ -57,7 +53,7 @@ def accounts_list(
     as_json: AsJSON = False,
 ) -> None:
     """List accounts: user name, role, party, last sign-in."""
-    with _rooms() as rooms:
+    with opened_rooms(load_settings()) as rooms:
         found = [
             one for one in rooms.people.accounts.all() if party is None or one.person.party == party
         ]
@@ -94,7 +90,7 @@ def accounts_reset(
     as_json: AsJSON = False,
 ) -> None:
     """Give an account a one-time password, shown this once; all its sessions end."""
-    with _rooms() as rooms:
+    with opened_rooms(load_settings()) as rooms:
         accounts = rooms.people.accounts
         account = accounts.find(name).person
         password = accounts.reset(account.id, drop_second=drop_second_step)
@@ -108,7 +104,7 @@ def accounts_disable(
     undo: Annotated[bool, typer.Option("--undo", help="Let it sign in again.")] = False,
 ) -> None:
     """End an account and all its sessions, at once."""
-    with _rooms() as rooms:
+    with opened_rooms(load_settings()) as rooms:
         accounts = rooms.people.accounts
         account = accounts.find(name).person
         if undo:
@@ -124,14 +120,3 @@ def _tell(name: str, password: str, *, as_json: bool) -> None:
         return
     OUT.print(f"user name  {name}\npassword   {password}", markup=False)
     OUT.print("The password is shown this once, and must be changed at the first sign-in.")
-
-
-@contextlib.contextmanager
-def _rooms() -> Iterator[Rooms]:
-    settings = load_settings()
-    check_set_up(settings)
-    rooms = open_rooms(settings)
-    try:
-        yield rooms
-    finally:
-        close_rooms(rooms)

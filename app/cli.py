@@ -29,7 +29,8 @@ from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
 from app.ledger.places import tell_places
 from app.ledger.served import signed_checkpoints
-from app.main import close_rooms, create_app, graces_in_force, open_rooms
+from app.main import create_app, graces_in_force
+from app.opening import opened_rooms
 from app.oversight.whole_audit import AuditPlan, WholeAudit, audit_stream
 from app.parties.principal import OPERATOR
 from app.rotating import rotate_log
@@ -52,7 +53,6 @@ from app.terminal import (
     show_progress,
     stream_name,
 )
-from app.web.deps import Rooms
 from app.witnessing import witness_cli
 
 cli = typer.Typer(
@@ -323,7 +323,7 @@ def keys_create(
     as_json: AsJSON = False,
 ) -> None:
     """Create an API key of a party; its token is shown this once."""
-    with _rooms() as rooms:
+    with opened_rooms(load_settings()) as rooms:
         key = rooms.keys.create(OPERATOR, party, scopes=scope, label=label)
     if as_json:
         OUT.print_json(json.dumps({"key_id": key.key_id, "token": key.token}))
@@ -334,7 +334,7 @@ def keys_create(
 @keys_cli.command("revoke")
 def keys_revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")]) -> None:
     """Revoke an API key; it is refused within a second."""
-    with _rooms() as rooms:
+    with opened_rooms(load_settings()) as rooms:
         rooms.keys.revoke(OPERATOR, key_id)
     OUT.print(f"key {key_id} is revoked")
 
@@ -366,17 +366,6 @@ def _at_rest() -> Iterator[tuple[Keyring, list[str], Connection]]:
             yield keys, anchored, connection
     finally:
         database.close()
-
-
-@contextlib.contextmanager
-def _rooms() -> Iterator[Rooms]:
-    settings = load_settings()
-    check_set_up(settings)
-    rooms = open_rooms(settings)
-    try:
-        yield rooms
-    finally:
-        close_rooms(rooms)
 
 
 if __name__ == "__main__":

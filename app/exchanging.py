@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.config import Settings, load_settings
+from app.config import load_settings
 from app.crediting import credit_cli
 from app.exchange.comparison import compare
 from app.exchange.folder import RECEIPT
@@ -20,10 +19,9 @@ from app.joining import credit_signer, open_store
 from app.kit.clock import format_ms_if
 from app.ledger.anchor import write_file
 from app.ledger.keyring import load_keys
-from app.main import close_rooms, configure_logs, open_rooms
+from app.opening import opened_rooms
 from app.setup import check_set_up
 from app.terminal import OUT, fail, show_progress
-from app.web.deps import Rooms
 
 __all__ = ["credit_cli"]
 
@@ -44,7 +42,7 @@ def credit_key() -> None:
 @credit_cli.command("sending")
 def credit_sending(*, as_json: AsJSON = False) -> None:
     """Say how the sending goes: the circuit breaker, what waits, what is dead, the last error."""
-    with _rooms() as (_, rooms):
+    with opened_rooms(load_settings()) as rooms:
         told = rooms.backroom.standing()
     link, waiting = told.link, told.backlog
     shown = {
@@ -70,7 +68,7 @@ def credit_sending(*, as_json: AsJSON = False) -> None:
 @credit_cli.command("dead-letters")
 def credit_dead_letters(*, as_json: AsJSON = False) -> None:
     """List what the other store refused for good, and why. Exit: 0 nothing, 1 something."""
-    with _rooms() as (_, rooms):
+    with opened_rooms(load_settings()) as rooms:
         letters = []
         after = None
         while page := rooms.backroom.dead_letters(after=after, limit=_PAGE):
@@ -95,7 +93,7 @@ def credit_resend(
     """Send dead letters once more, in their turn."""
     if every is bool(key):
         fail("name the keys of dead letters, or say --all", code=2)
-    with _rooms() as (_, rooms):
+    with opened_rooms(load_settings()) as rooms:
         count = rooms.backroom.resend(None if every else key)
     OUT.print(f"{count} dead letters will be sent again")
 
@@ -103,7 +101,8 @@ def credit_resend(
 @credit_cli.command("send-all")
 def credit_send_all() -> None:
     """Queue every change of the ledger again: for a store that is new, or lost what it had."""
-    with _rooms() as (settings, rooms), show_progress("changes") as advance:
+    settings = load_settings()
+    with opened_rooms(settings) as rooms, show_progress("changes") as advance:
         if rooms.sender is None:
             fail(
                 f"credit is kept in no other store; SUXIN_CREDIT_STORE is {settings.credit_store}",
@@ -117,7 +116,7 @@ def credit_send_all() -> None:
 def credit_compare(*, as_json: AsJSON = False) -> None:
     """Compare our ledger with what the store holds. Exit: 0 the same, 1 not, 2 not answered."""
     settings = load_settings()
-    with _rooms() as (_, rooms):
+    with opened_rooms(settings) as rooms:
         remote = open_store(settings, rooms.keyring, clock=rooms.clock)
         if not isinstance(remote, HTTPStore):
             fail("only a store behind https:// can be listed", code=2)
@@ -149,7 +148,7 @@ def credit_compare(*, as_json: AsJSON = False) -> None:
 @credit_cli.command("senders")
 def credit_senders(*, as_json: AsJSON = False) -> None:
     """List who may keep its credit here."""
-    with _rooms() as (_, rooms):
+    with opened_rooms(load_settings()) as rooms:
         rows = rooms.receiver.senders()
     told = [
         {
@@ -173,7 +172,7 @@ def credit_let_in(
     name: Name, key: Annotated[str, typer.Argument(help="Its key, from `suxin credit key`.")]
 ) -> None:
     """Let a sender keep its credit here, or give one another key. Again changes nothing."""
-    with _rooms() as (_, rooms):
+    with opened_rooms(load_settings()) as rooms:
         vkey = rooms.receiver.let_in(name, key)
     OUT.print(f"{name} may send, signed by {vkey}", markup=False)
 
@@ -181,7 +180,7 @@ def credit_let_in(
 @credit_cli.command("shut-out")
 def credit_shut_out(name: Name) -> None:
     """Take nothing more from a sender; what it sent stays."""
-    with _rooms() as (_, rooms):
+    with opened_rooms(load_settings()) as rooms:
         rooms.receiver.end(name)
     OUT.print(f"{name} may send no more", markup=False)
 
@@ -195,7 +194,7 @@ def credit_import_package(
 ) -> None:
     """Take in a package of changes and write its receipt. Again gives the same. Exit: 0, 1 some refused."""
     settings = load_settings()
-    with _rooms() as (_, rooms):
+    with opened_rooms(settings) as rooms:
         signer = credit_signer(settings, rooms.keyring)
         taken, receipt = rooms.receiver.take_package(package.read_bytes(), signer)
     place = (receipts or package.parent) / f"{taken.name}{RECEIPT}"
@@ -203,15 +202,3 @@ def credit_import_package(
     told = json.loads(receipt.split("\n")[1])
     OUT.print(f"{told['stored']} stored, {told['refused']} refused; receipt {place}", markup=False)
     raise typer.Exit(0 if told["stored"] == len(told["results"]) else 1)
-
-
-@contextlib.contextmanager
-def _rooms() -> Iterator[tuple[Settings, Rooms]]:
-    settings = load_settings()
-    check_set_up(settings)
-    configure_logs(settings.log_level)  # to stderr: standard output is the answer's
-    rooms = open_rooms(settings)
-    try:
-        yield settings, rooms
-    finally:
-        close_rooms(rooms)

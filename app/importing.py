@@ -6,9 +6,8 @@ same file again is a repeat.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +21,8 @@ from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows, write_csv
 from app.imports.mapping import Layout, read_mapping
 from app.imports.problems import Problem
-from app.main import close_rooms, configure_logs, open_rooms
+from app.opening import opened_rooms
 from app.parties.principal import Principal
-from app.setup import check_set_up
 from app.terminal import ERR, OUT, fail
 from app.web.deps import Rooms
 
@@ -70,7 +68,7 @@ def import_file(
         raw = path.read_bytes()
     except OSError as err:
         fail(f"{path}: {err.strerror}; name a .csv or .xlsx file", code=2)
-    with _rooms() as rooms:
+    with opened_rooms(load_settings(), log_level="error") as rooms:
         principal = _principal(rooms, party)
         plan = rooms.imports.plan(principal, kind, raw, _mapping(rooms, principal, kind, mapping))
         if dry_run:
@@ -175,15 +173,3 @@ def _print(
         OUT.print(table)
     if len(lines) - 1 > _SHOWN and errors is None:
         OUT.print(f"and {len(lines) - 1 - _SHOWN} more: --errors FILE writes all of them")
-
-
-@contextlib.contextmanager
-def _rooms() -> Iterator[Rooms]:
-    settings = load_settings()
-    check_set_up(settings)
-    configure_logs("error")
-    rooms = open_rooms(settings)
-    try:
-        yield rooms
-    finally:
-        close_rooms(rooms)

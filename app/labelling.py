@@ -14,9 +14,8 @@ from app.config import load_settings
 from app.i18n import Lang
 from app.labels.layouts import LayoutName
 from app.labels.zpl import DPI
-from app.main import close_rooms, configure_logs, open_rooms
+from app.opening import opened_rooms
 from app.parties.principal import OPERATOR
-from app.setup import check_set_up
 from app.terminal import OUT, fail, show_progress
 from app.trace.printing import REASON_MAX, Form, PrintOrder
 
@@ -48,50 +47,46 @@ def print_labels(
         fail(f"{out}: the name must end in .pdf, .zpl or .csv", code=2)
     if reason is not None and len(reason) > REASON_MAX:
         fail(f"the reason has {len(reason)} characters, more than {REASON_MAX}", code=2)
-    settings = load_settings()
-    check_set_up(settings)
-    configure_logs(settings.log_level)  # to stderr: standard output is the answer's
-    rooms = open_rooms(settings)
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
-        row = rooms.issuing.batch(batch)
-        with part.open("wb") as file, show_progress("labels") as advance:
-            if ending == _CSV:
-                file.writelines(rooms.printing.code_lines(row, advance))
-                told = {"codes": row.done}
-            else:
-                resolution: DPI = 203 if dpi == "203" else 300
-                order = PrintOrder(
-                    form=_FORMS[ending],
-                    layout=layout,
-                    symbol=symbol,
-                    start=start,
-                    count=count,
-                    offset=offset,
-                    dpi=resolution,
-                    reason=reason,
-                )
-                printed = rooms.printing.write(
-                    row,
-                    order,
-                    file,
-                    by=OPERATOR.key_id,
-                    key_id=OPERATOR.key_id,
-                    lang=lang,
-                    progress=advance,
-                )
-                told = {
-                    "labels": printed.report.labels,
-                    "pages": printed.report.pages,
-                    "void": printed.void,
-                    "reprinted": printed.again,
-                    "left": row.done - printed.end,
-                    "replaced": len(printed.report.replaced),
-                }
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-        close_rooms(rooms)
+    with opened_rooms(load_settings()) as rooms:
+        try:
+            row = rooms.issuing.batch(batch)
+            with part.open("wb") as file, show_progress("labels") as advance:
+                if ending == _CSV:
+                    file.writelines(rooms.printing.code_lines(row, advance))
+                    told = {"codes": row.done}
+                else:
+                    resolution: DPI = 203 if dpi == "203" else 300
+                    order = PrintOrder(
+                        form=_FORMS[ending],
+                        layout=layout,
+                        symbol=symbol,
+                        start=start,
+                        count=count,
+                        offset=offset,
+                        dpi=resolution,
+                        reason=reason,
+                    )
+                    printed = rooms.printing.write(
+                        row,
+                        order,
+                        file,
+                        by=OPERATOR.key_id,
+                        key_id=OPERATOR.key_id,
+                        lang=lang,
+                        progress=advance,
+                    )
+                    told = {
+                        "labels": printed.report.labels,
+                        "pages": printed.report.pages,
+                        "void": printed.void,
+                        "reprinted": printed.again,
+                        "left": row.done - printed.end,
+                        "replaced": len(printed.report.replaced),
+                    }
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
     if as_json:
         OUT.print_json(json.dumps({"file": str(out), **told}))
     else:

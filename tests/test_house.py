@@ -92,6 +92,7 @@ ENTRIES = {
     "app.main",
     "app.worker",
     "app.setup",
+    "app.opening",
     "app.terminal",
     "app.serving",
     "app.forked",

@@ -1,0 +1,26 @@
+"""The rooms of a deployment, open for as long as one command takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from app.config import Settings
+from app.main import close_rooms, configure_logs, open_rooms
+from app.setup import check_set_up
+from app.web.deps import Rooms
+
+
+@contextlib.contextmanager
+def opened_rooms(settings: Settings, *, log_level: str | None = None) -> Iterator[Rooms]:
+    """Yields the services of what `init` made. log_level: another than the settings'.
+
+    Logs go to stderr: standard output is the answer's. Raises NotSetUp, DatabaseBehind, KeysMissing.
+    """
+    check_set_up(settings)
+    configure_logs(log_level or settings.log_level)
+    rooms = open_rooms(settings)
+    try:
+        yield rooms
+    finally:
+        close_rooms(rooms)
