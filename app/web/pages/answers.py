@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlencode
 
 import uuid_utils
+from fastapi import Query
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +21,9 @@ from app.web.pages.render import render_unknown
 from app.web.pages.views import FormState, Frame, UnknownView
 from app.web.problems import say_fault
 from app.web.visit import visit_of
+
+AskedLang = Annotated[str | None, Query(max_length=8)]
+"""The parameter `lang` of a page."""
 
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
@@ -53,13 +58,24 @@ def frame_of(
 
     keeps: names of the query that the other language's page is asked by too.
     """
-    chosen = lang in ("zh", "en")
-    picked: Lang = pick_language(None, lang) if chosen else visit_of(request).lang
     showing = str(uuid_utils.uuid4())
     kept = [(name, value) for name, value in request.query_params.items() if name in keeps]
     return Frame(
-        lang=picked, path=path, language_chosen=chosen, showing=showing, query=urlencode(kept)
+        lang=lang_of(request, lang),
+        path=path,
+        language_chosen=_is_chosen(lang),
+        showing=showing,
+        query=urlencode(kept),
     )
+
+
+def lang_of(request: Request, asked: str | None) -> Lang:
+    """Returns the reader's language: as chosen on the page, else as the browser told."""
+    return pick_language(None, asked) if _is_chosen(asked) else visit_of(request).lang
+
+
+def _is_chosen(asked: str | None) -> bool:
+    return asked in ("zh", "en")
 
 
 def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> Code:

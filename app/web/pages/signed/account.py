@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,7 +13,7 @@ from app.labels.grids import qr_grid
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InConfirmed, InSigned, client_of, set_session
 from app.web.pages.signed.shell import answer_signed, go_on, places_of, told_of
@@ -21,12 +21,10 @@ from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
-
 
 @router.get("/account")
 def show_account(
-    request: Request, rooms: InRooms, signed: InSigned, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InSigned, lang: AskedLang = None
 ) -> Response:
     """Shows who one is here, where one is signed in, and what happened."""
     frame = frame_of(request, lang, "/account")
@@ -62,7 +60,7 @@ def end_sessions(request: Request, rooms: InRooms, signed: InSigned, form: InFor
 
 @router.get("/account/second")
 def show_second(
-    request: Request, rooms: InRooms, signed: InConfirmed, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InConfirmed, lang: AskedLang = None
 ) -> Response:
     """Shows the QR code for an authenticator app, or that there is one already."""
     secret = "" if signed.person.has_second else rooms.people.sign_in.new_secret(signed)[0]
@@ -78,8 +76,7 @@ def turn_on_second(request: Request, rooms: InRooms, signed: InConfirmed, form: 
             signed, secret=secret, code=form.text("code"), client=client_of(request)
         )
     except Fault as fault:
-        frame = frame_of(request, lang, "/account/second")
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _second(request, rooms, signed, lang, sent, secret, status=status_of(fault))
     response = _second(request, rooms, signed, lang, BLANK, "", codes=codes)
     set_session(response, rooms, token)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from app.parties.registration import LicenceGiven
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import answer_page, frame_of
+from app.web.pages.answers import AskedLang, answer_page, frame_of
 from app.web.pages.render import render_page
 from app.web.pages.signed.form import (
     BLANK,
@@ -38,14 +38,13 @@ from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _LICENCES = 3
 """Licences that the form has room for; more are added later."""
 
 
 @router.get("/apply")
 def show_apply(
-    request: Request, rooms: InRooms, signed: MaybeSigned, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: MaybeSigned, lang: AskedLang = None
 ) -> Response:
     """Asks who the merchant is; who is signed in already and was refused corrects what was said."""
     sent = BLANK
@@ -80,7 +79,7 @@ def apply(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOpenFor
     except Fault as fault:
         if status_of(fault) >= 500 or isinstance(fault, FormForeign):
             raise
-        sent = refused(request, frame.lang, form, _at_account(fault))
+        sent = refused(request, form, _at_account(fault))
         response = _form(request, signed, lang, sent, status=status_of(fault))
         if isinstance(fault, TooMany) and fault.retry_after_s is not None:
             response.headers["Retry-After"] = str(fault.retry_after_s)
@@ -97,7 +96,7 @@ def list_applications(
     rooms: InRooms,
     signed: InSigned,
     status: Literal["waiting", "accepted", "refused"] = "waiting",
-    lang: _LANG = None,
+    lang: AskedLang = None,
 ) -> Response:
     """Shows who applied, to the operator."""
     frame = frame_of(request, lang, "/applications")
@@ -114,7 +113,7 @@ def list_applications(
 
 @router.get("/applications/{application}")
 def show_application(
-    request: Request, rooms: InRooms, signed: InSigned, application: str, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InSigned, application: str, lang: AskedLang = None
 ) -> Response:
     """Shows an application, with its contact, and asks for the decision."""
     return _application(request, rooms, signed, application, lang, BLANK)
@@ -141,7 +140,7 @@ def decide(
     except Fault as fault:
         if fault.slug not in ("invalid", "id-conflict", "lifecycle-conflict"):
             raise
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _application(
             request, rooms, signed, application, lang, sent, status=status_of(fault)
         )

@@ -19,7 +19,7 @@ from app.trace.printing import REASON_MAX, SHEET_MAX, PrintOrder
 from app.trace.printing import Form as PrintForm
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.numbers import whole
 from app.web.pages.signed.session import InSigned
@@ -31,7 +31,6 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/batches"
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _OUTPUTS: Final = ("pdf", "zpl203", "zpl300")
 _SYMBOLS: Final = ("qr", "datamatrix")
 _MEDIA: Final = {"pdf": "application/pdf", "zpl": "text/plain; charset=us-ascii"}
@@ -44,7 +43,7 @@ def show_batch(
     rooms: InRooms,
     signed: InSigned,
     batch_id: str,
-    lang: _LANG = None,
+    lang: AskedLang = None,
     layout: LayoutName = "a4-3x8",
     symbol: Literal["qr", "datamatrix"] = "qr",
 ) -> Response:
@@ -75,7 +74,7 @@ def print_labels(
             lang=frame.lang,
         )
     except Fault as fault:
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _batch(request, rooms, signed, batch_id, lang, sent, status=status_of(fault))
     name = f"labels-{batch.batch_id}-{order.start + 1}-{printed.end}.{order.form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -88,14 +87,14 @@ def preview_label(
     rooms: InRooms,
     signed: InSigned,
     batch_id: str,
-    lang: _LANG = None,
+    lang: AskedLang = None,
     layout: LayoutName = "a4-3x8",
     symbol: Literal["qr", "datamatrix"] = "qr",
     start: Annotated[int, Query(ge=0, le=10**6)] = 0,
 ) -> Response:
     """Returns the label that such a print would begin with."""
     batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
-    told = frame_of(request, lang, PATH).lang
+    told = lang_of(request, lang)
     drawn = rooms.printing.preview(
         batch, form="png", layout=layout, symbol=symbol, start=start, lang=told
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,13 +21,12 @@ from app.parties.sessions import Person
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, told_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _FEW = 8
 
 
@@ -62,7 +60,9 @@ class Desk:
 
 
 @router.get("/desk")
-def show_desk(request: Request, rooms: InRooms, signed: InSigned, lang: _LANG = None) -> Response:
+def show_desk(
+    request: Request, rooms: InRooms, signed: InSigned, lang: AskedLang = None
+) -> Response:
     """Shows what waits."""
     frame = frame_of(request, lang, "/desk")
     with rooms.database.one_snapshot():

@@ -22,6 +22,7 @@ from app.i18n import Lang, text
 from app.kit.errors import Denied, Fault, Malformed
 from app.parties.sessions import SignedIn
 from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import lang_of
 from app.web.pages.signed.session import InSigned, MaybeSigned
 from app.web.problems import describe
 from app.web.upload import InMemory
@@ -84,11 +85,12 @@ def prefilled(**values: str) -> Sent:
     return Sent(tuple(values.items()))
 
 
-def refused(request: Request, lang: Lang, form: Form, fault: Fault) -> Sent:
+def refused(request: Request, form: Form, fault: Fault) -> Sent:
     """Returns the form as it was sent, with why it was refused; never a password or a code.
 
     A fault's place (`licences`, 0, `number`) is looked for as `licences_0_number`, `number`, `licences`.
     """
+    lang = lang_of(request, form.text("lang"))
     problem = describe(fault, lang=lang, instance=visit_of(request).id)
     errors: dict[str, str] = {}
     for error in problem.get("errors", ()):

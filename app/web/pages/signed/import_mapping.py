@@ -17,7 +17,7 @@ from app.kit.errors import Fault, FieldFault, invalid
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
@@ -27,7 +27,6 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/imports/mapping"
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _NAME = Annotated[str, Query(max_length=64)]
 _KIND: Final = "shipments"
 _COLUMNS: Final = "mapping_columns_"
@@ -37,7 +36,7 @@ _DEFAULTED: Final = ("platform", "carrier", "shipped_at")
 
 @router.get(PATH)
 def show_mapping(
-    request: Request, rooms: InRooms, signed: InSigned, lang: _LANG = None, name: _NAME = ""
+    request: Request, rooms: InRooms, signed: InSigned, lang: AskedLang = None, name: _NAME = ""
 ) -> Response:
     """Shows what is remembered, and a form for another or the one named."""
     principal = signed.person.principal()
@@ -67,8 +66,7 @@ def keep_mapping(request: Request, rooms: InRooms, signed: InSigned, form: InFor
             )
         rooms.imports.remember(principal, _KIND, name, _read(form))
     except Fault as fault:
-        frame = frame_of(request, lang, PATH)
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _mapping(request, rooms, signed, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), PATH, told="mapping_kept")
 

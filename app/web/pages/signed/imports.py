@@ -31,7 +31,7 @@ from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, form_reader, prefilled, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
@@ -42,7 +42,6 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/imports"
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _AFTER = Annotated[int, Query(ge=-1, le=10**9)]
 _InFile = Annotated[Form, Depends(form_reader(max_files=1))]
 _FEW = 20
@@ -81,7 +80,7 @@ class Wrong:
 
 @router.get(PATH)
 def show_imports(
-    request: Request, rooms: InRooms, signed: InSigned, lang: _LANG = None, kind: str = ""
+    request: Request, rooms: InRooms, signed: InSigned, lang: AskedLang = None, kind: str = ""
 ) -> Response:
     """Shows what can be sent, a form for it, and what was sent before."""
     return _imports(request, rooms, signed, lang, prefilled(kind=kind) if kind else BLANK)
@@ -100,8 +99,7 @@ def plan_import(request: Request, rooms: InRooms, signed: InSigned, form: _InFil
         job = rooms.imports.store(principal, plan, planned=True)
     except Fault as fault:
         lang = form.text("lang") or None
-        frame = frame_of(request, lang, PATH)
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _imports(request, rooms, signed, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, form.text("lang"), PATH), f"{PATH}/{job}")
 
@@ -112,7 +110,7 @@ def show_import(
     rooms: InRooms,
     signed: InSigned,
     job_id: str,
-    lang: _LANG = None,
+    lang: AskedLang = None,
     after: _AFTER = -1,
 ) -> Response:
     """Shows a dry run, how far a job is, or what came of it."""
@@ -157,12 +155,12 @@ def act_on_import(
 
 @router.get(f"{PATH}/{{job_id}}/errors.csv")
 def read_faults(
-    request: Request, rooms: InRooms, signed: InSigned, job_id: str, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InSigned, job_id: str, lang: AskedLang = None
 ) -> Response:
     """Returns every fault of a file as CSV."""
     principal = signed.person.principal()
     _own(rooms, principal, job_id)
-    told = frame_of(request, lang, PATH).lang
+    told = lang_of(request, lang)
     headers = {"Content-Disposition": f'attachment; filename="import-errors-{job_id}.csv"'}
     lines = write_csv(error_rows(told, rooms.imports.faults(principal, job_id)))
     return StreamingResponse(lines, media_type=MEDIA_TYPES["csv"], headers=headers)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +13,7 @@ from app.parties.account_rules import PARTY_SCOPES
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InConfirmed, client_of
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
@@ -23,13 +21,12 @@ from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _PATH = "/account/keys"
 
 
 @router.get(_PATH)
 def show_keys(
-    request: Request, rooms: InRooms, signed: InConfirmed, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InConfirmed, lang: AskedLang = None
 ) -> Response:
     """Shows the party's keys and a form for a new one."""
     return _keys(request, rooms, signed, lang, BLANK)
@@ -47,8 +44,7 @@ def make_key(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm
             label=form.text("label") or None,
         )
     except Fault as fault:
-        frame = frame_of(request, lang, _PATH)
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _keys(request, rooms, signed, lang, sent, status=status_of(fault))
     rooms.people.accounts.log(
         signed.person.id, "key_made", detail=made.key_id, client=client_of(request)

@@ -16,7 +16,7 @@ from app.parties.roles import OFFICIAL_ROLES
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import answer_page, frame_of
+from app.web.pages.answers import AskedLang, answer_page, frame_of
 from app.web.pages.render import render_page
 from app.web.pages.signed.form import BLANK, Form, InForm, InOpenForm, Sent, prefilled, refused
 from app.web.pages.signed.session import HOME, InConfirmed, client_of, set_session
@@ -25,7 +25,6 @@ from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _PATH = "/account/people"
 
 
@@ -35,7 +34,7 @@ def show_people(
     rooms: InRooms,
     signed: InConfirmed,
     party: Annotated[str, Query(max_length=64)] = "",
-    lang: _LANG = None,
+    lang: AskedLang = None,
 ) -> Response:
     """Shows who signs in for the party, and a form to invite somebody."""
     sent = prefilled(party=party) if party and signed.person.is_operator else BLANK
@@ -53,8 +52,7 @@ def invite(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
             place, label=form.text("label"), by=by, client=client_of(request)
         )
     except Fault as fault:
-        frame = frame_of(request, lang, _PATH)
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _people(
             request, rooms, signed, lang, sent, party=party or "", status=status_of(fault)
         )
@@ -95,8 +93,7 @@ def change(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
                 place = _place(rooms, signed, form, party)
                 accounts.move(account, place, by=by, client=client)
             except Fault as fault:
-                frame = frame_of(request, lang, _PATH)
-                sent = refused(request, frame.lang, form, fault)
+                sent = refused(request, form, fault)
                 return _people(
                     request, rooms, signed, lang, sent, party=party or "", status=status_of(fault)
                 )
@@ -105,7 +102,9 @@ def change(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
 
 
 @router.get("/join/{token}")
-def show_invitation(request: Request, rooms: InRooms, token: str, lang: _LANG = None) -> Response:
+def show_invitation(
+    request: Request, rooms: InRooms, token: str, lang: AskedLang = None
+) -> Response:
     """Shows what a link invites to, and asks for a name and a password."""
     return _join(request, rooms, token, lang, BLANK)
 
@@ -121,8 +120,7 @@ def join(request: Request, rooms: InRooms, token: str, form: InOpenForm) -> Resp
     except Fault as fault:
         if fault.slug != "invalid":
             raise
-        frame = frame_of(request, lang, f"/join/{token}")
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _join(request, rooms, token, lang, sent, status=422)
     response = go_on(frame_of(request, lang, HOME), HOME)
     token = rooms.people.sign_in.open_for(account, client=client_of(request))

@@ -19,7 +19,7 @@ from app.trace.issuing import MAX_COUNT
 from app.trace.requests import SealedInput
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
 from app.web.pages.signed.numbers import day, whole
 from app.web.pages.signed.session import InSigned
@@ -30,7 +30,6 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/products"
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _TEXT = Annotated[str, Query(max_length=100)]
 _PAGE = 30
 _FACTS: Final = ("brand", "spec", "origin", "standard", "licence")
@@ -41,7 +40,7 @@ def show_products(
     request: Request,
     rooms: InRooms,
     signed: InSigned,
-    lang: _LANG = None,
+    lang: AskedLang = None,
     q: _TEXT = "",
     after: _TEXT = "",
 ) -> Response:
@@ -69,7 +68,7 @@ def show_products(
 
 
 @router.get(f"{PATH}/new")
-def show_new_product(request: Request, signed: InSigned, lang: _LANG = None) -> Response:
+def show_new_product(request: Request, signed: InSigned, lang: AskedLang = None) -> Response:
     """Shows the form for a product."""
     return _new(request, signed, lang, BLANK)
 
@@ -84,7 +83,7 @@ def register_product(request: Request, rooms: InRooms, signed: InSigned, form: I
             principal, facts, gtin=form.text("gtin") or None, claim=bool(form.text("claim"))
         )
     except Fault as fault:
-        sent = refused(request, frame_of(request, lang, PATH).lang, form, fault)
+        sent = refused(request, form, fault)
         return _new(request, signed, lang, sent, status=status_of(fault))
     told = "product_others" if done.differs else "product_kept"
     path = f"{PATH}/{done.row.gtin}"
@@ -93,7 +92,7 @@ def register_product(request: Request, rooms: InRooms, signed: InSigned, form: I
 
 @router.get(f"{PATH}/{{gtin}}")
 def show_product(
-    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lang: AskedLang = None
 ) -> Response:
     """Shows a product with the party's lots and batches of it."""
     return _product(request, rooms, signed, gtin, lang)
@@ -187,7 +186,7 @@ def _product(
     row = rooms.catalogue.product(parse_gtin(gtin, allow_item_code=True))
     party = principal.party or ""
     frame = frame_of(request, lang, f"{PATH}/{row.gtin}")
-    sent = refused(request, frame.lang, form, fault) if form and fault else BLANK
+    sent = refused(request, form, fault) if form and fault else BLANK
     lots = rooms.catalogue.lots_of(party, row.gtin)
     may_issue = "codes" in principal.scopes
     return answer_signed(

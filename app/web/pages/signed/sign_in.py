@@ -17,7 +17,7 @@ from app.parties.sessions import SignedIn
 from app.parties.signing_in import Opened
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import answer_page, frame_of
+from app.web.pages.answers import AskedLang, answer_page, frame_of
 from app.web.pages.render import render_page
 from app.web.pages.signed.form import (
     BLANK,
@@ -44,7 +44,6 @@ from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _NEXT = Annotated[str | None, Query(max_length=500, alias="next")]
 
 
@@ -59,7 +58,7 @@ def show_sign_in(
     request: Request,
     signed: MaybeSigned,
     onward: _NEXT = None,
-    lang: _LANG = None,
+    lang: AskedLang = None,
 ) -> Response:
     """Asks for name and password."""
     if signed is not None and signed.stage == "full":
@@ -108,7 +107,7 @@ def show_code(
     request: Request,
     signed: MaybeSigned,
     onward: _NEXT = None,
-    lang: _LANG = None,
+    lang: AskedLang = None,
 ) -> Response:
     """Asks for the code of the second factor."""
     if signed is None or signed.stage != "code":
@@ -133,7 +132,7 @@ def show_confirm(
     request: Request,
     signed: InSigned,
     onward: _NEXT = None,
-    lang: _LANG = None,
+    lang: AskedLang = None,
 ) -> Response:
     """Asks for the password once more."""
     return _door(request, "confirm.html", "/confirm", lang, BLANK, signed, onward=onward)
@@ -158,7 +157,7 @@ def show_password(
     request: Request,
     signed: MaybeSigned,
     onward: _NEXT = None,
-    lang: _LANG = None,
+    lang: AskedLang = None,
 ) -> Response:
     """Asks for a new password; also of who signed in with one that was given."""
     if signed is None or signed.stage == "code":
@@ -215,7 +214,7 @@ def _refuse(
         raise fault
     lang = form.text("lang") or None
     frame = frame_of(request, lang, path)
-    sent = refused(request, frame.lang, form, fault)
+    sent = refused(request, form, fault)
     if isinstance(fault, TooMany) and fault.retry_after_s is not None:
         wait = text(frame.lang, "page.error.retry", count=fault.retry_after_s)
         sent = Sent(sent.items, sent.errors, f"{sent.message} {wait}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +12,7 @@ from app.oversight.hooks import EVENTS, Hook
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import frame_of
+from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
 from app.web.pages.signed.session import InConfirmed, client_of
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
@@ -22,14 +20,13 @@ from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_LANG = Annotated[str | None, Query(max_length=8)]
 _PATH = "/account/webhooks"
 _SHOWN = 30
 
 
 @router.get(_PATH)
 def show_webhooks(
-    request: Request, rooms: InRooms, signed: InConfirmed, lang: _LANG = None
+    request: Request, rooms: InRooms, signed: InConfirmed, lang: AskedLang = None
 ) -> Response:
     """Shows where the party is told of what, and what was sent lately."""
     return _webhooks(request, rooms, signed, lang, BLANK)
@@ -44,8 +41,7 @@ def add_webhook(request: Request, rooms: InRooms, signed: InConfirmed, form: InF
             signed.person.principal(), url=form.text("url"), events=_events(form)
         )
     except Fault as fault:
-        frame = frame_of(request, lang, _PATH)
-        sent = refused(request, frame.lang, form, fault)
+        sent = refused(request, form, fault)
         return _webhooks(request, rooms, signed, lang, sent, status=status_of(fault))
     rooms.people.accounts.log(
         signed.person.id, "hook_made", detail=hook.url, client=client_of(request)
