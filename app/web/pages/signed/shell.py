@@ -105,7 +105,7 @@ def go_on(frame: Frame, path: str, *, told: str = "") -> Response:
 
 _TOLD = frozenset(
     {
-        "password_changed", "sessions_ended", "session_ended", "second_off", "invited", "uninvited",
+        "password_changed", "sessions_ended", "session_ended", "second_off", "uninvited",
         "moved", "disabled", "enabled", "key_revoked", "hook_ended", "hook_tested", "resent",
         "application_accepted", "application_refused", "applied", "signed_out",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
