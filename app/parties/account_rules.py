@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Literal
 
 from app.kit.errors import FieldFault, invalid
-from app.parties.identity import Loc, parse_region
+from app.parties.identity import parse_region
 from app.parties.roles import ADMIN, SCOPES
 
 MIN_PASSWORD, MAX_PASSWORD = 15, 128
@@ -44,7 +44,7 @@ _COMMON = (
 )  # fmt: skip
 
 
-def read_name(given: str, *, loc: Loc = ("name",)) -> str:
+def read_name(given: str) -> str:
     """Returns a login name as it is kept: 3-40 of a-z, 0-9 and single . _ - between, in lower case.
 
     Raises Invalid, kind `account_name`. ASCII alone, so that no two names look the same.
@@ -52,7 +52,9 @@ def read_name(given: str, *, loc: Loc = ("name",)) -> str:
     name = given.strip()
     name = name.lower() if name.isascii() else name
     if not _MIN_NAME <= len(name) <= _MAX_NAME or not _NAME.fullmatch(name):
-        raise invalid(FieldFault(loc, "account_name", {"expected": f"{_MIN_NAME}-{_MAX_NAME}"}))
+        raise invalid(
+            FieldFault(("name",), "account_name", {"expected": f"{_MIN_NAME}-{_MAX_NAME}"})
+        )
     return name
 
 
@@ -61,7 +63,7 @@ def normal_password(given: str) -> str:
     return unicodedata.normalize("NFC", given)
 
 
-def read_password(given: str, *, name: str, loc: Loc = ("password",)) -> str:
+def read_password(given: str, *, name: str) -> str:
     """Returns a new password as it is hashed. name: of the account, which it must not be made of.
 
     Raises Invalid, kinds `length` and `password_common`; never with the password in it.
@@ -69,9 +71,9 @@ def read_password(given: str, *, name: str, loc: Loc = ("password",)) -> str:
     password = normal_password(given)
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         params = {"expected": f"{MIN_PASSWORD}-{MAX_PASSWORD}", "got": len(password)}
-        raise invalid(FieldFault(loc, "length", params))
+        raise invalid(FieldFault(("password",), "length", params))
     if is_common(password, name=name):
-        raise invalid(FieldFault(loc, "password_common"))
+        raise invalid(FieldFault(("password",), "password_common"))
     return password
 
 
@@ -173,12 +175,12 @@ def covers(region: str, other: str | None) -> bool:
     return other is not None and other.startswith(region_prefix(region))
 
 
-def read_office(given: str, *, within: str | None, loc: Loc = ("region",)) -> str:
+def read_office(given: str, *, within: str | None) -> str:
     """Returns where an authority's account is in office. within: the party's own region, None: all.
 
     Raises Invalid, kinds `region` and `region_beyond`.
     """
-    region = parse_region(given.strip(), loc=loc)
+    region = parse_region(given.strip(), loc=("region",))
     if within is not None and not covers(within, region):
-        raise invalid(FieldFault(loc, "region_beyond", {"expected": within, "got": region}))
+        raise invalid(FieldFault(("region",), "region_beyond", {"expected": within, "got": region}))
     return region

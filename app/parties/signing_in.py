@@ -181,10 +181,9 @@ class SignIn:
             self._second.turn_off(connection, signed.person.id)
             self._accounts.note(connection, signed.person.id, "second_off", client=client)
 
-    def new_secret(self, signed: SignedIn) -> tuple[str, str]:
-        """Returns a secret for an authenticator app, and the URI of its QR code."""
-        secret = self._second.new_secret()
-        return secret, self.secret_uri(signed, secret)
+    def new_secret(self) -> str:
+        """Returns a secret for an authenticator app."""
+        return self._second.new_secret()
 
     def secret_uri(self, signed: SignedIn, secret: str) -> str:
         """Returns the URI of a secret's QR code."""

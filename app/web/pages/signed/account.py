@@ -63,7 +63,7 @@ def show_second(
     request: Request, rooms: InRooms, signed: InConfirmed, lang: AskedLang = None
 ) -> Response:
     """Shows the QR code for an authenticator app, or that there is one already."""
-    secret = "" if signed.person.has_second else rooms.people.sign_in.new_secret(signed)[0]
+    secret = "" if signed.person.has_second else rooms.people.sign_in.new_secret()
     return _second(request, rooms, signed, lang, BLANK, secret)
 
 
