@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from app.db.hot import HotSelect
+from app.db.hot import HotSelect, execute_many
 from app.db.tables import APIKey, Party
 from app.ledger.record import record_hash, stream_key
 from app.ledger.stage import EffectWriter
@@ -21,6 +21,14 @@ KEY = APIKey.__table__  # type: ignore[attr-defined]
 
 _BY_ID = HotSelect(select(PARTY).where(PARTY.c.id == bindparam("id")))
 _BY_IDS = HotSelect(select(PARTY).where(PARTY.c.id.in_(bindparam("ids", expanding=True))))
+_NOTE_USE = (
+    update(KEY)
+    .where(
+        KEY.c.key_id == bindparam("k_id"),
+        KEY.c.used_at.is_(None) | (KEY.c.used_at < bindparam("at")),
+    )
+    .values(used_at=bindparam("at"))
+)
 _FIRST_OF = HotSelect(
     select(RECORD.c.stream, RECORD.c.hash, RECORD.c.body, LEAF.c.hash.label("entry"))
     .select_from(
@@ -155,12 +163,9 @@ def revoke_key(connection: Connection, key_id: str, *, at_ms: int) -> None:
 
 def note_uses(connection: Connection, used: Mapping[str, int]) -> None:
     """Notes when keys were last taken, in ms; a later time stays. Writes `api_key`."""
-    for key_id, at_ms in used.items():
-        connection.execute(
-            update(KEY)
-            .where(KEY.c.key_id == key_id, (KEY.c.used_at.is_(None)) | (KEY.c.used_at < at_ms))
-            .values(used_at=at_ms)
-        )
+    # In order, so that processes that note the same keys at once wait for each other in one direction.
+    rows = [{"k_id": key_id, "at": at_ms} for key_id, at_ms in sorted(used.items())]
+    execute_many(connection, _NOTE_USE, rows)
 
 
 def _insert_parties(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -120,6 +120,20 @@ def test_a_key_revoked_elsewhere_is_refused_within_a_second(shop):
     explain(caught.value)
 
 
+def test_when_keys_were_used_is_noted_and_a_later_use_stays(shop):
+    elsewhere = APIKeys(shop.database, clock=shop.clock)
+    made = [shop.keys.create(OPERATOR, SHOP, scopes=["events"]) for _ in range(2)]
+    first = shop.clock.now()
+    for key in made:
+        shop.keys.authenticate(key.token)
+    shop.clock.advance(60)
+    elsewhere.authenticate(made[0].token)
+    elsewhere.note_uses()
+    shop.keys.note_uses()
+    used = {key.key_id: key.used_at for key in shop.keys.list_of(OPERATOR, SHOP)}
+    assert [used[key.key_id] for key in made] == [shop.clock.now(), first]
+
+
 def test_a_key_revoked_here_is_refused_at_once_and_again_is_no_harm(shop):
     made = shop.keys.create(OPERATOR, SHOP, scopes=["parties"])
     asking = shop.keys.authenticate(made.token)
