@@ -161,11 +161,11 @@ class Applications:
         with self._database.read() as connection:
             return store.count_waiting(connection)
 
-    def list_of(self, person: Person, status: str) -> Sequence[Asked]:
+    def list_of(self, person: Person, status: str, *, limit: int = _SHOWN) -> Sequence[Asked]:
         """Returns applications, those that wait oldest first. Raises NotOperating. Read-only."""
         _check_operates(person)
         with self._database.read() as connection:
-            rows = store.list_applications(connection, status, limit=_SHOWN)
+            rows = store.list_applications(connection, status, limit=limit)
         return [_asked(row) for row in rows]
 
     def get(self, person: Person, application: str) -> Asked:

@@ -81,8 +81,10 @@ def show_desk(
 def fill_desk(rooms: Rooms, person: Person) -> Desk:
     """Returns what waits for a person. Read-only."""
     if person.is_operator:
-        waiting = rooms.applications.list_of(person, WAITING)
-        return Desk(applications=waiting[:_FEW], waiting=rooms.applications.count_waiting())
+        return Desk(
+            applications=rooms.applications.list_of(person, WAITING, limit=_FEW),
+            waiting=rooms.applications.count_waiting(),
+        )
     if person.party is None:
         return Desk(asked=rooms.applications.of(person))
     principal = person.principal()
