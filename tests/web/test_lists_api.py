@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from app.credit.alerts import warning_row
 from app.credit.matters import replay_matters
 from app.credit.snapshots import snapshot_row
+from app.credit.workdays import local_day
 from app.kit.clock import parse_time, to_ms
 from app.ledger.store import load_stream
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
@@ -57,8 +58,9 @@ def factors(item: dict) -> dict[str, float]:
 
 def next_month(market: Market) -> None:
     """Goes to the 2nd of the next month and lets the worker look."""
-    first = (market.clock.now().replace(day=1) + timedelta(days=32)).replace(day=2)
-    market.clock.set(first)
+    day = local_day(market.clock.now()).replace(day=1)  # months end in China, not at 0:00 UTC
+    second = (day + timedelta(days=32)).replace(day=2)
+    market.clock.set(datetime.combine(second, time(12), UTC))
     market.work()
 
 
