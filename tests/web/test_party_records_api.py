@@ -15,7 +15,8 @@ from app.ledger.record import seal_commitment
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import GTIN, PRODUCT
 
-PERSON, PHONE, WAYBILL = "李小明", "19900000000", "TEST0000004711"
+PERSON, PHONE, WAYBILL = "李小明", "19900000000", "TEST000000WXYZ"
+# Its last four are letters: digits would be found by chance in what is hashed.
 DAY = 86400
 
 FIELDS = {
