@@ -3,25 +3,29 @@
 Forward only. A database that is newer than the program is served all the same, because a migration
 only adds (tests/db/test_migrations.py): the release before goes on while hosts are changed one by one.
 Only to migrate it is refused.
+
+Alembic is imported by what migrates alone: it takes 10 MB and every migration, and whoever serves asks only
+for a number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import String, column, inspect, select, table
 from sqlalchemy.exc import OperationalError
 
 from app.db.distribute import distribute
 from app.db.engine import Database
 from app.kit.errors import Fault
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 MIGRATIONS = Path(__file__).with_name("migrations")
+_VERSION = table("alembic_version", column("version_num", String))  # Alembic's own
 LOCK_TIMEOUT_S = 4.0
 STATEMENT_TIMEOUT_S = 3600.0
 
@@ -52,15 +56,19 @@ class Step:
 def revision_of(database: Database) -> str | None:
     """Returns the schema's revision, or None where there is no schema. Read-only."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not inspect(connection).has_table(_VERSION.name):
+            return None
+        return connection.execute(select(_VERSION.c.version_num)).scalar()
 
 
 def missing_steps(database: Database) -> list[Step]:
     """Returns what `migrate` would do, in order. Read-only. Raises DatabaseNewer."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+
     at = revision_of(database)
     if is_newer(at):
         raise DatabaseNewer("database_newer", revision=at, newest=_newest())
-    found = _scripts().iterate_revisions("head", at or "base")
+    found = ScriptDirectory(str(MIGRATIONS)).iterate_revisions("head", at or "base")
     steps = [Step(one.revision, (one.doc or "").strip()) for one in found]
     return steps[::-1]
 
@@ -77,6 +85,8 @@ def migrate(
     statement_timeout_s: how long a statement may run. PostgreSQL only; SQLite waits for its one
     writer. Raises DatabaseNewer, MigrationStopped.
     """
+    from alembic import command  # noqa: PLC0415 - see above
+
     steps = missing_steps(database)
     timeouts_s = (lock_timeout_s, statement_timeout_s)
     try:
@@ -111,6 +121,8 @@ def is_newer(revision: str | None) -> bool:
 
 def _config(database: Database, timeouts_s: tuple[float, float]) -> Config:
     """Returns what migrations/env.py reads. timeouts_s: for a lock, for a statement."""
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["engine"] = database.writer
@@ -119,9 +131,5 @@ def _config(database: Database, timeouts_s: tuple[float, float]) -> Config:
 
 
 def _newest() -> str:
-    newest: Any = _scripts().get_current_head()
-    return str(newest)
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(MIGRATIONS))
+    """Returns the program's revision: migrations are numbered, in their files' names."""
+    return max(path.name for path in MIGRATIONS.glob("versions/[0-9]*.py"))[:4]

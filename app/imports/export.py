@@ -10,10 +10,6 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from openpyxl import Workbook
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
-
 from app.i18n import Lang, text
 from app.imports.columns import Kind, columns_of
 from app.imports.problems import Problem
@@ -59,6 +55,11 @@ def write_template(kind: Kind, form: Form, lang: Lang) -> bytes:
 
 def write_xlsx(rows: Sequence[Sequence[str]], *, title: str) -> bytes:
     """Returns a workbook whose cells are texts, so that a code keeps its zeros. The first row is bold."""
+    # Here, since it takes 7 MB that most processes never need.
+    from openpyxl import Workbook  # noqa: PLC0415
+    from openpyxl.styles import Font  # noqa: PLC0415
+    from openpyxl.utils import get_column_letter  # noqa: PLC0415
+
     book = Workbook()
     sheet = book.active
     sheet.title = title

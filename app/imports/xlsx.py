@@ -17,8 +17,6 @@ from datetime import date, datetime, time
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-import openpyxl
-
 from app.imports.grid import (
     MAX_COLUMNS,
     FileTooLarge,
@@ -104,13 +102,12 @@ def _look_through(raw: bytes) -> _Seen:
 
 
 def _read(raw: bytes, seen: _Seen) -> Grid:
-    values = openpyxl.load_workbook(
-        io.BytesIO(raw), read_only=True, data_only=True, keep_links=False
-    )
+    # Here, since it takes 7 MB that most processes never need.
+    from openpyxl import load_workbook  # noqa: PLC0415
+
+    values = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
     formulas = (
-        openpyxl.load_workbook(io.BytesIO(raw), read_only=True, keep_links=False)
-        if seen.formulas
-        else None
+        load_workbook(io.BytesIO(raw), read_only=True, keep_links=False) if seen.formulas else None
     )
     chosen: tuple[str, tuple[Line, ...]] | None = None
     others = 0
