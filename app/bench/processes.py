@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 CONSTANT, REAL, CPU = "constant", "real", "cpu"
 _STOP_S = 20
+_SETTLE_S = 120
+# Of one core: loops that look around and find nothing take less.
+_IDLE_CPU = 0.1
 
 
 class BenchFailed(Exception):
@@ -45,6 +49,20 @@ class Listening:
     def cpu_s(self) -> Counter[str]:
         """Returns the seconds of CPU that what serves has used so far, by process and thread."""
         return Counter(self._ask(CPU)["cpu_s"])
+
+    def settle(self) -> None:
+        """Returns when nothing is left to be done in the background: a log just grown is new to every loop.
+
+        Raises BenchFailed if that takes more than two minutes.
+        """
+        before_s = self.cpu_s().total()
+        for _ in range(_SETTLE_S):
+            time.sleep(1)
+            now_s = self.cpu_s().total()
+            if now_s - before_s < _IDLE_CPU:
+                return
+            before_s = now_s
+        raise BenchFailed(f"the service is still busy with itself after {_SETTLE_S} s")
 
     def _order(self, answers: str) -> None:
         if self._ask(answers)["answers"] != answers:

@@ -164,6 +164,7 @@ class Reads:
         with serving(grown.folder) as service:
             # Templates are compiled with the first page.
             asyncio.run(_scan(service, units[:20]))
+            service.settle()
             whole_ms, first_ms = asyncio.run(_scan(service, units))
         return _times(
             "scan_page",
@@ -184,10 +185,14 @@ class Reads:
         ]
         # Put together once and read as bytes: a platform's own client is not what is measured.
         body = json.dumps({"candidates": candidates}).encode()
-        headers = {"Authorization": f"Bearer {grown.platform.token}"}
+        headers = {
+            "Authorization": f"Bearer {grown.platform.token}",
+            "Content-Type": "application/json",
+        }
         taken_ms: list[float] = []
         with serving(grown.folder) as service:
             client = HTTPConnection("127.0.0.1", service.port, timeout=60)
+            service.settle()
             for run in range(1 + _RANKINGS * plan.runs):
                 began = time.perf_counter()
                 client.request("POST", "/api/v1/ranking", body, headers)
