@@ -139,6 +139,17 @@ def test_the_cameras_decoder_is_fetched_once_by_its_lock(checkout, font):
     assert [call for call in checkout.all_calls() if call.startswith("npm ci ")]
 
 
+def test_what_tests_look_at_pages_with_comes_with_the_tests_and_stays(checkout, font):
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    (served,) = [call for call in checkout.all_calls() if call.startswith("npm ci ")]
+    checkout.run("scripts/test", SUXIN_FONT=font)
+    (tested,) = [call for call in checkout.all_calls() if call.startswith("npm ci ")]
+    assert "--omit=dev" in served
+    assert "--omit=dev" not in tested
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    assert not [call for call in checkout.all_calls() if call.startswith("npm ci ")]
+
+
 def test_without_the_cameras_decoder_the_service_still_starts(checkout, font):
     checkout.program("npm", "exit 1")
     done = checkout.run("scripts/run", SUXIN_FONT=font)

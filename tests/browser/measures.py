@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.browser.axe import check_access
+
 _READ = r"""() => {
   const rgb = (text) => {
     const parts = text.match(/[\d.]+/g).map(Number);
@@ -89,7 +91,7 @@ def check_layout(page: Any) -> None:
 
 
 def check_structure(page: Any, *, lang: str) -> None:
-    """One headline, no level skipped, every control named, every reference met."""
+    """One headline, no level skipped, every control named, every reference met, and axe content."""
     told = measure(page)
     levels = told["headings"]
     assert levels.count(1) == 1
@@ -99,3 +101,4 @@ def check_structure(page: Any, *, lang: str) -> None:
     assert told["title"]
     for flaw in ("nameless", "doubled", "dangling", "images", "scripts"):
         assert told[flaw] == [], flaw
+    check_access(page)
