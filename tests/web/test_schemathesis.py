@@ -1,7 +1,7 @@
 """What the description promises, tried with made-up requests: no server error, no undocumented answer.
 
-A fixed seed and 25 examples an operation, beside those that schemathesis derives from the description
-itself: each bound, and each way to break it (`--hypothesis-profile long` makes 500 up). Three of four
+A fixed seed and 10 examples an operation, beside those that schemathesis derives from the description
+itself: each bound, and each way to break it (`--hypothesis-profile long` makes 200 up). Three of four
 are led to goods and parties that exist and are asked with the key of somebody who may, so that they
 come further than the door.
 """
@@ -33,7 +33,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 SETTINGS = settings(
-    max_examples=settings().max_examples // 4,
+    max_examples=settings().max_examples // 10,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
