@@ -60,7 +60,7 @@ def test_no_system_call_that_fails_loses_what_was_acknowledged(
             if not ended.hit:
                 break
             places += 1
-    assert places > (100 if STRIDE == 1 else 15)
+    assert places > (80 if STRIDE == 1 else 12), "nothing was tried"
     tried(f"{fault} at a system call", "sqlite, anchor", places)
 
 
