@@ -70,6 +70,7 @@ from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.hooks import Hooks
 from app.oversight.looks import Looks
+from app.oversight.owed import Owed
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
 from app.oversight.sealed import SealedAccess
@@ -85,9 +86,11 @@ from app.trace import batchstore, ratingstore
 from app.trace import store as trace_store
 from app.trace.bulk import Bulk
 from app.trace.catalogue import Catalogue
+from app.trace.dispatching import Dispatching
 from app.trace.detectors import Thresholds
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
+from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.proof import Proofs
 from app.trace.pushes import Pushes
@@ -120,6 +123,7 @@ from app.web.api import (
     standing,
     subjects,
     texts,
+    underway,
     webhooks,
 )
 from app.web.api import (
@@ -183,6 +187,7 @@ ROUTERS = (
     webhooks.router,
     imports.router,
     carriers.router,
+    underway.router,
     texts.router,
     docs.router,
     verify.router,
@@ -425,6 +430,8 @@ def _open_trace(
             font=settings.font,
         ),
         "shipments": shipments,
+        "parcels": Parcels(database, clock=clock),
+        "dispatching": Dispatching(database, recording),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),
         "pushes": Pushes(database, recording, index=index),
         "imports": Imports(
@@ -499,6 +506,7 @@ def _open_oversight(
         "samples": Samples(database, keyring.receipt, clock=clock),
         "findings": findings,
         "looks": Looks(database, stories, findings, clock=clock),
+        "owed": Owed(database, clock=clock),
         "sealed": SealedAccess(database, clock=clock, vault=vault),
         "cases": Cases(
             database,

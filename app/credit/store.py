@@ -25,6 +25,7 @@ from app.credit.policy import Entry, Hold, Status
 from app.credit.rows import entry_of, hold_of
 from app.credit.workdays import end_of_day
 from app.db.hot import HotSelect
+from app.db.lookup import chunks
 from app.db.tables import CreditEntry, CreditHold, CreditStep, Finding, Party, SoldUnit
 from app.db.upsert import upsert_rows
 from app.kit.clock import to_ms
@@ -172,6 +173,15 @@ def hold_rows(connection: Connection, party: str) -> list[Any]:
 def find_entry(connection: Connection, entry_id: str) -> Any | None:
     """Returns an entry's row, or None. Read-only."""
     return connection.execute(select(ENTRY).where(ENTRY.c.id == entry_id)).first()
+
+
+def find_entries(connection: Connection, ids: Sequence[str]) -> list[Any]:
+    """Returns the rows of the entries that exist among these. Read-only."""
+    return [
+        row
+        for chunk in chunks(ids)
+        for row in connection.execute(select(ENTRY).where(ENTRY.c.id.in_(chunk)))
+    ]
 
 
 def step_rows(connection: Connection, party: str) -> list[Any]:

@@ -12,7 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -574,7 +583,11 @@ class InnerCode(SQLModel, table=True):
 class Due(SQLModel, table=True):
     """A step that is missing or still to come, and when its absence begins to count."""
 
-    __table_args__ = (Index("due_at", "due_at"), Index("due_party", "party"))
+    __table_args__ = (
+        Index("due_at", "due_at"),
+        Index("due_party", "party"),
+        Index("due_waiting", "party", "kind", "due_at", "stream"),
+    )
 
     stream: int = _big(key=True)
     subject: str = _text(key=True)
@@ -582,6 +595,7 @@ class Due(SQLModel, table=True):
     step: str = _text(key=True)
     kind: str = _text()
     party: str | None = _text(null=True)
+    """Whose step it is: by what the records name; once it was raised, who answers for it."""
     since_at: int = _big()
     due_at: int = _big()
     raised: bool
@@ -595,6 +609,16 @@ class SoldUnit(SQLModel, table=True):
         Index("sold_unit_offer", "seller", "gtin", "sold_at"),
         Index("sold_unit_completed", "seller", "completed_at"),
         Index("sold_unit_sold", "seller", "sold_at"),
+        # Only what is on its way: of an old shop's goods most have long arrived.
+        Index(
+            "sold_unit_underway",
+            "seller",
+            "underway",
+            "moved_at",
+            "stream",
+            sqlite_where=text("underway IS NOT NULL"),
+            postgresql_where=text("underway IS NOT NULL"),
+        ),
     )
 
     stream: int = _big(key=True)
@@ -608,6 +632,10 @@ class SoldUnit(SQLModel, table=True):
     steps: int = _big()
     independent: int = _big()
     completed_at: int | None = _big(null=True)
+    underway: str | None = _text(null=True)
+    """`sold`: not sent yet; `in_transit`; empty: neither, or no more."""
+    moved_at: int | None = _big(null=True)
+    """When the sale or dispatch occurred that brought it there."""
 
 
 class Scan(SQLModel, table=True):

@@ -37,7 +37,7 @@ class Charges:
         told = consequence_of(row.kind)
         if told.rule is None or party is None:
             return
-        cancelled = self._credit.cancel(party=party, rule=told.rule, key=_key(row), reason=reason)
+        cancelled = self._credit.cancel(party=party, rule=told.rule, key=charge_key(row), reason=reason)
         if cancelled and late and told.late is not None:
             self._post(row, party, told.late, notice=False)
 
@@ -45,19 +45,19 @@ class Charges:
         """Charges `to_party` with what was charged for a finding, with notice, and nobody else."""
         told = consequence_of(row.kind)
         for rule in filter(None, (told.rule, told.late)):
-            if not self._credit.stands(party=from_party, rule=rule, key=_key(row)):
+            if not self._credit.stands(party=from_party, rule=rule, key=charge_key(row)):
                 continue
             # In this order: asked again after a stop, what was annulled already would move nowhere.
             if to_party is not None:
                 self._post(row, to_party, rule, notice=True)
-            self._credit.annul(party=from_party, rule=rule, key=_key(row), reason=reason)
+            self._credit.annul(party=from_party, rule=rule, key=charge_key(row), reason=reason)
 
     def annul(self, row: Any, party: str | None, *, reason: str) -> None:
         """Cancels all that stands for a finding against a party: it was no fault at all."""
         told = consequence_of(row.kind)
         for rule in filter(None, (told.rule, told.late, told.confirmed)):
             if party is not None:
-                self._credit.annul(party=party, rule=rule, key=_key(row), reason=reason)
+                self._credit.annul(party=party, rule=rule, key=charge_key(row), reason=reason)
 
     def _post(
         self, row: Any, party: str, rule: str, *, notice: bool, by: str | None = None
@@ -68,11 +68,11 @@ class Charges:
         else:
             evidence["kind"] = row.kind
         now = self._clock.now()
-        new = NewEntry(party, rule, _key(row), evidence, now, notice=notice)
+        new = NewEntry(party, rule, charge_key(row), evidence, now, notice=notice)
         self._credit.post(new, confirmed_by=by)
 
 
-def _key(row: Any) -> str:
+def charge_key(row: Any) -> str:
     """Returns what makes the charge this charge: the finding, and how often its cure fell away."""
     told: str = row.id
     return f"{told} {row.round}" if row.round else told

@@ -143,6 +143,7 @@ class Findings:
                 row = missing_row(finding, due, stream, answering, now)
                 movestore.save(connection, row, at=to_ms(now), why="due")
             known = store.find_finding(connection, finding)
+            store.give_due(connection, due, known.party if known else answering.party)
         if (
             known is not None and known.status == OPEN
         ):  # what a regulator dismissed is charged to nobody

@@ -255,6 +255,21 @@ def is_due(connection: Connection, due: Any) -> bool:
     return connection.execute(query).first() is not None
 
 
+def give_due(connection: Connection, due: Any, party: str | None) -> None:
+    """Notes who answers for a step that was raised: where it waits to be closed. Writes `due`."""
+    if party != due.party:
+        connection.execute(
+            update(DUE)
+            .where(
+                DUE.c.stream == due.stream,
+                DUE.c.subject == due.subject,
+                DUE.c.step == due.step,
+                DUE.c.due_at == due.due_at,
+            )
+            .values(party=party)
+        )
+
+
 def listing_gaps(connection: Connection, *, seller: str, gtin: str, listed_at_ms: int) -> list[Any]:
     """Returns (stream, subject) of goods whose listing is missing and may be this one. Read-only.
 

@@ -23,7 +23,13 @@ from app.trace import lifecycle
 from app.trace.asked import told_above
 from app.trace.categories import check_licences
 from app.trace.code import Code, lot_stream
-from app.trace.gaps import Graces, responsible_for, seller_of, vouched_steps
+from app.trace.gaps import (
+    Graces,
+    responsible_for,
+    seller_of,
+    underway_since,
+    vouched_steps,
+)
 from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
 from app.trace.listings import listing_fact, listings_since, live_listing
@@ -311,6 +317,7 @@ def life_effects(
     first = new.get("sale") or new.get("dispatch") or new.get("signature")
     if new["cycle"] and first is not None:
         steps, independent = vouched_steps(new)
+        underway, moved_at = underway_since(new)
         effects.append(
             Effect(
                 "sold_unit",
@@ -324,6 +331,8 @@ def life_effects(
                     "steps": steps,
                     "independent": independent,
                     "completed_at": new.get("completed"),
+                    "underway": underway,
+                    "moved_at": moved_at,
                 },
             )
         )

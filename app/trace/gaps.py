@@ -123,6 +123,14 @@ def vouched_steps(state: State) -> tuple[int, int]:
     return len(state["steps"]), sum(map(bool, state["steps"].values()))
 
 
+def underway_since(state: State) -> tuple[str, int] | tuple[None, None]:
+    """Returns `sold` or `in_transit` and since when (ms), of goods that are sold and have not arrived."""
+    step = {"sold": "sale", "in_transit": "dispatch"}.get(state.get("state", ""))
+    if step is None:
+        return None, None
+    return state["state"], int(state[step]["at"])
+
+
 def open_late(gaps: dict[str, Any], step: Step, event: Happening, graces: Graces) -> None:
     """Opens a gap because `event` shows that `step` happened.
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     exists,
     insert,
     or_,
@@ -55,7 +56,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def _write_due(connection: Connection, rows: Rows) -> None:
-    """A step already known to be due at this very moment stays raised if it was."""
+    """A step already known to be due at this very moment stays raised if it was, and whose it was."""
     execute_many(connection, _due_upsert(connection.dialect.name), rows)
 
 
@@ -64,7 +65,9 @@ def _due_upsert(dialect: str) -> Any:
     statement = (sqlite if dialect == "sqlite" else postgresql).insert(DUE)
     keys = ("stream", "subject", "step")
     values = {c.name: statement.excluded[c.name] for c in DUE.c if c.name not in keys}
-    values["raised"] = and_(DUE.c.raised, DUE.c.due_at == statement.excluded.due_at)
+    raised = and_(DUE.c.raised, DUE.c.due_at == statement.excluded.due_at)
+    values["raised"] = raised
+    values["party"] = case((raised, DUE.c.party), else_=statement.excluded.party)
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
 
 
@@ -77,7 +80,7 @@ def _write_sold(connection: Connection, rows: Rows) -> None:
 
 
 def _close_cycle(connection: Connection, rows: Rows) -> None:
-    """A cycle that ended owes nothing more."""
+    """A cycle that ended owes nothing more, and nothing of it is on its way."""
     connection.execute(
         update(SOLD)
         .where(
@@ -85,7 +88,7 @@ def _close_cycle(connection: Connection, rows: Rows) -> None:
             SOLD.c.subject == bindparam("k_subject"),
             SOLD.c.cycle == bindparam("k_cycle"),
         )
-        .values(gap_due_at=None),
+        .values(gap_due_at=None, underway=None, moved_at=None),
         [{f"k_{name}": row[name] for name in ("stream", "subject", "cycle")} for row in rows],
     )
 

@@ -58,6 +58,7 @@ from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.hooks import Hooks
 from app.oversight.looks import Looks
+from app.oversight.owed import Owed
 from app.oversight.reports import Reports
 from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
@@ -68,7 +69,9 @@ from app.parties.powers import Powers
 from app.parties.principal import Principal
 from app.parties.service import Parties
 from app.trace.catalogue import Catalogue
+from app.trace.dispatching import Dispatching
 from app.trace.issuing import Issuing
+from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.pushes import Pushes
 from app.trace.recording import Recording
@@ -126,6 +129,8 @@ class Rooms:
     issuing: Issuing
     printing: Printing
     shipments: Shipments
+    parcels: Parcels
+    dispatching: Dispatching
     imports: Imports
     pushes: Pushes
     stories: Stories
@@ -150,6 +155,7 @@ class Rooms:
     order_counts: OrderCounts
     findings: Findings
     looks: Looks
+    owed: Owed
     audits: Audits
     deadlines: Deadlines
     discoveries: Discoveries

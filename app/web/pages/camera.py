@@ -47,7 +47,7 @@ _LANG = Annotated[str | None, Query(max_length=8)]
 _MOST_CHARACTERS: Final = 2048
 
 # The decoder is WebAssembly; everywhere else that stays forbidden, and so does the camera.
-_HEADERS: Final = {
+CAMERA_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace(
         "script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"
     ),
@@ -109,7 +109,9 @@ def _look(request: Request, photo: bytes | None, said: str, lang: str | None) ->
     place = next(filter(None, map(place_of, texts)), "")
     if for_script:
         # The camera goes on looking until there is something to open or to explain.
-        return JSONResponse({"text": texts[0] if texts else "", "place": place})
+        return JSONResponse(
+            {"text": texts[0] if texts else "", "texts": list(texts), "place": place}
+        )
     if place:
         return RedirectResponse(link_within(frame, place), 303)
     if not texts:
@@ -142,5 +144,5 @@ def _answer(view: CameraView, *, status: int) -> Response:
         decoder=decoder_path(),
     )
     response = answer_page(page, view.frame.lang, status=status)
-    response.headers.update(_HEADERS)
+    response.headers.update(CAMERA_HEADERS)
     return response

@@ -1,9 +1,10 @@
-"""Whole numbers and days as people type them into forms."""
+"""Whole numbers, days and times as people type them into forms."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
+from app.credit.workdays import SHANGHAI
 from app.kit.errors import FieldFault, invalid
 from app.web.pages.signed.form import Form
 
@@ -31,3 +32,20 @@ def day(form: Form, name: str) -> str | None:
         return date.fromisoformat(told).isoformat()
     except ValueError as err:
         raise invalid(FieldFault((name,), "day_form", {"got": told[:40]})) from err
+
+
+def moment(form: Form, name: str) -> datetime | None:
+    """Returns a field's time, read in Asia/Shanghai as everywhere on pages; None where it is empty.
+
+    As `datetime-local` gives it, `YYYY-MM-DDTHH:MM`; typed with a blank it is understood too. Raises
+    Invalid.
+    """
+    told = form.text(name)
+    if not told:
+        return None
+    try:
+        return datetime.strptime(told[:16].replace(" ", "T"), "%Y-%m-%dT%H:%M").replace(
+            tzinfo=SHANGHAI
+        )
+    except ValueError as err:
+        raise invalid(FieldFault((name,), "moment_form", {"got": told[:40]})) from err

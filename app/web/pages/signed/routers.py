@@ -7,11 +7,14 @@ from app.web.pages.signed import (
     apply,
     batches,
     desk,
+    dispatch,
+    entry,
     import_mapping,
     imports,
     keys,
     people,
     products,
+    shipments,
     sign_in,
     webhooks,
 )
@@ -28,4 +31,7 @@ SIGNED_ROUTERS = (
     imports.router,
     products.router,
     batches.router,
+    shipments.router,
+    entry.router,
+    dispatch.router,
 )

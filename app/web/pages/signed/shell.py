@@ -11,7 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.imports.plans import ACTIONS as ACTIONS_OF
-from app.parties.roles import ACTIONS, may
+from app.parties.roles import (
+    ACTIONS,
+    AGGREGATOR,
+    CARRIER,
+    MERCHANT,
+    PLATFORM,
+    SUPPLIER,
+    may,
+)
 from app.parties.sessions import Person, SignedIn
 from app.web.pages.answers import answer_page
 from app.web.pages.render import render_page
@@ -51,6 +59,9 @@ def _of_a_party(action: str) -> Callable[[Person], bool]:
     return lambda person: person.party is not None and does(action)(person)
 
 
+_MOVERS = frozenset({MERCHANT, SUPPLIER, PLATFORM, CARRIER, AGGREGATOR})
+
+
 def _may_import(person: Person) -> bool:
     return any(all(does(name)(person) for name in actions) for actions in ACTIONS_OF.values())
 
@@ -58,7 +69,8 @@ def _may_import(person: Person) -> bool:
 ITEMS: tuple[Item, ...] = (
     Item("desk", "/desk", _everybody),
     Item("products", "/desk/products", _of_a_party("product.register")),
-    Item("imports", "/desk/imports", _may_import),
+    Item("shipments", "/desk/shipments", does("event.send", roles=_MOVERS)),
+    Item("imports", "/desk/imports", _may_import, on_phone=False),
     Item("applications", "/applications", lambda person: person.is_operator),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),

@@ -1,0 +1,125 @@
+"""Goods on their way are found by their seller, and what a party still owes by its date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+_PAGE = 2_000
+_STEP = {"sold": "sale", "in_transit": "dispatch"}
+
+_SOLD = sa.table(
+    "sold_unit",
+    sa.column("stream", sa.BigInteger),
+    sa.column("subject", sa.Text),
+    sa.column("cycle", sa.BigInteger),
+    sa.column("completed_at", sa.BigInteger),
+    sa.column("underway", sa.Text),
+    sa.column("moved_at", sa.BigInteger),
+)
+_HEAD = sa.table(
+    "head", sa.column("stream", sa.BigInteger), sa.column("state", sa.LargeBinary)
+)
+_FACT = sa.table(
+    "fact",
+    sa.column("stream", sa.BigInteger),
+    sa.column("key", sa.Text),
+    sa.column("value", sa.LargeBinary),
+)
+_FINDING = sa.table(
+    "finding",
+    sa.column("stream", sa.BigInteger),
+    sa.column("subject", sa.Text),
+    sa.column("kind", sa.Text),
+    sa.column("status", sa.Text),
+    sa.column("party", sa.Text),
+)
+_DUE = sa.table(
+    "due",
+    sa.column("stream", sa.BigInteger),
+    sa.column("subject", sa.Text),
+    sa.column("step", sa.Text),
+    sa.column("raised", sa.Boolean),
+    sa.column("party", sa.Text),
+)
+
+
+def upgrade() -> None:
+    op.add_column("sold_unit", sa.Column("underway", sa.Text(), nullable=True))
+    op.add_column("sold_unit", sa.Column("moved_at", sa.BigInteger(), nullable=True))
+    _fill(op.get_bind())
+    op.create_index(
+        "sold_unit_underway",
+        "sold_unit",
+        ["seller", "underway", "moved_at", "stream"],
+        sqlite_where=sa.text("underway IS NOT NULL"),
+        postgresql_where=sa.text("underway IS NOT NULL"),
+    )
+    op.create_index("due_waiting", "due", ["party", "kind", "due_at", "stream"])
+
+
+def _fill(connection: sa.Connection) -> None:
+    """Tells of goods sold before where they are, and who answers for what was raised before."""
+    place = (_SOLD.c.stream, _SOLD.c.subject, _SOLD.c.cycle)
+    after: tuple[Any, ...] | None = None
+    while True:
+        query = (
+            sa.select(*place, _HEAD.c.state, _FACT.c.value)
+            .join(_HEAD, _HEAD.c.stream == _SOLD.c.stream)
+            .outerjoin(
+                _FACT, sa.and_(_FACT.c.stream == _SOLD.c.stream, _FACT.c.key == _SOLD.c.subject)
+            )
+            .where(_SOLD.c.completed_at.is_(None))
+            .order_by(*place)
+            .limit(_PAGE)
+        )
+        if after is not None:
+            query = query.where(sa.tuple_(*place) > sa.tuple_(*after))
+        rows = list(connection.execute(query))
+        for stream, subject, cycle, head, fact in rows:
+            found = _underway(fact if subject else head, cycle)
+            if found is not None:
+                connection.execute(
+                    sa.update(_SOLD)
+                    .where(
+                        _SOLD.c.stream == stream,
+                        _SOLD.c.subject == subject,
+                        _SOLD.c.cycle == cycle,
+                    )
+                    .values(underway=found[0], moved_at=found[1])
+                )
+        if len(rows) < _PAGE:
+            break
+        after = tuple(rows[-1][:3])
+    raised = sa.select(_FINDING).where(
+        _FINDING.c.status == "open", _FINDING.c.kind.like("continuity.missing_%")
+    )
+    for row in list(connection.execute(raised)):
+        connection.execute(
+            sa.update(_DUE)
+            .where(
+                _DUE.c.stream == row.stream,
+                _DUE.c.subject == row.subject,
+                _DUE.c.step == row.kind.removeprefix("continuity.missing_"),
+                _DUE.c.raised.is_(sa.true()),
+            )
+            .values(party=row.party)
+        )
+
+
+def _underway(raw: Any, cycle: int) -> tuple[str, int] | None:
+    """Returns where the goods are, and since when; None for none of it, or for what no reader knows."""
+    try:
+        state = orjson.loads(raw)
+        step = _STEP[state["state"]]
+        return (state["state"], int(state[step]["at"])) if state["cycle"] == cycle else None
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,128 @@
+"""Dispatching goods one by one at the packing table: the label, the waybill, the carrier last taken.
+
+One dispatch, or, where the order's number is told, its sale as well, both or none. Whom the goods went
+with last is read from the goods on their way, so nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from app.db.engine import Database
+from app.kit.errors import Fault, FieldFault, invalid
+from app.ledger.submission import Abandoned, Recorded
+from app.parties.identity import parse_region, parse_waybill
+from app.parties.principal import Principal
+from app.trace import parcelstore
+from app.trace.claims import record_id
+from app.trace.events import waybill_tail
+from app.trace.identifiers import parse_code
+from app.trace.recording import Recording
+from app.trace.requests import EventRequest, SealedInput
+from app.trace.store import find_product, load_life
+
+_REMEMBERED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is dispatched. id: of the try, so that it counts once. order: where the sale is told with it.
+
+    at: when; None: now.
+    """
+
+    code: str
+    carrier: str
+    waybill: str
+    id: str | None = None
+    order: str = ""
+    to: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was dispatched. unsold: no sale of it is known, and will be missed."""
+
+    stream: str
+    product: str
+    tail: str
+    unsold: bool
+    replayed: bool
+
+
+class Dispatching:
+    """Sends single units and tells which carriers a party takes."""
+
+    def __init__(self, database: Database, recording: Recording) -> None:
+        self._database = database
+        self._recording = recording
+
+    def send(self, principal: Principal, parcel: Parcel) -> Sent:
+        """Returns what was dispatched. Raises the Fault that refuses it, fields named as in Parcel."""
+        principal.check_may("event.send")
+        code = parse_code(parcel.code)
+        if code.level != "unit":
+            raise invalid(FieldFault(("code",), "level", {"expected": "unit", "got": code.level}))
+        waybill = parse_waybill(parcel.waybill)
+        if not parcel.carrier.strip():
+            raise invalid(FieldFault(("carrier",), "missing", {"name": "carrier"}))
+        if parcel.to:
+            parse_region(parcel.to, loc=("to",))
+        answers = self._recording.record_and_wait(
+            principal, _events(parcel, code.stream, waybill), atomic=True
+        )
+        for answer in answers:
+            if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
+                raise answer
+        with self._database.read() as connection:
+            life = load_life(connection, code.stream, "")
+            product = find_product(connection, code.gtin)
+        return Sent(
+            stream=code.stream,
+            product=product.name if product is not None else code.gtin,
+            tail=waybill_tail(waybill) or "",
+            unsold="sale" in life.get("gaps", {}),
+            replayed=all(isinstance(one, Recorded) and one.replayed for one in answers),
+        )
+
+    def carriers(self, principal: Principal) -> list[str]:
+        """Returns the carriers of the party's goods on their way, the one taken last first. Read-only."""
+        with self._database.read() as connection:
+            lives = parcelstore.last_sent(
+                connection, seller=principal.own_party(), limit=_REMEMBERED
+            )
+        told = (str(life.get("dispatch", {}).get("carrier", "")) for life in lives)
+        return [one for one in dict.fromkeys(told) if one]
+
+
+def _events(parcel: Parcel, stream: str, waybill: str) -> list[EventRequest]:
+    """Returns the dispatch, behind the sale where the order is told.
+
+    Their ids follow from that of the try. Where no time is told either is sent again as the same.
+    """
+    tried = UUID(record_id(parcel.id))
+    region = {"to": parcel.to} if parcel.to else {}
+    events = [
+        EventRequest(
+            code=stream,
+            type="dispatch",
+            data={"carrier": parcel.carrier.strip(), **region},
+            id=str(uuid5(tried, f"{stream} dispatch")),
+            occurred_at=parcel.at,
+            sealed={"waybill": SealedInput({"number": waybill})},
+        )
+    ]
+    if parcel.order.strip():
+        sale = EventRequest(
+            code=stream,
+            type="sale",
+            data={"region": parcel.to} if parcel.to else {},
+            id=str(uuid5(tried, f"{stream} sale")),
+            occurred_at=parcel.at,
+            sealed={"order": SealedInput({"number": parcel.order.strip()})},
+        )
+        events.insert(0, sale)
+    return events

@@ -1,0 +1,163 @@
+"""/desk/dispatch: the packing table. A label, its waybill, the next; by camera, by scanner, by hand.
+
+With a script each parcel is sent from the page, which takes the next one meanwhile; without one the form
+does the same and comes back with the carrier still chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+import uuid_utils
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import Lang, text
+from app.kit.errors import Fault, FieldFault, invalid
+from app.parties.sessions import SignedIn
+from app.trace.dispatching import Parcel, Sent
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.links import page_path
+from app.web.pages.answers import AskedLang, frame_of, lang_of
+from app.web.pages.camera import CAMERA_HEADERS, CAMERA_PATH, decoder_path
+from app.web.pages.signed.form import Form, InForm, prefilled, refused
+from app.web.pages.signed.form import Sent as SentForm
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed
+from app.web.pages.versions import DESK_PATH
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/dispatch"
+
+_ASKED = Annotated[str, Query(max_length=2048)]
+_NEEDED: Final = ("carrier", "code", "waybill")
+
+
+@router.get(PATH)
+def show_dispatch(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    lang: AskedLang = None,
+    code: _ASKED = "",
+    carrier: _ASKED = "",
+    done: _ASKED = "",
+    tail: _ASKED = "",
+    unsold: _ASKED = "",
+) -> Response:
+    """Shows the form with the carrier that was taken last."""
+    signed.person.principal().check_may("event.send")
+    known = rooms.dispatching.carriers(signed.person.principal())
+    sent = prefilled(code=code, carrier=carrier or next(iter(known), ""))
+    said = ""
+    if done:
+        key = "goods.dispatch.unsold" if unsold else "goods.dispatch.done"
+        said = text(lang_of(request, lang), key, code=done[:200], tail=tail[:4])
+    return _page(request, rooms, signed, lang, sent, said=said)
+
+
+@router.post(PATH)
+def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Dispatches one parcel; a script is answered with what it should say."""
+    asked = form.text("lang") or None
+    lang = lang_of(request, asked)
+    for_script = "application/json" in request.headers.get("accept", "")
+    try:
+        sent = _send(rooms, signed, form)
+    except Fault as fault:
+        again = _at_field(refused(request, form, fault))
+        if for_script:
+            return JSONResponse(
+                {"ok": False, "message": _reason(again)}, status_code=status_of(fault)
+            )
+        return _page(request, rooms, signed, asked, again, status=status_of(fault))
+    if for_script:
+        return JSONResponse({"ok": True, **_told(sent, lang)})
+    told = {"carrier": form.text("carrier"), "done": sent.stream, "tail": sent.tail}
+    told |= {"unsold": "yes"} if sent.unsold else {}
+    told |= {"lang": asked} if asked else {}
+    return Response(status_code=303, headers={"Location": f"{PATH}?{urlencode(told)}"})
+
+
+def _send(rooms: Rooms, signed: SignedIn, form: Form) -> Sent:
+    missing = [FieldFault((n,), "missing", {"name": n}) for n in _NEEDED if not form.text(n)]
+    if missing:
+        raise invalid(*missing)
+    return rooms.dispatching.send(
+        signed.person.principal(),
+        Parcel(
+            code=form.text("code"),
+            carrier=form.text("carrier"),
+            waybill=form.text("waybill"),
+            id=_id(form),
+            order=form.text("order"),
+            to=form.text("to"),
+        ),
+    )
+
+
+def _id(form: Form) -> str | None:
+    try:
+        return str(UUID(form.text("sending")))
+    except ValueError:
+        return None
+
+
+def _told(sent: Sent, lang: Lang) -> dict[str, str]:
+    key = "goods.dispatch.unsold" if sent.unsold else "goods.dispatch.done"
+    return {
+        "message": text(lang, key, code=sent.product, tail=sent.tail),
+        "code": sent.stream,
+        "page": page_path(sent.stream),
+    }
+
+
+def _at_field(sent: SentForm) -> SentForm:
+    """Returns the form with the reason at the label, where it is about the goods and not about a field."""
+    if sent.errors:
+        return sent
+    return replace(sent, errors={"code": sent.message})
+
+
+def _reason(sent: SentForm) -> str:
+    return " ".join(dict.fromkeys(sent.errors.values())) or sent.message
+
+
+def _page(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    lang: str | None,
+    sent: SentForm,
+    *,
+    said: str = "",
+    status: int = 200,
+) -> Response:
+    known = rooms.dispatching.carriers(signed.person.principal())
+    views = rooms.parties.get_some(known)
+    names: dict[str, Any] = {one: view.name for one, view in views.items()}
+    answer = answer_signed(
+        "dispatch.html",
+        frame_of(request, lang, PATH, keeps=("code",)),
+        signed,
+        at="shipments",
+        status=status,
+        told="",
+        sent=sent,
+        said=said,
+        carriers=[(one, names.get(one, "")) for one in known],
+        sending=str(uuid_utils.uuid7()),
+        scripts=DESK_PATH,
+        modules=CAMERA_PATH,
+        decoder=decoder_path(),
+    )
+    answer.headers.update(CAMERA_HEADERS)
+    return answer

@@ -1,0 +1,220 @@
+"""/desk/entry: one event on one code by form: what a program sends to POST /api/v1/events.
+
+A type is chosen first, so that without script too only its own fields stand there. The id of the try is
+in the form: sent twice, it is recorded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import Lang, text
+from app.kit.errors import Fault, FieldFault, invalid
+from app.ledger.submission import Recorded
+from app.parties.identity import parse_waybill
+from app.parties.roles import EVENTS
+from app.parties.sessions import Person, SignedIn
+from app.trace.events import SIGNATURE_KINDS
+from app.trace.identifiers import parse_code
+from app.trace.requests import EventRequest, SealedInput
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.links import page_path
+from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.numbers import moment
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/entry"
+
+_ASKED = Annotated[str, Query(max_length=2048)]
+Kind = Literal["line", "region", "words", "flag", "pick"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a type's form. sealed: the section that it is sealed in, "" for open data."""
+
+    name: str
+    kind: Kind = "line"
+    required: bool = False
+    sealed: str = ""
+    choices: tuple[str, ...] = ()
+
+
+_PLACE: Final = Field("platform")
+FIELDS: Final[Mapping[str, tuple[Field, ...]]] = {
+    "listing": (_PLACE, Field("url"), Field("title"), Field("ended", "flag")),
+    "sale": (_PLACE, Field("region", "region"), Field("order", sealed="order")),
+    "dispatch": (
+        Field("carrier", required=True),
+        Field("waybill", required=True, sealed="waybill"),
+        Field("from", "region"),
+        Field("to", "region"),
+    ),
+    "transit": (Field("region", "region"), Field("status")),
+    "signature": (Field("kind", "pick", choices=SIGNATURE_KINDS),),
+    "refusal": (Field("reason", required=True),),
+    "return": (Field("reason", required=True),),
+    "transfer": (Field("to", required=True),),
+    "acceptance": (Field("from", required=True),),
+    "notice": (Field("text", "words", required=True),),
+    "void": (Field("reason", required=True),),
+}
+"""What is told by hand, and the fields of each. What binds many goods (recall, measure) is not here."""
+
+
+def types_of(person: Person) -> tuple[str, ...]:
+    """Returns the types that a person may record by its party's roles."""
+    roles = person.principal().roles
+    return tuple(
+        name
+        for name in FIELDS
+        if any(one.role in roles and not one.by_mandate for one in EVENTS[name])
+    )
+
+
+@router.get(PATH)
+def show_entry(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    lang: AskedLang = None,
+    type: _ASKED = "",  # noqa: A002 - as the API has it
+    code: _ASKED = "",
+    consignment: _ASKED = "",
+    done: _ASKED = "",
+) -> Response:
+    """Shows the types, or the form of one."""
+    told = {"code": code, "consignment": consignment}
+    if type == "dispatch":
+        told["carrier"] = next(iter(rooms.dispatching.carriers(signed.person.principal())), "")
+    return _entry(request, rooms, signed, lang, type, prefilled(**told), done=done)
+
+
+@router.post(PATH)
+def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Records an event; the next page says so and asks for the next code."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    principal.check_may("event.send")
+    type_ = form.text("type")
+    try:
+        event = _event(form, type_)
+        answer = rooms.recording.record_and_wait(principal, [event])[0]
+        if not isinstance(answer, Recorded):
+            raise answer
+    except Fault as fault:
+        sent = _at_field(refused(request, form, fault), fault)
+        return _entry(request, rooms, signed, lang, type_, sent, status=status_of(fault))
+    on = {"lang": lang} if lang else {}
+    query = urlencode({"type": type_, "done": answer.stream, **on})
+    return Response(status_code=303, headers={"Location": f"{PATH}?{query}"})
+
+
+def _event(form: Form, type_: str) -> EventRequest:
+    """Returns the event of a form. Raises Invalid."""
+    if type_ not in FIELDS:
+        raise invalid(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
+    faults = []
+    data: dict[str, Any] = {}
+    sealed: dict[str, SealedInput] = {}
+    if not form.text("code"):
+        faults.append(FieldFault(("code",), "missing", {"name": "code"}))
+    for field in FIELDS[type_]:
+        told = form.text(field.name)
+        if not told:
+            if field.required:
+                faults.append(FieldFault((field.name,), "missing", {"name": field.name}))
+        elif field.kind == "flag":
+            data[field.name] = True
+        elif field.sealed == "waybill":
+            sealed["waybill"] = SealedInput({"number": parse_waybill(told)})
+        elif field.sealed:
+            sealed[field.sealed] = SealedInput({"number": told[:64]})
+        else:
+            data[field.name] = told
+    if faults:
+        raise invalid(*faults)
+    if consignment := form.text("consignment"):
+        data["consignment"] = consignment
+    return EventRequest(
+        code=form.text("code"),
+        type=type_,
+        data=data,
+        id=_id(form),
+        occurred_at=moment(form, "occurred_at"),
+        sealed=sealed,
+    )
+
+
+def _id(form: Form) -> str | None:
+    try:
+        return str(UUID(form.text("entry")))
+    except ValueError:
+        return None
+
+
+def _at_field(sent: Sent, fault: Fault) -> Sent:
+    """Returns the form with the reason at the code, where it is that no such goods are registered."""
+    if fault.slug != "code-unknown":
+        return sent
+    return replace(sent, errors={**sent.errors, "code": sent.message})
+
+
+def _entry(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    lang: str | None,
+    type_: str,
+    sent: Sent,
+    *,
+    done: str = "",
+    status: int = 200,
+) -> Response:
+    signed.person.principal().check_may("event.send")
+    frame = frame_of(request, lang, PATH, keeps=("type", "code", "consignment"))
+    types = types_of(signed.person)
+    chosen = type_ if type_ in types else ""
+    return answer_signed(
+        "entry.html",
+        frame,
+        signed,
+        at="shipments",
+        status=status,
+        told="",
+        types=types,
+        type=chosen,
+        fields=FIELDS.get(chosen, ()),
+        labels={one.name: _label(frame.lang, chosen, one) for one in FIELDS.get(chosen, ())},
+        kinds=[(one, text(frame.lang, f"goods.kind.{one}")) for one in SIGNATURE_KINDS],
+        sent=sent,
+        done=_known(done),
+        page_of=page_path,
+    )
+
+
+def _label(lang: Lang, type_: str, field: Field) -> str:
+    """Returns a field's name: `from` of a dispatch is a place, of an acceptance a party."""
+    if type_ in ("transfer", "acceptance"):
+        return text(lang, f"goods.field.party.{field.name}")
+    return text(lang, f"goods.field.{field.name}")
+
+
+def _known(done: str) -> str:
+    try:
+        return parse_code(done).stream if done else ""
+    except Fault:
+        return ""

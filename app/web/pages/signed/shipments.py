@@ -1,0 +1,181 @@
+"""/desk/shipments: what is missing, what waits to be sent, what is under way, what was said last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kit.errors import Fault
+from app.oversight.owed import MOST_COUNTED, Gap, closed_on
+from app.parties.identity import is_party_id
+from app.parties.principal import Principal
+from app.trace.parcels import Goods, Latest, Underway
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.links import page_path
+from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed, told_of
+from app.web.paging import Page
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/shipments"
+PARTS: Final = ("gaps", "sold", "in_transit", "latest")
+
+_FEW = 6
+_MANY = 50
+_CURSOR = Annotated[str | None, Query(max_length=1_000)]
+_SHAPES: Final[dict[str, tuple[type, ...]]] = {
+    "gaps": (int, int, str, str),
+    "sold": (int, int, str),
+    "in_transit": (int, int, str),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Goods that stand together: one unit or consignment, or all of a parcel that come one after another.
+
+    act: the page of the one action that brings them on, "" where somebody else's turn it is.
+    """
+
+    goods: Sequence[Goods]
+    act: str
+
+    @property
+    def first(self) -> Goods:
+        return self.goods[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A gap with the page on which it is closed. until: the next date at which it becomes worse."""
+
+    gap: Gap
+    page: str
+    act: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the lists: its first rows, and how to go on. count: of all, None where nobody counts."""
+
+    name: str
+    rows: Sequence[Any]
+    count: int | None = None
+    cursor: str | None = None
+
+
+@router.get(PATH)
+def show_shipments(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    lang: AskedLang = None,
+    show: str = "",
+    cursor: _CURSOR = None,
+) -> Response:
+    """Shows the beginning of every list, or one of them as far as somebody goes."""
+    principal = signed.person.principal()
+    principal.check_may("event.send")
+    principal.own_party()
+    alone = show if show in PARTS else ""
+    with rooms.database.one_snapshot():
+        parts = [
+            _part(rooms, principal, name, cursor, alone=bool(alone))
+            for name in ((alone,) if alone else PARTS)
+        ]
+    return answer_signed(
+        "shipments.html",
+        frame_of(request, lang, PATH, keeps=("show", "cursor")),
+        signed,
+        at="shipments",
+        told=told_of(request),
+        parts=parts,
+        alone=alone,
+        names=_names(rooms, parts),
+        most=MOST_COUNTED,
+        page_of=page_path,
+    )
+
+
+def _part(
+    rooms: Rooms, principal: Principal, name: str, cursor: str | None, *, alone: bool
+) -> Part:
+    if name == "latest":
+        found = rooms.parcels.latest(principal, limit=_MANY if alone else _FEW)
+        return Part(name, found)
+    page = Page(_MANY if alone else _FEW, cursor if alone else None)
+    try:
+        after: Any = page.after(*_SHAPES[name])
+    except Fault:  # of another list, or no cursor of ours: from the beginning
+        after = None
+    if name == "gaps":
+        gaps = rooms.owed.gaps(principal, after=after, limit=page.limit + 1)
+        shown, following = page.cut(gaps, lambda one: one.place)
+        return Part(name, [_missing(one) for one in shown], rooms.owed.count(principal), following)
+    state: Underway = "sold" if name == "sold" else "in_transit"
+    goods = rooms.parcels.underway(principal, state, after=after, limit=page.limit + 1)
+    few, following = page.cut(goods, lambda one: one.place)
+    return Part(name, _lines(few), rooms.parcels.count(principal, state), following)
+
+
+def _lines(goods: Iterable[Goods]) -> list[Line]:
+    """Returns goods put together by parcel; what stands apart in the list stays apart."""
+    together = groupby(goods, lambda one: (one.since, one.carrier, one.tail, one.state))
+    lines = []
+    for (_, _, tail, state), found in together:
+        run = list(found)
+        for some in [run] if tail else [[one] for one in run]:
+            lines.append(Line(some, _act(some[0], state)))
+    return lines
+
+
+def _act(first: Goods, state: Underway) -> str:
+    if state == "in_transit":
+        return _entry("signature", first.stream, first.consignment)
+    if first.consignment is not None:
+        return _entry("dispatch", first.stream, first.consignment)
+    return f"/desk/dispatch?{urlencode({'code': first.stream})}"
+
+
+def _missing(gap: Gap) -> Missing:
+    on = closed_on(gap)
+    act = _entry(gap.step, on, gap.consignment if on == gap.stream else None)
+    until = gap.due_at if gap.status == "grace" else gap.costs_from
+    return Missing(gap, page_path(gap.stream), act, until if gap.status != "charged" else None)
+
+
+def _entry(event: str, code: str, consignment: str | None) -> str:
+    told = {"type": event, "code": code}
+    if consignment is not None:
+        told["consignment"] = consignment
+    return f"/desk/entry?{urlencode(told)}"
+
+
+def _names(rooms: Rooms, parts: Iterable[Part]) -> dict[str, str]:
+    """Returns the names of the carriers that are parties."""
+    said = {
+        carrier
+        for part in parts
+        for row in part.rows
+        for carrier in (
+            [one.carrier for one in row.goods]
+            if isinstance(row, Line)
+            else [str(row.data.get("carrier", ""))]
+            if isinstance(row, Latest)
+            else ()
+        )
+    }
+    known = rooms.parties.get_some(one for one in said if is_party_id(one))
+    return {party: view.name or party for party, view in known.items()}

@@ -1,0 +1,260 @@
+// The packing table: label, waybill, next. Without this the form does the same, a page for each parcel.
+// What is scanned goes off at once under an id of its own, so that nobody waits for the network; what was
+// refused stays on the page until it is taken up again or dropped, also when the page is loaded anew.
+
+const form = document.getElementById("dispatch");
+const told = document.getElementById("dispatch-told");
+const failedBox = document.getElementById("failed");
+const doneBox = document.getElementById("done");
+const words = form.dataset;
+const { code, waybill, sending } = form.elements;
+
+const KEPT = "suxin-dispatch-failed";
+const SHOWN = 10;
+// A symbol that was seen so lately is still the same look at the same thing.
+const STILL_MS = 1500;
+const PAUSE_MS = 120;
+
+// A Digital Link, or GTIN and what follows it, or the SSCC of a case, as a scanner or decoder gives them.
+const LABEL = /(^|\/)0[01]\/\d{8,18}|^(\](d2|C1|Q3))?\x1d?\(?(01\)?\d{14}\(?(10|11|17|21|22)|00\)?\d{18}$)/;
+const WAYBILL = /^[A-Z0-9-]{8,32}$/i;
+
+const sent = new Set();
+let done = 0;
+
+// --- saying so -----------------------------------------------------------------------------------
+
+let sound = null;
+
+function beep(good) {
+  try {
+    sound ??= new AudioContext();
+    const tone = sound.createOscillator();
+    const volume = sound.createGain();
+    tone.frequency.value = good ? 880 : 220;
+    volume.gain.value = 0.15;
+    tone.connect(volume).connect(sound.destination);
+    tone.start();
+    tone.stop(sound.currentTime + (good ? 0.09 : 0.35));
+  } catch {
+    // A device without sound says it by words alone.
+  }
+  navigator.vibrate?.(good ? 40 : [90, 60, 90]);
+}
+
+function say(text, good) {
+  told.textContent = text;
+  told.className = good ? "told" : "refusal";
+}
+
+function row(list, text, about, href = "") {
+  const item = document.createElement("li");
+  const first = document.createElement("span");
+  first.textContent = text;
+  const second = document.createElement("span");
+  second.className = "mute about";
+  const place = document.createElement(href ? "a" : "code");
+  place.textContent = about;
+  if (href) {
+    place.href = href;
+    place.className = "inline";
+  }
+  second.append(place);
+  item.append(first, second);
+  list.prepend(item);
+  return item;
+}
+
+function button(text, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "plain-button";
+  made.textContent = text;
+  made.addEventListener("click", act);
+  return made;
+}
+
+// --- what was refused ----------------------------------------------------------------------------
+
+let failed = [];
+
+function keep() {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify(failed));
+  } catch {
+    // Then it is on the page alone.
+  }
+}
+
+function drawFailed() {
+  const list = failedBox.querySelector("ul");
+  list.replaceChildren();
+  for (const one of failed) {
+    const item = row(list, one.reason, one.code);
+    const acts = document.createElement("span");
+    acts.className = "about card-acts";
+    acts.append(
+      button(words.again, () => {
+        drop(one);
+        // Under the id that it had: if it was recorded after all, it counts once.
+        ready(one);
+      }),
+      button(words.drop, () => drop(one)),
+    );
+    item.append(acts);
+  }
+  failedBox.hidden = failed.length === 0;
+}
+
+function drop(one) {
+  failed = failed.filter((other) => other !== one);
+  keep();
+  drawFailed();
+}
+
+function ready(one) {
+  code.value = one.code;
+  waybill.value = one.waybill;
+  sending.value = one.sending;
+  code.focus();
+}
+
+// --- sending -------------------------------------------------------------------------------------
+
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const text = [...bytes].map((one) => one.toString(16).padStart(2, "0")).join("");
+  return [8, 12, 16, 20].reduceRight((made, at) => `${made.slice(0, at)}-${made.slice(at)}`, text);
+}
+
+async function ask(body) {
+  let answer;
+  try {
+    answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+  } catch {
+    return { ok: false, message: words.offline };
+  }
+  try {
+    return await answer.json();
+  } catch {
+    return { ok: false, message: words.stale }; // a page: somebody must sign in again
+  }
+}
+
+async function send() {
+  const body = new URLSearchParams(new FormData(form));
+  const parcel = { code: code.value, waybill: waybill.value, sending: sending.value };
+  // The next parcel may come while this one is on its way.
+  code.value = waybill.value = form.elements.order.value = "";
+  sending.value = newId();
+  code.focus();
+  const answer = await ask(body);
+  beep(answer.ok);
+  say(answer.message, answer.ok);
+  if (answer.ok) {
+    sent.add(parcel.code);
+    done += 1;
+    doneBox.hidden = false;
+    doneBox.querySelector("b").textContent = done;
+    const list = doneBox.querySelector("ul");
+    row(list, answer.message, answer.code, answer.page);
+    while (list.children.length > SHOWN) list.lastElementChild.remove();
+  } else {
+    failed.push({ ...parcel, reason: answer.message });
+    keep();
+    drawFailed();
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  send();
+});
+
+// A scanner ends what it types with Enter: from the label on to the waybill, from there it goes off.
+code.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !code.value.trim() || waybill.value.trim()) return;
+  event.preventDefault();
+  waybill.focus();
+});
+
+try {
+  failed = JSON.parse(sessionStorage.getItem(KEPT)) ?? [];
+} catch {
+  failed = [];
+}
+drawFailed();
+
+// --- the camera ----------------------------------------------------------------------------------
+
+const box = document.getElementById("camera");
+const video = box.querySelector("video");
+const hint = document.getElementById("camera-told");
+const opener = box.querySelector("button");
+const WANTED = { video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } } };
+
+let stream = null;
+const seen = new Map();
+
+function isNew(text) {
+  const now = performance.now();
+  const before = seen.get(text);
+  seen.set(text, now);
+  if (seen.size > 100) seen.delete(seen.keys().next().value);
+  return before === undefined || now - before > STILL_MS;
+}
+
+function take(text) {
+  if (!isNew(text)) return;
+  if (sent.has(text)) return; // it came into view again
+  if (LABEL.test(text)) code.value = text;
+  else if (WAYBILL.test(text) && code.value.trim()) waybill.value = text;
+  else {
+    seen.delete(text); // a waybill before its label: it is taken once the label is there
+    return;
+  }
+  hint.textContent = code.value.trim() && !waybill.value.trim() ? box.dataset.waybill : box.dataset.label;
+  if (code.value.trim() && waybill.value.trim()) form.requestSubmit();
+}
+
+function stop() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  video.srcObject = null;
+  box.classList.remove("camera-on");
+  opener.hidden = false;
+  hint.textContent = "";
+}
+
+async function start() {
+  opener.hidden = true;
+  hint.textContent = box.dataset.starting;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia(WANTED);
+  } catch (refused) {
+    opener.hidden = false;
+    hint.textContent = refused.name === "NotAllowedError" ? box.dataset.denied : box.dataset.none;
+    return;
+  }
+  video.srcObject = stream;
+  box.classList.add("camera-on");
+  await video.play();
+  const { pickDecoder } = await import(`${box.dataset.modules}/decoder.js`);
+  const { all, pauseMs = PAUSE_MS } = await pickDecoder(box.dataset);
+  hint.textContent = box.dataset.label;
+  while (stream !== null) {
+    for (const text of await all(video).catch(() => [])) {
+      if (stream !== null) take(text);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+if (navigator.mediaDevices?.getUserMedia) {
+  box.hidden = false;
+  opener.addEventListener("click", start);
+  document.addEventListener("visibilitychange", () => document.hidden && stop());
+  addEventListener("pagehide", stop);
+}
