@@ -90,6 +90,7 @@ from app.trace.dispatching import Dispatching
 from app.trace.detectors import Thresholds
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
+from app.trace.packing import Packing
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.proof import Proofs
@@ -103,6 +104,7 @@ from app.trace.texts import Texts
 from app.web import docs
 from app.web.api import (
     carriers,
+    cases,
     codes,
     commitments,
     entries,
@@ -188,6 +190,7 @@ ROUTERS = (
     imports.router,
     carriers.router,
     underway.router,
+    cases.router,
     texts.router,
     docs.router,
     verify.router,
@@ -417,6 +420,7 @@ def _open_trace(
     issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
     catalogue = Catalogue(database, recorder, clock=clock, index=index)
     shipments = Shipments(database, recorder, recording, issuing, clock=clock)
+    packing = Packing(database, recording, random=random)
     return {
         "recording": recording,
         "catalogue": catalogue,
@@ -431,7 +435,8 @@ def _open_trace(
         ),
         "shipments": shipments,
         "parcels": Parcels(database, clock=clock),
-        "dispatching": Dispatching(database, recording),
+        "packing": packing,
+        "dispatching": Dispatching(database, recording, packing),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),
         "pushes": Pushes(database, recording, index=index),
         "imports": Imports(

@@ -638,6 +638,22 @@ class SoldUnit(SQLModel, table=True):
     """When the sale or dispatch occurred that brought it there."""
 
 
+class CaseUnit(SQLModel, table=True):
+    """A unit that is, or was, in a case; of who holds it."""
+
+    __tablename__ = "case_unit"
+    __table_args__ = (
+        Index("case_unit_sscc", "sscc"),
+        Index("case_unit_party", "party", "inside", "sscc"),
+    )
+
+    stream: int = _big(key=True)
+    sscc: str = _text(key=True)
+    party: str = _text()
+    packed_at: int = _big()
+    inside: bool
+
+
 class Scan(SQLModel, table=True):
     """A device that opened a code's page. `device` is an HMAC; of its place at most the city is kept."""
 

@@ -21,6 +21,7 @@ _SMALLEST_MODULE_MM = 0.4  # what a printer of 203 dpi still separates
 _EAN_MODULE_MM = 0.33  # nominal size, General Specifications 5.2.1.3
 _SMALLEST_WIDTH_PX = 400  # 25 mm at 406 dpi
 _EAN_MODULE_PX = 8
+_CASE_MODULE_MM = 0.495  # the smallest of a logistic label, General Specifications 5.12.3.2
 
 _MARGIN_MM = 1.0
 _TEXT_MM = 2.4
@@ -128,6 +129,8 @@ def label_svg(label: Label, symbol: Symbol) -> bytes:
 def _module_mm(drawn: Grid, symbol: Symbol) -> float:
     if symbol == "ean13":
         return _EAN_MODULE_MM
+    if symbol == "gs1-128":
+        return _CASE_MODULE_MM
     return max(_SMALLEST_MODULE_MM, _SYMBOL_MM / (drawn.width + 2 * drawn.quiet_x))
 
 

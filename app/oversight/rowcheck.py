@@ -6,6 +6,9 @@ stream. Whoever changes a row changes no record: what was proven stays proven an
 but what is shown or counted would be false. So it is a finding of its own (`index.row_mismatch`), at
 the stream whose records contradict it.
 
+Where goods are (`sold_unit.underway`) is checked at the seller's stream, against the lives that the check
+of each unit's own stream has confirmed.
+
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
 
@@ -30,7 +33,7 @@ from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.parties import store as party_store
-from app.trace import ratings, ratingstore
+from app.trace import casestore, parcelstore, ratings, ratingstore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 from app.trace.wordstore import missing_words
@@ -59,6 +62,9 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong += _wrong_ratings(connection, stream, gtin, records)
         case ["01", gtin, "21", _]:
             wrong = _wrong_ratings(connection, stream, gtin, records)
+            packed = any(fields["type"] == "pack" for fields in records)
+            if packed and casestore.missing_of(connection, stream):
+                wrong.append("case_unit")
         case ["party", party]:
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
@@ -68,6 +74,14 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong += _wrong_orders(connection, party, records)
             wrong += [
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
+            ]
+            wrong += [
+                f"sold_unit.{unit}{subject and f'#{subject}'}"
+                for unit, subject in parcelstore.misplaced(connection, party, limit=20)
+            ]
+            wrong += [
+                f"case_unit.{sscc}.{unit}"
+                for unit, sscc in casestore.unfounded(connection, party, limit=20)
             ]
         case ["store", sender]:
             wrong = _wrong_sender(connection, sender, records)

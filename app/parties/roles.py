@@ -159,6 +159,8 @@ _SYSTEM = Sender(SYSTEM, SYSTEM)
 EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "registration": (_SYSTEM,),
     "listing": (_SELLER_SELF, _PLATFORM),
+    "pack": (_SELLER_SELF, _SUPPLIER_SELF, _PLATFORM_MANDATE),
+    "unpack": (_SELLER_SELF, _SUPPLIER_SELF, _PLATFORM_MANDATE),
     "transfer": (_SELLER_SELF, _SUPPLIER_SELF),
     "acceptance": (_SELLER_SELF, _SUPPLIER_SELF),
     "sale": (_SELLER_SELF, _PLATFORM_MANDATE),

@@ -22,6 +22,7 @@ from app.parties.rules import is_suspended
 from app.trace import lifecycle
 from app.trace.asked import told_above
 from app.trace.categories import check_licences
+from app.trace.caserows import case_effects
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import (
     Graces,
@@ -292,7 +293,7 @@ def life_effects(
 
     stream: of the code.
     """
-    key = {"stream": stream_key(stream), "subject": subject}
+    key: dict[str, Any] = {"stream": stream_key(stream), "subject": subject}
     gaps = new["gaps"]
     effects = []
     for step in STEPS:
@@ -338,7 +339,7 @@ def life_effects(
         )
     elif new["cycle"] and old.get("cycle") == new["cycle"]:
         effects.append(Effect("cycle_closed", {**key, "cycle": new["cycle"]}))
-    return tuple(effects)
+    return tuple(effects) + case_effects(key["stream"], old, new)
 
 
 def life_outbox(

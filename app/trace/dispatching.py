@@ -1,4 +1,4 @@
-"""Dispatching goods one by one at the packing table: the label, the waybill, the carrier last taken.
+"""Dispatching goods at the packing table: the label of a unit or case, the waybill, the carrier last taken.
 
 One dispatch, or, where the order's number is told, its sale as well, both or none. Whom the goods went
 with last is read from the goods on their way, so nothing of it is kept.
@@ -6,22 +6,25 @@ with last is read from the goods on their way, so nothing of it is kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
 from app.kit.errors import Fault, FieldFault, invalid
-from app.ledger.submission import Abandoned, Recorded
+from app.ledger.submission import Abandoned, Answer, Recorded
 from app.parties.identity import parse_region, parse_waybill
 from app.parties.principal import Principal
 from app.trace import parcelstore
 from app.trace.claims import record_id
 from app.trace.events import waybill_tail
 from app.trace.identifiers import parse_code
+from app.trace.packing import CaseEvent, Packing
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest, SealedInput
-from app.trace.store import find_product, load_life
+from app.trace.sscc import is_sscc, parse_sscc
+from app.trace.store import find_product, load_lives
 
 _REMEMBERED = 200
 
@@ -44,49 +47,75 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was dispatched. unsold: no sale of it is known, and will be missed."""
+    """What was dispatched. unsold: no sale of it is known, and will be missed.
+
+    stream: of the unit, of a case that of its first; case: its SSCC, "" for a single unit. units: how many.
+    """
 
     stream: str
     product: str
     tail: str
     unsold: bool
     replayed: bool
+    case: str = ""
+    units: int = 1
 
 
 class Dispatching:
     """Sends single units and tells which carriers a party takes."""
 
-    def __init__(self, database: Database, recording: Recording) -> None:
+    def __init__(self, database: Database, recording: Recording, packing: Packing) -> None:
         self._database = database
         self._recording = recording
+        self._packing = packing
 
     def send(self, principal: Principal, parcel: Parcel) -> Sent:
         """Returns what was dispatched. Raises the Fault that refuses it, fields named as in Parcel."""
         principal.check_may("event.send")
-        code = parse_code(parcel.code)
-        if code.level != "unit":
+        case = is_sscc(parcel.code)
+        code = None if case else parse_code(parcel.code)
+        if code is not None and code.level != "unit":
             raise invalid(FieldFault(("code",), "level", {"expected": "unit", "got": code.level}))
         waybill = parse_waybill(parcel.waybill)
         if not parcel.carrier.strip():
             raise invalid(FieldFault(("carrier",), "missing", {"name": "carrier"}))
         if parcel.to:
             parse_region(parcel.to, loc=("to",))
-        answers = self._recording.record_and_wait(
-            principal, _events(parcel, code.stream, waybill), atomic=True
-        )
-        for answer in answers:
-            if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
-                raise answer
+        if code is None:
+            recorded = self._send_case(principal, parcel, waybill)
+        else:
+            recorded = _taken(
+                self._recording.record_and_wait(
+                    principal, _events(parcel, code.stream, waybill), atomic=True
+                )
+            )
+        first = parse_code(recorded[-1].stream)
         with self._database.read() as connection:
-            life = load_life(connection, code.stream, "")
-            product = find_product(connection, code.gtin)
+            lives = load_lives(connection, [(one.stream, "") for one in recorded])
+            product = find_product(connection, first.gtin)
         return Sent(
-            stream=code.stream,
-            product=product.name if product is not None else code.gtin,
+            stream=first.stream,
+            product=product.name if product is not None else first.gtin,
             tail=waybill_tail(waybill) or "",
-            unsold="sale" in life.get("gaps", {}),
-            replayed=all(isinstance(one, Recorded) and one.replayed for one in answers),
+            unsold=any("sale" in life.get("gaps", {}) for life in lives.values()),
+            replayed=all(one.replayed for one in recorded),
+            case=parse_sscc(parcel.code) if case else "",
+            units=len(lives),
         )
+
+    def _send_case(self, principal: Principal, parcel: Parcel, waybill: str) -> list[Recorded]:
+        region = {"to": parcel.to} if parcel.to else {}
+        if parcel.order.strip():
+            # Sold on paper to one buyer or piece by piece: which, the dispatch of a case cannot know.
+            raise invalid(FieldFault(("order",), "case_order"))
+        event = CaseEvent(
+            type="dispatch",
+            data={"carrier": parcel.carrier.strip(), **region},
+            id=parcel.id,
+            occurred_at=parcel.at,
+            sealed={"waybill": SealedInput({"number": waybill})},
+        )
+        return self._packing.move(principal, parcel.code, event)
 
     def carriers(self, principal: Principal) -> list[str]:
         """Returns the carriers of the party's goods on their way, the one taken last first. Read-only."""
@@ -96,6 +125,14 @@ class Dispatching:
             )
         told = (str(life.get("dispatch", {}).get("carrier", "")) for life in lives)
         return [one for one in dict.fromkeys(told) if one]
+
+
+def _taken(answers: Sequence[Answer]) -> list[Recorded]:
+    """Returns the records of all that was sent together. Raises the fault that refused it."""
+    for answer in answers:
+        if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, Recorded)]
 
 
 def _events(parcel: Parcel, stream: str, waybill: str) -> list[EventRequest]:

@@ -84,6 +84,8 @@ _RECORD = Rule("record_id", required=True)
 _PROOF = Rule("choice", choices=PROOFS, by="system")
 _TAIL = Rule("tail", by="signer")
 _REGION = Rule("region")
+# Of a unit: said of all that is in a case, by each of its units.
+_IN_CASE: Mapping[Level, Mapping[str, Rule]] = {"unit": {"case": Rule("sscc")}}
 
 _GOODS: tuple[Level, ...] = ("product", "lot", "unit")
 _LIFE: tuple[Level, ...] = ("unit", "lot")
@@ -140,11 +142,14 @@ EVENT_TYPES: Mapping[str, EventType] = {
         },
         any_of=(("platform", "url"),),
     ),
-    "transfer": EventType(_LIFE, {"to": _NAMED}),
-    "acceptance": EventType(_LIFE, {"from": _NAMED}),
+    "pack": EventType(("unit",), {"case": Rule("sscc", required=True)}),
+    "unpack": EventType(("unit",), {"case": Rule("sscc", required=True)}),
+    "transfer": EventType(_LIFE, {"to": _NAMED}, by_level=_IN_CASE),
+    "acceptance": EventType(_LIFE, {"from": _NAMED}, by_level=_IN_CASE),
     "sale": EventType(
         _LIFE,
         {"platform": _text(), "region": _REGION},
+        by_level=_IN_CASE,
         sealed=("order", "buyer", "terms"),
         consignment=True,
     ),
@@ -157,6 +162,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
             "real_name": Rule("flag"),
             "waybill_tail": _TAIL,
         },
+        by_level=_IN_CASE,
         sealed=("waybill", "recipient"),
         consignment=True,
     ),
@@ -167,10 +173,15 @@ EVENT_TYPES: Mapping[str, EventType] = {
         consignment=True,
     ),
     "signature": EventType(
-        _LIFE, {"kind": _choice(SIGNATURE_KINDS), "proof": _PROOF}, consignment=True
+        _LIFE,
+        {"kind": _choice(SIGNATURE_KINDS), "proof": _PROOF},
+        by_level=_IN_CASE,
+        consignment=True,
     ),
-    "refusal": EventType(_LIFE, {"reason": _REASON, "proof": _PROOF}, consignment=True),
-    "return": EventType(_LIFE, {"reason": _REASON}, consignment=True),
+    "refusal": EventType(
+        _LIFE, {"reason": _REASON, "proof": _PROOF}, by_level=_IN_CASE, consignment=True
+    ),
+    "return": EventType(_LIFE, {"reason": _REASON}, by_level=_IN_CASE, consignment=True),
     "review": EventType(
         _LIFE, {"rating": _RATING, "proof": _PROOF}, sealed=("text",), consignment=True
     ),

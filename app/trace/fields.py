@@ -18,10 +18,11 @@ from app.kit.canonical import check_clear
 from app.kit.clock import format_time, parse_time
 from app.kit.errors import FieldFault, Invalid
 from app.parties.identity import parse_region
+from app.trace.sscc import parse_sscc
 
 Loc = tuple[str | int, ...]
 TextShape = Literal[
-    "text", "choice", "url", "region", "digest", "record_id", "time", "date", "tail",
+    "text", "choice", "url", "region", "digest", "record_id", "time", "date", "tail", "sscc",
 ]  # fmt: skip
 Shape = TextShape | Literal["integer", "flag", "grade", "object", "changes"]
 
@@ -160,6 +161,8 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
             return _url(given)
         case "region":
             return parse_region(given, loc=loc)
+        case "sscc":
+            return parse_sscc(given, loc=loc)
         case "tail":
             return _matching(shape, given)
         case "digest" | "record_id":

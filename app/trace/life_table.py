@@ -1,12 +1,13 @@
-"""What may follow what: the life table of the contract, cell by cell, and the one rule beside it.
+"""What may follow what: the life table of the contract, cell by cell, and the two rules beside it.
 
-Two rules decide every event:
+Three rules decide every event:
 1. The table, LIFE.
 2. Healing. Records arrive late, so a step may be found missing because a later one is there: then a
    gap is open. While it is, a sale or dispatch which occurred not after what revealed the gap is
    taken for the missing step, although the table would refuse a second one: it fills the gap and
    moves nothing. After a return the same holds for what the closed cycle was known to lack, or its
    late sale would be mistaken for a new one. Without such a gap the table stands.
+3. Cases. What names a case (`data.case`) is said of a unit that is in it, or it is refused.
 
 Reads a state as `lifecycle` builds it. Pure.
 """
@@ -92,6 +93,10 @@ def _older_than_signature(state: State, event: Happening) -> bool:
     return event.occurred_ms < int(state["signature"]["at"])
 
 
+def _not_packed(state: State, _event: Happening) -> bool:
+    return "case" not in state
+
+
 def _named_receiver(state: State, event: Happening) -> bool:
     named = state.get("transfer", {}).get("to") == event.actor
     return named and bool(event.data.get("from") == state["holder"])
@@ -117,6 +122,7 @@ _HALT = Cell(refused="not_moving")
 
 _ONCE = Cell(refused="already_reviewed", unless=_not_reviewed)
 _NEXT = Cell(refused="no_review", unless=_reviewed)
+_PACK = Cell(refused="already_packed", unless=_not_packed)
 _FROM = Cell(refused="no_transfer", unless=_named_receiver)
 _PAST = Cell(refused="already_signed", unless=_older_than_signature)
 
@@ -140,6 +146,7 @@ LIFE: Mapping[str, Mapping[str, Cell]] = {
         "transfer":   (_STAY,        _SOLD,        _SOLD,      _SOLD,  _STAY),
         "acceptance": (_FROM,        _SOLD,        _SOLD,      _SOLD,  _FROM),
         "void":       (_VOID,        _SOLD,        _SOLD,      _SOLD,  _VOID),
+        "pack":       (_PACK,        _PACK,        _SENT,      _DONE,  _PACK),
     }.items()
 }
 # fmt: on
@@ -160,12 +167,19 @@ def find_cell(state: State, event: Happening) -> Cell | str | None:
         return "void"
     if event.type == "registration":
         return "already_registered"
+    if event.type != "pack" and "case" in event.data and not _is_in_case(state, event):
+        return "not_in_case"
     if _is_missing_step(state, event):
         return None
     cell = LIFE.get(event.type, _NO_ROW).get(life, _STAY)
     if cell.refused and not (cell.unless and cell.unless(state, event)):
         return cell.refused
     return cell
+
+
+def _is_in_case(state: State, event: Happening) -> bool:
+    """Whether the unit is in the case that the event names: of another it says nothing."""
+    return bool(state.get("case", {}).get("sscc") == event.data["case"])
 
 
 def latest_moment(state: State, step: Step) -> int | None:

@@ -28,6 +28,7 @@ from app.trace.gaps import (
     verdict_of,
     vouched_steps,
 )
+from app.trace.life_case import take_pack, take_unpack
 from app.trace.life_facts import fact_of, is_independent, is_short
 from app.trace.life_table import (
     LIFE,
@@ -44,31 +45,11 @@ from app.trace.life_table import (
 )
 
 __all__ = [
-    "LIFE",
-    "STATES",
-    "STEPS",
-    "Around",
-    "Graces",
-    "Happening",
-    "LifecycleConflict",
-    "Pending",
-    "State",
-    "Step",
-    "advance",
-    "begin",
-    "check",
-    "check_around",
-    "fold",
-    "fold_into",
-    "heal",
-    "pending",
-    "recall_windows",
-    "recalled_since",
-    "responsible_for",
-    "seller_of",
-    "verdict_of",
+    "LIFE", "STATES", "STEPS", "Around", "Graces", "Happening", "LifecycleConflict", "Pending",
+    "State", "Step", "advance", "begin", "check", "check_around", "fold", "fold_into", "heal",
+    "pending", "recall_windows", "recalled_since", "responsible_for", "seller_of", "verdict_of",
     "vouched_steps",
-]
+]  # fmt: skip
 
 VERSION = 1
 
@@ -245,6 +226,7 @@ def _follow(new: dict[str, Any], event: Happening, cell: Cell, graces: Graces) -
         _close(new, event)
     elif cell.to == "void":
         new["gaps"] = {}
+        new.pop("case", None)
     new["state"] = cell.to or new["state"]
 
 
@@ -295,6 +277,7 @@ def _take_dispatch(new: dict[str, Any], event: Happening, graces: Graces) -> Non
 def _take_signature(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
     new["signature"] = fact_of(event, "kind")
     _note_step(new, "signature", event)
+    new.pop("case", None)  # the case has done its work: what comes back comes back alone
 
 
 def _take_review(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
@@ -370,6 +353,8 @@ _TAKE_IN: Mapping[str, Callable[[dict[str, Any], Happening, Graces], None]] = {
     "recall": _take_recall,
     "recall_lifted": _take_recall_lifted,
     "correction": _take_correction,
+    "pack": take_pack,
+    "unpack": take_unpack,
 }
 
 

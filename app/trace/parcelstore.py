@@ -11,11 +11,14 @@ from app.db.hot import HotSelect
 from app.db.lookup import chunks
 from app.db.tables import Head, Product, RecordRow, SoldUnit
 from app.ledger.store import load_facts, read_head
+from app.trace.gaps import underway_since
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
+
+_CHECKED = 1_000
 
 Place = tuple[int, int, str]
 """Of goods on their way, in the order in which they are listed: moved_at, stream, subject."""
@@ -51,12 +54,7 @@ def goods_underway(
     )
     if after is not None:
         query = query.where(tuple_(*place) > tuple_(*after))
-    rows = list(connection.execute(query))
-    facts = load_facts(connection, [(row.name, row.subject) for row in rows if row.subject])
-    return [
-        (row, facts.get((row.name, row.subject), {}) if row.subject else read_head(row).state)
-        for row in rows
-    ]
+    return _with_lives(connection, list(connection.execute(query)))
 
 
 def last_sent(connection: Connection, *, seller: str, limit: int) -> list[Mapping[str, Any]]:
@@ -79,6 +77,43 @@ def count_underway(connection: Connection, *, seller: str, underway: str, most: 
         .limit(most)
     )
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
+
+
+def misplaced(connection: Connection, seller: str, *, limit: int) -> list[tuple[str, str]]:
+    """Returns (stream, subject) of goods of which a row says that they are elsewhere than their life does.
+
+    Of this seller, at most `limit`. A life that no reader knows is left to who checks it. Read-only.
+    """
+    place = (SOLD.c.sold_at, SOLD.c.stream, SOLD.c.subject, SOLD.c.cycle)
+    query = (
+        select(SOLD, HEAD.c.name, HEAD.c.seq, HEAD.c.hash, HEAD.c.recorded_at, HEAD.c.state)
+        .join(HEAD, HEAD.c.stream == SOLD.c.stream)
+        .where(SOLD.c.seller == seller)
+        .order_by(*place)
+        .limit(_CHECKED)
+    )
+    found: list[tuple[str, str]] = []
+    rows = list(connection.execute(query))
+    while rows and len(found) < limit:
+        for row, life in _with_lives(connection, rows):
+            told = underway_since(life) if life.get("cycle") == row.cycle else (None, None)
+            if life and (row.underway, row.moved_at) != told:
+                found.append((row.name, row.subject))
+        last = rows[-1]
+        after = (last.sold_at, last.stream, last.subject, last.cycle)
+        rows = list(connection.execute(query.where(tuple_(*place) > tuple_(*after))))
+    return found[:limit]
+
+
+def _with_lives(
+    connection: Connection, rows: Sequence[Any]
+) -> list[tuple[Any, Mapping[str, Any]]]:
+    """Returns rows that have their stream's head, each with the life that it is about."""
+    facts = load_facts(connection, [(row.name, row.subject) for row in rows if row.subject])
+    return [
+        (row, facts.get((row.name, row.subject), {}) if row.subject else read_head(row).state)
+        for row in rows
+    ]
 
 
 def news_of(connection: Connection, streams: Sequence[int]) -> dict[int, list[Any]]:

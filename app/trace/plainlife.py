@@ -88,7 +88,10 @@ class PlainLives:
                 continue  # it moves nothing
             if type_ not in _KEPT:
                 return None
-            before, middle, after = self._kept[type_].get(raw) or self._keep(type_, raw, data)
+            told = self._kept[type_].get(raw) or self._keep(type_, raw, data)
+            if told is None:
+                return None
+            before, middle, after = told
             fact = _FACT % (
                 actor.encode(), occurred, before, id_text, middle, sender.encode(), seq, after
             )  # fmt: skip
@@ -142,8 +145,15 @@ class PlainLives:
             _remember(self._beginnings, (raw, actor), told)
         return told
 
-    def _keep(self, type_: str, raw: bytes, data: Mapping[str, Any]) -> tuple[bytes, bytes, bytes]:
-        """Returns what the state keeps of a record's data, for the three places where it stands."""
+    def _keep(
+        self, type_: str, raw: bytes, data: Mapping[str, Any]
+    ) -> tuple[bytes, bytes, bytes] | None:
+        """Returns what the state keeps of a record's data, for the three places where it stands.
+
+        None of one that names a case: whether the unit is in it no plain life tells.
+        """
+        if "case" in data:
+            return None
         before, middle, after = (
             [
                 b'"%b":%b' % (here.encode("ascii"), orjson.dumps(data[there]))

@@ -84,6 +84,8 @@ def _anyone(_state: State, _actor: str, _source: str) -> bool:
 
 RIGHTS: Mapping[str, Right] = {
     "listing": _holder,
+    "pack": _holder,
+    "unpack": _holder,
     "transfer": _holder,
     "acceptance": _anyone,  # the life table asks whether this is the named receiver
     "sale": _holder,

@@ -39,7 +39,7 @@ from app.db.upsert import delete_rows, upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_facts, load_heads
-from app.trace import wordstore
+from app.trace import casestore, wordstore
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
@@ -138,6 +138,7 @@ WRITERS: Mapping[str, EffectWriter] = {
     "brand_owner": _write_brand_owner,
     "lot": _write_lot,
     "inner_code": _write_inner,
+    **casestore.WRITERS,
 }
 
 

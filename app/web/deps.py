@@ -71,6 +71,7 @@ from app.parties.service import Parties
 from app.trace.catalogue import Catalogue
 from app.trace.dispatching import Dispatching
 from app.trace.issuing import Issuing
+from app.trace.packing import Packing
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.pushes import Pushes
@@ -130,6 +131,7 @@ class Rooms:
     printing: Printing
     shipments: Shipments
     parcels: Parcels
+    packing: Packing
     dispatching: Dispatching
     imports: Imports
     pushes: Pushes

@@ -36,6 +36,10 @@ class SealedIn(Body):
     content: dict[str, Any]
     salt: Annotated[str | None, Field(max_length=64)] = None
 
+    def input(self, name: str) -> SealedInput:
+        """Returns the section as the recording takes it. Raises Invalid for a salt that is none."""
+        return SealedInput(self.content, _salt(name, self.salt))
+
 
 class SignedIn(Body):
     """The actor's Ed25519 signature over the claim."""
@@ -71,10 +75,7 @@ class EventIn(Body):
             id=self.id,
             occurred_at=self.occurred_at,
             actor=self.actor,
-            sealed={
-                name: SealedInput(section.content, _salt(name, section.salt))
-                for name, section in self.sealed.items()
-            },
+            sealed={name: section.input(name) for name, section in self.sealed.items()},
             signed=None if self.signed is None else Signed(self.signed.key, self.signed.value),
         )
 

@@ -1,4 +1,4 @@
-"""Goods on their way are found by their seller, and what a party still owes by its date."""
+"""Goods on their way by their seller, what a party still owes by its date, and what is in which case."""
 
 from __future__ import annotations
 
@@ -64,6 +64,17 @@ def upgrade() -> None:
         postgresql_where=sa.text("underway IS NOT NULL"),
     )
     op.create_index("due_waiting", "due", ["party", "kind", "due_at", "stream"])
+    op.create_table(
+        "case_unit",
+        sa.Column("stream", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("sscc", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("packed_at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("inside", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("stream", "sscc"),
+    )
+    op.create_index("case_unit_sscc", "case_unit", ["sscc"])
+    op.create_index("case_unit_party", "case_unit", ["party", "inside", "sscc"])
 
 
 def _fill(connection: sa.Connection) -> None:

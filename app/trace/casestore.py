@@ -1,0 +1,104 @@
+"""SQL of cases: which units are in which. WRITERS are called by the recorder (app.trace.store)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from app.db.tables import CaseUnit, Head
+from app.db.upsert import upsert_rows
+from app.ledger.record import stream_key
+from app.ledger.stage import EffectWriter
+from app.ledger.store import read_head
+from app.trace.caserows import case_row
+
+CASE = CaseUnit.__table__  # type: ignore[attr-defined]
+HEAD = Head.__table__  # type: ignore[attr-defined]
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _write_unit(connection: Connection, rows: Rows) -> None:
+    upsert_rows(connection, CASE, rows, keys=("stream", "sscc"))
+
+
+def _leave(connection: Connection, rows: Rows) -> None:
+    connection.execute(
+        update(CASE)
+        .where(CASE.c.stream == bindparam("k_stream"), CASE.c.sscc == bindparam("k_sscc"))
+        .values(inside=False),
+        [{"k_stream": row["stream"], "k_sscc": row["sscc"]} for row in rows],
+    )
+
+
+WRITERS: Mapping[str, EffectWriter] = {"case_unit": _write_unit, "case_left": _leave}
+
+
+def units_of(connection: Connection, sscc: str, *, limit: int) -> list[Any]:
+    """Returns the units that are, or were, in a case: rows with the name of their stream. Read-only."""
+    return list(
+        connection.execute(
+            select(CASE, HEAD.c.name)
+            .join(HEAD, HEAD.c.stream == CASE.c.stream)
+            .where(CASE.c.sscc == sscc)
+            .order_by(CASE.c.inside.desc(), CASE.c.packed_at, CASE.c.stream)
+            .limit(limit)
+        )
+    )
+
+
+def cases_of(
+    connection: Connection, party: str, *, after: str | None, limit: int
+) -> list[tuple[str, int, int]]:
+    """Returns the party's cases with something in them: SSCC, units, packed last (ms). Read-only.
+
+    In order of SSCC, behind `after`.
+    """
+    query = (
+        select(CASE.c.sscc, func.count(), func.max(CASE.c.packed_at))
+        .where(CASE.c.party == party, CASE.c.inside.is_(True))
+        .group_by(CASE.c.sscc)
+        .order_by(CASE.c.sscc)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(CASE.c.sscc > after)
+    return [(sscc, int(count), int(at)) for sscc, count, at in connection.execute(query)]
+
+
+def rows_of(connection: Connection, stream: str) -> list[Any]:
+    """Returns the rows of one unit. Read-only."""
+    return list(connection.execute(select(CASE).where(CASE.c.stream == stream_key(stream))))
+
+
+def unfounded(connection: Connection, party: str, *, limit: int) -> list[tuple[str, str]]:
+    """Returns (stream, SSCC) of rows that put a unit of this holder where its life does not. Read-only.
+
+    At most `limit`. A row that a life gives and that is not there is found at the unit.
+    """
+    query = (
+        select(CASE, HEAD.c.name, HEAD.c.seq, HEAD.c.hash, HEAD.c.recorded_at, HEAD.c.state)
+        .join(HEAD, HEAD.c.stream == CASE.c.stream)
+        .where(CASE.c.party == party, CASE.c.inside.is_(True))
+    )
+    found = []
+    for row in connection.execute(query):
+        told = case_row(row.stream, read_head(row).state)
+        kept = {name: getattr(row, name) for name in ("stream", "sscc", "party", "packed_at")}
+        if told != {**kept, "inside": bool(row.inside)}:
+            found.append((row.name, row.sscc))
+    return found[:limit]
+
+
+def missing_of(connection: Connection, stream: str) -> bool:
+    """Whether a unit's present case has no row that says so. Read-only."""
+    head = connection.execute(select(HEAD).where(HEAD.c.stream == stream_key(stream))).first()
+    told = None if head is None else case_row(head.stream, read_head(head).state)
+    if told is None:
+        return False
+    query = select(CASE.c.packed_at).where(
+        *(CASE.c[name] == value for name, value in told.items())
+    )
+    return connection.execute(query).first() is None
