@@ -20,8 +20,10 @@ def case_of(state: State) -> str | None:
 
 
 def take_pack(new: dict[str, Any], event: Happening, _graces: object) -> None:
-    """The unit is in the case from now on."""
-    new["case"] = {**fact_of(event), "sscc": event.data["case"]}
+    """The unit is in the case from now on. A record that names none, which we never write, does nothing."""
+    named = event.data.get("case")
+    if isinstance(named, str):
+        new["case"] = {**fact_of(event), "sscc": named}
 
 
 def take_unpack(new: dict[str, Any], _event: Happening, _graces: object) -> None:

@@ -1,4 +1,5 @@
-// The packing table: label, waybill, next. Without this the form does the same, a page for each parcel.
+// The packing table: label, waybill, next; or units into a case, where there is no waybill. Without this
+// the form does the same, a page for each.
 // What is scanned goes off at once under an id of its own, so that nobody waits for the network; what was
 // refused stays on the page until it is taken up again or dropped, also when the page is loaded anew.
 
@@ -7,9 +8,12 @@ const told = document.getElementById("dispatch-told");
 const failedBox = document.getElementById("failed");
 const doneBox = document.getElementById("done");
 const words = form.dataset;
-const { code, waybill, sending } = form.elements;
+const { code, sending } = form.elements;
+// A case asks for no waybill: then the label alone is enough.
+const waybill = form.elements.waybill ?? { value: "-", focus() {} };
+const single = !form.elements.waybill;
 
-const KEPT = "suxin-dispatch-failed";
+const KEPT = `suxin-failed ${new URL(form.action).pathname}`;
 const SHOWN = 10;
 // A symbol that was seen so lately is still the same look at the same thing.
 const STILL_MS = 1500;
@@ -114,7 +118,7 @@ function drop(one) {
 
 function ready(one) {
   code.value = one.code;
-  waybill.value = one.waybill;
+  if (!single) waybill.value = one.waybill;
   sending.value = one.sending;
   code.focus();
 }
@@ -147,7 +151,8 @@ async function send() {
   const body = new URLSearchParams(new FormData(form));
   const parcel = { code: code.value, waybill: waybill.value, sending: sending.value };
   // The next parcel may come while this one is on its way.
-  code.value = waybill.value = form.elements.order.value = "";
+  code.value = "";
+  if (!single) waybill.value = form.elements.order.value = "";
   sending.value = newId();
   code.focus();
   const answer = await ask(body);

@@ -25,6 +25,8 @@ from app.parties.roles import (
 WHO_SENDS = {
     "registration": "system",
     "listing": "merchant platform",
+    "pack": "merchant supplier=merchant +platform",
+    "unpack": "merchant supplier=merchant +platform",
     "transfer": "merchant supplier=merchant",
     "acceptance": "merchant supplier=merchant",
     "sale": "merchant +platform",

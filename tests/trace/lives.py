@@ -23,6 +23,8 @@ CARRIER = "92441202MA4TE5T01M"
 PLATFORM = "91441204MA4TE5T02Q"
 REGULATOR = "11441200007000000A"
 
+CASE, OTHER_CASE = "306912345000000018", "306912345000000025"
+
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -39,6 +41,8 @@ DATA: dict[str, dict[str, Any]] = {
     "review": {"rating": 5, "proof": "platform"},
     "follow_up": {"rating": 4, "proof": "platform"},
     "complaint": {"category": "quality", "proof": "platform"},
+    "pack": {"case": CASE},
+    "unpack": {"case": CASE},
     "transfer": {"to": PLATFORM},
     "acceptance": {"from": SHOP},
     "void": {"reason": "damaged label"},

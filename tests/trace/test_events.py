@@ -29,11 +29,15 @@ RECORD = "0192f3a0-0000-7000-8000-000000000001"
 DIGEST = "ab" * 32
 SHOP = "91441200MA4TE5T00Q"
 
+CASE = "306912345000000018"
+
 # The contract's types: where each may stand, the least it must say, what it may seal.
 GOODS, LIVING = ("product", "lot", "unit"), ("unit", "lot")
 CONTRACT = {
     "registration": (GOODS, {}, ("quantity", "declaration")),
     "listing": (GOODS, {"platform": SHOP}, ()),
+    "pack": (("unit",), {"case": CASE}, ()),
+    "unpack": (("unit",), {"case": CASE}, ()),
     "transfer": (LIVING, {"to": SHOP}, ()),
     "acceptance": (LIVING, {"from": SHOP}, ()),
     "sale": (LIVING, {}, ("order", "buyer", "terms")),

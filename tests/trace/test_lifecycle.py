@@ -81,6 +81,7 @@ TABLE = {
         "- no_transfer",
     ),
     "void": ("> void", "- already_sold", "- already_sold", "- already_sold", "> void"),
+    "pack": ("=", "=", "- already_dispatched", "- already_signed", "="),
 }
 CELLS = [
     pytest.param(type_, state, cell, id=f"{type_}-on-{state}")

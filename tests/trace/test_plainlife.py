@@ -20,7 +20,7 @@ from tests.trace.lives import CARRIER, GRACES, PLATFORM, SHOP
 UNIT = "01/06901234567892/21/A1"
 AT = 1_795_636_900_000
 TYPES = ["sale", "dispatch", "transit", "signature", "review", "return", "refusal", "void"]
-TYPES += ["transfer", "complaint", "listing", "recall", "correction", "registration"]
+TYPES += ["transfer", "complaint", "listing", "recall", "correction", "registration", "pack", "unpack"]
 STRAIGHT = ["registration", "sale", "dispatch", "transit", "transit", "signature", "transit"]
 PARTIES = st.sampled_from([SHOP, CARRIER, PLATFORM, "system", ""])
 SOURCES = st.sampled_from(["merchant", "platform", "carrier", "consumer", "system", "regulator"])
@@ -31,7 +31,7 @@ TEXTS = st.one_of(
     st.text(max_size=5),
 )  # fmt: skip
 NAMES = ["platform", "region", "carrier", "from", "to", "waybill_tail", "kind", "proof", "issuer"]
-NAMES += ["lot", "brand_owner", "seller", "tail", "ended", "changes"]
+NAMES += ["lot", "brand_owner", "seller", "tail", "ended", "changes", "case"]
 LISTINGS = {
     0: {"type": "listing", "actor": SHOP, "source": "merchant"},
     1: {"type": "listing", "actor": SHOP, "source": "platform", "via": PLATFORM},

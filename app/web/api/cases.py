@@ -24,7 +24,7 @@ from app.web.paging import InPage, PageBody, page_response
 
 router = api_router(tag="events")
 
-_SSCC = "306912345000000014"
+_SSCC = "306912345000000018"
 SSCC = Annotated[str, Path(max_length=64, examples=[_SSCC])]
 _Id = Annotated[str | None, Field(max_length=80)]
 _Codes = Annotated[list[str], Field(min_length=1, max_length=MAX_UNITS)]

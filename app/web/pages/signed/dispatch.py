@@ -51,6 +51,7 @@ def show_dispatch(
     carrier: _ASKED = "",
     done: _ASKED = "",
     tail: _ASKED = "",
+    units: Annotated[int, Query(ge=0, le=10_000)] = 0,
     unsold: _ASKED = "",
 ) -> Response:
     """Shows the form with the carrier that was taken last."""
@@ -60,7 +61,9 @@ def show_dispatch(
     said = ""
     if done:
         key = "goods.dispatch.unsold" if unsold else "goods.dispatch.done"
-        said = text(lang_of(request, lang), key, code=done[:200], tail=tail[:4])
+        told: dict[str, Any] = {"code": done[:200], "tail": tail[:4]}
+        told |= {"count": units} if units else {}
+        said = text(lang_of(request, lang), f"{key}_case" if units else key, **told)
     return _page(request, rooms, signed, lang, sent, said=said)
 
 
@@ -82,6 +85,7 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
     if for_script:
         return JSONResponse({"ok": True, **_told(sent, lang)})
     told = {"carrier": form.text("carrier"), "done": sent.stream, "tail": sent.tail}
+    told |= {"units": str(sent.units)} if sent.case else {}
     told |= {"unsold": "yes"} if sent.unsold else {}
     told |= {"lang": asked} if asked else {}
     return Response(status_code=303, headers={"Location": f"{PATH}?{urlencode(told)}"})
@@ -113,11 +117,11 @@ def _id(form: Form) -> str | None:
 
 def _told(sent: Sent, lang: Lang) -> dict[str, str]:
     key = "goods.dispatch.unsold" if sent.unsold else "goods.dispatch.done"
-    return {
-        "message": text(lang, key, code=sent.product, tail=sent.tail),
-        "code": sent.stream,
-        "page": page_path(sent.stream),
-    }
+    if sent.case:
+        message = text(lang, f"{key}_case", count=sent.units, tail=sent.tail)
+        return {"message": message, "code": sent.case, "page": f"/desk/cases/{sent.case}"}
+    message = text(lang, key, code=sent.product, tail=sent.tail)
+    return {"message": message, "code": sent.stream, "page": page_path(sent.stream)}
 
 
 def _at_field(sent: SentForm) -> SentForm:

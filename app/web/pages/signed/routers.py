@@ -6,6 +6,7 @@ from app.web.pages.signed import (
     account,
     apply,
     batches,
+    cases,
     desk,
     dispatch,
     entry,
@@ -34,4 +35,5 @@ SIGNED_ROUTERS = (
     shipments.router,
     entry.router,
     dispatch.router,
+    cases.router,
 )
