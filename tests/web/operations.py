@@ -193,11 +193,15 @@ class World:
         file = ("a.csv", "名称,类别\n竹凳,其他\n".encode("gbk"))
         made = market.call("POST", "/api/v1/products/import", token=shop, files={"file": file})
         self.names["import_id"] = made.json()["id"]
+        self.packed = market.one().code
+        market.ask("POST", f"/api/v1/cases/{CASE}/pack", {"codes": [self.packed]}, token=shop,
+                   status=201)  # fmt: skip
 
     def at(self, hours: float) -> str:
         return self.market.at(hours)
 
 
+CASE = "306912345000000018"
 HOOK = {"url": "https://shop.example/suxin", "events": ["recall"]}
 
 

@@ -31,6 +31,7 @@ from tests.web.operations_promises import PROMISES
 from tests.web.operations_ranking import RANKING
 from tests.web.operations_store import STORE
 from tests.web.operations_texts import TEXTS
+from tests.web.operations_underway import UNDERWAY
 
 NO_MANDATE = (403, "no-mandate")
 LIFE = (409, "lifecycle-conflict")
@@ -427,4 +428,4 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS | TEXTS
+OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS | TEXTS | UNDERWAY
