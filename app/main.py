@@ -86,8 +86,8 @@ from app.trace import batchstore, ratingstore
 from app.trace import store as trace_store
 from app.trace.bulk import Bulk
 from app.trace.catalogue import Catalogue
-from app.trace.dispatching import Dispatching
 from app.trace.detectors import Thresholds
+from app.trace.dispatching import Dispatching
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
 from app.trace.packing import Packing

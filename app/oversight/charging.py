@@ -37,7 +37,9 @@ class Charges:
         told = consequence_of(row.kind)
         if told.rule is None or party is None:
             return
-        cancelled = self._credit.cancel(party=party, rule=told.rule, key=charge_key(row), reason=reason)
+        cancelled = self._credit.cancel(
+            party=party, rule=told.rule, key=charge_key(row), reason=reason
+        )
         if cancelled and late and told.late is not None:
             self._post(row, party, told.late, notice=False)
 

@@ -28,7 +28,8 @@ def missing_steps(
 ) -> list[Any]:
     """Returns the rows of `due` of steps that a party lacks, the oldest date first. Read-only."""
     ways = [
-        list(connection.execute(query)) for query in _queries(party, now_ms, after=after, limit=limit)
+        list(connection.execute(query))
+        for query in _queries(party, now_ms, after=after, limit=limit)
     ]
     return list(heapq.merge(*ways, key=place_of))[:limit]
 

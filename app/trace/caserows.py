@@ -1,4 +1,4 @@
-"""The rows of `case_unit`: which units are, or were, in which case. They follow from the units' lives. Pure."""
+"""The rows of `case_unit`: which units are or were in which case, as the units' lives say. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 from app.ledger.submission import Effect
 
 
-def case_effects(
-    stream: int, old: Mapping[str, Any], new: Mapping[str, Any]
-) -> tuple[Effect, ...]:
+def case_effects(stream: int, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Effect, ...]:
     """Returns the rows that a step of a unit's life changes. stream: key of its stream."""
     was, now = case_row(stream, old), case_row(stream, new)
     if now == was:

@@ -98,7 +98,5 @@ def missing_of(connection: Connection, stream: str) -> bool:
     told = None if head is None else case_row(head.stream, read_head(head).state)
     if told is None:
         return False
-    query = select(CASE.c.packed_at).where(
-        *(CASE.c[name] == value for name, value in told.items())
-    )
+    query = select(CASE.c.packed_at).where(*(CASE.c[name] == value for name, value in told.items()))
     return connection.execute(query).first() is None

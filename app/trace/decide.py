@@ -21,8 +21,8 @@ from app.parties.roles import MERCHANT, PLATFORM
 from app.parties.rules import is_suspended
 from app.trace import lifecycle
 from app.trace.asked import told_above
-from app.trace.categories import check_licences
 from app.trace.caserows import case_effects
+from app.trace.categories import check_licences
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import (
     Graces,

@@ -111,9 +111,14 @@ class Packing:
         raise Conflict("case_numbers_used", prefix=prefix)
 
     def pack(
-        self, principal: Principal, sscc: str, codes: Sequence[str], *, id: str | None = None  # noqa: A002
+        self,
+        principal: Principal,
+        sscc: str,
+        codes: Sequence[str],
+        *,
+        id: str | None = None,
     ) -> list[Recorded]:
-        """Returns a `pack` record of each unit: all are in the case now, or none. Raises the first Fault."""
+        """Returns a `pack` record of each unit: all are in the case, or none. Raises the first Fault."""
         principal.check_may("event.send")
         case, units = parse_sscc(sscc), _read_units(codes)
         with self._database.read() as connection:
@@ -131,7 +136,7 @@ class Packing:
         sscc: str,
         codes: Sequence[str] | None = None,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
     ) -> list[Recorded]:
         """Returns an `unpack` record of each unit. codes None: of all that are in the case."""
         principal.check_may("event.send")
@@ -185,9 +190,7 @@ class Packing:
         """Returns the cases in which the party holds something, by number, behind `after`. Read-only."""
         principal.check_may("event.send")
         with self._database.read() as connection:
-            found = casestore.cases_of(
-                connection, principal.own_party(), after=after, limit=limit
-            )
+            found = casestore.cases_of(connection, principal.own_party(), after=after, limit=limit)
         return [CaseLine(sscc, count, from_ms(at)) for sscc, count, at in found]
 
     def _units(self, principal: Principal, case: str, event: CaseEvent) -> list[Code]:
@@ -262,7 +265,6 @@ class Packing:
                     answer.errors = (FieldFault(loc, "refused", params, "refused_unit"),)
                 raise answer
         return [answer for answer in answers if isinstance(answer, Recorded)]
-
 
     def _holds(self, principal: Principal, unit: Code) -> bool:
         with self._database.read() as connection:

@@ -25,9 +25,7 @@ Place = tuple[int, int, str]
 
 _NEWS = HotSelect(
     select(RECORD)
-    .where(
-        RECORD.c.stream.in_(bindparam("streams", expanding=True)), RECORD.c.type == "transit"
-    )
+    .where(RECORD.c.stream.in_(bindparam("streams", expanding=True)), RECORD.c.type == "transit")
     .order_by(RECORD.c.stream, RECORD.c.seq)
 )
 _LAST = HotSelect(
@@ -105,9 +103,7 @@ def misplaced(connection: Connection, seller: str, *, limit: int) -> list[tuple[
     return found[:limit]
 
 
-def _with_lives(
-    connection: Connection, rows: Sequence[Any]
-) -> list[tuple[Any, Mapping[str, Any]]]:
+def _with_lives(connection: Connection, rows: Sequence[Any]) -> list[tuple[Any, Mapping[str, Any]]]:
     """Returns rows that have their stream's head, each with the life that it is about."""
     facts = load_facts(connection, [(row.name, row.subject) for row in rows if row.subject])
     return [
@@ -152,5 +148,7 @@ def product_names(connection: Connection, gtins: Collection[str]) -> dict[str, s
     query = select(PRODUCT.c.gtin, PRODUCT.c.name)
     found: dict[str, str] = {}
     for chunk in chunks(sorted(set(gtins))):
-        found |= {r.gtin: r.name for r in connection.execute(query.where(PRODUCT.c.gtin.in_(chunk)))}
+        found |= {
+            r.gtin: r.name for r in connection.execute(query.where(PRODUCT.c.gtin.in_(chunk)))
+        }
     return found

@@ -89,12 +89,19 @@ def test_a_unit_is_in_one_case_until_it_is_taken_out():
     state = packed()
     assert case_of(state) == CASE
     for case in (CASE, OTHER_CASE):
-        assert reason_of(state, event("pack", AT[2], seq=2, data={"case": case})) == "already_packed"
-    assert reason_of(state, event("unpack", AT[2], seq=2, data={"case": OTHER_CASE})) == "not_in_case"
+        assert (
+            reason_of(state, event("pack", AT[2], seq=2, data={"case": case})) == "already_packed"
+        )
+    assert (
+        reason_of(state, event("unpack", AT[2], seq=2, data={"case": OTHER_CASE})) == "not_in_case"
+    )
     out = fold(state, event("unpack", AT[2], seq=2), GRACES)
     assert case_of(out) is None
     assert reason_of(out, event("unpack", AT[3], seq=3)) == "not_in_case"
-    assert case_of(fold(out, event("pack", AT[3], seq=3, data={"case": OTHER_CASE}), GRACES)) == OTHER_CASE
+    assert (
+        case_of(fold(out, event("pack", AT[3], seq=3, data={"case": OTHER_CASE}), GRACES))
+        == OTHER_CASE
+    )
 
 
 @pytest.mark.parametrize("type_", ["sale", "dispatch", "signature", "refusal", "return"])
@@ -124,7 +131,12 @@ def test_a_packed_unit_lacks_nothing_that_its_case_was_sent_with():
 
 
 def test_a_refused_case_comes_back_as_it_was_and_a_void_unit_is_in_none():
-    back = live(*(event(t, AT[n + 1], seq=n + 1) for n, t in enumerate(["pack", "sale", "dispatch", "refusal"])))
+    back = live(
+        *(
+            event(t, AT[n + 1], seq=n + 1)
+            for n, t in enumerate(["pack", "sale", "dispatch", "refusal"])
+        )
+    )
     assert (back["state"], case_of(back)) == ("returned", CASE)
     void = live(event("pack", AT[1], seq=1), event("void", AT[2], seq=2))
     assert case_of(void) is None

@@ -20,7 +20,16 @@ from tests.trace.lives import CARRIER, GRACES, PLATFORM, SHOP
 UNIT = "01/06901234567892/21/A1"
 AT = 1_795_636_900_000
 TYPES = ["sale", "dispatch", "transit", "signature", "review", "return", "refusal", "void"]
-TYPES += ["transfer", "complaint", "listing", "recall", "correction", "registration", "pack", "unpack"]
+TYPES += [
+    "transfer",
+    "complaint",
+    "listing",
+    "recall",
+    "correction",
+    "registration",
+    "pack",
+    "unpack",
+]
 STRAIGHT = ["registration", "sale", "dispatch", "transit", "transit", "signature", "transit"]
 PARTIES = st.sampled_from([SHOP, CARRIER, PLATFORM, "system", ""])
 SOURCES = st.sampled_from(["merchant", "platform", "carrier", "consumer", "system", "regulator"])

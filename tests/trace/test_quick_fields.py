@@ -17,7 +17,8 @@ VALUES: tuple[Any, ...] = (
     "广东", "x", "x" * 64, "x" * 65, "", " ", "a\u3000b", "\u3000", "a\x07", "e\u0301", "é", "\u0378",
     "\ud800", "440100", "999999", "in_person", "quality", "food", "1210", "1aB2",
     "A" * 64, "g" * 64, "2026-02-28", "2026-02-30", "2026-11-23T15:00:00+08:00", "yesterday",
-    "306912345000000018", "306912345000000015", "https://shop.example/p", "javascript:x", "0192F3A0-0000-7000-8000-000000000001",
+    "306912345000000018", "306912345000000015",
+    "https://shop.example/p", "javascript:x", "0192F3A0-0000-7000-8000-000000000001",
     0, 1, 3, 5, 6, True, False, None, 1.5, [], ["x"], {}, {"mode": "1210"}, {"region": "440100"},
 )  # fmt: skip
 KINDS = [(name, level) for name, kind in EVENT_TYPES.items() for level in kind.levels]

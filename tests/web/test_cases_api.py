@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from io import BytesIO
 
 import pytest
 import zxingcpp
 from PIL import Image
-from io import BytesIO
 
 from app.trace.gtin import gtin_check_digit
 from app.trace.sscc import parse_sscc
@@ -47,7 +47,7 @@ def state_of(market, code: str) -> dict:
 
 
 def records(market, code: str) -> list[dict]:
-    path = f"/api/v1/codes/{GTIN}/{code.split('/')[-1]}/events"
+    path = f"/api/v1/codes/{GTIN}/{code.rsplit('/', maxsplit=1)[-1]}/events"
     items = market.ask("GET", path)["items"]
     return [one["record"] for one in items if one["record"]["stream"] == code]
 
@@ -97,7 +97,9 @@ def test_no_deadline_is_missed_by_what_was_sent_in_its_case(market):
     ask(market, f"{case}/events", sending(market, occurred_at=market.at(-0.5)))
     market.clock.advance(8 * 86400)
     market.work()
-    found = market.ask("GET", "/api/v1/findings?kind=continuity&limit=500", token=market.keys[AUTHORITY])
+    found = market.ask(
+        "GET", "/api/v1/findings?kind=continuity&limit=500", token=market.keys[AUTHORITY]
+    )
     missing = {f["stream"] for f in found["items"] if f["kind"] == "continuity.missing_dispatch"}
     assert alone in missing
     assert missing.isdisjoint(made)
@@ -120,13 +122,17 @@ def test_what_was_taken_out_does_not_move_with_the_case(market):
 def test_a_unit_in_two_cases_and_a_case_in_a_case_are_refused_and_nothing_is_written(market):
     case, made = packed(market)
     more, before = units(market, 2), market.count_rows()["record"]
-    answer = market.call("POST", f"{C}/{number()}/pack", {"codes": [*more, made[0]]}, token=market.keys[SHOP])
+    answer = market.call(
+        "POST", f"{C}/{number()}/pack", {"codes": [*more, made[0]]}, token=market.keys[SHOP]
+    )
     assert told(answer) == (409, "lifecycle-conflict", "already_packed")
     (error,) = answer.json()["errors"]
     assert (error["loc"], error["kind"]) == (["codes", 2], "refused")
     assert made[0] in error["msg"]
     for wrong, kind in ((case, "nested_case"), (f"(00){case}", "nested_case"), (PRODUCT, "level")):
-        answer = market.call("POST", f"{C}/{number()}/pack", {"codes": [more[0], wrong]}, token=market.keys[SHOP])
+        answer = market.call(
+            "POST", f"{C}/{number()}/pack", {"codes": [more[0], wrong]}, token=market.keys[SHOP]
+        )
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["kind"] == kind
     assert market.count_rows()["record"] == before
@@ -153,14 +159,25 @@ def test_all_or_none_even_where_one_unit_was_sent_alone(market):
 @pytest.mark.parametrize("call", ["pack", "unpack", "dispatch", "signature"])
 def test_every_call_is_safe_to_repeat(market, call):
     case, made = number(), units(market, 2)
-    ids = {name: f"0192f3a0-0000-7000-8000-{next(_numbers):012d}" for name in ("pack", "unpack", "dispatch", "signature")}
+    ids = {
+        name: f"0192f3a0-0000-7000-8000-{next(_numbers):012d}"
+        for name in ("pack", "unpack", "dispatch", "signature")
+    }
     ways = {
         "pack": (f"{case}/pack", {"codes": made, "id": ids["pack"]}),
         "unpack": (f"{case}/unpack", {"id": ids["unpack"]}),
         "dispatch": (f"{case}/events", sending(market, id=ids["dispatch"])),
-        "signature": (f"{case}/events", {"type": "signature", "data": {"kind": "proxy"}, "id": ids["signature"]}),
+        "signature": (
+            f"{case}/events",
+            {"type": "signature", "data": {"kind": "proxy"}, "id": ids["signature"]},
+        ),
     }
-    before = {"pack": (), "unpack": ("pack",), "dispatch": ("pack",), "signature": ("pack", "dispatch")}
+    before = {
+        "pack": (),
+        "unpack": ("pack",),
+        "dispatch": ("pack",),
+        "signature": ("pack", "dispatch"),
+    }
     for name in before[call]:
         ask(market, *ways[name])
     first = ask(market, *ways[call])
@@ -175,9 +192,14 @@ def test_every_call_is_safe_to_repeat(market, call):
 def test_only_the_holder_packs_and_a_mandate_is_needed_to_move(market):
     case, made = packed(market)
     mine = units(market, 1, by=RIVAL)
-    assert refused(market, f"{number()}/pack", {"codes": made[:1]}, by=RIVAL)[:2] == (403, "forbidden")
+    assert refused(market, f"{number()}/pack", {"codes": made[:1]}, by=RIVAL)[:2] == (
+        403,
+        "forbidden",
+    )
     assert refused(market, f"{case}/events", sending(market), by=RIVAL)[:2] == (404, "not-found")
-    spoken = market.call("POST", f"{C}/{case}/events", sending(market, actor=SHOP), token=market.keys[RIVAL])
+    spoken = market.call(
+        "POST", f"{C}/{case}/events", sending(market, actor=SHOP), token=market.keys[RIVAL]
+    )
     assert told(spoken)[:2] == (403, "no-mandate")
     # Nobody learns anybody's serials by asking for a case.
     assert not any(code.split("/")[-1] in spoken.text for code in made)
@@ -188,14 +210,18 @@ def test_only_the_holder_packs_and_a_mandate_is_needed_to_move(market):
     assert sorted(sent["codes"]) == sorted(made)
     assert state_of(market, mine[0])["state"] == "registered"
     # The carrier of one of the two speaks of that one.
-    signed = ask(market, f"{case}/events", {"type": "signature", "data": {"kind": "in_person"}}, by=CARRIER)
+    signed = ask(
+        market, f"{case}/events", {"type": "signature", "data": {"kind": "in_person"}}, by=CARRIER
+    )
     assert sorted(signed["codes"]) == sorted(made)
 
 
 def test_a_case_is_handed_on_to_another_business_and_sent_by_it(market):
     case, made = packed(market, 2, by=SUPPLIER)
     ask(market, f"{case}/events", {"type": "transfer", "data": {"to": SHOP}}, by=SUPPLIER)
-    took = ask(market, f"{case}/events", {"type": "acceptance", "data": {"from": SUPPLIER}}, by=SHOP)
+    took = ask(
+        market, f"{case}/events", {"type": "acceptance", "data": {"from": SUPPLIER}}, by=SHOP
+    )
     assert sorted(took["codes"]) == sorted(made)
     assert sorted(inside(market, case)) == sorted(made)
     assert ask(market, case, by=SUPPLIER, status=404, method="GET")
@@ -219,7 +245,9 @@ def test_cases_are_listed_with_what_is_in_them(market):
 def test_a_case_holds_no_more_than_its_bound(market, monkeypatch):
     monkeypatch.setattr("app.trace.packing.MAX_UNITS", 3)
     case, _ = packed(market, 2)
-    answer = market.call("POST", f"{C}/{case}/pack", {"codes": units(market, 2)}, token=market.keys[SHOP])
+    answer = market.call(
+        "POST", f"{C}/{case}/pack", {"codes": units(market, 2)}, token=market.keys[SHOP]
+    )
     assert (answer.status_code, answer.json()["errors"][0]["kind"]) == (422, "range")
 
 
@@ -258,9 +286,15 @@ def test_a_changed_row_is_a_finding(market, how):
     # Whatever the row says, only what is in the case by its own chain moves with it.
     market.send(SHOP, code, "unpack", {"case": case})
     market.tamper("UPDATE case_unit SET inside = ?, party = ? WHERE sscc = ?", True, SHOP, case)
-    assert refused(market, f"{case}/events", sending(market)) == (409, "lifecycle-conflict", "not_in_case")
+    assert refused(market, f"{case}/events", sending(market)) == (
+        409,
+        "lifecycle-conflict",
+        "not_in_case",
+    )
     audit(market, "all")
-    shown = [f for f in findings(market, "&kind=index&status=open") if f["stream"] == f"party/{SHOP}"]
+    shown = [
+        f for f in findings(market, "&kind=index&status=open") if f["stream"] == f"party/{SHOP}"
+    ]
     assert any(f"case_unit.{case}.{code}" in f["evidence"]["column"] for f in shown)
     market.tamper("UPDATE case_unit SET inside = ? WHERE sscc = ?", False, case)
     audit(market, "all")

@@ -94,7 +94,13 @@ def test_who_has_no_part_in_shipping_has_no_such_page(market):
 def test_an_event_is_recorded_once_however_often_the_form_is_sent(market, owner):
     unit = market.one().code
     owner.get(f"{E}?type=sale")
-    told = {"type": "sale", "entry": kept(owner, "entry"), "code": unit, "order": "A-9", "region": "440100"}
+    told = {
+        "type": "sale",
+        "entry": kept(owner, "entry"),
+        "code": unit,
+        "order": "A-9",
+        "region": "440100",
+    }
     before = market.count_rows()["record"]
     first = owner.post(E, **told).headers["Location"]
     assert owner.post(E, **told).headers["Location"] == first
@@ -145,11 +151,19 @@ WRONG = {
 def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(market, owner, name):
     changed, error = WRONG[name]
     unit = market.one().code
-    told = {"code": unit, "carrier": "示例快递", "waybill": "SF0000000002", "from": "441200", "to": "440100"}
+    told = {
+        "code": unit,
+        "carrier": "示例快递",
+        "waybill": "SF0000000002",
+        "from": "441200",
+        "to": "440100",
+    }
     owner.get(f"{E}?type=dispatch")
     before = market.count_rows()["record"]
     status = 404 if name == "no such code" else 422
-    page = owner.post(E, status, type="dispatch", entry=kept(owner, "entry"), **{**told, **changed}).text
+    page = owner.post(
+        E, status, type="dispatch", entry=kept(owner, "entry"), **{**told, **changed}
+    ).text
     assert error in page
     assert kept(owner, "from") == "441200"
     assert market.count_rows()["record"] == before
@@ -176,7 +190,9 @@ def test_parcels_are_dispatched_one_after_the_other_and_the_carrier_is_remembere
     owner.get(dispatch(owner, first, carrier="某某速运", to="440100").headers["Location"])
     assert text("en", "goods.dispatch.done", code=first, tail="7890") in owner.page
     assert kept(owner, "carrier") == "某某速运"
-    owner.post(D, carrier="某某速运", code=link, waybill="SF1234567891", sending=kept(owner, "sending"))
+    owner.post(
+        D, carrier="某某速运", code=link, waybill="SF1234567891", sending=kept(owner, "sending")
+    )
     assert state_of(market, second) == "in_transit"
     again = signed_in(market)  # another device, another day
     again.get(D)
@@ -200,7 +216,13 @@ def test_sale_and_dispatch_go_together_where_the_order_is_told(market, owner):
 def test_a_parcel_sent_twice_is_one(market, owner, order):
     unit = market.one().code
     owner.get(D)
-    told = {"carrier": "c", "waybill": "SF1234567892", "code": unit, "order": order, "sending": kept(owner, "sending")}
+    told = {
+        "carrier": "c",
+        "waybill": "SF1234567892",
+        "code": unit,
+        "order": order,
+        "sending": kept(owner, "sending"),
+    }
     first = owner.post(D, **told)
     market.clock.advance(5)
     assert owner.post(D, **told).headers["Location"] == first.headers["Location"]
@@ -227,7 +249,11 @@ def test_a_script_is_answered_with_what_it_should_say(market, owner):
     told = {"csrf": kept(owner, "csrf"), "carrier": "c", "code": unit, "waybill": "SF1234567893"}
     headers = {"Accept": "application/json", "Origin": market.url}
     answer = owner.http.post(D, data=told, headers=headers)
-    assert (answer.status_code, answer.json()["ok"], answer.json()["page"]) == (200, True, f"/{unit}")
+    assert (answer.status_code, answer.json()["ok"], answer.json()["page"]) == (
+        200,
+        True,
+        f"/{unit}",
+    )
     assert "7893" in answer.json()["message"]
     refused = owner.http.post(D, data=told, headers=headers)
     assert (refused.status_code, refused.json()["ok"]) == (409, False)
@@ -252,7 +278,9 @@ def test_a_case_is_packed_sold_and_sent_by_its_label(market, owner):
     assert "f-code-error" in page
     assert "f-order-error" in owner.post(f"{K}/{case}", 422, do="sale", order="").text
     owner.get(f"{K}/{case}")
-    owner.post(f"{K}/{case}", do="sale", order="B-1", region="440100", sending=kept(owner, "sending"))
+    owner.post(
+        f"{K}/{case}", do="sale", order="B-1", region="440100", sending=kept(owner, "sending")
+    )
     owner.get(f"{K}/{case}")
     owner.post(f"{K}/{case}", do="take", code=units[2], sending=kept(owner, "sending"))
     sent = dispatch(owner, f"00{case}").headers["Location"]
@@ -278,6 +306,7 @@ def test_taking_everything_out_and_making_a_number(market, owner):
     assert "f-company_prefix-error" in owner.post(K, 422, company_prefix="12").text
     assert "f-case-error" in owner.get(f"{K}?case=123", 422).text
     owner.get(f"{K}/123", 422)
+    owner.get(f"{K}/{case}")
     assert "f-code-error" in owner.post(f"{K}/{case}", 422, code=case_number(3), do="add").text
 
 

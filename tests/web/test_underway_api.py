@@ -45,7 +45,9 @@ def sell(market, by: str, hours: float = -3) -> str:
 def send_off(market, by: str, code: str, carrier: str = CARRIER, hours: float = -2) -> str:
     waybill = f"TEST{abs(hash(code)) % 10**10:010d}"
     sealed = {"waybill": {"content": {"number": waybill}}}
-    market.send(by, code, "dispatch", {"carrier": carrier, "to": "440100"}, hours=hours, sealed=sealed)
+    market.send(
+        by, code, "dispatch", {"carrier": carrier, "to": "440100"}, hours=hours, sealed=sealed
+    )
     return waybill
 
 
@@ -68,7 +70,11 @@ def test_goods_move_from_list_to_list_as_they_are_sold_sent_and_signed_for(marke
     body = {"feed": "kuaidi100", "items": [push]}
     market.ask("POST", "/api/v1/carriers/push", body, token=market.keys[CARRIER])
     (sent,) = listed(market, shop)
-    assert sent["last"] == {"at": push["occurred_at"], "status": "out_for_delivery", "region": "440100"}
+    assert sent["last"] == {
+        "at": push["occurred_at"],
+        "status": "out_for_delivery",
+        "region": "440100",
+    }
     latest = listed(market, shop, f"{S}/latest")
     assert [(one["code"], one["type"]) for one in latest] == [(first, "transit"), (second, "sale")]
 
@@ -197,7 +203,8 @@ def test_a_gap_that_was_dismissed_is_shown_as_settled(market, shop):
 
 TAMPERED: dict[str, Callable[[str], tuple[str, tuple]]] = {
     "hidden": lambda key: (
-        "UPDATE sold_unit SET underway = NULL, moved_at = NULL WHERE stream = ?", (key,)
+        "UPDATE sold_unit SET underway = NULL, moved_at = NULL WHERE stream = ?",
+        (key,),
     ),
     "moved": lambda key: ("UPDATE sold_unit SET underway = 'sold' WHERE stream = ?", (key,)),
     "later": lambda key: ("UPDATE sold_unit SET moved_at = 5 WHERE stream = ?", (key,)),
@@ -245,7 +252,9 @@ def test_the_lists_are_read_by_their_index(market):
             def execute(self, query):
                 from sqlalchemy.dialects import sqlite
 
-                text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+                text = str(
+                    query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+                )
                 rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
                 told.extend(row[3] for row in rows)
                 return connection.execute(query)

@@ -208,7 +208,7 @@ def pack(rooms: InRooms, principal: Caller, sscc: SSCC, body: PackIn) -> Respons
     responses={**_REPEATED, **problems(*_REFUSALS)},
 )  # fmt: skip
 def unpack(rooms: InRooms, principal: Caller, sscc: SSCC, body: UnpackIn) -> Response:
-    """Records `unpack` on these units, or on all that are in the case. They do not move with it any more."""
+    """Records `unpack` on these units, or on all in the case. They do not move with it any more."""
     return _answer(rooms, sscc, rooms.packing.unpack(principal, sscc, body.codes, id=body.id))
 
 

@@ -25,9 +25,7 @@ _SOLD = sa.table(
     sa.column("underway", sa.Text),
     sa.column("moved_at", sa.BigInteger),
 )
-_HEAD = sa.table(
-    "head", sa.column("stream", sa.BigInteger), sa.column("state", sa.LargeBinary)
-)
+_HEAD = sa.table("head", sa.column("stream", sa.BigInteger), sa.column("state", sa.LargeBinary))
 _FACT = sa.table(
     "fact",
     sa.column("stream", sa.BigInteger),

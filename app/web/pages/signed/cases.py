@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, invalid
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.trace.packing import MAX_UNITS, CaseEvent, CaseUnknown, CaseView
@@ -101,7 +101,7 @@ def change_case(
     try:
         done = _change(rooms, signed.person.principal(), form, case, do)
     except Fault as fault:
-        sent = _at_field(refused(request, form, fault), do)
+        sent = _at_field(refused(request, form, fault), fault, do)
         if for_script:
             reason = " ".join(dict.fromkeys(sent.errors.values())) or sent.message
             return JSONResponse({"ok": False, "message": reason}, status_code=status_of(fault))
@@ -141,14 +141,13 @@ def _id(form: Form) -> str | None:
         return None
 
 
-def _at_field(sent: Sent, do: str) -> Sent:
-    """Returns the form with the reason at the one field of `add`, wherever in the list of codes it was."""
+def _at_field(sent: Sent, fault: Fault, do: str) -> Sent:
+    """Returns the form with the reason at the one field of `add`, which is sent on as a list of one."""
     if do != "add":
         return sent
     told = dict(sent.errors)
-    said = " ".join(filter(None, (told.pop("codes", ""), told.pop("", ""))))
-    if sent.message and not told:
-        told["code"] = said or sent.message
+    at = told.pop("codes", "")
+    told.setdefault("code", at if at and isinstance(fault, Invalid) else sent.message)
     return replace(sent, errors=told)
 
 
@@ -168,9 +167,7 @@ def _cases(
     after: str = "",
     status: int = 200,
 ) -> Response:
-    found = rooms.packing.cases(
-        signed.person.principal(), after=after or None, limit=_PAGE + 1
-    )
+    found = rooms.packing.cases(signed.person.principal(), after=after or None, limit=_PAGE + 1)
     return answer_signed(
         "cases.html",
         frame_of(request, lang, PATH, keeps=("after",)),

@@ -26,7 +26,7 @@ from app.trace.events import SIGNATURE_KINDS
 from app.trace.identifiers import parse_code
 from app.trace.requests import EventRequest, SealedInput
 from app.web.body import StrictRoute
-from app.web.deps import InRooms, Rooms
+from app.web.deps import InRooms
 from app.web.links import page_path
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
@@ -92,7 +92,7 @@ def show_entry(
     rooms: InRooms,
     signed: InSigned,
     lang: AskedLang = None,
-    type: _ASKED = "",  # noqa: A002 - as the API has it
+    type: _ASKED = "",
     code: _ASKED = "",
     consignment: _ASKED = "",
     done: _ASKED = "",
@@ -101,7 +101,7 @@ def show_entry(
     told = {"code": code, "consignment": consignment}
     if type == "dispatch":
         told["carrier"] = next(iter(rooms.dispatching.carriers(signed.person.principal())), "")
-    return _entry(request, rooms, signed, lang, type, prefilled(**told), done=done)
+    return _entry(request, signed, lang, type, prefilled(**told), done=done)
 
 
 @router.post(PATH)
@@ -117,7 +117,7 @@ def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: InFor
             raise answer
     except Fault as fault:
         sent = _at_field(refused(request, form, fault), fault)
-        return _entry(request, rooms, signed, lang, type_, sent, status=status_of(fault))
+        return _entry(request, signed, lang, type_, sent, status=status_of(fault))
     on = {"lang": lang} if lang else {}
     query = urlencode({"type": type_, "done": answer.stream, **on})
     return Response(status_code=303, headers={"Location": f"{PATH}?{query}"})
@@ -175,7 +175,6 @@ def _at_field(sent: Sent, fault: Fault) -> Sent:
 
 def _entry(
     request: Request,
-    rooms: Rooms,
     signed: SignedIn,
     lang: str | None,
     type_: str,

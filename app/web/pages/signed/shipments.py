@@ -136,8 +136,8 @@ def _lines(goods: Iterable[Goods]) -> list[Line]:
     lines = []
     for (_, _, tail, state), found in together:
         run = list(found)
-        for some in [run] if tail else [[one] for one in run]:
-            lines.append(Line(some, _act(some[0], state)))
+        parcels = [run] if tail else [[one] for one in run]
+        lines.extend(Line(some, _act(some[0], state)) for some in parcels)
     return lines
 
 
