@@ -262,4 +262,4 @@ if (navigator.mediaDevices?.getUserMedia) {
   opener.addEventListener("click", start);
   document.addEventListener("visibilitychange", () => document.hidden && stop());
   addEventListener("pagehide", stop);
-}
+} else box.classList.add("camera-none");

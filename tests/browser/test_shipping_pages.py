@@ -1,4 +1,4 @@
-"""Shipments, entry, dispatch and cases: readable on every screen, and a parcel's way by camera and scanner."""
+"""Shipments, entry, dispatch and cases: on every screen, and a parcel's way by camera and scanner."""
 
 from __future__ import annotations
 
@@ -45,11 +45,18 @@ def shop(market) -> str:
     market.work()
     for unit in units[:2]:
         market.send(party, unit, "sale", {}, hours=-1)
-    market.send(party, units[2], "dispatch", {"carrier": "某某同城跑腿配送有限公司（虚构）"}, hours=-1)
+    market.send(
+        party, units[2], "dispatch", {"carrier": "某某同城跑腿配送有限公司（虚构）"}, hours=-1
+    )
     body = {"order": "P-1", "ordered_at": market.at(-9), "carrier": CARRIER, "waybill": "TEST7777000009",
             "shipped_at": market.at(-8), "codes": units[3:], "to": "440100"}  # fmt: skip
     market.ask("POST", "/api/v1/shipments", body, token=market.keys[party], status=201)
-    push = {"waybill": "TEST7777000009", "state": "5", "occurred_at": market.at(-1), "region": "440100"}
+    push = {
+        "waybill": "TEST7777000009",
+        "state": "5",
+        "occurred_at": market.at(-1),
+        "region": "440100",
+    }
     told = {"feed": "kuaidi100", "items": [push]}
     market.ask("POST", "/api/v1/carriers/push", told, token=market.keys[CARRIER])
     return party
@@ -89,7 +96,9 @@ def test_the_pages_can_be_read_on_every_screen(market, shop, chromium, pictures,
         look(page, pictures, "dispatch", lang, scheme)
         page.goto(f"{market.url}/desk/cases/{case}")
         look(page, pictures, "case-empty", lang, scheme)
-        market.ask("POST", f"/api/v1/cases/{case}/pack", packed, token=market.keys[shop], status=201)
+        market.ask(
+            "POST", f"/api/v1/cases/{case}/pack", packed, token=market.keys[shop], status=201
+        )
         page.goto(f"{market.url}/desk/cases")
         look(page, pictures, "cases", lang, scheme)
         page.goto(f"{market.url}/desk/cases/{case}")
@@ -224,7 +233,9 @@ def test_units_are_scanned_into_a_case_and_it_is_sent_by_its_label(market, chrom
         pytest.skip("npm has not brought the decoder")
     case, units = case_number(), sold(market, 2)
     datamatrix = zxingcpp.BarcodeFormat.QRCode
-    path = film(*((f"{market.url}/{unit}", datamatrix) for unit in units), path=tmp_path / "units.y4m")
+    path = film(
+        *((f"{market.url}/{unit}", datamatrix) for unit in units), path=tmp_path / "units.y4m"
+    )
     with (
         another(
             chromium,
@@ -256,7 +267,11 @@ def test_units_are_scanned_into_a_case_and_it_is_sent_by_its_label(market, chrom
 def test_other_pages_of_the_desk_may_not_use_the_camera(market, chromium):
     with opened(chromium, lang="en") as (page, _):
         enter(page, market, "owner", SHOP, path="/desk/shipments")
-        for path, allowed in (("/desk/shipments", False), ("/desk/entry", False), ("/desk/dispatch", True)):
+        for path, allowed in (
+            ("/desk/shipments", False),
+            ("/desk/entry", False),
+            ("/desk/dispatch", True),
+        ):
             answer = page.goto(market.url + path)
             assert ("camera=(self)" in answer.headers["permissions-policy"]) == allowed
             assert ("wasm-unsafe-eval" in answer.headers["content-security-policy"]) == allowed

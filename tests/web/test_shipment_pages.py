@@ -165,7 +165,10 @@ def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(market, own
         E, status, type="dispatch", entry=kept(owner, "entry"), **{**told, **changed}
     ).text
     assert error in page
-    assert kept(owner, "from") == "441200"
+    assert (kept(owner, "from"), kept(owner, "code")) == (
+        "441200",
+        {"code": unit, **changed}["code"],
+    )
     assert market.count_rows()["record"] == before
 
 
@@ -236,7 +239,7 @@ def test_what_was_refused_says_why_and_keeps_what_was_typed(market, owner):
     page = dispatch(owner, unit, 409).text
     assert text("en", "fault.lifecycle.already_dispatched") in page
     assert "f-code-error" in page
-    assert kept(owner, "waybill") == "SF1234567890"
+    assert (kept(owner, "waybill"), kept(owner, "code")) == ("SF1234567890", unit)
     assert "f-waybill-error" in dispatch(owner, unit, 422, waybill="?").text
     assert "f-carrier-error" in dispatch(owner, unit, 422, carrier="").text
     assert "f-code-error" in dispatch(owner, PRODUCT, 422).text

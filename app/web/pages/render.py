@@ -140,6 +140,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         standing_version=file_version(STATIC / "standing.css"),
         signed_version=file_version(STATIC / "signed.css"),
         consumer_version=file_version(STATIC / "consumer.css"),
+        camera_version=file_version(STATIC / "camera.css"),
         modules=MODULES_PATH,
         words_version=WORDS_VERSION,
         complaint_categories=[(c, _label(lang, "complaint", c)) for c in COMPLAINT_CATEGORIES],

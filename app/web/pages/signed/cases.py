@@ -101,7 +101,7 @@ def change_case(
     try:
         done = _change(rooms, signed.person.principal(), form, case, do)
     except Fault as fault:
-        sent = _at_field(refused(request, form, fault), fault, do)
+        sent = _at_field(refused(request, form, fault, shown=("code",)), fault, do)
         if for_script:
             reason = " ".join(dict.fromkeys(sent.errors.values())) or sent.message
             return JSONResponse({"ok": False, "message": reason}, status_code=status_of(fault))

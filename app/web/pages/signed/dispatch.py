@@ -76,7 +76,7 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
     try:
         sent = _send(rooms, signed, form)
     except Fault as fault:
-        again = _at_field(refused(request, form, fault))
+        again = _at_field(refused(request, form, fault, shown=("code",)))
         if for_script:
             return JSONResponse(
                 {"ok": False, "message": _reason(again)}, status_code=status_of(fault)

@@ -116,7 +116,7 @@ def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: InFor
         if not isinstance(answer, Recorded):
             raise answer
     except Fault as fault:
-        sent = _at_field(refused(request, form, fault), fault)
+        sent = _at_field(refused(request, form, fault, shown=("code",)), fault)
         return _entry(request, signed, lang, type_, sent, status=status_of(fault))
     on = {"lang": lang} if lang else {}
     query = urlencode({"type": type_, "done": answer.stream, **on})

@@ -85,10 +85,11 @@ def prefilled(**values: str) -> Sent:
     return Sent(tuple(values.items()))
 
 
-def refused(request: Request, form: Form, fault: Fault) -> Sent:
+def refused(request: Request, form: Form, fault: Fault, *, shown: tuple[str, ...] = ()) -> Sent:
     """Returns the form as it was sent, with why it was refused; never a password or a code.
 
-    A fault's place (`licences`, 0, `number`) is looked for as `licences_0_number`, `number`, `licences`.
+    shown: names that are a secret in other forms, and none in this one. A fault's place (`licences`, 0,
+    `number`) is looked for as `licences_0_number`, `number`, `licences`.
     """
     lang = lang_of(request, form.text("lang"))
     problem = describe(fault, lang=lang, instance=visit_of(request).id)
@@ -98,7 +99,8 @@ def refused(request: Request, form: Form, fault: Fault) -> Sent:
     message = problem["detail"]
     if errors and fault.key == "invalid":
         message = text(lang, "form.refused")
-    kept = tuple((name, value) for name, value in form.items if name not in _SECRETS)
+    secret = frozenset(_SECRETS) - frozenset(shown)
+    kept = tuple((name, value) for name, value in form.items if name not in secret)
     return Sent(kept, errors, message)
 
 
