@@ -145,7 +145,7 @@ class Packing:
         return self._record(principal, units, event, case, told=codes is not None)
 
     def move(self, principal: Principal, sscc: str, event: CaseEvent) -> list[Recorded]:
-        """Returns a record of each unit in the case. Raises CaseUnknown, LifecycleConflict, the first Fault."""
+        """Returns a record of each unit in the case. Raises CaseUnknown, or what refuses a unit."""
         principal.check_may("event.send")
         case = parse_sscc(sscc)
         if event.type not in MOVES:

@@ -137,7 +137,8 @@ class CaseViewOut(BaseModel):
 
 
 @router.post(
-    """Records `unpack` on these units, or all in the case; they do not move with it any more."""
+    "/cases", status_code=201, summary="Make a case's number",
+    responses=problems("forbidden", "already-exists"),
 )  # fmt: skip
 def make_case(rooms: InRooms, principal: Caller, body: CaseIn) -> CaseOut:
     """Returns a fresh SSCC under your company prefix. One of your own will do as well."""

@@ -43,13 +43,9 @@ _SHAPES: Final[dict[str, tuple[type, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Goods that stand together: one unit or consignment, or all of a parcel that come one after another.
-
-    act: the page of the one action that brings them on, "" where somebody else's turn it is.
-    """
+    """Goods that stand together: one unit or consignment, or all of a parcel that come one after another."""
 
     goods: Sequence[Goods]
-    act: str
 
     @property
     def first(self) -> Goods:
@@ -106,6 +102,7 @@ def show_shipments(
         names=_names(rooms, parts),
         most=MOST_COUNTED,
         page_of=page_path,
+        act_of=_act,
     )
 
 
@@ -134,19 +131,20 @@ def _lines(goods: Iterable[Goods]) -> list[Line]:
     """Returns goods put together by parcel; what stands apart in the list stays apart."""
     together = groupby(goods, lambda one: (one.since, one.carrier, one.tail, one.state))
     lines = []
-    for (_, _, tail, state), found in together:
+    for (_, _, tail, _), found in together:
         run = list(found)
         parcels = [run] if tail else [[one] for one in run]
-        lines.extend(Line(some, _act(some[0], state)) for some in parcels)
+        lines.extend(Line(some) for some in parcels)
     return lines
 
 
-def _act(first: Goods, state: Underway) -> str:
-    if state == "in_transit":
-        return _entry("signature", first.stream, first.consignment)
-    if first.consignment is not None:
-        return _entry("dispatch", first.stream, first.consignment)
-    return f"/desk/dispatch?{urlencode({'code': first.stream})}"
+def _act(one: Goods) -> str:
+    """Returns the page of the one action that brings goods on."""
+    if one.state == "in_transit":
+        return _entry("signature", one.stream, one.consignment)
+    if one.consignment is not None:
+        return _entry("dispatch", one.stream, one.consignment)
+    return f"/desk/dispatch?{urlencode({'code': one.stream})}"
 
 
 def _missing(gap: Gap) -> Missing:
