@@ -66,6 +66,7 @@ def test_goods_move_from_list_to_list_as_they_are_sold_sent_and_signed_for(marke
     assert (sent["code"], sent["carrier"], sent["waybill_tail"]) == (first, CARRIER, waybill[-4:])
     assert (sent["to"], sent["product"], "last" in sent) == ("440100", "端砚文房礼盒", False)
 
+    market.clock.advance(1)
     push = {"waybill": waybill, "state": "5", "occurred_at": market.at(-1), "region": "440100"}
     body = {"feed": "kuaidi100", "items": [push]}
     market.ask("POST", "/api/v1/carriers/push", body, token=market.keys[CARRIER])
