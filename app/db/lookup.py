@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, literal, or_, select
 
 from app.db.hot import HotSelect
 
@@ -49,6 +49,14 @@ def due_rows(
             or_(table.c.next_at > at, and_(table.c.next_at == at, table.c.id > last))
         )
     return list(connection.execute(query.order_by(table.c.next_at, table.c.id).limit(limit)))
+
+
+def holds_bytes(connection: Connection, column: Any, needle: bytes) -> Any:
+    """Returns the condition that a column of bytes has these somewhere in it: looked for where it stands."""
+    told = literal(needle)
+    if connection.dialect.name == "sqlite":
+        return func.instr(column, told) > 0
+    return func.position(told.op("IN")(column)) > 0
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -173,7 +173,7 @@ def load_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Stre
 
 def read_head(row: Any) -> StreamHead:
     """Returns the head of a row of `head`."""
-    return StreamHead(row.name, row.seq, row.hash, row.recorded_at, _read_state(row.state))
+    return StreamHead(row.name, row.seq, row.hash, row.recorded_at, read_state(row.state))
 
 
 def head_rows(connection: Connection, streams: Iterable[str]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def head_rows(connection: Connection, streams: Iterable[str]) -> dict[str, Any]:
     return {by_key[row.stream]: row for row in _HEADS_AT.rows(connection, streams=list(by_key))}
 
 
-def _read_state(raw: Any) -> Mapping[str, Any]:
+def read_state(raw: Any) -> Mapping[str, Any]:
     """Returns a head's state; nothing where a hand has made it no JSON object.
 
     Then only what needs the state fails, for this stream alone, and the audit says why.

@@ -9,6 +9,7 @@ Gaps live in the state of `lifecycle` under "gaps", by step, times in ms. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -20,6 +21,9 @@ from app.trace.life_table import STEPS, Happening, State, Step
 
 GapKind = Literal["late", "overdue"]
 _MS = timedelta(milliseconds=1)
+UNDERWAY: Mapping[str, Step] = {"sold": "sale", "in_transit": "dispatch"}
+"""States of goods that are sold and have not arrived, and the step that brought them there."""
+
 Verdict = Literal["intact", "incomplete"]
 
 
@@ -125,7 +129,7 @@ def vouched_steps(state: State) -> tuple[int, int]:
 
 def underway_since(state: State) -> tuple[str, int] | tuple[None, None]:
     """Returns `sold` or `in_transit` and since when (ms), of goods that are sold and have not arrived."""
-    step = {"sold": "sale", "in_transit": "dispatch"}.get(state.get("state", ""))
+    step = UNDERWAY.get(state.get("state", ""))
     if step is None:
         return None, None
     return state["state"], int(state[step]["at"])
