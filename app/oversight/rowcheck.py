@@ -6,8 +6,8 @@ stream. Whoever changes a row changes no record: what was proven stays proven an
 but what is shown or counted would be false. So it is a finding of its own (`index.row_mismatch`), at
 the stream whose records contradict it.
 
-Where goods are (`sold_unit.underway`) is checked at the seller's stream, against the lives that the check
-of each unit's own stream has confirmed.
+Where goods are (`sold_unit.underway`, `case_unit`) is checked at their seller's or holder's stream, for most
+units say nothing of it; see `placecheck`.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -32,8 +32,9 @@ from app.ledger.record import stream_key
 from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
 from app.oversight import movestore
+from app.oversight.placecheck import lacks_case, misplaced_rows
 from app.parties import store as party_store
-from app.trace import casestore, parcelstore, ratings, ratingstore
+from app.trace import ratings, ratingstore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 from app.trace.wordstore import missing_words
@@ -63,7 +64,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
         case ["01", gtin, "21", _]:
             wrong = _wrong_ratings(connection, stream, gtin, records)
             packed = any(fields["type"] == "pack" for fields in records)
-            if packed and casestore.missing_of(connection, stream):
+            if packed and lacks_case(connection, stream):
                 wrong.append("case_unit")
         case ["party", party]:
             if first is not None:
@@ -75,14 +76,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong += [
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
-            wrong += [
-                f"sold_unit.{unit}{subject and f'#{subject}'}"
-                for unit, subject in parcelstore.misplaced(connection, party, limit=20)
-            ]
-            wrong += [
-                f"case_unit.{sscc}.{unit}"
-                for unit, sscc in casestore.unfounded(connection, party, limit=20)
-            ]
+            wrong += misplaced_rows(connection, party)
         case ["store", sender]:
             wrong = _wrong_sender(connection, sender, records)
         case ["store", sender, party]:

@@ -9,9 +9,8 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from app.db.tables import CaseUnit, Head
 from app.db.upsert import upsert_rows
-from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import read_head
+from app.ledger.store import read_state
 from app.trace.caserows import case_row
 
 CASE = CaseUnit.__table__  # type: ignore[attr-defined]
@@ -68,35 +67,34 @@ def cases_of(
     return [(sscc, int(count), int(at)) for sscc, count, at in connection.execute(query)]
 
 
-def rows_of(connection: Connection, stream: str) -> list[Any]:
-    """Returns the rows of one unit. Read-only."""
-    return list(connection.execute(select(CASE).where(CASE.c.stream == stream_key(stream))))
+def unfounded(connection: Connection, party: str, *, limit: int) -> list[Any]:
+    """Returns the rows that put a unit of this holder where the life that is kept of it does not. Read-only.
 
-
-def unfounded(connection: Connection, party: str, *, limit: int) -> list[tuple[str, str]]:
-    """Returns (stream, SSCC) of rows that put a unit of this holder where its life does not. Read-only.
-
-    At most `limit`. A row that a life gives and that is not there is found at the unit.
+    At most `limit`, with the stream's `name`. A row that a life gives and that is not there is found at
+    the unit; whether row or life was altered is not asked.
     """
     query = (
-        select(CASE, HEAD.c.name, HEAD.c.seq, HEAD.c.hash, HEAD.c.recorded_at, HEAD.c.state)
+        select(CASE, HEAD.c.name, HEAD.c.state)
         .join(HEAD, HEAD.c.stream == CASE.c.stream)
         .where(CASE.c.party == party, CASE.c.inside.is_(True))
     )
     found = []
     for row in connection.execute(query):
-        told = case_row(row.stream, read_head(row).state)
-        kept = {name: getattr(row, name) for name in ("stream", "sscc", "party", "packed_at")}
-        if told != {**kept, "inside": bool(row.inside)}:
-            found.append((row.name, row.sscc))
+        try:
+            told = case_row(row.stream, read_state(row.state))
+        except (KeyError, TypeError):
+            told = None  # of kinds that no life has
+        if not says(row, told):
+            found.append(row)
     return found[:limit]
 
 
-def missing_of(connection: Connection, stream: str) -> bool:
-    """Whether a unit's present case has no row that says so. Read-only."""
-    head = connection.execute(select(HEAD).where(HEAD.c.stream == stream_key(stream))).first()
-    told = None if head is None else case_row(head.stream, read_head(head).state)
-    if told is None:
-        return False
+def says(row: Any, told: Mapping[str, Any] | None) -> bool:
+    """Whether a row says what a life tells of its case."""
+    return told is not None and all(getattr(row, name) == value for name, value in told.items())
+
+
+def has_row(connection: Connection, told: Mapping[str, Any]) -> bool:
+    """Whether there is this very row. Read-only."""
     query = select(CASE.c.packed_at).where(*(CASE.c[name] == value for name, value in told.items()))
-    return connection.execute(query).first() is None
+    return connection.execute(query).first() is not None

@@ -123,8 +123,11 @@ class Dispatching:
             lives = parcelstore.last_sent(
                 connection, seller=principal.own_party(), limit=_REMEMBERED
             )
-        told = (str(life.get("dispatch", {}).get("carrier", "")) for life in lives)
-        return [one for one in dict.fromkeys(told) if one]
+        sent = (
+            life.get("dispatch") for life in lives
+        )  # of a life that a hand has damaged, anything
+        told = (one.get("carrier") for one in sent if isinstance(one, dict))
+        return [one for one in dict.fromkeys(told) if isinstance(one, str) and one]
 
 
 def _taken(answers: Sequence[Answer]) -> list[Recorded]:

@@ -98,7 +98,7 @@ class Parcels:
             sent = [row.stream for row, _ in found if not row.subject] if state != "sold" else []
             news = parcelstore.news_of(connection, sent)
         return [
-            _goods(row, life, state, names.get(row.gtin, ""), news.get(row.stream, ()), now_ms)
+            _told(row, life, state, names.get(row.gtin, ""), news.get(row.stream, ()), now_ms)
             for row, life in found
         ]
 
@@ -116,6 +116,21 @@ class Parcels:
         with self._database.read() as connection:
             rows = parcelstore.newest_of(connection, principal.own_party(), limit=limit)
         return [told for row in rows[:limit] if (told := _latest(row)) is not None]
+
+
+def _told(
+    row: Any,
+    life: Mapping[str, Any],
+    state: Underway,
+    product: str,
+    news: Sequence[Any],
+    now_ms: int,
+) -> Goods:
+    """Returns what a life tells; of one that a hand has damaged what the row does, and the audit says why."""
+    try:
+        return _goods(row, life, state, product, news, now_ms)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return _goods(row, {}, state, product, (), now_ms)
 
 
 def _goods(

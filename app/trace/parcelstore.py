@@ -38,7 +38,7 @@ _LAST = HotSelect(
 def goods_underway(
     connection: Connection, *, seller: str, underway: str, after: Place | None, limit: int
 ) -> list[tuple[Any, Mapping[str, Any]]]:
-    """Returns rows of `sold_unit` with the name of their stream, and the life of each, longest first.
+    """Returns rows of `sold_unit` with their stream's name, and the life of each, longest there first.
 
     Raises nothing for a life that no reader knows: {} then. Read-only.
     """
@@ -77,10 +77,11 @@ def count_underway(connection: Connection, *, seller: str, underway: str, most: 
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 
-def misplaced(connection: Connection, seller: str, *, limit: int) -> list[tuple[str, str]]:
-    """Returns (stream, subject) of goods of which a row says that they are elsewhere than their life does.
+def misplaced(connection: Connection, seller: str, *, limit: int) -> list[Any]:
+    """Returns the rows of goods that are elsewhere by the life that is kept of them. Read-only.
 
-    Of this seller, at most `limit`. A life that no reader knows is left to who checks it. Read-only.
+    Of this seller, at most `limit`: stream's `name`, `subject`, `cycle`, `underway`, `moved_at`. Whether
+    row or life was altered is not asked.
     """
     place = (SOLD.c.sold_at, SOLD.c.stream, SOLD.c.subject, SOLD.c.cycle)
     # Most have long arrived, by row and by life: these the database passes over by itself. The state is
@@ -100,16 +101,21 @@ def misplaced(connection: Connection, seller: str, *, limit: int) -> list[tuple[
         .order_by(*place)
         .limit(_CHECKED)
     )
-    found: list[tuple[str, str]] = []
+    found: list[Any] = []
     rows = list(connection.execute(query))
     while rows and len(found) < limit:
-        lots = [(name, subject) for _, _, subject, _, _, _, name, _ in rows if subject]
+        lots = [(row.name, row.subject) for row in rows if row.subject]
         facts = load_facts(connection, lots) if lots else {}
-        for _, _, subject, cycle, underway, moved_at, name, raw in rows:
+        for row in rows:
+            _, _, subject, cycle, underway, moved_at, name, raw = row
+            told: tuple[str | None, int | None] | None
             life = facts.get((name, subject), {}) if subject else read_state(raw)
-            told = underway_since(life) if life.get("cycle") == cycle else (None, None)
-            if life and (underway, moved_at) != told:
-                found.append((name, subject))
+            try:
+                told = underway_since(life) if life.get("cycle") == cycle else (None, None)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                told = None  # of kinds that no life has
+            if (underway, moved_at) != told:
+                found.append(row)
         after = tuple(rows[-1][:4])
         rows = list(connection.execute(query.where(tuple_(*place) > tuple_(*after))))
     return found[:limit]

@@ -55,6 +55,8 @@ def test_every_event_type_is_taken_from_its_sender_and_says_who_that_was(market)
     take(PLATFORM, PRODUCT, "listing", {"platform": PLATFORM}, "platform", via=PLATFORM, actor=SHOP)
     take(SHOP, lot, "listing", {"platform": "示例平台"}, "merchant")
     take(SHOP, unit, "listing", {"platform": "示例平台", "ended": True}, "merchant")
+    for type_ in ("pack", "unpack"):
+        take(SUPPLIER, raw.code, type_, {"case": "306912345000000018"}, "merchant")
     take(SUPPLIER, raw.code, "transfer", {"to": SHOP}, "merchant")
     take(SHOP, raw.code, "acceptance", {"from": SUPPLIER}, "merchant")
     sale = take(SHOP, unit, "sale", {"region": "440100"}, "merchant")

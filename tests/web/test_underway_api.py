@@ -230,6 +230,35 @@ def test_a_changed_place_is_a_finding_and_tells_nothing_false(market, shop, how)
         assert "due_at" not in one
 
 
+@pytest.mark.parametrize(
+    "state", ["[]", "{}", "nothing", '{"state":"in_transit","dispatch":[5],"gaps":7,"cycle":1}']
+)
+def test_a_damaged_life_fails_no_list_and_is_named_at_its_own_stream_alone(market, shop, state):
+    from app.ledger.record import stream_key
+
+    market.work()
+    audit(market, "all")
+    before = _columns(market, shop)
+    damaged, sound = sell(market, shop, -4), sell(market, shop, -3)
+    for code in (damaged, sound):
+        send_off(market, shop, code)
+    statement = "UPDATE head SET state = ? WHERE stream = ?"
+    market.tamper(statement, state.encode(), stream_key(damaged))
+    seen = {one["code"]: one for one in listed(market, shop)}
+    assert seen[sound]["carrier"] == CARRIER
+    assert "carrier" not in seen.get(damaged, {})
+    assert shop not in market.rooms.dispatching.carriers(_owner(shop))
+    market.work()
+    audit(market, "all")
+    assert _columns(market, shop) == before
+
+
+def _owner(party: str):
+    from app.parties.principal import Principal
+
+    return Principal("k", party, frozenset({"merchant"}), frozenset({"events"}))
+
+
 def _columns(market, party: str) -> str:
     return " ".join(
         found["evidence"]["column"]

@@ -130,7 +130,7 @@ def _part(
 def _lines(goods: Iterable[Goods]) -> list[Line]:
     """Returns goods put together by parcel; what stands apart in the list stays apart."""
     together = groupby(goods, lambda one: (one.since, one.carrier, one.tail, one.state))
-    lines = []
+    lines: list[Line] = []
     for (_, _, tail, _), found in together:
         run = list(found)
         parcels = [run] if tail else [[one] for one in run]
