@@ -56,6 +56,17 @@ def has(key: str) -> bool:
     return key in _sentences(DEFAULT)
 
 
+def key_of_kind(family: str, kind: str) -> str | None:
+    """Returns the key of the sentence on a kind like `continuity.missing_sale`, or else on its own family.
+
+    None where there is neither.
+    """
+    for name in (kind, kind.split(".", maxsplit=1)[0]):
+        if has(f"{family}.{name}"):
+            return f"{family}.{name}"
+    return None
+
+
 def keys(lang: Lang) -> frozenset[str]:
     """Returns every key of a language, for the tests that keep both complete."""
     return frozenset(_sentences(lang))

@@ -32,11 +32,13 @@ from app.credit.matterbook import MatterBook
 from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
 from app.credit.orders import OrderCounts
+from app.credit.outlook import Outlook
 from app.credit.ratings import Ratings
 from app.credit.samples import Samples
 from app.credit.search import Search
 from app.credit.service import Credit
 from app.credit.snapshots import Snapshots
+from app.credit.undecided import Undecided
 from app.db.engine import Database
 from app.db.lease import Lease
 from app.imports import importstore
@@ -63,6 +65,7 @@ from app.ledger.witnesses import Cosigning, QuorumsDisjoint, Unwitnessed, Witnes
 from app.oversight import movestore
 from app.oversight.audits import Audits
 from app.oversight.cases import Cases
+from app.oversight.complaints import Complaints
 from app.oversight.conduct import Conduct
 from app.oversight.deadlines import Deadlines
 from app.oversight.decisions import Decisions
@@ -73,6 +76,7 @@ from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
+from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
 from app.parties import store as party_store
@@ -82,7 +86,7 @@ from app.parties.chain import PartyChain
 from app.parties.people import open_people
 from app.parties.powers import Powers
 from app.parties.service import Parties
-from app.trace import batchstore, ratingstore
+from app.trace import batchstore, ratingstore, voicestore
 from app.trace import store as trace_store
 from app.trace.bulk import Bulk
 from app.trace.catalogue import Catalogue
@@ -107,6 +111,8 @@ from app.web.api import (
     cases,
     codes,
     commitments,
+    complaints,
+    decisions,
     entries,
     events,
     heads,
@@ -153,6 +159,7 @@ WRITERS = {
     **trace_store.WRITERS,
     **batchstore.WRITERS,
     **ratingstore.WRITERS,
+    **voicestore.WRITERS,
     **credit_store.WRITERS,
     **matterstore.WRITERS,
     **movestore.WRITERS,
@@ -177,6 +184,7 @@ ROUTERS = (
     log.api,
     heads.api,
     oversight.router,
+    decisions.router,  # before standing, whose path would take its name for a party
     standing.router,
     credit_store_api.router,
     entries.router,
@@ -192,6 +200,7 @@ ROUTERS = (
     underway.router,
     cases.router,
     texts.router,
+    complaints.router,
     docs.router,
     verify.router,
     standing_pages.router,
@@ -472,7 +481,7 @@ def _open_oversight(
         tells_remote=settings.credit_store != LOCAL,
     )
     findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
-    promises = _open_promises(database, recorder, credit, clock)
+    promises = _open_promises(database, recorder, credit, vault, clock)
     discoveries = Discoveries(database, credit, clock=clock)
 
     def thresholds_at(moment: datetime) -> Thresholds:
@@ -490,6 +499,14 @@ def _open_oversight(
     commitments = promises["commitments"]
     returns = Returns(database, commitments)
     hooks = Hooks(database, clock=clock, vault=vault, private=settings.webhook_private)
+    cases = Cases(
+        database,
+        clock=clock,
+        vault=vault,
+        proofs=open_proofs(keyring),
+        index=SecretIndex(keyring.subkey("side-index")),
+        reply_within=credit.policy.graces.complaint_reply,
+    )
     topics = {**watch.topics, **commitments.topics, **returns.topics, **hooks.topics}
     return {
         **promises,
@@ -501,6 +518,8 @@ def _open_oversight(
         "credit_ledger": CreditLedger(
             database, credit, clock=clock, vault=vault, on_effect=promises["lists"].recheck
         ),
+        "outlook": Outlook(database, credit, commitments, clock=clock),
+        "undecided": Undecided(database, credit.policies, clock=clock, vault=vault),
         "ranking": ranked,
         "ratings": Ratings(
             database, clock=clock, vault=vault, key=keyring.subkey("buyer-pseudonym")
@@ -513,14 +532,9 @@ def _open_oversight(
         "looks": Looks(database, stories, findings, clock=clock),
         "owed": Owed(database, clock=clock),
         "sealed": SealedAccess(database, clock=clock, vault=vault),
-        "cases": Cases(
-            database,
-            clock=clock,
-            vault=vault,
-            proofs=open_proofs(keyring),
-            index=SecretIndex(keyring.subkey("side-index")),
-            reply_within=credit.policy.graces.complaint_reply,
-        ),
+        "cases": cases,
+        "complaints": Complaints(database, cases, clock=clock),
+        "reviews": Reviews(database, vault=vault),
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),
@@ -539,11 +553,11 @@ def _open_oversight(
 
 
 def _open_promises(
-    database: Database, recorder: Recorder, credit: Credit, clock: Clock
+    database: Database, recorder: Recorder, credit: Credit, vault: Vault, clock: Clock
 ) -> dict[str, Any]:
     book = MatterBook(database, recorder, clock=clock)
-    commitments = Commitments(database, book, credit, clock=clock)
-    lists = Lists(database, book, credit, clock=clock)
+    commitments = Commitments(database, book, credit, clock=clock, vault=vault)
+    lists = Lists(database, book, credit, clock=clock, vault=vault)
     return {
         "commitments": commitments,
         "lists": lists,

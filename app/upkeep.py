@@ -23,6 +23,7 @@ from app.ledger.keyring import load_keys
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
 from app.trace.ratingstore import rebuild_ratings
+from app.trace.voicestore import rebuild_voices
 from app.trace.wordstore import rebuild_words
 
 AsJSON = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -82,9 +83,9 @@ def adopt_anchor(*, as_json: AsJSON = False) -> None:
 
 
 def reindex(*, as_json: AsJSON = False) -> None:
-    """Make the index of the search and the rows of ratings again from the records, in one transaction.
+    """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
-    After an upgrade from a release without them, or where an audit names `search_word` or `rating`.
+    After an upgrade from a release without them, or where an audit names `search_word`, `rating` or `voice`.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
     settings = load_settings()
@@ -94,13 +95,15 @@ def reindex(*, as_json: AsJSON = False) -> None:
         with database.write() as connection:
             rows = rebuild_words(connection)
             ratings = rebuild_ratings(connection)
+            voices = rebuild_voices(connection)
     finally:
         database.close()
     if as_json:
-        OUT.print_json(json.dumps({"words": rows, "ratings": ratings}))
+        OUT.print_json(json.dumps({"words": rows, "ratings": ratings, "voices": voices}))
     else:
         OUT.print(
-            f"the search has {rows} words of products and lots; {ratings} ratings are counted"
+            f"the search has {rows} words of products and lots; {ratings} ratings are counted, "
+            f"{voices} reviews and complaints found"
         )
 
 

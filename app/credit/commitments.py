@@ -29,9 +29,10 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
+from app.ledger import sealstore
 from app.ledger import store as ledger_store
 from app.ledger.submission import Seal
-from app.ledger.vault import SALT_BYTES
+from app.ledger.vault import SALT_BYTES, Vault
 from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.parties.roles import REGULATOR, reach
@@ -41,6 +42,7 @@ from app.parties.standing import VERIFIED, PartyUnverified
 ONLY = (Kind.COMMITMENT,)
 OVERTURNED = "overturned"
 """Shown of one that was found broken, where the objection to that was upheld."""
+_REASON = "reason"
 JUDGED = {"broken": "break", "cleared": "clear"}
 """Outcomes that a regulator may decide, by the word of the API."""
 
@@ -51,7 +53,7 @@ class OwnCommitment(Denied):
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """A step of a commitment; evidence as the record names it."""
+    """A step of a commitment; evidence as the record names it. text: the reason of who judged it."""
 
     step: str
     status: str
@@ -59,6 +61,7 @@ class StepSeen:
     actor: str
     public_from: datetime | None
     more: Mapping[str, Any]
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,10 @@ class Commitments:
     """Signs, withdraws and judges. `topics` are handled by the outbox, `mature` by the worker."""
 
     def __init__(
-        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock
+        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock, vault: Vault
     ) -> None:
         self._database = database
+        self._vault = vault
         self._book = book
         self._credit = credit
         self._clock = clock
@@ -162,9 +166,7 @@ class Commitments:
             raise OwnCommitment("credit_own_case")
         self._row(party, commitment)
         policy = self._credit.policy
-        seals = (
-            Seal("reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})),
-        )
+        seals = (Seal(_REASON, secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})),)
         recorded = self._book.take_step(
             commitment,
             JUDGED[outcome],
@@ -268,6 +270,13 @@ class Commitments:
         # Points for a commitment in force are for that, and it is no more.
         self._credit.annul(party=row.party, rule="commitment_active", key=row.id, reason=reason)
 
+    def _reason(self, step: Any) -> str | None:
+        if step.actor in (SYSTEM, step.party):
+            return None
+        with self._database.read() as connection:
+            place = (f"party/{step.party}", step.record_id, _REASON)
+            return sealstore.open_words(connection, self._vault, place)
+
     def _overturned(self, row: Any) -> bool:
         entry = entry_id(party=row.party, rule="commitment_broken", key=row.id)
         with self._database.read() as connection:
@@ -301,7 +310,7 @@ class Commitments:
             seen.append(
                 StepSeen(
                     step.step, step.status, from_ms(step.at), step.actor, public_from,
-                    more if privileged else {},
+                    more if privileged else {}, self._reason(step) if privileged else None,
                 )
             )  # fmt: skip
         if status == QUESTIONED and not privileged:

@@ -19,11 +19,11 @@ import uuid_utils
 
 from app.credit import store
 from app.credit.maturing import Maturing
-from app.credit.policy import Entry, ScoreCard
+from app.credit.policy import Entry, ScoreCard, Status
 from app.credit.records import By, EntryUnknown, NewEntry
-from app.credit.rows import entry_of
+from app.credit.rows import entry_of, standing_of_row
 from app.credit.service import Credit
-from app.credit.steps import DECISIONS, Step
+from app.credit.steps import DECISIONS, Step, open_steps
 from app.credit.workdays import Deadline, deadline, local_day
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
@@ -72,7 +72,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """An entry with all that is on file about it."""
+    """An entry with all that is on file about it. may: the steps that a person may take with it now."""
 
     entry: Entry
     actor: str
@@ -80,6 +80,18 @@ class Filed:
     object_until: datetime | None
     approximate: bool
     steps: tuple[Taken, ...]
+    may: frozenset[Step] = frozenset()
+
+    def status_at(self, now: datetime) -> Status:
+        """Returns the state as time has it, whether or not the worker has recorded it yet."""
+        entry = self.entry
+        if entry.status in (Status.REPAIRED, Status.CANCELLED):
+            return entry.status
+        if entry.expires_at is not None and entry.expires_at <= now:
+            return Status.LAPSED
+        if entry.status is Status.NOTICE and entry.effective_at <= now:
+            return Status.EFFECTIVE
+        return entry.status
 
 
 class CreditLedger:
@@ -282,6 +294,7 @@ class CreditLedger:
                         text=text,
                     )
                 )
+        now = self._clock.now()
         return [
             Filed(
                 entry=entry,
@@ -292,6 +305,7 @@ class CreditLedger:
                 else from_ms(rows[entry.id].object_until),
                 approximate=bool(rows[entry.id].approximate),
                 steps=tuple(steps.get(entry.id, ())),
+                may=open_steps(standing_of_row(rows[entry.id]), now=now),
             )
             for entry in entries
             if entry.id in rows

@@ -16,6 +16,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid5
 
+from sqlalchemy import Connection
+
 from app.credit import matterstore
 from app.credit.matterbook import AlreadyStands, MatterBook, MatterUnknown
 from app.credit.matters import Kind, Stand
@@ -28,8 +30,9 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
+from app.ledger import sealstore
 from app.ledger.submission import Seal
-from app.ledger.vault import SALT_BYTES
+from app.ledger.vault import SALT_BYTES, Vault
 from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.parties.roles import reach
@@ -47,6 +50,9 @@ DECISIONS = {
 }
 """Outcomes that a regulator may decide, by the word of the API."""
 
+PERSONS = ("object", "ask_removal", *DECISIONS.values())
+"""Steps that a person takes: the party the first two, a regulator the others."""
+
 _DISHONEST = (RuleClass.GENERAL, RuleClass.SERIOUS)
 
 
@@ -56,18 +62,19 @@ class OwnListing(Denied):
 
 @dataclass(frozen=True, slots=True)
 class ListStep:
-    """A step of a listing."""
+    """A step of a listing. text: of who took it, None for those whom it is not addressed to."""
 
     step: str
     status: str
     at: datetime
     actor: str
     decide_by: datetime | None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A listing as it stands now."""
+    """A listing as it stands now. may: the steps that a person may take with it now."""
 
     id: str
     party: str
@@ -85,18 +92,20 @@ class Listed:
     evidence: Mapping[str, Any]
     by: str
     steps: tuple[ListStep, ...]
+    may: frozenset[str] = frozenset()
 
 
 class Lists:
     """Both lists. `review` is called after each monthly grade, `recheck` as an entry takes effect."""
 
     def __init__(
-        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock
+        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock, vault: Vault
     ) -> None:
         self._database = database
         self._book = book
         self._credit = credit
         self._clock = clock
+        self._vault = vault
 
     def enter(
         self,
@@ -155,7 +164,7 @@ class Lists:
         row = self._row(listing)
         with self._database.read() as connection:
             steps = matterstore.steps_of(connection, row.party)
-        found = self._listed(row, steps)
+            found = self._listed(row, steps, None if public else connection)
         if public and not self._is_public(row):
             raise MatterUnknown("matter_unknown", id=listing[:80])
         return found
@@ -172,7 +181,8 @@ class Lists:
             check_known(connection, party)
             rows = matterstore.matters_of(connection, party, BOTH)
             steps = matterstore.steps_of(connection, party) if rows else []
-        return [self._listed(r, steps) for r in rows if privileged or self._is_public(r)]
+            reads = connection if privileged else None
+            return [self._listed(r, steps, reads) for r in rows if privileged or self._is_public(r)]
 
     def page(self, name: ListName, *, after: tuple[int, str] | None, limit: int) -> list[Listed]:
         """Returns who is on a list now, longest first. Read-only."""
@@ -193,6 +203,11 @@ class Lists:
         with self._database.read() as connection:
             check_known(connection, party)
             return matterstore.warnings_of(connection, party, after=after, limit=limit)
+
+    def newest_warnings(self, party: str, *, limit: int) -> list[Any]:
+        """Returns a party's last warnings, the newest first. Read-only."""
+        with self._database.read() as connection:
+            return matterstore.newest_warnings(connection, party, limit=limit)
 
     def move(self, row: Any) -> None:
         """Records what time has done to a listing: it takes effect, or its term is over."""
@@ -338,9 +353,10 @@ class Lists:
         stand = Stand.of_row(row)
         return row.effective_at <= to_ms(now) and not stand.over and stand.at(now) != "ended"
 
-    def _listed(self, row: Any, steps: Sequence[Any]) -> Listed:
-        stand = Stand.of_row(row)
-        status = stand.at(self._clock.now())
+    def _listed(self, row: Any, steps: Sequence[Any], reads: Connection | None = None) -> Listed:
+        """Returns a listing. reads: what texts are opened by, for those whom they are addressed to."""
+        stand, now = Stand.of_row(row), self._clock.now()
+        status = stand.at(now)
         return Listed(
             id=row.id,
             party=row.party,
@@ -357,11 +373,15 @@ class Lists:
             approximate=bool(row.approximate),
             evidence=json.loads(row.evidence),
             by=row.actor,
-            steps=tuple(_step(step) for step in steps if step.matter == row.id),
+            steps=tuple(self._step(step, reads) for step in steps if step.matter == row.id),
+            may=frozenset(step for step in PERSONS if stand.takes(step, now=now)),
         )
 
-
-def _step(row: Any) -> ListStep:
-    by = json.loads(row.more).get("decide_by")
-    moment = None if by is None else parse_time(by)
-    return ListStep(row.step, row.status, from_ms(row.at), row.actor, moment)
+    def _step(self, row: Any, reads: Connection | None) -> ListStep:
+        by = json.loads(row.more).get("decide_by")
+        text = None
+        if reads is not None and row.actor != SYSTEM:
+            place = (f"party/{row.party}", row.record_id, "text")
+            text = sealstore.open_words(reads, self._vault, place)
+        moment = None if by is None else parse_time(by)
+        return ListStep(row.step, row.status, from_ms(row.at), row.actor, moment, text)

@@ -127,6 +127,14 @@ class Stand:
         moved = after(self._listing(), LIST_STEPS[step], now=now)
         return replace(self, status=SHOWN[moved.status])
 
+    def takes(self, step: str, *, now: datetime) -> bool:
+        """Whether a step may be taken now."""
+        try:
+            self.after(step, now=now)
+        except StepRefused:
+            return False
+        return True
+
     def _kept_after(self, step: str, now: datetime) -> str:
         _, origins, to = PROMISE_STEPS[step]
         # Time alone keeps a promise: a step that comes later than its term finds it kept.

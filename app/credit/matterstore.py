@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, text, update
 
 from app.credit.matters import Kind
 from app.db.hot import HotSelect
@@ -20,6 +20,9 @@ WARNING = CreditWarning.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
+
+# Written out, so that the index of just these rows serves it (tables.Matter).
+_UNDECIDED = text("matter.status IN ('objected', 'removal_asked', 'questioned')")
 
 _IN_FORCE = (
     MATTER.c.ended_at.is_(None),
@@ -92,6 +95,17 @@ def matters_of(
 def steps_of(connection: Connection, party: str) -> list[Any]:
     """Returns the steps of a party's matters, in order. Read-only."""
     return list(connection.execute(select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)))
+
+
+def undecided(connection: Connection, *, limit: int) -> list[Any]:
+    """Returns the matters that wait for a decision. Read-only."""
+    return list(connection.execute(select(MATTER).where(_UNDECIDED).limit(limit)))
+
+
+def steps_of_matters(connection: Connection, matters: Sequence[str]) -> list[Any]:
+    """Returns the steps of these matters, in order. Read-only."""
+    query = select(STEP).where(STEP.c.matter.in_(matters)).order_by(STEP.c.seq)
+    return list(connection.execute(query))
 
 
 def listed_now(
@@ -167,6 +181,12 @@ def warnings_of(
         behind = (WARNING.c.at == after[0]) & (WARNING.c.id > after[1])
         query = query.where((WARNING.c.at > after[0]) | behind)
     return list(connection.execute(query.order_by(WARNING.c.at, WARNING.c.id).limit(limit)))
+
+
+def newest_warnings(connection: Connection, party: str, *, limit: int) -> list[Any]:
+    """Returns a party's last warnings, the newest first. Read-only."""
+    query = select(WARNING).where(WARNING.c.party == party)
+    return list(connection.execute(query.order_by(WARNING.c.at.desc(), WARNING.c.id).limit(limit)))
 
 
 def warned_since(

@@ -165,6 +165,20 @@ def after(standing: Standing, step: Step, *, now: datetime) -> Standing:
     return replace(standing, status=Status.NOTICE if announced else Status.EFFECTIVE)
 
 
+def open_steps(standing: Standing, *, now: datetime) -> frozenset[Step]:
+    """Returns the steps that a person may take with the entry now; which person, the table says."""
+    found = set()
+    for step, move in TABLE.items():
+        if move.who == {Who.SYSTEM}:
+            continue
+        try:
+            after(standing, step, now=now)
+        except StepRefused:
+            continue
+        found.add(step)
+    return frozenset(found)
+
+
 def table_rows() -> Iterator[tuple[str, str, str, str]]:
     """Yields (step, who, from, to) as docs show the table."""
     for move in TABLE.values():

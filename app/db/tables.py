@@ -61,6 +61,11 @@ def _bytes(*, key: bool = False, null: bool = False) -> Any:
     return Field(sa_column=Column(Blob, primary_key=key, nullable=null))
 
 
+def _only(condition: str) -> dict[str, Any]:
+    """Keeps an index to the rows that meet a condition: few of many."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 # --- ledger: streams and records -------------------------------------------------------------
 
 
@@ -737,6 +742,40 @@ class Rating(SQLModel, table=True):
     at: int = _big()
 
 
+class Voice(SQLModel, table=True):
+    """A review, a follow-up or a complaint, and what later records made of it (app.trace.voices)."""
+
+    __table_args__ = (
+        Index("voice_seller", "seller", "kind", "at"),
+        Index("voice_platform", "platform", "at", **_only("platform IS NOT NULL")),
+        Index("voice_referred", "referred_to", "at", **_only("referred_to IS NOT NULL")),
+    )
+
+    stream: int = _big(key=True)
+    seq: int = _big(key=True)
+    id: str = _text()
+    kind: str = _text()
+    seller: str = _text()
+    platform: str | None = _text(null=True)
+    """Of the sale, where it is a party."""
+    gtin: str = _text()
+    subject: str = _text()
+    """The consignment of a lot; empty for a unit."""
+    rating: int | None = _big(null=True)
+    category: str | None = _text(null=True)
+    at: int = _big()
+    answered_at: int | None = _big(null=True)
+    """Since when the seller's side has said or done something about it."""
+    proposed_at: int | None = _big(null=True)
+    """Of a complaint: since when there is an outcome, or the goods went back."""
+    settled_at: int | None = _big(null=True)
+    """Since when who complained calls it settled."""
+    ended_at: int | None = _big(null=True)
+    """Since when the goods went back."""
+    referred_to: str | None = _text(null=True)
+    referred_at: int | None = _big(null=True)
+
+
 class Report(SQLModel, table=True):
     """A report by anyone: sealed text and contact, for a person to read; weighs nothing by itself."""
 
@@ -773,6 +812,9 @@ class CreditEntry(SQLModel, table=True):
     __table_args__ = (
         Index("credit_entry_party", "party", "effective_at"),
         Index("credit_entry_next", "next_at"),
+        Index(
+            "credit_entry_undecided", "status", **_only("status IN ('objected', 'repair_asked')")
+        ),
     )
 
     id: str = _text(key=True)
@@ -967,6 +1009,11 @@ class Matter(SQLModel, table=True):
         Index("matter_party", "party", "kind"),
         Index("matter_kind", "kind", "effective_at"),
         Index("matter_next", "next_at"),
+        Index(
+            "matter_undecided",
+            "status",
+            **_only("status IN ('objected', 'removal_asked', 'questioned')"),
+        ),
     )
 
     id: str = _text(key=True)

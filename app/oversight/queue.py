@@ -7,17 +7,22 @@ from datetime import datetime
 from typing import Any
 
 from app.credit.ledger import CreditLedger
-from app.credit.policy import Status
+from app.credit.policy import Entry, Status
+from app.credit.steps import ENDED
 from app.db.engine import Database
 from app.kit.clock import from_ms
 from app.oversight import store
+from app.oversight.finding_rows import GRACE
 from app.parties.account_rules import region_prefix
 from app.parties.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A finding that waits. until: when it begins to cost something, None where nobody has said so."""
+    """A finding that waits. until: when it begins to cost something, None where nobody has said so.
+
+    in_grace: it costs nothing if it is put right by then. entry: of the ledger of credit, that charges it.
+    """
 
     id: str
     kind: str
@@ -25,6 +30,8 @@ class Waiting:
     party: str | None
     opened_at: datetime
     until: datetime | None = None
+    in_grace: bool = False
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +62,12 @@ def queue_of(
     with database.read() as connection:
         count, rows = store.queue(connection, party=party, limit=limit)
     filed, _ = ledger.file_of(party, principal)
-    announced = {
-        str(one.entry.evidence.get("finding")): one.entry.effective_at
+    charges = {
+        str(one.entry.evidence["finding"]): one.entry
         for one in filed
-        if one.entry.status is Status.NOTICE
+        if "finding" in one.entry.evidence and one.entry.status not in ENDED
     }
-    found = [_waiting(row, announced.get(row.id)) for row in rows]
+    found = [_waiting(row, charges.get(row.id)) for row in rows]
     return Queue(count, tuple(sorted(found, key=_urgency)))
 
 
@@ -68,7 +75,19 @@ def _urgency(waiting: Waiting) -> tuple[bool, datetime]:
     return waiting.until is None, waiting.until or waiting.opened_at
 
 
-def _waiting(row: Any, until: datetime | None = None) -> Waiting:
-    if until is None and row.due_at is not None:
+def _waiting(row: Any, charge: Entry | None = None) -> Waiting:
+    until = None
+    if charge is not None and charge.status is Status.NOTICE:
+        until = charge.effective_at
+    elif row.due_at is not None:
         until = from_ms(row.due_at)
-    return Waiting(row.id, row.kind, row.stream_name, row.party, from_ms(row.opened_at), until)
+    return Waiting(
+        id=row.id,
+        kind=row.kind,
+        stream=row.stream_name,
+        party=row.party,
+        opened_at=from_ms(row.opened_at),
+        until=until,
+        in_grace=row.status == GRACE,
+        entry="" if charge is None else charge.id,
+    )

@@ -34,7 +34,7 @@ from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.oversight.placecheck import lacks_case, misplaced_rows
 from app.parties import store as party_store
-from app.trace import ratings, ratingstore
+from app.trace import ratings, ratingstore, voices, voicestore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 from app.trace.wordstore import missing_words
@@ -61,11 +61,13 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             find = partial(trace_store.find_lot, connection, stream)
             wrong = _differing("lot", told, find)
             wrong += _wrong_ratings(connection, stream, gtin, records)
+            wrong += _wrong_voices(connection, stream, gtin, records)
         case ["01", gtin, "21", _]:
             wrong = _wrong_ratings(connection, stream, gtin, records)
             packed = any(fields["type"] == "pack" for fields in records)
             if packed and lacks_case(connection, stream):
                 wrong.append("case_unit")
+            wrong += _wrong_voices(connection, stream, gtin, records)
         case ["party", party]:
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
@@ -77,6 +79,9 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
             wrong += misplaced_rows(connection, party)
+            wrong += [
+                f"voice.{seq}" for _, seq in voicestore.unfounded(connection, party, limit=20)
+            ]
         case ["store", sender]:
             wrong = _wrong_sender(connection, sender, records)
         case ["store", sender, party]:
@@ -271,6 +276,21 @@ def _wrong_ratings(
 def _same_rating(told: Fields, kept: Fields) -> bool:
     # The waybill stands in no record.
     return _same({name: value for name, value in told.items() if name != "parcel"}, kept)
+
+
+def _wrong_voices(
+    connection: Connection, stream: str, gtin: str, records: Sequence[Fields]
+) -> list[str]:
+    """Returns the reviews and complaints whose row is missing or says something else; as `_wrong_ratings`."""
+    told = voices.told_rows(stream, gtin, records)
+    if not told:
+        return []
+    kept = {row.seq: row._mapping for row in voicestore.rows_of(connection, stream_key(stream))}
+    return [
+        f"voice.{row['seq']}"
+        for row in told
+        if row["seq"] not in kept or not _same(row, kept[row["seq"]])
+    ]
 
 
 def _missing_words(connection: Connection, product: Any) -> list[str]:

@@ -8,23 +8,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import uuid_utils
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.kit.clock import Clock, to_ms
-from app.kit.errors import FieldFault, invalid
+from app.kit.clock import Clock
 from app.ledger import sealstore
 from app.ledger import store as ledger_store
-from app.ledger.record import stream_key
 from app.ledger.vault import SealBroken, Vault
-from app.oversight import store
+from app.oversight.looking import log_look, read_purpose
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
-
-MIN_PURPOSE, MAX_PURPOSE = 4, 200
 
 
 class SealedAccess:
@@ -45,7 +40,7 @@ class SealedAccess:
         principal.check_may("sealed.read")
         sees_all = reach(principal.roles, "sealed.read") == "any"
         if sees_all:
-            purpose = _read_purpose(purpose)
+            purpose = read_purpose(purpose, loc=("query", "purpose"))
         with self._database.read() as connection:
             records = ledger_store.load_stream(connection, code.stream)
             if not records:
@@ -62,8 +57,7 @@ class SealedAccess:
                     sections = self._open(connection, code.stream, fields)
                     shown.append((own, {n: fields[n] for n in ("seq", "id", "type")}, sections))
         foreign = [(head["seq"], name) for own, head, parts in shown if not own for name in parts]
-        if foreign:
-            self._log(principal, code, foreign, purpose or "")
+        log_look(self._database, principal, code.stream, foreign, purpose or "", clock=self._clock)
         return [{**head, "sections": sections} for _, head, sections in shown]
 
     def _open(self, connection: Connection, stream: str, fields: Any) -> dict[str, Any]:
@@ -85,30 +79,3 @@ class SealedAccess:
             else:
                 found[name] = {"standing": "sealed", "content": json.loads(content)}
         return found
-
-    def _log(
-        self, principal: Principal, code: Code, looked_at: list[tuple[int, str]], purpose: str
-    ) -> None:
-        rows = [
-            {
-                "id": str(uuid_utils.uuid7()),
-                "at": to_ms(self._clock.now()),
-                "key_id": principal.key_id,
-                "party": principal.party,
-                "stream": stream_key(code.stream),
-                "seq": seq,
-                "section": section,
-                "purpose": purpose,
-            }
-            for seq, section in looked_at
-        ]
-        with self._database.write() as connection:
-            store.insert_access(connection, rows)
-
-
-def _read_purpose(given: str | None) -> str:
-    told = (given or "").strip()
-    if not MIN_PURPOSE <= len(told) <= MAX_PURPOSE:
-        params = {"expected": f"{MIN_PURPOSE}-{MAX_PURPOSE}", "got": len(told)}
-        raise invalid(FieldFault(("query", "purpose"), "length", params))
-    return told

@@ -58,7 +58,7 @@ def pack_submission(submission: Submission) -> Packed | None:
         claim.data,
         claim.sealed,
         (code.gtin, code.lot, code.serial),
-        (sending.party, sending.roles, sending.named),
+        tuple(sending),
         life,
         decide.side,
         submission.source,

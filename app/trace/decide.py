@@ -40,6 +40,8 @@ from app.trace.ratings import Named, NotInShipment, rating_row
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
 from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
+from app.trace.voices import TYPES as VOICES
+from app.trace.voices import Said, check_referral, voice_effects
 
 
 class CodeUnknown(NotFound):
@@ -137,7 +139,8 @@ class Decision:
             refs=tuple(refs),
             effects=life_effects(self.code, claim.stream, self.subject, seen_before, seen)
             + self._recall(claim, new)
-            + self._rating(claim, head, state, view),
+            + self._rating(claim, head, state, view)
+            + self._voice(claim, head, state, view),
             outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now)
             + told_above(claim, self.code, self.subject, new, view.now),
             side=self.side,
@@ -233,6 +236,22 @@ class Decision:
             named=self.named,
         )
         return (Effect("rating", row),)
+
+    def _voice(
+        self, claim: Claim, head: StreamHead, state: Mapping[str, Any], view: View
+    ) -> tuple[Effect, ...]:
+        if claim.type == "referral":
+            check_referral(claim.actor, claim.data, state)
+        if claim.type not in VOICES:
+            return ()
+        return voice_effects(
+            Said(claim.stream, claim.id, claim.type, claim.actor, claim.data),
+            self.code.gtin,
+            seq=head.seq + 1,
+            at_ms=to_ms(view.now),
+            state=state,
+            of=self.sending.answers,
+        )
 
 
 def token_subject(code: Code, subject: str) -> str:

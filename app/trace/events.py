@@ -35,6 +35,7 @@ REPLY_OUTCOMES = ("accepted", "refused")
 RETURN_EXCEPTIONS = (
     "custom_made", "perishable", "digital_opened", "periodical", "confirmed_at_purchase",
 )  # fmt: skip
+HANDED_TO = ("platform", "regulator")
 MEASURE_KINDS = ("delist", "suspend", "warn")
 PROOFS = ("platform", "carrier", "inner", "ticket")
 PRODUCT_CATEGORIES = (
@@ -206,7 +207,8 @@ EVENT_TYPES: Mapping[str, EventType] = {
         sealed=("detail",),
         consignment=True,
     ),
-    # What is said on in the matter of a complaint, by whoever has its ticket and query code.
+    # What is said on in the matter of a complaint: by whoever has its ticket and query code, and by the
+    # seller or the platform of the sale, who may neither rate nor settle it.
     "message": EventType(
         _LIFE,
         {
@@ -215,6 +217,13 @@ EVENT_TYPES: Mapping[str, EventType] = {
             "settled": Rule("flag"),
             "proof": _PROOF,
         },
+        sealed=("detail",),
+        consignment=True,
+    ),
+    # The seller, or its platform, hands a complaint on that it does not settle itself.
+    "referral": EventType(
+        _LIFE,
+        {"of": _RECORD, "to": _choice(HANDED_TO)},
         sealed=("detail",),
         consignment=True,
     ),

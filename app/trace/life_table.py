@@ -143,6 +143,7 @@ LIFE: Mapping[str, Mapping[str, Cell]] = {
         "follow_up":  (_NEXT,        _NEXT,        _NEXT,      _NEXT,  _NEXT),
         "complaint":  (_NONE,        _STAY,        _STAY,      _STAY,  _STAY),
         "message":    (_NONE,        _STAY,        _STAY,      _STAY,  _STAY),
+        "referral":   (_NONE,        _STAY,        _STAY,      _STAY,  _STAY),
         "transfer":   (_STAY,        _SOLD,        _SOLD,      _SOLD,  _STAY),
         "acceptance": (_FROM,        _SOLD,        _SOLD,      _SOLD,  _FROM),
         "void":       (_VOID,        _SOLD,        _SOLD,      _SOLD,  _VOID),

@@ -1,4 +1,4 @@
-"""Messages: what who complained says on in the matter, proven by the query code of the complaint's ticket."""
+"""Messages: what is said on in the matter of a complaint, by who made it and by who answers for the goods."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from app.ledger.record import Claim
 from app.trace.naming import OfUnknown, find_fields
 from app.trace.proof import ProofInvalid, Proofs
 from app.trace.requests import ConsumerProof
+
+IN_MATTER = frozenset({"message", "referral"})
+"""Types of records that go on with a complaint, which they name."""
 
 
 def check_message(
@@ -21,11 +24,30 @@ def check_message(
     if proof is None or proof.query is None:
         raise ProofInvalid("query_code")
     proofs.check_query(proof.query, stream=claim.stream, record_id=of)
+    check_matter(database, claim)
+    if not (claim.sealed or {"rating", "settled"} & claim.data.keys()):
+        raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))
+
+
+def check_own_message(database: Database, claim: Claim) -> None:
+    """Raises OfUnknown or Invalid unless a seller or platform goes on with a complaint in words.
+
+    What it was worth, and whether it is settled, says who complained alone. Read-only.
+    """
+    check_matter(database, claim)
+    for name in ("rating", "settled"):
+        if name in claim.data:
+            raise invalid(FieldFault(("data", name), "unknown_field", {"name": name}))
+    if not claim.sealed:
+        raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))
+
+
+def check_matter(database: Database, claim: Claim) -> None:
+    """Raises OfUnknown unless a record names a complaint about the same goods. Read-only."""
+    of = str(claim.data["of"])
     with database.read() as connection:
         about = find_fields(connection, claim.stream, of)
     if about is None or about["type"] != "complaint":
         raise OfUnknown("of_unknown", of=of)
     if about["data"].get("consignment") != claim.data.get("consignment"):
         raise OfUnknown("of_unknown", of=of)
-    if not (claim.sealed or {"rating", "settled"} & claim.data.keys()):
-        raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))

@@ -30,6 +30,7 @@ from app.trace.ratings import (
     check_type,
     find_named,
 )
+from app.trace.voices import root_of
 
 NAMES_ANOTHER = NAMING | {"correction", "reply"}
 """Types of records that name another one."""
@@ -84,6 +85,16 @@ class Naming:
         if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
             check_changes(type_, parse_code(claim.stream).level, changes)
         return source
+
+    def root_of(self, claim: Claim) -> str:
+        """Returns the id of the review, follow-up or complaint that a reply or message goes on with.
+
+        Of one of the same all-or-none request, which is not there yet, the id itself.
+        """
+        of = str(claim.data["of"])
+        with self._database.read() as connection:
+            fields = find_fields(connection, claim.stream, of)
+        return of if fields is None else root_of(fields)
 
     def find_rated(self, claim: Claim) -> Named:
         """Returns the record that a rating names, after asking who had a part in it.

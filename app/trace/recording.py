@@ -31,7 +31,7 @@ from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.lives import Lives
-from app.trace.messages import check_message
+from app.trace.messages import IN_MATTER, check_matter, check_message, check_own_message
 from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
@@ -205,7 +205,7 @@ class Recording:
         return (
             request.signed is not None
             or (proof is not None and (proof.inner is not None or proof.query is not None))
-            or request.type in NAMES_ANOTHER
+            or request.type in NAMES_ANOTHER | IN_MATTER
         )
 
     def prepare(
@@ -262,9 +262,18 @@ class Recording:
             rated = self._naming.find_rated(claim)
         elif request.type in NAMES_ANOTHER:
             sending = sending._replace(named=self._naming.check_of(claim, before))
+            if request.type == "reply":
+                sending = sending._replace(answers=self._naming.root_of(claim))
+        elif request.type in IN_MATTER:
+            # Every one is about a complaint, whoever says it.
+            sending = sending._replace(answers=str(claim.data["of"]))
         side = self._index.digests(request.sealed)
-        if request.type == "message" and principal is None:  # to anybody else it is forbidden
+        if request.type == "message" and principal is None:
             check_message(self._database, self._proofs, claim, proof)
+        elif request.type == "message":
+            check_own_message(self._database, claim)
+        elif request.type == "referral":
+            check_matter(self._database, claim)
         elif request.type == "complaint":
             number = self._proofs.ticket(claim.stream, claim.id)
             side += (("ticket", self._index.digest("ticket", number)),)

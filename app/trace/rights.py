@@ -78,6 +78,10 @@ def _turning_away(state: State, actor: str, source: str) -> bool:
     )
 
 
+def _in_matter(state: State, actor: str, source: str) -> bool:
+    return source == CONSUMER or _seller_side(state, actor, source)
+
+
 def _anyone(_state: State, _actor: str, _source: str) -> bool:
     return True
 
@@ -99,7 +103,8 @@ RIGHTS: Mapping[str, Right] = {
     "carrier_rating": _anyone,  # who had a part in the shipment that it names: see `ratings`
     "buyer_rating": _anyone,
     "complaint": _anyone,
-    "message": _anyone,  # the recording checks the query code of the complaint it names
+    "message": _in_matter,  # the recording checks the query code of the complaint it names
+    "referral": _seller_side,
     "recall": _maker,
     "recall_lifted": _maker,
     "void": _holder,  # and no issuer that has given the unit away

@@ -22,12 +22,14 @@ class EventNotYours(Denied):
 class Sending(NamedTuple):
     """Who sends: the key's party and roles; party None for a consumer.
 
-    named: the source of the record that it corrects, whose role it then speaks in.
+    named: the source of the record that it corrects, whose role it then speaks in. answers: id of the
+    review, follow-up or complaint (app.trace.voices) that it goes on with.
     """
 
     party: str | None
     roles: frozenset[str]
     named: str | None = None
+    answers: str | None = None
 
 
 def who_reads(actor: str, sending: Sending) -> tuple[Read, ...]:

@@ -31,6 +31,7 @@ from app.trace.listings import Told, fold_listing, listing_fact
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 from app.trace.sending import Sending, sender_sources, who_reads
+from app.trace.voices import Said, voice_effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,15 @@ class ShelfDecision:
             self._check_receiver(claim, state)
             state["holder"] = claim.actor
             del state["transfer"]
+        elif claim.type == "reply" and self.code.level == "lot":
+            effects = voice_effects(
+                Said(claim.stream, claim.id, claim.type, claim.actor, claim.data),
+                self.code.gtin,
+                seq=head.seq + 1,
+                at_ms=to_ms(view.now),
+                state=head.state,
+                of=self.sending.answers,
+            )
         return Draft(state, effects=effects, outbox=heard, side=self.side, source=source)
 
     def _check_receiver(self, claim: Claim, state: Mapping[str, Any]) -> None:

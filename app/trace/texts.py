@@ -173,6 +173,8 @@ class Texts:
         is theirs. The code inside the pack goes to the next buyer with the goods, and proves nothing then.
         """
         fields = until[-1]
+        if fields["type"] == "message" and fields["source"] != CONSUMER:
+            raise ProofInvalid("query_code")  # the other side's words are its own
         if proof.query is not None:
             of = fields["data"]["of"] if fields["type"] == "message" else fields["id"]
             self._proofs.check_query(proof.query, stream=code.stream, record_id=str(of))

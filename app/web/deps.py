@@ -29,11 +29,13 @@ from app.credit.lists import Lists
 from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
 from app.credit.orders import OrderCounts
+from app.credit.outlook import Outlook
 from app.credit.ratings import Ratings
 from app.credit.samples import Samples
 from app.credit.search import Search
 from app.credit.service import Credit
 from app.credit.snapshots import Snapshots
+from app.credit.undecided import Undecided
 from app.db.engine import Database
 from app.db.lease import Lease
 from app.exchange.cards import Cards
@@ -53,6 +55,7 @@ from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning
 from app.oversight.audits import Audits
 from app.oversight.cases import Cases
+from app.oversight.complaints import Complaints
 from app.oversight.deadlines import Deadlines
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
@@ -60,6 +63,7 @@ from app.oversight.hooks import Hooks
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.reports import Reports
+from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
 from app.oversight.watching import Watch
 from app.parties.access import APIKeys
@@ -145,6 +149,8 @@ class Rooms:
     credit_ledger: CreditLedger
     commitments: Commitments
     lists: Lists
+    outlook: Outlook
+    undecided: Undecided
     matter_clock: MatterClock
     snapshots: Snapshots
     alerts: Alerts
@@ -164,6 +170,8 @@ class Rooms:
     watch: Watch
     reports: Reports
     cases: Cases
+    complaints: Complaints
+    reviews: Reviews
     texts: Texts
     sealed: SealedAccess
     report_limit: RateLimit

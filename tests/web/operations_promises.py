@@ -135,6 +135,13 @@ PROMISES: dict[tuple[str, str], Operation] = {
         ),
     ),
     ("POST", "/api/v1/lists/items/{listing}/removal"): _said("removal"),
+    ("GET", "/api/v1/credit/undecided"): Operation(
+        path="/api/v1/credit/undecided", by=AUTHORITY, scope="credit",
+        bad=(*PAGES, Bad(name="foreign role", by=SHOP, answer=FORBIDDEN)),
+    ),
+    ("GET", "/api/v1/credit/{party}/advice"): _of_party(
+        "advice", Bad(name="somebody else's", by=RIVAL, answer=FORBIDDEN), by=SHOP, scope="credit",
+    ),
     ("GET", "/api/v1/credit/{party}/lists"): _of_party("lists"),
     ("GET", "/api/v1/credit/{party}/history"): _of_party("history", *PAGES),
     ("GET", "/api/v1/credit/{party}/warnings"): _of_party(

@@ -43,7 +43,7 @@ class TemplateOut(BaseModel):
 
 
 class CommitmentStepOut(BaseModel):
-    """A step; `evidence` for the party itself and regulators alone."""
+    """A step; `evidence` and `text`, the reason, for the party itself and regulators alone."""
 
     step: str
     status: str
@@ -51,6 +51,7 @@ class CommitmentStepOut(BaseModel):
     by: str
     public_from: str | None = None
     evidence: dict[str, Any] | None = None
+    text: str | None = None
 
 
 class CommitmentOut(BaseModel):
@@ -245,6 +246,7 @@ def _step(step: StepSeen) -> CommitmentStepOut:
         by=step.actor,
         public_from=format_time_if(step.public_from),
         evidence=step.more.get("evidence"),
+        text=step.text,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Response
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.credit.ledger import Filed, Given, Taken
-from app.credit.policy import ScoreCard, Status
+from app.credit.policy import ScoreCard
 from app.credit.rules import Rule
 from app.i18n import Lang
 from app.kit.clock import format_time, format_time_if, to_ms
@@ -280,7 +280,7 @@ def _entry(rooms: Rooms, lang: Lang, card: ScoreCard, filed: Filed) -> EntryOut:
         points=entry.points,
         weight=0 if weight is None else weight.points,
         why="ended" if weight is None else str(weight.reason),
-        status=_status_now(filed, now),
+        status=filed.status_at(now),
         policy=entry.policy_version,
         entered_at=format_time(filed.entered_at),
         entered_by=filed.actor,
@@ -296,18 +296,6 @@ def _entry(rooms: Rooms, lang: Lang, card: ScoreCard, filed: Filed) -> EntryOut:
         steps=[_step(step) for step in filed.steps],
         links=links,
     )
-
-
-def _status_now(filed: Filed, now: datetime) -> str:
-    """Returns the state as time has it, whether or not the worker has recorded it yet."""
-    entry = filed.entry
-    if entry.status in (Status.REPAIRED, Status.CANCELLED):
-        return entry.status
-    if entry.expires_at is not None and entry.expires_at <= now:
-        return Status.LAPSED
-    if entry.status is Status.NOTICE and entry.effective_at <= now:
-        return Status.EFFECTIVE
-    return entry.status
 
 
 def _step(step: Taken) -> StepOut:

@@ -28,13 +28,14 @@ _Id = Annotated[str, Field(max_length=64)]
 
 
 class ListStepOut(BaseModel):
-    """A step of a listing."""
+    """A step of a listing; `text` for the party itself and regulators alone."""
 
     step: str
     status: str
     at: str
     by: str
     decide_by: str | None = None
+    text: str | None = None
 
 
 class ListingOut(BaseModel):
@@ -321,7 +322,7 @@ def _shown(rooms: Rooms, one: Listed, lang: Lang) -> ListingOut:
         steps=tuple(
             ListStepOut(
                 step=step.step, status=step.status, at=format_time(step.at), by=step.actor,
-                decide_by=format_time_if(step.decide_by),
+                decide_by=format_time_if(step.decide_by), text=step.text,
             )
             for step in one.steps
         ),

@@ -9,7 +9,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.i18n import LANGUAGES, has, text
+from app.i18n import LANGUAGES, key_of_kind, text
 from app.kit.clock import format_time, from_ms
 from app.oversight.finding_rows import as_json, concerned_by
 from app.oversight.findings import FindingUnknown
@@ -212,15 +212,14 @@ def file_report(rooms: InRooms, visit: InVisit, body: ReportIn) -> TicketOut:
 
 
 def finding_body(row: Any) -> dict[str, Any]:
-    """Returns a finding as the API shows it, with its sentence in both languages."""
+    """Returns a finding as the API shows it: its sentence, and what cures it, in both languages."""
     shown = as_json(row)
     for name in ("opened_at", "closed_at", "due_at"):
         if name in shown:
             shown[name] = format_time(shown[name])
-    key = f"finding.{row.kind}"
-    if not has(key):
-        key = f"finding.{row.kind.split('.', 1)[0]}"
-    shown["text"] = {lang: text(lang, key) for lang in LANGUAGES} if has(key) else {}
+    for name, family in (("text", "finding"), ("cure", "cure")):
+        key = key_of_kind(family, row.kind)
+        shown[name] = {} if key is None else {lang: text(lang, key) for lang in LANGUAGES}
     return shown
 
 

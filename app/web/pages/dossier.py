@@ -6,7 +6,6 @@ numbers are the score function's, the words the policy's.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -17,10 +16,10 @@ from app.credit.ratings import DAYS
 from app.credit.rules import Policy, Rule
 from app.kit.clock import to_ms
 from app.kit.errors import Fault
-from app.trace.gtin import display_gtin
 from app.web.deps import Rooms
 from app.web.pages.conduct import fill_grades, fill_listings, fill_promises, fill_rated
 from app.web.pages.facts import licence_of
+from app.web.pages.proofs import ProofReader
 from app.web.pages.standing_views import (
     Deed,
     DossierView,
@@ -28,7 +27,6 @@ from app.web.pages.standing_views import (
     Held,
     Holder,
     Line,
-    Proof,
     Row,
     Sum,
     Told,
@@ -60,7 +58,7 @@ class _Dossier:
         self._party = party
         self._now = rooms.clock.now()
         self._policy = rooms.credit.policy
-        self._products: dict[str, str] = {}
+        self._proofs = ProofReader(rooms)
 
     def fill(self, script: str) -> DossierView:
         filed, card = self._rooms.credit_ledger.file_of(self._party, None)
@@ -187,7 +185,7 @@ class _Dossier:
             policy=entry.policy_version,
             day=entry.day,
             effective_at=entry.effective_at,
-            proof=self._proof(entry.evidence),
+            proof=self._proofs.read(entry.evidence),
             number=number,
             repair_from=repair,
             repair_open=status is Status.EFFECTIVE and repair is not None and repair <= self._now,
@@ -223,46 +221,8 @@ class _Dossier:
             points=hold.points,
             since=hold.since,
             lifts_at=hold.lifts_at,
-            proof=self._proof({"finding": hold.finding}),
+            proof=self._proofs.read({"finding": hold.finding}),
         )
-
-    def _proof(self, evidence: Mapping[str, object]) -> Proof:
-        told = {
-            name: str(evidence[name])
-            for name in ("title", "number", "issuer", "url", "record", "finding", "kind")
-            if isinstance(evidence.get(name), str)
-        }
-        if "step" in evidence:
-            told["kind"] = f"continuity.missing_{evidence['step']}"
-        attachments = evidence.get("attachments")
-        page = product = ""
-        if "finding" in told:
-            try:
-                row = self._rooms.findings.get(told["finding"])
-            except Fault:
-                pass
-            else:
-                told["kind"] = row.kind
-                if row.gtin is not None:
-                    page, product = f"/01/{row.gtin}", self._product(row.gtin)
-        return Proof(
-            **told,
-            page=page if product else "",
-            product=product,
-            attachments=tuple(map(str, attachments)) if isinstance(attachments, list) else (),
-        )
-
-    def _product(self, gtin: str) -> str:
-        """Returns a product's name, its number where it has none; "" for none that is registered."""
-        if gtin not in self._products:
-            try:
-                row = self._rooms.catalogue.product(gtin)
-            except Fault:
-                self._products[gtin] = ""
-            else:
-                facts = json.loads(row.facts) if not row.name else {}
-                self._products[gtin] = row.name or facts.get("name", "") or display_gtin(gtin)
-        return self._products[gtin]
 
 
 class _Rows:

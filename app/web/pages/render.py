@@ -20,6 +20,7 @@ from app.web.pages.journey import days_between, stops_of
 from app.web.pages.pieces import Pieces
 from app.web.pages.seal import draw_mark, draw_seal
 from app.web.pages.standing_words import (
+    cure_says,
     finding_says,
     repair_says,
     rule_says,
@@ -155,6 +156,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         label=partial(_label, lang),
         signed=say_signed,
         finding_says=partial(finding_says, lang),
+        cure_says=partial(cure_says, lang),
         span=partial(say_span, lang),
         seal=lambda verdict: draw_seal(verdict, lang),
         step_title=partial(_step_title, lang),

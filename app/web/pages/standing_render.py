@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from app.web.pages.chart import DESK, PHONE, draw_course
 from app.web.pages.render import render_page
 from app.web.pages.standing_views import DossierView, PolicyView, SearchView, ZoneView
@@ -9,14 +11,18 @@ from app.web.pages.standing_views import DossierView, PolicyView, SearchView, Zo
 
 def render_dossier(view: DossierView) -> str:
     """Returns a party's dossier. A natural person's is for who asks for it, not for search engines."""
-    pictures = [
+    indexable = not view.holder.exempt
+    return render_page(
+        "dossier.html", view.frame, view=view, pictures=draw_courses(view), indexable=indexable
+    )
+
+
+def draw_courses(view: DossierView) -> list[Markup]:
+    """Returns the score over time, drawn for a phone and for a desk."""
+    return [
         draw_course(view.course, view.numbers, view.policy, view.frame.lang, size)
         for size in (PHONE, DESK)
     ]
-    indexable = not view.holder.exempt
-    return render_page(
-        "dossier.html", view.frame, view=view, pictures=pictures, indexable=indexable
-    )
 
 
 def render_policy(view: PolicyView) -> str:

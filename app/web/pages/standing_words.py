@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from app.credit.rules import Policy, Rule
-from app.i18n import Lang, format_date, has, text
+from app.i18n import Lang, format_date, key_of_kind, text
 from app.web.pages.standing_views import DossierView, Line
 
 
@@ -62,10 +62,14 @@ def rule_says(lang: Lang, rule: Rule, policy: Policy) -> str:
 
 def finding_says(lang: Lang, kind: str) -> str:
     """Returns what a finding of this kind says, or of its family where it has no sentence of its own."""
-    known = [
-        key for key in (f"finding.{kind}", f"finding.{kind.split('.', maxsplit=1)[0]}") if has(key)
-    ]
-    return text(lang, known[0]) if known else kind
+    key = key_of_kind("finding", kind)
+    return kind if key is None else text(lang, key)
+
+
+def cure_says(lang: Lang, kind: str) -> str:
+    """Returns the one thing that whoever answers for a finding of this kind can do about it."""
+    key = key_of_kind("cure", kind)
+    return "" if key is None else text(lang, key)
 
 
 def say_span(lang: Lang, span: timedelta) -> str:

@@ -16,7 +16,9 @@ from app.parties.roles import (
     AGGREGATOR,
     CARRIER,
     MERCHANT,
+    OFFICIAL_ROLES,
     PLATFORM,
+    SELLER_ROLES,
     SUPPLIER,
     may,
 )
@@ -62,6 +64,12 @@ def _of_a_party(action: str) -> Callable[[Person], bool]:
 _MOVERS = frozenset({MERCHANT, SUPPLIER, PLATFORM, CARRIER, AGGREGATOR})
 
 
+def _sees_own_credit(person: Person) -> bool:
+    # An authority has no score of its own to look after.
+    own = person.party is not None and not person.roles & OFFICIAL_ROLES
+    return own and does("credit.object")(person)
+
+
 def _may_import(person: Person) -> bool:
     return any(all(does(name)(person) for name in actions) for actions in ACTIONS_OF.values())
 
@@ -71,6 +79,10 @@ ITEMS: tuple[Item, ...] = (
     Item("products", "/desk/products", _of_a_party("product.register")),
     Item("shipments", "/desk/shipments", does("event.send", roles=_MOVERS)),
     Item("imports", "/desk/imports", _may_import, on_phone=False),
+    Item("credit", "/desk/credit", _sees_own_credit),
+    Item("reviews", "/desk/reviews", does("voice.read", roles=SELLER_ROLES), on_phone=False),
+    Item("complaints", "/desk/complaints", does("voice.read")),
+    Item("decisions", "/desk/decisions", does("credit.decide")),
     Item("applications", "/applications", lambda person: person.is_operator),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
@@ -120,6 +132,8 @@ _TOLD = frozenset(
         "password_changed", "sessions_ended", "session_ended", "second_off", "uninvited",
         "moved", "disabled", "enabled", "key_revoked", "hook_ended", "hook_tested", "resent",
         "application_accepted", "application_refused", "applied", "signed_out",
+        "objected", "repair_asked", "removal_asked", "promise_signed", "promise_withdrawn", "decided",
+        "replied", "complaint_said", "complaint_accepted", "complaint_refused", "complaint_referred",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
     }
 )  # fmt: skip

@@ -1,0 +1,233 @@
+"""What waits for a regulator: objections, applications for repair or removal, commitments in question.
+
+Found by their rows; what a party said is opened for whom it is addressed to. Nobody is shown its own case,
+since nobody decides in it. Read-only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from app.credit import matterstore, store
+from app.credit.loader import Policies
+from app.credit.matters import QUESTIONED, SHOWN, Kind, Stand
+from app.credit.policy import Status
+from app.credit.rows import standing_of_row
+from app.credit.rules import Criterion, ListName, Rule, Texts
+from app.credit.templates import Template, find_template
+from app.db.engine import Database
+from app.kit.clock import Clock, from_ms, parse_time, to_ms
+from app.ledger import sealstore
+from app.ledger.vault import Vault
+from app.parties.account_rules import covers
+from app.parties.identity import SYSTEM
+from app.parties.principal import Principal
+from app.parties.store import find_parties
+
+MOST = 2_000
+"""Rows of each kind that are looked at: many more than any authority leaves waiting."""
+
+Place = tuple[int, str]
+"""Until when it is to be decided (ms), and its id."""
+
+Wish = Literal["objection", "repair", "removal", "question"]
+_WISHES: Mapping[str, Wish] = {
+    "object": "objection",
+    "ask_repair": "repair",
+    "ask_removal": "removal",
+    "question": "question",
+}
+_NEVER = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Something that waits for a decision.
+
+    of: an entry, a listing (`list` is which), a commitment. title: of its rule, criterion or template.
+    version: of the policy that made it, or of the template. decide_by: None where no term runs.
+    text: None where it is erased or the service asked.
+    """
+
+    of: Literal["entry", "listing", "commitment"]
+    wish: Wish
+    id: str
+    party: str
+    party_name: str
+    region: str
+    title: Texts
+    version: int
+    list: ListName | None = None
+    points: int | None = None
+    asked_at: datetime
+    decide_by: datetime | None
+    approximate: bool
+    text: str | None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the queue: what is due first is first, what has no term last."""
+        return _NEVER if self.decide_by is None else to_ms(self.decide_by), self.id
+
+
+class Undecided:
+    """The queue of decisions."""
+
+    def __init__(
+        self, database: Database, policies: Policies, *, clock: Clock, vault: Vault
+    ) -> None:
+        self._database = database
+        self._policies = policies
+        self._clock = clock
+        self._vault = vault
+
+    def page(
+        self, principal: Principal, *, after: Place | None = None, limit: int
+    ) -> tuple[int, list[Asked]]:
+        """Returns how many wait for this authority, in its region, and those behind `after`.
+
+        Raises what `check_may` raises.
+        """
+        principal.check_may("credit.decide")
+        with self._database.read() as connection:
+            found = self._of_entries(connection) + self._of_matters(connection)
+            ids = sorted({one.row.party for one in found})
+            parties = {row.id: row for row in find_parties(connection, ids)}
+            mine = sorted(
+                (one for one in found if _is_for(principal, one, parties)),
+                key=lambda one: one.place,
+            )
+            behind = [one for one in mine if after is None or one.place > after]
+            shown = [self._told(connection, one, parties[one.row.party]) for one in behind[:limit]]
+        return len(mine), shown
+
+    def _of_entries(self, connection: Connection) -> list[_Waiting]:
+        now = self._clock.now()
+        rows = [
+            row
+            for row in store.undecided(connection, limit=MOST)
+            if standing_of_row(row).at(now) in (Status.OBJECTED, Status.REPAIR_ASKED)
+        ]
+        last = {}
+        for step in store.steps_of_entries(connection, [row.id for row in rows]):
+            if step.step in _WISHES:
+                last[step.entry] = step
+        return [
+            _waiting("entry", row, last[row.id], row.rule, row.policy, points=row.points)
+            for row in rows
+            if row.id in last
+        ]
+
+    def _of_matters(self, connection: Connection) -> list[_Waiting]:
+        now = self._clock.now()
+        waiting = {SHOWN[Status.OBJECTED], SHOWN[Status.REPAIR_ASKED], QUESTIONED}
+        rows = [
+            row
+            for row in matterstore.undecided(connection, limit=MOST)
+            if Stand.of_row(row).at(now) in waiting
+        ]
+        last = {}
+        for step in matterstore.steps_of_matters(connection, [row.id for row in rows]):
+            if step.step in _WISHES:
+                last[step.matter] = step
+        return [
+            _waiting(
+                "commitment" if row.kind == Kind.COMMITMENT else "listing",
+                row,
+                last[row.id],
+                row.name,
+                row.version,
+            )
+            for row in rows
+            if row.id in last
+        ]
+
+    def _told(self, connection: Connection, one: _Waiting, party: Any) -> Asked:
+        text = None
+        if one.step.actor != SYSTEM:
+            place = (f"party/{one.row.party}", one.step.record_id, "text")
+            text = sealstore.open_words(connection, self._vault, place)
+        name = _LISTS.get(getattr(one.row, "kind", ""))
+        return Asked(
+            of=one.of,
+            wish=_WISHES[one.step.step],
+            id=one.row.id,
+            party=one.row.party,
+            party_name=party.name,
+            region=party.region or "",
+            title=self._title(one, name),
+            version=one.version,
+            list=name,
+            points=one.points,
+            asked_at=from_ms(one.step.at),
+            decide_by=one.decide_by,
+            approximate=bool(one.told.get("approximate")),
+            text=text,
+        )
+
+    def _title(self, one: _Waiting, name: ListName | None) -> Texts:
+        known: Rule | Criterion | Template | None
+        if one.of == "commitment":
+            known = find_template(one.name, one.version)
+        elif name is not None:
+            known = self._policies.get(one.version).lists[name].criteria.get(one.name)
+        else:
+            known = self._policies.get(one.version).rules.get(one.name)
+        return {"zh": one.name, "en": one.name} if known is None else known.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """A row and the step by which it waits. told: what else that step's record says."""
+
+    of: Literal["entry", "listing", "commitment"]
+    row: Any
+    step: Any
+    name: str
+    version: int
+    points: int | None = None
+    told: Mapping[str, Any]
+    decide_by: datetime | None
+
+    @property
+    def place(self) -> Place:
+        return _NEVER if self.decide_by is None else to_ms(self.decide_by), self.row.id
+
+
+_LISTS: Mapping[str, ListName] = {Kind.RED: "red", Kind.BLACK: "black"}
+
+
+def _waiting(
+    of: Literal["entry", "listing", "commitment"],
+    row: Any,
+    step: Any,
+    name: str,
+    version: int,
+    *,
+    points: int | None = None,
+) -> _Waiting:
+    told = json.loads(step.more)
+    by = told.get("decide_by")
+    return _Waiting(
+        of=of,
+        row=row,
+        step=step,
+        name=name,
+        version=version,
+        points=points,
+        told=told,
+        decide_by=None if by is None else parse_time(by),
+    )
+
+
+def _is_for(principal: Principal, one: _Waiting, parties: Mapping[str, Any]) -> bool:
+    party = parties.get(one.row.party)
+    if party is None or party.id == principal.party:
+        return False
+    return principal.region is None or covers(principal.region, party.region)

@@ -1,0 +1,184 @@
+"""Complaints as those meet them who must answer: the seller, the platform of the sale, the authority.
+
+Found by their rows, told from the chain. The words of who complained are sealed: to read them takes a stated
+purpose, and each look is logged before anything is shown, the seller's too. What the other side said is
+open to whoever may see the matter at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.errors import NotFound
+from app.ledger.record import stream_key
+from app.oversight.cases import Case, Cases, Located
+from app.oversight.looking import log_look, read_purpose
+from app.parties.account_rules import covers, region_prefix
+from app.parties.principal import Principal
+from app.parties.roles import PLATFORM, REGULATOR, reach
+from app.parties.store import find_party
+from app.trace import voicestore
+from app.trace.voicestore import Place
+
+As = Literal["seller", "platform", "authority"]
+"""In which part somebody meets a complaint."""
+
+READ = "voice.read"
+
+
+class TicketUnknown(NotFound):
+    """There is no such complaint, or not for you."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A complaint in a list. due: what is owed next, None where nothing is; late: its time has passed."""
+
+    ticket: str
+    code: str
+    seller: str
+    platform: str | None
+    category: str
+    at: datetime
+    state: Literal["waiting", "answered", "proposed", "returned", "settled"]
+    due: Literal["reply", "proposal"] | None
+    due_at: datetime | None
+    late: bool
+    referred_to: str | None
+    place: Place
+
+
+class Complaints:
+    """Lists complaints, tells one, opens its words."""
+
+    def __init__(self, database: Database, cases: Cases, *, clock: Clock) -> None:
+        self._database = database
+        self._cases = cases
+        self._clock = clock
+
+    def part_of(self, principal: Principal) -> As:
+        """Returns in which part somebody lists complaints. Raises what `check_may` raises."""
+        principal.check_may(READ)
+        if REGULATOR in principal.roles:
+            return "authority"
+        return "platform" if PLATFORM in principal.roles else "seller"
+
+    def page(
+        self,
+        principal: Principal,
+        *,
+        is_open: bool,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Line]:
+        """Returns complaints behind `after`: open ones by deadline, the others newest first.
+
+        A seller's about its goods, a platform's about what it sold, an authority's that were handed to it
+        and are of its region. Raises what `check_may` raises.
+        """
+        part = self.part_of(principal)
+        reply_within, proposal_within = self._cases.clocks()
+        mine: dict[str, Any] = {}
+        if part == "authority":
+            region = principal.region
+            mine["referred_in"] = "" if region is None else region_prefix(region)
+        else:
+            mine[part] = principal.own_party()
+        with self._database.read() as connection:
+            rows = voicestore.list_complaints(
+                connection,
+                **mine,
+                is_open=is_open,
+                reply_ms=_ms(reply_within),
+                proposal_ms=_ms(proposal_within),
+                after=after,
+                limit=limit,
+            )
+        return [self._line(row, is_open=is_open) for row in rows]
+
+    def read(self, principal: Principal, ticket: str) -> tuple[Case, Any]:
+        """Returns a matter without the words of who complained, and its row.
+
+        Raises TicketUnknown for none, or none of the caller's. Read-only.
+        """
+        with self._database.read() as connection:
+            found, row = self._find(connection, principal, ticket)
+            return self._cases.tell(connection, found, opens=False), row
+
+    def open(
+        self, principal: Principal, ticket: str, purpose: str | None, *, loc: tuple[str, ...]
+    ) -> Case:
+        """Returns a matter with the words of who complained; who looks and why is written down first.
+
+        loc: where the purpose was given. Raises TicketUnknown, Invalid. Writes `access_log`.
+        """
+        with self._database.read() as connection:
+            found, _ = self._find(connection, principal, ticket)
+            closed = self._cases.tell(connection, found, opens=False)
+        told = read_purpose(purpose, loc=loc)
+        sections = [(one.seq, "detail") for one in closed.said if one.closed]
+        log_look(self._database, principal, found.stream, sections, told, clock=self._clock)
+        with self._database.read() as connection:
+            found, _ = self._find(connection, principal, ticket)
+            return self._cases.tell(connection, found)
+
+    def _find(
+        self, connection: Connection, principal: Principal, ticket: str
+    ) -> tuple[Located, Any]:
+        principal.check_may(READ)
+        found = self._cases.locate(connection, ticket)
+        row = None
+        if found is not None:
+            id_ = found.complaint["id"]
+            row = voicestore.find_voice(connection, stream_key(found.stream), id_)
+        if found is None or row is None or not _is_for(connection, principal, row):
+            raise TicketUnknown("ticket_unknown", ticket=ticket[:40])
+        return found, row
+
+    def _line(self, row: Any, *, is_open: bool) -> Line:
+        due: Literal["reply", "proposal"] | None = None
+        if is_open:
+            due = "reply" if row.answered_at is None else "proposal"
+        return Line(
+            ticket=self._cases.ticket_of(row.code, row.id),
+            code=row.code,
+            seller=row.seller,
+            platform=row.platform,
+            category=row.category or "other",
+            at=from_ms(row.at),
+            state=_state(row),
+            due=due,
+            due_at=None if due is None else from_ms(row.due),
+            late=due is not None and row.due < to_ms(self._clock.now()),
+            referred_to=row.referred_to,
+            place=(row.number, row.stream, row.seq),
+        )
+
+
+def _is_for(connection: Connection, principal: Principal, row: Any) -> bool:
+    if reach(principal.roles, READ) == "any":
+        if principal.region is None:
+            return True
+        seller = find_party(connection, row.seller)
+        return seller is not None and covers(principal.region, seller.region)
+    return principal.party is not None and principal.party in (row.seller, row.platform)
+
+
+def _state(row: Any) -> Literal["waiting", "answered", "proposed", "returned", "settled"]:
+    if row.settled_at is not None:
+        return "settled"
+    if row.ended_at is not None:
+        return "returned"
+    if row.proposed_at is not None:
+        return "proposed"
+    return "waiting" if row.answered_at is None else "answered"
+
+
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

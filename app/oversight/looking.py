@@ -1,0 +1,53 @@
+"""Why somebody looks at what others sealed, written down before anything is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import uuid_utils
+
+from app.db.engine import Database
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import FieldFault, invalid
+from app.ledger.record import stream_key
+from app.oversight import store
+from app.parties.principal import Principal
+
+MIN_PURPOSE, MAX_PURPOSE = 4, 200
+
+
+def read_purpose(given: str | None, *, loc: tuple[str, ...]) -> str:
+    """Returns a stated purpose. loc: where it was given. Raises Invalid, kind `length`."""
+    told = " ".join((given or "").split())
+    if not MIN_PURPOSE <= len(told) <= MAX_PURPOSE:
+        params = {"expected": f"{MIN_PURPOSE}-{MAX_PURPOSE}", "got": len(told)}
+        raise invalid(FieldFault(loc, "length", params))
+    return told
+
+
+def log_look(
+    database: Database,
+    principal: Principal,
+    stream: str,
+    looked_at: Iterable[tuple[int, str]],
+    purpose: str,
+    *,
+    clock: Clock,
+) -> None:
+    """Notes who looks at which sections (seq, name), and why. Writes `access_log`."""
+    rows = [
+        {
+            "id": str(uuid_utils.uuid7()),
+            "at": to_ms(clock.now()),
+            "key_id": principal.key_id,
+            "party": principal.party,
+            "stream": stream_key(stream),
+            "seq": seq,
+            "section": section,
+            "purpose": purpose,
+        }
+        for seq, section in looked_at
+    ]
+    if rows:
+        with database.write() as connection:
+            store.insert_access(connection, rows)

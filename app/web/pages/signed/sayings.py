@@ -1,0 +1,41 @@
+"""What signed-in people write into forms: words for a record, files that they keep, ids of what is sent."""
+
+from __future__ import annotations
+
+import unicodedata
+from hashlib import sha256
+from uuid import UUID, uuid5
+
+from app.kit.errors import FieldFault, invalid
+from app.web.pages.signed.form import Form
+
+MOST_WORDS = 2_000
+FILES = ("file", "file2", "file3")
+"""Names of a form's file fields."""
+
+
+def read_said(form: Form, name: str, *, most: int = MOST_WORDS, required: bool = True) -> str:
+    """Returns a field's words as a record holds them: one line, NFC. Raises Invalid.
+
+    Lines of a form become one: a keyboard need not know what a canonical text is.
+    """
+    said = unicodedata.normalize("NFC", " ".join(form.raw(name).split()))
+    if required and not said:
+        raise invalid(FieldFault((name,), "missing", {"name": name}))
+    if len(said) > most:
+        raise invalid(FieldFault((name,), "length", {"expected": f"1-{most}", "got": len(said)}))
+    return said
+
+
+def read_digests(form: Form) -> tuple[str, ...]:
+    """Returns SHA-256 (hex) of the files that were chosen; the files themselves are not kept."""
+    raws = [form.files[name].file.read() for name in FILES if name in form.files]
+    return tuple(dict.fromkeys(sha256(raw).hexdigest() for raw in raws if raw))
+
+
+def step_id(form: Form, step: str) -> str | None:
+    """Returns the id of the record that a form makes: the same for a form that is sent twice."""
+    try:
+        return str(uuid5(UUID(form.text("id")), step))
+    except ValueError:
+        return None

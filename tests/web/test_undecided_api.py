@@ -1,0 +1,122 @@
+"""What waits for an authority's decision, and what a party may do for its own score."""
+
+from __future__ import annotations
+
+from app.kit.clock import parse_time
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
+from tests.web.market import told
+from tests.web.standing import REPORT, step
+from tests.web.test_commitments_api import judge, signed
+
+U = "/api/v1/credit/undecided"
+
+
+def enter(market, party: str, rule: str = "spot_check_failed") -> dict:
+    body = {"rule": rule, "evidence": REPORT}
+    path = f"/api/v1/credit/{party}/entries"
+    return market.ask("POST", path, body, token=market.keys[AUTHORITY], status=201)
+
+
+def waiting(market, party: str, *, by: str = AUTHORITY, query: str = "") -> list[dict]:
+    found = market.ask("GET", U + query, token=market.keys[by])["items"]
+    return [one for one in found if one["party"] == party]
+
+
+def test_what_is_asked_waits_with_its_words_until_it_is_decided(market):
+    shop = market.newcomer()
+    entry = enter(market, shop)
+    assert waiting(market, shop) == []
+    objected = step(market, entry["id"], "objection", by=shop)
+    (one,) = waiting(market, shop)
+    assert (one["of"], one["wish"], one["id"]) == ("entry", "objection", entry["id"])
+    assert (one["points"], one["text"]) == (-80, "情况说明")
+    assert one["decide_by"] == objected["steps"][-1]["decide_by"]
+    step(market, entry["id"], "decision", by=AUTHORITY, outcome="dismissed")
+    assert waiting(market, shop) == []
+
+    market.clock.set(parse_time(entry["earliest_repair_at"]))
+    step(market, entry["id"], "repair", by=shop)
+    (one,) = waiting(market, shop)
+    assert one["wish"] == "repair"
+    step(market, entry["id"], "decision", by=AUTHORITY, outcome="granted")
+    assert waiting(market, shop) == []
+
+
+def test_listings_and_commitments_in_question_wait_too(market):
+    shop = market.newcomer()
+    body = {
+        "party": shop,
+        "criterion": "decision_evaded",
+        "evidence": {"title": "决定书", "number": "1"},
+    }
+    key = market.keys[AUTHORITY]
+    listed = market.ask("POST", "/api/v1/lists/black", body, token=key, status=201)
+    path = f"/api/v1/lists/items/{listed['id']}/objection"
+    done = market.ask("POST", path, {"text": "已履行"}, token=market.keys[shop], status=201)
+    assert done["steps"][-1]["text"] == "已履行"
+    promise = signed(market, shop, "seven_day_return")
+    market.rooms.commitments.question(promise["id"], once="x", evidence={"outcome": "refused"})
+    found = {one["wish"]: one for one in waiting(market, shop)}
+    assert found["objection"]["of"] == "listing"
+    assert found["objection"]["text"] == "已履行"
+    assert "text" not in found["question"]
+    assert "decide_by" not in found["question"]
+    judged = judge(market, promise, "cleared")
+    assert judged["steps"][-1]["text"] == "经核查"
+    assert [one["wish"] for one in waiting(market, shop)] == ["objection"]
+
+
+def test_the_queue_is_by_deadline_and_comes_in_pages(market):
+    shop = market.newcomer()
+    later, sooner = enter(market, shop), enter(market, shop)
+    step(market, sooner["id"], "objection", by=shop)
+    market.clock.advance(3 * 86_400)
+    step(market, later["id"], "objection", by=shop)
+    ids = [one["id"] for one in waiting(market, shop)]
+    assert ids == [sooner["id"], later["id"]]
+    found, cursor = [], ""
+    while True:
+        page = market.ask("GET", f"{U}?limit=1{cursor}", token=market.keys[AUTHORITY])
+        found += [one["id"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert [id_ for id_ in found if id_ in ids] == ids
+    assert len(found) == len(set(found))
+
+
+def test_nobody_else_reads_the_queue(market):
+    for party in (SHOP, PLATFORM, CARRIER):
+        assert told(market.call("GET", U, token=market.keys[party]))[:2] == (403, "forbidden")
+    assert told(market.call("GET", U))[:2] == (401, "unauthenticated")
+
+
+def test_what_would_raise_a_score_is_told_to_itself_and_to_authorities(market):
+    shop = market.newcomer()
+    entry = enter(market, shop)
+    path = f"/api/v1/credit/{shop}/advice"
+    found = market.ask("GET", path, token=market.keys[shop])
+    assert found == market.ask("GET", path, token=market.keys[AUTHORITY])
+    ways = {one["way"]: one for one in found["gains"]}
+    assert ways["avert"]["entry"] == entry["id"]
+    assert (ways["avert"]["gain"], ways["avert"]["until"]) == (80, entry["effective_at"])
+    assert ways["sign"]["gain"] == 20
+    assert ways["sign"]["text"] == "Sign a commitment"
+    signed(market, shop)
+    market.work()
+    after = market.ask("GET", path, token=market.keys[shop])
+    assert "sign" not in {one["way"] for one in after["gains"]}
+    assert after["score"] == found["score"] + 20
+    assert told(market.call("GET", path, token=market.keys[SHOP]))[:2] == (403, "forbidden")
+
+
+def test_a_finding_says_what_cures_it(market):
+    unit = market.one()
+    market.sell(unit.code, hours=-24 * 9)
+    market.clock.advance(2 * 86_400)
+    market.work()
+    found = market.ask("GET", f"/api/v1/findings?party={SHOP}", token=market.keys[SHOP])["items"]
+    (one,) = [f for f in found if f["stream"] == unit.code]
+    assert one["kind"] == "continuity.missing_dispatch"
+    assert "dispatch" in one["cure"]["en"]
+    assert one["cure"]["zh"]
