@@ -25,6 +25,7 @@ from app.parties.chain import PartyChain
 from app.parties.identity import is_party_id
 from app.parties.principal import Principal
 from app.parties.rules import PartyUnknown, key_fact, mandate_fact, party_stream
+from app.parties.standing import covers
 
 MAX_MANDATE_TYPES = 32
 SIGNING_KEY_ID_CHARACTERS = 16
@@ -201,6 +202,13 @@ class Powers:
             for fact, given in sorted(self._facts(party, "mandate/").items())
             for mandate_id, terms in sorted(given.items())
         ]
+
+    def may_speak(self, agent: str, event_type: str, *, actor: str, now: datetime) -> bool:
+        """Whether a party may send a type in another's name now, or in its own. Read-only."""
+        if agent == actor:
+            return True
+        fact = mandate_fact(agent)
+        return covers(self._facts(actor, fact).get(fact, {}), event_type, now=now)
 
     def _check_exists(self, party: str) -> None:
         with self._database.read() as connection:

@@ -193,7 +193,7 @@ EVENTS: Mapping[str, tuple[Sender, ...]] = {
         _REGULATOR,
         _CUSTOMS,
     ),
-    "reply": (_SELLER_SELF, _PLATFORM),
+    "reply": (_SELLER_SELF,),
     "notice": (_SELLER_SELF, _REGULATOR),
     "inspection": (_REGULATOR,),
     "customs_release": (_CUSTOMS,),

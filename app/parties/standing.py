@@ -39,12 +39,18 @@ def check_verified(view: View, party: str) -> None:
 def check_mandate(view: View, *, actor: str, agent: str, event_type: str, now: datetime) -> None:
     """Raises MandateMissing unless `actor` gave `agent` a mandate that covers this type now."""
     given: Mapping[str, Any] = view.facts.get((f"party/{actor}", f"mandate/{agent}"), {})
+    if not covers(given, event_type, now=now):
+        raise MandateMissing("no_mandate", actor=actor, agent=agent, type=event_type)
+
+
+def covers(given: Mapping[str, Any], event_type: str, *, now: datetime) -> bool:
+    """Whether the mandates that an agent was given, by id, cover a type now."""
     at = to_ms(now)
     for mandate in given.values():
         ends = [end for end in (mandate.get("until_ms"), mandate.get("revoked_ms")) if end]
         if event_type in mandate["types"] and all(at < end for end in ends):
-            return
-    raise MandateMissing("no_mandate", actor=actor, agent=agent, type=event_type)
+            return True
+    return False
 
 
 def standing_of(state: Mapping[str, Any]) -> dict[str, Any]:

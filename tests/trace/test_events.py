@@ -56,6 +56,7 @@ CONTRACT = {
     "recall_lifted": (GOODS, {"reason": "checked"}, ()),
     "measure": (("party",), {"kind": "suspend", "basis": "art. 1"}, ()),
     "measure_lifted": (("party",), {"kind": "suspend", "basis": "art. 1"}, ()),
+    "referral": (LIVING, {"of": RECORD, "to": "regulator"}, ("detail",)),
     "void": (("unit",), {"reason": "damaged"}, ()),
     "correction": ((*GOODS, "party"), {"of": RECORD}, ("waybill",)),
     "reply": (GOODS, {"of": RECORD}, ("text",)),
@@ -76,6 +77,7 @@ BY_CONSIGNMENT = {
     "buyer_rating",
     "complaint",
     "message",
+    "referral",
 }
 REGISTERED = {
     "product": {"issuer": SHOP, "name": "端砚", "category": "consumer_goods"},

@@ -72,6 +72,7 @@ TABLE = {
     "follow_up": ("- no_review", "- no_review", "- no_review", "- no_review", "- no_review"),
     "complaint": ("- not_sold", "=", "=", "=", "="),
     "message": ("- not_sold", "=", "=", "=", "="),
+    "referral": ("- not_sold", "=", "=", "=", "="),
     "transfer": ("=", "- already_sold", "- already_sold", "- already_sold", "="),
     "acceptance": (
         "- no_transfer",

@@ -176,9 +176,13 @@ def test_it_is_handed_to_the_platform_and_by_it_to_the_authority(market):
     case = follow(market, made)
     assert [one["outcome"] for one in case["said"]] == ["", "platform", "regulator"]
     assert case["status"] == "waiting", "nobody has answered yet"
-    reply = answer(market, it, made, "refused", by=PLATFORM)
+    about["outcome"] = "refused"
+    refused = market.post(PLATFORM, it.unit.code, "reply", about, actor=SHOP)
+    assert told(refused)[:2] == (403, "no-mandate")
+    market.mandate(SHOP, PLATFORM, "reply")
+    reply = answer(market, it, made, "refused", by=PLATFORM, actor=SHOP)
     record = market.ask("GET", f"{it.unit.path}/events")["items"][-1]["record"]
-    assert (record["id"], record["source"]) == (reply["id"], "platform")
+    assert (record["id"], record["actor"], record["via"]) == (reply["id"], SHOP, PLATFORM)
     assert follow(market, made)["status"] == "answered"
     audit_is_clean(market)
 

@@ -265,7 +265,7 @@ def test_a_message_goes_on_with_the_senders_own_complaint_alone(market):
     assert refused({"of": theirs["id"]}, headers=ticket(theirs)) == INVALID
     assert refused(about, headers=ticket(made), sealed={})[:2] == (422, "invalid")
     assert refused(about | {"rating": 6}, headers=ticket(made))[:2] == (422, "invalid")
-    assert market.refused(SHOP, code, "message", about)[:2] == (403, "forbidden")
+    assert market.refused(RIVAL, code, "message", about, sealed=words)[:2] == (403, "forbidden")
     # The query code proves a complaint, not a purchase.
     assert market.refused(None, code, "review", {"rating": 1}, headers=ticket(made)) == INVALID
 

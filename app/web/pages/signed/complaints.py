@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -100,8 +101,11 @@ def act_on_complaint(
             case = rooms.complaints.open(principal, ticket, form.text("purpose"), loc=("purpose",))
             # Not a way on: what is opened is shown in this answer alone, and again only for a purpose.
             return _complaint(request, rooms, signed, ticket, lang, BLANK, opened=case)
-        case, _ = rooms.complaints.read(principal, ticket)
+        case, row = rooms.complaints.read(principal, ticket)
         event = _event(form, case, do)
+        if event.type == "reply" and principal.party != row.seller:
+            # A platform answers in the shop's name, if it was given leave; the record says so.
+            event = replace(event, actor=row.seller)
         principal.check_may("event.send", owner=principal.own_party())
         answer = rooms.recording.record_and_wait(principal, [event])[0]
         if isinstance(answer, Fault):
@@ -175,6 +179,9 @@ def _complaint(
         product=ProofReader(rooms).product(row.gtin),
         dues=[(due, until(due.due_at, now)) for due in case.dues],
         may_answer=own and case.status not in ("settled", "returned"),
+        may_resolve=rooms.powers.may_speak(
+            principal.party or "", "reply", actor=row.seller, now=now
+        ),
         to_platform=row.platform is not None and row.platform != principal.party,
         exceptions=[("", ""), *((one, one) for one in RETURN_EXCEPTIONS)],
         me=principal.party,
