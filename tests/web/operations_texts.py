@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import RIVAL
 from tests.web.operations import (
     ABSENT,
     BAD_GTIN,
     FORBIDDEN,
     INVALID,
+    PAGES,
     PROOF,
     UNKNOWN,
     Bad,
@@ -63,6 +65,40 @@ TEXTS = {
         bad=(
             Bad(name="another ticket", path="/api/v1/tickets/AAAAAAAAAA", answer=PROOF),
             Bad(name="another code", headers={"Suxin-Ticket": "A" * 13}, answer=PROOF),
+        ),
+    ),
+    ("GET", "/api/v1/complaints"): Operation(
+        path="/api/v1/complaints", by=SHOP, scope="events",
+        bad=(
+            *PAGES,
+            Bad(name="no state", query="state=x", answer=INVALID, kind="enum"),
+            Bad(name="foreign role", by=CARRIER, answer=FORBIDDEN),
+        ),
+    ),
+    ("GET", "/api/v1/complaints/{ticket}"): Operation(
+        path="/api/v1/complaints/{ticket}", by=SHOP, scope="events",
+        bad=(
+            Bad(name="another ticket", path="/api/v1/complaints/AAAAAAAAAA", answer=ABSENT),
+            Bad(name="somebody else's", by=RIVAL, answer=ABSENT),
+            Bad(name="foreign role", by=CARRIER, answer=FORBIDDEN),
+        ),
+    ),
+    ("POST", "/api/v1/complaints/{ticket}/opening"): Operation(
+        path="/api/v1/complaints/{ticket}/opening", by=SHOP, scope="events",
+        body=lambda _: {"purpose": "answer the ticket"},
+        bad=(
+            Bad(name="another ticket", path="/api/v1/complaints/AAAAAAAAAA/opening", answer=ABSENT),
+            Bad(name="somebody else's", by=RIVAL, answer=ABSENT),
+            Bad(name="foreign role", by=CARRIER, answer=FORBIDDEN),
+            Bad(name="no purpose", body={"purpose": "x"}, answer=INVALID, kind="length"),
+        ),
+    ),
+    ("GET", "/api/v1/reviews"): Operation(
+        path="/api/v1/reviews", by=SHOP, scope="events",
+        bad=(
+            *PAGES,
+            Bad(name="six stars", query="rating=6", answer=INVALID, kind="range"),
+            Bad(name="foreign role", by=CARRIER, answer=FORBIDDEN),
         ),
     ),
 }  # fmt: skip

@@ -85,6 +85,14 @@ def test_the_queue_is_by_deadline_and_comes_in_pages(market):
     assert len(found) == len(set(found))
 
 
+def test_an_authority_that_trades_does_not_meet_its_own_case(market):
+    both = market.newcomer("merchant", "regulator")
+    entry = enter(market, both)
+    step(market, entry["id"], "objection", by=both)
+    assert waiting(market, both, by=both) == []
+    assert [one["id"] for one in waiting(market, both)] == [entry["id"]]
+
+
 def test_nobody_else_reads_the_queue(market):
     for party in (SHOP, PLATFORM, CARRIER):
         assert told(market.call("GET", U, token=market.keys[party]))[:2] == (403, "forbidden")

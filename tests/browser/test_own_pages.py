@@ -1,0 +1,158 @@
+"""Own credit, reviews, complaints and decisions: on a phone and a desk, both languages, light and dark."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.phone import opened
+from tests.browser.test_signed_pages import LONG, enter, look
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.people import open_people_market
+from tests.web.standing import live
+from tests.web.test_commitments_api import signed
+from tests.web.test_texts_api import bought, complain, review, sealed, ticket
+from tests.web.test_undecided_api import enter as enter_fact
+
+pytestmark = pytest.mark.browser
+
+DESK = {"width": 1280, "height": 900}
+LONG_WORDS = "包装破损，砚台边角有裂纹。" * 12 + LONG
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("own")) as running:
+        live(running)
+        announced = enter_fact(running, SHOP)
+        unit = running.one()
+        running.sell(unit.code, hours=-24 * 9)
+        running.clock.advance(2 * 86_400)
+        running.work()
+        promise = signed(running, SHOP, "seven_day_return")
+        running.rooms.commitments.question(
+            promise["id"], once="x", evidence={"outcome": "refused", "exception": "perishable"}
+        )
+        body = {"party": SHOP, "criterion": "decision_evaded",
+                "evidence": {"title": LONG, "number": "粤-1"}}  # fmt: skip
+        key = running.keys[AUTHORITY]
+        listed = running.ask("POST", "/api/v1/lists/black", body, token=key, status=201)
+        it = bought(running)
+        review(running, it, LONG_WORDS)
+        running.send(None, it.unit.code, "follow_up", {"rating": 4}, headers=it.proof,
+                     sealed=sealed("用了一周"))  # fmt: skip
+        made = complain(running, it, LONG_WORDS)
+        about = {"of": made["id"]}
+        running.send(SHOP, it.unit.code, "message", about, sealed=sealed("请寄照片", "detail"))
+        running.send(None, it.unit.code, "message", about | {"rating": 2}, headers=ticket(made),
+                     sealed=sealed(LONG_WORDS, "detail"))  # fmt: skip
+        running.send(SHOP, it.unit.code, "referral", about | {"to": "regulator"})
+        running.work()
+        running.paths = {
+            "entry": f"/desk/credit/entries/{announced['id']}",
+            "listing": f"/desk/credit/lists/{listed['id']}",
+            "complaint": f"/desk/complaints/{made['ticket']}",
+            "promise": f"/desk/decisions/commitments/{SHOP}/{promise['id']}",
+            "to-list": f"/desk/decisions/lists/{SHOP}/{listed['id']}",
+        }
+        yield running
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market)
+        for name, path in {
+            "credit": "/desk/credit", "entry": market.paths["entry"],
+            "listing": market.paths["listing"], "commitments": "/desk/credit/commitments",
+            "reviews": "/desk/reviews", "complaints": "/desk/complaints",
+            "complaint": market.paths["complaint"],
+        }.items():  # fmt: skip
+            assert page.goto(market.url + path).status == 200
+            look(page, pictures, f"own-{name}", lang, scheme)
+        page.locator("#f-purpose").fill("答复投诉" * 10)
+        page.locator('button[value="open"]').click()
+        page.locator(".told").wait_for()
+        look(page, pictures, "own-complaint-open", lang, scheme)
+        assert unexpected(noted) == []
+        assert noted.hosts == {urlsplit(market.url).netloc}
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_authoritys_decisions_can_be_read_on_every_screen(
+    market, chromium, pictures, lang, scheme
+):
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market, "owner", AUTHORITY)
+        page.goto(market.url + "/desk/decisions")
+        look(page, pictures, "decisions", lang, scheme)
+        page.locator(".card-title a").first.click()
+        page.locator("#f-reason").wait_for()
+        look(page, pictures, "decision-entry", lang, scheme)
+        for name in ("promise", "to-list"):
+            assert page.goto(market.url + market.paths[name]).status == 200
+            look(page, pictures, f"decision-{name}", lang, scheme)
+        assert unexpected(noted) == []
+
+
+def test_an_objection_is_made_on_a_phone_and_decided_at_a_desk(market, chromium):
+    """Through the pages alone, without script; a photo of the waybill goes with it."""
+    entry = enter_fact(market, SHOP)
+    with (
+        opened(chromium, lang="zh") as (phone, told),
+        opened(chromium, lang="zh", viewport=DESK) as (desk, _),
+    ):
+        enter(phone, market, path="/desk/credit")
+        phone.locator(f'a[href$="{entry["id"]}"]').first.click()
+        phone.locator("#f-text").fill("已按期发货，见运单")
+        photo = {"name": "waybill.jpg", "mimeType": "image/jpeg", "buffer": b"a photo"}
+        phone.locator('input[type="file"]').first.set_input_files(photo)
+        phone.locator('button[value="object"]').click()
+        phone.locator(".told").wait_for()
+        assert phone.get_by_text("已按期发货，见运单").is_visible()
+
+        enter(desk, market, "owner", AUTHORITY, path="/desk/decisions")
+        desk.locator(f'a[href*="{entry["id"]}"]').click()
+        desk.locator("#f-reason").fill("查明属实")
+        desk.get_by_role("button", name="异议成立").click()
+        desk.locator(".told").wait_for()
+
+        phone.reload()
+        assert phone.get_by_text("查明属实").is_visible()
+        assert phone.locator(".state", has_text="已撤销").first.is_visible()
+        assert unexpected(told) == []
+
+
+def test_a_complaint_is_followed_from_both_sides(market, chromium):
+    it = bought(market)
+    made = complain(market, it)
+    with (
+        opened(chromium, lang="en", viewport=DESK) as (shop, told),
+        opened(chromium, lang="en") as (phone, _),
+    ):
+        enter(shop, market, path="/desk/complaints")
+        shop.get_by_role("link", name=made["ticket"]).click()
+        shop.locator("#f-message").fill("Please send a photo.")
+        shop.locator('button[value="message"]').click()
+        shop.locator(".told").wait_for()
+
+        phone.goto(market.url + "/ticket")
+        phone.locator('input[name="ticket"]').fill(made["ticket"])
+        phone.locator('input[name="query"]').fill(made["query_code"])
+        phone.locator("form button").first.click()
+        phone.get_by_text("Please send a photo.").wait_for()
+
+        shop.locator("#f-text").fill("We refund it.")
+        shop.locator('button[value="accepted"]').click()
+        shop.locator(".told").wait_for()
+        phone.goto(f"{market.url}/{it.unit.code}")
+        phone.get_by_text("We refund it.").wait_for()
+        assert unexpected(told) == []
+
+
+def unexpected(noted) -> list[str]:
+    """What was complained of, but for an icon that the next page cut off."""
+    return [one for one in noted.complaints if "/static/favicon.svg" not in one]
