@@ -71,6 +71,7 @@ from app.oversight.deadlines import Deadlines
 from app.oversight.decisions import Decisions
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
+from app.oversight.hooklimit import HookLimit
 from app.oversight.hooks import Hooks
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
@@ -86,6 +87,7 @@ from app.parties.chain import PartyChain
 from app.parties.people import open_people
 from app.parties.powers import Powers
 from app.parties.service import Parties
+from app.parties.throttle import Throttle
 from app.trace import batchstore, ratingstore, voicestore
 from app.trace import store as trace_store
 from app.trace.bulk import Bulk
@@ -498,7 +500,13 @@ def _open_oversight(
     ranked = Ranking(database, credit, clock=clock)
     commitments = promises["commitments"]
     returns = Returns(database, commitments)
-    hooks = Hooks(database, clock=clock, vault=vault, private=settings.webhook_private)
+    hooks = Hooks(
+        database,
+        clock=clock,
+        vault=vault,
+        limit=HookLimit(Throttle(database, clock=clock, key=keyring.subkey("webhook-asked"))),
+        private=settings.webhook_private,
+    )
     cases = Cases(
         database,
         clock=clock,

@@ -57,7 +57,8 @@ class Database:
         # PostgreSQL knows our sessions by it (`application_name`).
         self.session_name = f"suxin-{secrets.token_hex(4)}"
         self._snapshot = threading.local()
-        self._log_is_owed = False
+        # Whoever erased something last may have been killed before the log was emptied.
+        self._log_is_owed = True
         self.dialect = make_url(url).get_backend_name()
         self._turnstile: Turnstile | None = None
         if self.dialect == "sqlite":
@@ -142,7 +143,7 @@ class Database:
         return not busy
 
     def empty_log(self) -> bool:
-        """Empties the log where this process could not when something was erased; returns False."""
+        """Empties the log at the start, and where it could not be when something was erased; False."""
         if self._log_is_owed:
             self.truncate_log()
         return False

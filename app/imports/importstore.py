@@ -170,19 +170,16 @@ def finish_job(
     )
 
 
-def delete_old(connection: Connection, *, before_ms: int, limit: int = 20) -> None:
-    """Deletes jobs that ended before then, with their rows. Writes `import_job`, `import_row`."""
-    old = [
-        row.id
-        for row in connection.execute(
-            select(JOB.c.id)
-            .where(JOB.c.status != "running", JOB.c.finished_at < before_ms)
-            .limit(limit)
-        )
-    ]
-    if old:
-        connection.execute(delete(ROW).where(ROW.c.job.in_(old)))
-        connection.execute(delete(JOB).where(JOB.c.id.in_(old)))
+def ended_before(connection: Connection, *, before_ms: int, limit: int = 20) -> list[str]:
+    """Returns jobs that ended before then, done or failed. Read-only."""
+    query = select(JOB.c.id).where(JOB.c.status != "running", JOB.c.finished_at < before_ms)
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
+def delete_ended(connection: Connection, jobs: Collection[str]) -> None:
+    """Deletes jobs that have ended, with their rows. Writes `import_job`, `import_row`."""
+    connection.execute(delete(ROW).where(ROW.c.job.in_(jobs)))
+    connection.execute(delete(JOB).where(JOB.c.id.in_(jobs)))
 
 
 def begin_job(connection: Connection, job: str, *, at_ms: int) -> None:

@@ -104,7 +104,6 @@ class Imports(Remembered):
                 importstore.drop_planned(connection, waiting[MAX_PLANNED - 1 :])
             else:
                 _check_open(connection, party)
-            importstore.delete_old(connection, before_ms=now_ms - int(KEPT.total_seconds() * 1000))
             importstore.insert_job(
                 connection,
                 {
@@ -136,6 +135,19 @@ class Imports(Remembered):
         with self._database.write() as connection:
             _own(connection, principal, job)
             importstore.drop_planned(connection, [job])
+
+    def forget_ended(self) -> bool:
+        """Forgets jobs that ended KEPT ago, with all their rows; returns whether there may be more.
+
+        A loop of the worker. Writes `import_job`, `import_row`.
+        """
+        before_ms = to_ms(self._clock.now() - KEPT)
+        with self._database.read() as connection:
+            old = importstore.ended_before(connection, before_ms=before_ms)
+        if old:
+            with self._database.write() as connection:
+                importstore.delete_ended(connection, old)
+        return bool(old)
 
     def _forget_planned(self) -> None:
         before_ms = to_ms(self._clock.now() - KEPT_PLANNED)

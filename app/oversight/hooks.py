@@ -30,6 +30,7 @@ from app.ledger.store import list_facts
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.oversight import hookclient, hookstore, store
 from app.oversight.hookclient import Undeliverable
+from app.oversight.hooklimit import HookLimit
 from app.oversight.hookstore import DEAD, DELIVERED, WAITING
 from app.parties.principal import Principal
 from app.trace.asked import COMPLAINED, RECALLED
@@ -93,12 +94,19 @@ class Hooks:
     """`topics` are handled by the outbox; `follow` and `send` are loops of the worker."""
 
     def __init__(
-        self, database: Database, *, clock: Clock, vault: Vault, private: bool = False
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        vault: Vault,
+        limit: HookLimit,
+        private: bool = False,
     ) -> None:
         self._database = database
         self._clock = clock
         self._vault = vault
         self._private = private
+        self._limit = limit
         self._http = hookclient.new_client()
         self._swept: datetime | None = None
         self.topics: Mapping[str, Callable[[outbox.Message], None]] = {
@@ -183,8 +191,9 @@ class Hooks:
         ]
 
     def test(self, principal: Principal, hook: str) -> None:
-        """Sends a message of the kind `webhook.test`. Raises HookUnknown. Writes `webhook_delivery`."""
+        """Sends a `webhook.test`. Raises HookUnknown, HooksAskedTooOften. Writes `webhook_delivery`."""
         party, now = _party_of(principal), self._clock.now()
+        self._limit.take(party)
         body = {"type": TEST, "timestamp": format_time(now), "data": {"party": party}}
         with self._database.write() as connection:
             row = hookstore.find_hook(connection, hook)
@@ -194,8 +203,9 @@ class Hooks:
             hookstore.insert_deliveries(connection, [message])
 
     def resend(self, principal: Principal, delivery: str) -> Any:
-        """Returns a message that is sent anew from now on. Raises HookUnknown."""
+        """Returns a message that is sent anew from now on. Raises HookUnknown, HooksAskedTooOften."""
         party = _party_of(principal)
+        self._limit.take(party)
         with self._database.write() as connection:
             row = hookstore.find_delivery(connection, delivery)
             hook = None if row is None else hookstore.find_hook(connection, row.webhook)

@@ -130,6 +130,9 @@ OF_ADDRESS = Patience(20, timedelta(seconds=15), timedelta(minutes=15))
 OF_APPLYING = Patience(5, timedelta(minutes=10), timedelta(hours=4))
 """Of an address that applies: each success counts too."""
 
+OF_ASKING = Patience(30, timedelta(seconds=10), timedelta(minutes=15))
+"""Of a party that has tests and messages sent again to its webhooks."""
+
 FORGOTTEN_AFTER = timedelta(days=1)
 """A failure this old counts no more."""
 

@@ -57,12 +57,13 @@ class NoLongerThere(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """An account as a list shows it."""
+    """An account as a list shows it. is_held: the operator disabled it, and alone lets it in again."""
 
     person: Person
     created_at: datetime
     seen_at: datetime | None
     disabled_at: datetime | None
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,12 @@ class Accounts:
                 rows = store.list_accounts(connection, roles=("operator",))
             else:
                 rows = store.list_accounts(connection, party=party)
-        return [_info(row) for row in rows]
+            held = {
+                row.id
+                for row in rows
+                if row.disabled_at is not None and _is_held(connection, row.id)
+            }
+        return [_info(row, is_held=row.id in held) for row in rows]
 
     def all(self) -> Sequence[AccountInfo]:
         """Returns every account by name, for the command line. Read-only."""
@@ -248,10 +254,15 @@ class Accounts:
             store.end_sessions(connection, account)
 
     def enable(self, account: str, *, by: Person | None = None, client: Client = NOWHERE) -> None:
-        """Lets a disabled account sign in again. Raises AccountUnknown, NotManaging. Writes `account`."""
+        """Lets a disabled account sign in again. Writes `account`.
+
+        Raises AccountUnknown, NotManaging: also for an owner, where the operator disabled it.
+        """
         with self._database.write() as connection:
             row = self._target(connection, account, by)
             if row.disabled_at is not None:
+                if by is not None and not by.is_operator and _is_held(connection, account):
+                    raise NotManaging("disabled_by_operator", name=row.name)
                 store.update_account(connection, account, disabled_at=None)
                 self._note_by(connection, account, "enabled", by, client)
 
@@ -337,9 +348,7 @@ class Accounts:
                 row = None
             if account == by.id:
                 raise NotManaging("not_yourself")
-            here = row is None or by.region is None or covers(by.region, person_of(row).region)
-            if not here:
-                # Who is in office beyond it must not be taken over by a reset.
+            if row is not None and not reaches(by, person_of(row)):
                 raise NotManaging("not_managing")
         if row is None:
             raise AccountUnknown("account_unknown", name=account[:40])
@@ -357,11 +366,29 @@ def check_manages(by: Person) -> None:
         raise NotManaging("not_managing")
 
 
-def _info(row: Any) -> AccountInfo:
+def reaches(by: Person, other: Person) -> bool:
+    """Whether somebody who manages may change this account, of the same party or by the operator.
+
+    Not one's own; and who is in office beyond one's own region must not be taken over by a reset.
+    """
+    return by.id != other.id and (by.region is None or covers(by.region, other.region))
+
+
+def _is_held(connection: Connection, account: str) -> bool:
+    """Whether it was the operator who disabled an account, on a page or at the command line. Read-only."""
+    last = store.last_event(connection, account, "disabled")
+    if last is None or last.by is None:
+        return True
+    who = store.find_account(connection, last.by)
+    return who is None or who.role == "operator"
+
+
+def _info(row: Any, *, is_held: bool = False) -> AccountInfo:
     seen, disabled = row.seen_at, row.disabled_at
     return AccountInfo(
         person_of(row),
         from_ms(row.created_at),
         None if seen is None else from_ms(seen),
         None if disabled is None else from_ms(disabled),
+        is_held,
     )

@@ -247,6 +247,12 @@ def events_of(connection: Connection, account: str, *, limit: int) -> list[Any]:
     )
 
 
+def last_event(connection: Connection, account: str, kind: str) -> Any | None:
+    """Returns the last of a kind in an account's access log, or None. Read-only."""
+    query = select(EVENT).where(EVENT.c.account == account, EVENT.c.kind == kind)
+    return connection.execute(query.order_by(EVENT.c.at.desc(), EVENT.c.id.desc())).first()
+
+
 # --- invitations ---------------------------------------------------------------------------------
 
 

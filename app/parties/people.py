@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -10,6 +11,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock
 from app.ledger.vault import Vault
 from app.parties.accounts import Accounts
+from app.parties.devices import Devices
 from app.parties.invitations import Invitations
 from app.parties.passwords import Passwords
 from app.parties.second_factor import SecondFactor
@@ -63,6 +65,7 @@ def open_people(
         passwords=passwords,
         second=second,
         throttle=throttle,
+        devices=Devices(clock=clock, key=keys.subkey("known-device"), random=secrets.token_bytes),
     )
     invitations = Invitations(database, clock=clock, accounts=accounts)
     return People(accounts, invitations, sign_in, sessions, throttle)

@@ -17,12 +17,14 @@ from app.kit.errors import FieldFault, Unauthenticated, invalid
 from app.parties import accountstore as store
 from app.parties.account_rules import OF_ADDRESS, OF_NAME, Stage, normal_password
 from app.parties.accounts import Accounts
+from app.parties.devices import Devices
 from app.parties.passwords import Passwords
 from app.parties.second_factor import SecondFactor
 from app.parties.sessions import Client, Person, Sessions, SignedIn
-from app.parties.throttle import Throttle
+from app.parties.throttle import Counted, Throttle
 
-_NAME, _ADDRESS = "name", "address"
+_NAME, _ADDRESS, _DEVICE = "name", "address", "device"
+_CODE, _AGAIN = "code", "again"
 _NOBODY, _EVER = "", 2**62
 _KEPT = timedelta(days=400)
 """Of the access log: more than the six months of the Cybersecurity Law, art. 21."""
@@ -38,10 +40,14 @@ class PasswordWrong(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session just begun, or gone on under another token. stage: what it still owes."""
+    """A session just begun, or gone on under another token. stage: what it still owes.
+
+    device: by which the browser is known again (app.parties.devices), "" while that is not earned.
+    """
 
     token: str
     stage: Stage
+    device: str = ""
 
 
 class SignIn:
@@ -57,6 +63,7 @@ class SignIn:
         passwords: Passwords,
         second: SecondFactor,
         throttle: Throttle,
+        devices: Devices,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -65,16 +72,30 @@ class SignIn:
         self._passwords = passwords
         self._second = second
         self._throttle = throttle
+        self._devices = devices
 
     def enter(
-        self, name: str, password: str, *, client: Client, before: SignedIn | None = None
+        self,
+        name: str,
+        password: str,
+        *,
+        client: Client,
+        before: SignedIn | None = None,
+        device: str | None = None,
     ) -> Opened:
-        """Returns a new session. before: the one that the browser had, which ends.
+        """Returns a new session. before: the one that the browser had, which ends. device: what it showed.
+
+        On a device of this name's failures are counted for it alone, and none of a stranger's counts.
 
         Raises SignInRefused, TriedTooOften, Overloaded. Writes `signed_session`, `account_event`.
         """
         name = name.strip().lower()[:100]
-        counted = ((_NAME, name, OF_NAME), (_ADDRESS, client.address, OF_ADDRESS))
+        counted: tuple[Counted, ...]
+        known_as = self._devices.known(device, name)
+        if known_as is None:
+            counted = ((_NAME, name, OF_NAME), (_ADDRESS, client.address, OF_ADDRESS))
+        else:
+            counted = ((_DEVICE, f"{name}\x00{known_as}", OF_NAME),)
         self._throttle.take(*counted)
         with self._database.read() as connection:
             row = store.find_by_name(connection, name)
@@ -100,11 +121,14 @@ class SignIn:
                 store.update_account(connection, row.id, password=fresh)
             if stage != "code":
                 self._entered(connection, row.id, client)
-        # A right password pays for the name's failures only when the code was right as well.
+        # A right password pays for failures only when the code was right as well.
+        told = ""
         if stage != "code":
-            self._throttle.clear(_NAME, name)
-        self._throttle.give_back(_ADDRESS, client.address)
-        return Opened(token, stage)
+            self._forgive(name, device)
+            told = self._devices.token(name, before=device)
+        if known_as is None:
+            self._throttle.give_back(_ADDRESS, client.address)
+        return Opened(token, stage, told)
 
     def open_for(self, account: str, *, client: Client) -> str:
         """Returns the token of a session of somebody who has just joined. Writes `signed_session`."""
@@ -112,7 +136,9 @@ class SignIn:
             self._entered(connection, account, client)
             return self._sessions.open(connection, account, stage="full", client=client)
 
-    def second(self, signed: SignedIn, code: str, *, client: Client) -> Opened:
+    def second(
+        self, signed: SignedIn, code: str, *, client: Client, device: str | None = None
+    ) -> Opened:
         """Returns the session with its second factor shown. Raises Invalid at `code`, TriedTooOften.
 
         Writes `account` or `recovery_code`, `signed_session`, `account_event`.
@@ -120,7 +146,7 @@ class SignIn:
         person = signed.person
         stage: Stage = "password" if person.must_change else "full"
         token = ""
-        self._throttle.take((_NAME, person.name, OF_NAME))
+        self._throttle.take((_CODE, person.name, OF_NAME))
         with self._database.write() as connection:
             kind = self._second.take(connection, person.id, code)
             if kind == "recovery":
@@ -132,8 +158,9 @@ class SignIn:
                 self._entered(connection, person.id, client)
         if kind is None:
             raise invalid(FieldFault(("code",), "second_code"))
-        self._throttle.clear(_NAME, person.name)
-        return Opened(token, stage)
+        self._throttle.clear(_CODE, person.name)
+        self._forgive(person.name, device)
+        return Opened(token, stage, self._devices.token(person.name, before=device))
 
     def confirm(self, signed: SignedIn, password: str, *, client: Client) -> str:
         """Returns a new token after the password was given once more.
@@ -201,13 +228,20 @@ class SignIn:
             self._accounts.note(connection, signed.person.id, "left", client=client)
 
     def _check_password(self, person: Person, password: str, client: Client) -> None:
-        self._throttle.take((_NAME, person.name, OF_NAME))
+        self._throttle.take((_AGAIN, person.id, OF_NAME))
         with self._database.read() as connection:
             row = store.find_account(connection, person.id)
         if row is None or not self._passwords.is_right(row.password, password):
             self._accounts.log(person.id, "refused", client=client)
             raise PasswordWrong("password_wrong")
-        self._throttle.clear(_NAME, person.name)
+        self._throttle.clear(_AGAIN, person.id)
+
+    def _forgive(self, name: str, device: str | None) -> None:
+        """Forgets the failures of a name, and those on the device on which it has now signed in."""
+        self._throttle.clear(_NAME, name)
+        known_as = self._devices.known(device, name)
+        if known_as is not None:
+            self._throttle.clear(_DEVICE, f"{name}\x00{known_as}")
 
     def _note_refused(self, account: str | None, client: Client) -> None:
         """Notes a refusal at the account; of nobody's, writes and forgets, which takes as long."""

@@ -167,6 +167,22 @@ def test_the_log_of_sqlite_is_emptied_and_says_so(sqlite_database_url, tmp_path)
     database.close()
 
 
+def test_what_a_killed_process_erased_leaves_the_log_at_the_next_start(
+    sqlite_database_url, tmp_path
+):
+    killed = Database(sqlite_database_url)
+    wal = tmp_path / "suxin.db-wal"
+    with killed.write() as connection:
+        put(connection, "erased")
+    # Killed before the log was emptied: it stands there as it was, for whoever starts next.
+    assert wal.stat().st_size > 0
+    started = Database(sqlite_database_url)
+    started.empty_log()
+    assert wal.stat().st_size == 0
+    started.close()
+    killed.close()
+
+
 def test_a_reader_in_the_way_of_emptying_the_log_only_delays_it(
     sqlite_database_url, tmp_path, monkeypatch
 ):

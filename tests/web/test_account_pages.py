@@ -139,6 +139,39 @@ def test_a_disabled_person_is_out_at_once_and_reset_gives_a_new_password(market)
     assert "/account/password" in fresh.sign_in(staff.name, password).headers["Location"]
 
 
+def test_whom_the_operator_disabled_the_operator_alone_lets_in_again(market):
+    owner, operator = signed_in(market), signed_in(market, "operator", None)
+    by_page, by_line, by_owner = (signed_in(market, "staff", scopes=["codes"]) for _ in range(3))
+    accounts = market.rooms.people.accounts
+    ids = {one.name: accounts.find(one.name).person.id for one in (by_page, by_line, by_owner)}
+    operator.get(PEOPLE)
+    operator.post(f"{PEOPLE}/change", account=ids[by_page.name], party=SHOP, do="disable")
+    accounts.disable(ids[by_line.name])  # at the command line
+    owner.get(PEOPLE)
+    owner.post(f"{PEOPLE}/change", account=ids[by_owner.name], do="disable")
+    cards = owner.get(PEOPLE).text.split('class="card"')
+    for one, held in ((by_page, True), (by_line, True), (by_owner, False)):
+        (card,) = [card for card in cards if f"<h3>{one.name}</h3>" in card]
+        assert ('value="enable"' in card) != held
+        assert ("Disabled by the operator" in card) == held
+        status = 403 if held else 303
+        owner.get(PEOPLE)
+        owner.post(f"{PEOPLE}/change", status, account=ids[one.name], do="enable")
+    operator.get(PEOPLE)
+    operator.post(f"{PEOPLE}/change", account=ids[by_page.name], party=SHOP, do="enable")
+    new_browser(market).sign_in(by_page.name, NEW)
+
+
+def test_the_page_of_people_offers_nothing_that_is_refused(market):
+    boss = signed_in(market, "owner", AUTHORITY)
+    local = signed_in(market, "owner", AUTHORITY, region="441202")
+    beside = signed_in(market, "owner", AUTHORITY, region="441202")
+    cards = local.get(PEOPLE).text.split('class="card"')
+    for one, may in ((boss, False), (local, False), (beside, True)):
+        (card,) = [card for card in cards if f"<h3>{one.name}</h3>" in card]
+        assert ('value="disable"' in card) == may
+
+
 @pytest.mark.parametrize("do", ["disable", "reset", "move"])
 def test_nobody_reaches_into_another_party_or_at_himself(market, do):
     owner, other = signed_in(market), signed_in(market, "owner", RIVAL)
@@ -220,6 +253,27 @@ def test_a_key_is_made_shown_once_used_and_revoked(market):
     owner.post(f"{KEYS}/revoke", key=token.split("_")[1])
     assert market.call("GET", "/api/v1/findings", token=token).status_code == 401
     assert "API key revoked" in owner.get("/account").text
+
+
+def test_tests_of_webhooks_wait_where_a_party_asks_for_too_many(market):
+    shop = market.newcomer()
+    owner = signed_in(market, "owner", shop)
+    owner.get(HOOKS)
+    owner.post(HOOKS, 200, url="https://shop.example/suxin", events=["recall"])
+    owner.get(HOOKS)
+    hook = re.search(r'name="hook" value="([^"]+)"', owner.page)[1]
+    principal = market.rooms.people.accounts.find(owner.name).person.principal()
+    for _ in range(30):
+        market.rooms.hooks.test(principal, hook)
+    answer = owner.post(f"{HOOKS}/act", 429, hook=hook, do="test")
+    assert int(answer.headers["Retry-After"]) == 10
+    sent = market.rooms.hooks.recent(principal, limit=100)
+    assert len(sent) == 30
+    owner.get(HOOKS)
+    owner.post(f"{HOOKS}/act", 429, delivery=sent[0].id, do="resend")
+    market.clock.advance(11)
+    owner.get(HOOKS)
+    owner.post(f"{HOOKS}/act", hook=hook, do="test")
 
 
 def test_a_webhook_is_added_tested_and_ended(market):

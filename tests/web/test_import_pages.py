@@ -64,6 +64,31 @@ def test_a_file_is_looked_at_and_what_was_looked_at_is_applied(market):
     assert figures(owner)["New"] == 3
 
 
+def test_a_job_is_forgotten_a_month_after_its_end_though_nobody_imports_any_more(market):
+    pages = []
+    for n in (400, 410):
+        owner = signed_in(market)
+        page = planned(owner, "products", as_csv(products(n, 2)))
+        owner.post(page, do="apply")
+        pages.append(page)
+        market.clock.advance(2 * 86_400)
+    market.rooms.imports.forget_ended()
+    market.clock.advance(27 * 86_400)
+    while market.rooms.imports.forget_ended():
+        pass
+    owner = signed_in(market)
+    owner.get(pages[0], 404)
+    owner.get(pages[1])
+    market.clock.advance(2 * 86_400)
+    while market.rooms.imports.forget_ended():
+        pass
+    signed_in(market).get(pages[1], 404)
+    with market.rooms.database.read() as connection:
+        ids = tuple(page.rpartition("/")[2] for page in pages)
+        kept = connection.exec_driver_sql("SELECT job FROM import_row").scalars()
+        assert not set(ids) & set(kept)
+
+
 def test_a_faulty_row_says_cell_and_reason_and_spares_its_neighbours(market):
     owner = signed_in(market)
     rows = products(310, 2)

@@ -73,9 +73,12 @@ def test_the_cookie_is_closed_to_scripts_and_other_sites(market, made, browser):
 def test_over_https_the_cookie_is_bound_to_the_host(market, made, browser, monkeypatch):
     name, password = made()
     monkeypatch.setattr(market.rooms, "base_url", "https://trace.example")
-    told = browser.sign_in(name, password).headers["Set-Cookie"]
-    assert told.startswith(f"__Host-{COOKIE}=")
-    assert "Secure" in told
+    session, device = browser.sign_in(name, password).headers.get_list("Set-Cookie")
+    assert session.startswith(f"__Host-{COOKIE}=")
+    assert device.startswith("__Host-suxin_device=")
+    for told in (session, device):
+        assert "Secure" in told
+        assert "HttpOnly" in told
 
 
 def test_a_session_is_new_after_each_sign_in_and_the_old_one_is_worth_nothing(
@@ -136,6 +139,53 @@ def test_a_name_that_failed_often_waits_longer_and_longer(market, made, known):
     assert waits == [15, 30]
     market.clock.advance(61)
     new_browser(market).sign_in(name, password, 303 if known else 401)
+
+
+def test_who_guesses_at_a_name_does_not_keep_its_owner_out(market, made, browser):
+    name, password = made()
+    browser.sign_in(name, password)
+    browser.get("/account")
+    for _ in range(5):
+        new_browser(market).sign_in(name, "wrong" * 4, 401)
+    new_browser(market).sign_in(name, password, 429)
+    # On what somebody signed in with before, signing in and the password once more go on.
+    market.clock.advance(16 * 60)
+    new_browser(market).sign_in(name, "wrong" * 4, 401)
+    browser.get("/confirm")
+    browser.post("/confirm", password=password)
+    browser.get("/account")
+    browser.post("/sign-out")
+    browser.sign_in(name, password)
+    browser.get("/account")
+
+
+def test_a_known_device_waits_for_its_own_failures_and_serves_one_name(market, made, browser):
+    name, password = made()
+    other, theirs = made()
+    browser.sign_in(name, password)
+    told = browser.http.cookies.get("suxin_device")
+    browser.get("/account")
+    browser.post("/sign-out")
+    for _ in range(5):
+        browser.sign_in(name, "wrong" * 4, 401)
+    browser.sign_in(name, password, 429)
+    new_browser(market).sign_in(name, password)  # nobody else waits for that
+    for _ in range(5):
+        new_browser(market).sign_in(other, "wrong" * 4, 401)
+    browser.sign_in(other, theirs, 429)
+    for shown in (told[:-1] + ("A" if told[-1] != "A" else "B"), "x", "", f"{told}.1"):
+        stranger = new_browser(market)
+        stranger.http.cookies.set("suxin_device", shown)
+        stranger.sign_in(other, theirs, 429)
+    market.clock.advance(15 * 60)
+    browser.sign_in(name, password)
+    # It is known for half a year, as long as somebody signs in on it.
+    market.clock.advance(181 * 86_400)
+    for _ in range(5):
+        new_browser(market).sign_in(name, "wrong" * 4, 401)
+    late = new_browser(market)
+    late.http.cookies.set("suxin_device", browser.http.cookies.get("suxin_device"))
+    late.sign_in(name, password, 429)
 
 
 def test_an_address_that_failed_often_waits_for_every_name(market, made):
@@ -440,7 +490,7 @@ def test_guesses_of_codes_wait_as_guesses_of_passwords_do(market, made, browser)
     other = new_browser(market)
     other.sign_in(name, password)
     other.get("/sign-in/code")
-    for _ in range(4):
+    for _ in range(5):
         other.post("/sign-in/code", 422, code="123456")
     answer = other.post("/sign-in/code", 429, code=code_at(market, secret, seconds=30))
     assert int(answer.headers["Retry-After"]) == 15

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, invalid
 from app.parties.account_rules import MIN_PASSWORD, STAFF_SCOPES, Role
-from app.parties.accounts import Place
+from app.parties.accounts import Place, reaches
 from app.parties.roles import OFFICIAL_ROLES
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
@@ -175,7 +175,7 @@ def _people(
         told=told_of(request),
         sent=sent,
         party=party if by.is_operator else "",
-        found=accounts.people(by, party=party or None),
+        found=[(one, reaches(by, one.person)) for one in accounts.people(by, party=party or None)],
         invitations=rooms.people.invitations.list_of(by),
         roles=[(one, text(frame.lang, f"account.role.{one}")) for one in ("staff", "owner")],
         scopes=scopes_in(frame.lang),

@@ -15,12 +15,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.kit.errors import Unauthenticated
+from app.parties.devices import KNOWN_FOR
 from app.parties.sessions import Client, SignedIn
 from app.web.deps import InRooms, Rooms
 from app.web.visit import visit_of
 
 _COOKIE = "suxin_session"
 _HOST_COOKIE = f"__Host-{_COOKIE}"
+_DEVICE = "suxin_device"
+_HOST_DEVICE = f"__Host-{_DEVICE}"
 # A path of ours, never `//elsewhere` nor anything a browser reads as one.
 _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9_.~/%?=&+:,-]*", re.ASCII)
 
@@ -81,6 +84,25 @@ def drop_session(response: Response, rooms: Rooms) -> None:
     secure = is_secure(rooms)
     response.delete_cookie(
         _HOST_COOKIE if secure else _COOKIE,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+    )
+
+
+def device_shown(request: Request, rooms: Rooms) -> str | None:
+    """Returns what the browser is known again by, where somebody signed in on it before."""
+    return request.cookies.get(_HOST_DEVICE if is_secure(rooms) else _DEVICE)
+
+
+def set_device(response: Response, rooms: Rooms, token: str) -> None:
+    """Lets the browser be known again. It opens nothing."""
+    secure = is_secure(rooms)
+    response.set_cookie(
+        _HOST_DEVICE if secure else _DEVICE,
+        token,
+        max_age=int(KNOWN_FOR.total_seconds()),
         path="/",
         httponly=True,
         samesite="lax",

@@ -35,8 +35,10 @@ from app.web.pages.signed.session import (
     Led,
     MaybeSigned,
     client_of,
+    device_shown,
     drop_session,
     local_path,
+    set_device,
     set_session,
 )
 from app.web.pages.signed.shell import go_on, told_of
@@ -78,7 +80,11 @@ def sign_in(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOpenF
         return _door(request, "sign_in.html", "/sign-in", lang, sent, onward=onward, status=422)
     try:
         opened = rooms.people.sign_in.enter(
-            form.text("name"), form.raw("password"), client=client_of(request), before=signed
+            form.text("name"),
+            form.raw("password"),
+            client=client_of(request),
+            before=signed,
+            device=device_shown(request, rooms),
         )
     except Fault as fault:
         return _refuse(request, "sign_in.html", "/sign-in", form, fault)
@@ -121,7 +127,12 @@ def take_code(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOwe
     if signed is None or signed.stage != "code":
         raise Led("sign_in_needed", to="/sign-in")
     try:
-        opened = rooms.people.sign_in.second(signed, form.text("code"), client=client_of(request))
+        opened = rooms.people.sign_in.second(
+            signed,
+            form.text("code"),
+            client=client_of(request),
+            device=device_shown(request, rooms),
+        )
     except Fault as fault:
         return _refuse(request, "sign_in_code.html", "/sign-in/code", form, fault, signed)
     return _enter(request, rooms, opened, form)
@@ -190,6 +201,8 @@ def _enter(request: Request, rooms: Rooms, opened: Opened, form: Form) -> Respon
     owed = {"code": "/sign-in/code", "password": "/account/password"}.get(opened.stage)
     response = _onward(request, form) if owed is None else _onward(request, form, by=owed)
     set_session(response, rooms, opened.token)
+    if opened.device:
+        set_device(response, rooms, opened.device)
     return response
 
 
