@@ -65,20 +65,25 @@ from app.ledger.witnesses import Cosigning, QuorumsDisjoint, Unwitnessed, Witnes
 from app.oversight import movestore
 from app.oversight.audits import Audits
 from app.oversight.cases import Cases
+from app.oversight.casework import Casework
+from app.oversight.chains import Chains
 from app.oversight.complaints import Complaints
 from app.oversight.conduct import Conduct
+from app.oversight.customs import CustomsDesk
 from app.oversight.deadlines import Deadlines
 from app.oversight.decisions import Decisions
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.hooklimit import HookLimit
 from app.oversight.hooks import Hooks
+from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
 from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
+from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
 from app.parties import store as party_store
 from app.parties.access import APIKeys
@@ -109,11 +114,13 @@ from app.trace.story import Stories
 from app.trace.texts import Texts
 from app.web import docs
 from app.web.api import (
+    authority,
     carriers,
     cases,
     codes,
     commitments,
     complaints,
+    customs,
     decisions,
     entries,
     events,
@@ -187,6 +194,8 @@ ROUTERS = (
     heads.api,
     oversight.router,
     decisions.router,  # before standing, whose path would take its name for a party
+    authority.router,
+    customs.router,
     standing.router,
     credit_store_api.router,
     entries.router,
@@ -450,6 +459,7 @@ def _open_trace(
         "dispatching": Dispatching(database, recording, packing),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),
         "pushes": Pushes(database, recording, index=index),
+        "customs": CustomsDesk(database, recording, clock=clock, index=index),
         "imports": Imports(
             database,
             Plans(database, catalogue),
@@ -483,6 +493,7 @@ def _open_oversight(
         tells_remote=settings.credit_store != LOCAL,
     )
     findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
+    looks = Looks(database, stories, findings, clock=clock)
     promises = _open_promises(database, recorder, credit, vault, clock)
     discoveries = Discoveries(database, credit, clock=clock)
 
@@ -537,8 +548,12 @@ def _open_oversight(
         "order_counts": OrderCounts(database, recorder, clock=clock),
         "samples": Samples(database, keyring.receipt, clock=clock),
         "findings": findings,
-        "looks": Looks(database, stories, findings, clock=clock),
         "owed": Owed(database, clock=clock),
+        "looks": looks,
+        "casework": Casework(database, findings, clock=clock, vault=vault),
+        "lookbook": Lookbook(database),
+        "chains": Chains(database, looks, log_keys=keyring.logs),
+        "seeking": Seeking(database, clock=clock, index=SecretIndex(keyring.subkey("side-index"))),
         "sealed": SealedAccess(database, clock=clock, vault=vault),
         "cases": cases,
         "complaints": Complaints(database, cases, clock=clock),

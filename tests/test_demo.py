@@ -71,6 +71,14 @@ def look(rooms, stream: str):
     return rooms.looks.look(parse_code(stream))
 
 
+def _findings(rooms, kind: str, status: str | None = None):
+    from app.oversight.casestore import Wanted
+    from app.parties.principal import OPERATOR
+
+    wanted = Wanted(kind=kind, status=status)
+    return [one.row for one in rooms.casework.list(OPERATOR, wanted, after=None, limit=100)]
+
+
 def walk_once_round(rooms) -> None:
     from app.oversight.store import load_cursor
 
@@ -163,7 +171,7 @@ def test_the_unknown_code_is_unknown(rooms, built):
 def test_missing_signatures_are_the_careless_shops_own(rooms):
     from app.demo.cast import CARELESS
 
-    found = rooms.findings.list(kind="continuity", party=None, status="open", after=None, limit=100)
+    found = _findings(rooms, "continuity", status="open")
     assert {(row.kind, row.party) for row in found} == {
         ("continuity.missing_signature", CARELESS.party)
     }
@@ -202,7 +210,7 @@ def test_the_walk_finds_the_altered_record_and_score_and_ranking_follow(rooms, b
 
     before = rooms.credit.card(ALTERED.party)
     walk_once_round(rooms)
-    found = rooms.findings.list(kind="integrity", party=None, status=None, after=None, limit=10)
+    found = _findings(rooms, "integrity")
     assert [(f.kind, f.stream_name, f.party) for f in found] == [
         ("integrity.hash_mismatch", built.shown["broken"], ALTERED.party)
     ]

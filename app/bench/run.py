@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.bench.age import Age
+from app.bench.desk import measure_desk_search
 from app.bench.detectors import SEED, describe_detectors, measure_detectors
 from app.bench.figures import Figure, describe_machine, load_now
 from app.bench.heads import measure_heads_map
@@ -73,6 +74,7 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "import": lambda: measure_import(plan),
         "ranking": reads.measure_ranking,
         "search": lambda: measure_search(plan),
+        "desk_search": lambda: measure_desk_search(plan),
         "age_inserts": age.measure_inserts,
         "age_reads": age.measure_reads,
         "heads_map": lambda: measure_heads_map(plan),

@@ -34,12 +34,14 @@ from app.ledger import store as ledger_store
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault
 from app.parties.identity import SYSTEM
+from app.parties.offices import check_office, sees_whole
 from app.parties.principal import Principal
-from app.parties.roles import REGULATOR, reach
+from app.parties.roles import REGULATOR
 from app.parties.rules import voice
 from app.parties.standing import VERIFIED, PartyUnverified
 
 ONLY = (Kind.COMMITMENT,)
+_JUDGE = "commitment.judge"
 OVERTURNED = "overturned"
 """Shown of one that was found broken, where the objection to that was upheld."""
 _REASON = "reason"
@@ -161,9 +163,10 @@ class Commitments:
         id: str | None,
     ) -> tuple[Commitment, bool]:
         """Returns the commitment as a regulator judged it; outcome: a word of JUDGED."""
-        principal.check_may("commitment.judge")
+        principal.check_may(_JUDGE)
         if principal.party == party:
             raise OwnCommitment("credit_own_case")
+        check_office(self._database, principal, party)
         self._row(party, commitment)
         policy = self._credit.policy
         seals = (Seal(_REASON, secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})),)
@@ -192,7 +195,7 @@ class Commitments:
 
     def of_party(self, party: str, viewer: Principal | None) -> list[Commitment]:
         """Returns a party's commitments, oldest first, as `viewer` may see them. Raises PartyUnknown."""
-        privileged = _sees_all(viewer, party)
+        privileged = sees_whole(self._database, viewer, party, _JUDGE)
         with self._database.read() as connection:
             check_known(connection, party)
             rows = matterstore.matters_of(connection, party, ONLY)
@@ -204,7 +207,8 @@ class Commitments:
         row = self._row(party, commitment)
         with self._database.read() as connection:
             steps = matterstore.steps_of(connection, party)
-        return self._shown(row, steps, privileged=_sees_all(viewer, party))
+        privileged = sees_whole(self._database, viewer, party, _JUDGE)
+        return self._shown(row, steps, privileged=privileged)
 
     def in_force(self, party: str, template: str, at: datetime) -> Any | None:
         """Returns the row of the commitment that bound a party at a time, or None. Read-only."""
@@ -331,9 +335,3 @@ class Commitments:
             ended_at=None if ended_ms is None else from_ms(ended_ms),
             steps=tuple(seen),
         )
-
-
-def _sees_all(viewer: Principal | None, party: str) -> bool:
-    return viewer is not None and (
-        viewer.party == party or reach(viewer.roles, "commitment.judge") == "any"
-    )

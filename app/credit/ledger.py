@@ -34,8 +34,9 @@ from app.ledger.repeat import IdConflict
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault
 from app.parties.identity import SYSTEM
+from app.parties.offices import check_office, sees_whole
 from app.parties.principal import Principal
-from app.parties.roles import REGULATOR, reach
+from app.parties.roles import REGULATOR
 from app.parties.rules import voice
 
 log = structlog.get_logger(__name__)
@@ -133,6 +134,7 @@ class CreditLedger:
         """
         principal.check_may("credit.enter")
         _check_other(principal, party)
+        check_office(self._database, principal, party)
         source = voice(principal.roles, "credit.enter")
         policy, now = self._credit.policy, self._clock.now()
         known = policy.rules.get(rule)
@@ -184,12 +186,10 @@ class CreditLedger:
     def file_of(self, party: str, viewer: Principal | None) -> tuple[list[Filed], ScoreCard]:
         """Returns what `viewer` may see of a party's entries, oldest first, and the score now.
 
-        The party itself and regulators see all, others what is public. Raises PartyUnknown.
+        The party itself and regulators in office there see all, others what is public. Raises PartyUnknown.
         """
         entries, card = self._credit.entries(party)
-        privileged = viewer is not None and (
-            viewer.party == party or reach(viewer.roles, "finding.read") == "any"
-        )
+        privileged = sees_whole(self._database, viewer, party, "finding.read")
         shown = [e for e in entries if privileged or self._credit.is_public(e)]
         return self._filed(party, shown, privileged=privileged), card
 
@@ -239,6 +239,7 @@ class CreditLedger:
         else:
             principal.check_may("credit.decide")
             _check_other(principal, row.party)
+            check_office(self._database, principal, row.party)
             by = By(principal.party or SYSTEM, REGULATOR)
         seals: tuple[Seal, ...] = ()
         if given.text is not None:

@@ -34,8 +34,8 @@ from app.ledger import sealstore
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault
 from app.parties.identity import SYSTEM
+from app.parties.offices import check_office, sees_whole
 from app.parties.principal import Principal
-from app.parties.roles import reach
 from app.parties.rules import voice
 
 KINDS: Mapping[ListName, Kind] = {"red": Kind.RED, "black": Kind.BLACK}
@@ -125,6 +125,7 @@ class Lists:
         principal.check_may("list.enter")
         if principal.party == party:
             raise OwnListing("credit_own_case")
+        check_office(self._database, principal, party)
         terms = self._credit.policy.lists[name]
         known = terms.criteria.get(criterion)
         if known is None or known.decided_by != "regulator":
@@ -170,13 +171,11 @@ class Lists:
         return found
 
     def of_party(self, party: str, viewer: Principal | None) -> list[Listed]:
-        """Returns a party's listings, oldest first: those in force; all for itself and regulators.
+        """Returns a party's listings, oldest first: those in force; all for itself and its regulators.
 
         Raises PartyUnknown. Read-only.
         """
-        privileged = viewer is not None and (
-            viewer.party == party or reach(viewer.roles, "list.enter") == "any"
-        )
+        privileged = sees_whole(self._database, viewer, party, "list.enter")
         with self._database.read() as connection:
             check_known(connection, party)
             rows = matterstore.matters_of(connection, party, BOTH)
@@ -328,6 +327,8 @@ class Lists:
             principal.check_may(action, owner=row.party)
         elif principal.party == row.party:
             raise OwnListing("credit_own_case")
+        else:
+            check_office(self._database, principal, row.party)
         by = By(principal.party or SYSTEM, voice(principal.roles, action))
         content = canonical_bytes({"text": text})
         recorded = self._book.take_step(

@@ -30,8 +30,8 @@ from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger import sealstore
 from app.ledger.store import as_bytes
 from app.ledger.vault import Vault
+from app.parties.offices import sees_whole
 from app.parties.principal import Principal
-from app.parties.roles import reach
 from app.trace import ratingstore
 from app.trace.ratings import BEST, OPINION, Kind, Side
 
@@ -191,7 +191,7 @@ class Ratings:
                 after=after,
                 limit=limit,
             )
-        sees_all = viewer is not None and reach(viewer.roles, "finding.read") == "any"
+        sees_all = sees_whole(self._database, viewer, party, "finding.read")
         own = None if viewer is None else viewer.party
         return [
             One(

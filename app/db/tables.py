@@ -274,6 +274,8 @@ class HeadsPage(SQLModel, table=True):
 class Party(SQLModel, table=True):
     """Index over `party/{id}`: who acts. `name` of an exempt person stands here only, erasable."""
 
+    __table_args__ = (Index("party_region", "region"),)
+
     id: str = _text(key=True)
     name: str = _text()
     roles: str = _text()
@@ -303,6 +305,8 @@ class APIKey(SQLModel, table=True):
     revoked_at: int | None = _big(null=True)
     used_at: int | None = _big(null=True)
     """When it was last taken, to some minutes."""
+    region: str | None = _text(null=True)
+    """Of an authority's key: where who made it is in office (GB/T 2260); empty: everywhere."""
 
 
 class Account(SQLModel, table=True):
@@ -467,7 +471,11 @@ class Product(SQLModel, table=True):
 class Lot(SQLModel, table=True):
     """Index over `01/{gtin}/10/{lot}`: dates and import facts as registered, and by whom."""
 
-    __table_args__ = (Index("lot_gtin", "gtin", "lot"),)
+    __table_args__ = (
+        Index("lot_gtin", "gtin", "lot"),
+        Index("lot_lot", "lot"),
+        Index("lot_party", "party", "created_at"),
+    )
 
     stream: int = _big(key=True)
     gtin: str = _text()
@@ -530,6 +538,7 @@ class BatchCode(SQLModel, table=True):
     """The serials of a batch in the order of printing."""
 
     __tablename__ = "batch_code"
+    __table_args__ = (Index("batch_code_serial", "serial"),)
 
     batch_id: str = _text(key=True)
     n: int = _big(key=True)
@@ -791,6 +800,10 @@ class AccessLog(SQLModel, table=True):
     """Every look at sealed data that is not one's own: who, what, why."""
 
     __tablename__ = "access_log"
+    __table_args__ = (
+        Index("access_log_at", "at", "id"),
+        Index("access_log_party", "party", "at", "id"),
+    )
 
     id: str = _text(key=True)
     at: int = _big()
@@ -800,6 +813,8 @@ class AccessLog(SQLModel, table=True):
     seq: int = _big()
     section: str = _text()
     purpose: str = _text()
+    region: str | None = _text(null=True)
+    """Where who looked is in office (GB/T 2260); empty: everywhere."""
 
 
 # --- credit ------------------------------------------------------------------------------------
@@ -1180,6 +1195,45 @@ class FindingMove(SQLModel, table=True):
     by: str | None = _text(null=True)
     """Who decided it; empty: the service itself, from the records."""
     why: str = _text()
+
+
+class FindingWork(SQLModel, table=True):
+    """Who of an authority works on a finding: the newest of its assignments in `finding_note`."""
+
+    __tablename__ = "finding_work"
+    __table_args__ = (Index("finding_work_assignee", "assignee"),)
+
+    finding: str = _text(key=True)
+    party: str = _text(key=True)
+    """The authority."""
+    assignee: str = _text()
+    """An account of it."""
+    at: int = _big()
+
+
+class FindingNote(SQLModel, table=True):
+    """What an authority's people noted or did about a finding, for themselves; a log, never changed.
+
+    What they decide is a record as well; that names the authority, this the person.
+    """
+
+    __tablename__ = "finding_note"
+    __table_args__ = (Index("finding_note_finding", "finding", "party", "id"),)
+
+    id: str = _text(key=True)
+    """A UUIDv7: in the order of writing."""
+    finding: str = _text()
+    party: str = _text()
+    by: str = _text()
+    """Key id of who did it: `account/<id>`, or an API key's."""
+    at: int = _big()
+    kind: str = _text()
+    """note, assigned, released, attributed, dismissed, measure."""
+    about: str = _text()
+    """Of `assigned` the account; of a decision its word."""
+    sealed: bytes | None = _bytes(null=True)
+    """Sealed (vault): the words; they may be about people."""
+    wrapped_key: bytes | None = _bytes(null=True)
 
 
 class AuditJob(SQLModel, table=True):

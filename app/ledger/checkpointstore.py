@@ -52,6 +52,20 @@ def checkpoints(connection: Connection, origin: str, *, within_tree: bool) -> It
         passed, most = passed + len(rows), _CHECKPOINTS_READ
 
 
+def first_covering(connection: Connection, log: int, index: int) -> Any | None:
+    """Returns the row of the smallest stored checkpoint with this leaf of a log. Read-only.
+
+    As `checkpoints`: verified by nobody.
+    """
+    return connection.execute(
+        select(CHECKPOINT, STATE.c.start)
+        .join(STATE, STATE.c.log == CHECKPOINT.c.log)
+        .where(CHECKPOINT.c.log == log, CHECKPOINT.c.size > index)
+        .order_by(CHECKPOINT.c.size)
+        .limit(1)
+    ).first()
+
+
 def has_checkpoint(connection: Connection) -> bool:
     """Whether there is a checkpoint, true or not. Read-only."""
     return connection.execute(select(CHECKPOINT.c.size).limit(1)).first() is not None

@@ -29,7 +29,7 @@ _NOTES = 256
 def load_checkpoint(connection: Connection, log_key: VerifierKey) -> Published | None:
     """Returns the newest signed checkpoint of a log, or None before the first. Read-only."""
     rows = checkpointstore.checkpoints(connection, log_key.name, within_tree=True)
-    return next(filter(None, (_read(row, log_key) for row in rows)), None)
+    return next(filter(None, (read_checkpoint(row, log_key) for row in rows)), None)
 
 
 def foreign_sizes(connection: Connection, log_key: VerifierKey) -> list[Any]:
@@ -94,13 +94,13 @@ def _before_served(
     """Yields the rows that stand before the served one, with what they are."""
     served = load_checkpoint(connection, log_key)
     for row in checkpointstore.checkpoints(connection, log_key.name, within_tree=False):
-        found = _read(row, log_key)
+        found = read_checkpoint(row, log_key)
         if found is not None and found == served:
             return
         yield row, found
 
 
-def _read(row: Any, log_key: VerifierKey) -> Published | None:
+def read_checkpoint(row: Any, log_key: VerifierKey) -> Published | None:
     """Returns the checkpoint of a row, or None where it is none of this log."""
     checkpoint = _open(row.note, log_key) if isinstance(row.note, str) else None
     if checkpoint is None or (checkpoint.size, checkpoint.root) != (row.size, as_bytes(row.root)):

@@ -17,6 +17,7 @@ from app.ledger import store as ledger_store
 from app.ledger.record import record_hash, stream_key
 from app.ledger.verifier import Problem
 from app.oversight.answering import Answering
+from app.oversight.kinds import severity_of
 from app.parties.identity import is_party_id
 
 _NAMESPACE = UUID("b7d5a0c4-54c2-5cf4-a0f3-6a5d3e2b7f03")
@@ -143,6 +144,7 @@ def as_json(row: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": row.id,
         "kind": row.kind,
+        "severity": severity_of(row.kind),
         "stream": row.stream_name,
         "status": row.status,
         "evidence": json.loads(row.evidence),

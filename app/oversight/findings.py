@@ -276,21 +276,6 @@ class Findings:
             raise FindingUnknown("finding_unknown", id=finding[:80])
         return row
 
-    def list(
-        self,
-        *,
-        kind: str | None,
-        party: str | None,
-        status: str | None,
-        after: tuple[int, str] | None,
-        limit: int,
-    ) -> Sequence[Any]:
-        """Returns findings, newest first, behind `after` = (opened_at, id). Read-only."""
-        with self._database.read() as connection:
-            return store.list_findings(
-                connection, kind=kind, party=party, status=status, after=after, limit=limit
-            )
-
     def on_streams(self, streams: Iterable[str]) -> Sequence[Any]:
         """Returns the open findings on these streams. Read-only."""
         with self._database.read() as connection:

@@ -6,11 +6,22 @@ regulator who attributes such a finding to the merchant confirms it, and then th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 UNCURED = "continuity_uncured"
 LATE = "late_event"
 INTEGRITY = "integrity_attributed_merchant"
+
+
+Severity = Literal["grave", "serious", "ordinary"]
+SEVERITIES: tuple[Severity, ...] = ("grave", "serious", "ordinary")
+# What the bytes contradict; what looks like deceit; all else is a step that is missing or late.
+FAMILIES_OF: Mapping[Severity, tuple[str, ...]] = {
+    "grave": ("integrity", "log", "index"),
+    "serious": ("identity", "brushing", "licence", "listing"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,15 @@ MONTH_KINDS = (
 )
 LICENCE_KINDS = ("licence.expired_selling",)
 LISTING_KINDS = ("listing.content_changed",)
+
+
+def severity_of(kind: str) -> Severity:
+    """Returns how grave a finding of this kind is for those who work through many."""
+    family = kind.split(".", 1)[0]
+    for severity, families in FAMILIES_OF.items():
+        if family in families:
+            return severity
+    return "ordinary"
 
 
 def consequence_of(kind: str) -> Consequence:

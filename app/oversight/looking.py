@@ -34,19 +34,34 @@ def log_look(
     *,
     clock: Clock,
 ) -> None:
-    """Notes who looks at which sections (seq, name), and why. Writes `access_log`."""
+    """Notes who looks at which sections (seq, name) of a stream, and why. Writes `access_log`."""
+    key = stream_key(stream)
+    told = [(key, seq, section) for seq, section in looked_at]
+    log_looks(database, principal, told, purpose, clock=clock)
+
+
+def log_looks(
+    database: Database,
+    principal: Principal,
+    looked_at: Iterable[tuple[int, int, str]],
+    purpose: str,
+    *,
+    clock: Clock,
+) -> None:
+    """Notes who looks at which sections (stream's key, seq, name), each once. Writes `access_log`."""
     rows = [
         {
             "id": str(uuid_utils.uuid7()),
             "at": to_ms(clock.now()),
             "key_id": principal.key_id,
             "party": principal.party,
-            "stream": stream_key(stream),
+            "stream": stream,
             "seq": seq,
             "section": section,
             "purpose": purpose,
+            "region": principal.region,
         }
-        for seq, section in looked_at
+        for stream, seq, section in dict.fromkeys(looked_at)
     ]
     if rows:
         with database.write() as connection:

@@ -16,6 +16,7 @@ from app.ledger import sealstore
 from app.ledger import store as ledger_store
 from app.ledger.vault import SealBroken, Vault
 from app.oversight.looking import log_look, read_purpose
+from app.oversight.offices import check_goods
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.trace.code import Code
@@ -35,7 +36,8 @@ class SealedAccess:
     ) -> list[dict[str, Any]]:
         """Returns {seq, id, type, sections} of the code's own records, content or how it is missing.
 
-        Raises CodeUnknown; Invalid where an authority states no purpose. Writes `access_log`.
+        Raises CodeUnknown; OutsideRegion; Invalid where an authority states no purpose. Writes
+        `access_log`.
         """
         principal.check_may("sealed.read")
         sees_all = reach(principal.roles, "sealed.read") == "any"
@@ -45,6 +47,8 @@ class SealedAccess:
             records = ledger_store.load_stream(connection, code.stream)
             if not records:
                 raise CodeUnknown("code_unknown", code=code.stream)
+            if sees_all:
+                check_goods(connection, principal, code.stream)
             shown = []
             for record in records:
                 try:

@@ -93,31 +93,6 @@ def all_open_integrity(connection: Connection) -> list[Any]:
     )
 
 
-def list_findings(
-    connection: Connection,
-    *,
-    kind: str | None,
-    party: str | None,
-    status: str | None,
-    after: tuple[int, str] | None,
-    limit: int,
-) -> list[Any]:
-    """Returns findings, newest first, behind `after` = (opened_at, id). Read-only."""
-    query = select(FINDING).order_by(FINDING.c.opened_at.desc(), FINDING.c.id).limit(limit)
-    if kind:
-        query = query.where(FINDING.c.kind.like(kind.replace("%", "") + "%"))
-    if party:
-        query = query.where(FINDING.c.party == party)
-    if status:
-        query = query.where(FINDING.c.status == status)
-    if after is not None:
-        at, last = after
-        query = query.where(
-            (FINDING.c.opened_at < at) | ((FINDING.c.opened_at == at) & (FINDING.c.id > last))
-        )
-    return list(connection.execute(query))
-
-
 def queue(
     connection: Connection,
     *,

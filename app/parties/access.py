@@ -143,7 +143,8 @@ class APIKeys:
         with self._database.read() as connection:
             if store.find_party(connection, party) is None:
                 raise PartyUnknown("party_unknown", party=party)
-        return self._create(party, chosen, label)
+        # A key can do no more than who made it, nor look beyond where that one is in office.
+        return self._create(party, chosen, label, region=principal.region)
 
     def create_admin(self) -> NewKey:
         """Returns a new key of the operator, with every scope. Writes `api_key`."""
@@ -188,7 +189,14 @@ class APIKeys:
             store.revoke_key(connection, key_id, at_ms=to_ms(self._clock.now()))
         self._known.pop(key_id, None)
 
-    def _create(self, party: str | None, scopes: Sequence[str], label: str | None) -> NewKey:
+    def _create(
+        self,
+        party: str | None,
+        scopes: Sequence[str],
+        label: str | None,
+        *,
+        region: str | None = None,
+    ) -> NewKey:
         key_id = random_symbols(self._random, _KEY_ID_SYMBOLS)
         secret = self._random(SECRET_BYTES).hex()
         row = store.KeyRow(
@@ -199,6 +207,7 @@ class APIKeys:
             label=label,
             created_at=to_ms(self._clock.now()),
             revoked_at=None,
+            region=region,
         )
         with self._database.write() as connection:
             store.insert_key(connection, row)
@@ -217,7 +226,7 @@ class APIKeys:
             raise KeyRefused("key_refused")
         row, roles = found
         held = frozenset(roles) if row.party is not None else frozenset({ADMIN})
-        principal = Principal(key_id, row.party, held, frozenset(row.scopes))
+        principal = Principal(key_id, row.party, held, frozenset(row.scopes), region=row.region)
         known = _Known(until_s, row, principal)
         if len(self._known) >= _MAX_CACHED:
             self._known.clear()

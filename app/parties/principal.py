@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.kit.errors import Denied
+from app.parties.account_rules import covers
 from app.parties.roles import ACTIONS, ADMIN, SCOPES, reach
 
 
@@ -24,12 +25,16 @@ class NotYours(Denied):
     """The caller may do this to its own alone."""
 
 
+class OutsideRegion(Denied):
+    """It is about a party or goods of a region in which the caller is not in office."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The holder of a key, or who signed in. party is None for the operator, whose role is `admin`.
 
     account: id of who signed in, None for a key; key_id is then `account/<id>`. region: where an
-    authority's account is in office (GB/T 2260); None: everywhere.
+    authority's account is in office (GB/T 2260), or whoever made the key; None: everywhere.
     """
 
     key_id: str
@@ -64,6 +69,15 @@ class Principal:
             raise RoleMissing("role_missing", action=action)
         if granted == "own" and owner is not None and owner != self.party:
             raise NotYours("not_yours")
+
+    def in_office(self, *places: str | None) -> bool:
+        """Whether the caller is in office in one of these regions; None among them is no place."""
+        return self.region is None or any(covers(self.region, place) for place in places)
+
+    def check_office(self, *places: str | None) -> None:
+        """Raises OutsideRegion unless the caller is in office in one of these regions."""
+        if not self.in_office(*places):
+            raise OutsideRegion("outside_region", region=self.region)
 
 
 OPERATOR = Principal("operator", None, frozenset({ADMIN}), frozenset(SCOPES))

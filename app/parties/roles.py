@@ -123,6 +123,11 @@ ACTIONS: Mapping[str, Action] = {
         _action("audit.start", "audit", any_of=(REGULATOR, ADMIN), own=PARTY_ROLES),
         _action("finding.read", "audit", any_of=(REGULATOR, CUSTOMS, ADMIN), own=PARTY_ROLES),
         _action("finding.attribute", "audit", any_of=(REGULATOR,)),
+        _action("customs.decide", "events", any_of=(CUSTOMS,)),
+        _action("desk.search", "audit", any_of=(REGULATOR, CUSTOMS)),
+        # The supervisor of an authority's people: of a key or an owner, since staff has no `parties`.
+        _action("access.read", "parties", any_of=(ADMIN,), own=(REGULATOR, CUSTOMS)),
+        _action("finding.work", "audit", any_of=(REGULATOR, CUSTOMS)),
         # The operator too, as E-commerce law asks of whoever publishes reviews; with a reason, on record.
         _action("text.hide", "audit", any_of=(REGULATOR, ADMIN)),
         _action("service.administer", "admin", any_of=(ADMIN,)),
@@ -197,6 +202,7 @@ EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "notice": (_SELLER_SELF, _REGULATOR),
     "inspection": (_REGULATOR,),
     "customs_release": (_CUSTOMS,),
+    "customs_hold": (_CUSTOMS,),
 }
 """Who sends each event type (API: "type | who sends")."""
 

@@ -114,8 +114,8 @@ class Parties:
         """Returns the party after recording that it is `verified`, or `rejected`.
 
         evidence: what was seen; the record only commits to it. next_check: a day. A platform judges
-        only whom it registered. Raises Invalid, PartyUnknown, SelfVerification, PartyUnverified, or
-        what `check_may` raises.
+        only whom it registered. Raises Invalid, PartyUnknown, OutsideRegion, SelfVerification,
+        PartyUnverified, or what `check_may` raises.
         """
         principal.check_may("party.verify")
         if party == principal.party:
@@ -130,6 +130,7 @@ class Parties:
         check_canonical(evidence, ("evidence",))
         row = self._row(party)
         principal.check_may("party.verify", owner=row.created_by or SYSTEM)
+        principal.check_office(row.region)
         self._chain.append(
             principal,
             party,
@@ -148,7 +149,7 @@ class Parties:
         Raises PartyUnknown.
         """
         row = self._row(party)
-        return self._view(row, private=viewer is not None and _may_see(viewer, party))
+        return self._view(row, private=viewer is not None and _may_see(viewer, row))
 
     def get_some(self, parties: Iterable[str]) -> dict[str, PartyView]:
         """Returns the public views of those that can be read without fault; `get` says why others not.
@@ -227,7 +228,8 @@ def mask_name(name: str) -> str:
     return f"{name[:1]}＊＊"
 
 
-def _may_see(viewer: Principal, party: str) -> bool:
-    if viewer.party == party:
+def _may_see(viewer: Principal, row: store.PartyRow) -> bool:
+    if viewer.party == row.id:
         return True
-    return "parties" in viewer.scopes and reach(viewer.roles, "party.read_private") == "any"
+    sees_all = reach(viewer.roles, "party.read_private") == "any"
+    return "parties" in viewer.scopes and sees_all and viewer.in_office(row.region)

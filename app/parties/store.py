@@ -67,6 +67,7 @@ class KeyRow:
     created_at: int
     revoked_at: int | None
     used_at: int | None = None
+    region: str | None = None
 
 
 def find_party(connection: Connection, party: str) -> PartyRow | None:
@@ -130,6 +131,7 @@ def insert_key(connection: Connection, key: KeyRow) -> None:
             label=key.label,
             created_at=key.created_at,
             revoked_at=key.revoked_at,
+            region=key.region,
         )
     )
 
@@ -208,6 +210,7 @@ def _key(row: Any) -> KeyRow:
         created_at=row.created_at,
         revoked_at=row.revoked_at,
         used_at=row.used_at,
+        region=row.region,
     )
 
 

@@ -26,6 +26,7 @@ from app.ledger.stage import IdConflict
 from app.ledger.store import load_heads
 from app.ledger.submission import Draft, Effect, Recorded, StreamHead, View
 from app.parties.identity import SYSTEM, is_party_id, parse_declaration
+from app.parties.offices import check_office
 from app.parties.principal import Principal
 from app.parties.roles import MERCHANT, REGULATOR
 from app.parties.standing import check_verified
@@ -145,6 +146,7 @@ class Catalogue:
         principal.check_may("product.confirm_owner")
         if not is_party_id(party):
             raise invalid(FieldFault(("party",), "unknown_party", {"got": party[:40]}))
+        check_office(self._database, principal, party)
         check_canonical(evidence, ("evidence",))
         row = self.product(gtin)
         if row.brand_owner == party:

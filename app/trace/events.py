@@ -37,6 +37,7 @@ RETURN_EXCEPTIONS = (
 )  # fmt: skip
 HANDED_TO = ("platform", "regulator")
 MEASURE_KINDS = ("delist", "suspend", "warn")
+DOCUMENTS = ("agree", "differ", "absent")
 PROOFS = ("platform", "carrier", "inner", "ticket")
 PRODUCT_CATEGORIES = (
     "edible_agricultural", "food", "drug", "medical_device", "agricultural_input", "hazardous",
@@ -87,6 +88,9 @@ _TAIL = Rule("tail", by="signer")
 _REGION = Rule("region")
 # Of a unit: said of all that is in a case, by each of its units.
 _IN_CASE: Mapping[Level, Mapping[str, Rule]] = {"unit": {"case": Rule("sscc")}}
+
+# Whether order, payment and waybill (三单) agreed when customs compared them.
+_DOCUMENTS = _choice(DOCUMENTS, required=False)
 
 _GOODS: tuple[Level, ...] = ("product", "lot", "unit")
 _LIFE: tuple[Level, ...] = ("unit", "lot")
@@ -151,7 +155,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
         _LIFE,
         {"platform": _text(), "region": _REGION},
         by_level=_IN_CASE,
-        sealed=("order", "buyer", "terms"),
+        sealed=("order", "payment", "buyer", "terms"),
         consignment=True,
     ),
     "dispatch": EventType(
@@ -241,7 +245,16 @@ EVENT_TYPES: Mapping[str, EventType] = {
         # A lot's own records are corrected without one.
         by_level={"lot": {"consignment": _text()}},
         # A changed waybill is a correction of the dispatch: its number is as secret as the first.
-        sealed=("order", "buyer", "terms", "waybill", "recipient", "text", "detail"),
+        sealed=(
+            "order",
+            "payment",
+            "buyer",
+            "terms",
+            "waybill",
+            "recipient",
+            "text",
+            "detail",
+        ),
     ),
     "reply": EventType(
         _GOODS,
@@ -257,8 +270,16 @@ EVENT_TYPES: Mapping[str, EventType] = {
         _GOODS,
         {"result": _NAMED, "body": _text(100), "report_digest": Rule("digest")},
     ),
+    # What is declared and why goods are held is between customs and the declarant.
     "customs_release": EventType(
-        _LIFE, {"port": _NAMED, "certificate": _text()}, sealed=("declaration",)
+        _LIFE,
+        {"port": _NAMED, "certificate": _text(), "documents": _DOCUMENTS},
+        sealed=("declaration",),
+    ),
+    "customs_hold": EventType(
+        _LIFE,
+        {"port": _NAMED, "documents": _DOCUMENTS},
+        sealed=("declaration", "reason"),
     ),
 }
 

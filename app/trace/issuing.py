@@ -25,6 +25,7 @@ from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.submission import Draft, Effect, Read, Submission, View
 from app.parties.identity import SYSTEM
+from app.parties.offices import check_office
 from app.parties.principal import Principal
 from app.parties.standing import check_verified
 from app.trace import batchstore, lifecycle
@@ -195,6 +196,7 @@ class Issuing:
         batch = self.batch(batch_id)
         try:
             principal.check_may("code.print", owner=batch.party)
+            check_office(self._database, principal, batch.party)
         except Denied as err:
             # Whose batches there are is nobody else's business.
             if principal.party != batch.party and "codes" in principal.scopes:

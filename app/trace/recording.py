@@ -22,6 +22,7 @@ from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
 from app.ledger.submission import Abandoned, Answer, Recorded, Submission
 from app.parties.identity import CONSUMER
+from app.parties.offices import check_office
 from app.parties.principal import Principal
 from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
 from app.trace.claims import read_actor, record_id, seal_section
@@ -206,6 +207,7 @@ class Recording:
             request.signed is not None
             or (proof is not None and (proof.inner is not None or proof.query is not None))
             or request.type in NAMES_ANOTHER | IN_MATTER
+            or request.code.startswith(PARTY_PREFIX)  # whose office that is, the database says
         )
 
     def prepare(
@@ -229,6 +231,8 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(PARTY_PREFIX):
+            if principal is not None:
+                check_office(self._database, principal, request.code.removeprefix(PARTY_PREFIX))
             check_of = functools.partial(self._naming.check_of, before=before)
             return prepare_party_event(principal, request, now=self._clock.now(), check_of=check_of)
         code = parse_code(request.code)

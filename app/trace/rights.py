@@ -112,6 +112,7 @@ RIGHTS: Mapping[str, Right] = {
     "notice": _maker,
     "inspection": _anyone,
     "customs_release": _anyone,
+    "customs_hold": _anyone,
     "correction": _anyone,  # the actor of the record it names, which the recording checks
 }
 """For units and consignments."""

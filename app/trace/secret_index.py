@@ -13,7 +13,7 @@ from hashlib import sha256
 from app.kit.canonical import canonical_bytes
 from app.trace.requests import SealedInput
 
-_NUMBERED = frozenset({"waybill", "order", "declaration"})
+_NUMBERED = frozenset({"waybill", "order", "payment", "declaration"})
 
 
 class SecretIndex:

@@ -37,7 +37,15 @@ Verdict = Literal["intact", "incomplete", "broken"]
 
 # What holds for every unit below a product or lot, besides what a record refers to.
 APPLYING = frozenset(
-    {"registration", "recall", "recall_lifted", "notice", "inspection", "customs_release"}
+    {
+        "registration",
+        "recall",
+        "recall_lifted",
+        "notice",
+        "inspection",
+        "customs_release",
+        "customs_hold",
+    }
 )
 _CHINA = ZoneInfo("Asia/Shanghai")
 _MOST_LISTINGS = 10

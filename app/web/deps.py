@@ -55,16 +55,21 @@ from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning
 from app.oversight.audits import Audits
 from app.oversight.cases import Cases
+from app.oversight.casework import Casework
+from app.oversight.chains import Chains
 from app.oversight.complaints import Complaints
+from app.oversight.customs import CustomsDesk
 from app.oversight.deadlines import Deadlines
 from app.oversight.discoveries import Discoveries
 from app.oversight.findings import Findings
 from app.oversight.hooks import Hooks
+from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.reports import Reports
 from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
+from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
 from app.parties.access import APIKeys
 from app.parties.applications import Applications
@@ -172,6 +177,11 @@ class Rooms:
     cases: Cases
     complaints: Complaints
     reviews: Reviews
+    casework: Casework
+    chains: Chains
+    seeking: Seeking
+    lookbook: Lookbook
+    customs: CustomsDesk
     texts: Texts
     sealed: SealedAccess
     report_limit: RateLimit

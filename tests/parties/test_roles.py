@@ -53,6 +53,7 @@ WHO_SENDS = {
     "notice": "merchant regulator",
     "inspection": "regulator",
     "customs_release": "customs",
+    "customs_hold": "customs",
 }
 
 

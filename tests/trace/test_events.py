@@ -63,6 +63,7 @@ CONTRACT = {
     "notice": (GOODS, {"text": "boil first"}, ()),
     "inspection": (GOODS, {"result": "合格"}, ()),
     "customs_release": (LIVING, {"port": "5166"}, ("declaration",)),
+    "customs_hold": (LIVING, {"port": "5166"}, ("declaration", "reason")),
 }
 BY_CONSIGNMENT = {
     "sale",

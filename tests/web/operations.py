@@ -19,6 +19,7 @@ from app.ledger.note import NoteSigner
 from tests.exchange.changes import made
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import GTIN, RIVAL, Market
+from tests.web.people import make_account
 
 SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PARTNER = NoteSigner("partner.example/credit", bytes(32))
@@ -84,6 +85,8 @@ class World:
         self.market = market
         market.lot("A/1")
         market.lot("THEIRS", token=market.keys[RIVAL])
+        told = {"declaration": "516620261000000012", "mode": "9610", "port": "广州", "origin": "IT"}
+        market.lot("DECLARED", **{"import": told})
         self.unit, self.other, self.fresh = market.issue(3, lot="A/1", inner=True)
         (self.theirs,) = market.issue(by=RIVAL)
         (self.plain,) = market.issue()
@@ -151,6 +154,7 @@ class World:
             "finding": found[0]["id"],
             "entry": entry["id"],
             "repairable": slow["id"],
+            "colleague": make_account(market, "owner", AUTHORITY)[0],
             "no_fault": found[1]["id"],
             "audit": audit["id"],
             "key_id": shop.split("_")[1],

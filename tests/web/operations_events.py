@@ -25,6 +25,7 @@ from tests.web.operations import (
     World,
     parcel,
 )
+from tests.web.operations_authority import AUTHORITIES
 from tests.web.operations_goods import GOODS
 from tests.web.operations_imports import IMPORTS
 from tests.web.operations_promises import PROMISES
@@ -329,6 +330,11 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
             *PAGES,
             Bad(name="status", query="status=new", answer=INVALID, kind="enum"),
             Bad(name="foreign party", query=f"party={RIVAL}", answer=FORBIDDEN),
+            Bad(name="severity", query="severity=mild", answer=INVALID, kind="enum"),
+            Bad(name="region", query="region=99", answer=INVALID, kind="region"),
+            Bad(name="since", query="since=soon", answer=INVALID, kind="date"),
+            Bad(name="assignee", query="assignee=nobody-here", by=AUTHORITY, answer=INVALID,
+                kind="assignee"),
         ),
     ),
     ("GET", "/api/v1/findings/{finding}"): Operation(
@@ -428,4 +434,6 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-OPERATIONS = GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS | TEXTS | UNDERWAY
+OPERATIONS = (
+    GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS | TEXTS | UNDERWAY | AUTHORITIES
+)

@@ -414,6 +414,9 @@ GOODS: dict[tuple[str, str], Operation] = {
     ("GET", "/api/v1/codes/{gtin}/{serial}/events"): _subject(_CODES + "/events"),
     ("GET", "/api/v1/codes/{gtin}/{serial}/verification"): _subject(_CODES + "/verification"),
     ("GET", "/api/v1/codes/{gtin}/{serial}/evidence"): _subject(_CODES + "/evidence"),
+    ("GET", "/api/v1/codes/{gtin}/{serial}/chain"): _subject(_CODES + "/chain"),
+    ("GET", "/api/v1/lots/{gtin}/{lot}/chain"): _subject(_LOTS + "/chain"),
+    ("GET", "/api/v1/products/{gtin}/chain"): _subject(_PRODUCTS + "/chain"),
     ("GET", "/api/v1/codes/{gtin}/{serial}/sealed"): _subject(
         _CODES + "/sealed",
         Bad(name="no purpose", by=AUTHORITY, answer=INVALID, kind="length"),

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.credit.lists import Listed
 from app.i18n import Lang
 from app.kit.clock import format_time, format_time_if, from_ms, to_ms
+from app.parties.offices import check_office
 from app.trace.claims import record_id
 from app.web.api.entries import EvidenceIn
 from app.web.body import Body, api_router
@@ -274,6 +275,7 @@ def read_history(rooms: InRooms, page: InPage, party: PartyId) -> Response:
 def read_warnings(rooms: InRooms, caller: Caller, page: InPage, party: PartyId) -> Response:
     """Returns lines that score or trend crossed, oldest first. For the party and regulators alone."""
     caller.check_may("warning.read", owner=party)
+    check_office(rooms.database, caller, party)
     rows = rooms.lists.warnings(party, after=page.after(int, str), limit=page.limit + 1)
     shown, following = page.cut(rows, lambda row: (row.at, row.id))
     return page_response(

@@ -11,10 +11,12 @@ from pydantic_core import PydanticCustomError
 
 from app.i18n import LANGUAGES, key_of_kind, text
 from app.kit.clock import format_time, from_ms
-from app.oversight.finding_rows import as_json, concerned_by
-from app.oversight.findings import FindingUnknown
+from app.oversight.casestore import Wanted
+from app.oversight.finding_rows import as_json
+from app.oversight.kinds import Severity
+from app.oversight.periods import read_period
+from app.parties.identity import parse_region
 from app.parties.principal import Principal
-from app.parties.roles import reach
 from app.web.body import Body, api_router
 from app.web.checks import check_report_limit
 from app.web.deps import Caller, InRooms, InVisit, Rooms
@@ -87,6 +89,45 @@ class DismissalIn(Body):
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
+class AssignmentIn(Body):
+    """To whom: a login name of the caller's own authority, null for nobody."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"assignee": None}]},
+    }
+
+    assignee: Annotated[str | None, Field(min_length=1, max_length=40)]
+
+
+class NoteIn(Body):
+    """What is noted."""
+
+    model_config = {
+        **Body.model_config,
+        "json_schema_extra": {"examples": [{"text": "asked the merchant for the waybill"}]},
+    }
+
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class NoteOut(BaseModel):
+    """One line. text: null where its words were erased; by: a login name, or an API key's id."""
+
+    at: str
+    by: str
+    kind: str
+    about: str
+    text: str | None
+
+
+class WorkOut(BaseModel):
+    """Who of the caller's authority works on a finding, and what its people noted and did."""
+
+    assignee: str | None
+    items: list[NoteOut]
+
+
 class ReportIn(Body):
     """A report by anyone; `contact` is for referral to 12315 and is kept sealed."""
 
@@ -139,18 +180,42 @@ def list_findings(
     page: InPage,
     kind: Annotated[str | None, Query(max_length=64)] = None,
     party: Annotated[str | None, Query(max_length=64)] = None,
-    status: Annotated[Literal["grace", "open", "closed", "dismissed"] | None, Query()] = None,
+    status: Annotated[
+        Literal["grace", "open", "closed", "dismissed", "waiting"] | None,
+        Query(description="`waiting`: open, or in its grace."),
+    ] = None,
+    severity: Annotated[Severity | None, Query()] = None,
+    region: Annotated[str | None, Query(max_length=6, examples=["441200"])] = None,
+    assignee: Annotated[
+        str | None,
+        Query(max_length=40, description="Login name of one's own; empty: nobody works on it."),
+    ] = None,
+    since: Annotated[str | None, Query(max_length=10, examples=["2026-01-01"])] = None,
+    until: Annotated[str | None, Query(max_length=10, examples=["2026-12-31"])] = None,
 ) -> PageBody[dict[str, Any]]:
-    """Lists findings, newest first; a party sees its own."""
-    principal.check_may("finding.read", owner=party)
-    if not _sees_all(principal):
-        party = principal.party
-    after = page.after(int, str)
-    rows = rooms.findings.list(
-        kind=kind, party=party, status=status, after=after, limit=page.limit + 1
+    """Lists findings, newest first; a party sees its own, an authority those in its office.
+
+    `region`: where the party that it is about is registered. `since`, `until`: opened then (days in China).
+    """
+    since_ms, until_ms = read_period(since, until, loc=("query",))
+    wanted = Wanted(
+        kind=kind,
+        party=party,
+        status=status,
+        severity=severity,
+        region=None if region is None else parse_region(region, loc=("query", "region")),
+        assignee=assignee,
+        since_ms=since_ms,
+        until_ms=until_ms,
     )
-    shown, following = page.cut(rows, lambda row: (row.opened_at, row.id))
-    return PageBody[dict[str, Any]](items=[finding_body(row) for row in shown], next=following)
+    after = page.after(int, str)
+    rows = rooms.casework.list(principal, wanted, after=after, limit=page.limit + 1)
+    shown, following = page.cut(rows, lambda one: (one.row.opened_at, one.row.id))
+    items = [
+        finding_body(one.row) | ({"assignee": one.assignee} if one.assignee else {})
+        for one in shown
+    ]
+    return PageBody[dict[str, Any]](items=items, next=following)
 
 
 @router.get(
@@ -162,11 +227,7 @@ def read_finding(rooms: InRooms, principal: Caller, finding: _Id) -> dict[str, A
     `history` tells each change of its status, by whom and why; `custody` of goods with a life, who held
     them when.
     """
-    principal.check_may("finding.read")
-    row = rooms.findings.get(finding)
-    if not _sees_all(principal) and principal.party not in concerned_by(row):
-        raise FindingUnknown("finding_unknown", id=finding)
-    return _whole(rooms, row)
+    return _whole(rooms, rooms.casework.get(principal, finding))
 
 
 @router.post(
@@ -181,9 +242,7 @@ def attribute_finding(
 
     What was charged for a missing step moves to who answers for it, with notice, or is cancelled.
     """
-    principal.check_may("finding.attribute")
-    party = principal.own_party()
-    row = rooms.findings.attribute(finding, body.to, body.reason, by=party, named=body.party)
+    row = rooms.casework.attribute(principal, finding, body.to, body.reason, named=body.party)
     return _whole(rooms, row)
 
 
@@ -199,9 +258,40 @@ def dismiss_finding(
 
     The same facts raise it no more. Not for what the stored bytes themselves contradict.
     """
-    principal.check_may("finding.attribute")
-    party = principal.own_party()
-    return _whole(rooms, rooms.findings.dismiss(finding, body.reason, by=party))
+    return _whole(rooms, rooms.casework.dismiss(principal, finding, body.reason))
+
+
+@router.get(
+    "/findings/{finding}/work",
+    summary="Who works on a finding",
+    responses=problems("forbidden", "not-found"),
+)
+def read_work(rooms: InRooms, principal: Caller, finding: _Id) -> WorkOut:
+    """Returns what the people of the caller's own authority noted and did, the oldest first."""
+    return _work(rooms, principal, finding)
+
+
+@router.post(
+    "/findings/{finding}/assignment",
+    summary="Give a finding to somebody",
+    responses=problems("forbidden", "not-found"),
+)
+def assign_finding(rooms: InRooms, principal: Caller, finding: _Id, body: AssignmentIn) -> WorkOut:
+    """Gives a finding to somebody of the caller's own authority, or to nobody."""
+    rooms.casework.assign(principal, finding, body.assignee)
+    return _work(rooms, principal, finding)
+
+
+@router.post(
+    "/findings/{finding}/notes",
+    status_code=201,
+    summary="Note something about a finding",
+    responses=problems("forbidden", "not-found"),
+)
+def note_finding(rooms: InRooms, principal: Caller, finding: _Id, body: NoteIn) -> WorkOut:
+    """Adds a note that only the caller's own authority reads; its words are kept sealed."""
+    rooms.casework.note(principal, finding, body.text)
+    return _work(rooms, principal, finding)
 
 
 @router.post("/reports", status_code=201, summary="Report something suspicious")
@@ -236,8 +326,13 @@ def _whole(rooms: Rooms, row: Any) -> dict[str, Any]:
     return {**finding_body(row), "history": history, "custody": custody}
 
 
-def _sees_all(principal: Principal) -> bool:
-    return reach(principal.roles, "finding.read") == "any"
+def _work(rooms: Rooms, principal: Principal, finding: str) -> WorkOut:
+    work = rooms.casework.work(principal, finding)
+    notes = [
+        NoteOut(at=format_time(one.at), by=one.by, kind=one.kind, about=one.about, text=one.text)
+        for one in work.notes
+    ]
+    return WorkOut(assignee=work.assignee, items=notes)
 
 
 def _audit(row: Any) -> AuditOut:

@@ -58,6 +58,8 @@ def imported_of(lot: Mapping[str, Any], look: Look) -> Import | None:
     for _, fields in readable(look):
         if fields["type"] == "customs_release":
             released = parse_time(fields["occurred_at"])
+        elif fields["type"] == "customs_hold":
+            released = None
     return Import(
         mode=told["mode"],
         port=told.get("port", ""),

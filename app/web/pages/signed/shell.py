@@ -82,7 +82,11 @@ ITEMS: tuple[Item, ...] = (
     Item("credit", "/desk/credit", _sees_own_credit, on_phone=False),
     Item("reviews", "/desk/reviews", does("voice.read", roles=SELLER_ROLES), on_phone=False),
     Item("complaints", "/desk/complaints", does("voice.read"), on_phone=False),
-    Item("decisions", "/desk/decisions", does("credit.decide")),
+    Item("decisions", "/desk/decisions", does("credit.decide"), on_phone=False),
+    Item("search", "/desk/search", _of_a_party("desk.search")),
+    Item("findings", "/desk/findings", _of_a_party("finding.work")),
+    Item("customs", "/desk/customs", _of_a_party("customs.decide"), on_phone=False),
+    Item("looks", "/desk/looks", does("access.read"), on_phone=False),
     Item("applications", "/applications", lambda person: person.is_operator),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
@@ -134,6 +138,8 @@ _TOLD = frozenset(
         "application_accepted", "application_refused", "applied", "signed_out",
         "objected", "repair_asked", "removal_asked", "promise_signed", "promise_withdrawn", "decided",
         "replied", "complaint_said", "complaint_accepted", "complaint_refused", "complaint_referred",
+        "finding_assigned", "finding_released", "finding_noted", "finding_attributed",
+        "finding_dismissed", "measure_recorded",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
     }
 )  # fmt: skip

@@ -1,0 +1,163 @@
+"""SQL of working through findings: lists with their filters, who works on what, notes. Never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+
+from app.db.tables import Account, Finding, FindingNote, FindingWork, Party
+from app.db.upsert import upsert_rows
+from app.oversight.kinds import FAMILIES_OF, Severity
+from app.parties.account_rules import region_prefix
+
+FINDING = Finding.__table__  # type: ignore[attr-defined]
+WORK = FindingWork.__table__  # type: ignore[attr-defined]
+NOTE = FindingNote.__table__  # type: ignore[attr-defined]
+PARTY = Party.__table__  # type: ignore[attr-defined]
+ACCOUNT = Account.__table__  # type: ignore[attr-defined]
+
+# Above every digit: the end of what begins with a prefix, in any order of text that we use.
+_BEHIND_DIGITS = ":"
+WAITING = "waiting"
+"""A status to ask for: open or in its grace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which findings. kind: how it begins. status: one of them, or WAITING.
+
+    region: where the party is registered that a finding is about (GB/T 2260), with all that is inside;
+    within: the same, as the caller's office bounds it. assignee: an account, "" for nobody.
+    since_ms, until_ms: opened, until exclusive.
+    """
+
+    kind: str | None = None
+    severity: Severity | None = None
+    party: str | None = None
+    status: str | None = None
+    region: str | None = None
+    within: str | None = None
+    assignee: str | None = None
+    office: str | None = None
+    """The authority whose assignments are meant."""
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+def list_findings(
+    connection: Connection,
+    wanted: Wanted,
+    *,
+    after: tuple[int, str] | None,
+    limit: int,
+    order: Literal["newest", "oldest"] = "newest",
+) -> list[Any]:
+    """Returns findings behind `after` = (opened_at, id), each with its `assignee`. Read-only."""
+    newest = order == "newest"
+    at = FINDING.c.opened_at
+    query = _chosen(select(FINDING, WORK.c.assignee), wanted)
+    query = query.order_by(at.desc() if newest else at, FINDING.c.id).limit(limit)
+    if after is not None:
+        ms, last = after
+        query = query.where(
+            or_(at < ms if newest else at > ms, and_(at == ms, FINDING.c.id > last))
+        )
+    return list(connection.execute(query))
+
+
+def count_findings(connection: Connection, wanted: Wanted, *, most: int) -> int:
+    """Returns how many findings there are, at most `most`. Read-only."""
+    some = _chosen(select(FINDING.c.id), wanted).limit(most).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def kinds_waiting(connection: Connection) -> list[str]:
+    """Returns the kinds of findings that wait, in order. Read-only."""
+    query = select(FINDING.c.kind).where(FINDING.c.status.in_(("open", "grace"))).distinct()
+    return sorted(connection.execute(query).scalars())
+
+
+def inside(column: Any, region: str) -> Any:
+    """Returns the condition that a region is `region` or inside it, as an index can be asked."""
+    prefix = region_prefix(region)
+    return and_(column >= prefix, column < prefix + _BEHIND_DIGITS)
+
+
+def _chosen(query: Any, wanted: Wanted) -> Any:
+    own = and_(WORK.c.finding == FINDING.c.id, WORK.c.party == (wanted.office or ""))
+    query = query.select_from(FINDING.outerjoin(WORK, own))
+    if wanted.region is not None or wanted.within is not None:
+        query = query.join(PARTY, PARTY.c.id == FINDING.c.party)
+        for region in (wanted.region, wanted.within):
+            if region is not None:
+                query = query.where(inside(PARTY.c.region, region))
+    if wanted.kind:
+        query = query.where(FINDING.c.kind.startswith(wanted.kind, autoescape=True))
+    if wanted.severity is not None:
+        query = query.where(_is_severe(wanted.severity))
+    if wanted.party:
+        query = query.where(FINDING.c.party == wanted.party)
+    if wanted.status == WAITING:
+        query = query.where(FINDING.c.status.in_(("open", "grace")))
+    elif wanted.status:
+        query = query.where(FINDING.c.status == wanted.status)
+    if wanted.assignee is not None:
+        nobody = WORK.c.assignee.is_(None)
+        query = query.where(WORK.c.assignee == wanted.assignee if wanted.assignee else nobody)
+    if wanted.since_ms is not None:
+        query = query.where(FINDING.c.opened_at >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        query = query.where(FINDING.c.opened_at < wanted.until_ms)
+    return query
+
+
+def _is_severe(severity: Severity) -> Any:
+    def of(families: Sequence[str]) -> Any:
+        return or_(*(FINDING.c.kind.startswith(f"{one}.", autoescape=True) for one in families))
+
+    if severity == "ordinary":
+        return ~of([one for families in FAMILIES_OF.values() for one in families])
+    return of(FAMILIES_OF[severity])
+
+
+# --- who works on it, and notes ------------------------------------------------------------------
+
+
+def assign(
+    connection: Connection, finding: str, party: str, assignee: str | None, *, at_ms: int
+) -> None:
+    """Says who of an authority works on a finding, None: nobody. Writes `finding_work`."""
+    if assignee is None:
+        connection.execute(delete(WORK).where(WORK.c.finding == finding, WORK.c.party == party))
+        return
+    row = {"finding": finding, "party": party, "assignee": assignee, "at": at_ms}
+    upsert_rows(connection, WORK, [row], keys=("finding", "party"))
+
+
+def assignee_of(connection: Connection, finding: str, party: str) -> str | None:
+    """Returns the account that works on a finding for an authority, or None. Read-only."""
+    query = select(WORK.c.assignee).where(WORK.c.finding == finding, WORK.c.party == party)
+    told = connection.execute(query).scalar()
+    return None if told is None else str(told)
+
+
+def insert_note(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Adds to what an authority's people noted. Writes `finding_note`."""
+    connection.execute(insert(NOTE).values(**row))
+
+
+def notes_of(connection: Connection, finding: str, party: str) -> list[Any]:
+    """Returns an authority's notes on a finding, the oldest first. Read-only."""
+    query = select(NOTE).where(NOTE.c.finding == finding, NOTE.c.party == party)
+    return list(connection.execute(query.order_by(NOTE.c.id)))
+
+
+def names_of_accounts(connection: Connection, accounts: Sequence[str]) -> dict[str, str]:
+    """Returns login names by account. Read-only."""
+    if not accounts:
+        return {}
+    query = select(ACCOUNT.c.id, ACCOUNT.c.name).where(ACCOUNT.c.id.in_(accounts))
+    return {row.id: row.name for row in connection.execute(query)}

@@ -1,0 +1,275 @@
+"""Release of what a customs declaration is about: its goods, and whether its three documents agree.
+
+For retail imports customs compare order, payment and waybill (三单) with the declaration list. Here each
+of the three is a commitment that whoever knew it made: the seller or platform of order and payment with
+the sale, the carrier or shop of the waybill with the dispatch. Customs type the numbers of their list;
+they are compared by keyed digests, and nothing is opened. They agree if all three were told of the same
+goods, and those are goods of this declaration.
+
+What is decided is a record of the lot or unit (`customs_release`, `customs_hold`), the later one of
+which holds. The port says whose decision it is, not a region of GB/T 2260, so an account's region bounds
+nothing here. Each look by a number is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.canonical import check_canonical
+from app.kit.clock import Clock, parse_time
+from app.kit.errors import Fault, FieldFault, NotFound, invalid
+from app.ledger import store as ledger_store
+from app.ledger.submission import Recorded
+from app.oversight import seekstore
+from app.oversight.looking import log_looks
+from app.parties.identity import Declaration, parse_declaration, parse_waybill
+from app.parties.principal import Principal
+from app.trace.code import lot_stream
+from app.trace.identifiers import parse_code
+from app.trace.recording import Recording
+from app.trace.requests import EventRequest, SealedInput
+from app.trace.secret_index import SecretIndex
+
+DocumentName = Literal["order", "payment", "waybill"]
+DOCUMENTS: tuple[DocumentName, ...] = ("order", "payment", "waybill")
+Standing = Literal["agrees", "differs", "absent", "not_given"]
+Outcome = Literal["agree", "differ", "absent"]
+Decision = Literal["release", "hold"]
+PURPOSE: Final = "customs"
+"""What the log of purposes says of looks from here."""
+
+_DECIDED = frozenset({"registration", "customs_release", "customs_hold"})
+_MAX_NUMBER, _MAX_REASON = 64, 500
+_MOST_GOODS = 200
+
+
+class NothingDeclared(NotFound):
+    """No goods on record name this declaration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One of the three. told_of: the goods whose records commit to this number."""
+
+    name: DocumentName
+    standing: Standing
+    told_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """A lot or unit that a declaration is about. facts: the import section of its registration.
+
+    decision: the newest of customs, None before the first.
+    """
+
+    code: str
+    party: str | None
+    facts: Mapping[str, Any]
+    decision: Decision | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declaration as the records tell of it. outcome: of the three, None where no number was given."""
+
+    declaration: Declaration
+    goods: tuple[Goods, ...]
+    documents: tuple[Document, ...]
+    outcome: Outcome | None
+
+
+class CustomsDesk:
+    """Looks declarations up and records what customs decide. Owns its short transactions."""
+
+    def __init__(
+        self, database: Database, recording: Recording, *, clock: Clock, index: SecretIndex
+    ) -> None:
+        self._database = database
+        self._recording = recording
+        self._clock = clock
+        self._index = index
+
+    def look(
+        self, principal: Principal, number: str, documents: Mapping[DocumentName, str]
+    ) -> Declared:
+        """Returns what is on record of a declaration. Writes `access_log`.
+
+        documents: numbers as the declaration list has them. Raises NothingDeclared, Invalid.
+        """
+        declared, rows = self._find(principal, number, documents)
+        self._log(principal, rows)
+        return declared
+
+    def decide(
+        self,
+        principal: Principal,
+        number: str,
+        code: str,
+        decision: Decision,
+        *,
+        port: str,
+        certificate: str = "",
+        reason: str = "",
+        documents: Mapping[DocumentName, str],
+        id: str | None = None,
+    ) -> Recorded:
+        """Returns the record of a decision about goods of a declaration; it commits to what was compared.
+
+        reason: of a hold, sealed. Raises Invalid, NothingDeclared, and what the recording raises.
+        """
+        declared, rows = self._find(principal, number, documents)
+        stream = parse_code(code).stream
+        if stream not in {one.code for one in declared.goods}:
+            raise NothingDeclared("nothing_declared")
+        told = reason.strip()
+        if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
+            params = {"expected": f"1-{_MAX_REASON}", "got": len(told)}
+            raise invalid(FieldFault(("reason",), "length", params))
+        data: dict[str, Any] = {"port": port.strip()}
+        if declared.outcome is not None:
+            data["documents"] = declared.outcome
+        given = _read_documents(documents)
+        numbers = {"number": declared.declaration.number}
+        numbers |= {str(name): value for name, value in given.items()}
+        sealed = {"declaration": SealedInput(numbers)}
+        if decision == "hold":
+            check_canonical(told, ("reason",))
+            sealed["reason"] = SealedInput({"text": told})
+        elif certificate.strip():
+            data["certificate"] = certificate.strip()
+        self._log(principal, rows)
+        request = EventRequest(
+            code=stream, type=f"customs_{decision}", data=data, id=id, sealed=sealed
+        )
+        answer = self._recording.record_and_wait(principal, [request])[0]
+        if isinstance(answer, Fault):
+            raise answer
+        return answer
+
+    def _find(
+        self, principal: Principal, number: str, documents: Mapping[DocumentName, str]
+    ) -> tuple[Declared, list[Any]]:
+        principal.check_may("customs.decide")
+        declaration = self._read_number(number)
+        given = _read_documents(documents)
+        digests = {("declaration", declaration.number): self._index.digest(
+            "declaration", declaration.number)}  # fmt: skip
+        digests |= {(name, told): self._index.digest(name, told) for name, told in given.items()}
+        with self._database.read() as connection:
+            rows = seekstore.indexed(connection, list(digests.values()))
+            by_digest: dict[tuple[bytes, str], list[Any]] = {}
+            for row in rows:
+                by_digest.setdefault((bytes(row.digest), row.kind), []).append(row)
+            found = {
+                name: by_digest.get((digest, name), []) for (name, _), digest in digests.items()
+            }
+            goods = _goods_of(connection, {row.name for row in found["declaration"]})
+            compared = _compare(connection, given, found, {one.code for one in goods})
+        if not goods:
+            raise NothingDeclared("nothing_declared")
+        looked_at = [row for told in found.values() for row in told]
+        return Declared(declaration, goods, compared, _outcome(compared)), looked_at
+
+    def _read_number(self, number: str) -> Declaration:
+        return parse_declaration(
+            number.replace(" ", ""), year_now=self._clock.now().year, loc=("number",)
+        )
+
+    def _log(self, principal: Principal, rows: Sequence[Any]) -> None:
+        told = ((row.stream, row.seq, row.kind) for row in rows)
+        log_looks(self._database, principal, told, PURPOSE, clock=self._clock)
+
+
+def _read_documents(documents: Mapping[DocumentName, str]) -> dict[DocumentName, str]:
+    read: dict[DocumentName, str] = {}
+    for name in DOCUMENTS:
+        told = documents.get(name, "").strip()
+        if not told:
+            continue
+        if name == "waybill":
+            told = parse_waybill(told, loc=("waybill",))
+        elif len(told) > _MAX_NUMBER:
+            params = {"expected": f"1-{_MAX_NUMBER}", "got": len(told)}
+            raise invalid(FieldFault((name,), "length", params))
+        check_canonical(told, (name,))
+        read[name] = told
+    return read
+
+
+def _goods_of(connection: Connection, streams: set[str]) -> tuple[Goods, ...]:
+    found = []
+    for stream in sorted(streams)[:_MOST_GOODS]:
+        goods = Goods(stream, None, {})
+        for record in ledger_store.load_some(connection, stream, types=_DECIDED):
+            try:
+                fields = record.fields
+            except ValueError:
+                continue
+            if fields["type"] == "registration":
+                facts = fields["data"].get("import") or {}
+                goods = Goods(stream, fields["data"].get("issuer"), facts)
+            else:
+                decision: Decision = "release" if fields["type"] == "customs_release" else "hold"
+                goods = Goods(
+                    stream, goods.party, goods.facts, decision,
+                    parse_time(fields["recorded_at"]), fields["actor"], record.seq,
+                )  # fmt: skip
+        found.append(goods)
+    return tuple(found)
+
+
+def _compare(
+    connection: Connection,
+    given: Mapping[DocumentName, str],
+    found: Mapping[str, Sequence[Any]],
+    declared: set[str],
+) -> tuple[Document, ...]:
+    told_of = {name: {row.name for row in found.get(name, ())} for name in given}
+    known = [streams for streams in told_of.values() if streams]
+    common = set.intersection(*known) if known else set()
+    common = {one for one in common if _belongs(connection, one, declared)}
+    compared = []
+    for name in DOCUMENTS:
+        if name not in given:
+            compared.append(Document(name, "not_given"))
+            continue
+        standing: Standing = "absent"
+        if told_of[name]:
+            standing = "agrees" if told_of[name] & common else "differs"
+        compared.append(Document(name, standing, tuple(sorted(told_of[name]))))
+    return tuple(compared)
+
+
+def _belongs(connection: Connection, stream: str, declared: set[str]) -> bool:
+    """Whether goods are of the declaration: named by it, or units of a lot that it names."""
+    if stream in declared:
+        return True
+    for record in ledger_store.load_some(
+        connection, stream, types=frozenset({"registration"}), limit=1
+    ):
+        try:
+            lot = record.fields["data"].get("lot")
+        except ValueError:
+            return False
+        if isinstance(lot, str):
+            return lot_stream(parse_code(stream).gtin, lot) in declared
+    return False
+
+
+def _outcome(compared: Sequence[Document]) -> Outcome | None:
+    standings = {one.standing for one in compared}
+    if standings == {"not_given"}:
+        return None
+    if standings == {"agrees"}:
+        return "agree"
+    return "differ" if "differs" in standings else "absent"

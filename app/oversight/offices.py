@@ -1,0 +1,57 @@
+"""Which goods an authority's account with a region is in office for.
+
+The records of a chain decide, never the state beside them: the places of those who made, sold or hold
+the goods, each where it is registered, and the place of a sale where its record tells one. Not where a
+parcel passed through or who carried it: else every office on its way could read who bought what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.ledger import store as ledger_store
+from app.parties.identity import is_party_id
+from app.parties.principal import OutsideRegion, Principal
+from app.parties.store import find_parties
+
+_DECIDING = frozenset({"registration", "sale", "acceptance"})
+_PARTY = "party/"
+
+
+def places_of(connection: Connection, stream: str) -> frozenset[str]:
+    """Returns the regions (GB/T 2260) that a stream belongs to; none where nobody told one. Read-only."""
+    parties: set[str] = set()
+    places: set[str] = set()
+    if stream.startswith(_PARTY):
+        parties.add(stream.removeprefix(_PARTY))
+    else:
+        for record in ledger_store.load_some(connection, stream, types=_DECIDING):
+            try:
+                fields = record.fields
+            except ValueError:
+                continue  # altered bytes say nothing; the audit tells of them
+            parties.update(_told_parties(fields))
+            if fields["type"] == "sale" and isinstance(fields["data"].get("region"), str):
+                places.add(fields["data"]["region"])
+    rows = find_parties(connection, sorted(parties))
+    return frozenset(places | {row.region for row in rows if row.region is not None})
+
+
+def is_in_office(connection: Connection, principal: Principal, stream: str) -> bool:
+    """Whether the caller is in office for these goods, or this party. Read-only."""
+    return principal.region is None or principal.in_office(*places_of(connection, stream))
+
+
+def check_goods(connection: Connection, principal: Principal, stream: str) -> None:
+    """Raises OutsideRegion where the caller is not in office for a stream. Read-only."""
+    if not is_in_office(connection, principal, stream):
+        raise OutsideRegion("outside_region", region=principal.region)
+
+
+def _told_parties(fields: Mapping[str, Any]) -> Iterator[str]:
+    for party in (fields["actor"], fields["data"].get("issuer")):
+        if isinstance(party, str) and is_party_id(party):
+            yield party

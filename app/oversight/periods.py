@@ -1,0 +1,36 @@
+"""A period as people give it: two days of China's calendar, both included, either left open. Pure."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from app.kit.clock import to_ms
+from app.kit.errors import FieldFault, invalid
+from app.parties.registration import read_date
+
+_CHINA = ZoneInfo("Asia/Shanghai")
+
+Loc = tuple[str | int, ...]
+
+
+def read_period(
+    since: str | None, until: str | None, *, loc: Loc = ()
+) -> tuple[int | None, int | None]:
+    """Returns (from, until exclusive) in ms of two days `YYYY-MM-DD`; "" and None leave an end open.
+
+    Raises Invalid at `since` or `until`, kinds `date` and `range`.
+    """
+    first = read_date(since, (*loc, "since")) if since else None
+    last = read_date(until, (*loc, "until")) if until else None
+    if first and last and last < first:
+        params = {"expected": f">= {first}", "got": last}
+        raise invalid(FieldFault((*loc, "until"), "range", params))
+    return (
+        None if first is None else _begin_ms(date.fromisoformat(first)),
+        None if last is None else _begin_ms(date.fromisoformat(last) + timedelta(days=1)),
+    )
+
+
+def _begin_ms(day: date) -> int:
+    return to_ms(datetime.combine(day, time(), _CHINA))

@@ -1,0 +1,326 @@
+"""The authority's search: one box for every number and name, its hits by kind, newest first.
+
+Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests; the
+number itself is stored nowhere, is part of no address, and each hit is a look at sealed data that is
+logged. An account with a region finds what is in its region; of what is public anyway, a full code or a
+party's number, it is told that it lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from app.db.engine import Database
+from app.kit.clock import Clock
+from app.kit.errors import FieldFault, invalid
+from app.ledger.store import head_rows
+from app.oversight import seekstore
+from app.oversight.looking import log_looks, read_purpose
+from app.oversight.offices import places_of
+from app.oversight.seekstore import MOST, Bounds
+from app.oversight.seekwords import SEALED, Kind, Reading, read_query
+from app.parties.account_rules import covers
+from app.parties.identity import parse_region
+from app.parties.principal import Principal
+from app.trace import wordstore
+from app.trace.code import Code
+from app.trace.secret_index import SecretIndex
+from app.trace.words import query_words
+
+Group = Literal["parties", "products", "lots", "units"]
+GROUPS: tuple[Group, ...] = ("parties", "products", "lots", "units")
+SEARCH_PURPOSE = "search"
+"""What the log of purposes says of a search for which nobody stated more."""
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is looked for. text: any number or name, "" for all of a region. region: GB/T 2260, "" for all.
+
+    since_ms, until_ms: of the hit's own time (registered, issued, sold, recorded), until exclusive.
+    """
+
+    text: str = ""
+    region: str = ""
+    since_ms: int | None = None
+    until_ms: int | None = None
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing that was found. key: a party's id, a GTIN or a code. by: as what it was found.
+
+    at_ms: when it was registered, issued, sold, or the record with the number was made.
+    """
+
+    key: str
+    by: Kind | Literal["region", "sold"]
+    at_ms: int
+    party: str | None = None
+    name: str = ""
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. readings: what was typed, as it was understood.
+
+    hits: of each kind at most MOST; more: of which kinds there are more. elsewhere: public things that
+    were named in full and lie outside the caller's region.
+    """
+
+    readings: tuple[Reading, ...]
+    hits: Mapping[Group, tuple[Hit, ...]]
+    more: frozenset[Group] = frozenset()
+    elsewhere: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Looking:
+    """A search under way."""
+
+    connection: Connection
+    readings: Sequence[Reading]
+    bounds: Bounds
+    elsewhere: list[str] = field(default_factory=list)
+    sealed: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def values(self, *kinds: Kind) -> list[str]:
+        return [one.value for one in self.readings if one.kind in kinds]
+
+    def is_at(self, places: Sequence[str | None] | frozenset[str]) -> bool:
+        return all(any(covers(region, one) for one in places) for region in self.bounds.regions)
+
+
+class Seeking:
+    """Searches for an authority. Writes `access_log` where something sealed was found."""
+
+    def __init__(self, database: Database, *, clock: Clock, index: SecretIndex) -> None:
+        self._database = database
+        self._clock = clock
+        self._index = index
+
+    def find(self, principal: Principal, query: Query) -> Found:
+        """Returns what there is. Raises Invalid for a wrong region, or where nothing was asked."""
+        principal.check_may("desk.search")
+        if query.region:
+            parse_region(query.region, loc=("region",))
+        purpose = SEARCH_PURPOSE
+        if query.purpose.strip():
+            purpose = read_purpose(query.purpose, loc=("purpose",))
+        readings = read_query(query.text, year_now=self._clock.now().year)
+        if not readings and not query.region:
+            raise invalid(FieldFault(("q",), "missing", {"name": "q"}))
+        regions = tuple(one for one in (query.region, principal.region) if one)
+        bounds = Bounds(regions, query.since_ms, query.until_ms)
+        with self._database.read() as connection:
+            looking = _Looking(connection, readings, bounds)
+            ways: Mapping[Group, Callable[[_Looking], Iterator[Hit]]] = {
+                "parties": _parties,
+                "products": _products,
+                "lots": self._lots,
+                "units": self._units,
+            }
+            found = {group: _once(ways[group](looking)) for group in GROUPS}
+        if looking.sealed:
+            log_looks(self._database, principal, looking.sealed, purpose, clock=self._clock)
+        return Found(
+            readings,
+            {group: hits[:MOST] for group, hits in found.items()},
+            frozenset(group for group, hits in found.items() if len(hits) > MOST),
+            tuple(dict.fromkeys(looking.elsewhere)),
+        )
+
+    def product_names(self, gtins: Sequence[str]) -> dict[str, str]:
+        """Returns what products are called, by GTIN. Read-only."""
+        with self._database.read() as connection:
+            return {row.gtin: row.name for row in wordstore.find_products(connection, gtins)}
+
+    def _lots(self, looking: _Looking) -> Iterator[Hit]:
+        connection, bounds = looking.connection, looking.bounds
+        for reading in looking.readings:
+            if reading.kind == "lot_code" and reading.code is not None:
+                yield from _code_hit(looking, reading.code, "lot_code")
+        for kind, name, at_ms in self._sealed_streams(looking):
+            if "/10/" in name:
+                yield Hit(name, kind, at_ms)
+        if numbers := looking.values("lot"):
+            yield from _lot_hits(seekstore.lots(connection, numbers=numbers, bounds=bounds), "lot")
+        if gtins := _gtins(looking.readings):
+            yield from _lot_hits(seekstore.lots(connection, gtins=gtins, bounds=bounds), "product")
+        if parties := looking.values("party"):
+            yield from _lot_hits(
+                seekstore.lots(connection, parties=parties, bounds=bounds), "party"
+            )
+        if not looking.readings:
+            yield from _lot_hits(seekstore.lots(connection, bounds=bounds), "region")
+
+    def _units(self, looking: _Looking) -> Iterator[Hit]:
+        connection, bounds = looking.connection, looking.bounds
+        for reading in looking.readings:
+            if reading.kind == "unit" and reading.code is not None:
+                yield from _code_hit(looking, reading.code, "unit")
+        for kind, name, at_ms in self._sealed_streams(looking):
+            if "/21/" in name:
+                yield Hit(name, kind, at_ms)
+        for serial in looking.values("serial"):
+            rows = seekstore.issued(connection, serial)
+            for row in rows:
+                stream = Code(row.gtin, serial=row.serial).stream
+                if bounds.holds(row.created_at) and _stands(looking, stream):
+                    yield Hit(stream, "serial", row.created_at, row.party)
+        for gtin in _gtins(looking.readings):
+            sellers = seekstore.sellers_of(connection, gtin, bounds)
+            yield from _sold(looking, sellers, gtin)
+        for party in looking.values("party"):
+            if looking.is_at(list(seekstore.regions_of(connection, [party]).values())):
+                yield from _sold(looking, [party], None)
+
+    def _sealed_streams(self, looking: _Looking) -> Iterator[tuple[Kind, str, int]]:
+        """Yields (kind, stream, time) of the records with a number, where the caller is in office."""
+        asked = {
+            self._index.digest(one.kind, one.value): one.kind
+            for one in looking.readings
+            if one.kind in SEALED
+        }
+        if not asked:
+            return
+        for row in seekstore.indexed(looking.connection, list(asked)):
+            kind = asked[bytes(row.digest)]
+            if row.kind != kind or not looking.bounds.holds(row.recorded_at):
+                continue
+            if _stands(looking, row.name):
+                looking.sealed.append((row.stream, row.seq, kind))
+                yield kind, row.name, row.recorded_at
+
+
+def _parties(looking: _Looking) -> Iterator[Hit]:
+    ids, licences = looking.values("party"), looking.values("licence")
+    names = looking.values("name")
+    if looking.readings and not (ids or licences or names):
+        return
+    rows = seekstore.parties(
+        looking.connection, ids=ids, licences=licences, names=names, bounds=looking.bounds
+    )
+    for row in rows:
+        by: Kind | Literal["region"] = "region"
+        if row.id in ids:
+            by = "party"
+        elif looking.readings:
+            by = "licence" if licences else "name"
+        yield Hit(row.id, by, row.created_at, row.id, row.name, row.region)
+    missing = set(ids) - {row.id for row in rows}
+    known = seekstore.regions_of(looking.connection, missing) if missing else {}
+    looking.elsewhere += [one for one, place in known.items() if not looking.is_at([place])]
+
+
+def _products(looking: _Looking) -> Iterator[Hit]:
+    connection, bounds = looking.connection, looking.bounds
+    # What a product is stands on every label: whose it is decides nothing where it is named in full.
+    everywhere = Bounds((), bounds.since_ms, bounds.until_ms)
+    gtins = [one.code.gtin for one in looking.readings if one.code is not None]
+    if gtins:
+        yield from _product_hits(
+            seekstore.products_of(connection, gtins=gtins, bounds=everywhere), "product"
+        )
+    if parties := looking.values("party"):
+        rows = seekstore.products_of(connection, registrants=parties, bounds=bounds)
+        yield from _product_hits(rows, "party")
+    if licences := looking.values("licence"):
+        holders = seekstore.parties(connection, ids=(), licences=licences, names=(), bounds=bounds)
+        ids = [row.id for row in holders[:MOST]]
+        rows = seekstore.products_of(connection, registrants=ids, bounds=bounds)
+        yield from _product_hits(rows, "licence")
+        for number in licences:
+            rows = _worded(looking, number)
+            yield from _product_hits([row for row in rows if _bears(row, number)], "licence")
+    for name in looking.values("name"):
+        yield from _product_hits(_worded(looking, name), "name")
+    if not looking.readings:
+        rows = seekstore.products_of(connection, bounds=bounds)
+        yield from _product_hits(rows, "region")
+
+
+def _bears(product: Any, licence: str) -> bool:
+    """Whether a product was registered under this very licence."""
+    told = json.loads(product.facts).get("licence", "")
+    return "".join(str(told).split()).upper() == licence
+
+
+def _worded(looking: _Looking, name: str) -> list[Any]:
+    """Returns the products with every word of a name by the index of words, the newest first."""
+    kept: list[Any] = []
+    # From the newest on: `find_places` then goes by age alone, not by how well a name fits.
+    words, after = query_words(name), (-(2**63), -1)
+    for _ in range(_ROUNDS):
+        if not words or len(kept) > MOST:
+            break
+        places = wordstore.find_places(looking.connection, words, limit=MOST + 1, after=after)
+        gtins = [f"{product:014d}" for _, product in places]
+        rows = [
+            row
+            for start in range(0, len(gtins), 256)
+            for row in wordstore.find_products(looking.connection, gtins[start : start + 256])
+        ]
+        if looking.bounds.regions:
+            regions = seekstore.regions_of(looking.connection, {row.registrant for row in rows})
+            rows = [row for row in rows if looking.is_at([regions.get(row.registrant)])]
+        rows = [row for row in rows if looking.bounds.holds(row.created_at)]
+        kept += sorted(rows, key=lambda row: -row.created_at)
+        if len(places) <= MOST:
+            break
+        after = max(places)
+    return kept
+
+
+def _code_hit(looking: _Looking, code: Code, kind: Kind) -> Iterator[Hit]:
+    row = head_rows(looking.connection, [code.stream]).get(code.stream)
+    if row is None or not looking.bounds.holds(row.recorded_at):
+        return
+    if _stands(looking, code.stream):
+        yield Hit(code.stream, kind, row.recorded_at)
+    else:
+        looking.elsewhere.append(code.stream)
+
+
+def _stands(looking: _Looking, stream: str) -> bool:
+    return not looking.bounds.regions or looking.is_at(places_of(looking.connection, stream))
+
+
+def _sold(looking: _Looking, sellers: Sequence[str], gtin: str | None) -> Iterator[Hit]:
+    rows = seekstore.sold(looking.connection, sellers=sellers, gtin=gtin, bounds=looking.bounds)
+    names = seekstore.names_of(looking.connection, {row.stream for row in rows})
+    for row in rows:
+        if row.stream in names:
+            yield Hit(names[row.stream], "sold", row.sold_at, row.seller)
+
+
+def _lot_hits(rows: Sequence[Any], by: Kind | Literal["region"]) -> Iterator[Hit]:
+    for row in rows:
+        yield Hit(Code(row.gtin, lot=row.lot).stream, by, row.created_at, row.party)
+
+
+def _product_hits(rows: Iterable[Any], by: Kind | Literal["region"]) -> Iterator[Hit]:
+    for row in rows:
+        yield Hit(row.gtin, by, row.created_at, row.registrant, row.name)
+
+
+def _gtins(readings: Sequence[Reading]) -> list[str]:
+    return [one.code.gtin for one in readings if one.kind == "product" and one.code is not None]
+
+
+def _once(hits: Iterator[Hit]) -> tuple[Hit, ...]:
+    """Returns the first hit of each key, one more than MOST where there are more."""
+    found: dict[str, Hit] = {}
+    for hit in hits:
+        found.setdefault(hit.key, hit)
+        if len(found) > MOST:
+            break
+    return tuple(found.values())

@@ -1,0 +1,221 @@
+"""SQL of the authority's search: at most MOST rows behind an index, or one table of parties. Read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, false, func, or_, select
+
+from app.db.lookup import chunks
+from app.db.tables import (
+    Batch,
+    BatchCode,
+    Head,
+    Lot,
+    Offer,
+    Party,
+    Product,
+    RecordRow,
+    SideIndex,
+    SoldUnit,
+)
+from app.oversight.casestore import inside
+
+PARTY = Party.__table__  # type: ignore[attr-defined]
+PRODUCT = Product.__table__  # type: ignore[attr-defined]
+LOT = Lot.__table__  # type: ignore[attr-defined]
+OFFER = Offer.__table__  # type: ignore[attr-defined]
+BATCH = Batch.__table__  # type: ignore[attr-defined]
+CODE = BatchCode.__table__  # type: ignore[attr-defined]
+SIDE = SideIndex.__table__  # type: ignore[attr-defined]
+HEAD = Head.__table__  # type: ignore[attr-defined]
+RECORD = RecordRow.__table__  # type: ignore[attr-defined]
+SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+
+MOST = 1_000
+"""Of each group no more is found: who has so many looks for something narrower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """regions: a hit lies in all of them (what was asked for, the caller's office).
+
+    since_ms, until_ms: of the hit's own time, until exclusive.
+    """
+
+    regions: tuple[str, ...] = ()
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def holds(self, at_ms: int) -> bool:
+        """Whether a time is within."""
+        return (self.since_ms is None or at_ms >= self.since_ms) and (
+            self.until_ms is None or at_ms < self.until_ms
+        )
+
+
+def parties(
+    connection: Connection,
+    *,
+    ids: Sequence[str],
+    licences: Sequence[str],
+    names: Sequence[str],
+    bounds: Bounds,
+) -> list[Any]:
+    """Returns parties by id, number of a licence or part of a name; of none of these, all. Newest first."""
+    query = select(PARTY)
+    wanted: list[Any] = [PARTY.c.id.in_(ids)] if ids else []
+    wanted += [PARTY.c.licences.contains(f'"{one}"', autoescape=True) for one in licences]
+    wanted += [func.lower(PARTY.c.name).contains(one.lower(), autoescape=True) for one in names]
+    if wanted:
+        query = query.where(or_(*wanted))
+    query = _in_regions(query, bounds)
+    query = _within(query, PARTY.c.created_at, bounds)
+    query = query.order_by(PARTY.c.created_at.desc(), PARTY.c.id).limit(MOST + 1)
+    return list(connection.execute(query))
+
+
+def products_of(
+    connection: Connection,
+    *,
+    gtins: Sequence[str] = (),
+    registrants: Sequence[str] | None = None,
+    bounds: Bounds,
+) -> list[Any]:
+    """Returns products by GTIN or by who registered them; None: by where that one is. Newest first."""
+    query = select(PRODUCT)
+    if gtins or registrants:
+        by_gtin = PRODUCT.c.gtin.in_(gtins) if gtins else false()
+        by_party = PRODUCT.c.registrant.in_(registrants) if registrants else false()
+        query = query.where(or_(by_gtin, by_party))
+    elif registrants is not None:
+        return []
+    if bounds.regions:
+        query = _in_regions(query.join(PARTY, PARTY.c.id == PRODUCT.c.registrant), bounds)
+    query = _within(query, PRODUCT.c.created_at, bounds)
+    query = query.order_by(PRODUCT.c.created_at.desc(), PRODUCT.c.gtin).limit(MOST + 1)
+    return list(connection.execute(query))
+
+
+def lots(
+    connection: Connection,
+    *,
+    numbers: Sequence[str] = (),
+    gtins: Sequence[str] = (),
+    parties: Sequence[str] = (),
+    streams: Sequence[int] = (),
+    bounds: Bounds,
+) -> list[Any]:
+    """Returns lots by number, product, party or stream; of none of these, by where the party is."""
+    query = select(LOT)
+    wanted = [
+        column.in_(values)
+        for column, values in (
+            (LOT.c.lot, numbers),
+            (LOT.c.gtin, gtins),
+            (LOT.c.party, parties),
+            (LOT.c.stream, streams),
+        )
+        if values
+    ]
+    if wanted:
+        query = query.where(or_(*wanted))
+    if bounds.regions:
+        query = _in_regions(query.join(PARTY, PARTY.c.id == LOT.c.party), bounds)
+    query = _within(query, LOT.c.created_at, bounds)
+    query = query.order_by(LOT.c.created_at.desc(), LOT.c.stream).limit(MOST + 1)
+    return list(connection.execute(query))
+
+
+def issued(connection: Connection, serial: str) -> list[Any]:
+    """Returns (gtin, serial, party, created_at) of the codes with this serial."""
+    query = (
+        select(BATCH.c.gtin, CODE.c.serial, BATCH.c.party, BATCH.c.created_at)
+        .join(BATCH, BATCH.c.batch_id == CODE.c.batch_id)
+        .where(CODE.c.serial == serial)
+        .limit(MOST + 1)
+    )
+    return list(connection.execute(query))
+
+
+def indexed(connection: Connection, digests: Sequence[bytes]) -> list[Any]:
+    """Returns (digest, kind, stream key, seq, name, recorded_at) of records under these HMACs."""
+    query = (
+        select(
+            SIDE.c.digest,
+            SIDE.c.kind,
+            SIDE.c.stream,
+            SIDE.c.seq,
+            HEAD.c.name,
+            RECORD.c.recorded_at,
+        )
+        .join(HEAD, HEAD.c.stream == SIDE.c.stream)
+        .join(RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq))
+        .where(SIDE.c.digest.in_(digests))
+        .order_by(RECORD.c.recorded_at.desc(), SIDE.c.stream, SIDE.c.seq)
+        .limit(MOST + 1)
+    )
+    return list(connection.execute(query))
+
+
+def sellers_of(connection: Connection, gtin: str, bounds: Bounds) -> list[str]:
+    """Returns who has listed a product."""
+    query = select(OFFER.c.seller).distinct().where(OFFER.c.gtin == gtin)
+    if bounds.regions:
+        query = _in_regions(query.join(PARTY, PARTY.c.id == OFFER.c.seller), bounds)
+    return list(connection.execute(query.limit(MOST)).scalars())
+
+
+def sold(
+    connection: Connection, *, sellers: Sequence[str], gtin: str | None, bounds: Bounds
+) -> list[Any]:
+    """Returns (name, seller, sold_at) of units these sellers sold, the newest first.
+
+    A seller at a time, each by its index: together they would all be read before they are sorted. Once
+    there are enough, of the next seller only what is newer than the oldest of them is read.
+    """
+    found: list[Any] = []
+    for seller in sellers:
+        query = select(SOLD.c.stream, SOLD.c.seller, SOLD.c.sold_at).where(SOLD.c.seller == seller)
+        if gtin is not None:
+            query = query.where(SOLD.c.gtin == gtin)
+        query = _within(query, SOLD.c.sold_at, bounds)
+        if len(found) > MOST:
+            query = query.where(SOLD.c.sold_at > found[-1].sold_at)
+        rows = connection.execute(query.order_by(SOLD.c.sold_at.desc()).limit(MOST + 1))
+        found = sorted([*found, *rows], key=lambda row: -row.sold_at)[: MOST + 1]
+    return found
+
+
+def names_of(connection: Connection, streams: Iterable[int]) -> dict[int, str]:
+    """Returns the names of streams by their keys."""
+    found: dict[int, str] = {}
+    for part in chunks(list(streams)):
+        query = select(HEAD.c.stream, HEAD.c.name).where(HEAD.c.stream.in_(part))
+        found |= {row.stream: row.name for row in connection.execute(query)}
+    return found
+
+
+def regions_of(connection: Connection, parties: Iterable[str]) -> dict[str, str | None]:
+    """Returns where parties are registered."""
+    found: dict[str, str | None] = {}
+    for part in chunks(list(parties)):
+        query = select(PARTY.c.id, PARTY.c.region).where(PARTY.c.id.in_(part))
+        found |= {row.id: row.region for row in connection.execute(query)}
+    return found
+
+
+def _in_regions(query: Any, bounds: Bounds) -> Any:
+    for region in bounds.regions:
+        query = query.where(inside(PARTY.c.region, region))
+    return query
+
+
+def _within(query: Any, column: Any, bounds: Bounds) -> Any:
+    if bounds.since_ms is not None:
+        query = query.where(column >= bounds.since_ms)
+    if bounds.until_ms is not None:
+        query = query.where(column < bounds.until_ms)
+    return query

@@ -1,0 +1,140 @@
+"""A chain as an authority reads it, with every check; what is sealed is opened for a stated purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kit.errors import Fault
+from app.oversight.chains import Chain
+from app.parties.identity import is_party_id
+from app.parties.roles import reach
+from app.parties.sessions import SignedIn
+from app.trace.code import Code
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import AskedLang, code_of, frame_of
+from app.web.pages.signed.form import BLANK, InForm, Sent, refused
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed
+from app.web.pages.signed.values import as_text
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/chains"
+
+
+@router.get(f"{PATH}/01/{{gtin}}")
+def show_product_chain(
+    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lang: AskedLang = None
+) -> Response:
+    """Shows a product's chain."""
+    return _page(request, rooms, signed, code_of(gtin), lang)
+
+
+@router.get(f"{PATH}/01/{{gtin}}/10/{{lot}}")
+def show_lot_chain(
+    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lot: str, lang: AskedLang = None
+) -> Response:
+    """Shows a lot's chain."""
+    return _page(request, rooms, signed, code_of(gtin, lot=lot), lang)
+
+
+@router.get(f"{PATH}/01/{{gtin}}/21/{{serial}}")
+def show_unit_chain(
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    gtin: str,
+    serial: str,
+    lang: AskedLang = None,
+) -> Response:
+    """Shows a unit's chain."""
+    return _page(request, rooms, signed, code_of(gtin, serial=serial), lang)
+
+
+@router.post(f"{PATH}/01/{{gtin}}")
+def open_product(
+    request: Request, rooms: InRooms, signed: InSigned, form: InForm, gtin: str
+) -> Response:
+    """Opens what is sealed in a product's chain."""
+    return _opened(request, rooms, signed, form, code_of(gtin))
+
+
+@router.post(f"{PATH}/01/{{gtin}}/10/{{lot}}")
+def open_lot(
+    request: Request, rooms: InRooms, signed: InSigned, form: InForm, gtin: str, lot: str
+) -> Response:
+    """Opens what is sealed in a lot's chain."""
+    return _opened(request, rooms, signed, form, code_of(gtin, lot=lot))
+
+
+@router.post(f"{PATH}/01/{{gtin}}/21/{{serial}}")
+def open_unit(
+    request: Request, rooms: InRooms, signed: InSigned, form: InForm, gtin: str, serial: str
+) -> Response:
+    """Opens what is sealed in a unit's chain."""
+    return _opened(request, rooms, signed, form, code_of(gtin, serial=serial))
+
+
+def _opened(request: Request, rooms: Rooms, signed: SignedIn, form: InForm, code: Code) -> Response:
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    try:
+        items = rooms.sealed.read(principal, code, purpose=form.text("purpose"))
+    except Fault as fault:
+        if fault.slug != "invalid":
+            raise
+        sent = refused(request, form, fault)
+        return _page(request, rooms, signed, code, lang, sent, status=status_of(fault))
+    opened = {(code.stream, one["seq"]): one["sections"] for one in items}
+    return _page(request, rooms, signed, code, lang, opened=opened)
+
+
+def _page(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    code: Code,
+    lang: str | None,
+    sent: Sent = BLANK,
+    *,
+    status: int = 200,
+    opened: dict[Any, Any] | None = None,
+) -> Response:
+    principal = signed.person.principal()
+    principal.check_may("desk.search")
+    chain = rooms.chains.read(code)
+    path = f"{PATH}/{code.stream}"
+    sees = reach(principal.roles, "sealed.read") == "any" and "events" in principal.scopes
+    return answer_signed(
+        "chain.html",
+        frame_of(request, lang, path),
+        signed,
+        at="search",
+        status=status,
+        told="",
+        chain=chain,
+        code=code,
+        path=path,
+        product=rooms.catalogue.product(code.gtin).name,
+        names={one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()},
+        sent=sent,
+        opened=opened or {},
+        as_text=as_text,
+        # Of a stream above, the page of that stream opens its own.
+        may_open=sees and any(line.own and "sealed" in line.fields for line in chain.lines),
+        checked_at=rooms.clock.now(),
+    )
+
+
+def _parties_in(chain: Chain) -> Iterator[str]:
+    for line in chain.lines:
+        for name in ("actor", "via"):
+            told = line.fields.get(name)
+            if isinstance(told, str) and is_party_id(told):
+                yield told

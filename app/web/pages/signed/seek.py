@@ -1,0 +1,141 @@
+"""The authority's search: one box, what was typed as it was understood, hits by kind.
+
+It is sent as a form that is no address: a waybill number must stand in no history and no server's log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kit.clock import from_ms
+from app.kit.errors import Fault
+from app.oversight.periods import read_period
+from app.oversight.seeking import GROUPS, Found, Group, Hit, Query
+from app.parties.sessions import SignedIn
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+PATH: Final = "/desk/search"
+_FEW, _PAGE = 6, 50
+_KEPT: Final = ("q", "region", "since", "until", "purpose")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A hit as it is shown. page: where it can be looked at. about: its name, "" for none."""
+
+    hit: Hit
+    page: str
+    about: str
+    at: object
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The hits of a kind. next: of which the next page begins, None on the last."""
+
+    group: Group
+    count: int
+    more: bool
+    first: int
+    rows: tuple[Row, ...]
+    next: int | None
+
+
+@router.get(PATH)
+def show_search(request: Request, signed: InSigned, lang: AskedLang = None) -> Response:
+    """Shows the box."""
+    return _page(request, signed, lang, BLANK)
+
+
+@router.post(PATH)
+def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Shows what was found."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    try:
+        since_ms, until_ms = read_period(form.text("since"), form.text("until"))
+        query = Query(
+            text=form.text("q"),
+            region=form.text("region"),
+            since_ms=since_ms,
+            until_ms=until_ms,
+            purpose=form.text("purpose"),
+        )
+        found = rooms.seeking.find(principal, query)
+    except Fault as fault:
+        sent = refused(request, form, fault)
+        return _page(request, signed, lang, sent, status=status_of(fault))
+    sent = Sent(tuple((name, form.text(name)) for name in _KEPT))
+    chosen: tuple[Group, ...] = tuple(one for one in GROUPS if one == form.text("group"))
+    parts = [
+        _part(rooms, found, group, _first(form) if chosen else 0, _PAGE if chosen else _FEW)
+        for group in chosen or GROUPS
+    ]
+    return _page(request, signed, lang, sent, found=found, parts=parts, alone=bool(chosen))
+
+
+def _first(form: Form) -> int:
+    told = form.text("first")
+    return int(told) if told.isdecimal() and len(told) < 5 else 0
+
+
+def _part(rooms: Rooms, found: Found, group: Group, first: int, limit: int) -> Part:
+    hits = found.hits[group]
+    shown = hits[first : first + limit]
+    gtins = {hit.key.split("/")[1] for hit in shown if hit.key.startswith("01/")}
+    names = rooms.seeking.product_names(sorted(gtins))
+    rows = tuple(_row(group, hit, names) for hit in shown)
+    last = first + limit
+    return Part(
+        group, len(hits), group in found.more, first, rows, last if last < len(hits) else None
+    )
+
+
+def _row(group: Group, hit: Hit, names: dict[str, str]) -> Row:
+    at = from_ms(hit.at_ms)
+    match group:
+        case "parties":
+            return Row(hit, f"/credit/{hit.key}", hit.name, at)
+        case "products":
+            return Row(hit, f"/desk/chains/01/{hit.key}", hit.name, at)
+        case "lots" | "units":
+            return Row(hit, f"/desk/chains/{hit.key}", names.get(hit.key.split("/")[1], ""), at)
+
+
+def _page(
+    request: Request,
+    signed: SignedIn,
+    lang: str | None,
+    sent: Sent,
+    *,
+    status: int = 200,
+    found: Found | None = None,
+    parts: list[Part] | None = None,
+    alone: bool = False,
+) -> Response:
+    signed.person.principal().check_may("desk.search")
+    return answer_signed(
+        "seek.html",
+        frame_of(request, lang, PATH),
+        signed,
+        at="search",
+        status=status,
+        told="",
+        sent=sent,
+        found=found,
+        parts=parts or [],
+        alone=alone,
+        narrowed=any(sent.value(name) for name in _KEPT[1:]) or bool(sent.errors),
+    )

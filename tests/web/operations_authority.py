@@ -1,0 +1,131 @@
+"""Operations of an authority: its search, chains, work on findings, the log of purposes, customs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.market import CUSTOMS
+from tests.web.operations import (
+    ABSENT,
+    BAD_GTIN,
+    FORBIDDEN,
+    INVALID,
+    PAGES,
+    Bad,
+    Operation,
+    World,
+)
+
+_F = "/api/v1/findings/{finding}"
+_DECLARATION = "516620261000000012"
+
+
+def _decision(**more: Any) -> Any:
+    def body(world: World) -> dict[str, Any]:
+        return {
+            "number": _DECLARATION, "code": "01/06901234567892/10/DECLARED", "decision": "release",
+            "port": "广州南沙", **more,
+        }  # fmt: skip
+
+    return body
+
+
+AUTHORITIES = {
+    ("POST", "/api/v1/desk/search"): Operation(
+        path="/api/v1/desk/search",
+        by=AUTHORITY,
+        scope="audit",
+        body=lambda w: {"q": w.unit.code},
+        bad=(
+            Bad(name="a shop", by=SHOP, answer=FORBIDDEN),
+            Bad(name="nothing asked", body={}, answer=INVALID, kind="missing"),
+            Bad(name="region", body={"q": "x", "region": "990000"}, answer=INVALID, kind="region"),
+            Bad(name="day", body={"q": "x", "since": "soon"}, answer=INVALID, kind="date"),
+            Bad(
+                name="days",
+                body={"q": "x", "since": "2026-02-01", "until": "2026-01-01"},
+                answer=INVALID,
+                kind="range",
+            ),
+            Bad(name="purpose", body={"q": "x", "purpose": "?"}, answer=INVALID, kind="length"),
+            Bad(name="group", body={"q": "x", "group": "people"}, answer=INVALID, kind="enum"),
+            Bad(name="cursor", body={"q": "x", "cursor": "x"}, answer=INVALID, kind="cursor"),
+        ),
+    ),
+    ("GET", "/api/v1/access-log"): Operation(
+        path="/api/v1/access-log",
+        by=AUTHORITY,
+        scope="parties",
+        bad=(
+            Bad(name="a shop", by=SHOP, answer=FORBIDDEN),
+            *PAGES,
+            Bad(name="another's", query=f"party={CUSTOMS}", answer=FORBIDDEN),
+            Bad(name="day", query="since=soon", answer=INVALID, kind="date"),
+            Bad(name="code", query=f"code=01/{BAD_GTIN}", answer=INVALID, kind="check_digit"),
+        ),
+    ),
+    ("GET", "/api/v1/access-log.csv"): Operation(
+        path="/api/v1/access-log.csv",
+        by=AUTHORITY,
+        scope="parties",
+        bad=(
+            Bad(name="a shop", by=SHOP, answer=FORBIDDEN),
+            Bad(name="day", query="until=soon", answer=INVALID, kind="date"),
+        ),
+    ),
+    ("GET", "/api/v1/findings/{finding}/work"): Operation(
+        path=f"{_F}/work",
+        by=AUTHORITY,
+        scope="audit",
+        bad=(
+            Bad(name="unknown", path="/api/v1/findings/x/work", answer=ABSENT),
+            Bad(name="a shop", by=SHOP, answer=FORBIDDEN),
+        ),
+    ),
+    ("POST", "/api/v1/findings/{finding}/assignment"): Operation(
+        path=f"{_F}/assignment",
+        by=AUTHORITY,
+        scope="audit",
+        body=lambda w: {"assignee": w.names["colleague"]},
+        bad=(
+            Bad(name="unknown", path="/api/v1/findings/x/assignment", answer=ABSENT),
+            Bad(name="a shop", by=SHOP, answer=FORBIDDEN),
+            Bad(name="nobody", body={"assignee": "nobody-here"}, answer=INVALID, kind="assignee"),
+        ),
+    ),
+    ("POST", "/api/v1/findings/{finding}/notes"): Operation(
+        path=f"{_F}/notes",
+        by=AUTHORITY,
+        scope="audit",
+        body=lambda _: {"text": "asked"},
+        bad=(
+            Bad(name="unknown", path="/api/v1/findings/x/notes", answer=ABSENT),
+            Bad(name="a shop", by=SHOP, answer=FORBIDDEN),
+            Bad(name="empty", body={"text": " "}, answer=INVALID, kind="length"),
+        ),
+    ),
+    ("POST", "/api/v1/customs/declarations"): Operation(
+        path="/api/v1/customs/declarations",
+        by=CUSTOMS,
+        scope="events",
+        body=lambda _: {"number": _DECLARATION},
+        bad=(
+            Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),
+            Bad(name="nothing declared", body={"number": "516620261000000099"}, answer=ABSENT),
+            Bad(name="short", body={"number": "51"}, answer=INVALID, kind="length"),
+        ),
+    ),
+    ("POST", "/api/v1/customs/decisions"): Operation(
+        path="/api/v1/customs/decisions",
+        by=CUSTOMS,
+        scope="events",
+        body=_decision(),
+        bad=(
+            Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),
+            Bad(name="other goods", body=_decision(code="01/06901234567892"), answer=ABSENT),
+            Bad(name="no reason", body=_decision(decision="hold"), answer=INVALID, kind="length"),
+            Bad(name="neither", body=_decision(decision="maybe"), answer=INVALID, kind="enum"),
+        ),
+    ),
+}

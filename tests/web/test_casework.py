@@ -1,0 +1,191 @@
+"""Findings worked through: filters, who works on which, notes, decisions and who made them."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.record import stream_key
+from tests.web.authority import HERE, THERE, neglected, open_two_provinces
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import CUSTOMS
+from tests.web.people import make_account, signed_in
+
+F = "/api/v1/findings"
+ADVICE = ["audit", "events"]
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_two_provinces(tmp_path_factory.mktemp("casework")) as running:
+        running.keys["nation"] = running.keys[running.nation]
+        running.missing = [neglected(running, running.near) for _ in range(4)]
+        neglected(running, running.far)
+        running.clock.advance(60 * 86_400)
+        running.work()
+        (broken,) = running.issue(by=running.near)
+        running.publish()
+        running.tamper(
+            "UPDATE record SET body = ? WHERE stream = ?", b"{}", stream_key(broken.code)
+        )
+        running.call("GET", broken.path)
+        running.work()
+        yield running
+
+
+def found(market, query="", *, by=AUTHORITY, status=200):
+    told = market.ask("GET", f"{F}?{query}", token=market.keys[by], status=status)
+    return told["items"] if status == 200 else told
+
+
+def one_of(market, n):
+    """A finding that no other test decides about."""
+    wanted = {unit.code: unit for unit in market.missing}
+    (finding,) = [one for one in found(market, "kind=continuity.missing_dispatch&limit=500")
+                  if one["stream"] == list(wanted)[n]]  # fmt: skip
+    return finding["id"]
+
+
+def work(market, finding, *, by=AUTHORITY):
+    return market.ask("GET", f"{F}/{finding}/work", token=market.keys[by])
+
+
+def post(market, path, body, *, status=200):
+    return market.ask("POST", path, body, token=market.keys[AUTHORITY], status=status)
+
+
+def done(market, finding, *, by=AUTHORITY):
+    return [(one["kind"], one["about"]) for one in work(market, finding, by=by)["items"]]
+
+
+def test_findings_are_chosen_by_every_filter(market):
+    everything = found(market, "limit=500")
+    for query, holds in (
+        ("severity=grave", lambda one: one["kind"].startswith("integrity.")),
+        ("severity=ordinary", lambda one: one["kind"].startswith("continuity.")),
+        (f"region={THERE}", lambda one: one.get("party") == market.far),
+        ("region=440000", lambda one: one.get("party") == market.near),
+        (f"party={market.near}", lambda one: one.get("party") == market.near),
+        ("kind=continuity", lambda one: one["kind"].startswith("continuity.")),
+        ("status=waiting", lambda one: one["status"] in ("open", "grace")),
+        ("until=2020-01-01", lambda _: False),
+        ("assignee=", lambda one: "assignee" not in one),
+    ):
+        told = {one["id"] for one in found(market, f"{query}&limit=500")}
+        assert told == {one["id"] for one in everything if holds(one)}, query
+        assert told or query.startswith("until")
+    day = everything[0]["opened_at"][:10]
+    assert everything[0]["id"] in {one["id"] for one in found(market, f"since={day}&limit=500")}
+
+
+def test_a_finding_is_given_to_a_colleague_who_may_see_it_and_found_by_their_name(market):
+    finding = one_of(market, 0)
+    name, _ = make_account(market, "staff", AUTHORITY, scopes=ADVICE, region=HERE)
+    away, _ = make_account(market, "staff", AUTHORITY, scopes=ADVICE, region=THERE)
+    idle, _ = make_account(market, "staff", AUTHORITY, scopes=["credit"])
+    foreign, _ = make_account(market, "owner", CUSTOMS)
+    path = f"{F}/{finding}/assignment"
+    for wrong in (away, idle, foreign, "nobody-here"):
+        told = post(market, path, {"assignee": wrong}, status=422)
+        kind = "assignee_office" if wrong == away else "assignee"
+        assert told["errors"][0]["kind"] == kind, wrong
+    market.ask("POST", path, {"assignee": name}, token=market.keys[AUTHORITY])
+    assert [one["id"] for one in found(market, f"assignee={name}")] == [finding]
+    assert work(market, finding)["assignee"] == name
+    assert done(market, finding) == [("assigned", name)]
+    # Another authority's own work is its own.
+    assert work(market, finding, by=CUSTOMS) == {"assignee": None, "items": []}
+    market.ask("POST", path, {"assignee": None}, token=market.keys[AUTHORITY])
+    assert found(market, f"assignee={name}") == []
+    found(market, f"assignee={foreign}", status=422)
+
+
+def test_notes_are_sealed_and_the_authoritys_own(market):
+    finding, told = one_of(market, 1), "电话 13800000000 已核实"
+    post(market, f"{F}/{finding}/notes", {"text": told}, status=201)
+    assert [one["text"] for one in work(market, finding)["items"]] == [told]
+    assert told.encode() not in market.stored_bytes()
+    assert work(market, finding, by=CUSTOMS)["items"] == []
+    for by in (SHOP, CARRIER):
+        market.ask("GET", f"{F}/{finding}/work", token=market.keys[by], status=403)
+
+
+def test_which_person_decided_is_noted_and_the_decision_is_a_record_of_the_authority(market):
+    finding = one_of(market, 2)
+    browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
+    path = f"/desk/findings/{finding}"
+    browser.get(path)
+    page = browser.post(path, 422, do="dismiss", reason="").text
+    assert "f-reason-error" in page
+    browser.post(path, do="dismiss", reason="包裹已找到")
+    assert found(market, "status=dismissed")[0]["id"] == finding
+    (done,) = work(market, finding)["items"]
+    assert (done["kind"], done["by"], done["text"]) == ("dismissed", browser.name, "包裹已找到")
+    decided = [
+        record.fields
+        for record in _stream(market, f"party/{market.near}")
+        if record.fields["type"] == "dismissal" and record.fields["data"]["finding"] == finding
+    ]
+    assert [(one["actor"], sorted(one["sealed"])) for one in decided] == [(AUTHORITY, ["reason"])]
+    browser.get(path)
+    assert 'value="attribute"' not in browser.page
+    # A second time nothing more is written.
+    market.ask("POST", f"{F}/{finding}/dismissal", {"reason": "x"}, token=market.keys[AUTHORITY])
+    assert len(work(market, finding)["items"]) == 1
+
+
+def test_what_the_bytes_contradict_is_attributed_and_never_dismissed(market):
+    (finding,) = [one["id"] for one in found(market, "severity=grave")]
+    browser = signed_in(market, "owner", market.nation)
+    path = f"/desk/findings/{finding}"
+    assert 'value="dismiss"' not in browser.get(path).text
+    assert 'role="alert"' in browser.post(path, 409, do="dismiss", reason="x").text
+    browser.get(path)
+    page = browser.post(path, 422, do="attribute", to="me", reason="kept").text
+    assert "kept" in page
+    browser.post(path, do="attribute", to="operator", reason="磁盘损坏")
+    told = market.ask("GET", f"{F}/{finding}", token=market.keys[AUTHORITY])
+    assert told["attributed_to"] == "operator"
+    assert done(market, finding, by="nation") == [("attributed", "operator")]
+    # About nobody, it is for accounts without a region.
+    signed_in(market, "owner", AUTHORITY).get(path, 404)
+
+
+def test_a_measure_is_recorded_from_a_finding_once(market):
+    finding = one_of(market, 3)
+    browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
+    path = f"/desk/findings/{finding}"
+    browser.get(path)
+    assert "field-error" in browser.post(path, 422, do="measure", kind="warn", basis="").text
+    told = {"do": "measure", "kind": "warn", "basis": "《电子商务法》第八十条",
+            "record": "0192f3a0-0000-7000-8000-0000000000ab"}  # fmt: skip
+    for _ in range(2):
+        browser.get(path)
+        browser.post(path, **told)
+    records = [record.fields for record in _stream(market, f"party/{market.near}")]
+    assert [one["data"]["basis"] for one in records if one["type"] == "measure"] == [
+        "《电子商务法》第八十条"
+    ]
+    assert [one["kind"] for one in work(market, finding)["items"]] == ["measure"]
+
+
+def test_the_queue_on_a_page_is_filtered_by_address_and_says_what_is_wrong(market):
+    browser = signed_in(market, "owner", market.nation)
+    page = browser.get("/desk/findings").text
+    assert market.near in page
+    assert market.far in page
+    page = browser.get(f"/desk/findings?region={THERE}").text
+    assert market.near not in page
+    assert market.far in page
+    page = browser.get("/desk/findings?region=12", 422).text
+    assert "f-region-error" in page
+    assert 'value="12"' in page
+    page = browser.get("/desk/findings?assignee=%40nobody&severity=grave").text
+    assert "/desk/findings/" in page
+    signed_in(market, "owner", SHOP).get("/desk/findings", 403)
+
+
+def _stream(market, name):
+    from app.ledger.store import load_stream
+
+    with market.rooms.database.read() as connection:
+        return load_stream(connection, name)

@@ -1,0 +1,180 @@
+"""The authority's chain: every record with what was verified of it how, and the altered one pointed at."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from app.ledger.checkpoint import Checkpoint, sign_checkpoint
+from app.ledger.merkle import leaf_hash, verify_inclusion
+from app.ledger.record import record_hash, stream_key
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.market import CUSTOMS, GTIN
+from tests.web.people import open_people_market, signed_in
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("chain")) as running:
+        running.lot("L/1")
+        running.sound, running.altered, running.gone = running.issue(3, lot="L/1")
+        for unit in (running.sound, running.altered, running.gone):
+            running.complete(unit.code)
+        running.work()
+        yield running
+
+
+def chain(market, unit):
+    return market.ask("GET", f"{unit.path}/chain")
+
+
+def checks(item) -> dict[str, bool | None]:
+    return {one["name"]: one["ok"] for one in item["checks"]}
+
+
+def own(told, unit):
+    return [one for one in told["items"] if one["stream"] == unit.code]
+
+
+def test_a_sound_chain_has_every_check_and_a_proof_that_verifies_elsewhere(market):
+    told = chain(market, market.sound)
+    assert (told["verdict"], told["problems"]) == ("intact", [])
+    records = own(told, market.sound)
+    assert [one["record"]["type"] for one in records] == [
+        "registration", "sale", "dispatch", "signature",
+    ]  # fmt: skip
+    for one in records:
+        assert not one["problems"]
+        found = checks(one)
+        for name in ("hash", "link", "inclusion", "consistency"):
+            assert found[name] is True, name
+        assert found["signature"] is None, "nobody signed, so nothing was verified"
+        newest, first = one["checkpoint"], one["first_checkpoint"]
+        assert one["leaf_index"] < first["size"] <= newest["size"]
+        verify_inclusion(
+            index=one["leaf_index"],
+            size=newest["size"],
+            leaf_hash=leaf_hash(bytes.fromhex(one["hash"])),
+            proof=[base64.b64decode(part) for part in one["inclusion"]],
+            root=bytes.fromhex(newest["root"]),
+        )
+    hashes = [one["hash"] for one in records]
+    assert [one["record"]["prev"] for one in records[1:]] == hashes[:-1]
+    above = [one for one in told["items"] if one["stream"] != market.sound.code]
+    assert above
+    assert {checks(one)["link"] for one in above if one["seq"]} <= {None}
+
+
+def test_a_record_stands_under_the_first_checkpoint_that_covered_it(market):
+    before = own(chain(market, market.sound), market.sound)[-1]["first_checkpoint"]["size"]
+    (later,) = market.issue()
+    market.publish()
+    sizes = own(chain(market, later), later)[0]
+    assert sizes["first_checkpoint"]["size"] > before
+    again = own(chain(market, market.sound), market.sound)[-1]
+    assert again["first_checkpoint"]["size"] == before
+    assert again["checkpoint"]["size"] == sizes["checkpoint"]["size"]
+
+
+def test_before_it_is_published_nothing_is_said_of_the_log(market):
+    (fresh,) = market.issue()
+    told = own(chain(market, fresh), fresh)[0]
+    assert checks(told)["inclusion"] is None
+    assert checks(told)["consistency"] is None
+    assert told["checkpoint"] is None
+    market.publish()
+
+
+def test_an_altered_record_is_pointed_at_with_what_was_expected_and_found(market):
+    key = stream_key(market.altered.code)
+    with market.rooms.database.read() as connection:
+        body = connection.exec_driver_sql(
+            f"SELECT body FROM record WHERE stream = {key} AND seq = 2"
+        ).scalar()
+    wrong = bytes(body).replace(b"440100", b"440300")
+    expected = own(chain(market, market.altered), market.altered)[2]["hash"]
+    market.tamper("UPDATE record SET body = ? WHERE stream = ? AND seq = 2", wrong, key)
+    told = chain(market, market.altered)
+    assert told["verdict"] == "broken"
+    broken = [one for one in told["items"] if one["problems"]]
+    assert [(one["stream"], one["seq"]) for one in broken] == [(market.altered.code, 2)]
+    (problem,) = broken[0]["problems"]
+    assert problem["kind"] == "integrity.hash_mismatch"
+    assert problem["evidence"] == {"expected": expected, "got": record_hash(wrong).hex()}
+    assert checks(broken[0])["hash"] is False
+    page = signed_in(market, "owner", AUTHORITY).get(f"/desk/chains/{market.altered.code}").text
+    for said in (expected, record_hash(wrong).hex(), "Expected", "Found", "does not agree"):
+        assert said in page
+
+
+def test_a_record_that_is_gone_has_a_line_where_it_stood(market):
+    key = stream_key(market.gone.code)
+    market.tamper("DELETE FROM record WHERE stream = ? AND seq = 1", key)
+    told = own(chain(market, market.gone), market.gone)
+    assert [one["seq"] for one in told] == [0, 1, 2, 3]
+    assert told[1]["record"] is None
+    assert told[1]["problems"][0]["kind"] == "integrity.record_missing"
+    page = signed_in(market, "owner", AUTHORITY).get(f"/desk/chains/{market.gone.code}").text
+    assert "A record that is gone" in page
+
+
+def test_bytes_that_are_no_record_any_more_are_shown_as_they_are(market):
+    (unit,) = market.issue()
+    market.publish()
+    market.tamper("UPDATE record SET body = ? WHERE stream = ?", b"\xff<b>", stream_key(unit.code))
+    (told,) = own(chain(market, unit), unit)
+    assert told["record"] is None
+    assert told["unreadable"] == "\ufffd<b>"
+    page = signed_in(market, "owner", AUTHORITY).get(f"/desk/chains/{unit.code}").text
+    assert "&lt;b&gt;" in page
+
+
+def test_lots_and_products_have_their_chains_too(market):
+    assert market.ask("GET", f"/api/v1/lots/{GTIN}/L%2F1/chain")["items"]
+    assert market.ask("GET", f"/api/v1/products/{GTIN}/chain")["items"]
+    browser = signed_in(market, "owner", AUTHORITY)
+    for path in (f"01/{GTIN}", f"01/{GTIN}/10/L%2F1", market.sound.code):
+        assert "Record by record" in browser.get(f"/desk/chains/{path}").text
+    browser.get(f"/desk/chains/01/{GTIN}/21/UNKNOWN", 404)
+
+
+def test_what_is_sealed_is_opened_for_a_purpose_and_logged(market):
+    path = f"/desk/chains/{market.sound.code}"
+    browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"])
+    assert "TEST0" not in browser.get(path).text
+    page = browser.post(path, 422, purpose="no").text
+    assert "f-purpose-error" in page
+    assert 'value="no"' in page
+    assert "TEST0" in browser.post(path, 200, purpose="投诉 2026-17").text
+    looks = market.ask("GET", "/api/v1/access-log", token=market.keys[AUTHORITY])["items"]
+    assert {(one["by"], one["purpose"]) for one in looks} == {(browser.name, "投诉 2026-17")}
+    assert {one["section"] for one in looks} == {"waybill"}
+
+
+def test_whoever_may_not_open_is_not_asked_to(market):
+    without = signed_in(market, "staff", AUTHORITY, scopes=["audit"])
+    page = without.get(f"/desk/chains/{market.sound.code}").text
+    assert 'name="purpose"' not in page
+    without.post(f"/desk/chains/{market.sound.code}", 403, purpose="case 2026")
+    signed_in(market, "owner", CUSTOMS).get(f"/desk/chains/{market.sound.code}")
+    signed_in(market, "owner", SHOP).get(f"/desk/chains/{market.sound.code}", 403)
+
+
+def test_a_signed_tree_that_todays_does_not_go_on_from_is_told(market):
+    """Whoever holds the log's key could have signed another history once; the records stay proven."""
+    (unit,) = market.issue()
+    market.publish()
+    index = own(chain(market, unit), unit)[0]["leaf_index"]
+    market.one()
+    market.publish()
+    assert checks(own(chain(market, unit), unit)[0])["consistency"] is True
+    with market.rooms.database.read() as connection:
+        (first,) = connection.exec_driver_sql(
+            f"SELECT min(size) FROM checkpoint WHERE size > {index}"
+        ).one()
+    signer, forged = market.rooms.keyring.log, bytes(32)
+    note = sign_checkpoint(Checkpoint(signer.vkey.name, first, forged), signer)
+    market.tamper("UPDATE checkpoint SET root = ?, note = ? WHERE size = ?", forged, note, first)
+    told = checks(own(chain(market, unit), unit)[0])
+    assert (told["inclusion"], told["consistency"]) == (True, False)

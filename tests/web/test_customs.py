@@ -1,0 +1,169 @@
+"""Customs: what a declaration is about, whether its three documents agree, release and hold on record."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.authority import open_two_provinces
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import CUSTOMS, GTIN
+from tests.web.people import signed_in
+
+LOOK, DECIDE = "/api/v1/customs/declarations", "/api/v1/customs/decisions"
+NUMBER, OTHER = "516620261000000012", "516620261000000020"
+LOT, OTHERS = f"01/{GTIN}/10/IMP-1", f"01/{GTIN}/10/IMP-2"
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_two_provinces(tmp_path_factory.mktemp("customs")) as running:
+        for lot, number in (("IMP-1", NUMBER), ("IMP-2", OTHER)):
+            told = {"declaration": number, "mode": "9610", "port": "广州南沙", "origin": "IT"}
+            body = {"gtin": GTIN, "lot": lot, "import": told}
+            running.ask("POST", "/api/v1/lots", body, token=running.keys[SHOP], status=201)
+        running.unit = parcel(running, "IMP-1", "A-1", "PAY-1", "CUST00000001")
+        running.second = parcel(running, "IMP-1", "A-2", "PAY-2", "CUST00000002")
+        running.foreign = parcel(running, "IMP-2", "A-3", "PAY-3", "CUST00000003")
+        running.work()
+        yield running
+
+
+def parcel(market, lot, order, payment, waybill):
+    (unit,) = market.issue(lot=lot)
+    market.clock.advance(1)
+    sealed = {"order": {"content": {"number": order}}, "payment": {"content": {"number": payment}}}
+    market.send(SHOP, unit.code, "sale", {}, hours=-1, sealed=sealed)
+    sent = {"carrier": CARRIER, "from": "441200", "to": "440100"}
+    sealed = {"waybill": {"content": {"number": waybill}}}
+    market.send(SHOP, unit.code, "dispatch", sent, hours=-0.9, sealed=sealed)
+    return unit
+
+
+def look(market, number=NUMBER, *, by=CUSTOMS, status=200, **documents):
+    body = {"number": number, **documents}
+    return market.ask("POST", LOOK, body, token=market.keys[by], status=status)
+
+
+def standings(told) -> list[str]:
+    return [one["standing"] for one in told["documents"]]
+
+
+def decide(market, decision, *, by=CUSTOMS, status=201, **more):
+    body = {"number": NUMBER, "code": LOT, "decision": decision, "port": "广州南沙", **more}
+    return market.ask("POST", DECIDE, body, token=market.keys[by], status=status)
+
+
+def test_a_declaration_names_its_goods_and_what_its_digits_say(market):
+    told = look(market)
+    assert (told["district"], told["year"], told["is_import"]) == ("5166", 2026, True)
+    assert [one["code"] for one in told["goods"]] == [LOT]
+    assert told["goods"][0]["facts"]["mode"] == "9610"
+    assert told["outcome"] is None
+
+
+def test_three_documents_of_the_same_goods_agree(market):
+    told = look(market, order="A-1", payment="PAY-1", waybill="cust00000001")
+    assert standings(told) == ["agrees"] * 3
+    assert told["outcome"] == "agree"
+    assert {tuple(one["told_of"]) for one in told["documents"]} == {(market.unit.code,)}
+
+
+def test_one_that_is_told_of_other_goods_differs(market):
+    told = look(market, order="A-1", payment="PAY-1", waybill="CUST00000002")
+    assert told["outcome"] == "differ"
+    assert told["documents"][2]["told_of"] == [market.second.code]
+
+
+def test_three_that_agree_about_goods_of_another_declaration_differ(market):
+    told = look(market, order="A-3", payment="PAY-3", waybill="CUST00000003")
+    assert told["outcome"] == "differ"
+    told = look(market, OTHER, order="A-3", payment="PAY-3", waybill="CUST00000003")
+    assert told["outcome"] == "agree"
+
+
+def test_what_nobody_committed_to_is_absent(market):
+    told = look(market, order="A-1", payment="PAY-1", waybill="CUST99999999")
+    assert standings(told) == ["agrees", "agrees", "absent"]
+    assert told["outcome"] == "absent"
+    told = look(market, order="A-1")
+    assert standings(told) == ["agrees", "not_given", "not_given"]
+    assert told["outcome"] == "absent"
+
+
+def test_hold_and_release_are_records_and_the_later_one_holds(market):
+    documents = {"order": "A-1", "payment": "PAY-1", "waybill": "CUST00000001"}
+    held = decide(market, "hold", reason="单证待核", **documents)
+    assert held["type"] == "customs_hold"
+    assert look(market)["goods"][0]["decision"] == "hold"
+    released = decide(market, "release", certificate="CIQ-7", **documents)
+    records = {
+        one["record"]["type"]: one["record"]
+        for one in market.ask("GET", f"/api/v1/lots/{GTIN}/IMP-1/events")["items"]
+    }
+    assert records["customs_hold"]["data"] == {"documents": "agree", "port": "广州南沙"}
+    assert sorted(records["customs_hold"]["sealed"]) == ["declaration", "reason"]
+    assert records["customs_release"]["data"] == {
+        "certificate": "CIQ-7", "documents": "agree", "port": "广州南沙",
+    }  # fmt: skip
+    assert (records["customs_release"]["source"], released["code"]) == ("customs", LOT)
+    told = look(market)["goods"][0]
+    assert (told["decision"], told["decided_by"]) == ("release", CUSTOMS)
+    unit = market.ask("GET", f"{market.unit.path}/verification")
+    assert unit["verdict"] != "broken"
+    stored = market.stored_bytes()
+    for number in (NUMBER, "PAY-1", "CUST00000001", "单证待核"):
+        assert number.encode() not in stored
+
+
+def test_a_repeat_is_the_same_record(market):
+    record = "0192f3a0-0000-7000-8000-0000000000cd"
+    first = decide(market, "release", id=record)
+    assert decide(market, "release", id=record, status=200)["hash"] == first["hash"]
+
+
+def test_what_cannot_be_is_refused(market):
+    look(market, "123", status=422)
+    look(market, "516620261000000099", status=404)
+    decide(market, "hold", status=422)
+    decide(market, "release", code=OTHERS, status=404)
+    decide(market, "release", port="", status=422)
+    for by in (AUTHORITY, SHOP):
+        look(market, by=by, status=403)
+        decide(market, "release", by=by, status=403)
+
+
+def test_every_look_by_a_number_is_logged_without_the_number(market):
+    def logged():
+        path = "/api/v1/access-log?limit=500"
+        return market.ask("GET", path, token=market.keys[CUSTOMS])["items"]
+
+    before = len(logged())
+    look(market, order="A-1", payment="PAY-1", waybill="CUST00000001")
+    items = logged()
+    new = items[: len(items) - before]
+    assert {one["section"] for one in new} == {"declaration", "order", "payment", "waybill"}
+    assert {one["purpose"] for one in items} == {"customs"}
+
+
+def test_the_page_compares_decides_and_keeps_what_was_typed(market):
+    browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
+    browser.get("/desk/customs")
+    page = browser.post("/desk/customs", 422, do="look", number="51").text
+    assert "f-number-error" in page
+    assert 'value="51"' in page
+    documents = {"number": OTHER, "order": "A-3", "payment": "PAY-3", "waybill": "CUST00000003"}
+    page = browser.post("/desk/customs", 200, do="look", **documents).text
+    assert "They agree" in page
+    assert "not decided" in page
+    wrong = {"code": OTHERS, "port": "广州南沙", "reason": ""}
+    page = browser.post("/desk/customs", 422, do="hold", **documents, **wrong).text
+    assert "f-reason-error" in page
+    assert 'value="广州南沙"' in page
+    page = browser.post("/desk/customs", 200, do="release", **documents, **wrong).text
+    assert "The release is on record." in page
+    assert "released" in page
+    assert (
+        "No record names this declaration."
+        in browser.post("/desk/customs", 404, do="look", number="516620261000000099").text
+    )
+    signed_in(market, "owner", AUTHORITY).get("/desk/customs", 403)

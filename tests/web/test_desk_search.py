@@ -1,0 +1,159 @@
+"""The authority's search: what was typed is recognised, found by kind, and no sealed number is stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.trace.code import Code, digital_link, element_string
+from tests.web.authority import HERE, keys_of, open_two_provinces, seek, sold
+from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
+from tests.web.market import GTIN
+from tests.web.people import signed_in
+
+LICENCE = "SC10144120000008"
+DRUG = "国药准字Z20260001"
+DECLARATION = "516620261000000012"
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_two_provinces(tmp_path_factory.mktemp("seek")) as running:
+        licences = [{"kind": "food_production", "number": LICENCE}]
+        running.baker = running.newcomer(
+            region="441283", licences=licences, name="肇庆裹蒸粽厂 Zongzi"
+        )
+        running.lot("L-77")
+        drug = {
+            "gtin": "06923450656174",
+            "name": "示例口服液",
+            "category": "other",
+            "licence": DRUG,
+        }
+        running.ask("POST", "/api/v1/products", drug, token=running.keys[SHOP], status=201)
+        running.unit, running.order_number, running.waybill = sold(
+            running, running.near, payment={"number": "PAY-2026-0001"}
+        )
+        body = {
+            "gtin": GTIN, "lot": "IMP-1",
+            "import": {"declaration": DECLARATION, "mode": "9610", "port": "广州南沙", "origin": "IT"},
+        }  # fmt: skip
+        running.ask("POST", "/api/v1/lots", body, token=running.keys[SHOP], status=201)
+        running.work()
+        yield running
+
+
+def kinds(found) -> list[str]:
+    return [one["kind"] for one in found["read_as"]]
+
+
+def test_a_full_code_is_read_in_every_form(market):
+    code = Code(GTIN, serial=market.unit.serial)
+    link = digital_link("http://127.0.0.1:8000", code)
+    for typed in (market.unit.code, link, element_string(code), f"  {link} ", market.unit.uri):
+        found = seek(market, typed)
+        assert kinds(found) == ["unit"]
+        assert found["read_as"][0] == {"kind": "unit", "value": market.unit.code, "sure": True}
+        assert keys_of(found, "units") == [market.unit.code]
+        assert keys_of(found, "products") == [GTIN]
+
+
+def test_every_kind_of_number_and_name_finds_what_it_names(market):
+    table = [
+        (GTIN, "product", "products", GTIN),
+        (GTIN[1:], "product", "products", GTIN),  # EAN-13 as printed
+        ("０６９０１２３４５６７８９２", "product", "products", GTIN),  # full-width digits
+        (market.near, "party", "parties", market.near),
+        (market.near.lower(), "party", "parties", market.near),
+        (LICENCE, "licence", "parties", market.baker),
+        (DRUG, "licence", "products", "06923450656174"),
+        ("裹蒸粽厂", "name", "parties", market.baker),
+        ("zongzi", "name", "parties", market.baker),
+        ("端砚", "name", "products", GTIN),
+        (market.unit.serial, "serial", "units", market.unit.code),
+        ("L-77", "lot", "lots", f"01/{GTIN}/10/L-77"),
+        (f"01/{GTIN}/10/L-77", "lot_code", "lots", f"01/{GTIN}/10/L-77"),
+        (market.waybill, "waybill", "units", market.unit.code),
+        (market.waybill.lower(), "waybill", "units", market.unit.code),
+        (market.order_number, "order", "units", market.unit.code),
+        ("PAY-2026-0001", "payment", "units", market.unit.code),
+        (DECLARATION, "declaration", "lots", f"01/{GTIN}/10/IMP-1"),
+    ]
+    for typed, kind, group, key in table:
+        found = seek(market, typed)
+        assert kind in kinds(found), typed
+        assert key in keys_of(found, group), typed
+        by = {one["key"]: one["by"] for one in found["groups"][group]["items"]}[key]
+        assert by == kind, typed
+
+
+def test_sold_units_of_a_party_or_product_are_listed_with_their_dates(market):
+    found = seek(market, market.near)
+    assert keys_of(found, "units") == [market.unit.code]
+    assert found["groups"]["units"]["items"][0]["by"] == "sold"
+    assert market.unit.code in keys_of(seek(market, GTIN), "units")
+    day = found["groups"]["units"]["items"][0]["at"][:10]
+    assert keys_of(seek(market, market.near, since=day), "units") == [market.unit.code]
+    assert keys_of(seek(market, market.near, until="2020-01-01"), "units") == []
+    assert keys_of(seek(market, market.waybill, until="2020-01-01"), "units") == []
+
+
+def test_a_region_alone_lists_who_is_registered_there(market):
+    found = seek(market, region=HERE, limit=500)
+    assert {market.near, market.baker} <= set(keys_of(found, "parties"))
+    assert market.far not in keys_of(found, "parties")
+    assert seek(market, "zongzi", region="110000")["groups"]["parties"]["count"] == 0
+
+
+def test_a_group_is_read_page_by_page(market):
+    for _ in range(3):
+        market.newcomer(region="469021")
+    seen, cursor = [], None
+    for _ in range(3):
+        found = seek(market, region="469021", group="parties", limit=1, cursor=cursor)
+        assert found["groups"]["parties"]["count"] == 3
+        seen += keys_of(found, "parties")
+        cursor = found["groups"]["parties"]["next"]
+    assert cursor is None
+    assert len(set(seen)) == 3
+
+
+def test_no_sealed_number_is_stored_by_a_search_that_found_it(market):
+    assert keys_of(seek(market, market.waybill, purpose="案件 2026-9"), "units")
+    stored = market.stored_bytes()
+    for number in (market.waybill, market.order_number, "PAY-2026-0001", DECLARATION):
+        assert number.encode() not in stored
+    looks = market.ask("GET", "/api/v1/access-log", token=market.keys[AUTHORITY])["items"]
+    assert (looks[0]["section"], looks[0]["purpose"], looks[0]["code"]) == (
+        "waybill", "案件 2026-9", market.unit.code,
+    )  # fmt: skip
+
+
+def test_what_is_wrong_is_said_at_its_field(market):
+    for more, field in (({}, "q"), ({"q": "x", "region": "99"}, "region"),
+                        ({"q": "x", "since": "soon"}, "since"),
+                        ({"q": "x", "since": "2026-02-01", "until": "2026-01-01"}, "until"),
+                        ({"q": "x", "purpose": "?"}, "purpose")):  # fmt: skip
+        told = seek(market, status=422, **more)
+        assert told["errors"][0]["loc"][-1] == field
+
+
+def test_only_an_authority_searches_here(market):
+    for by in (SHOP, PLATFORM):
+        seek(market, GTIN, by=by, status=403)
+
+
+def test_the_page_says_what_was_read_and_keeps_what_was_typed(market):
+    browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"])
+    browser.get("/desk/search")
+    page = browser.post("/desk/search", 200, q=market.waybill).text
+    assert f'value="{market.waybill}"' in page
+    assert f"/desk/chains/{market.unit.code}" in page
+    assert "by the waybill" in page
+    page = browser.post("/desk/search", 200, q=GTIN).text
+    assert "its check digit is right" in page
+    page = browser.post("/desk/search", 422, q="端砚", region="1").text
+    assert "f-region-error" in page
+    assert 'value="端砚"' in page
+    page = browser.post("/desk/search", 200, q=market.near, group="units").text
+    assert "Back to all results" in page
+    signed_in(market, "owner", SHOP).get("/desk/search", 403)

@@ -1,0 +1,178 @@
+"""What an authority's account with a region sees: enforced by the services, whoever asks."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.authority import (
+    HERE,
+    key_of_person,
+    keys_of,
+    neglected,
+    open_two_provinces,
+    seek,
+    sold,
+)
+from tests.web.conftest import AUTHORITY
+from tests.web.market import CUSTOMS, GTIN
+from tests.web.operations import listing
+from tests.web.people import signed_in
+
+PURPOSE = "?purpose=case 2026-17"
+FINDINGS = "/api/v1/findings"
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_two_provinces(tmp_path_factory.mktemp("office")) as running:
+        running.mine, *_ = sold(running, running.near)
+        running.theirs, *_ = sold(running, running.far)
+        for party in (running.near, running.far):
+            neglected(running, party)
+        running.clock.advance(60 * 86_400)
+        running.work()
+        yield running
+
+
+def ask(market, path, *, by="regional", status=200, method="GET", body=None):
+    return market.ask(method, path, body, token=market.keys[by], status=status)
+
+
+def about(market, party, *, by="regional"):
+    return ask(market, f"{FINDINGS}?party={party}", by=by)["items"]
+
+
+def test_findings_are_those_of_the_region_and_a_foreign_one_is_not_there(market):
+    assert about(market, market.near), "the near shop has none, so nothing is compared"
+    foreign = about(market, market.far, by=AUTHORITY)
+    assert foreign
+    assert about(market, market.far) == []
+    assert market.far not in {one.get("party") for one in ask(market, FINDINGS)["items"]}
+    path = f"{FINDINGS}/{foreign[0]['id']}"
+    ask(market, path, status=404)
+    ask(market, f"{path}/dismissal", method="POST", body={"reason": "x"}, status=404)
+    ask(
+        market, f"{path}/attribution", method="POST", body={"to": "none", "reason": "x"}, status=404
+    )
+    ask(market, f"{path}/notes", method="POST", body={"text": "x"}, status=404)
+    assert ask(market, path, by=AUTHORITY)["status"] == "open"
+
+
+def test_sealed_sections_are_those_of_goods_of_the_region(market):
+    (opened, *_) = ask(market, f"{market.mine.path}/sealed{PURPOSE}")["items"]
+    assert opened["sections"]["buyer"]["content"] == {"name": "王五"}
+    ask(market, f"{market.theirs.path}/sealed{PURPOSE}", status=403)
+    assert ask(market, f"{market.theirs.path}/sealed{PURPOSE}", by=AUTHORITY)["items"]
+
+
+def test_goods_sold_here_by_a_shop_from_elsewhere_are_of_this_region_too(market):
+    (unit,) = market.issue(by=market.far)
+    order = {"order": {"content": {"number": "sold-here"}}}
+    market.send(market.far, unit.code, "sale", {"region": "441283"}, hours=-1, sealed=order)
+    assert ask(market, f"{unit.path}/sealed{PURPOSE}")["items"]
+
+
+def test_a_prefix_is_inside_and_a_sister_city_is_not(market):
+    county = market.newcomer(region="441202")
+    sister = market.newcomer(region="441300")
+    found = {
+        item
+        for party in (county, sister)
+        for item in keys_of(seek(market, party, by="regional"), "parties")
+    }
+    assert found == {county}
+
+
+def test_search_finds_what_is_of_the_region_and_says_of_public_things_that_they_lie_elsewhere(
+    market,
+):
+    found = seek(market, market.theirs.code, by="regional")
+    assert keys_of(found, "units") == []
+    assert found["elsewhere"] == [market.theirs.code]
+    assert seek(market, market.far, by="regional")["elsewhere"] == [market.far]
+    assert keys_of(seek(market, market.mine.code, by="regional"), "units") == [market.mine.code]
+    assert keys_of(seek(market, market.theirs.code), "units") == [market.theirs.code]
+
+
+def test_a_waybill_of_goods_elsewhere_is_not_even_said_to_exist(market):
+    unit, order, waybill = sold(market, market.far)
+    for number in (order, waybill):
+        found = seek(market, number, by="regional")
+        assert keys_of(found, "units") == []
+        assert found["elsewhere"] == []
+        assert keys_of(seek(market, number), "units") == [unit.code]
+
+
+def test_what_a_party_alone_knows_of_itself_is_seen_and_decided_in_its_region_alone(market):
+    entry = {"rule": "complaint_upheld", "evidence": {"title": "t", "number": "7"}}
+    for party, taken in ((market.near, 201), (market.far, 403)):
+        ask(market, f"/api/v1/credit/{party}/entries", method="POST", body=entry, status=taken)
+    ask(
+        market,
+        f"/api/v1/credit/{market.far}/entries",
+        method="POST",
+        body=entry,
+        by=AUTHORITY,
+        status=201,
+    )
+    shown = {
+        party: ask(market, f"/api/v1/credit/{party}/entries")["items"]
+        for party in (market.near, market.far)
+    }
+    # Announced entries are between the party and its authority.
+    assert "notice" in {one["status"] for one in shown[market.near]}
+    assert "notice" not in {one["status"] for one in shown[market.far]}
+    basis = {"kind": "warn", "basis": "art. 80"}
+    regional = market.keys["regional"]
+    for party, taken in ((market.near, 201), (market.far, 403)):
+        event = {"code": f"party/{party}", "type": "measure", "data": basis}
+        market.ask("POST", "/api/v1/events", event, token=regional, status=taken)
+        verified = {"status": "verified", "evidence": "seen again"}
+        market.ask(
+            "POST", f"/api/v1/parties/{party}/verification", verified, token=regional, status=taken
+        )
+        seen = ask(market, f"/api/v1/parties/{party}")
+        assert ("created_by" in seen or "next_check" in seen) or taken == 403
+    body = listing(market.far)
+    ask(market, "/api/v1/lists/black", method="POST", body=body, status=403)
+
+
+def test_what_is_public_is_public_for_an_account_with_a_region(market):
+    assert ask(market, market.theirs.path)["code"] == market.theirs.code
+    assert ask(market, f"{market.theirs.path}/chain")["items"]
+    assert ask(market, f"/api/v1/products/{GTIN}")
+    assert ask(market, f"/api/v1/credit/{market.far}")["party"] == market.far
+
+
+def test_a_key_made_by_a_person_reaches_no_further_and_neither_does_one_made_with_it(market):
+    made = market.ask(
+        "POST",
+        f"/api/v1/parties/{AUTHORITY}/keys",
+        {"scopes": ["audit"]},
+        token=market.keys["regional"],
+        status=201,
+    )
+    market.keys["made"] = made["token"]
+    assert about(market, market.far, by="made") == []
+    assert about(market, market.near, by="made")
+
+
+def test_pages_keep_to_the_region_as_the_api_does(market):
+    browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"], region=HERE)
+    page = browser.get("/desk/findings").text
+    assert market.near in page
+    assert market.far not in page
+    foreign = about(market, market.far, by=AUTHORITY)[0]["id"]
+    browser.get(f"/desk/findings/{foreign}", 404)
+    browser.get(f"/desk/chains/{market.theirs.code}")
+    browser.post(f"/desk/chains/{market.theirs.code}", 403, purpose="case 2026-17")
+    browser.get(f"/desk/chains/{market.mine.code}")
+    assert (
+        "王五" in browser.post(f"/desk/chains/{market.mine.code}", 200, purpose="case 2026-17").text
+    )
+
+
+def test_customs_people_are_bound_alike(market):
+    market.keys["customs here"] = key_of_person(market, CUSTOMS, region=HERE)
+    assert about(market, market.far, by="customs here") == []
+    assert about(market, market.far, by=CUSTOMS)
