@@ -8,7 +8,7 @@ RUN /opt/venv/bin/python -m pip install --quiet --no-cache-dir --require-hashes 
 RUN /opt/venv/bin/python -m uv pip install --quiet --python /opt/venv/bin/python --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY static ./static
-COPY scripts/verify_bundle.py ./scripts/
+COPY scripts/verify_bundle.py scripts/verify_proof.py ./scripts/
 COPY app ./app
 # In place, so that the service finds static/ beside its package, as in a checkout.
 RUN /opt/venv/bin/python -m uv pip install --quiet --python /opt/venv/bin/python --no-deps --no-build-isolation --editable .

@@ -137,9 +137,9 @@ class Settings(BaseSettings):
     )
     webhook_private: bool = Field(
         default=False,
-        description="Whether webhooks may go to private addresses and by plain HTTP. Default false: "
-        "https to public addresses alone. Trust: with true, whoever may register a webhook can let "
-        "this service send to machines of your own network.",
+        description="Whether webhooks, and the look at a badge's domain, may go to private addresses and "
+        "by plain HTTP. Default false: https to public addresses alone. Trust: with true, whoever may "
+        "register a webhook or a domain can let this service ask machines of your own network.",
     )
     credit_store: str = Field(
         default="local",

@@ -63,7 +63,9 @@ from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning, QuorumsDisjoint, Unwitnessed, Witnesses
 from app.oversight import movestore
+from app.oversight.audit_reports import AuditReports
 from app.oversight.audits import Audits
+from app.oversight.badges import Badges
 from app.oversight.cases import Cases
 from app.oversight.casework import Casework
 from app.oversight.chains import Chains
@@ -73,12 +75,14 @@ from app.oversight.customs import CustomsDesk
 from app.oversight.deadlines import Deadlines
 from app.oversight.decisions import Decisions
 from app.oversight.discoveries import Discoveries
+from app.oversight.figures import Figures
 from app.oversight.findings import Findings
 from app.oversight.hooklimit import HookLimit
 from app.oversight.hooks import Hooks
 from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
+from app.oversight.packages import Packages
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
 from app.oversight.reviews import Reviews
@@ -114,7 +118,9 @@ from app.trace.story import Stories
 from app.trace.texts import Texts
 from app.web import docs
 from app.web.api import (
+    audit_reports,
     authority,
+    badges,
     carriers,
     cases,
     codes,
@@ -124,6 +130,7 @@ from app.web.api import (
     decisions,
     entries,
     events,
+    figures,
     heads,
     health,
     imports,
@@ -132,6 +139,7 @@ from app.web.api import (
     log,
     offers,
     oversight,
+    packages,
     parties,
     products,
     ranking,
@@ -150,7 +158,16 @@ from app.web.deps import Rooms
 from app.web.gate import Gate
 from app.web.limits import RateLimit
 from app.web.openapi import describe_api
-from app.web.pages import camera, forms, logpage, privacy, tickets, verify
+from app.web.pages import (
+    badge,
+    camera,
+    forms,
+    logpage,
+    privacy,
+    reportcheck,
+    tickets,
+    verify,
+)
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
 from app.web.pages.signed.routers import SIGNED_ROUTERS
@@ -196,6 +213,10 @@ ROUTERS = (
     decisions.router,  # before standing, whose path would take its name for a party
     authority.router,
     customs.router,
+    audit_reports.router,
+    packages.router,
+    figures.router,
+    badges.router,
     standing.router,
     credit_store_api.router,
     entries.router,
@@ -219,6 +240,8 @@ ROUTERS = (
     tickets.router,
     privacy.router,
     logpage.router,
+    reportcheck.router,
+    badge.router,
     forms.router,
     *SIGNED_ROUTERS,
 )
@@ -272,6 +295,16 @@ def open_rooms(
     lease = None if database.dialect == "sqlite" else Lease(database, lease_s=settings.lease_s)
     overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
     cosigning = _open_witnesses(database, settings)
+    parties_of = _open_parties(database, recorder, vault, keyring, clock, settings)
+    made_reports = AuditReports(
+        database,
+        overseeing["audits"],
+        cosigning,
+        keyring.receipt,
+        clock=clock,
+        base_url=settings.base_url,
+        font=settings.font,
+    )
     return Rooms(
         base_url=settings.base_url,
         font=settings.font,
@@ -296,6 +329,28 @@ def open_rooms(
             lease=lease,
         ),
         cosigning=cosigning,
+        audit_reports=made_reports,
+        badges=Badges(
+            database,
+            parties_of["parties"],
+            overseeing["credit"],
+            keyring.receipt,
+            clock=clock,
+            key=keyring.subkey("badge-domain"),
+            base_url=settings.base_url,
+            private=settings.webhook_private,
+        ),
+        packages=Packages(
+            database,
+            overseeing["looks"],
+            overseeing["findings"],
+            overseeing["sealed"],
+            cosigning,
+            keyring.receipt,
+            clock=clock,
+            log_keys=keyring.logs,
+            base_url=settings.base_url,
+        ),
         heads=HeadsMaps(
             database,
             recorder,
@@ -307,7 +362,7 @@ def open_rooms(
         # A person reads each report: one a second from an address is plenty.
         report_limit=RateLimit(1, monotonic_s=time.monotonic),
         scans=Scans(database, clock=clock, key=keyring.subkey("scan-device")),
-        **_open_parties(database, recorder, vault, keyring, clock, settings),
+        **parties_of,
         **_open_trace(database, recorder, vault, keyring, clock, random, events_to, settings),
         **overseeing,
         **open_exchange(
@@ -558,6 +613,7 @@ def _open_oversight(
         "cases": cases,
         "complaints": Complaints(database, cases, clock=clock),
         "reviews": Reviews(database, vault=vault),
+        "figures": Figures(database, clock=clock),
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),
@@ -620,6 +676,7 @@ def close_rooms(rooms: Rooms) -> None:
             rooms.sender.close()
     finally:
         rooms.hooks.close()
+        rooms.badges.close()
         rooms.cosigning.close()  # its threads read the database
         rooms.database.close()
 

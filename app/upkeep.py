@@ -20,6 +20,8 @@ from app.db.schema import migrate as migrate_schema
 from app.ledger.adopting import adopt_anchor as adopt
 from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
+from app.oversight import figurestore
+from app.oversight.figures import CURSOR
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
 from app.trace.ratingstore import rebuild_ratings
@@ -85,6 +87,8 @@ def adopt_anchor(*, as_json: AsJSON = False) -> None:
 def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
+    The figures by month are forgotten; the worker counts them again along the log.
+
     After an upgrade from a release without them, or where an audit names `search_word`, `rating` or `voice`.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
@@ -96,6 +100,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
             rows = rebuild_words(connection)
             ratings = rebuild_ratings(connection)
             voices = rebuild_voices(connection)
+            figurestore.forget(connection, CURSOR)
     finally:
         database.close()
     if as_json:

@@ -132,6 +132,8 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
         Loop("webhooks", rooms.hooks.send, 1.0),
         Loop("outbox", rooms.deadlines.drain, 0.25),
         Loop("watch", rooms.watch.follow, 0.5),
+        Loop("badges", rooms.badges.recheck, 60.0),
+        Loop("figures", rooms.figures.follow, 2.0),
         Loop("mature", rooms.discoveries.mature, 1.0),
         Loop("audit", rooms.audits.walk, 1.0),
         Loop("features", partial(_refresh_features, rooms), 1.0),

@@ -1240,6 +1240,7 @@ class AuditJob(SQLModel, table=True):
     """An audit that somebody asked for: its scope and how far it is."""
 
     __tablename__ = "audit_job"
+    __table_args__ = (Index("audit_job_asked", "asked_by", "id"),)
 
     id: str = _text(key=True)
     scope: str = _text()
@@ -1251,6 +1252,65 @@ class AuditJob(SQLModel, table=True):
     error: str | None = _text(null=True)
     created_at: int = _big()
     finished_at: int | None = _big(null=True)
+    started_at: int | None = _big(null=True)
+    total: int | None = _big(null=True)
+    """How many streams it is going through; empty before it began."""
+    checkpoints: str | None = _text(null=True)
+    """The signed state of every log when it began, as JSON."""
+
+
+class AuditFinding(SQLModel, table=True):
+    """A finding as an audit met it, as JSON; what becomes of the finding later changes nothing here."""
+
+    __tablename__ = "audit_finding"
+
+    job: str = _text(key=True)
+    n: int = _big(key=True)
+    told: str = _text()
+
+
+class AuditReport(SQLModel, table=True):
+    """The report of an audit: its signed JSON and the PDF files whose hashes that holds. Never changed."""
+
+    __tablename__ = "audit_report"
+
+    job: str = _text(key=True)
+    made_at: int = _big()
+    made_by: str = _text()
+    """Party, or `operator`."""
+    signed: str = _text()
+    pdf_zh: bytes = _bytes()
+    pdf_en: bytes = _bytes()
+
+
+class BadgeDomain(SQLModel, table=True):
+    """A domain on which a party shows its badge. Configuration, no record: nothing counts by it."""
+
+    __tablename__ = "badge_domain"
+    __table_args__ = (Index("badge_domain_checked", "checked_at"),)
+
+    party: str = _text(key=True)
+    domain: str = _text(key=True)
+    """As in a browser's `location.host`: lower case, with a port where it is not the usual one."""
+    created_at: int = _big()
+    checked_at: int = _big()
+    """When it was last looked at; 0: not yet."""
+    verified_at: int | None = _big(null=True)
+    """When the party's token was last found there."""
+    error: str | None = _text(null=True)
+
+
+class MonthFigure(SQLModel, table=True):
+    """How much of one kind a month holds of a party: counted along the log, made anew by `suxin reindex`."""
+
+    __tablename__ = "month_figure"
+
+    month: str = _text(key=True)
+    """Of China, `2026-11`."""
+    party: str = _text(key=True)
+    """Who recorded it, of complaints whose goods they are; empty: a voice without a place."""
+    what: str = _text(key=True)
+    count: int = _big()
 
 
 class Cursor(SQLModel, table=True):

@@ -16,7 +16,7 @@ import uuid_utils
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.kit.clock import Clock, to_ms
+from app.kit.clock import Clock, format_time, to_ms
 from app.kit.errors import NotFound, TooMany
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
@@ -24,11 +24,12 @@ from app.ledger.auditstore import Span
 from app.ledger.handover import check_handovers
 from app.ledger.headcheck import check_heads
 from app.ledger.note import VerifierKey
-from app.ledger.served import signed_checkpoints
+from app.ledger.served import load_checkpoint, signed_checkpoints
 from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
+from app.oversight.finding_rows import as_json, dump
 from app.oversight.findings import Findings
 from app.oversight.scopes import read_scope
 from app.oversight.whole_audit import new_audit
@@ -43,8 +44,12 @@ _SLICE_STREAMS = 200
 _SLICE_STEP = 10
 _JOB_CHUNK = 500
 _RETRY_S = 10
+_OPERATORS = ""
 _MOST_OPEN: Mapping[Reach, int] = {"own": 20, "any": 100}
 """Audits that one party may have open; who may audit anything has many cases at a time."""
+
+MOST_MET = 2_000
+"""Findings of one audit that are kept with it as they were met; all of them are counted."""
 
 
 class AuditsOpen(TooMany):
@@ -98,6 +103,9 @@ class Audits:
             "error": None,
             "created_at": to_ms(self._clock.now()),
             "finished_at": None,
+            "started_at": None,
+            "total": None,
+            "checkpoints": None,
         }
         most = _MOST_OPEN[reach(principal.roles, "audit.start") or "own"]
         with self._database.write() as connection:
@@ -114,6 +122,27 @@ class Audits:
             raise AuditUnknown("audit_unknown", id=str(job_id)[:80])
         return row
 
+    def own(self, principal: Principal, job_id: object) -> Any:
+        """Returns a job's row to whoever may see it. Raises AuditUnknown or Denied. Read-only."""
+        row = self.job(job_id)
+        principal.check_may("audit.start", owner=row.asked_by or _OPERATORS)
+        return row
+
+    def asked_by(self, principal: Principal, *, after: str | None, limit: int) -> list[Any]:
+        """Returns the jobs that the principal's party asked for, newest first. Read-only."""
+        principal.check_may("audit.start")
+        with self._database.read() as connection:
+            return jobstore.list_jobs(connection, principal.party, after=after, limit=limit)
+
+    def met(self, job_id: str, *, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """Returns (number, finding) of what a job met, as it was then; at most MOST_MET in all.
+
+        Behind a number, in order: what was altered first. Read-only.
+        """
+        with self._database.read() as connection:
+            rows = jobstore.met_by(connection, job_id, after=after, limit=limit)
+        return [(row.n, json.loads(row.told)) for row in rows]
+
     def run_job(self) -> bool:
         """Runs the oldest audit of the party whose turn it is; returns whether there was one."""
         with self._database.read() as connection:
@@ -121,13 +150,12 @@ class Audits:
         if job is None:
             return False
         self._served = job.asked_by or ""
-        with self._database.write() as connection:
-            store.update_job(connection, job.id, status="running")
         scope = json.loads(job.scope)
         streams = records = 0
         found: set[str] = set()
         try:
-            for names, problems, read in self._chunks(scope):
+            parts = self._begin(job.id, scope)
+            for names, problems, read in self._chunks(scope, parts):
                 streams, records = streams + len(names), records + read
                 found |= self._take_in(names, problems)
                 with self._database.write() as connection:
@@ -150,7 +178,34 @@ class Audits:
                 findings=len(found),
                 finished_at=to_ms(self._clock.now()),
             )
+            jobstore.keep_met(connection, job.id, self._told(connection, found))
         return True
+
+    def _begin(self, job_id: str, scope: Any) -> list[str]:
+        """Returns the streams of a scope, none for all; notes how many, and what was signed until now."""
+        names = [] if scope == "all" else self._names(scope)
+        with self._database.read() as connection:
+            total = jobstore.count_streams(connection) if scope == "all" else len(names)
+            signed = [(key, load_checkpoint(connection, key)) for key in self._log_keys]
+        told = [
+            {"key": str(key), "note": one.note, "published_at": one.published_at_ms}
+            for key, one in signed
+            if one is not None
+        ]
+        with self._database.write() as connection:
+            store.update_job(
+                connection,
+                job_id,
+                status="running",
+                started_at=to_ms(self._clock.now()),
+                total=total,
+                checkpoints=json.dumps(told),
+            )
+        return names
+
+    def _told(self, connection: Connection, found: set[str]) -> list[str]:
+        rows = jobstore.findings_of(connection, sorted(found))[:MOST_MET]
+        return [dump(_as_met(row)) for row in rows]
 
     def walk(self) -> bool:
         """Audits the next streams for a tenth of a second; at the end of a round also the log."""
@@ -204,7 +259,9 @@ class Audits:
             self._findings.close_log_restored(still=ids)
         return ids
 
-    def _chunks(self, scope: Any) -> Iterator[tuple[list[str], list[Problem], int]]:
+    def _chunks(
+        self, scope: Any, names: list[str]
+    ) -> Iterator[tuple[list[str], list[Problem], int]]:
         if scope == "all":
             after = -1
             while True:
@@ -217,7 +274,6 @@ class Audits:
                 after = rows[-1].stream
                 yield [row.name for row in rows], problems, audit.records
         else:
-            names = self._names(scope)
             for start in range(0, len(names), _JOB_CHUNK):
                 yield self._check(names[start : start + _JOB_CHUNK])
 
@@ -241,6 +297,14 @@ class Audits:
 
     def _audit(self, connection: Connection) -> LedgerAudit:
         return new_audit(connection, vault=self._vault, stories=self._stories)
+
+
+def _as_met(row: Any) -> dict[str, Any]:
+    told = as_json(row)
+    for name in ("opened_at", "closed_at", "due_at"):
+        if name in told:
+            told[name] = format_time(told[name])
+    return told
 
 
 def _check_next(audit: LedgerAudit, after: int, rows: Sequence[Any]) -> list[Problem]:

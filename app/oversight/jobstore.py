@@ -1,15 +1,22 @@
-"""SQL of the queue of audits that were asked for: whose turn it is, how many wait. Read-only."""
+"""SQL of audits that were asked for: whose turn it is, what they met, their reports. Never commits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db import turns
-from app.db.tables import AuditJob
+from app.db.lookup import chunks
+from app.db.tables import AuditFinding, AuditJob, AuditReport, Finding, Head
 
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
+MET = AuditFinding.__table__  # type: ignore[attr-defined]
+REPORT = AuditReport.__table__  # type: ignore[attr-defined]
+FINDING = Finding.__table__  # type: ignore[attr-defined]
+HEAD = Head.__table__  # type: ignore[attr-defined]
 
 _IS_OPEN = JOB.c.status.in_(("waiting", "running"))
 # The operator has no id; as a party it comes first.
@@ -31,3 +38,69 @@ def next_in_turn(connection: Connection, after: str | None) -> Any | None:
     return turns.next_in_turn(
         connection, JOB, by=_asked_by, is_open=_IS_OPEN, order=order, after=after
     )
+
+
+def list_jobs(
+    connection: Connection, party: str | None, *, after: str | None, limit: int
+) -> list[Any]:
+    """Returns the audits that a party (None: the operator) asked for, newest first. Read-only.
+
+    after: the id of the last one shown.
+    """
+    own = JOB.c.asked_by.is_(None) if party is None else JOB.c.asked_by == party
+    query = select(JOB).where(own).order_by(JOB.c.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(JOB.c.id < after)
+    return list(connection.execute(query))
+
+
+def count_streams(connection: Connection) -> int:
+    """Returns how many streams there are. Read-only."""
+    return int(connection.execute(select(func.count()).select_from(HEAD)).scalar_one())
+
+
+def findings_of(connection: Connection, ids: Sequence[str]) -> list[Any]:
+    """Returns findings by id, what was altered first, then by age. Read-only."""
+    rows = [
+        row
+        for some in chunks(ids)
+        for row in connection.execute(select(FINDING).where(FINDING.c.id.in_(some)))
+    ]
+    return sorted(
+        rows, key=lambda row: (not row.kind.startswith("integrity."), row.opened_at, row.id)
+    )
+
+
+def keep_met(connection: Connection, job: str, told: Sequence[str]) -> None:
+    """Keeps what an audit met, in place of what it met in a run that was cut short.
+
+    Writes `audit_finding`.
+    """
+    connection.execute(delete(MET).where(MET.c.job == job))
+    rows = [{"job": job, "n": n, "told": one} for n, one in enumerate(told)]
+    if rows:
+        connection.execute(insert(MET), rows)
+
+
+def met_by(connection: Connection, job: str, *, after: int, limit: int) -> list[Any]:
+    """Returns what an audit met, in its order, behind a number. Read-only."""
+    query = select(MET).where(MET.c.job == job, MET.c.n > after).order_by(MET.c.n).limit(limit)
+    return list(connection.execute(query))
+
+
+def find_report(connection: Connection, job: str) -> Any | None:
+    """Returns an audit's report, or None. Read-only."""
+    return connection.execute(select(REPORT).where(REPORT.c.job == job)).first()
+
+
+def has_report(connection: Connection, job: str) -> bool:
+    """Whether an audit's report was made; its files are not read. Read-only."""
+    query = select(REPORT.c.job).where(REPORT.c.job == job)
+    return connection.execute(query).first() is not None
+
+
+def insert_report(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Keeps a report unless there is one. Writes `audit_report`."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(REPORT).values(**row)
+    connection.execute(statement.on_conflict_do_nothing(index_elements=["job"]))

@@ -14,6 +14,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock
 from app.ledger import sealstore
 from app.ledger import store as ledger_store
+from app.ledger.note import encode_base64
 from app.ledger.vault import SealBroken, Vault
 from app.oversight.looking import log_look, read_purpose
 from app.oversight.offices import check_goods
@@ -39,6 +40,30 @@ class SealedAccess:
         Raises CodeUnknown; OutsideRegion; Invalid where an authority states no purpose. Writes
         `access_log`.
         """
+        shown = self._read(principal, code, purpose)
+        for _, sections in shown:
+            for section in sections.values():
+                section.pop("salt", None)
+        return [{**head, "sections": sections} for head, sections in shown]
+
+    def open_with_salts(
+        self, principal: Principal, code: Code, *, purpose: str | None
+    ) -> list[dict[str, Any]]:
+        """Returns {stream, seq, section, content, salt} of what `read` opens; raises and writes as that.
+
+        salt: base64. With it anybody can hold the content against the record's commitment.
+        """
+        return [
+            {"stream": code.stream, "seq": head["seq"], "section": name,
+             "content": section["content"], "salt": section["salt"]}
+            for head, sections in self._read(principal, code, purpose)
+            for name, section in sections.items()
+            if section["standing"] == "sealed"
+        ]  # fmt: skip
+
+    def _read(
+        self, principal: Principal, code: Code, purpose: str | None
+    ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         principal.check_may("sealed.read")
         sees_all = reach(principal.roles, "sealed.read") == "any"
         if sees_all:
@@ -62,7 +87,7 @@ class SealedAccess:
                     shown.append((own, {n: fields[n] for n in ("seq", "id", "type")}, sections))
         foreign = [(head["seq"], name) for own, head, parts in shown if not own for name in parts]
         log_look(self._database, principal, code.stream, foreign, purpose or "", clock=self._clock)
-        return [{**head, "sections": sections} for _, head, sections in shown]
+        return [(head, sections) for _, head, sections in shown]
 
     def _open(self, connection: Connection, stream: str, fields: Any) -> dict[str, Any]:
         rows = sealstore.sealed_sections(connection, stream, fields["id"])
@@ -73,7 +98,7 @@ class SealedAccess:
                 found[name] = {"standing": "erased"}
                 continue
             try:
-                _, content = self._vault.open(
+                salt, content = self._vault.open(
                     place=(stream, fields["id"], name),
                     sealed=row.sealed,
                     wrapped_key=row.wrapped_key,
@@ -81,5 +106,6 @@ class SealedAccess:
             except SealBroken:
                 found[name] = {"standing": "altered"}
             else:
-                found[name] = {"standing": "sealed", "content": json.loads(content)}
+                found[name] = {"standing": "sealed", "content": json.loads(content),
+                               "salt": encode_base64(salt)}  # fmt: skip
         return found

@@ -117,6 +117,7 @@ ACTIONS: Mapping[str, Action] = {
         # Of a person: not even an authority reads it here (sealed sections, for a stated purpose).
         _action("rating.read_buyers", "credit", own=SELLER_ROLES),
         _action("webhook.manage", "credit", own=PARTY_ROLES),
+        _action("badge.manage", "credit", own=(MERCHANT, SUPPLIER, PLATFORM)),
         _action("ranking.query", "ranking", any_of=(PLATFORM, REGULATOR, ADMIN)),
         _action("orders.report", "ranking", own=(PLATFORM,)),
         _action("ranking.advise", "ranking", any_of=(REGULATOR,), own=SELLER_ROLES),

@@ -53,7 +53,9 @@ from app.ledger.recorder import Recorder
 from app.ledger.sequencer import Sequencer
 from app.ledger.vault import Vault
 from app.ledger.witnesses import Cosigning
+from app.oversight.audit_reports import AuditReports
 from app.oversight.audits import Audits
+from app.oversight.badges import Badges
 from app.oversight.cases import Cases
 from app.oversight.casework import Casework
 from app.oversight.chains import Chains
@@ -61,11 +63,13 @@ from app.oversight.complaints import Complaints
 from app.oversight.customs import CustomsDesk
 from app.oversight.deadlines import Deadlines
 from app.oversight.discoveries import Discoveries
+from app.oversight.figures import Figures
 from app.oversight.findings import Findings
 from app.oversight.hooks import Hooks
 from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
+from app.oversight.packages import Packages
 from app.oversight.reports import Reports
 from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
@@ -170,6 +174,10 @@ class Rooms:
     looks: Looks
     owed: Owed
     audits: Audits
+    audit_reports: AuditReports
+    badges: Badges
+    figures: Figures
+    packages: Packages
     deadlines: Deadlines
     discoveries: Discoveries
     watch: Watch

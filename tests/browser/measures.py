@@ -85,9 +85,9 @@ def check_layout(page: Any) -> None:
     """Nothing is wider than the screen, too pale to read, or too small to touch."""
     told = measure(page)
     assert told["width"] <= told["room"], told["outside"]
-    assert told["outside"] == []
-    assert told["pale"] == []
-    assert told["small"] == []
+    assert told["outside"] == [], told["outside"]
+    assert told["pale"] == [], told["pale"]
+    assert told["small"] == [], told["small"]
 
 
 def check_structure(page: Any, *, lang: str) -> None:

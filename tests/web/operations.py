@@ -164,6 +164,17 @@ class World:
         }
 
         self._promise()
+        self._prove(market.keys[AUTHORITY])
+
+    def _prove(self, by: str) -> None:
+        """Makes the audit's report, leaves another audit waiting, and names a domain."""
+        market = self.market
+        market.ask("POST", f"/api/v1/audits/{self.names['audit']}/report", token=by, status=201)
+        asked = {"scope": {"gtin": GTIN}}
+        waiting = market.ask("POST", "/api/v1/audits", asked, token=by, status=202)
+        self.names["waiting"] = waiting["id"]
+        domain = {"domain": "shop.example"}
+        market.ask("POST", "/api/v1/badge-domains", domain, token=market.keys[SHOP], status=201)
 
     def _promise(self) -> None:
         """Signs, lists and registers what paths name; one message waits for its webhook."""

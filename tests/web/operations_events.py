@@ -29,6 +29,7 @@ from tests.web.operations_authority import AUTHORITIES
 from tests.web.operations_goods import GOODS
 from tests.web.operations_imports import IMPORTS
 from tests.web.operations_promises import PROMISES
+from tests.web.operations_proof import PROOF as PROOFS
 from tests.web.operations_ranking import RANKING
 from tests.web.operations_store import STORE
 from tests.web.operations_texts import TEXTS
@@ -435,5 +436,14 @@ EVENTS_AND_MORE: dict[tuple[str, str], Operation] = {
 }  # fmt: skip
 
 OPERATIONS = (
-    GOODS | EVENTS_AND_MORE | RANKING | STORE | PROMISES | IMPORTS | TEXTS | UNDERWAY | AUTHORITIES
+    GOODS
+    | EVENTS_AND_MORE
+    | RANKING
+    | STORE
+    | PROMISES
+    | IMPORTS
+    | TEXTS
+    | UNDERWAY
+    | AUTHORITIES
+    | PROOFS
 )

@@ -64,9 +64,9 @@ class Browser:
 
 
 @contextmanager
-def open_people_market(folder: Path) -> Iterator[Any]:
+def open_people_market(folder: Path, **changes: Any) -> Iterator[Any]:
     """A market whose visitors may each come from an address of their own; closes their browsers."""
-    with open_market(folder, trusted_proxies=("127.0.0.1",)) as running:
+    with open_market(folder, trusted_proxies=("127.0.0.1",), **changes) as running:
         yield running
     while _opened:
         _opened.pop().close()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.i18n import LANGUAGES, key_of_kind, text
-from app.kit.clock import format_time, from_ms
+from app.kit.clock import format_ms_if, format_time, from_ms
 from app.oversight.casestore import Wanted
 from app.oversight.finding_rows import as_json
 from app.oversight.kinds import Severity
@@ -59,6 +59,10 @@ class AuditOut(BaseModel):
     streams: int
     records: int
     findings: int
+    total: int | None = Field(default=None, description="Streams it goes through; once it began.")
+    asked_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
     error: str | None = None
 
 
@@ -157,7 +161,7 @@ class TicketOut(BaseModel):
 def start_audit(rooms: InRooms, principal: Caller, body: AuditIn) -> AuditOut:
     """Re-verifies everything, or one party, product or code; a party may audit its own."""
     scope = None if body.scope == "all" else body.scope.model_dump(exclude_none=True)
-    return _audit(rooms.audits.ask(principal, scope))
+    return audit_body(rooms.audits.ask(principal, scope))
 
 
 @router.get(
@@ -168,9 +172,7 @@ def start_audit(rooms: InRooms, principal: Caller, body: AuditIn) -> AuditOut:
 )
 def read_audit(rooms: InRooms, principal: Caller, audit_id: _Id) -> AuditOut:
     """Returns progress, then the result."""
-    row = rooms.audits.job(audit_id)
-    principal.check_may("audit.start", owner=row.asked_by)
-    return _audit(row)
+    return audit_body(rooms.audits.own(principal, audit_id))
 
 
 @router.get("/findings", summary="Findings", responses=problems("forbidden"))
@@ -335,7 +337,8 @@ def _work(rooms: Rooms, principal: Principal, finding: str) -> WorkOut:
     return WorkOut(assignee=work.assignee, items=notes)
 
 
-def _audit(row: Any) -> AuditOut:
+def audit_body(row: Any) -> AuditOut:
+    """Returns an audit as the API shows it."""
     return AuditOut(
         id=row.id,
         status=row.status,
@@ -343,5 +346,9 @@ def _audit(row: Any) -> AuditOut:
         streams=row.streams,
         records=row.records,
         findings=row.findings,
+        total=row.total,
+        asked_at=format_time(from_ms(row.created_at)),
+        started_at=format_ms_if(row.started_at),
+        finished_at=format_ms_if(row.finished_at),
         error=row.error,
     )

@@ -27,6 +27,8 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 SCRIPT = STATIC.parent / "scripts" / "verify_bundle.py"
 SCRIPT_PATH = "/verify/verify_bundle.py"
+PROOF_SCRIPT = SCRIPT.with_name("verify_proof.py")
+PROOF_PATH = "/verify/verify_proof.py"
 
 _FOREVER = "public, max-age=31536000, immutable"
 # What a scan needs at once is a tenth of all: a phone on a bad line waits for no more.
@@ -88,3 +90,13 @@ def read_script() -> Response:
     if not SCRIPT.exists():  # installed without its checkout
         raise NotFound("path_unknown")
     return FileResponse(SCRIPT, media_type="text/x-python; charset=utf-8", filename=SCRIPT.name)
+
+
+@router.get(PROOF_PATH)
+def read_proof_script() -> Response:
+    """Returns scripts/verify_proof.py, which checks reports, packages and badges."""
+    if not PROOF_SCRIPT.exists():
+        raise NotFound("path_unknown")
+    return FileResponse(
+        PROOF_SCRIPT, media_type="text/x-python; charset=utf-8", filename=PROOF_SCRIPT.name
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from app.web.pages.signed import (
     account,
     apply,
+    audits,
+    badge,
     batches,
     cases,
     casework,
@@ -16,6 +18,8 @@ from app.web.pages.signed import (
     desk,
     dispatch,
     entry,
+    evidence,
+    figures,
     import_mapping,
     imports,
     keys,
@@ -56,4 +60,8 @@ SIGNED_ROUTERS = (
     casework.router,
     looks.router,
     customs.router,
+    audits.router,
+    evidence.router,
+    figures.router,
+    badge.router,
 )

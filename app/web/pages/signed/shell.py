@@ -21,6 +21,7 @@ from app.parties.roles import (
     SELLER_ROLES,
     SUPPLIER,
     may,
+    reach,
 )
 from app.parties.sessions import Person, SignedIn
 from app.web.pages.answers import answer_page
@@ -70,6 +71,11 @@ def _sees_own_credit(person: Person) -> bool:
     return own and does("credit.object")(person)
 
 
+def sees_all_findings(person: Person) -> bool:
+    """Whether somebody oversees everybody: authorities and the operator."""
+    return does("finding.read")(person) and reach(person.roles, "finding.read") == "any"
+
+
 def _may_import(person: Person) -> bool:
     return any(all(does(name)(person) for name in actions) for actions in ACTIONS_OF.values())
 
@@ -87,7 +93,11 @@ ITEMS: tuple[Item, ...] = (
     Item("findings", "/desk/findings", _of_a_party("finding.work")),
     Item("customs", "/desk/customs", _of_a_party("customs.decide"), on_phone=False),
     Item("looks", "/desk/looks", does("access.read"), on_phone=False),
+    Item("audits", "/desk/audits", does("audit.start"), on_phone=False),
+    Item("figures", "/desk/figures", sees_all_findings, on_phone=False),
+    Item("evidence", "/desk/evidence", does("finding.read"), on_phone=False),
     Item("applications", "/applications", lambda person: person.is_operator),
+    Item("badge", "/desk/badge", _of_a_party("badge.manage"), on_phone=False),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
     Item("webhooks", "/account/webhooks", _of_a_party("webhook.manage"), on_phone=False),
@@ -141,6 +151,8 @@ _TOLD = frozenset(
         "finding_assigned", "finding_released", "finding_noted", "finding_attributed",
         "finding_dismissed", "measure_recorded",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
+        "report_made",
+        "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip
 

@@ -1,0 +1,42 @@
+// The page of a made-up shop: its goods in the order that the ranking API gives, and its badge, checked.
+import { verifyBadge } from "./badge.js";
+
+const config = await (await fetch("config.json")).json();
+
+async function showBadge() {
+  const address = `${config.suxin}/badge/${config.party}`;
+  const asked = `domain=${encodeURIComponent(config.domain)}`;
+  const link = document.getElementById("badge");
+  link.href = `${address}?${asked}`;
+  link.querySelector("img").src = `${address}.svg?${asked}`;
+  const told = document.getElementById("checked");
+  try {
+    const answer = await fetch(`${address}.json?${asked}`);
+    if (!answer.ok) throw new Error(`there is no badge for ${config.domain}`);
+    const claim = await verifyBadge(await answer.json(), { key: config.key, host: location.host });
+    told.className = "right";
+    told.textContent =
+      `标识核对无误：${claim.name}，等级 ${claim.grade}，${claim.expires_at} 前有效。` +
+      ` The badge checks: grade ${claim.grade}.`;
+  } catch (err) {
+    told.className = "wrong";
+    told.textContent = `标识核对不通过！ The badge does NOT check: ${err.message}.`;
+  }
+}
+
+// The shop's own server asks the ranking API: the API key must never be in a page.
+async function showGoods() {
+  const answer = await fetch("rank", { method: "POST" });
+  const ranked = await answer.json();
+  document.getElementById("goods").replaceChildren(
+    ...ranked.items.map((item) => {
+      const entry = document.createElement("li");
+      const why = item.why.map((one) => one.text).join(" ");
+      entry.append(item.title, document.createElement("br"));
+      entry.append(Object.assign(document.createElement("small"), { textContent: why }));
+      return entry;
+    }),
+  );
+}
+
+await Promise.all([showBadge(), showGoods()]);
