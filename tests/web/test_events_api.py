@@ -80,6 +80,7 @@ def test_every_event_type_is_taken_from_its_sender_and_says_who_that_was(market)
     about = take(None, gone, "complaint", {"category": "quality"}, "consumer", headers=token)
     ticket = {"Suxin-Ticket": about["query_code"]}
     take(None, gone, "message", {"of": about["id"], "rating": 4}, "consumer", headers=ticket)
+    take(SHOP, gone, "referral", {"of": about["id"], "to": "platform"}, "merchant")
     take(AUTHORITY, gone, "complaint", {"category": "price"}, "regulator")
     take(SHOP, back, "return", {"reason": "seven days"}, "merchant")
     rated = {"of": sent["id"], "carrier": CARRIER, "rating": 5}
