@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 
 import pytest
@@ -150,6 +151,9 @@ def test_findings_tell_their_grace_their_cure_and_what_they_cost(market):
     assert "Record the dispatch with carrier and waybill" in card
     assert "days left" in card
     assert f'href="/{unit.code}"' in card
+    cure = html.unescape(re.search(r'href="(/desk/entry[^"]+)"', card)[1])
+    assert f'value="{unit.code}"' in owner.get(cure).text
+    assert "days left" in card
     entry = re.search(rf"{OWN}/entries/([\w-]+)", card)[1]
     assert unit.code in owner.get(f"{OWN}/entries/{entry}").text
     market.dispatch(unit.code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -16,13 +17,14 @@ from app.credit.raising import Raising
 from app.i18n import Lang
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, NotFound
-from app.oversight.queue import queue_of
+from app.oversight.queue import Waiting, queue_of
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.dossier import fill_dossier
+from app.web.pages.signed.entry import PATH as ENTRY_PATH
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, form_reader, refused
 from app.web.pages.signed.offers import OfferAdvice, fill_offers
 from app.web.pages.signed.own_entries import OwnEntry, Until, own_entries, until
@@ -45,7 +47,10 @@ _InFile = Annotated[Form, Depends(form_reader(max_files=len(FILES)))]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFinding:
-    """An open finding. until: when it begins to cost something. page: of the goods, "" for none."""
+    """An open finding. until: when it begins to cost something. page: of the goods, "" for none.
+
+    cure: the page on which the missing step is recorded, "" where nothing is to be recorded.
+    """
 
     id: str
     kind: str
@@ -55,6 +60,7 @@ class OwnFinding:
     until: Until | None
     in_grace: bool
     entry: str
+    cure: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +209,7 @@ def _fill(
     queue = queue_of(rooms.database, rooms.credit_ledger, principal, limit=_FINDINGS)
     now = rooms.clock.now()
     raising = rooms.outlook.of(principal, party)
+    may_record = "events" in principal.scopes
     return OwnCredit(
         public=public,
         announced=tuple(one for one in reversed(entries) if one.answer is not None),
@@ -219,6 +226,7 @@ def _fill(
                 until=until(one.until, now),
                 in_grace=one.in_grace,
                 entry=one.entry,
+                cure=_cure(one) if may_record else "",
             )
             for one in queue.first
         ),
@@ -231,6 +239,14 @@ def _fill(
         titles={one.id: one.title for one in entries},
         offers=fill_offers(rooms, lang, principal, party),
     )
+
+
+def _cure(one: Waiting) -> str:
+    """Returns where a missing step is recorded, the code filled in; of a lot it takes the consignment too."""
+    _, _, step = one.kind.partition("continuity.missing_")
+    if not step or "/21/" not in one.stream:
+        return ""
+    return f"{ENTRY_PATH}?{urlencode({'type': step, 'code': one.stream})}"
 
 
 def _alerts(rooms: Rooms, party: str) -> list[dict[str, Any]]:
