@@ -90,6 +90,7 @@ class World:
         self.unit, self.other, self.fresh = market.issue(3, lot="A/1", inner=True)
         (self.theirs,) = market.issue(by=RIVAL)
         (self.plain,) = market.issue()
+        (self.loose,) = market.issue()  # nothing but a case is asked to hold it
         sealed = {"order": {"content": {"number": "A-1"}}}
         self.sale = market.sell_by_platform(self.unit.code, hours=-200, sealed=sealed, id=ID)
         self.token = self.sale["claim_token"]

@@ -22,7 +22,7 @@ _EMPTY = "306912345000000025"
 
 
 def _codes(world: World) -> dict[str, object]:
-    return {"codes": [world.fresh.code]}
+    return {"codes": [world.loose.code]}
 
 
 def _on_case(path: str, **more: object) -> Bad:
