@@ -343,7 +343,7 @@ def open_rooms(
         packages=Packages(
             database,
             overseeing["looks"],
-            overseeing["findings"],
+            overseeing["casework"],
             overseeing["sealed"],
             cosigning,
             keyring.receipt,

@@ -37,12 +37,11 @@ from app.ledger.note import NoteSigner, VerifierKey, sign_note
 from app.ledger.prover import InLog
 from app.ledger.store import StoredRecord
 from app.ledger.witnesses import Cosigning
-from app.oversight.finding_rows import as_json, concerned_by
-from app.oversight.findings import Findings, FindingUnknown
+from app.oversight.casework import Casework
+from app.oversight.finding_rows import as_json
 from app.oversight.looks import Look, Looks
 from app.oversight.sealed import SealedAccess
 from app.parties.principal import Principal
-from app.parties.roles import reach
 from app.trace.code import Code
 from app.trace.evidence import make_bundle
 from app.trace.identifiers import parse_code
@@ -131,7 +130,7 @@ class Packages:
         self,
         database: Database,
         looks: Looks,
-        findings: Findings,
+        casework: Casework,
         sealed: SealedAccess,
         cosigning: Cosigning,
         signer: NoteSigner,
@@ -142,7 +141,7 @@ class Packages:
     ) -> None:
         self._database = database
         self._looks = looks
-        self._findings = findings
+        self._casework = casework
         self._sealed = sealed
         self._cosigning = cosigning
         self._signer = signer
@@ -176,11 +175,7 @@ class Packages:
 
         Raises FindingUnknown, also for one that is not the principal's to see; NoChain; else as `of_code`.
         """
-        principal.check_may("finding.read")
-        row = self._findings.get(finding)
-        sees_all = reach(principal.roles, "finding.read") == "any"
-        if not sees_all and principal.party not in concerned_by(row):
-            raise FindingUnknown("finding_unknown", id=finding)
+        row = self._casework.get(principal, finding)
         if not row.stream_name.startswith("01/"):
             raise NoChain("no_chain", id=finding)
         code = parse_code(row.stream_name)

@@ -247,3 +247,24 @@ def test_a_chain_that_is_too_long_is_refused(market, unit, monkeypatch):
 
     monkeypatch.setattr(packages, "MOST_RECORDS", 2)
     assert told(market.call("GET", f"{unit.path}/evidence.zip"))[:2] == (409, "chain-too-long")
+
+
+def test_a_finding_outside_ones_region_is_not_packed(market):
+    party = market.newcomer(region="440300")
+    body = {"gtin": "06901234567892", "name": "端砚文房礼盒", "category": "consumer_goods"}
+    market.ask("POST", "/api/v1/products", body, token=market.keys[party])
+    other = market.one(by=party)
+    sent = market.send(party, other.code, "sale", {"region": "440300"}, hours=-3)
+    market.publish()
+    statement = "UPDATE record SET body = replace(body, ?, ?) WHERE hash = ?"
+    market.tamper(statement, "440300", "440100", bytes.fromhex(sent["hash"]))
+    job = audited(market, {"code": other.code})
+    by = market.keys[AUTHORITY]
+    (met,) = market.ask("GET", f"/api/v1/audits/{job['id']}/findings", token=by)["items"]
+    assert (
+        market.call("GET", f"/api/v1/findings/{met['id']}/evidence.zip", token=by).status_code
+        == 200
+    )
+    here = signed_in(market, "owner", AUTHORITY)  # in Zhaoqing, as its code says
+    here.get(f"/desk/evidence?finding={met['id']}&lang=en")
+    here.post("/desk/evidence", 404, finding=met["id"], lang="en")
