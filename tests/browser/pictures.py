@@ -1,13 +1,13 @@
 """Makes the README's pictures from a served demo: `python -m tests.browser.pictures [FOLDER]`.
 
-Four phones side by side, once in Chinese and once in English: docs/scan-zh.png, docs/scan-en.png. To
-be run by a developer after a page changed; tests only check that what is committed is light.
+Four phones side by side, once in Chinese and once in English (docs/scan-zh.png, docs/scan-en.png), and
+what is met on the way through the three doors (docs/doors-….png), which tests/browser/test_three_doors.py
+goes too. To be run by a developer after a page changed; tests only check that what is committed is light.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,38 +15,61 @@ from typing import Any
 
 from PIL import Image
 
+from tests.browser.doors import (
+    Demo,
+    buy_and_speak,
+    demo_served,
+    find_and_prove,
+    push_signature,
+    sell_and_send,
+)
 from tests.browser.phone import launched, opened
-from tests.drills.deployment import wait_until
-from tests.drills.processes import ROOT, start
+from tests.drills.processes import ROOT
 
 SHOWN = ("intact", "incomplete", "broken", "recalled")
 WIDTH, HEIGHT, SCALE, GAP = 390, 800, 2, 24
 HEAVIEST_BYTES = 300_000
 _GROUND = (216, 208, 194)
+# What is kept of the walk -> how its picture is called.
+DOORS = {
+    "labels": "labels",
+    "dispatched": "dispatch",
+    "ticket": "ticket",
+    "the altered chain": "chain",
+    "audit": "audit",
+}
 _COLOURS = (96, 64, 48, 32)
 
 
 def make_pictures(folder: Path) -> list[Path]:
-    """Writes a picture a language; returns their paths."""
-    with tempfile.TemporaryDirectory(prefix="suxin-pictures-") as name:
-        work = Path(name)
-        out, err = work / "out", work / "err"
-        demo = start(["demo", "--port", "0"], cwd=work, env={}, out=out, err=err)
-        try:
-            wait_until(
-                lambda: "is serving at" in err.read_text("utf-8") or not demo.is_alive(),
-                "the demo is served", timeout_s=120,
-            )  # fmt: skip
-            pages = dict(
-                re.findall(
-                    r"^ {2}(\w+) +(http://\S+/01/\S+)$", out.read_text("utf-8"), re.MULTILINE
-                )
-            )
-            with launched() as browser:
-                return [_make(browser, pages, lang, folder) for lang in ("zh", "en")]
-        finally:
-            demo.terminate()
-            demo.join(30)
+    """Writes a picture a language, and one a door; returns their paths."""
+    with (
+        tempfile.TemporaryDirectory(prefix="suxin-pictures-") as name,
+        demo_served(Path(name)) as demo,
+        launched() as browser,
+    ):
+        made = [_make(browser, demo.shown, lang, folder) for lang in ("zh", "en")]
+        return made + _walk(browser, demo, Path(name), folder)
+
+
+def _walk(browser: Any, demo: Demo, work: Path, folder: Path) -> list[Path]:
+    """Goes through the three doors and keeps what the README shows of each."""
+    made: list[Path] = []
+
+    def keep(page: Any, name: str) -> None:
+        door = DOORS.get(name)
+        if door is not None:
+            page.evaluate("scrollTo(0, 0)")
+            seen = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            path = folder / f"doors-{door}.png"
+            path.write_bytes(_compress(seen))
+            made.append(path)
+
+    sent = sell_and_send(browser, demo, work, keep)
+    push_signature(demo)
+    buy_and_speak(browser, demo, sent.unit, sent.codes[sent.unit], keep)
+    find_and_prove(browser, demo, work, keep)
+    return made
 
 
 def _make(browser: Any, pages: dict[str, str], lang: str, folder: Path) -> Path:
