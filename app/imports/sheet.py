@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.imports.columns import Kind, columns_of, known_names, spelled
+from app.imports.columns import KINDS, Column, Kind, columns_of, known_names, spelled
 from app.imports.grid import MAX_ROWS, FileTooLarge, FileUnusable, Grid, Line
 from app.imports.mapping import Layout, Preset, recognise, whole
 
@@ -62,7 +62,7 @@ def find_sheet(grid: Grid, kind: Kind, mapping: Layout) -> Sheet:
     if found.twice:
         raise FileUnusable("import_duplicate_header", header=found.twice, row=header.number)
     defaults = {**(preset.defaults if preset else {}), **mapping.defaults}
-    _check_columns(kind, header, places, defaults)
+    _check_columns(kind, header, at, places, defaults)
     below = grid.lines[at + 1 :]
     if not below:
         raise FileUnusable("import_only_header", row=header.number)
@@ -135,22 +135,37 @@ def _add_known(line: Line, kind: Kind, header: _Header) -> None:
 
 
 def _check_columns(
-    kind: Kind, header: Line, places: Mapping[str, int], defaults: Mapping[str, str]
+    kind: Kind, header: Line, at: int, places: Mapping[str, int], defaults: Mapping[str, str]
 ) -> None:
-    """Raises FileUnusable where a column is missing that every row must have."""
+    """Raises FileUnusable where a column is missing that every row must have.
+
+    A header that would do for another kind is told so: somebody chose the wrong one.
+    """
+    missing = _lacking(kind, places, defaults)
+    if not missing:
+        return
+    for other in KINDS:
+        found = _fields_of(header, at, other, Layout())
+        if other != kind and not _lacking(
+            other, found.places, found.preset.defaults if found.preset else {}
+        ):
+            raise FileUnusable(f"import_is_{other}", row=header.number)
+    raise FileUnusable(
+        "import_columns_missing",
+        missing=", ".join(f"{c.names['zh'][0]} / {c.names['en'][0]}" for c in missing),
+        row=header.number,
+        found=", ".join(cell.strip()[:30] for cell in header.cells if cell.strip())[:300],
+    )
+
+
+def _lacking(kind: Kind, places: Mapping[str, int], defaults: Mapping[str, str]) -> list[Column]:
+    """Returns the columns that every row of a kind must have, and that are not there."""
     there = {*places, *defaults}
     if "parcel" in there:
         there |= {"carrier", "waybill"}
     if "codes" in there:
         there |= {"goods", "quantity"}
-    missing = [c for c in columns_of(kind) if c.required and c.field not in there]
-    if missing:
-        raise FileUnusable(
-            "import_columns_missing",
-            missing=", ".join(f"{c.names['zh'][0]} / {c.names['en'][0]}" for c in missing),
-            row=header.number,
-            found=", ".join(cell.strip()[:30] for cell in header.cells if cell.strip())[:300],
-        )
+    return [c for c in columns_of(kind) if c.required and c.field not in there]
 
 
 def _check_merged(merged: tuple[str, ...], header_row: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import zipfile
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -293,3 +294,19 @@ def test_a_header_that_stands_twice_or_is_missing_is_named():
     assert missing.key == "import_columns_missing"
     assert "类别" in missing.params["missing"]
     assert "category" in missing.params["missing"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "head", "told"),
+    [
+        ("products", None, "import_is_shipments"),
+        ("lots", ["商品条码", "商品名称", "类别"], "import_is_products"),
+        ("shipments", ["商品条码", "批号"], "import_is_lots"),
+    ],
+)
+def test_a_file_of_another_kind_says_which(chosen, head, told):
+    sample = Path(__file__).parents[2] / "docs" / "samples" / "orders.csv"
+    raw = sample.read_bytes() if head is None else as_csv([head, ["1", "2", "3"][: len(head)]])
+    with pytest.raises(FileUnusable) as caught:
+        find_sheet(read_grid(raw), chosen, Layout())
+    assert caught.value.key == told
