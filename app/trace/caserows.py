@@ -15,7 +15,7 @@ def case_effects(stream: int, old: Mapping[str, Any], new: Mapping[str, Any]) ->
         return ()
     found = []
     if was is not None and (now is None or now["sscc"] != was["sscc"]):
-        found.append(Effect("case_left", {"stream": stream, "sscc": was["sscc"]}))
+        found.append(Effect("case_unit", {"stream": stream, "sscc": was["sscc"], "inside": False}))
     if now is not None:
         found.append(Effect("case_unit", now))
     return tuple(found)

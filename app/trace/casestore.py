@@ -19,8 +19,21 @@ HEAD = Head.__table__  # type: ignore[attr-defined]
 Rows = Sequence[Mapping[str, Any]]
 
 
-def _write_unit(connection: Connection, rows: Rows) -> None:
-    upsert_rows(connection, CASE, rows, keys=("stream", "sscc"))
+def _write_units(connection: Connection, rows: Rows) -> None:
+    """Rows stand in the order of their records: the last word on a unit in a case counts.
+
+    One that only says `inside` is false is of a unit that left.
+    """
+    last: dict[tuple[int, str], Mapping[str, Any]] = {}
+    for row in rows:
+        place = (row["stream"], row["sscc"])
+        last[place] = {**last.get(place, {}), **row}
+    packed = [row for row in last.values() if "party" in row]
+    left = [row for row in last.values() if "party" not in row]
+    if packed:
+        upsert_rows(connection, CASE, packed, keys=("stream", "sscc"))
+    if left:
+        _leave(connection, left)
 
 
 def _leave(connection: Connection, rows: Rows) -> None:
@@ -32,7 +45,7 @@ def _leave(connection: Connection, rows: Rows) -> None:
     )
 
 
-WRITERS: Mapping[str, EffectWriter] = {"case_unit": _write_unit, "case_left": _leave}
+WRITERS: Mapping[str, EffectWriter] = {"case_unit": _write_units}
 
 
 def units_of(connection: Connection, sscc: str, *, limit: int) -> list[Any]:

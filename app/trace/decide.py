@@ -333,7 +333,7 @@ def life_effects(
                 )
             )
         elif step in old.get("gaps", {}):
-            effects.append(Effect("due_met", {**key, "step": step}))
+            effects.append(Effect("due", {**key, "step": step}))  # met
     first = new.get("sale") or new.get("dispatch") or new.get("signature")
     if new["cycle"] and first is not None:
         steps, independent = vouched_steps(new)
@@ -357,7 +357,7 @@ def life_effects(
             )
         )
     elif new["cycle"] and old.get("cycle") == new["cycle"]:
-        effects.append(Effect("cycle_closed", {**key, "cycle": new["cycle"]}))
+        effects.append(Effect("sold_unit", {**key, "cycle": new["cycle"]}))  # over
     return tuple(effects) + case_effects(key["stream"], old, new)
 
 

@@ -53,11 +53,22 @@ INNER = InnerCode.__table__  # type: ignore[attr-defined]
 _PRODUCT_BY_GTIN = HotSelect(select(PRODUCT).where(PRODUCT.c.gtin == bindparam("gtin")))
 
 Rows = Sequence[Mapping[str, Any]]
+_OVER: Mapping[str, Any] = {"gap_due_at": None, "underway": None, "moved_at": None}
 
 
 def _write_due(connection: Connection, rows: Rows) -> None:
-    """A step already known to be due at this very moment stays raised if it was, and whose it was."""
-    execute_many(connection, _due_upsert(connection.dialect.name), rows)
+    """A step already known to be due at this very moment stays raised if it was, and whose it was.
+
+    A row without more than its key is a step that was met. Rows stand in the order of their records,
+    of many streams at once: the last word on a step counts.
+    """
+    last = {(row["stream"], row["subject"], row["step"]): row for row in rows}
+    missing = [row for row in last.values() if "kind" in row]
+    met = [row for row in last.values() if "kind" not in row]
+    if missing:
+        execute_many(connection, _due_upsert(connection.dialect.name), missing)
+    if met:
+        delete_rows(connection, DUE, met, keys=("stream", "subject", "step"))
 
 
 @cache
@@ -71,16 +82,25 @@ def _due_upsert(dialect: str) -> Any:
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
 
 
-def _due_met(connection: Connection, rows: Rows) -> None:
-    delete_rows(connection, DUE, rows, keys=("stream", "subject", "step"))
-
-
 def _write_sold(connection: Connection, rows: Rows) -> None:
-    upsert_rows(connection, SOLD, rows, keys=("stream", "subject", "cycle"))
+    """A row without more than its key is a cycle that is over; rows stand in the order of their records.
+
+    What is over owes nothing more, and nothing of it is on its way.
+    """
+    last: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        place = (row["stream"], row["subject"], row["cycle"])
+        told = "seller" in row or place not in last
+        last[place] = row if told else {**last[place], **_OVER}
+    counted = [row for row in last.values() if "seller" in row]
+    over = [row for row in last.values() if "seller" not in row]
+    if counted:
+        upsert_rows(connection, SOLD, counted, keys=("stream", "subject", "cycle"))
+    if over:
+        _end_cycles(connection, over)
 
 
-def _close_cycle(connection: Connection, rows: Rows) -> None:
-    """A cycle that ended owes nothing more, and nothing of it is on its way."""
+def _end_cycles(connection: Connection, rows: Rows) -> None:
     connection.execute(
         update(SOLD)
         .where(
@@ -88,7 +108,7 @@ def _close_cycle(connection: Connection, rows: Rows) -> None:
             SOLD.c.subject == bindparam("k_subject"),
             SOLD.c.cycle == bindparam("k_cycle"),
         )
-        .values(gap_due_at=None, underway=None, moved_at=None),
+        .values(**_OVER),
         [{f"k_{name}": row[name] for name in ("stream", "subject", "cycle")} for row in rows],
     )
 
@@ -129,9 +149,7 @@ def _write_inner(connection: Connection, rows: Rows) -> None:
 
 WRITERS: Mapping[str, EffectWriter] = {
     "due": _write_due,
-    "due_met": _due_met,
     "sold_unit": _write_sold,
-    "cycle_closed": _close_cycle,
     "recall": _write_recall,
     "offer": _write_offer,
     "product": _write_product,

@@ -169,7 +169,7 @@ def test_the_rows_follow_the_life():
     assert told(alone, inside) == [("case_unit", CASE, holder)]
     assert told(inside, fold(inside, event("sale", AT[2], seq=2), GRACES)) == []
     out = fold(inside, event("unpack", AT[2], seq=2), GRACES)
-    assert told(inside, out) == [("case_left", CASE, None)]
+    assert told(inside, out) == [("case_unit", CASE, None)]
     assert told(inside, {**inside, "holder": PLATFORM}) == [("case_unit", CASE, PLATFORM)]
     other = fold(out, event("pack", AT[3], seq=3, data={"case": OTHER_CASE}), GRACES)
-    assert told(inside, other) == [("case_left", CASE, None), ("case_unit", OTHER_CASE, holder)]
+    assert told(inside, other) == [("case_unit", CASE, None), ("case_unit", OTHER_CASE, holder)]

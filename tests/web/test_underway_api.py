@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
 from app.kit.clock import parse_time
+from app.ledger.record import stream_key
 from app.parties.identity import uscc_check_digit
+from app.trace.gtin import gtin_check_digit
+from app.trace.store import DUE
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import PRODUCT
 from tests.web.test_audits_api import audit, findings
@@ -299,3 +303,51 @@ def test_the_lists_are_read_by_their_index(market):
     assert "sold_unit USING INDEX sold_unit_underway (seller=? AND underway=?" in plan
     assert plan.count("due USING INDEX due_waiting (party=? AND kind=?") == 2
     assert "SCAN" not in plan
+
+
+def batch(market, by: str, *told: tuple) -> None:
+    """Sends (code, type, data, hours) in one request, all or none."""
+    events = [
+        {"code": code, "type": type_, "data": data, "occurred_at": market.at(hours)}
+        for code, type_, data, hours in told
+    ]
+    body = {"events": events}
+    answer = market.ask("POST", "/api/v1/events/batch?atomic=true", body, token=market.keys[by])
+    assert [one["status"] for one in answer["results"]] == [201] * len(told), answer
+
+
+def owed(market, code: str) -> list[str]:
+    with market.rooms.database.read() as connection:
+        rows = connection.execute(select(DUE.c.step).where(DUE.c.stream == stream_key(code)))
+        return sorted(rows.scalars())
+
+
+def test_what_is_owed_is_right_whatever_else_is_in_the_same_batch(market, shop):
+    """A step met by another unit comes first; then one is owed and met, and one met and owed again."""
+    earlier, new, back = sell(market, shop), market.one(by=shop).code, sell(market, shop)
+    sent = {"carrier": CARRIER, "to": "440100"}
+    batch(
+        market, shop,
+        (earlier, "dispatch", sent, -2),
+        (new, "sale", {}, -2), (new, "dispatch", sent, -1),
+        (back, "return", {"reason": "cancelled"}, -2), (back, "sale", {}, -1),
+    )  # fmt: skip
+    assert owed(market, new) == owed(market, earlier) == ["signature"]
+    assert "dispatch" in owed(market, back)
+    listed_codes = codes(listed(market, shop, query="?state=in_transit"))
+    assert {new, earlier} <= set(listed_codes)
+    assert back in codes(listed(market, shop, query="?state=sold"))
+
+
+def test_a_unit_is_where_its_last_step_says_whatever_else_is_in_the_same_batch(market, shop):
+    one, other = (unit.code for unit in market.issue(2, by=shop))
+    sscc = "306912388000099997"
+    sscc = sscc[:17] + gtin_check_digit(sscc[:17])
+    case = {"case": sscc}
+    batch(
+        market, shop,
+        (one, "pack", case, -3), (one, "unpack", case, -2), (one, "pack", case, -1),
+        (other, "pack", case, -3), (other, "unpack", case, -2),
+    )  # fmt: skip
+    told = market.ask("GET", f"/api/v1/cases/{sscc}", token=market.keys[shop])
+    assert [item["code"] for item in told["units"]] == [one], told
