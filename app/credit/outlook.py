@@ -8,6 +8,7 @@ from app.credit.raising import Raising, raise_score
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.kit.clock import Clock
+from app.parties.offices import check_office
 from app.parties.principal import Principal
 
 
@@ -23,8 +24,12 @@ class Outlook:
         self._clock = clock
 
     def of(self, principal: Principal, party: str) -> Raising:
-        """Returns what would raise a party's score. Raises what `check_may` raises, PartyUnknown."""
+        """Returns what would raise a party's score.
+
+        Raises what `check_may` raises, OutsideRegion, PartyUnknown.
+        """
         principal.check_may("warning.read", owner=party)
+        check_office(self._database, principal, party)
         with self._database.one_snapshot():
             entries, card = self._credit.entries(party)
             signed = self._commitments.of_party(party, principal)

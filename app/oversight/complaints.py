@@ -21,7 +21,7 @@ from app.oversight.cases import Case, Cases, Located
 from app.oversight.looking import log_look, read_purpose
 from app.parties.account_rules import covers, region_prefix
 from app.parties.principal import Principal
-from app.parties.roles import PLATFORM, REGULATOR, reach
+from app.parties.roles import PLATFORM, REGULATOR, SELLER_ROLES, reach
 from app.parties.store import find_party
 from app.trace import voicestore
 from app.trace.voicestore import Place
@@ -89,7 +89,11 @@ class Complaints:
             region = principal.region
             mine["referred_in"] = "" if region is None else region_prefix(region)
         else:
-            mine[part] = principal.own_party()
+            # Who both sells and has a platform is told of either.
+            if part == "platform":
+                mine["platform"] = principal.own_party()
+            if part == "seller" or principal.roles & SELLER_ROLES:
+                mine["seller"] = principal.own_party()
         with self._database.read() as connection:
             rows = voicestore.list_complaints(
                 connection,
@@ -120,13 +124,16 @@ class Complaints:
         """
         with self._database.read() as connection:
             found, _ = self._find(connection, principal, ticket)
-            closed = self._cases.tell(connection, found, opens=False)
+            logged = _closed(self._cases.tell(connection, found, opens=False))
         told = read_purpose(purpose, loc=loc)
-        sections = [(one.seq, "detail") for one in closed.said if one.closed]
-        log_look(self._database, principal, found.stream, sections, told, clock=self._clock)
+        log_look(self._database, principal, found.stream, sorted(logged), told, clock=self._clock)
         with self._database.read() as connection:
             found, _ = self._find(connection, principal, ticket)
-            return self._cases.tell(connection, found)
+            since = _closed(self._cases.tell(connection, found, opens=False)) - logged
+            shown = self._cases.tell(connection, found)
+        # What was said between the two snapshots is shown too, so it is written down as well.
+        log_look(self._database, principal, found.stream, sorted(since), told, clock=self._clock)
+        return shown
 
     def _find(
         self, connection: Connection, principal: Principal, ticket: str
@@ -168,6 +175,10 @@ def _is_for(connection: Connection, principal: Principal, row: Any) -> bool:
         seller = find_party(connection, row.seller)
         return seller is not None and covers(principal.region, seller.region)
     return principal.party is not None and principal.party in (row.seller, row.platform)
+
+
+def _closed(case: Case) -> set[tuple[int, str]]:
+    return {(one.seq, "detail") for one in case.said if one.closed}
 
 
 def _state(row: Any) -> Literal["waiting", "answered", "proposed", "returned", "settled"]:

@@ -218,8 +218,9 @@ def list_complaints(
 ) -> list[Any]:
     """Returns complaints with their codes and `due`: those open by deadline, the others newest first.
 
-    referred_in: handed to the authority, of sellers whose region (GB/T 2260) begins so; "": all. due: when
-    an answer or a proposal is owed next, ms; of those that owe nothing when they were made. Read-only.
+    seller, platform: of either, where both are given. referred_in: handed to the authority, of sellers
+    whose region (GB/T 2260) begins so; "": all. due: when an answer or a proposal is owed next, ms; of
+    those that owe nothing when they were made. Read-only.
     """
     due = case(
         (VOICE.c.answered_at.is_(None), VOICE.c.at + reply_ms),
@@ -240,10 +241,13 @@ def list_complaints(
         .order_by(*place)
         .limit(limit)
     )
+    mine = []
     if seller is not None:
-        query = query.where(VOICE.c.seller == seller)
+        mine.append(VOICE.c.seller == seller)
     if platform is not None:
-        query = query.where(VOICE.c.platform == platform)
+        mine.append(VOICE.c.platform == platform)
+    if mine:
+        query = query.where(or_(*mine))
     if referred_in is not None:
         query = query.where(VOICE.c.referred_to == "regulator")
         if referred_in:

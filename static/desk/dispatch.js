@@ -15,6 +15,7 @@ const single = !form.elements.waybill;
 
 const KEPT = `suxin-failed ${new URL(form.action).pathname}`;
 const SHOWN = 10;
+const FIELDS = ["code", "waybill", "carrier", "order", "to", "sending"];
 // A symbol that was seen so lately is still the same look at the same thing.
 const STILL_MS = 1500;
 const PAUSE_MS = 120;
@@ -117,9 +118,8 @@ function drop(one) {
 }
 
 function ready(one) {
-  code.value = one.code;
-  if (!single) waybill.value = one.waybill;
-  sending.value = one.sending;
+  // As it was sent, order and carrier too: under one id there is one parcel.
+  for (const name of FIELDS) if (form.elements[name]) form.elements[name].value = one[name] ?? "";
   code.focus();
 }
 
@@ -149,7 +149,8 @@ async function ask(body) {
 
 async function send() {
   const body = new URLSearchParams(new FormData(form));
-  const parcel = { code: code.value, waybill: waybill.value, sending: sending.value };
+  const parcel = {};
+  for (const name of FIELDS) if (form.elements[name]) parcel[name] = form.elements[name].value;
   // The next parcel may come while this one is on its way.
   code.value = "";
   if (!single) waybill.value = form.elements.order.value = "";

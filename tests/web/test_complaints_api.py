@@ -307,3 +307,15 @@ def test_a_row_that_says_something_else_is_found(market, change):
         rebuild_voices(connection)
     market.ask("POST", "/api/v1/audits", {"scope": {"code": it.unit.code}}, token=key, status=202)
     market.work()
+
+
+def test_who_sells_and_has_a_platform_too_is_told_of_what_it_sold_elsewhere(market):
+    both = market.newcomer("merchant", "platform")
+    market.mandate(both, PLATFORM, "sale", "listing")
+    unit = market.one(by=both)
+    sale = market.send(PLATFORM, unit.code, "sale", {"platform": PLATFORM}, actor=both)
+    claim = {"Suxin-Claim": sale["claim_token"]}
+    made = market.send(None, unit.code, "complaint", {"category": "quality"}, headers=claim)
+    assert made["ticket"] in lines(market, by=both)
+    assert made["ticket"] in lines(market, by=PLATFORM)
+    assert made["ticket"] not in lines(market, by=SHOP)

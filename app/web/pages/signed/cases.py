@@ -37,6 +37,7 @@ PATH: Final = "/desk/cases"
 
 _ASKED = Annotated[str, Query(max_length=2048)]
 _PAGE: Final = 50
+_DIGITS: Final = 6  # of how many units somebody saw; more is no number of units
 
 
 @router.get(PATH)
@@ -120,7 +121,9 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
             raise invalid(FieldFault(("order",), "missing", {"name": "order"}))
         region = {"region": form.text("region")} if form.text("region") else {}
         sealed = {"order": SealedInput({"number": form.text("order")[:64]})}
-        packing.move(principal, case, CaseEvent("sale", region, tried, sealed=sealed))
+        seen = form.text("count")
+        count = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < _DIGITS else None
+        packing.move(principal, case, CaseEvent("sale", region, tried, sealed=sealed, count=count))
         return ""
     if do == "take_all":
         return str(len(packing.unpack(principal, case, id=tried)))

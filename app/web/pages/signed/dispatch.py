@@ -158,7 +158,8 @@ def _page(
         sent=sent,
         said=said,
         carriers=[(one, names.get(one, "")) for one in known],
-        sending=str(uuid_utils.uuid7()),
+        # The same after a refusal: what was recorded although nobody heard so counts once.
+        sending=sent.value("sending") or str(uuid_utils.uuid7()),
         scripts=DESK_PATH,
         modules=CAMERA_PATH,
         decoder=decoder_path(),
