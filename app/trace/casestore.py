@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
+from app.db.lookup import holds_bytes
 from app.db.tables import CaseUnit, Head
 from app.db.upsert import upsert_rows
 from app.ledger.stage import EffectWriter
@@ -17,6 +18,7 @@ CASE = CaseUnit.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
+_ALL = 10**9
 
 
 def _write_units(connection: Connection, rows: Rows) -> None:
@@ -48,14 +50,18 @@ def _leave(connection: Connection, rows: Rows) -> None:
 WRITERS: Mapping[str, EffectWriter] = {"case_unit": _write_units}
 
 
-def units_of(connection: Connection, sscc: str, *, limit: int) -> list[Any]:
-    """Returns the units that are, or were, in a case: rows with the name of their stream. Read-only."""
+def units_of(connection: Connection, sscc: str, *, of: str | None, limit: int) -> list[Any]:
+    """Returns the units that are, or were, in a case: rows with the name of their stream. Read-only.
+
+    Those that `of` holds come first: whoever else writes the same number on its units displaces none.
+    """
+    others = case((CASE.c.party == of, 0), else_=1)
     return list(
         connection.execute(
             select(CASE, HEAD.c.name)
             .join(HEAD, HEAD.c.stream == CASE.c.stream)
             .where(CASE.c.sscc == sscc)
-            .order_by(CASE.c.inside.desc(), CASE.c.packed_at, CASE.c.stream)
+            .order_by(others, CASE.c.inside.desc(), CASE.c.packed_at, CASE.c.stream)
             .limit(limit)
         )
     )
@@ -100,6 +106,30 @@ def unfounded(connection: Connection, party: str, *, limit: int) -> list[Any]:
         if not says(row, told):
             found.append(row)
     return found[:limit]
+
+
+def put_right(connection: Connection) -> int:
+    """Says again which units are in which case, by their lives; returns of how many. Writes `case_unit`."""
+    holders = select(CASE.c.party).where(CASE.c.inside.is_(True)).distinct()
+    gone = [
+        {"stream": row.stream, "sscc": row.sscc}
+        for party in list(connection.execute(holders).scalars())
+        for row in unfounded(connection, party, limit=_ALL)
+    ]
+    if gone:
+        _leave(connection, gone)
+    # Canonical JSON: nothing but the field itself is spelled so, quotes in texts are escaped.
+    lives = select(HEAD.c.stream, HEAD.c.state).where(
+        holds_bytes(connection, HEAD.c.state, b'"case":{')
+    )
+    inside = [
+        row
+        for head in connection.execute(lives)
+        if (row := case_row(head.stream, read_state(head.state))) is not None
+    ]
+    if inside:
+        upsert_rows(connection, CASE, inside, keys=("stream", "sscc"))
+    return len(gone) + len(inside)
 
 
 def says(row: Any, told: Mapping[str, Any] | None) -> bool:

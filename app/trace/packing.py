@@ -106,7 +106,7 @@ class Packing:
         with self._database.read() as connection:
             for _ in range(_TRIES):
                 sscc = new_sscc(prefix, self._random)
-                if not casestore.units_of(connection, sscc, limit=1):
+                if not casestore.units_of(connection, sscc, of=None, limit=1):
                     return sscc
         raise Conflict("case_numbers_used", prefix=prefix)
 
@@ -122,7 +122,7 @@ class Packing:
         principal.check_may("event.send")
         case, units = parse_sscc(sscc), _read_units(codes)
         with self._database.read() as connection:
-            rows = casestore.units_of(connection, case, limit=_MOST_EVER)
+            rows = casestore.units_of(connection, case, of=principal.party, limit=_MOST_EVER)
         inside = {row.name for row in rows if row.inside and row.party == principal.party}
         count = len(inside | {unit.stream for unit in units})
         if count > MAX_UNITS:
@@ -163,7 +163,7 @@ class Packing:
         with self._database.read() as connection:
             rows = [
                 row
-                for row in casestore.units_of(connection, case, limit=_MOST_EVER)
+                for row in casestore.units_of(connection, case, of=party, limit=_MOST_EVER)
                 if row.party == party
             ]
             if not rows:
@@ -195,8 +195,10 @@ class Packing:
 
     def _units(self, principal: Principal, case: str, event: CaseEvent) -> list[Code]:
         """Returns the units that the request is about: of a repeat, those that it was about."""
+        actor = event.actor or principal.party
         with self._database.read() as connection:
-            rows = casestore.units_of(connection, case, limit=_MOST_EVER)
+            of = event.holder or actor
+            rows = casestore.units_of(connection, case, of=of, limit=_MOST_EVER)
             told: dict[tuple[str, str], Any] = {}
             if event.id is not None:
                 ids = [(row.name, _id_of(event, row.name)) for row in rows]
@@ -205,7 +207,6 @@ class Packing:
         if known:
             return [parse_code(row.name) for row in rows if row.name in known]
         inside = [row for row in rows if row.inside]
-        actor = event.actor or principal.party
         if event.holder is not None:
             inside = [row for row in inside if row.party == event.holder]
         own = [row for row in inside if row.party == actor] or self._entrusted(inside, actor)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, tuple_
+from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 
 from app.db.hot import HotSelect
 from app.db.lookup import chunks, holds_bytes
@@ -83,6 +84,46 @@ def misplaced(connection: Connection, seller: str, *, limit: int) -> list[Any]:
     Of this seller, at most `limit`: stream's `name`, `subject`, `cycle`, `underway`, `moved_at`. Whether
     row or life was altered is not asked.
     """
+    return [row for row, _ in islice(_misplaced(connection, seller), limit)]
+
+
+def put_right(connection: Connection) -> int:
+    """Says again where goods are, by their lives; returns of how many. Writes `sold_unit`.
+
+    A life that cannot be read leaves its row as it is; the audit tells of both.
+    """
+    wrong: list[dict[str, Any]] = []
+    for seller in list(connection.execute(select(SOLD.c.seller).distinct()).scalars()):
+        wrong += [
+            {
+                "k_stream": row.stream,
+                "k_subject": row.subject,
+                "k_cycle": row.cycle,
+                "v_underway": told[0],
+                "v_moved_at": told[1],
+            }
+            for row, told in _misplaced(connection, seller)
+            if told is not None
+        ]
+    if wrong:
+        connection.execute(_PUT_RIGHT, wrong)
+    return len(wrong)
+
+
+_PUT_RIGHT = (
+    update(SOLD)
+    .where(
+        SOLD.c.stream == bindparam("k_stream"),
+        SOLD.c.subject == bindparam("k_subject"),
+        SOLD.c.cycle == bindparam("k_cycle"),
+    )
+    .values(underway=bindparam("v_underway"), moved_at=bindparam("v_moved_at"))
+)
+_Told = tuple[str | None, int | None] | None
+
+
+def _misplaced(connection: Connection, seller: str) -> Iterator[tuple[Any, _Told]]:
+    """Yields rows of goods that are elsewhere by their life, each with what the life says."""
     place = (SOLD.c.sold_at, SOLD.c.stream, SOLD.c.subject, SOLD.c.cycle)
     # Most have long arrived, by row and by life: these the database passes over by itself. The state is
     # kept in canonical JSON, where nothing but the field itself is spelled so: quotes in texts are escaped.
@@ -101,24 +142,22 @@ def misplaced(connection: Connection, seller: str, *, limit: int) -> list[Any]:
         .order_by(*place)
         .limit(_CHECKED)
     )
-    found: list[Any] = []
     rows = list(connection.execute(query))
-    while rows and len(found) < limit:
+    while rows:
         lots = [(row.name, row.subject) for row in rows if row.subject]
         facts = load_facts(connection, lots) if lots else {}
         for row in rows:
             _, _, subject, cycle, underway, moved_at, name, raw = row
-            told: tuple[str | None, int | None] | None
+            told: _Told
             life = facts.get((name, subject), {}) if subject else read_state(raw)
             try:
                 told = underway_since(life) if life.get("cycle") == cycle else (None, None)
             except (KeyError, TypeError, ValueError, AttributeError):
                 told = None  # of kinds that no life has
             if (underway, moved_at) != told:
-                found.append(row)
+                yield row, told
         after = tuple(rows[-1][:4])
         rows = list(connection.execute(query.where(tuple_(*place) > tuple_(*after))))
-    return found[:limit]
 
 
 def _with_lives(connection: Connection, rows: Sequence[Any]) -> list[tuple[Any, Mapping[str, Any]]]:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app.kit.clock import parse_time
 from app.ledger.record import stream_key
 from app.parties.identity import uscc_check_digit
+from app.trace import casestore, parcelstore
 from app.trace.gtin import gtin_check_digit
 from app.trace.store import DUE
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
@@ -351,3 +352,25 @@ def test_a_unit_is_where_its_last_step_says_whatever_else_is_in_the_same_batch(m
     )  # fmt: skip
     told = market.ask("GET", f"/api/v1/cases/{sscc}", token=market.keys[shop])
     assert [item["code"] for item in told["units"]] == [one], told
+
+
+def test_what_a_release_before_left_wrong_is_put_right_from_the_lives(market, shop):
+    """It knows neither where goods are nor of cases: `suxin reindex` says it again."""
+    sold_one, sent_one = sell(market, shop), sell(market, shop)
+    send_off(market, shop, sent_one)
+    packed = market.one(by=shop).code
+    sscc = "30691238800008888"
+    sscc += gtin_check_digit(sscc)
+    batch(market, shop, (packed, "pack", {"case": sscc}, -1))
+    key = stream_key(packed)
+    market.tamper("UPDATE sold_unit SET underway = NULL, moved_at = NULL WHERE seller = ?", shop)
+    market.tamper("DELETE FROM case_unit WHERE stream = ?", key)
+    assert listed(market, shop, query="?state=sold") == []
+    with market.rooms.database.write() as connection:
+        assert parcelstore.put_right(connection) >= 2
+        assert casestore.put_right(connection) >= 1
+        assert parcelstore.put_right(connection) == 0
+    assert codes(listed(market, shop, query="?state=sold")) == [sold_one]
+    assert codes(listed(market, shop, query="?state=in_transit")) == [sent_one]
+    told = market.ask("GET", f"/api/v1/cases/{sscc}", token=market.keys[shop])
+    assert [unit["code"] for unit in told["units"]] == [packed]
