@@ -27,11 +27,11 @@ import orjson
 from app.db.engine import Database
 from app.i18n import LANGUAGES, Lang
 from app.kit.clock import Clock, format_time, from_ms, to_ms
-from app.kit.errors import Conflict, NotFound
+from app.kit.errors import Conflict, Fault, NotFound
 from app.labels.document import write_paper
 from app.labels.fonts import find_font
 from app.ledger.checkpoint import open_checkpoint
-from app.ledger.note import NoteSigner, encode_base64, parse_vkey, sign_note
+from app.ledger.note import NoteSigner, encode_base64, open_note, parse_vkey, sign_note
 from app.ledger.witnesses import Cosigning
 from app.oversight import jobstore
 from app.oversight.audits import MOST_MET, Audits
@@ -141,6 +141,20 @@ class AuditReports:
         """Returns a report to whoever may see the audit. Raises AuditUnknown, Denied, ReportUnknown."""
         return self.get(self._audits.own(principal, job_id).id)
 
+    def is_signed(self, report: Report) -> bool:
+        """Whether the note verifies under this service's key and says what is stored: report and files.
+
+        The database alone is not believed: a note of another report, or of another content, is none.
+        """
+        told = report.told
+        try:
+            text = open_note(told["note"], [self._signer.vkey]).text
+            return text == _text_of(
+                told["report"], sha256(canonical(told["report"])).hexdigest(), report.pdf
+            )
+        except (Fault, KeyError, TypeError):
+            return False
+
     def has(self, job_id: str) -> bool:
         """Whether the audit's report was made. Read-only."""
         with self._database.read() as connection:
@@ -174,8 +188,6 @@ class AuditReports:
 
     def _sign(self, content: Mapping[str, Any], digest: str, files: Mapping[Lang, bytes]) -> str:
         hashes = {lang: sha256(files[lang]).hexdigest() for lang in LANGUAGES}
-        lines = [FORMAT, content["id"], content["made_at"], f"report {digest}"]
-        lines += [f"{lang} {hashes[lang]}" for lang in LANGUAGES]
         signed = {
             "format": FORMAT,
             "report": content,
@@ -184,9 +196,16 @@ class AuditReports:
                 lang: {"sha256": hashes[lang], "bytes": len(files[lang])} for lang in LANGUAGES
             },
             "key": str(self._signer.vkey),
-            "note": sign_note("\n".join([*lines, ""]), self._signer),
+            "note": sign_note(_text_of(content, digest, files), self._signer),
         }
         return orjson.dumps(signed).decode()
+
+
+def _text_of(content: Mapping[str, Any], digest: str, files: Mapping[Lang, bytes]) -> str:
+    """Returns what is signed: which report, when, and the SHA-256 of its JSON and of each file."""
+    lines = [FORMAT, content["id"], content["made_at"], f"report {digest}"]
+    lines += [f"{lang} {sha256(files[lang]).hexdigest()}" for lang in LANGUAGES]
+    return "\n".join([*lines, ""])
 
 
 def canonical(value: object) -> bytes:

@@ -244,8 +244,9 @@ def _checks(
     yield Checked("hash", ok=not wrong, said="hash.wrong" if wrong else "hash.right")
     if "link_broken" in kinds:
         yield Checked("link", ok=False, said="link.wrong")
-    elif not fields:
-        yield Checked("link", ok=None, said="unreadable")
+    elif wrong or not fields:
+        # The verifier asks nothing further of bytes that are not the recorded ones.
+        yield Checked("link", ok=None, said="altered" if wrong else "unreadable")
     elif record.seq == 0:
         yield Checked("link", ok=True, said="link.first")
     elif before is not None and before.seq == record.seq - 1 and own:
@@ -255,12 +256,16 @@ def _checks(
         yield Checked("link", ok=None, said="link.elsewhere")
     if "signature_invalid" in kinds:
         yield Checked("signature", ok=False, said="signature.wrong")
+    elif wrong:
+        yield Checked("signature", ok=None, said="altered")
     elif "signed" in fields:
         yield Checked("signature", ok=True, said="signature.right")
     else:
         yield Checked("signature", ok=None, said=_unsigned(fields))
     if kinds & _OF_ATTACHED:
         yield Checked("attached", ok=False, said="attached.wrong")
+    elif wrong:
+        yield Checked("attached", ok=None, said="altered")
     elif "refs" in fields or "sealed" in fields:
         yield Checked("attached", ok=True, said="attached.right")
     else:

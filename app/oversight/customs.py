@@ -80,9 +80,13 @@ class Goods:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A declaration as the records tell of it. outcome: of the three, None where no number was given."""
+    """A declaration as the records tell of it. outcome: of the three, None where no number was given.
+
+    streams: of all its goods. goods: the first 200 of them, to be looked at.
+    """
 
     declaration: Declaration
+    streams: frozenset[str]
     goods: tuple[Goods, ...]
     documents: tuple[Document, ...]
     outcome: Outcome | None
@@ -129,7 +133,7 @@ class CustomsDesk:
         """
         declared, rows = self._find(principal, number, documents)
         stream = parse_code(code).stream
-        if stream not in {one.code for one in declared.goods}:
+        if stream not in declared.streams:
             raise NothingDeclared("nothing_declared")
         told = reason.strip()
         if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
@@ -166,19 +170,25 @@ class CustomsDesk:
             "declaration", declaration.number)}  # fmt: skip
         digests |= {(name, told): self._index.digest(name, told) for name, told in given.items()}
         with self._database.read() as connection:
-            rows = seekstore.indexed(connection, list(digests.values()))
+            # Each by itself: of many records under one number the others must not be cut away.
+            rows = [
+                row
+                for digest in digests.values()
+                for row in seekstore.indexed(connection, [digest])
+            ]
             by_digest: dict[tuple[bytes, str], list[Any]] = {}
             for row in rows:
                 by_digest.setdefault((bytes(row.digest), row.kind), []).append(row)
             found = {
                 name: by_digest.get((digest, name), []) for (name, _), digest in digests.items()
             }
-            goods = _goods_of(connection, {row.name for row in found["declaration"]})
-            compared = _compare(connection, given, found, {one.code for one in goods})
+            streams = frozenset(row.name for row in found["declaration"])
+            goods = _goods_of(connection, streams)
+            compared = _compare(connection, given, found, streams)
         if not goods:
             raise NothingDeclared("nothing_declared")
         looked_at = [row for told in found.values() for row in told]
-        return Declared(declaration, goods, compared, _outcome(compared)), looked_at
+        return Declared(declaration, streams, goods, compared, _outcome(compared)), looked_at
 
     def _read_number(self, number: str) -> Declaration:
         return parse_declaration(
@@ -206,7 +216,7 @@ def _read_documents(documents: Mapping[DocumentName, str]) -> dict[DocumentName,
     return read
 
 
-def _goods_of(connection: Connection, streams: set[str]) -> tuple[Goods, ...]:
+def _goods_of(connection: Connection, streams: frozenset[str]) -> tuple[Goods, ...]:
     found = []
     for stream in sorted(streams)[:_MOST_GOODS]:
         goods = Goods(stream, None, {})
@@ -232,7 +242,7 @@ def _compare(
     connection: Connection,
     given: Mapping[DocumentName, str],
     found: Mapping[str, Sequence[Any]],
-    declared: set[str],
+    declared: frozenset[str],
 ) -> tuple[Document, ...]:
     told_of = {name: {row.name for row in found.get(name, ())} for name in given}
     known = [streams for streams in told_of.values() if streams]
@@ -250,7 +260,7 @@ def _compare(
     return tuple(compared)
 
 
-def _belongs(connection: Connection, stream: str, declared: set[str]) -> bool:
+def _belongs(connection: Connection, stream: str, declared: frozenset[str]) -> bool:
     """Whether goods are of the declaration: named by it, or units of a lot that it names."""
     if stream in declared:
         return True

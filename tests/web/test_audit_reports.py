@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.i18n import text
 from app.ledger.note import open_note, parse_vkey
 from tests.labels.reading import page_texts, pages, zxing_texts
 from tests.web.conftest import AUTHORITY, SHOP
@@ -124,8 +125,8 @@ def test_the_paper_says_the_same_in_both_languages_and_its_symbol_leads_to_the_c
         for word in (*expected, job["id"], report["report_sha256"][:16]):
             assert word in whole, word
         assert len(texts) > 1
-        for number, text in enumerate(texts, 1):
-            assert (f"第 {number} 页" if lang == "zh" else f"Page {number} of {len(texts)}") in text
+        for number, sheet in enumerate(texts, 1):
+            assert (f"第 {number} 页" if lang == "zh" else f"Page {number} of {len(texts)}") in sheet
         address = f"{market.settings.base_url}/audit-reports/{job['id']}"
         assert zxing_texts(pages(raw, dpi=150)[0]) == [address]
         assert b"/FontFile2" in raw or b"FontFile2" in raw  # the font travels with it
@@ -286,3 +287,30 @@ def test_who_may_not_audit_finds_no_such_page(market):
     browser = signed_in(market, "staff", SHOP, scopes=["products"])
     assert browser.get("/desk").text.count("/desk/audits") == 0
     browser.get("/desk/audits", 403)
+
+
+@pytest.mark.parametrize("what", ["paper", "content", "note"])
+def test_a_report_that_was_altered_in_the_database_is_not_called_signed(market, what):
+    """Also with a note of this very service's, but of another report."""
+    jobs = [audited(market, {"gtin": GTIN}) for _ in range(2)]
+    first, other = (made(market, job["id"]) for job in jobs)
+    reports = market.rooms.audit_reports
+    report = reports.get(first["report"]["id"])
+    assert reports.is_signed(report)
+    page = f"/audit-reports/{report.id}?lang=en"
+    right = market.call("GET", page).text
+    if what == "paper":
+        column, value = "pdf_zh", report.pdf["en"]
+    else:
+        told = report.told
+        told |= (
+            {"note": other["note"]}
+            if what == "note"
+            else {"report": told["report"] | {"records": 1}}
+        )
+        column, value = "signed", json.dumps(told)
+    market.tamper(f"UPDATE audit_report SET {column} = ? WHERE job = ?", value, report.id)
+    assert not reports.is_signed(reports.get(report.id))
+    said = text("en", "report.page.signed")
+    assert said in right
+    assert said not in market.call("GET", page).text

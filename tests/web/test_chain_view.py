@@ -102,7 +102,10 @@ def test_an_altered_record_is_pointed_at_with_what_was_expected_and_found(market
     (problem,) = broken[0]["problems"]
     assert problem["kind"] == "integrity.hash_mismatch"
     assert problem["evidence"] == {"expected": expected, "got": record_hash(wrong).hex()}
-    assert checks(broken[0])["hash"] is False
+    told = checks(broken[0])
+    assert told["hash"] is False
+    asked = ("link", "signature", "attached")
+    assert [told[name] for name in asked] == [None] * 3, "nothing is ticked off on altered bytes"
     page = signed_in(market, "owner", AUTHORITY).get(f"/desk/chains/{market.altered.code}").text
     for said in (expected, record_hash(wrong).hex(), "Expected", "Found", "does not agree"):
         assert said in page
