@@ -51,6 +51,7 @@ TEXT = {
         "format": "{name}: this is nothing that verify_proof.py knows.",
         "key_given": "The key that was given is not a verifier key (vkey).",
         "no_manifest": "{name}: the manifest is missing or cannot be read.",
+        "papers": "{name} was not looked at: only beside an audit report's JSON are further files compared.",
         "missing": "{name}: the manifest names it, and it is not here.",
         "foreign": "{name}: it is here, and the manifest does not name it.",
         "altered": "{name}: it was altered; its SHA-256 is not that of the manifest.",
@@ -84,6 +85,7 @@ TEXT = {
         "format": "{name}：不是 verify_proof.py 认得的格式。",
         "key_given": "给出的公钥不是有效的 vkey。",
         "no_manifest": "{name}：清单缺失或无法读取。",
+        "papers": "没有核对 {name}：只有核查报告的 JSON 才附带其他文件。",
         "missing": "{name}：清单中有，文件却不在。",
         "foreign": "{name}：文件在，清单中却没有。",
         "altered": "{name}：已被改动，SHA-256 与清单不符。",
@@ -338,6 +340,8 @@ def compare_files(folder: Path, listed: dict[str, str]) -> list[dict[str, Any]]:
     for name, digest in listed.items():
         if name not in there:
             broken.append(("missing", name))
+        elif (folder / name).is_symlink() or not (folder / name).is_file():
+            broken.append(("foreign", name))  # a link or a device, which is not opened
         elif sha256(read(folder / name)) != digest:
             broken.append(("altered", name))
     return [{"key": key, "params": {"name": name}} for key, name in broken]
@@ -364,6 +368,7 @@ def check(
 ) -> dict[str, Any]:
     """Returns the report on a file or folder."""
     if path.is_dir():
+        refuse_papers(papers)
         note, listed = read_manifest(path)
         broken = compare_files(path, listed)
         if any(one["params"]["name"] == VERIFIER for one in broken):
@@ -384,10 +389,17 @@ def check(
     if kind == REPORT:
         run.check_report(told, path.name, papers)
     elif kind == BADGE:
+        refuse_papers(papers)
         run.check_badge(told, path.name, domain)
     else:
         raise Unreadable("format", name=path.name)
     return run.report()
+
+
+def refuse_papers(papers: list[Path]) -> None:
+    """Raises Unreadable for files that would not be looked at: only a report has papers."""
+    if papers:
+        raise Unreadable("papers", name=papers[0].name)
 
 
 def render(report: dict[str, Any], lang: str, verifier: Any) -> str:

@@ -171,9 +171,13 @@ class Badges:
         """
         principal.check_may("badge.manage")
         party, domain = principal.own_party(), read_domain(domain)
-        place = self._own(party, domain)
+        self._own(party, domain)
         now = self._clock.now()
-        if place.checked_at is not None and now - place.checked_at < _PAUSE:
+        with self._database.write() as connection:
+            begun = badgestore.begin_check(
+                connection, party, domain, at_ms=to_ms(now), before_ms=to_ms(now - _PAUSE)
+            )
+        if not begun:
             wait = int(_PAUSE.total_seconds())
             raise CheckedJustNow("domain_checked", retry_after_s=wait, seconds=wait)
         self._look(party, domain)
@@ -190,10 +194,13 @@ class Badges:
     def recheck(self) -> bool:
         """Looks at the domain that waits longest, a week after the last time; whether there was one."""
         before = to_ms(self._clock.now() - _CHECK_EVERY)
-        with self._database.read() as connection:
+        with self._database.write() as connection:
             row = badgestore.next_to_check(connection, before_ms=before)
-        if row is None:
-            return False
+            if row is None:
+                return False
+            # Noted first: a domain that never answers must not keep the others from their turn.
+            at = to_ms(self._clock.now())
+            badgestore.begin_check(connection, row.party, row.domain, at_ms=at, before_ms=before)
         self._look(row.party, row.domain)
         return True
 

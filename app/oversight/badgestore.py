@@ -42,6 +42,16 @@ def note_check(connection: Connection, party: str, domain: str, **values: Any) -
     connection.execute(update(DOMAIN).where(place).values(**values))
 
 
+def begin_check(
+    connection: Connection, party: str, domain: str, *, at_ms: int, before_ms: int
+) -> bool:
+    """Notes that somebody looks now; returns False where another did since. Writes `badge_domain`."""
+    query = update(DOMAIN).where(
+        DOMAIN.c.party == party, DOMAIN.c.domain == domain, DOMAIN.c.checked_at <= before_ms
+    )
+    return connection.execute(query.values(checked_at=at_ms)).rowcount > 0
+
+
 def drop_domain(connection: Connection, party: str, domain: str) -> bool:
     """Takes a domain away; returns whether it was there. Writes `badge_domain`."""
     place = (DOMAIN.c.party == party) & (DOMAIN.c.domain == domain)

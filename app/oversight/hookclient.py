@@ -156,8 +156,12 @@ def _request(
 
 
 def new_client() -> httpx.Client:
-    """Returns the client that `send` wants: no redirects, nothing of the environment."""
-    return httpx.Client(follow_redirects=False, trust_env=False)
+    """Returns the client that `send` wants: no redirects, nothing of the environment.
+
+    No connection is kept: it would be taken again by address, for a name whose certificate nobody asked.
+    """
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(follow_redirects=False, trust_env=False, limits=limits)
 
 
 def _resolve(host: str, port: int, *, private: bool) -> str:

@@ -126,7 +126,9 @@ def test_the_paper_says_the_same_in_both_languages_and_its_symbol_leads_to_the_c
             assert word in whole, word
         assert len(texts) > 1
         for number, sheet in enumerate(texts, 1):
-            assert (f"第 {number} 页" if lang == "zh" else f"Page {number} of {len(texts)}") in sheet
+            assert (
+                f"第 {number} 页" if lang == "zh" else f"Page {number} of {len(texts)}"
+            ) in sheet
         address = f"{market.settings.base_url}/audit-reports/{job['id']}"
         assert zxing_texts(pages(raw, dpi=150)[0]) == [address]
         assert b"/FontFile2" in raw or b"FontFile2" in raw  # the font travels with it

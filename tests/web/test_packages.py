@@ -142,6 +142,19 @@ def test_a_file_more_or_less_and_a_link_are_refused_with_their_names(market, uni
     }
 
 
+def test_a_link_in_a_files_place_and_a_paper_beside_a_package_are_refused(market, unit, tmp_path):
+    folder = downloaded(market, f"{unit.path}/evidence.zip", tmp_path / "p")
+    keys = keys_of(market, folder)
+    there = folder / "records.csv"
+    same = tmp_path / "same.csv"
+    same.write_bytes(there.read_bytes())
+    there.unlink()
+    there.symlink_to(same)
+    code, found = run(folder, "--key", keys)
+    assert (code, [one["params"]["name"] for one in found["broken"]]) == (1, ["records.csv"])
+    assert run(folder, same, "--key", keys)[0] == 2
+
+
 def test_another_services_package_is_refused_under_our_key(market, unit, tmp_path):
     from app.ledger.note import make_vkey
 
