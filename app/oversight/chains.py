@@ -163,9 +163,14 @@ class _Anchors:
         if key is None or newest is None or index >= newest.size:
             return None
         row = checkpointstore.first_covering(self._connection, newest.log.number, index)
-        found = None if row is None else read_checkpoint(row, key)
-        if found is None:
+        if row is None:
             return newest, True
+        found = read_checkpoint(row, key)
+        if found is None:
+            return (
+                newest,
+                None,
+            )  # what is kept of the first one is not signed: nothing follows from it
         place = (origin, found.size)
         if place not in self._known:
             self._known[place] = (found, self._goes_on(found, newest))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
+from sqlalchemy import select
 
+from app.ledger import checkpointstore
 from app.ledger.checkpoint import Checkpoint, sign_checkpoint
 from app.ledger.merkle import leaf_hash, verify_inclusion
 from app.ledger.record import record_hash, stream_key
@@ -75,6 +77,25 @@ def test_a_record_stands_under_the_first_checkpoint_that_covered_it(market):
     again = own(chain(market, market.sound), market.sound)[-1]
     assert again["first_checkpoint"]["size"] == before
     assert again["checkpoint"]["size"] == sizes["checkpoint"]["size"]
+
+
+def test_a_first_checkpoint_that_nobody_signed_proves_nothing(market):
+    unit = market.one()
+    market.sell(unit.code)
+    market.publish()
+    newest = own(chain(market, unit), unit)[-1]
+    assert checks(newest)["consistency"] is True
+    size = newest["first_checkpoint"]["size"]
+    market.one()
+    market.publish()
+    with market.rooms.database.read() as connection:
+        row = checkpointstore.CHECKPOINT
+        note = connection.execute(select(row.c.note).where(row.c.size == size)).scalar_one()
+    market.tamper("UPDATE checkpoint SET note = ? WHERE size = ?", f"{note}x", size)
+    try:
+        assert checks(own(chain(market, unit), unit)[-1])["consistency"] is None
+    finally:
+        market.tamper("UPDATE checkpoint SET note = ? WHERE size = ?", note, size)
 
 
 def test_before_it_is_published_nothing_is_said_of_the_log(market):
