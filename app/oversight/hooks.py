@@ -193,24 +193,26 @@ class Hooks:
     def test(self, principal: Principal, hook: str) -> None:
         """Sends a `webhook.test`. Raises HookUnknown, HooksAskedTooOften. Writes `webhook_delivery`."""
         party, now = _party_of(principal), self._clock.now()
-        self._limit.take(party)
         body = {"type": TEST, "timestamp": format_time(now), "data": {"party": party}}
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             row = hookstore.find_hook(connection, hook)
-            if row is None or row.party != party or row.ended_at is not None:
-                raise HookUnknown("webhook_unknown", id=hook[:80])
-            message = _message(row, str(uuid_utils.uuid7()), TEST, orjson.dumps(body), now)
+        if row is None or row.party != party or row.ended_at is not None:
+            raise HookUnknown("webhook_unknown", id=hook[:80])
+        self._limit.take(party)
+        message = _message(row, str(uuid_utils.uuid7()), TEST, orjson.dumps(body), now)
+        with self._database.write() as connection:
             hookstore.insert_deliveries(connection, [message])
 
     def resend(self, principal: Principal, delivery: str) -> Any:
         """Returns a message that is sent anew from now on. Raises HookUnknown, HooksAskedTooOften."""
         party = _party_of(principal)
-        self._limit.take(party)
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             row = hookstore.find_delivery(connection, delivery)
             hook = None if row is None else hookstore.find_hook(connection, row.webhook)
-            if row is None or row.party != party or hook is None or hook.ended_at is not None:
-                raise HookUnknown("webhook_unknown", id=delivery[:80])
+        if row is None or row.party != party or hook is None or hook.ended_at is not None:
+            raise HookUnknown("webhook_unknown", id=delivery[:80])
+        self._limit.take(party)
+        with self._database.write() as connection:
             hookstore.move_delivery(
                 connection, delivery, status=WAITING, attempts=0,
                 available_at=to_ms(self._clock.now()), last_error=None,
