@@ -48,12 +48,14 @@ def case_number(n: int) -> str:
 # --- shipments -------------------------------------------------------------------------------------
 
 
-def test_the_page_shows_what_waits_what_travels_and_what_is_missing(market, owner):
-    sold, sent, missing = (one.code for one in market.issue(3))
-    market.sell(sold)
-    market.sell(sent)
-    market.dispatch(sent)
-    market.send(SHOP, missing, "dispatch", {"carrier": "示例快递"}, hours=-1)
+def test_the_page_shows_what_waits_what_travels_and_what_is_missing(market):
+    party = market.newcomer()
+    owner = signed_in(market, "owner", party)
+    sold, sent, missing = (one.code for one in market.issue(3, by=party))
+    for code in (sold, sent):
+        market.send(party, code, "sale", {}, hours=-3)
+    for code in (sent, missing):
+        market.send(party, code, "dispatch", {"carrier": "示例快递"}, hours=-1)
     page = owner.get(S).text
     for code in (sold, sent, missing):
         assert f"<code>{code}</code>" in page
