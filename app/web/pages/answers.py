@@ -28,6 +28,11 @@ AskedLang = Annotated[str | None, Query(max_length=8)]
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
 
+def asked_by_script(request: Request) -> bool:
+    """Whether a page's own script sent the form: it is answered in JSON."""
+    return "application/json" in request.headers.get("accept", "")
+
+
 def answer_unknown(
     frame: Frame,
     code: str,

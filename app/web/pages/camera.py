@@ -26,7 +26,7 @@ from app.trace.identifiers import parse_code
 from app.web.body import StrictRoute
 from app.web.deps import InRooms
 from app.web.gate import CONTENT_SECURITY_POLICY
-from app.web.pages.answers import answer_page, frame_of
+from app.web.pages.answers import answer_page, asked_by_script, frame_of
 from app.web.pages.consumer_views import CameraView
 from app.web.pages.render import link_within, render_page
 from app.web.pages.versions import STATIC, folder_version
@@ -98,7 +98,7 @@ async def _read_form(request: Request) -> tuple[bytes | None, str, str | None]:
 
 def _look(request: Request, photo: bytes | None, said: str, lang: str | None) -> Response:
     frame = frame_of(request, lang, "/scan")
-    for_script = "application/json" in request.headers.get("accept", "")
+    for_script = asked_by_script(request)
     try:
         texts = read_photo(photo) if photo else (said[:_MOST_CHARACTERS],) if said.strip() else ()
     except Fault as fault:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
 import uuid_utils
 from fastapi import APIRouter, Query
@@ -23,9 +22,10 @@ from app.trace.sscc import parse_sscc
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import AskedLang, frame_of, lang_of
+from app.web.pages.answers import AskedLang, asked_by_script, frame_of, lang_of
 from app.web.pages.camera import CAMERA_HEADERS, CAMERA_PATH, decoder_path
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
+from app.web.pages.signed.numbers import whole
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed
 from app.web.pages.versions import DESK_PATH
@@ -37,7 +37,7 @@ PATH: Final = "/desk/cases"
 
 _ASKED = Annotated[str, Query(max_length=2048)]
 _PAGE: Final = 50
-_DIGITS: Final = 6  # of how many units somebody saw; more is no number of units
+_MOST_SEEN: Final = 99_999
 
 
 @router.get(PATH)
@@ -97,15 +97,14 @@ def change_case(
     """Puts a unit in, takes one or all out, records the sale of all; `do` says which."""
     case, asked = parse_sscc(sscc), form.text("lang") or None
     lang = lang_of(request, asked)
-    for_script = "application/json" in request.headers.get("accept", "")
+    for_script = asked_by_script(request)
     do = form.text("do") or "add"
     try:
         done = _change(rooms, signed.person.principal(), form, case, do)
     except Fault as fault:
         sent = _at_field(refused(request, form, fault, shown=("code",)), fault, do)
         if for_script:
-            reason = " ".join(dict.fromkeys(sent.errors.values())) or sent.message
-            return JSONResponse({"ok": False, "message": reason}, status_code=status_of(fault))
+            return JSONResponse({"ok": False, "message": sent.reason}, status_code=status_of(fault))
         return _case(request, rooms, signed, asked, case, sent, status=status_of(fault))
     if for_script:
         return JSONResponse({"ok": True, **_told(done, lang)})
@@ -115,14 +114,13 @@ def change_case(
 
 def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) -> str:
     """Returns what was put in or taken out. Raises the Fault that refuses it."""
-    packing, tried = rooms.packing, _id(form)
+    packing, tried = rooms.packing, form.uuid("sending")
     if do == "sale":
         if not form.text("order"):
             raise invalid(FieldFault(("order",), "missing", {"name": "order"}))
         region = {"region": form.text("region")} if form.text("region") else {}
         sealed = {"order": SealedInput({"number": form.text("order")[:64]})}
-        seen = form.text("count")
-        count = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < _DIGITS else None
+        count = whole(form, "count", 1, _MOST_SEEN, default=0) or None
         packing.move(principal, case, CaseEvent("sale", region, tried, sealed=sealed, count=count))
         return ""
     if do == "take_all":
@@ -135,13 +133,6 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
 
 def _told(code: str, lang: Lang) -> dict[str, str]:
     return {"message": text(lang, "goods.case.added"), "code": code, "page": page_path(code)}
-
-
-def _id(form: Form) -> str | None:
-    try:
-        return str(UUID(form.text("sending")))
-    except ValueError:
-        return None
 
 
 def _at_field(sent: Sent, fault: Fault, do: str) -> Sent:

@@ -6,7 +6,6 @@ Sent as forms alone: none of these numbers may stand in an address.
 from __future__ import annotations
 
 from typing import Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -81,15 +80,8 @@ def _decide(rooms: Rooms, signed: SignedIn, form: Form, documents: Any) -> None:
         certificate=form.text("certificate"),
         reason=form.text("reason"),
         documents=documents,
-        id=_record_id(form),
+        id=form.uuid("record"),
     )
-
-
-def _record_id(form: Form) -> str | None:
-    try:
-        return str(UUID(form.text("record")))
-    except ValueError:
-        return None
 
 
 def _page(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
 import uuid_utils
 from fastapi import APIRouter, Query
@@ -24,7 +23,7 @@ from app.trace.dispatching import Parcel, Sent
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import AskedLang, frame_of, lang_of
+from app.web.pages.answers import AskedLang, asked_by_script, frame_of, lang_of
 from app.web.pages.camera import CAMERA_HEADERS, CAMERA_PATH, decoder_path
 from app.web.pages.signed.form import Form, InForm, prefilled, refused
 from app.web.pages.signed.form import Sent as SentForm
@@ -72,14 +71,14 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
     """Dispatches one parcel; a script is answered with what it should say."""
     asked = form.text("lang") or None
     lang = lang_of(request, asked)
-    for_script = "application/json" in request.headers.get("accept", "")
+    for_script = asked_by_script(request)
     try:
         sent = _send(rooms, signed, form)
     except Fault as fault:
         again = _at_field(refused(request, form, fault, shown=("code",)))
         if for_script:
             return JSONResponse(
-                {"ok": False, "message": _reason(again)}, status_code=status_of(fault)
+                {"ok": False, "message": again.reason}, status_code=status_of(fault)
             )
         return _page(request, rooms, signed, asked, again, status=status_of(fault))
     if for_script:
@@ -101,18 +100,11 @@ def _send(rooms: Rooms, signed: SignedIn, form: Form) -> Sent:
             code=form.text("code"),
             carrier=form.text("carrier"),
             waybill=form.text("waybill"),
-            id=_id(form),
+            id=form.uuid("sending"),
             order=form.text("order"),
             to=form.text("to"),
         ),
     )
-
-
-def _id(form: Form) -> str | None:
-    try:
-        return str(UUID(form.text("sending")))
-    except ValueError:
-        return None
 
 
 def _told(sent: Sent, lang: Lang) -> dict[str, str]:
@@ -129,10 +121,6 @@ def _at_field(sent: SentForm) -> SentForm:
     if sent.errors:
         return sent
     return replace(sent, errors={"code": sent.message})
-
-
-def _reason(sent: SentForm) -> str:
-    return " ".join(dict.fromkeys(sent.errors.values())) or sent.message
 
 
 def _page(

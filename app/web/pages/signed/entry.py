@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -153,17 +152,10 @@ def _event(form: Form, type_: str) -> EventRequest:
         code=form.text("code"),
         type=type_,
         data=data,
-        id=_id(form),
+        id=form.uuid("entry"),
         occurred_at=moment(form, "occurred_at"),
         sealed=sealed,
     )
-
-
-def _id(form: Form) -> str | None:
-    try:
-        return str(UUID(form.text("entry")))
-    except ValueError:
-        return None
 
 
 def _at_field(sent: Sent, fault: Fault) -> Sent:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from fastapi import Depends
 from starlette.datastructures import FormData, UploadFile
@@ -52,6 +53,13 @@ class Form:
         """Returns a field as it was typed: for passwords."""
         return dict(self.items).get(name, "")
 
+    def uuid(self, name: str) -> str | None:
+        """Returns the id that a form brings along, None where it has none: sent twice it counts once."""
+        try:
+            return str(UUID(self.text(name)))
+        except ValueError:
+            return None
+
     def many(self, name: str) -> list[str]:
         """Returns every value of a field, as of check boxes."""
         return [value for key, value in self.items if key == name]
@@ -75,6 +83,11 @@ class Sent:
     def has(self, name: str, value: str) -> bool:
         """Whether this choice was made."""
         return (name, value) in self.items
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused, in one line, for who sees no fields."""
+        return " ".join(dict.fromkeys(self.errors.values())) or self.message
 
 
 BLANK = Sent()

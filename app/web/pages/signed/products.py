@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -130,7 +129,7 @@ def order_codes(
     try:
         batch, _ = rooms.issuing.order(
             principal,
-            order_id=_order_id(form),
+            order_id=form.uuid("order"),
             gtin=gtin,
             count=whole(form, "count", 1, MAX_COUNT),
             lot=form.text("of_lot") or None,
@@ -139,13 +138,6 @@ def order_codes(
     except Fault as fault:
         return _product(request, rooms, signed, gtin, lang, "codes", form, fault)
     return go_on(frame_of(request, lang, PATH), f"/desk/batches/{batch.batch_id}")
-
-
-def _order_id(form: Form) -> str | None:
-    try:
-        return str(UUID(form.text("order")))
-    except ValueError:
-        return None
 
 
 def _categories(lang: Lang) -> list[tuple[str, str]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from hashlib import sha256
-from uuid import UUID, uuid5
 
 from app.kit.errors import FieldFault, invalid
+from app.web.pages.formwords import form_id
 from app.web.pages.signed.form import Form
 
 MOST_WORDS = 2_000
@@ -35,7 +35,4 @@ def read_digests(form: Form) -> tuple[str, ...]:
 
 def step_id(form: Form, step: str) -> str | None:
     """Returns the id of the record that a form makes: the same for a form that is sent twice."""
-    try:
-        return str(uuid5(UUID(form.text("id")), step))
-    except ValueError:
-        return None
+    return form_id({"id": form.text("id")}, step)
