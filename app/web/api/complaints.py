@@ -12,6 +12,7 @@ from app.oversight.cases import Case
 from app.oversight.complaints import Line
 from app.oversight.looking import MAX_PURPOSE
 from app.oversight.reviews import Rated, Review, Words
+from app.web.api.texts import DueOut, SaidOut, dues_of, said_fields
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
 from app.web.openapi import problems
@@ -39,29 +40,11 @@ class ComplaintOut(BaseModel):
     links: dict[str, str]
 
 
-class SaidInMatterOut(BaseModel):
+class SaidInMatterOut(SaidOut):
     """What was said or done. `closed`: it holds words that were not opened; `text` null: they were erased."""
 
-    kind: str
-    at: str
-    actor: str
-    text: str | None
     closed: bool
     contact: str = ""
-    hidden: str = ""
-    outcome: str = ""
-    reason: str = ""
-    rating: int | None = None
-    settled: bool = False
-
-
-class ClockOut(BaseModel):
-    """Until when a first answer, or a proposal, is owed."""
-
-    name: Literal["reply", "proposal"]
-    due_at: str
-    met_at: str | None
-    late: bool
 
 
 class MatterOut(BaseModel):
@@ -77,7 +60,7 @@ class MatterOut(BaseModel):
     status: Literal["settled", "returned", "answered", "overdue", "waiting"]
     erased: bool
     said: list[SaidInMatterOut]
-    dues: list[ClockOut]
+    dues: list[DueOut]
 
 
 class OpeningIn(Body):
@@ -229,30 +212,10 @@ def _matter(case: Case) -> MatterOut:
         status=case.status,
         erased=case.erased,
         said=[
-            SaidInMatterOut(
-                kind=one.kind,
-                at=format_time(one.at),
-                actor=one.actor,
-                text=one.text,
-                closed=one.closed,
-                contact=one.contact,
-                hidden=one.hidden,
-                outcome=one.outcome,
-                reason=one.reason,
-                rating=one.rating,
-                settled=one.settled,
-            )
+            SaidInMatterOut(**said_fields(one), closed=one.closed, contact=one.contact)
             for one in case.said
         ],
-        dues=[
-            ClockOut(
-                name=due.name,
-                due_at=format_time(due.due_at),
-                met_at=format_time_if(due.met_at),
-                late=due.late,
-            )
-            for due in case.dues
-        ],
+        dues=dues_of(case),
     )
 
 

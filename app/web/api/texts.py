@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Path
 from pydantic import BaseModel, Field
 
-from app.kit.clock import format_time
+from app.kit.clock import format_time, format_time_if
 from app.kit.errors import Unauthenticated
 from app.ledger.submission import Recorded
-from app.oversight.cases import Case
+from app.oversight.cases import Case, Said
 from app.trace.identifiers import parse_code
 from app.trace.texts import HidingReason
 from app.web.api.proofs import ClaimHeader, InnerHeader, QueryHeader, read_proof
@@ -181,30 +181,35 @@ def _record(recorded: Recorded, of: str) -> RecordOut:
     )
 
 
-def _case(case: Case) -> CaseOut:
-    said = [
-        SaidOut(
-            kind=one.kind,
-            at=format_time(one.at),
-            actor=one.actor,
-            text=one.text,
-            hidden=one.hidden,
-            outcome=one.outcome,
-            reason=one.reason,
-            rating=one.rating,
-            settled=one.settled,
-        )
-        for one in case.said
-    ]
-    dues = [
+def said_fields(one: Said) -> dict[str, Any]:
+    """Returns what was said or done, as `SaidOut` has it."""
+    return {
+        "kind": one.kind,
+        "at": format_time(one.at),
+        "actor": one.actor,
+        "text": one.text,
+        "hidden": one.hidden,
+        "outcome": one.outcome,
+        "reason": one.reason,
+        "rating": one.rating,
+        "settled": one.settled,
+    }
+
+
+def dues_of(case: Case) -> list[DueOut]:
+    """Returns the clocks of a complaint."""
+    return [
         DueOut(
             name=due.name,
             due_at=format_time(due.due_at),
-            met_at=None if due.met_at is None else format_time(due.met_at),
+            met_at=format_time_if(due.met_at),
             late=due.late,
         )
         for due in case.dues
     ]
+
+
+def _case(case: Case) -> CaseOut:
     return CaseOut(
         ticket=case.ticket,
         code=case.code,
@@ -213,8 +218,8 @@ def _case(case: Case) -> CaseOut:
         wish=case.wish,
         at=format_time(case.at),
         status=case.status,
-        said=said,
-        dues=dues,
+        said=[SaidOut(**said_fields(one)) for one in case.said],
+        dues=dues_of(case),
         accepted_by=format_time(case.accepted_by),
         mediated_by=format_time(case.mediated_by),
         approximate=case.approximate,
