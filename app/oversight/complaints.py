@@ -118,22 +118,19 @@ class Complaints:
     def open(
         self, principal: Principal, ticket: str, purpose: str | None, *, loc: tuple[str, ...]
     ) -> Case:
-        """Returns a matter with the words of who complained; who looks and why is written down first.
+        """Returns a matter with the words of who complained, once it is written down who looks and why.
 
         loc: where the purpose was given. Raises TicketUnknown, Invalid. Writes `access_log`.
         """
         with self._database.read() as connection:
             found, _ = self._find(connection, principal, ticket)
-            logged = _closed(self._cases.tell(connection, found, opens=False))
-        told = read_purpose(purpose, loc=loc)
-        log_look(self._database, principal, found.stream, sorted(logged), told, clock=self._clock)
-        with self._database.read() as connection:
-            found, _ = self._find(connection, principal, ticket)
-            since = _closed(self._cases.tell(connection, found, opens=False)) - logged
-            shown = self._cases.tell(connection, found)
-        # What was said between the two snapshots is shown too, so it is written down as well.
-        log_look(self._database, principal, found.stream, sorted(since), told, clock=self._clock)
-        return shown
+            told = read_purpose(purpose, loc=loc)
+            closed = self._cases.tell(connection, found, opens=False)
+            opened = self._cases.tell(connection, found)
+        # Of the same snapshot, so that nothing is handed over that was not written down.
+        sections = [(one.seq, "detail") for one in closed.said if one.closed]
+        log_look(self._database, principal, found.stream, sections, told, clock=self._clock)
+        return opened
 
     def _find(
         self, connection: Connection, principal: Principal, ticket: str
@@ -175,10 +172,6 @@ def _is_for(connection: Connection, principal: Principal, row: Any) -> bool:
         seller = find_party(connection, row.seller)
         return seller is not None and covers(principal.region, seller.region)
     return principal.party is not None and principal.party in (row.seller, row.platform)
-
-
-def _closed(case: Case) -> set[tuple[int, str]]:
-    return {(one.seq, "detail") for one in case.said if one.closed}
 
 
 def _state(row: Any) -> Literal["waiting", "answered", "proposed", "returned", "settled"]:
