@@ -31,6 +31,7 @@ from app.oversight.looks import Look, Looks
 from app.trace.code import Code
 
 CheckName = Literal["hash", "link", "signature", "attached", "inclusion", "consistency"]
+_GONE = "integrity.record_missing"
 _OF_HASH = frozenset(
     {
         "hash_mismatch", "leaf_mismatch", "index_mismatch", "record_missing", "unlogged", "order",
@@ -120,23 +121,22 @@ class Chains:
     def read(self, code: Code) -> Chain:
         """Returns a code's chain, verified now; reports what is broken. Raises CodeUnknown."""
         look = self._looks.look(code)
-        problems = list(look.verification.problems)
+        problems = look.verification.problems
+        of_record: dict[tuple[str | None, int | None], list[Problem]] = {}
+        for problem in problems:
+            of_record.setdefault((problem.stream, problem.seq), []).append(problem)
         lines = []
         with self._database.read() as connection:
             anchors = _Anchors(connection, self._log_keys)
             before: dict[str, StoredRecord] = {}
             for record in look.story.records:
-                own = [p for p in problems if (p.stream, p.seq) == (record.stream, record.seq)]
+                own = of_record.get((record.stream, record.seq), ())
                 lines.append(_line(code, look, record, own, before.get(record.stream), anchors))
                 before[record.stream] = record
         there = {(line.stream, line.seq) for line in lines}
-        gone = [
-            p for p in problems
-            if p.kind == "integrity.record_missing" and (p.stream, p.seq) not in there
-        ]  # fmt: skip
-        lines += [_ghost(code, problem) for problem in gone]
-        told = [p for line in lines for p in line.problems]
-        others = tuple(p for p in problems if p not in told)
+        elsewhere = [p for p in problems if (p.stream, p.seq) not in there]
+        lines += [_ghost(code, one) for one in elsewhere if one.kind == _GONE]
+        others = tuple(one for one in elsewhere if one.kind != _GONE)
         return Chain(code, look, tuple(sorted(lines, key=_place(lines))), others)
 
 
@@ -147,7 +147,8 @@ class _Anchors:
         self._connection = connection
         self._keys = {key.name: key for key in log_keys}
         self._provers = Provers(connection, log_keys)
-        self._known: dict[tuple[str, int], tuple[Published, bool | None] | None] = {}
+        # By log: from which leaf on, to which size, what was found.
+        self._known: dict[str, list[tuple[int, int, tuple[Published, bool | None]]]] = {}
 
     def newest(self, origin: str) -> Published | None:
         """Returns the newest signed checkpoint of a log."""
@@ -156,8 +157,12 @@ class _Anchors:
     def first(self, origin: str, index: int) -> tuple[Published, bool | None] | None:
         """Returns the smallest signed checkpoint that covers a leaf, and whether the newest goes on from it.
 
-        Known ones are asked first: the records of a chain stand under few checkpoints.
+        Known ones are asked first: the records of a chain stand under few checkpoints, and what is the
+        smallest for one leaf is so for all up to its size.
         """
+        for least, size, known in self._known.get(origin, ()):
+            if least <= index < size:
+                return known
         key = self._keys.get(origin)
         newest = self.newest(origin)
         if key is None or newest is None or index >= newest.size:
@@ -167,14 +172,11 @@ class _Anchors:
             return newest, True
         found = read_checkpoint(row, key)
         if found is None:
-            return (
-                newest,
-                None,
-            )  # what is kept of the first one is not signed: nothing follows from it
-        place = (origin, found.size)
-        if place not in self._known:
-            self._known[place] = (found, self._goes_on(found, newest))
-        return self._known[place]
+            # What is kept of the first one is not signed: nothing follows from it.
+            return newest, None
+        told = found, self._goes_on(found, newest)
+        self._known.setdefault(origin, []).append((index, found.size, told))
+        return told
 
     def _goes_on(self, first: Published, newest: Published) -> bool | None:
         """Whether the newest tree begins with the first; None where the stored tree cannot say."""
