@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tests.drills.processes import ROOT
@@ -66,4 +65,4 @@ def _only_looks(route: Any, url: str, html: str) -> None:
 
 @cache
 def _source() -> str:
-    return Path(SOURCE).read_text("utf-8")
+    return SOURCE.read_text("utf-8")

@@ -20,13 +20,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import zxingcpp
 
 from app.i18n import text
 from app.kit.clock import format_time
+from tests.browser.filming import BARS, NO_DETECTOR, QR, film, seeing
 from tests.browser.form import Form
-from tests.browser.phone import another, opened
-from tests.browser.test_shipping_pages import NO_DETECTOR, film
+from tests.browser.phone import opened
 from tests.drills.deployment import wait_until
 from tests.drills.processes import ROOT, start
 from tests.drills.trade import moment
@@ -148,17 +147,9 @@ def _download(page: Any, what: str, work: Path) -> Path:
 
 def _dispatch(browser: Any, demo: Demo, work: Path, unit: str, keep: Keep) -> None:
     """A phone's camera sees the label and the waybill, one after the other."""
-    seen = film(
-        (f"{demo.url}/{unit}", zxingcpp.BarcodeFormat.QRCode),
-        (WAYBILL, zxingcpp.BarcodeFormat.Code128),
-        path=work / "parcel.y4m",
-    )
-    eyes = (
-        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={seen}",
-    )  # fmt: skip
+    seen = film((f"{demo.url}/{unit}", QR), (WAYBILL, BARS), path=work / "parcel.y4m")
     with (
-        another(browser, *eyes) as phone,
+        seeing(browser, seen) as phone,
         opened(phone, script=True, viewport=PHONE) as (page, _),
     ):
         page.add_init_script(NO_DETECTOR)

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import zxingcpp
 from PIL import Image
 
 from app.i18n import text
 from app.web.pages.camera import decoder_path
 from tests.browser.counter import phone
+from tests.browser.filming import NEITHER, NO_DETECTOR, QR, film, seeing, symbol
 from tests.browser.measures import check_layout, check_structure
-from tests.browser.phone import WIDTHS, another
+from tests.browser.phone import WIDTHS
 
 pytestmark = pytest.mark.browser
 
 every = pytest.mark.parametrize("lang", ["zh", "en"])
 WECHAT = "https://u.wechat.com/EAmple0code"
-
-
-def symbol(said: str, *, kind: Any = zxingcpp.BarcodeFormat.QRCode) -> Image.Image:
-    made = zxingcpp.create_barcode(said, kind)
-    return Image.fromarray(zxingcpp.write_barcode_to_image(made, scale=6)).convert("L")
 
 
 def photo(said: str, *, kind: str = "JPEG", **more: Any) -> bytes:
@@ -37,35 +31,20 @@ def photo(said: str, *, kind: str = "JPEG", **more: Any) -> bytes:
     return file.getvalue()
 
 
-def film(said: str, path: Path) -> Path:
-    """The same as a video camera sends it: YUV 4:2:0, a few pictures that chromium repeats."""
-    seen = Image.new("L", (640, 480), 170)
-    seen.paste(symbol(said), (180, 100))
-    grey = b"\x80" * (640 * 480 // 2)
-    pictures = b"".join(b"FRAME\n" + seen.tobytes() + grey for _ in range(3))
-    path.write_bytes(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n" + pictures)
-    return path
-
-
 @pytest.fixture(scope="module")
 def filmed(
     counter: Any, chromium: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Any, str]]:
     """A browser whose camera sees the label of a unit."""
     unit = counter.shared[0]
-    path = film(counter.url(unit), tmp_path_factory.mktemp("film") / "label.y4m")
-    with another(
-        chromium,
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={path}",
-    ) as browser:
+    path = film((counter.url(unit), QR), path=tmp_path_factory.mktemp("film") / "label.y4m")
+    with seeing(chromium, path) as browser:
         yield browser, unit
 
 
 LACKING = {
-    "the service": "delete globalThis.BarcodeDetector; delete globalThis.WebAssembly;",
-    "its own decoder": "delete globalThis.BarcodeDetector;",
+    "the service": NEITHER,
+    "its own decoder": NO_DETECTOR,
     "the browser": """globalThis.BarcodeDetector = class {
       static async getSupportedFormats() { return ["qr_code", "data_matrix", "ean_13"]; }
       async detect(video) {

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
-from typing import Any
 
 import pytest
-import zxingcpp
-from PIL import Image
 
 from app.i18n import text
 from app.trace.gtin import gtin_check_digit
 from app.web.pages.camera import decoder_path
-from tests.browser.phone import another, opened
-from tests.browser.test_camera import symbol
+from tests.browser.filming import BARS, NEITHER, NO_DETECTOR, QR, film, seeing
+from tests.browser.phone import opened
 from tests.browser.test_merchant_pages import unexpected
 from tests.browser.test_signed_pages import enter, look
 from tests.web.conftest import CARRIER, SHOP
@@ -177,24 +173,6 @@ def test_a_parcel_that_could_not_be_told_is_tried_again_and_counts_once(market, 
 # --- the camera ------------------------------------------------------------------------------------
 
 
-def film(*said: tuple[str, Any], path: Path) -> Path:
-    """A video in which labels come one after another, each for two seconds, with nothing between."""
-    grey, frames = b"\x80" * (640 * 480 // 2), []
-    for told, kind in said:
-        seen, label = Image.new("L", (640, 480), 170), symbol(told, kind=kind)
-        label.thumbnail((600, 400))
-        seen.paste(label, (20, 40))
-        frames += [seen] * 20
-        frames += [Image.new("L", (640, 480), 170)] * 5
-    body = b"".join(b"FRAME\n" + frame.tobytes() + grey for frame in frames)
-    path.write_bytes(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n" + body)
-    return path
-
-
-NO_DETECTOR = "delete globalThis.BarcodeDetector;"
-NEITHER = f"{NO_DETECTOR} delete globalThis.WebAssembly;"
-
-
 @pytest.mark.parametrize("reads", ["its own decoder", "the service"])
 def test_the_camera_reads_a_label_and_its_waybill_and_the_parcel_goes_off(
     market, chromium, tmp_path, reads
@@ -202,19 +180,13 @@ def test_the_camera_reads_a_label_and_its_waybill_and_the_parcel_goes_off(
     if reads == "its own decoder" and not decoder_path():
         pytest.skip("npm has not brought the decoder")
     first, second = sold(market, 2)
-    qr, bars = zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.Code128
     path = film(
-        (f"{market.url}/{first}", qr), ("SF5000000001", bars),
-        (f"{market.url}/{second}", qr), ("SF5000000002", bars),
+        (f"{market.url}/{first}", QR), ("SF5000000001", BARS),
+        (f"{market.url}/{second}", QR), ("SF5000000002", BARS),
         path=tmp_path / "parcels.y4m",
     )  # fmt: skip
     with (
-        another(
-            chromium,
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            f"--use-file-for-fake-video-capture={path}",
-        ) as browser,
+        seeing(chromium, path) as browser,
         opened(browser, lang="en", script=True) as (page, noted),
     ):
         page.add_init_script(NO_DETECTOR if reads == "its own decoder" else NEITHER)
@@ -232,17 +204,9 @@ def test_units_are_scanned_into_a_case_and_it_is_sent_by_its_label(market, chrom
     if not decoder_path():
         pytest.skip("npm has not brought the decoder")
     case, units = case_number(), sold(market, 2)
-    datamatrix = zxingcpp.BarcodeFormat.QRCode
-    path = film(
-        *((f"{market.url}/{unit}", datamatrix) for unit in units), path=tmp_path / "units.y4m"
-    )
+    path = film(*((f"{market.url}/{unit}", QR) for unit in units), path=tmp_path / "units.y4m")
     with (
-        another(
-            chromium,
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            f"--use-file-for-fake-video-capture={path}",
-        ) as browser,
+        seeing(chromium, path) as browser,
         opened(browser, lang="en", script=True) as (page, noted),
     ):
         page.add_init_script(NO_DETECTOR)

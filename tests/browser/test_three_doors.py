@@ -18,13 +18,15 @@ def demo(tmp_path_factory):
         yield served
 
 
+@pytest.fixture
+def keep(pictures):
+    return lambda page, name: pictures(page, f"doors-{name.replace(' ', '-')}.png")
+
+
 @pytest.mark.skipif(not decoder_path(), reason="npm has not brought the camera's decoder")
 def test_goods_go_from_a_spreadsheet_to_a_complaint_and_every_door_sees_it(
-    demo, chromium, pictures, tmp_path
+    demo, chromium, keep, tmp_path
 ):
-    def keep(page, name):
-        pictures(page, f"doors-{name.replace(' ', '-')}.png")
-
     sent = doors.sell_and_send(chromium, demo, tmp_path, keep)
     assert len(sent.codes) == 3
     assert sent.files["labels"].read_bytes().startswith(b"%PDF")
@@ -34,10 +36,7 @@ def test_goods_go_from_a_spreadsheet_to_a_complaint_and_every_door_sees_it(
     assert doors.verdict(demo, sent.unit) == "intact", "erased, and the chain still verifies"
 
 
-def test_a_regulator_takes_away_what_holds_without_the_service(demo, chromium, pictures, tmp_path):
-    def keep(page, name):
-        pictures(page, f"doors-{name.replace(' ', '-')}.png")
-
+def test_a_regulator_takes_away_what_holds_without_the_service(demo, chromium, keep, tmp_path):
     found = doors.find_and_prove(chromium, demo, tmp_path, keep)
     altered = urlsplit(demo.shown["broken"]).path
     assert found.files["chain"].as_posix() == f"/desk/chains{altered}"
