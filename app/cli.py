@@ -29,10 +29,11 @@ from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
 from app.ledger.places import tell_places
 from app.ledger.served import signed_checkpoints
-from app.main import create_app, graces_in_force
+from app.main import create_app
 from app.opening import opened_rooms
 from app.oversight.whole_audit import AuditPlan, WholeAudit, audit_stream
 from app.parties.principal import OPERATOR
+from app.rooms import graces_in_force
 from app.rotating import rotate_log
 from app.serving import check_port, run_server, run_service, run_worker
 from app.setup import check_set_up, serving_alone, set_up

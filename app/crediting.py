@@ -18,7 +18,7 @@ from app.db.engine import Database
 from app.kit.canonical import parse_json
 from app.kit.clock import SystemClock, to_ms
 from app.kit.errors import Fault
-from app.main import policies_of
+from app.rooms import policies_of
 from app.setup import check_set_up
 from app.terminal import OUT, ending_at_once, fail, show_progress
 

@@ -1,4 +1,4 @@
-"""Joins the room of exchange with what it needs: part of app.main, apart from it for its length."""
+"""Joins the room of exchange with what it needs: part of app.rooms, apart from it for its length."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from app.config import Settings
-from app.main import close_rooms, configure_logs, open_rooms
+from app.main import configure_logs
+from app.rooms import close_rooms, open_rooms
 from app.setup import check_set_up
 from app.web.deps import Rooms
 

@@ -10,7 +10,8 @@ from app.config import Settings
 from app.db.lease import Standing
 from app.ledger.note import encode_base64
 from app.ledger.rotation import Plan, Rotated
-from app.main import close_rooms, configure_logs, open_rooms, open_rotation
+from app.main import configure_logs
+from app.rooms import close_rooms, open_rooms, open_rotation
 from app.setup import serving_alone
 from app.terminal import ERR, OUT, fail
 

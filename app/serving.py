@@ -28,15 +28,8 @@ from app.kit.collector import spare_what_stays
 from app.ledger.forwarding import Forwarder
 from app.ledger.intake import Intake
 from app.ledger.logstore import Fenced
-from app.main import (
-    Beside,
-    close_rooms,
-    configure_logs,
-    create_app,
-    graces_in_force,
-    open_proofs,
-    open_rooms,
-)
+from app.main import Beside, configure_logs, create_app
+from app.rooms import close_rooms, graces_in_force, open_proofs, open_rooms
 from app.setup import serving_alone
 from app.terminal import ERR, fail
 from app.trace.crossing import pack_submission, unpacking

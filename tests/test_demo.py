@@ -53,7 +53,7 @@ def settings(kept, tmp_path):
 
 @pytest.fixture
 def rooms(settings):
-    from app.main import close_rooms, open_rooms
+    from app.rooms import close_rooms, open_rooms
 
     opened = open_rooms(settings, clock=FakeClock())
     yield opened
@@ -305,7 +305,7 @@ def test_every_party_and_product_says_that_it_is_made_up():
 @pytest.mark.slow
 def test_one_seed_gives_the_same_serials_and_states(kept, rooms, tmp_path):
     from app.ledger.store import load_heads
-    from app.main import close_rooms, open_rooms
+    from app.rooms import close_rooms, open_rooms
 
     settings, again = make(tmp_path / "again")
     built = kept[2]

@@ -17,7 +17,7 @@ from app.ledger.keyring import KeyLost, KeysLost, load_keys
 from app.ledger.note import split_note
 from app.ledger.served import load_checkpoint
 from app.ledger.witnesses import QuorumMissing
-from app.main import close_rooms, open_rooms
+from app.rooms import close_rooms, open_rooms
 from app.rotating import rotate_log
 from app.setup import AlreadyServing, serving_alone, set_up
 from app.terminal import OUT

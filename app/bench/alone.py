@@ -34,9 +34,9 @@ from app.labels.placing import SheetLabel
 from app.labels.sheet import write_sheet
 from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
-from app.main import graces_in_force
 from app.oversight.whole_audit import AuditPlan, WholeAudit
 from app.parties.principal import Principal
+from app.rooms import graces_in_force
 from app.trace.code import Code, digital_link, new_serial
 from app.trace.gtin import gtin_check_digit
 from app.web.deps import Rooms

@@ -20,11 +20,11 @@ from app.config import Settings, load_settings
 from app.kit.errors import Fault
 from app.ledger.note import encode_base64
 from app.ledger.record import Claim, Signed, claim_message
-from app.main import close_rooms, open_rooms
 from app.parties.account_rules import PARTY_SCOPES
 from app.parties.identity import uscc_check_digit
 from app.parties.principal import OPERATOR, Principal
 from app.parties.registration import read_registration
+from app.rooms import close_rooms, open_rooms
 from app.setup import set_up
 from app.trace.code import Code
 from app.trace.gtin import gtin_check_digit

@@ -27,7 +27,7 @@ from app.demo.lives import Life, plan_lives, slots_until
 from app.demo.tamper import change_city
 from app.demo.walk import DemoClock, Walk
 from app.kit.clock import Clock, SystemClock
-from app.main import close_rooms, open_rooms
+from app.rooms import close_rooms, open_rooms
 from app.setup import set_up
 from app.trace.code import Code, new_serial
 

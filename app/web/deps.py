@@ -114,7 +114,7 @@ class Leading:
 
 @dataclass(kw_only=True)
 class Rooms:
-    """The services of a running deployment, joined by `app.main.open_rooms`.
+    """The services of a running deployment, joined by `app.rooms.open_rooms`.
 
     committed: set after every commit of the recorder; whoever waits for records clears it.
     on_wait: called where a request waits for the log; the worker hangs its alarm clock here.

@@ -25,8 +25,8 @@ import structlog
 from app.config import Settings
 from app.credit.service import NewEntry
 from app.credit.steps import Step
-from app.main import close_rooms, open_rooms
 from app.parties.identity import SYSTEM, uscc_check_digit
+from app.rooms import close_rooms, open_rooms
 from tests.databases import DATABASES
 from tests.drills.deployment import Deployment, wait_until
 from tests.ports import free_port

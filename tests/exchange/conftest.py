@@ -20,9 +20,9 @@ from app.joining import credit_signer
 from app.ledger import logstore
 from app.ledger.keyring import create_keys
 from app.ledger.store import load_stream
-from app.main import close_rooms, open_rooms
 from app.parties.principal import OPERATOR
 from app.parties.registration import read_registration
+from app.rooms import close_rooms, open_rooms
 from tests.databases import DATABASES
 from tests.fakes import FakeClock
 from tests.web.conftest import SHOP, STALL, Service, serving

@@ -20,7 +20,7 @@ from app.ledger.publisher import (
     WitnessesUnheard,
 )
 from app.ledger.witnesses import QuorumsDisjoint, WitnessAhead, WitnessContradicts, Witnesses
-from app.main import _open_witnesses
+from app.rooms import _open_witnesses
 from tests.ledger.ledgers import ORIGIN, Ledger, check_log
 from tests.ledger.peers import Memory, Peer, says
 from tests.ledger.test_leading import Process, anchored_size, served_size

@@ -9,7 +9,7 @@ import pytest
 
 from app.ledger.record import Claim, Signed
 from app.ledger.submission import Seal, Submission
-from app.main import graces_in_force
+from app.rooms import graces_in_force
 from app.trace.code import Code
 from app.trace.crossing import pack_submission, unpacking
 from app.trace.decide import Decision

@@ -131,7 +131,8 @@ def serving(
     from app.db.engine import Database
     from app.ledger import logstore
     from app.ledger.keyring import create_keys
-    from app.main import create_app, open_rooms
+    from app.main import create_app
+    from app.rooms import open_rooms
 
     url = DATABASES.new(settings.data_dir)
     settings = settings.model_copy(update={"database_url": url})

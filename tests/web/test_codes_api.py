@@ -87,7 +87,7 @@ def test_six_hundred_codes_come_in_chunks_with_progress(market):
 
 def test_a_job_goes_on_where_a_stop_ended_it(market):
     """The first chunk is made, then the process ends: as another service on the same database."""
-    from app.main import close_rooms, open_rooms
+    from app.rooms import close_rooms, open_rooms
 
     batch_id = market.order(600)
     assert market.rooms.issuing.issue_some()

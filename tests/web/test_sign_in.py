@@ -321,7 +321,8 @@ def test_a_disabled_account_is_out_at_once(market, made, browser):
 
 def test_another_process_knows_the_session_and_the_failures(market, made, browser):
     """Both stand in the database: nothing is in a process's memory."""
-    from app.main import create_app, open_rooms
+    from app.main import create_app
+    from app.rooms import open_rooms
     from tests.web.conftest import _serve
 
     name, password = made()
