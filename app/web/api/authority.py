@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, format_time_if, from_ms
@@ -15,8 +15,7 @@ from app.oversight.lookbook import LoggedLook, WantedLooks
 from app.oversight.periods import read_period
 from app.oversight.seeking import GROUPS, Found, Group, Hit
 from app.oversight.seeking import Query as Seek
-from app.trace.code import Code, parse_lot, parse_serial
-from app.trace.gtin import parse_gtin
+from app.web.api.subjects import GTINPath, SegmentPath, lot_code, product_code, unit_code
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
 from app.web.links import code_path
@@ -26,8 +25,6 @@ from app.web.paging import InPage, Page, PageBody, encode_place
 
 router = api_router(tag="oversight")
 
-_GTIN = Annotated[str, Path(max_length=32, examples=["06901234567892"])]
-_Segment = Annotated[str, Path(max_length=200, examples=["8F3K2M9QZ7AB"])]
 _KNOWN = problems("code-unknown")
 _Day = Annotated[str | None, Query(max_length=10, examples=["2026-01-01"])]
 
@@ -153,24 +150,21 @@ def _hit(group: Group, hit: Hit) -> HitOut:
 
 
 @router.get("/codes/{gtin}/{serial}/chain", summary="A unit's chain, checked", responses=_KNOWN)
-def unit_chain(rooms: InRooms, gtin: _GTIN, serial: _Segment) -> dict[str, Any]:
+def unit_chain(rooms: InRooms, gtin: GTINPath, serial: SegmentPath) -> dict[str, Any]:
     """Returns every record with its hash, signer, proof, and what was verified of it how."""
-    code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    return _chain(rooms.chains.read(code))
+    return _chain(rooms.chains.read(unit_code(gtin, serial)))
 
 
 @router.get("/lots/{gtin}/{lot}/chain", summary="A lot's chain, checked", responses=_KNOWN)
-def lot_chain(rooms: InRooms, gtin: _GTIN, lot: _Segment) -> dict[str, Any]:
+def lot_chain(rooms: InRooms, gtin: GTINPath, lot: SegmentPath) -> dict[str, Any]:
     """Returns every record of a lot as the unit's chain does."""
-    return _chain(
-        rooms.chains.read(Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot)))
-    )
+    return _chain(rooms.chains.read(lot_code(gtin, lot)))
 
 
 @router.get("/products/{gtin}/chain", summary="A product's chain, checked", responses=_KNOWN)
-def product_chain(rooms: InRooms, gtin: _GTIN) -> dict[str, Any]:
+def product_chain(rooms: InRooms, gtin: GTINPath) -> dict[str, Any]:
     """Returns every record of a product as the unit's chain does."""
-    return _chain(rooms.chains.read(Code(parse_gtin(gtin, allow_item_code=True))))
+    return _chain(rooms.chains.read(product_code(gtin)))
 
 
 def _chain(chain: Chain) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from pydantic import BaseModel, Field
 
 from app.kit.errors import FieldFault, invalid
 from app.labels.symbols import Label, label_png, label_svg
-from app.trace.code import Code, digital_link, parse_serial, symbol_text
-from app.trace.gtin import parse_gtin
+from app.trace.code import Code, digital_link, symbol_text
 from app.trace.identifiers import parse_code
 from app.trace.issuing import MAX_COUNT
 from app.web.api.products import GTIN
-from app.web.api.subjects import look_body
+from app.web.api.subjects import look_body, unit_code
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
 from app.web.openapi import problems
@@ -153,8 +152,7 @@ def read_label(
 
     A void unit has none any more.
     """
-    code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    code = rooms.printing.unit(code)
+    code = rooms.printing.unit(unit_code(gtin, serial))
     content = {
         "qr": digital_link(rooms.base_url, code),
         "datamatrix": symbol_text(code),
@@ -176,9 +174,7 @@ def read_unit(rooms: InRooms, gtin: GTIN, serial: Serial) -> dict[str, Any]:
 
     Below it are `/events`, `/verification` and `/evidence`.
     """
-    return look_body(
-        rooms, Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    )
+    return look_body(rooms, unit_code(gtin, serial))
 
 
 @router.get("/code", summary="Any form of a code", responses=problems("code-unknown"))
@@ -197,7 +193,7 @@ def read_any(
 )
 def check_inner(rooms: InRooms, gtin: GTIN, serial: Serial, body: InnerIn) -> InnerOut:
     """Tells whether a hidden code is this unit's; tries are counted, and limited."""
-    code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
+    code = unit_code(gtin, serial)
     rooms.catalogue.unit(code)
     ok, tries = rooms.issuing.try_inner(code, body.inner)
     return InnerOut(ok=ok, tries=tries)

@@ -9,16 +9,14 @@ from fastapi.responses import StreamingResponse
 
 from app.kit.errors import Unauthenticated
 from app.oversight.packages import Package
-from app.trace.code import Code, parse_lot, parse_serial
-from app.trace.gtin import parse_gtin
+from app.trace.code import Code
+from app.web.api.subjects import GTINPath, SegmentPath, lot_code, product_code, unit_code
 from app.web.body import api_router
 from app.web.deps import Caller, InRooms, Viewer
 from app.web.openapi import problems
 
 router = api_router(tag="codes")
 
-_GTIN = Annotated[str, Path(max_length=32, examples=["06901234567892"])]
-_Segment = Annotated[str, Path(max_length=200, examples=["8F3K2M9QZ7AB"])]
 _Sealed = Annotated[
     bool, Query(description="With the sealed sections that the key may open, and their salts.")
 ]
@@ -38,14 +36,13 @@ _ANSWERS = {**_ZIP, **problems("forbidden", "code-unknown", "chain-too-long")}
 def unit_package(
     rooms: InRooms,
     viewer: Viewer,
-    gtin: _GTIN,
-    serial: _Segment,
+    gtin: GTINPath,
+    serial: SegmentPath,
     sealed: _Sealed = False,
     purpose: _Purpose = None,
 ) -> StreamingResponse:
     """Returns the bundle with keys, verifier, statement and signed manifest; verify_proof.py checks it."""
-    code = Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
-    return _of(rooms, viewer, code, sealed=sealed, purpose=purpose)
+    return _of(rooms, viewer, unit_code(gtin, serial), sealed=sealed, purpose=purpose)
 
 
 @router.get(
@@ -57,14 +54,13 @@ def unit_package(
 def lot_package(
     rooms: InRooms,
     viewer: Viewer,
-    gtin: _GTIN,
-    lot: _Segment,
+    gtin: GTINPath,
+    lot: SegmentPath,
     sealed: _Sealed = False,
     purpose: _Purpose = None,
 ) -> StreamingResponse:
     """Returns the same of a lot."""
-    code = Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
-    return _of(rooms, viewer, code, sealed=sealed, purpose=purpose)
+    return _of(rooms, viewer, lot_code(gtin, lot), sealed=sealed, purpose=purpose)
 
 
 @router.get(
@@ -76,13 +72,12 @@ def lot_package(
 def product_package(
     rooms: InRooms,
     viewer: Viewer,
-    gtin: _GTIN,
+    gtin: GTINPath,
     sealed: _Sealed = False,
     purpose: _Purpose = None,
 ) -> StreamingResponse:
     """Returns the same of a product."""
-    code = Code(parse_gtin(gtin, allow_item_code=True))
-    return _of(rooms, viewer, code, sealed=sealed, purpose=purpose)
+    return _of(rooms, viewer, product_code(gtin), sealed=sealed, purpose=purpose)
 
 
 @router.get(

@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, from_ms
 from app.kit.errors import FieldFault, invalid
-from app.trace.code import Code, parse_lot
+from app.trace.code import Code
 from app.trace.gtin import display_gtin, parse_gtin
 from app.trace.requests import SealedInput
+from app.web.api.subjects import lot_code, product_code
 from app.web.body import Body, Day, api_router
 from app.web.deps import Caller, InRooms
 from app.web.links import code_path
@@ -249,7 +250,7 @@ def list_products(
 )
 def read_product(rooms: InRooms, gtin: GTIN) -> ProductPage:
     """Returns a product with its live offers; below it `/events`, `/verification`, `/evidence`."""
-    code = Code(parse_gtin(gtin, allow_item_code=True))
+    code = product_code(gtin)
     row = rooms.catalogue.product(code.gtin)
     look = rooms.looks.look(code)
     offers = rooms.catalogue.offers(code.gtin)
@@ -328,7 +329,7 @@ def register_lot(rooms: InRooms, principal: Caller, body: LotIn, response: Respo
 )
 def read_lot(rooms: InRooms, gtin: GTIN, lot: LotPath) -> LotPage:
     """Returns a lot; below it `/events`, `/verification`, `/evidence`."""
-    code = Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
+    code = lot_code(gtin, lot)
     row = rooms.catalogue.lot(code)
     look = rooms.looks.look(code)
     return LotPage(

@@ -26,65 +26,67 @@ from app.web.openapi import problems
 
 router = api_router(tag="codes")
 
-_GTIN = Annotated[str, Path(max_length=32, examples=["06901234567892"])]
-_Segment = Annotated[str, Path(max_length=200, examples=["8F3K2M9QZ7AB"])]
+GTINPath = Annotated[str, Path(max_length=32, examples=["06901234567892"])]
+SegmentPath = Annotated[str, Path(max_length=200, examples=["8F3K2M9QZ7AB"])]
 _KNOWN = problems("code-unknown")
 
 
 @router.get("/codes/{gtin}/{serial}/events", summary="A unit's story", responses=_KNOWN)
-def unit_events(rooms: InRooms, gtin: _GTIN, serial: _Segment) -> Response:
+def unit_events(rooms: InRooms, gtin: GTINPath, serial: SegmentPath) -> Response:
     """Returns the whole story: own records, listings referred to, records that apply."""
-    return _events(rooms, _unit(gtin, serial))
+    return _events(rooms, unit_code(gtin, serial))
 
 
 @router.get("/codes/{gtin}/{serial}/verification", summary="Verify a unit", responses=_KNOWN)
 def unit_verification(
-    rooms: InRooms, lang: Language, gtin: _GTIN, serial: _Segment
+    rooms: InRooms, lang: Language, gtin: GTINPath, serial: SegmentPath
 ) -> dict[str, Any]:
     """Returns every check, re-computed now."""
-    return _verification(rooms, lang, _unit(gtin, serial))
+    return _verification(rooms, lang, unit_code(gtin, serial))
 
 
 @router.get("/codes/{gtin}/{serial}/evidence", summary="A unit's evidence", responses=_KNOWN)
-def unit_evidence(rooms: InRooms, gtin: _GTIN, serial: _Segment) -> Response:
+def unit_evidence(rooms: InRooms, gtin: GTINPath, serial: SegmentPath) -> Response:
     """Returns the evidence bundle, which `suxin verify` and scripts/verify_bundle.py check offline."""
-    return _evidence(rooms, _unit(gtin, serial))
+    return _evidence(rooms, unit_code(gtin, serial))
 
 
 @router.get("/lots/{gtin}/{lot}/events", summary="A lot's story", responses=_KNOWN)
-def lot_events(rooms: InRooms, gtin: _GTIN, lot: _Segment) -> Response:
+def lot_events(rooms: InRooms, gtin: GTINPath, lot: SegmentPath) -> Response:
     """Returns the whole story of a lot."""
-    return _events(rooms, _lot(gtin, lot))
+    return _events(rooms, lot_code(gtin, lot))
 
 
 @router.get("/lots/{gtin}/{lot}/verification", summary="Verify a lot", responses=_KNOWN)
-def lot_verification(rooms: InRooms, lang: Language, gtin: _GTIN, lot: _Segment) -> dict[str, Any]:
+def lot_verification(
+    rooms: InRooms, lang: Language, gtin: GTINPath, lot: SegmentPath
+) -> dict[str, Any]:
     """Returns every check, re-computed now."""
-    return _verification(rooms, lang, _lot(gtin, lot))
+    return _verification(rooms, lang, lot_code(gtin, lot))
 
 
 @router.get("/lots/{gtin}/{lot}/evidence", summary="A lot's evidence", responses=_KNOWN)
-def lot_evidence(rooms: InRooms, gtin: _GTIN, lot: _Segment) -> Response:
+def lot_evidence(rooms: InRooms, gtin: GTINPath, lot: SegmentPath) -> Response:
     """Returns the evidence bundle of a lot."""
-    return _evidence(rooms, _lot(gtin, lot))
+    return _evidence(rooms, lot_code(gtin, lot))
 
 
 @router.get("/products/{gtin}/events", summary="A product's story", responses=_KNOWN)
-def product_events(rooms: InRooms, gtin: _GTIN) -> Response:
+def product_events(rooms: InRooms, gtin: GTINPath) -> Response:
     """Returns the whole story of a product."""
-    return _events(rooms, _product(gtin))
+    return _events(rooms, product_code(gtin))
 
 
 @router.get("/products/{gtin}/verification", summary="Verify a product", responses=_KNOWN)
-def product_verification(rooms: InRooms, lang: Language, gtin: _GTIN) -> dict[str, Any]:
+def product_verification(rooms: InRooms, lang: Language, gtin: GTINPath) -> dict[str, Any]:
     """Returns every check, re-computed now."""
-    return _verification(rooms, lang, _product(gtin))
+    return _verification(rooms, lang, product_code(gtin))
 
 
 @router.get("/products/{gtin}/evidence", summary="A product's evidence", responses=_KNOWN)
-def product_evidence(rooms: InRooms, gtin: _GTIN) -> Response:
+def product_evidence(rooms: InRooms, gtin: GTINPath) -> Response:
     """Returns the evidence bundle of a product."""
-    return _evidence(rooms, _product(gtin))
+    return _evidence(rooms, product_code(gtin))
 
 
 @router.get(
@@ -95,15 +97,15 @@ def product_evidence(rooms: InRooms, gtin: _GTIN) -> Response:
 def unit_sealed(
     rooms: InRooms,
     principal: Caller,
-    gtin: _GTIN,
-    serial: _Segment,
+    gtin: GTINPath,
+    serial: SegmentPath,
     purpose: Annotated[str | None, Query(max_length=400)] = None,
 ) -> dict[str, Any]:
     """Returns what you sealed yourself; to regulators and customs all of it.
 
     They state a `purpose`, and every look is logged.
     """
-    items = rooms.sealed.read(principal, _unit(gtin, serial), purpose=purpose)
+    items = rooms.sealed.read(principal, unit_code(gtin, serial), purpose=purpose)
     return {"items": items, "next": None}
 
 
@@ -239,13 +241,16 @@ def _product_facts(rooms: Rooms, gtin: str) -> dict[str, Any]:
     return {"gtin": row.gtin, "name": row.name, "category": row.category, **json.loads(row.facts)}
 
 
-def _unit(gtin: str, serial: str) -> Code:
+def unit_code(gtin: str, serial: str) -> Code:
+    """Returns the unit that an address names. Raises Invalid as parse_gtin and parse_serial do."""
     return Code(parse_gtin(gtin, allow_item_code=True), serial=parse_serial(serial))
 
 
-def _lot(gtin: str, lot: str) -> Code:
+def lot_code(gtin: str, lot: str) -> Code:
+    """Returns the lot that an address names. Raises Invalid as parse_gtin and parse_lot do."""
     return Code(parse_gtin(gtin, allow_item_code=True), lot=parse_lot(lot))
 
 
-def _product(gtin: str) -> Code:
+def product_code(gtin: str) -> Code:
+    """Returns the product that an address names. Raises Invalid as parse_gtin does."""
     return Code(parse_gtin(gtin, allow_item_code=True))
