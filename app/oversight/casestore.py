@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 from app.db.tables import Account, Finding, FindingNote, FindingWork, Party
 from app.db.upsert import upsert_rows
 from app.oversight.kinds import FAMILIES_OF, Severity
-from app.parties.account_rules import region_prefix
+from app.oversight.store import during, inside
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 WORK = FindingWork.__table__  # type: ignore[attr-defined]
@@ -19,8 +19,6 @@ NOTE = FindingNote.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
 ACCOUNT = Account.__table__  # type: ignore[attr-defined]
 
-# Above every digit: the end of what begins with a prefix, in any order of text that we use.
-_BEHIND_DIGITS = ":"
 WAITING = "waiting"
 """A status to ask for: open or in its grace."""
 
@@ -74,18 +72,6 @@ def count_findings(connection: Connection, wanted: Wanted, *, most: int) -> int:
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def kinds_waiting(connection: Connection) -> list[str]:
-    """Returns the kinds of findings that wait, in order. Read-only."""
-    query = select(FINDING.c.kind).where(FINDING.c.status.in_(("open", "grace"))).distinct()
-    return sorted(connection.execute(query).scalars())
-
-
-def inside(column: Any, region: str) -> Any:
-    """Returns the condition that a region is `region` or inside it, as an index can be asked."""
-    prefix = region_prefix(region)
-    return and_(column >= prefix, column < prefix + _BEHIND_DIGITS)
-
-
 def _chosen(query: Any, wanted: Wanted) -> Any:
     own = and_(WORK.c.finding == FINDING.c.id, WORK.c.party == (wanted.office or ""))
     query = query.select_from(FINDING.outerjoin(WORK, own))
@@ -107,11 +93,7 @@ def _chosen(query: Any, wanted: Wanted) -> Any:
     if wanted.assignee is not None:
         nobody = WORK.c.assignee.is_(None)
         query = query.where(WORK.c.assignee == wanted.assignee if wanted.assignee else nobody)
-    if wanted.since_ms is not None:
-        query = query.where(FINDING.c.opened_at >= wanted.since_ms)
-    if wanted.until_ms is not None:
-        query = query.where(FINDING.c.opened_at < wanted.until_ms)
-    return query
+    return query.where(during(FINDING.c.opened_at, wanted.since_ms, wanted.until_ms))
 
 
 def _is_severe(severity: Severity) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select
 
 from app.db.tables import AccessLog
-from app.oversight.casestore import inside
+from app.oversight.store import during, inside
 
 ACCESS = AccessLog.__table__  # type: ignore[attr-defined]
 
@@ -40,10 +40,7 @@ def list_looks(
         query = query.where(ACCESS.c.stream == stream)
     if purpose:
         query = query.where(ACCESS.c.purpose.contains(purpose, autoescape=True))
-    if since_ms is not None:
-        query = query.where(ACCESS.c.at >= since_ms)
-    if until_ms is not None:
-        query = query.where(ACCESS.c.at < until_ms)
+    query = query.where(during(ACCESS.c.at, since_ms, until_ms))
     if after is not None:
         at, last = after
         query = query.where(or_(ACCESS.c.at < at, and_(ACCESS.c.at == at, ACCESS.c.id < last)))

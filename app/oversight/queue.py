@@ -13,7 +13,6 @@ from app.db.engine import Database
 from app.kit.clock import from_ms
 from app.oversight import store
 from app.oversight.finding_rows import GRACE
-from app.parties.account_rules import region_prefix
 from app.parties.principal import Principal
 
 
@@ -48,9 +47,8 @@ def queue_in(database: Database, region: str | None, *, limit: int) -> Queue:
     What was altered stands first, since its hold ends soon; then the oldest. A finding about nobody, on
     the log itself, is in the queue of who sees all. Read-only.
     """
-    prefix = None if region is None else region_prefix(region)
     with database.read() as connection:
-        count, rows = store.queue(connection, region_prefix=prefix, limit=limit)
+        count, rows = store.queue(connection, region=region, limit=limit)
     return Queue(count, tuple(_waiting(row) for row in rows))
 
 

@@ -21,7 +21,7 @@ from app.db.tables import (
     SideIndex,
     SoldUnit,
 )
-from app.oversight.casestore import inside
+from app.oversight.store import during, inside
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
@@ -214,8 +214,4 @@ def _in_regions(query: Any, bounds: Bounds) -> Any:
 
 
 def _within(query: Any, column: Any, bounds: Bounds) -> Any:
-    if bounds.since_ms is not None:
-        query = query.where(column >= bounds.since_ms)
-    if bounds.until_ms is not None:
-        query = query.where(column < bounds.until_ms)
-    return query
+    return query.where(during(column, bounds.since_ms, bounds.until_ms))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import HotSelect
@@ -28,6 +28,7 @@ from app.db.tables import (
 )
 from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
+from app.parties.account_rules import region_prefix
 from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -45,6 +46,8 @@ DUE = Due.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
+# Above every digit: the end of what begins with a prefix, in any order of text that we use.
+_BEHIND_DIGITS = ":"
 
 _NAMES = HotSelect(
     select(HEAD.c.stream, HEAD.c.name).where(
@@ -60,6 +63,20 @@ _OPEN_ON = HotSelect(
     )
     .order_by(FINDING.c.opened_at, FINDING.c.id)
 )
+
+
+def inside(column: Any, region: str) -> Any:
+    """Returns the condition that a region is `region` or inside it, as an index can be asked."""
+    prefix = region_prefix(region)
+    return and_(column >= prefix, column < prefix + _BEHIND_DIGITS)
+
+
+def during(column: Any, since_ms: int | None, until_ms: int | None) -> Any:
+    """Returns the condition that a time lies within a period, until exclusive; None: open at that end."""
+    return and_(
+        true() if since_ms is None else column >= since_ms,
+        true() if until_ms is None else column < until_ms,
+    )
 
 
 def find_finding(connection: Connection, finding: str) -> Any | None:
@@ -97,21 +114,20 @@ def queue(
     connection: Connection,
     *,
     party: str | None = None,
-    region_prefix: str | None = None,
+    region: str | None = None,
     limit: int,
 ) -> tuple[int, list[Any]]:
     """Returns how many findings are open or in their grace, and the first of them.
 
-    What was altered stands before what is missing, the older one first. region_prefix: of the parties
-    that they are about. Read-only.
+    What was altered stands before what is missing, the older one first. region: of the parties that
+    they are about (GB/T 2260), with all that is inside. Read-only.
     """
     query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")))
     if party is not None:
         query = query.where(FINDING.c.party == party)
-    if region_prefix is not None:
-        query = query.join(PARTY, PARTY.c.id == FINDING.c.party).where(
-            PARTY.c.region.startswith(region_prefix, autoescape=True)
-        )
+    if region is not None:
+        query = query.join(PARTY, PARTY.c.id == FINDING.c.party)
+        query = query.where(inside(PARTY.c.region, region))
     count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
     gravity = case((FINDING.c.kind.startswith("integrity."), 0), else_=1)
     query = query.order_by(gravity, FINDING.c.opened_at, FINDING.c.id).limit(limit)
