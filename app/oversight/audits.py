@@ -16,7 +16,7 @@ import uuid_utils
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.kit.clock import Clock, format_time, to_ms
+from app.kit.clock import Clock, to_ms
 from app.kit.errors import NotFound, TooMany
 from app.ledger.anchor import Anchor
 from app.ledger.audit import LedgerAudit
@@ -29,7 +29,7 @@ from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
-from app.oversight.finding_rows import as_json, dump
+from app.oversight.finding_rows import as_text, dump
 from app.oversight.findings import Findings
 from app.oversight.scopes import read_scope
 from app.oversight.whole_audit import new_audit
@@ -205,7 +205,7 @@ class Audits:
 
     def _told(self, connection: Connection, found: set[str]) -> list[str]:
         rows = jobstore.findings_of(connection, sorted(found))[:MOST_MET]
-        return [dump(_as_met(row)) for row in rows]
+        return [dump(as_text(row)) for row in rows]
 
     def walk(self) -> bool:
         """Audits the next streams for a tenth of a second; at the end of a round also the log."""
@@ -297,14 +297,6 @@ class Audits:
 
     def _audit(self, connection: Connection) -> LedgerAudit:
         return new_audit(connection, vault=self._vault, stories=self._stories)
-
-
-def _as_met(row: Any) -> dict[str, Any]:
-    told = as_json(row)
-    for name in ("opened_at", "closed_at", "due_at"):
-        if name in told:
-            told[name] = format_time(told[name])
-    return told
 
 
 def _check_next(audit: LedgerAudit, after: int, rows: Sequence[Any]) -> list[Problem]:

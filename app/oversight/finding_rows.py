@@ -139,6 +139,14 @@ def dump(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
+def as_text(row: Any) -> dict[str, Any]:
+    """Returns a finding as the API shows it, times as text."""
+    return {
+        name: format_time(value) if isinstance(value, datetime) else value
+        for name, value in as_json(row).items()
+    }
+
+
 def as_json(row: Any) -> dict[str, Any]:
     """Returns a finding as the API shows it, times as datetimes."""
     shown: dict[str, Any] = {

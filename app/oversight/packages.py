@@ -38,7 +38,7 @@ from app.ledger.prover import InLog
 from app.ledger.store import StoredRecord
 from app.ledger.witnesses import Cosigning
 from app.oversight.casework import Casework
-from app.oversight.finding_rows import as_json
+from app.oversight.finding_rows import as_text
 from app.oversight.looks import Look, Looks
 from app.oversight.sealed import SealedAccess
 from app.parties.principal import Principal
@@ -203,10 +203,7 @@ class Packages:
             )
         parts = dict(self._parts(look, bundle))
         if finding is not None:
-            told = as_json(finding)
-            parts["finding.json"] = _pretty(
-                {n: format_time(v) if isinstance(v, datetime) else v for n, v in told.items()}
-            )
+            parts["finding.json"] = _pretty(as_text(finding))
         if opened is not None:
             parts["sealed.json"] = _pretty({"purpose": purpose or "", "sections": opened})
         for lang in LANGUAGES:

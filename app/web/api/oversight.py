@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.i18n import LANGUAGES, key_of_kind, text
 from app.kit.clock import format_ms_if, format_time, from_ms
 from app.oversight.casestore import Wanted
-from app.oversight.finding_rows import as_json
+from app.oversight.finding_rows import as_text
 from app.oversight.kinds import Severity
 from app.oversight.periods import read_period
 from app.parties.identity import parse_region
@@ -305,10 +305,7 @@ def file_report(rooms: InRooms, visit: InVisit, body: ReportIn) -> TicketOut:
 
 def finding_body(row: Any) -> dict[str, Any]:
     """Returns a finding as the API shows it: its sentence, and what cures it, in both languages."""
-    shown = as_json(row)
-    for name in ("opened_at", "closed_at", "due_at"):
-        if name in shown:
-            shown[name] = format_time(shown[name])
+    shown = as_text(row)
     for name, family in (("text", "finding"), ("cure", "cure")):
         key = key_of_kind(family, row.kind)
         shown[name] = {} if key is None else {lang: text(lang, key) for lang in LANGUAGES}
