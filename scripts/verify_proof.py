@@ -184,7 +184,7 @@ class Run:
             self.wrong("disagrees", name, field="format")
             return
         signed = dict(line.split(" ", 1) for line in lines[3:6] if " " in line)
-        digest = sha256(canonical(content))
+        digest = sha256(self.vb.canonical(content))
         stated = told.get("pdf") if isinstance(told.get("pdf"), dict) else {}
         for field, given, wanted in (
             ("id", content.get("id"), lines[1]),
@@ -244,7 +244,7 @@ class Run:
         for one in self.vb.parse_json(read(folder / "sealed.json"))["sections"]:
             fields = records.get((one["stream"], one["seq"]), {})
             commitment = fields.get("sealed", {}).get(one["section"])
-            content = canonical(one["content"])
+            content = self.vb.canonical(one["content"])
             opened = (
                 SEALED_PREFIX + one["section"].encode() + b"\x00"
                 + self.vb.decode_base64(one["salt"]) + content
@@ -287,12 +287,6 @@ class Run:
 
 def sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
-
-
-def canonical(value: Any) -> bytes:
-    """Returns JSON with sorted keys and without spaces: what is hashed."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8")
 
 
 def read(path: Path) -> bytes:
