@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db import turns
-from app.db.lookup import chunks
-from app.db.tables import AuditFinding, AuditJob, AuditReport, Finding, Head
+from app.db.tables import AuditFinding, AuditJob, AuditReport, Head
+from app.db.upsert import upsert
+from app.oversight import store
 
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 MET = AuditFinding.__table__  # type: ignore[attr-defined]
 REPORT = AuditReport.__table__  # type: ignore[attr-defined]
-FINDING = Finding.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 
 _IS_OPEN = JOB.c.status.in_(("waiting", "running"))
@@ -61,13 +60,9 @@ def count_streams(connection: Connection) -> int:
 
 def findings_of(connection: Connection, ids: Sequence[str]) -> list[Any]:
     """Returns findings by id, what was altered first, then by age. Read-only."""
-    rows = [
-        row
-        for some in chunks(ids)
-        for row in connection.execute(select(FINDING).where(FINDING.c.id.in_(some)))
-    ]
     return sorted(
-        rows, key=lambda row: (not row.kind.startswith("integrity."), row.opened_at, row.id)
+        store.find_findings(connection, ids),
+        key=lambda row: (not row.kind.startswith("integrity."), row.opened_at, row.id),
     )
 
 
@@ -101,6 +96,4 @@ def has_report(connection: Connection, job: str) -> bool:
 
 def insert_report(connection: Connection, row: Mapping[str, Any]) -> None:
     """Keeps a report unless there is one. Writes `audit_report`."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(REPORT).values(**row)
-    connection.execute(statement.on_conflict_do_nothing(index_elements=["job"]))
+    connection.execute(upsert(connection.dialect.name, REPORT, ("job",), ()), dict(row))

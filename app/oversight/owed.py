@@ -73,7 +73,7 @@ class Owed:
             )
             names = store.names_of(connection, [row.stream for row in rows])
             ids = [_finding_of(row, names[row.stream]) for row in rows if row.stream in names]
-            findings = owedstore.find_findings(connection, ids)
+            findings = {row.id: row for row in store.find_findings(connection, ids)}
             costs = _costs(connection, party, findings.values())
         return [
             _gap(row, names[row.stream], findings, costs, party, now_ms)

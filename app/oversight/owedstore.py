@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select, tuple_
 
-from app.db.lookup import chunks
-from app.db.tables import Due, Finding
+from app.db.tables import Due
 
 DUE = Due.__table__  # type: ignore[attr-defined]
-FINDING = Finding.__table__  # type: ignore[attr-defined]
 
 Place = tuple[int, int, str, str]
 """due_at, stream, subject, step: the order in which they are listed."""
@@ -41,15 +38,6 @@ def count_missing(connection: Connection, party: str, *, now_ms: int, most: int)
         for query in _queries(party, now_ms, after=None, limit=most)
     ]
     return min(sum(found), most)
-
-
-def find_findings(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
-    """Returns the findings that exist among these, by id. Read-only."""
-    return {
-        row.id: row
-        for chunk in chunks(ids)
-        for row in connection.execute(select(FINDING).where(FINDING.c.id.in_(chunk)))
-    }
 
 
 def _queries(party: str, now_ms: int, *, after: Place | None, limit: int) -> tuple[Any, Any]:

@@ -24,6 +24,7 @@ from app.oversight.looking import log_looks, read_purpose
 from app.oversight.offices import places_of
 from app.oversight.seekstore import MOST, Bounds
 from app.oversight.seekwords import SEALED, Kind, Reading, read_query
+from app.oversight.store import names_of
 from app.parties.account_rules import covers
 from app.parties.identity import parse_region
 from app.parties.principal import Principal
@@ -296,7 +297,7 @@ def _stands(looking: _Looking, stream: str) -> bool:
 
 def _sold(looking: _Looking, sellers: Sequence[str], gtin: str | None) -> Iterator[Hit]:
     rows = seekstore.sold(looking.connection, sellers=sellers, gtin=gtin, bounds=looking.bounds)
-    names = seekstore.names_of(looking.connection, {row.stream for row in rows})
+    names = names_of(looking.connection, list({row.stream for row in rows}))
     for row in rows:
         if row.stream in names:
             yield Hit(names[row.stream], "sold", row.sold_at, row.seller)

@@ -105,10 +105,9 @@ def lots(
     numbers: Sequence[str] = (),
     gtins: Sequence[str] = (),
     parties: Sequence[str] = (),
-    streams: Sequence[int] = (),
     bounds: Bounds,
 ) -> list[Any]:
-    """Returns lots by number, product, party or stream; of none of these, by where the party is."""
+    """Returns lots by number, product or party; of none of these, by where the party is."""
     query = select(LOT)
     wanted = [
         column.in_(values)
@@ -116,7 +115,6 @@ def lots(
             (LOT.c.lot, numbers),
             (LOT.c.gtin, gtins),
             (LOT.c.party, parties),
-            (LOT.c.stream, streams),
         )
         if values
     ]
@@ -186,15 +184,6 @@ def sold(
             query = query.where(SOLD.c.sold_at > found[-1].sold_at)
         rows = connection.execute(query.order_by(SOLD.c.sold_at.desc()).limit(MOST + 1))
         found = sorted([*found, *rows], key=lambda row: -row.sold_at)[: MOST + 1]
-    return found
-
-
-def names_of(connection: Connection, streams: Iterable[int]) -> dict[int, str]:
-    """Returns the names of streams by their keys."""
-    found: dict[int, str] = {}
-    for part in chunks(list(streams)):
-        query = select(HEAD.c.stream, HEAD.c.name).where(HEAD.c.stream.in_(part))
-        found |= {row.stream: row.name for row in connection.execute(query)}
     return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, insert, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
@@ -26,7 +25,7 @@ from app.db.tables import (
     SideIndex,
     SoldUnit,
 )
-from app.db.upsert import upsert_rows
+from app.db.upsert import upsert, upsert_rows
 from app.ledger.record import stream_key
 from app.parties.account_rules import region_prefix
 from app.trace.code import Code
@@ -82,6 +81,15 @@ def during(column: Any, since_ms: int | None, until_ms: int | None) -> Any:
 def find_finding(connection: Connection, finding: str) -> Any | None:
     """Returns a finding's row, or None. Read-only."""
     return connection.execute(select(FINDING).where(FINDING.c.id == finding)).first()
+
+
+def find_findings(connection: Connection, ids: Sequence[str]) -> list[Any]:
+    """Returns the findings that exist among these ids. Read-only."""
+    return [
+        row
+        for some in chunks(ids)
+        for row in connection.execute(select(FINDING).where(FINDING.c.id.in_(some)))
+    ]
 
 
 def update_finding(connection: Connection, finding: str, **values: Any) -> None:
@@ -150,12 +158,10 @@ def erase_report(connection: Connection, ticket: str) -> bool:
 
 def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:
     """Stores a report unless its ticket is known; returns whether it was new. Writes `report`."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(REPORT).values(**row).on_conflict_do_nothing(index_elements=["ticket"])
-    )
+    statement = upsert(connection.dialect.name, REPORT, ("ticket",), ())
     # Not its count of rows, which SQLAlchemy does not keep for PostgreSQL's INSERT.
-    return connection.execute(statement.returning(REPORT.c.ticket)).first() is not None
+    told = connection.execute(statement.returning(REPORT.c.ticket), dict(row))
+    return told.first() is not None
 
 
 def insert_access(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
