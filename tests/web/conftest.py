@@ -119,6 +119,22 @@ def live(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield running
 
 
+@pytest.fixture
+def damaged(market: Any) -> Iterator[Any]:
+    """A unit of the shop's whose sale was altered behind the service's back."""
+    from tests.web.test_audits_api import audit
+
+    unit = market.one()
+    sent = market.sell(unit.code)
+    market.publish()
+    statement = "UPDATE record SET body = replace(body, ?, ?) WHERE hash = ?"
+    place = bytes.fromhex(sent["hash"])
+    market.tamper(statement, "440100", "440300", place)
+    yield unit
+    market.tamper(statement, "440300", "440100", place)
+    audit(market, {"code": unit.code})
+
+
 @contextmanager
 def serving(
     settings: Any,

@@ -16,6 +16,7 @@ from tests.labels.reading import page_texts, pages, zxing_texts
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import GTIN, RIVAL, told
 from tests.web.people import open_people_market, signed_in
+from tests.web.test_audits_api import audit
 
 A = "/api/v1/audits"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "verify_proof.py"
@@ -27,13 +28,6 @@ def market(databases, tmp_path_factory):
         running.complete(running.one().code)
         running.publish()
         yield running
-
-
-def audited(market, scope, *, by: str = AUTHORITY) -> dict:
-    job = market.ask("POST", A, {"scope": scope}, token=market.keys[by], status=202)
-    while market.rooms.audits.run_job():
-        pass
-    return market.ask("GET", f"{A}/{job['id']}", token=market.keys[by])
 
 
 def made(market, job: str, *, by: str = AUTHORITY, status: int = 201) -> dict:
@@ -58,22 +52,8 @@ def run(*arguments: object) -> tuple[int, dict]:
     return done.returncode, json.loads(done.stdout)
 
 
-@pytest.fixture
-def damaged(market):
-    """A unit of the shop's whose sale was altered behind the service's back."""
-    unit = market.one()
-    sent = market.sell(unit.code)
-    market.publish()
-    statement = "UPDATE record SET body = replace(body, ?, ?) WHERE hash = ?"
-    place = bytes.fromhex(sent["hash"])
-    market.tamper(statement, "440100", "440300", place)
-    yield unit
-    market.tamper(statement, "440300", "440100", place)
-    audited(market, {"code": unit.code})
-
-
 def test_a_sound_audit_becomes_a_report_that_a_stranger_can_check(market, tmp_path):
-    job = audited(market, "all")
+    job = audit(market, "all")
     assert job["total"] >= job["streams"] > 5
     report = made(market, job["id"])
     key = receipt_key(market)
@@ -112,7 +92,7 @@ def test_a_sound_audit_becomes_a_report_that_a_stranger_can_check(market, tmp_pa
 
 
 def test_the_paper_says_the_same_in_both_languages_and_its_symbol_leads_to_the_check(market):
-    job = audited(market, {"gtin": GTIN})
+    job = audit(market, {"gtin": GTIN})
     report = made(market, job["id"])
     words = {
         "zh": ("核查报告", "没有核查的", "第 1 页"),
@@ -135,7 +115,7 @@ def test_the_paper_says_the_same_in_both_languages_and_its_symbol_leads_to_the_c
 
 
 def test_what_was_met_is_kept_as_it_was_and_a_report_once_made_never_changes(market, damaged):
-    job = audited(market, {"code": damaged.code})
+    job = audit(market, {"code": damaged.code})
     assert job["findings"] == 1
     report = made(market, job["id"])
     (met,) = report["report"]["told"]
@@ -155,7 +135,7 @@ def test_what_was_met_is_kept_as_it_was_and_a_report_once_made_never_changes(mar
     market.clock.advance(3600)
     assert made(market, job["id"], status=200) == report
     # The next audit of the same place tells what was decided since.
-    later = made(market, audited(market, {"code": damaged.code})["id"])
+    later = made(market, audit(market, {"code": damaged.code})["id"])
     assert later["report"]["told"][0]["attributed_to"] == "operator"
 
 
@@ -185,7 +165,7 @@ def test_a_merchant_may_not_read_what_the_operator_asked_for(market):
 
 
 def test_anybody_can_compare_a_file_and_reads_nothing_of_the_report(market, damaged):
-    job = audited(market, {"code": damaged.code})
+    job = audit(market, {"code": damaged.code})
     report = made(market, job["id"])
     confirmed = market.ask("GET", f"/api/v1/audit-reports/{job['id']}")
     assert confirmed == {name: value for name, value in report.items() if name != "report"}
@@ -208,7 +188,7 @@ def test_anybody_can_compare_a_file_and_reads_nothing_of_the_report(market, dama
 
 
 def test_a_signature_that_the_database_invented_is_told_on_the_page(market):
-    job = audited(market, {"gtin": GTIN})
+    job = audit(market, {"gtin": GTIN})
     report = made(market, job["id"])
     note = report["note"]
     market.tamper(
@@ -294,7 +274,7 @@ def test_who_may_not_audit_finds_no_such_page(market):
 @pytest.mark.parametrize("what", ["paper", "content", "note"])
 def test_a_report_that_was_altered_in_the_database_is_not_called_signed(market, what):
     """Also with a note of this very service's, but of another report."""
-    jobs = [audited(market, {"gtin": GTIN}) for _ in range(2)]
+    jobs = [audit(market, {"gtin": GTIN}) for _ in range(2)]
     first, other = (made(market, job["id"]) for job in jobs)
     reports = market.rooms.audit_reports
     report = reports.get(first["report"]["id"])

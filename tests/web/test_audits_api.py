@@ -28,20 +28,6 @@ def findings(market, query: str = "", *, by: str = AUTHORITY) -> list[dict]:
     return market.ask("GET", f"{F}?limit=500{query}", token=market.keys[by])["items"]
 
 
-@pytest.fixture
-def damaged(market):
-    """A unit of the shop's whose sale was altered behind the service's back."""
-    unit = market.one()
-    sent = market.sell(unit.code)
-    market.publish()
-    statement = "UPDATE record SET body = replace(body, ?, ?) WHERE hash = ?"
-    place = bytes.fromhex(sent["hash"])
-    market.tamper(statement, "440100", "440300", place)
-    yield unit
-    market.tamper(statement, "440300", "440100", place)
-    audit(market, {"code": unit.code})
-
-
 def test_a_sound_log_has_no_findings(market):
     market.complete(market.one().code)
     market.publish()

@@ -14,7 +14,7 @@ import pytest
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL, told
 from tests.web.people import open_people_market, signed_in
-from tests.web.test_audit_reports import audited, damaged  # noqa: F401 - a fixture
+from tests.web.test_audits_api import audit
 
 # A bare interpreter in which whoever touches the network ends the program.
 OFFLINE = """
@@ -169,8 +169,8 @@ def test_another_services_package_is_refused_under_our_key(market, unit, tmp_pat
     assert (code, found["broken"][0]["key"]) == (1, "signer")
 
 
-def test_an_altered_chain_is_packed_as_it_is_and_told_with_its_finding(market, damaged, tmp_path):  # noqa: F811
-    job = audited(market, {"code": damaged.code})
+def test_an_altered_chain_is_packed_as_it_is_and_told_with_its_finding(market, damaged, tmp_path):
+    job = audit(market, {"code": damaged.code})
     by = market.keys[AUTHORITY]
     (met,) = market.ask("GET", f"/api/v1/audits/{job['id']}/findings", token=by)["items"]
     path = f"/api/v1/findings/{met['id']}/evidence.zip"
@@ -276,7 +276,7 @@ def test_a_finding_outside_ones_region_is_not_packed(market):
     market.publish()
     statement = "UPDATE record SET body = replace(body, ?, ?) WHERE hash = ?"
     market.tamper(statement, "440300", "440100", bytes.fromhex(sent["hash"]))
-    job = audited(market, {"code": other.code})
+    job = audit(market, {"code": other.code})
     by = market.keys[AUTHORITY]
     (met,) = market.ask("GET", f"/api/v1/audits/{job['id']}/findings", token=by)["items"]
     assert (
