@@ -21,7 +21,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ from typing import Any, Final
 import orjson
 
 from app import __version__
+from app.credit.workdays import SHANGHAI
 from app.db.engine import Database
 from app.i18n import LANGUAGES, Lang, format_moment, text
 from app.kit.clock import Clock, format_time
@@ -54,7 +55,6 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 _PROGRAMS = ("verify_proof.py", "verify_bundle.py")
 _CHUNK = 64 * 1024
-_SHANGHAI = timezone(timedelta(hours=8))
 _COLUMNS = (
     "stream", "seq", "recorded_at", "occurred_at", "type", "actor", "source", "hash", "log", "leaf_index",
 )  # fmt: skip
@@ -89,7 +89,7 @@ class Package:
     def stream_zip(self) -> Iterator[bytes]:
         """Yields the zip file in parts of some 64 KiB."""
         sink = _Sink()
-        local = self.made_at.astimezone(_SHANGHAI).timetuple()[:6]
+        local = self.made_at.astimezone(SHANGHAI).timetuple()[:6]
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             for name, raw in self.parts:
                 info = zipfile.ZipInfo(name, local)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, time
 
+from app.credit.workdays import SHANGHAI
 from app.kit.clock import to_ms
 from app.kit.errors import FieldFault, invalid
 from app.parties.registration import read_date
 
-_CHINA = ZoneInfo("Asia/Shanghai")
+_DAY_MS = 86_400_000
 
 Loc = tuple[str | int, ...]
 
@@ -28,9 +28,9 @@ def read_period(
         raise invalid(FieldFault((*loc, "until"), "range", params))
     return (
         None if first is None else _begin_ms(date.fromisoformat(first)),
-        None if last is None else _begin_ms(date.fromisoformat(last) + timedelta(days=1)),
+        None if last is None else _begin_ms(date.fromisoformat(last)) + _DAY_MS,
     )
 
 
 def _begin_ms(day: date) -> int:
-    return to_ms(datetime.combine(day, time(), _CHINA))
+    return to_ms(datetime.combine(day, time(), SHANGHAI))

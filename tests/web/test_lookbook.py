@@ -76,6 +76,7 @@ def test_every_filter_holds(market):
         ("purpose=all", set()),
         (f"code={market.unit.code}", {"=case here"}),
         ("until=2020-01-01", set()),
+        ("since=0001-01-01&until=9999-12-31", {"=case here"}),
         (f"since={looks(market)[0]['at'][:10]}", {"=case here"}),
     ):
         assert purposes(looks(market, query)) == wanted, query
