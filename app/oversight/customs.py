@@ -166,21 +166,11 @@ class CustomsDesk:
         principal.check_may("customs.decide")
         declaration = self._read_number(number)
         given = _read_documents(documents)
-        digests = {("declaration", declaration.number): self._index.digest(
-            "declaration", declaration.number)}  # fmt: skip
-        digests |= {(name, told): self._index.digest(name, told) for name, told in given.items()}
         with self._database.read() as connection:
             # Each by itself: of many records under one number the others must not be cut away.
-            rows = [
-                row
-                for digest in digests.values()
-                for row in seekstore.indexed(connection, [digest])
-            ]
-            by_digest: dict[tuple[bytes, str], list[Any]] = {}
-            for row in rows:
-                by_digest.setdefault((bytes(row.digest), row.kind), []).append(row)
             found = {
-                name: by_digest.get((digest, name), []) for (name, _), digest in digests.items()
+                name: self._told_of(connection, name, told)
+                for name, told in (("declaration", declaration.number), *given.items())
             }
             streams = frozenset(row.name for row in found["declaration"])
             goods = _goods_of(connection, streams)
@@ -189,6 +179,11 @@ class CustomsDesk:
             raise NothingDeclared("nothing_declared")
         looked_at = [row for told in found.values() for row in told]
         return Declared(declaration, streams, goods, compared, _outcome(compared)), looked_at
+
+    def _told_of(self, connection: Connection, kind: str, number: str) -> list[Any]:
+        """Returns the records that commit to a number as one of this kind."""
+        rows = seekstore.indexed(connection, [self._index.digest(kind, number)])
+        return [row for row in rows if row.kind == kind]
 
     def _read_number(self, number: str) -> Declaration:
         return parse_declaration(
