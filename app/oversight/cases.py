@@ -242,11 +242,10 @@ class Cases:
         contact, closed = "", False
         if section in fields.get("sealed", {}):
             own = fields["type"] == "complaint" or fields["actor"] == CONSUMER
-            row = sealstore.sealed_sections(connection, stream, fields["id"]).get(section)
-            if row is None or row.sealed is None:
-                text = None
-            elif own and not opens:
-                closed = True
+            if own and not opens:
+                row = sealstore.sealed_sections(connection, stream, fields["id"]).get(section)
+                closed = row is not None and row.sealed is not None
+                text = "" if closed else None
             else:
                 told = sealstore.open_section(connection, self._vault, place)
                 words = None if told is None else orjson.loads(told)
