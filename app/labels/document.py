@@ -168,23 +168,22 @@ class _Setter:
     def _words(self, block: Words, width: float) -> list[_Line]:
         size, above = _STYLES[block.style]
         rule = block.style == "heading"
-        wrapped = self._wrap(block.text, size, width)
         return [
             _Line(
                 size * _LEADING,
                 (_Piece(0, text, size, mute=block.style == "small"),),
-                above=size * _LEADING * above if first else 0.0,
-                rule=rule and first,
+                above=size * _LEADING * above if n == 0 else 0.0,
+                rule=rule and n == 0,
             )
-            for first, text in _with_first(wrapped)
+            for n, text in enumerate(self._wrap(block.text, size, width))
         ]
 
     def _facts(self, block: Facts, width: float) -> Iterator[_Line]:
         size = 9.5
         height = size * _LEADING
         if block.title:
-            for first, text in _with_first(self._wrap(block.title, 10.5, width)):
-                above = height * 0.5 if first else 0.0
+            for n, text in enumerate(self._wrap(block.title, 10.5, width)):
+                above = height * 0.5 if n == 0 else 0.0
                 yield _Line(10.5 * _LEADING, (_Piece(0, text, 10.5),), above=above)
         for name, value in block.pairs:
             names = self._wrap(name, size, _NAME - 3 * MM)
@@ -200,10 +199,6 @@ class _Setter:
     def _wrap(self, text: str, size: float, width: float) -> list[str]:
         shown = self.show(text)
         return self._typeface.wrap(shown, size=size, width=width, lines=_MOST_LINES)
-
-
-def _with_first(wrapped: list[str]) -> Iterator[tuple[bool, str]]:
-    return ((n == 0, text) for n, text in enumerate(wrapped))
 
 
 def _paginate(setter: _Setter, paper: Paper) -> list[_Page]:
