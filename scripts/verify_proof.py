@@ -162,12 +162,7 @@ class Run:
 
     def report(self) -> dict[str, Any]:
         verdict = DIFFERS if self.broken else MATCHES if self.anchored else UNANCHORED
-        found = {
-            "verdict": verdict,
-            "exit_code": EXIT_CODES[verdict],
-            "broken": self.broken,
-            "checked": self.checked,
-        }
+        found = make_report(verdict, self.broken, self.checked)
         if self.bundle_report is not None:
             found["bundle"] = self.bundle_report
         return found
@@ -368,9 +363,7 @@ def check(
         if any(one["params"]["name"] == VERIFIER for one in broken):
             # Which of the two was altered only a signature tells, and this program would check it.
             either = {"key": "either", "params": {"name": VERIFIER, "manifest": MANIFEST}}
-            return {
-                "verdict": DIFFERS, "exit_code": EXIT_CODES[DIFFERS], "broken": [either], "checked": [],
-            }  # fmt: skip
+            return make_report(DIFFERS, [either])
         run = Run(load_verifier(), key_text)
         run.check_package(path, note, len(listed), broken)
         return run.report()
@@ -388,6 +381,13 @@ def check(
     else:
         raise Unreadable("format", name=path.name)
     return run.report()
+
+
+def make_report(
+    verdict: str, broken: list[dict[str, Any]], checked: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    code = EXIT_CODES[verdict]
+    return {"verdict": verdict, "exit_code": code, "broken": broken, "checked": checked or []}
 
 
 def refuse_papers(papers: list[Path]) -> None:
@@ -426,10 +426,7 @@ def main(arguments: list[str] | None = None) -> int:
         papers = [Path(one) for one in asked.papers]
         report = check(Path(asked.proof), papers, key_text, asked.domain)
     except Unreadable as err:
-        code = EXIT_CODES[UNREADABLE]
-        report = {
-            "verdict": UNREADABLE, "exit_code": code, "broken": [err.remark], "checked": [],
-        }  # fmt: skip
+        report = make_report(UNREADABLE, [err.remark])
     if asked.json:
         said = json.dumps(report, ensure_ascii=False)
     else:
