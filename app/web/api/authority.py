@@ -258,7 +258,7 @@ def list_looks(
 
     For its supervisor (the scope `parties`); the operator sees that of all.
     """
-    wanted = _wanted(by, code, purpose, party, since, until)
+    wanted = _wanted(by=by, code=code, purpose=purpose, party=party, since=since, until=until)
     rows = rooms.lookbook.list(principal, wanted, after=page.after(int, str), limit=page.limit + 1)
     shown, following = page.cut(rows, lambda one: one.place)
     return PageBody[LookOut](items=[_look(one) for one in shown], next=following)
@@ -283,10 +283,12 @@ def export_looks(
     until: _Day = None,
 ) -> Response:
     """Returns the same as a spreadsheet."""
-    return csv_of_looks(rooms, principal, _wanted(by, code, purpose, party, since, until))
+    wanted = _wanted(by=by, code=code, purpose=purpose, party=party, since=since, until=until)
+    return csv_of_looks(rooms, principal, wanted)
 
 
 def _wanted(
+    *,
     by: str | None,
     code: str | None,
     purpose: str | None,
