@@ -10,13 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.trace.life_facts import fact_of
-from app.trace.life_table import Happening, State
-
-
-def case_of(state: State) -> str | None:
-    """Returns the SSCC of the case that the unit is in, None where it is in none."""
-    found = state.get("case")
-    return None if found is None else str(found["sscc"])
+from app.trace.life_table import Happening
 
 
 def take_pack(new: dict[str, Any], event: Happening, _graces: object) -> None:

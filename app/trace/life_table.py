@@ -168,8 +168,8 @@ def find_cell(state: State, event: Happening) -> Cell | str | None:
         return "void"
     if event.type == "registration":
         return "already_registered"
-    if event.type != "pack" and "case" in event.data and not _is_in_case(state, event):
-        return "not_in_case"
+    if event.type != "pack" and "case" in event.data and case_of(state) != event.data["case"]:
+        return "not_in_case"  # of another case the unit says nothing
     if _is_missing_step(state, event):
         return None
     cell = LIFE.get(event.type, _NO_ROW).get(life, _STAY)
@@ -178,9 +178,10 @@ def find_cell(state: State, event: Happening) -> Cell | str | None:
     return cell
 
 
-def _is_in_case(state: State, event: Happening) -> bool:
-    """Whether the unit is in the case that the event names: of another it says nothing."""
-    return bool(state.get("case", {}).get("sscc") == event.data["case"])
+def case_of(state: State) -> str | None:
+    """Returns the SSCC of the case that the unit is in, None where it is in none."""
+    found: str | None = state.get("case", {}).get("sscc")
+    return found
 
 
 def latest_moment(state: State, step: Step) -> int | None:

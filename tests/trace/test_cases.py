@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.kit.errors import Invalid
 from app.trace.caserows import case_effects
 from app.trace.gtin import gtin_check_digit
-from app.trace.life_case import case_of
+from app.trace.life_table import case_of
 from app.trace.lifecycle import fold
 from app.trace.sscc import is_sscc, new_sscc, parse_sscc
 from tests.sentences import explain
