@@ -19,7 +19,7 @@ from app.parties.principal import Principal
 from app.trace import parcelstore
 from app.trace.claims import record_id
 from app.trace.events import waybill_tail
-from app.trace.identifiers import parse_code
+from app.trace.identifiers import parse_code, parse_unit
 from app.trace.packing import CaseEvent, Packing
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest, SealedInput
@@ -73,9 +73,7 @@ class Dispatching:
         """Returns what was dispatched. Raises the Fault that refuses it, fields named as in Parcel."""
         principal.check_may("event.send")
         case = is_sscc(parcel.code)
-        code = None if case else parse_code(parcel.code)
-        if code is not None and code.level != "unit":
-            raise invalid(FieldFault(("code",), "level", {"expected": "unit", "got": code.level}))
+        code = None if case else parse_unit(parcel.code)
         waybill = parse_waybill(parcel.waybill)
         if not parcel.carrier.strip():
             raise invalid(FieldFault(("carrier",), "missing", {"name": "carrier"}))

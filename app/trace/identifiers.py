@@ -132,6 +132,14 @@ def parse_code(text: str, *, loc: Loc = ("code",), allow_item_code: bool = True)
     return code
 
 
+def parse_unit(text: str, *, loc: Loc = ("code",)) -> Code:
+    """Returns the unit that `text` names. Raises Invalid as `parse_code`, and `level` for other goods."""
+    code = parse_code(text, loc=loc)
+    if code.level != "unit":
+        _refuse(loc, "level", expected="unit", got=code.level)
+    return code
+
+
 def _read(text: str, loc: Loc) -> Code:
     if text.startswith("("):
         return _from_elements(_split_bracketed(text, loc), loc)

@@ -25,7 +25,7 @@ from app.parties.principal import Principal
 from app.trace import casestore
 from app.trace.claims import record_id
 from app.trace.code import Code
-from app.trace.identifiers import parse_code
+from app.trace.identifiers import parse_code, parse_unit
 from app.trace.life_table import LifecycleConflict
 from app.trace.parcelstore import product_names
 from app.trace.recording import Recording
@@ -286,10 +286,7 @@ def _read_units(given: Sequence[str]) -> list[Code]:
     for n, told in enumerate(given):
         if is_sscc(told):
             raise invalid(FieldFault(("codes", n), "nested_case", {"got": told[:40]}))
-        code = parse_code(told, loc=("codes", n))
-        if code.level != "unit":
-            params = {"expected": "unit", "got": code.level}
-            raise invalid(FieldFault(("codes", n), "level", params))
+        code = parse_unit(told, loc=("codes", n))
         if code.stream in found:
             raise invalid(FieldFault(("codes", n), "duplicate", {"got": code.stream}))
         found[code.stream] = code

@@ -33,7 +33,7 @@ from app.trace import batchstore
 from app.trace.claims import record_id
 from app.trace.code import Code, parse_lot
 from app.trace.gtin import parse_gtin
-from app.trace.identifiers import parse_code
+from app.trace.identifiers import parse_unit
 from app.trace.issuing import Issuing
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest, SealedInput
@@ -248,14 +248,7 @@ def _check(shipment: Shipment) -> str:
 
 def _read_codes(given: Sequence[str]) -> list[Code]:
     """Returns the units, each once. Raises Invalid."""
-    codes: list[Code] = []
-    for n, text in enumerate(given):
-        code = parse_code(text, loc=("codes", n))
-        if code.level != "unit":
-            raise invalid(
-                FieldFault(("codes", n), "level", {"expected": "unit", "got": code.level})
-            )
-        codes.append(code)
+    codes = [parse_unit(text, loc=("codes", n)) for n, text in enumerate(given)]
     seen: set[str] = set()
     for n, code in enumerate(codes):
         if code.stream in seen:
