@@ -6,14 +6,13 @@ with last is read from the goods on their way, so nothing of it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
-from app.kit.errors import Fault, FieldFault, invalid
-from app.ledger.submission import Abandoned, Answer, Recorded
+from app.kit.errors import FieldFault, invalid
+from app.ledger.submission import Recorded, all_recorded
 from app.parties.identity import parse_region, parse_waybill
 from app.parties.principal import Principal
 from app.trace import parcelstore
@@ -21,7 +20,7 @@ from app.trace.claims import record_id
 from app.trace.events import waybill_tail
 from app.trace.identifiers import parse_code, parse_unit
 from app.trace.packing import CaseEvent, Packing
-from app.trace.recording import Recording
+from app.trace.recording import Recording, find_refusal
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.sscc import is_sscc, parse_sscc
 from app.trace.store import find_product, load_lives
@@ -82,11 +81,7 @@ class Dispatching:
         if code is None:
             recorded = self._send_case(principal, parcel, waybill)
         else:
-            recorded = _taken(
-                self._recording.record_and_wait(
-                    principal, _events(parcel, code.stream, waybill), atomic=True
-                )
-            )
+            recorded = self._send_unit(principal, parcel, code.stream, waybill)
         first = parse_code(recorded[-1].stream)
         with self._database.read() as connection:
             lives = load_lives(connection, [(one.stream, "") for one in recorded])
@@ -100,6 +95,16 @@ class Dispatching:
             case=parse_sscc(parcel.code) if case else "",
             units=len(lives),
         )
+
+    def _send_unit(
+        self, principal: Principal, parcel: Parcel, stream: str, waybill: str
+    ) -> list[Recorded]:
+        events = _events(parcel, stream, waybill)
+        answers = self._recording.record_and_wait(principal, events, atomic=True)
+        refused = find_refusal(answers)
+        if refused is not None:
+            raise refused[1]
+        return all_recorded(answers)
 
     def _send_case(self, principal: Principal, parcel: Parcel, waybill: str) -> list[Recorded]:
         region = {"to": parcel.to} if parcel.to else {}
@@ -121,19 +126,10 @@ class Dispatching:
             lives = parcelstore.last_sent(
                 connection, seller=principal.own_party(), limit=_REMEMBERED
             )
-        sent = (
-            life.get("dispatch") for life in lives
-        )  # of a life that a hand has damaged, anything
+        # Of a life that a hand has damaged, anything.
+        sent = (life.get("dispatch") for life in lives)
         told = (one.get("carrier") for one in sent if isinstance(one, dict))
         return [one for one in dict.fromkeys(told) if isinstance(one, str) and one]
-
-
-def _taken(answers: Sequence[Answer]) -> list[Recorded]:
-    """Returns the records of all that was sent together. Raises the fault that refused it."""
-    for answer in answers:
-        if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
-            raise answer
-    return [answer for answer in answers if isinstance(answer, Recorded)]
 
 
 def _events(parcel: Parcel, stream: str, waybill: str) -> list[EventRequest]:

@@ -17,10 +17,10 @@ from uuid import UUID, uuid5
 
 from app.db.engine import Database
 from app.kit.clock import from_ms
-from app.kit.errors import Conflict, Fault, FieldFault, NotFound, invalid
+from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.kit.tokens import RandomBytes
 from app.ledger import store
-from app.ledger.submission import Abandoned, Recorded
+from app.ledger.submission import Recorded, all_recorded
 from app.parties.principal import Principal
 from app.trace import casestore
 from app.trace.claims import record_id
@@ -28,7 +28,7 @@ from app.trace.code import Code
 from app.trace.identifiers import parse_code, parse_unit
 from app.trace.life_table import LifecycleConflict
 from app.trace.parcelstore import product_names
-from app.trace.recording import Recording
+from app.trace.recording import Recording, find_refusal
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.sscc import is_sscc, new_sscc, parse_sscc
 from app.trace.store import load_lives
@@ -258,14 +258,15 @@ class Packing:
             for unit in units
         ]
         answers = self._recording.record_and_wait(principal, requests, atomic=True)
-        for n, answer in enumerate(answers):
-            if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
-                if not answer.errors and (told or self._holds(principal, units[n])):
-                    loc: tuple[str | int, ...] = ("codes", n) if told else ("case",)
-                    params = {"got": units[n].stream}
-                    answer.errors = (FieldFault(loc, "refused", params, "refused_unit"),)
-                raise answer
-        return [answer for answer in answers if isinstance(answer, Recorded)]
+        refused = find_refusal(answers)
+        if refused is None:
+            return all_recorded(answers)
+        n, fault = refused
+        if not fault.errors and (told or self._holds(principal, units[n])):
+            loc: tuple[str | int, ...] = ("codes", n) if told else ("case",)
+            params = {"got": units[n].stream}
+            fault.errors = (FieldFault(loc, "refused", params, "refused_unit"),)
+        raise fault
 
     def _holds(self, principal: Principal, unit: Code) -> bool:
         with self._database.read() as connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -363,6 +363,14 @@ def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> N
     event_type = EVENT_TYPES.get(request.type)
     if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
         data["waybill_tail"] = tail
+
+
+def find_refusal(answers: Iterable[Answer]) -> tuple[int, Fault] | None:
+    """Returns the fault that refused an all-or-none request, with its place; None where none did."""
+    for n, answer in enumerate(answers):
+        if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
+            return n, answer
+    return None
 
 
 def _abandon(prepared: Sequence[Submission | Fault]) -> list[Answer]:

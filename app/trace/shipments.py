@@ -20,7 +20,6 @@ from app.kit.errors import Denied, Fault, FieldFault, Invalid, invalid
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
 from app.ledger.submission import (
-    Abandoned,
     Answer,
     Effect,
     Recorded,
@@ -35,7 +34,7 @@ from app.trace.code import Code, parse_lot
 from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_unit
 from app.trace.issuing import Issuing
-from app.trace.recording import Recording
+from app.trace.recording import Recording, find_refusal
 from app.trace.requests import EventRequest, SealedInput
 
 MAX_UNITS = 500
@@ -270,12 +269,13 @@ def _content(principal: Principal, shipment: Shipment, codes: Sequence[Code]) ->
 
 def _named(answers: Sequence[Answer], shipment: Shipment) -> Fault | None:
     """Returns the fault that refused the parcel, with the place of its code among those sent."""
-    for n, answer in enumerate(answers):
-        if isinstance(answer, Fault) and not isinstance(answer, Abandoned):
-            if shipment.codes and not answer.errors:
-                answer.errors = (FieldFault(("codes", n // 2), "refused"),)
-            return answer
-    return None
+    refused = find_refusal(answers)
+    if refused is None:
+        return None
+    n, fault = refused
+    if shipment.codes and not fault.errors:
+        fault.errors = (FieldFault(("codes", n // 2), "refused"),)
+    return fault
 
 
 def _events(shipment: Shipment, shipment_id: UUID, stream: str) -> list[EventRequest]:
