@@ -206,7 +206,8 @@ class Recording:
         return (
             request.signed is not None
             or (proof is not None and (proof.inner is not None or proof.query is not None))
-            or request.type in NAMES_ANOTHER | IN_MATTER
+            or request.type in NAMES_ANOTHER
+            or request.type in IN_MATTER
             or request.code.startswith(PARTY_PREFIX)  # whose office that is, the database says
         )
 
