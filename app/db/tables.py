@@ -630,8 +630,7 @@ class SoldUnit(SQLModel, table=True):
             "underway",
             "moved_at",
             "stream",
-            sqlite_where=text("underway IS NOT NULL"),
-            postgresql_where=text("underway IS NOT NULL"),
+            **_only("underway IS NOT NULL"),
         ),
     )
 
