@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
@@ -18,7 +19,6 @@ CASE = CaseUnit.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
-_ALL = 10**9
 
 
 def _write_units(connection: Connection, rows: Rows) -> None:
@@ -92,20 +92,22 @@ def unfounded(connection: Connection, party: str, *, limit: int) -> list[Any]:
     At most `limit`, with the stream's `name`. A row that a life gives and that is not there is found at
     the unit; whether row or life was altered is not asked.
     """
+    return list(islice(_unfounded(connection, party), limit))
+
+
+def _unfounded(connection: Connection, party: str) -> Iterator[Any]:
     query = (
         select(CASE, HEAD.c.name, HEAD.c.state)
         .join(HEAD, HEAD.c.stream == CASE.c.stream)
         .where(CASE.c.party == party, CASE.c.inside.is_(True))
     )
-    found = []
     for row in connection.execute(query):
         try:
             told = case_row(row.stream, read_state(row.state))
         except (KeyError, TypeError):
             told = None  # of kinds that no life has
         if not says(row, told):
-            found.append(row)
-    return found[:limit]
+            yield row
 
 
 def put_right(connection: Connection) -> int:
@@ -114,7 +116,7 @@ def put_right(connection: Connection) -> int:
     gone = [
         {"stream": row.stream, "sscc": row.sscc}
         for party in list(connection.execute(holders).scalars())
-        for row in unfounded(connection, party, limit=_ALL)
+        for row in _unfounded(connection, party)
     ]
     if gone:
         _leave(connection, gone)
