@@ -48,63 +48,38 @@ class Said(NamedTuple):
     data: Fields
 
 
-def voice_row(
-    stream: str,
-    gtin: str,
-    *,
-    seq: int,
-    id_: str,
-    type_: str,
-    data: Fields,
-    at_ms: int,
-    seller: str,
-    platform: object,
-) -> dict[str, Any]:
-    """Returns the row of a voice as its own record makes it.
-
-    seller: of the goods then. platform: of the sale, as it is named; kept where it is a party.
-    """
-    named = str(platform or "")
-    return {
-        "stream": stream_key(stream),
-        "seq": seq,
-        "id": id_,
-        "kind": type_,
-        "seller": seller,
-        "platform": named if is_party_id(named) else None,
-        "gtin": gtin,
-        "subject": str(data.get("consignment") or ""),
-        "rating": data.get("rating"),
-        "category": data.get("category"),
-        "at": at_ms,
-        **dict.fromkeys(_MOVES),
-        "referred_to": None,
-    }
-
-
 def voice_effects(
     claim: Said,
-    code_gtin: str,
+    gtin: str,
     *,
     seq: int,
     at_ms: int,
     state: Fields,
     of: str | None,
 ) -> tuple[Effect, ...]:
-    """Returns what a record does to voices: all of one kind, so that a batch keeps their order.
+    """Returns what a record of TYPES does to voices: all of one kind, so that a batch keeps their order.
 
     state: of the goods' life before it. of: id of the voice that it answers, where it names one.
     """
-    type_, data, stream = claim.type, claim.data, claim.stream
+    type_, data = claim.type, claim.data
+    place = {"stream": stream_key(claim.stream), "at": at_ms}
     if type_ in SAYING:
-        row = voice_row(
-            stream, code_gtin, seq=seq, id_=claim.id, type_=type_, data=data, at_ms=at_ms,
-            seller=seller_of(state), platform=state.get("sale", {}).get("platform"),
-        )  # fmt: skip
+        platform = _platform_of(state)
+        row = {
+            **place,
+            "seq": seq,
+            "id": claim.id,
+            "kind": type_,
+            "seller": seller_of(state),
+            "platform": platform if is_party_id(platform) else None,
+            "gtin": gtin,
+            "subject": _subject(data),
+            "rating": data.get("rating"),
+            "category": data.get("category"),
+            **dict.fromkeys(_MOVES),
+            "referred_to": None,
+        }
         return (Effect(KIND, {"op": "new", **row}),)
-    if type_ not in ANSWERING:
-        return ()
-    place = {"stream": stream_key(stream), "at": at_ms}
     if type_ == "return":
         return (Effect(KIND, {"op": "ended", **place, "subject": _subject(data)}),)
     if of is None:
@@ -120,7 +95,7 @@ def voice_effects(
 
 def check_referral(actor: str, data: Fields, state: Fields) -> None:
     """Raises Invalid for a complaint that is handed to a platform which sold nothing, or to itself."""
-    platform = str(state.get("sale", {}).get("platform", ""))
+    platform = _platform_of(state)
     if data["to"] == "platform" and (not is_party_id(platform) or platform == actor):
         params = {"expected": "regulator", "got": "platform"}
         raise invalid(FieldFault(("data", "to"), "value", params))
@@ -185,6 +160,11 @@ def move(rows: dict[str, dict[str, Any]], told: Fields) -> None:
         row["answered_at"] = at if row["answered_at"] is None else row["answered_at"]
         if told["proposes"] and row["proposed_at"] is None:
             row["proposed_at"] = at
+
+
+def _platform_of(state: Fields) -> str:
+    """Returns the platform of the sale as it is named there, which may be no party; "" for none."""
+    return str(state.get("sale", {}).get("platform") or "")
 
 
 def _subject(data: Fields) -> str:
