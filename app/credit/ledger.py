@@ -23,7 +23,7 @@ from app.credit.policy import Entry, ScoreCard, Status
 from app.credit.records import By, EntryUnknown, NewEntry
 from app.credit.rows import entry_of, standing_of_row
 from app.credit.service import Credit
-from app.credit.steps import DECISIONS, Step, open_steps
+from app.credit.steps import DECISIONS, Standing, Step, open_steps
 from app.credit.workdays import Deadline, deadline, local_day
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
@@ -76,23 +76,17 @@ class Filed:
     """An entry with all that is on file about it. may: the steps that a person may take with it now."""
 
     entry: Entry
+    standing: Standing
     actor: str
     entered_at: datetime
     object_until: datetime | None
     approximate: bool
     steps: tuple[Taken, ...]
-    may: frozenset[Step] = frozenset()
+    may: frozenset[Step]
 
     def status_at(self, now: datetime) -> Status:
         """Returns the state as time has it, whether or not the worker has recorded it yet."""
-        entry = self.entry
-        if entry.status in (Status.REPAIRED, Status.CANCELLED):
-            return entry.status
-        if entry.expires_at is not None and entry.expires_at <= now:
-            return Status.LAPSED
-        if entry.status is Status.NOTICE and entry.effective_at <= now:
-            return Status.EFFECTIVE
-        return entry.status
+        return self.standing.at(now)
 
 
 class CreditLedger:
@@ -296,9 +290,11 @@ class CreditLedger:
                     )
                 )
         now = self._clock.now()
+        standings = {identifier: standing_of_row(row) for identifier, row in rows.items()}
         return [
             Filed(
                 entry=entry,
+                standing=standings[entry.id],
                 actor=rows[entry.id].actor or SYSTEM,
                 entered_at=from_ms(rows[entry.id].created_at),
                 object_until=None
@@ -306,7 +302,7 @@ class CreditLedger:
                 else from_ms(rows[entry.id].object_until),
                 approximate=bool(rows[entry.id].approximate),
                 steps=tuple(steps.get(entry.id, ())),
-                may=open_steps(standing_of_row(rows[entry.id]), now=now),
+                may=open_steps(standings[entry.id], now=now),
             )
             for entry in entries
             if entry.id in rows
