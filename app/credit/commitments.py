@@ -20,7 +20,7 @@ from app.credit import matterstore
 from app.credit.matterbook import MOVED, MatterBook, MatterUnknown
 from app.credit.matters import ACTIVE, BROKEN, KEPT, QUESTIONED, WITHDRAWN, Kind, Stand
 from app.credit.policy import Status
-from app.credit.records import By, NewEntry, check_known, entry_id
+from app.credit.records import By, NewEntry, check_known, entry_id, words_of
 from app.credit.service import Credit
 from app.credit.store import find_entry
 from app.credit.templates import Template, all_versions, find_template, templates
@@ -29,7 +29,6 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
-from app.ledger import sealstore
 from app.ledger import store as ledger_store
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault
@@ -278,8 +277,7 @@ class Commitments:
         if step.actor in (SYSTEM, step.party):
             return None
         with self._database.read() as connection:
-            place = (f"party/{step.party}", step.record_id, _REASON)
-            return sealstore.open_words(connection, self._vault, place)
+            return words_of(connection, self._vault, step, section=_REASON)
 
     def _overturned(self, row: Any) -> bool:
         entry = entry_id(party=row.party, rule="commitment_broken", key=row.id)

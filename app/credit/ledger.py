@@ -20,7 +20,7 @@ import uuid_utils
 from app.credit import store
 from app.credit.maturing import Maturing
 from app.credit.policy import Entry, ScoreCard, Status
-from app.credit.records import By, EntryUnknown, NewEntry
+from app.credit.records import By, EntryUnknown, NewEntry, words_of
 from app.credit.rows import entry_of, standing_of_row
 from app.credit.service import Credit
 from app.credit.steps import DECISIONS, Standing, Step, open_steps
@@ -29,7 +29,6 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, from_ms, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
-from app.ledger import sealstore
 from app.ledger.repeat import IdConflict
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault
@@ -275,7 +274,7 @@ class CreditLedger:
             steps: dict[str, list[Taken]] = {}
             for step in store.step_rows(connection, party):
                 told = json.loads(step.more)
-                text = self._text_of(connection, step) if privileged else None
+                text = words_of(connection, self._vault, step) if privileged else None
                 by = told.get("decide_by")
                 steps.setdefault(step.entry, []).append(
                     Taken(
@@ -307,13 +306,6 @@ class CreditLedger:
             for entry in entries
             if entry.id in rows
         ]
-
-    def _text_of(self, connection: Any, step: Any) -> str | None:
-        if step.actor == SYSTEM:
-            return None
-        # Where it was altered the audit says so, and a dossier does not fail for it.
-        place = (f"party/{step.party}", step.record_id, _TEXT)
-        return sealstore.open_words(connection, self._vault, place)
 
 
 _ACTIONS: Mapping[Step, str] = {Step.OBJECT: "credit.object", Step.ASK_REPAIR: "credit.object"}

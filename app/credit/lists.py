@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from app.credit import matterstore
 from app.credit.matterbook import AlreadyStands, MatterBook, MatterUnknown
 from app.credit.matters import Kind, Stand
-from app.credit.records import NAMESPACE, By, check_known
+from app.credit.records import NAMESPACE, By, check_known, words_of
 from app.credit.rules import Criterion, ListName, ListTerms, RuleClass
 from app.credit.service import Credit
 from app.credit.steps import StepRefused
@@ -30,7 +30,6 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
-from app.ledger import sealstore
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault
 from app.parties.identity import SYSTEM
@@ -380,9 +379,6 @@ class Lists:
 
     def _step(self, row: Any, reads: Connection | None) -> ListStep:
         by = json.loads(row.more).get("decide_by")
-        text = None
-        if reads is not None and row.actor != SYSTEM:
-            place = (f"party/{row.party}", row.record_id, "text")
-            text = sealstore.open_words(reads, self._vault, place)
+        text = None if reads is None else words_of(reads, self._vault, row)
         moment = None if by is None else parse_time(by)
         return ListStep(row.step, row.status, from_ms(row.at), row.actor, moment, text)

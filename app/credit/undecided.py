@@ -15,18 +15,18 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from app.credit import matterstore, store
+from app.credit.lists import NAMES
 from app.credit.loader import Policies
 from app.credit.matters import QUESTIONED, SHOWN, Kind, Stand
 from app.credit.policy import Status
+from app.credit.records import words_of
 from app.credit.rows import standing_of_row
 from app.credit.rules import Criterion, ListName, Rule, Texts
 from app.credit.templates import Template, find_template
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, parse_time, to_ms
-from app.ledger import sealstore
 from app.ledger.vault import Vault
 from app.parties.account_rules import covers
-from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.parties.store import find_parties
 
@@ -149,11 +149,7 @@ class Undecided:
         ]
 
     def _told(self, connection: Connection, one: _Waiting, party: Any) -> Asked:
-        text = None
-        if one.step.actor != SYSTEM:
-            place = (f"party/{one.row.party}", one.step.record_id, "text")
-            text = sealstore.open_words(connection, self._vault, place)
-        name = _LISTS.get(getattr(one.row, "kind", ""))
+        name = NAMES[Kind(one.row.kind)] if one.of == "listing" else None
         return Asked(
             of=one.of,
             wish=_WISHES[one.step.step],
@@ -168,7 +164,7 @@ class Undecided:
             asked_at=from_ms(one.step.at),
             decide_by=one.decide_by,
             approximate=bool(one.told.get("approximate")),
-            text=text,
+            text=words_of(connection, self._vault, one.step),
         )
 
     def _title(self, one: _Waiting, name: ListName | None) -> Texts:
@@ -198,9 +194,6 @@ class _Waiting:
     @property
     def place(self) -> Place:
         return _NEVER if self.decide_by is None else to_ms(self.decide_by), self.row.id
-
-
-_LISTS: Mapping[str, ListName] = {Kind.RED: "red", Kind.BLACK: "black"}
 
 
 def _waiting(
