@@ -72,8 +72,8 @@ class Asked:
 
     @property
     def place(self) -> Place:
-        """Where it stands in the queue: what is due first is first, what has no term last."""
-        return _NEVER if self.decide_by is None else to_ms(self.decide_by), self.id
+        """Where it stands in the queue."""
+        return _place(self.decide_by, self.id)
 
 
 class Undecided:
@@ -114,10 +114,8 @@ class Undecided:
             for row in store.undecided(connection, limit=MOST)
             if standing_of_row(row).at(now) in (Status.OBJECTED, Status.REPAIR_ASKED)
         ]
-        last = {}
-        for step in store.steps_of_entries(connection, [row.id for row in rows]):
-            if step.step in _WISHES:
-                last[step.entry] = step
+        steps = store.steps_of_entries(connection, [row.id for row in rows])
+        last = {step.entry: step for step in steps if step.step in _WISHES}
         return [
             _waiting("entry", row, last[row.id], row.rule, row.policy, points=row.points)
             for row in rows
@@ -132,10 +130,8 @@ class Undecided:
             for row in matterstore.undecided(connection, limit=MOST)
             if Stand.of_row(row).at(now) in waiting
         ]
-        last = {}
-        for step in matterstore.steps_of_matters(connection, [row.id for row in rows]):
-            if step.step in _WISHES:
-                last[step.matter] = step
+        steps = matterstore.steps_of_matters(connection, [row.id for row in rows])
+        last = {step.matter: step for step in steps if step.step in _WISHES}
         return [
             _waiting(
                 "commitment" if row.kind == Kind.COMMITMENT else "listing",
@@ -193,7 +189,7 @@ class _Waiting:
 
     @property
     def place(self) -> Place:
-        return _NEVER if self.decide_by is None else to_ms(self.decide_by), self.row.id
+        return _place(self.decide_by, self.row.id)
 
 
 def _waiting(
@@ -217,6 +213,11 @@ def _waiting(
         told=told,
         decide_by=None if by is None else parse_time(by),
     )
+
+
+def _place(decide_by: datetime | None, id: str) -> Place:
+    """What is due first is first, what has no term last."""
+    return _NEVER if decide_by is None else to_ms(decide_by), id
 
 
 def _is_for(principal: Principal, one: _Waiting, parties: Mapping[str, Any]) -> bool:
