@@ -1,83 +1,36 @@
 // The camera page. Without this there is the photo and the line to type in; the camera comes on top.
-import { pickDecoder } from "./decoder.js";
+import { cameraIn } from "./camera.js";
 
 const box = document.getElementById("camera");
-const video = box.querySelector("video");
-const told = document.getElementById("camera-told");
 const button = box.querySelector("button");
 const found = document.getElementById("found");
 
-const PAUSE_MS = 120;
-
-let stream = null;
-
-function stop() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = null;
-  video.srcObject = null;
-  box.classList.remove("camera-on");
-  button.hidden = false;
-}
-
-function say(name) {
-  told.textContent = box.dataset[name] ?? "";
-}
-
-// Where the light is on the back of the phone, and a device without two cameras takes what it has.
-const WANTED = { video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } } };
-
-async function start() {
-  button.hidden = true;
-  say("starting");
-  try {
-    stream = await navigator.mediaDevices.getUserMedia(WANTED);
-  } catch (refused) {
-    button.hidden = false;
-    return say(refused.name === "NotAllowedError" ? "denied" : "none");
-  }
-  video.srcObject = stream;
-  box.classList.add("camera-on");
-  await video.play();
-  const decode = await pickDecoder(box.dataset);
-  say("looking");
-  await watch(decode);
-}
-
-async function watch({ decode, pauseMs = PAUSE_MS }) {
-  while (stream !== null) {
-    const text = await decode(video).catch(() => "");
-    if (text && stream !== null) {
-      say("found");
-      stop();
+if (navigator.mediaDevices?.getUserMedia) {
+  const camera = cameraIn(box, {
+    looking: "looking",
+    look: async ({ decode }, video) => {
+      const text = await decode(video).catch(() => "");
+      if (!text || !camera.isOn()) return;
+      camera.say("found");
+      camera.stop();
       button.hidden = true;
       found.elements.text.value = text;
-      return found.submit();
-    }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-  }
-}
-
-if (navigator.mediaDevices?.getUserMedia) {
-  box.hidden = false;
-  button.addEventListener("click", start);
-  // A camera that nobody looks at is off.
-  document.addEventListener("visibilitychange", () => document.hidden && stop());
-  addEventListener("pagehide", stop);
+      found.submit();
+    },
+  });
   // A page that the browser kept, come back to: ready for the next label.
   addEventListener("pageshow", (event) => {
     if (event.persisted) {
-      say("");
+      camera.say("");
       button.hidden = false;
     }
   });
   // Who has allowed it before need not ask for it again.
   navigator.permissions?.query({ name: "camera" }).then(
-    (answer) => answer.state === "granted" && start(),
+    (answer) => answer.state === "granted" && camera.start(),
     () => undefined,
   );
-}
-
-if (box.hidden) box.classList.add("camera-none");
+} else box.classList.add("camera-none");
 
 // A photo that was chosen is sent: one touch less. Smaller, where the browser can make it so: it is quicker
 // on a bad line, and what the phone wrote into the file (place, time) does not leave it.

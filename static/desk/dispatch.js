@@ -18,7 +18,6 @@ const SHOWN = 10;
 const FIELDS = ["code", "waybill", "carrier", "order", "to", "sending"];
 // A symbol that was seen so lately is still the same look at the same thing.
 const STILL_MS = 1500;
-const PAUSE_MS = 120;
 
 // A Digital Link, or GTIN and what follows it, or the SSCC of a case, as a scanner or decoder gives them.
 const LABEL = /(^|\/)0[01]\/\d{8,18}|^(\](d2|C1|Q3))?\x1d?\(?(01\)?\d{14}\(?(10|11|17|21|22)|00\)?\d{18}$)/;
@@ -196,12 +195,7 @@ drawFailed();
 // --- the camera ----------------------------------------------------------------------------------
 
 const box = document.getElementById("camera");
-const video = box.querySelector("video");
 const hint = document.getElementById("camera-told");
-const opener = box.querySelector("button");
-const WANTED = { video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } } };
-
-let stream = null;
 const seen = new Map();
 
 function isNew(text) {
@@ -225,42 +219,15 @@ function take(text) {
   if (code.value.trim() && waybill.value.trim()) form.requestSubmit();
 }
 
-function stop() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = null;
-  video.srcObject = null;
-  box.classList.remove("camera-on");
-  opener.hidden = false;
-  hint.textContent = "";
-}
-
-async function start() {
-  opener.hidden = true;
-  hint.textContent = box.dataset.starting;
-  try {
-    stream = await navigator.mediaDevices.getUserMedia(WANTED);
-  } catch (refused) {
-    opener.hidden = false;
-    hint.textContent = refused.name === "NotAllowedError" ? box.dataset.denied : box.dataset.none;
-    return;
-  }
-  video.srcObject = stream;
-  box.classList.add("camera-on");
-  await video.play();
-  const { pickDecoder } = await import(`${box.dataset.modules}/decoder.js`);
-  const { all, pauseMs = PAUSE_MS } = await pickDecoder(box.dataset);
-  hint.textContent = box.dataset.label;
-  while (stream !== null) {
-    for (const text of await all(video).catch(() => [])) {
-      if (stream !== null) take(text);
-    }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-  }
-}
-
 if (navigator.mediaDevices?.getUserMedia) {
-  box.hidden = false;
-  opener.addEventListener("click", start);
-  document.addEventListener("visibilitychange", () => document.hidden && stop());
-  addEventListener("pagehide", stop);
+  const { cameraIn } = await import(`${box.dataset.modules}/camera.js`);
+  const camera = cameraIn(box, {
+    looking: "label",
+    look: async ({ all }, video) => {
+      for (const text of await all(video).catch(() => [])) {
+        if (camera.isOn()) take(text);
+      }
+    },
+    stopped: () => camera.say(""),
+  });
 } else box.classList.add("camera-none");
