@@ -102,12 +102,16 @@ def _unfounded(connection: Connection, party: str) -> Iterator[Any]:
         .where(CASE.c.party == party, CASE.c.inside.is_(True))
     )
     for row in connection.execute(query):
-        try:
-            told = case_row(row.stream, read_state(row.state))
-        except (KeyError, TypeError):
-            told = None  # of kinds that no life has
-        if not says(row, told):
+        if not says(row, _told_by_life(row)):
             yield row
+
+
+def _told_by_life(head: Any) -> dict[str, Any] | None:
+    """Returns the row that a life gives: None of a unit in no case, and of a kind that no life has."""
+    try:
+        return case_row(head.stream, read_state(head.state))
+    except (KeyError, TypeError):
+        return None
 
 
 def put_right(connection: Connection) -> int:
@@ -124,11 +128,7 @@ def put_right(connection: Connection) -> int:
     lives = select(HEAD.c.stream, HEAD.c.state).where(
         holds_bytes(connection, HEAD.c.state, b'"case":{')
     )
-    inside = [
-        row
-        for head in connection.execute(lives)
-        if (row := case_row(head.stream, read_state(head.state))) is not None
-    ]
+    inside = [told for head in connection.execute(lives) if (told := _told_by_life(head))]
     if inside:
         upsert_rows(connection, CASE, inside, keys=("stream", "sscc"))
     return len(gone) + len(inside)
