@@ -12,17 +12,23 @@ from PIL import Image, ImageChops, ImageFilter
 from pyzbar import pyzbar
 
 ZBAR_KINDS = [pyzbar.ZBarSymbol.QRCODE, pyzbar.ZBarSymbol.EAN13]
+# What labels carry. Asked for every kind there is, a decoder now and then reads a row of a dense
+# symbol's modules as a short interleaved 2 of 5, which has no check digit.
+ZXING_KINDS = zxingcpp.BarcodeFormats(
+    [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.EAN13]
+)
 
 
 def zxing_texts(image: Image.Image) -> list[str]:
     """What zxing-cpp reads, a GS1 FNC1 as the control character that a scanner sends."""
-    found = zxingcpp.read_barcodes(image, text_mode=zxingcpp.TextMode.Plain)
+    found = zxingcpp.read_barcodes(image, formats=ZXING_KINDS, text_mode=zxingcpp.TextMode.Plain)
     return [code.bytes.decode() for code in found]
 
 
 def zxing_kinds(image: Image.Image) -> list[str]:
     """The symbology identifiers: `]Q1` is QR, `]d2` is DataMatrix with FNC1 first, `]E0` EAN-13."""
-    return [code.symbology_identifier for code in zxingcpp.read_barcodes(image)]
+    found = zxingcpp.read_barcodes(image, formats=ZXING_KINDS)
+    return [code.symbology_identifier for code in found]
 
 
 def zbar_texts(image: Image.Image) -> list[str]:
