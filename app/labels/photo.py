@@ -24,6 +24,9 @@ MAX_PIXELS: Final = 20_000_000
 _WORKING_SIDE: Final = 2_400
 _PATIENCE_S: Final = 5.0
 _TRACE: Final = (zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix)
+# Asked for QR, the decoder looks for Micro QR as well, which no label carries, and on a sheet of
+# labels finds one where none is.
+_TRACE_ASKED: Final = (zxingcpp.BarcodeFormat.QRCodeModel2, zxingcpp.BarcodeFormat.DataMatrix)
 _GOODS: Final = (
     zxingcpp.BarcodeFormat.EAN13,
     zxingcpp.BarcodeFormat.EAN8,
@@ -88,7 +91,7 @@ def _grey(image: Image.Image) -> Image.Image:
 def _texts(image: Image.Image) -> tuple[str, ...]:
     found = zxingcpp.read_barcodes(
         image,
-        formats=zxingcpp.BarcodeFormats([*_TRACE, *_GOODS]),
+        formats=zxingcpp.BarcodeFormats([*_TRACE_ASKED, *_GOODS]),
         text_mode=zxingcpp.TextMode.Plain,
     )
     said: list[tuple[bool, str]] = []

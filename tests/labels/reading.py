@@ -12,10 +12,14 @@ from PIL import Image, ImageChops, ImageFilter
 from pyzbar import pyzbar
 
 ZBAR_KINDS = [pyzbar.ZBarSymbol.QRCODE, pyzbar.ZBarSymbol.EAN13]
-# What labels carry. Asked for every kind there is, a decoder now and then reads a row of a dense
-# symbol's modules as a short interleaved 2 of 5, which has no check digit.
+# What labels carry. Asked for every kind there is, or for QR in general, the decoder now and then
+# reads a corner of a dense symbol as a Micro QR of four digits.
 ZXING_KINDS = zxingcpp.BarcodeFormats(
-    [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.EAN13]
+    [
+        zxingcpp.BarcodeFormat.QRCodeModel2,
+        zxingcpp.BarcodeFormat.DataMatrix,
+        zxingcpp.BarcodeFormat.EAN13,
+    ]
 )
 
 

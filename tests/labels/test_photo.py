@@ -73,6 +73,12 @@ def test_nothing_is_read_where_there_is_nothing():
     assert read_photo(sent(table())) == ()
 
 
+def test_a_micro_qr_is_no_code_of_anybodys():
+    small = symbol("0088", zxingcpp.BarcodeFormat.MicroQRCode)
+    assert read_photo(sent(table(small))) == ()
+    assert read_photo(sent(table(small, symbol(LINK)))) == (LINK,)
+
+
 @pytest.mark.parametrize(
     ("file", "key"),
     [
