@@ -72,7 +72,7 @@ _BROKEN = HotSelect(
         FINDING.c.party.in_(bindparam("sellers", expanding=True)),
         FINDING.c.status == "open",
         FINDING.c.gtin.is_not(None),
-        FINDING.c.kind.like("integrity.%"),
+        FINDING.c.kind.startswith("integrity."),
         # One that is not the party's fault stands on the code's own page alone.
         CHARGED,
     )

@@ -63,7 +63,7 @@ _WHOLE = (
     ~exists().where(
         FINDING.c.stream == SOLD.c.stream,
         FINDING.c.status == "open",
-        FINDING.c.kind.like("integrity.%"),
+        FINDING.c.kind.startswith("integrity."),
         CHARGED,
     ),
 )

@@ -62,7 +62,7 @@ def in_grace(connection: Connection, *, now_ms: int, limit: int, after: str = ""
             .where(
                 broken.c.stream == FINDING.c.stream,
                 broken.c.status == "open",
-                broken.c.kind.like("integrity.%"),
+                broken.c.kind.startswith("integrity."),
             )
             .exists(),
         )

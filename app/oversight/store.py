@@ -58,7 +58,7 @@ _OPEN_ON = HotSelect(
     .where(
         FINDING.c.stream.in_(bindparam("streams", expanding=True)),
         FINDING.c.status == "open",
-        FINDING.c.kind.like(bindparam("kind")),
+        FINDING.c.kind.startswith(bindparam("kind")),
     )
     .order_by(FINDING.c.opened_at, FINDING.c.id)
 )
@@ -103,7 +103,7 @@ def open_findings(
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
     # A name that a hand has altered may be no name at all, and no text.
     keys = [stream_key(s) for s in streams if isinstance(s, str) and s.isascii()]
-    return _OPEN_ON.rows(connection, streams=keys, kind=f"{kind}%")
+    return _OPEN_ON.rows(connection, streams=keys, kind=kind)
 
 
 def all_open_integrity(connection: Connection) -> list[Any]:
@@ -112,7 +112,7 @@ def all_open_integrity(connection: Connection) -> list[Any]:
         connection.execute(
             select(FINDING).where(
                 FINDING.c.status == "open",
-                FINDING.c.kind.like("integrity.%") | FINDING.c.kind.like("log.%"),
+                FINDING.c.kind.startswith("integrity.") | FINDING.c.kind.startswith("log."),
             )
         )
     )

@@ -192,7 +192,7 @@ def take_due(
                 ~exists().where(
                     FINDING.c.stream == DUE.c.stream,
                     FINDING.c.status == "open",
-                    FINDING.c.kind.like("integrity.%"),
+                    FINDING.c.kind.startswith("integrity."),
                 ),
             )
             .order_by(*place)
