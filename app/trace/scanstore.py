@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -19,6 +19,13 @@ _OF_CODE = HotSelect(
     select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
     .where(SCAN.c.stream == bindparam("stream"))
     .limit(_MOST_DEVICES)
+)
+
+_KNOWN = HotSelect(
+    select(SCAN.c.device).where(
+        SCAN.c.stream == bindparam("stream"),
+        SCAN.c.device.in_(bindparam("devices", expanding=True)),
+    )
 )
 
 
@@ -40,7 +47,7 @@ def add(
     fresh = [
         stream
         for stream, devices in sorted(taken.items())
-        if len(_known(connection, stream, devices)) < len(devices)
+        if len(_KNOWN.rows(connection, stream=stream, devices=[*devices])) < len(devices)
     ]
     # In one order, so that no two processes wait for each other's rows.
     rows = [
@@ -69,9 +76,3 @@ def of_device(connection: Connection, device: bytes) -> list[tuple[int, int, int
 def forget(connection: Connection, device: bytes) -> int:
     """Deletes the looks of a device and returns of how many codes. Writes `scan`."""
     return connection.execute(delete(SCAN).where(SCAN.c.device == device)).rowcount
-
-
-def _known(connection: Connection, stream: int, devices: Collection[bytes]) -> list[bytes]:
-    """Returns those of these devices that have opened the code before."""
-    looked = select(SCAN.c.device).where(SCAN.c.stream == stream, SCAN.c.device.in_(devices))
-    return list(connection.execute(looked).scalars())
