@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -14,20 +12,16 @@ from sqlalchemy import Connection
 from app.credit import matterstore, rankstore, store
 from app.credit.matters import Kind
 from app.credit.months import first_month_of, reported_run
-from app.credit.policy import Reason, ScoreCard
+from app.credit.policy import ScoreCard
 from app.credit.ranking import Band, Base, Mode, Offer, Ranked, rank_candidates
 from app.credit.rankstore import Counts, Pair
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.ledger.store import load_heads
-from app.ledger.submission import StreamHead
 from app.parties.rules import measures_at
 
 MAX_CANDIDATES = 1_000
-_KEPT_CARDS = 20_000
-_CARD_LASTS = timedelta(minutes=1)
-_FADING_LASTS = timedelta(seconds=1)
 _NONE = Counts(0, 0, 0, 0)
 _NO_LISTS: frozenset[Kind] = frozenset()
 
@@ -65,7 +59,6 @@ class Ranking:
         self._database = database
         self._credit = credit
         self._clock = clock
-        self._cards = _Cards(credit)
 
     def rank(self, candidates: Sequence[Candidate], *, mode: Mode, band: Band) -> Answered:
         """Returns the candidates in their order, each with its reasons."""
@@ -97,7 +90,9 @@ class Ranking:
         if not asked:
             return Known({}, {})
         heads = load_heads(connection, [f"party/{party}" for party in sorted(parties)])
-        cards = self._cards.of(connection, sorted(parties), heads, at)
+        cards = self._credit.kept_cards(
+            connection, {party: heads[f"party/{party}"] for party in sorted(parties)}, at
+        )
         recalled = rankstore.open_recalls(connection, gtins)
         broken = rankstore.broken_offers(connection, sellers)
         stopped = {
@@ -155,83 +150,3 @@ class Ranking:
 
 def _unknown(candidate: Candidate) -> Offer:
     return Offer(id="", gtin=candidate.gtin, seller=candidate.seller, base=1)
-
-
-class _Cards:
-    """Scores, kept as long as their party's stream has no new record and time changes nothing.
-
-    A score follows from the records of `party/{id}` and from time. A record is shown at once; points
-    that fade are shown a second late at most, a new version of the policy a minute. Whether data is
-    enough follows from chains and is counted each time.
-    """
-
-    def __init__(self, credit: Credit) -> None:
-        self._credit = credit
-        self._kept: OrderedDict[str, _Card] = OrderedDict()
-        self._lock = Lock()
-
-    def of(
-        self,
-        connection: Connection,
-        parties: Sequence[str],
-        heads: Mapping[str, StreamHead],
-        at: datetime,
-    ) -> dict[str, ScoreCard]:
-        enough = self._credit.policy.data_enough_count
-        found: dict[str, ScoreCard] = {}
-        with self._lock:
-            for party in parties:
-                kept = self._kept.get(party)
-                if kept is None or kept.seq != heads[f"party/{party}"].seq:
-                    continue
-                if kept.since <= at < kept.until:
-                    found[party] = kept.card
-        known = [*found]
-        if known:
-            chains = store.completed_counts(connection, known, now_ms=to_ms(at), most=enough)
-            for party in known:
-                count = chains.get(party, 0)
-                found[party] = replace(
-                    found[party], completed_chains=count, data_enough=count >= enough
-                )
-        missing = [party for party in parties if party not in found]
-        return found | self._make(connection, missing, heads, at) if missing else found
-
-    def _make(
-        self,
-        connection: Connection,
-        parties: Sequence[str],
-        heads: Mapping[str, StreamHead],
-        at: datetime,
-    ) -> dict[str, ScoreCard]:
-        enough = self._credit.policy.data_enough_count
-        made = self._credit.cards(connection, parties, chains_at_most=enough)
-        entries = store.load_entries_of(connection, parties)
-        holds = store.load_holds_of(connection, parties)
-        with self._lock:
-            for party, card in made.items():
-                fades = any(w.reason is Reason.FADING for w in card.weights.values())
-                until = at + (_FADING_LASTS if fades else _CARD_LASTS)
-                turns = [
-                    moment
-                    for one in entries[party]
-                    for moment in (
-                        one.effective_at, one.earliest_repair_at, one.expires_at, one.ended_at,
-                    )
-                ]  # fmt: skip
-                turns += [moment for one in holds[party] for moment in (one.since, one.lifts_at)]
-                until = min([until, *(one for one in turns if one is not None and one > at)])
-                seq = heads[f"party/{party}"].seq
-                self._kept[party] = _Card(seq, at, until, card)
-                self._kept.move_to_end(party)
-            while len(self._kept) > _KEPT_CARDS:
-                self._kept.popitem(last=False)
-        return made
-
-
-@dataclass(frozen=True, slots=True)
-class _Card:
-    seq: int
-    since: datetime
-    until: datetime
-    card: ScoreCard

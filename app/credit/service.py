@@ -14,8 +14,9 @@ from uuid import uuid5
 from sqlalchemy import Connection
 
 from app.credit import store
+from app.credit.cards import KeptCards, count_cards
 from app.credit.loader import Policies, packaged
-from app.credit.policy import Entry, ScoreCard, Status, score
+from app.credit.policy import Entry, ScoreCard, Status
 from app.credit.records import NAMESPACE, By, CreditRecords, NewEntry, check_known, entry_id
 from app.credit.rules import Policy
 from app.credit.steps import ENDED, Step
@@ -25,7 +26,7 @@ from app.kit.clock import Clock, format_time, to_ms
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.repeat import IdConflict
-from app.ledger.submission import Draft, Effect, View
+from app.ledger.submission import Draft, Effect, StreamHead, View
 from app.parties.identity import SYSTEM
 from app.parties.roles import REGULATOR
 
@@ -51,6 +52,7 @@ class Credit:
         self._database = database
         self._clock = clock
         self.policies = policies or packaged()
+        self._kept = KeptCards()
         self.records = CreditRecords(database, recorder, clock=clock, tells_remote=tells_remote)
 
     @property
@@ -73,19 +75,16 @@ class Credit:
         them, and whether data is enough from very few (`policy.data_enough_count`).
         """
         now = self._clock.now()
-        entries = store.load_entries_of(connection, parties)
-        holds = store.load_holds_of(connection, parties)
-        chains = store.completed_counts(connection, parties, now_ms=to_ms(now), most=chains_at_most)
-        return {
-            party: score(
-                entries[party],
-                holds[party],
-                now,
-                self.policy,
-                completed_chains=chains.get(party, 0),
-            )
-            for party in parties
-        }
+        return count_cards(connection, parties, self.policy, now, chains_at_most=chains_at_most)
+
+    def kept_cards(
+        self, connection: Connection, heads: Mapping[str, StreamHead], at: datetime
+    ) -> dict[str, ScoreCard]:
+        """Returns the scores of the parties whose streams have these heads, by party. Read-only.
+
+        For whoever asks often: as `KeptCards` says, a little late where time alone changes a score.
+        """
+        return self._kept.of(connection, heads, self.policies.at(at), at)
 
     def entries(self, party: str) -> tuple[list[Entry], ScoreCard]:
         """Returns a party's entries and the score they make now. Raises PartyUnknown. Read-only."""
