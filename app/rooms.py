@@ -109,6 +109,7 @@ from app.trace.story import Stories
 from app.trace.texts import Texts
 from app.web.deps import Rooms
 from app.web.limits import RateLimit
+from app.web.turns import Turns
 
 # Every room's writers of index rows, by the kind of effect.
 WRITERS = {
@@ -166,6 +167,8 @@ def open_rooms(
     return Rooms(
         base_url=settings.base_url,
         font=settings.font,
+        # SQLite is read in this very process, mostly from memory.
+        page_turns=Turns(at_once=1 if database.dialect == "sqlite" else 2),
         database=database,
         clock=clock,
         keyring=keyring,

@@ -181,8 +181,7 @@ class StrictRoute(APIRoute):
         async def read_and_handle(request: Request) -> Response:
             scope = request.scope
             scope["path_params"] = decode_parameters(scope.get("path_params", {}))
-            if scope["query_string"]:
-                _check_query(request)
+            check_query(request)
             if takes_json:
                 self.check_first(request)
                 known = visit_of(request).principal is not None
@@ -209,7 +208,10 @@ def _asks_for(dependant: Dependant, call: Callable[..., Any]) -> bool:
     return dependant.call is call or any(_asks_for(d, call) for d in dependant.dependencies)
 
 
-def _check_query(request: Request) -> None:
+def check_query(request: Request) -> None:
+    """Raises Invalid where a name or value of the query holds a control character."""
+    if not request.scope["query_string"]:
+        return
     for name, value in request.query_params.multi_items():
         if CONTROL.search(name) or CONTROL.search(value):
             raise invalid(FieldFault(("query", CONTROL.sub("?", name)[:80]), "control"))

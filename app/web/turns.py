@@ -12,17 +12,20 @@ from app.kit.errors import Overloaded
 
 Result = TypeVar("Result")
 
-# One computes while the other waits for the database.
 _AT_ONCE = 2
 # Some seconds' work: who would wait longer is told so instead.
 _MOST_WAITING = 256
 
 
 class Turns:
-    """Asked on the event loop only, so that its count needs no lock. most: who may wait."""
+    """Asked on the event loop only, so that its count needs no lock.
 
-    def __init__(self, *, most: int = _MOST_WAITING) -> None:
-        self._threads = ThreadPoolExecutor(_AT_ONCE, "page")
+    at_once: 2, so that one computes while the other waits for the database; 1 where nobody waits for
+    it, since two that only compute take Python from each other, and both are late. most: who may wait.
+    """
+
+    def __init__(self, *, at_once: int = _AT_ONCE, most: int = _MOST_WAITING) -> None:
+        self._threads = ThreadPoolExecutor(at_once, "page")
         self._most = most
         self._asked = 0
 

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, nodes
+from jinja2.environment import TemplateModule
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
@@ -22,8 +23,20 @@ _TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 _SAY: Final = "t"
 
 
+class _SharedMacros(Template):
+    """A template whose macros see the language's globals alone, so that one set serves every page.
+
+    Jinja asks at every import whether the importing page has globals that it has not: none of ours has.
+    """
+
+    def _get_default_module(self, _ctx: Context | None = None) -> TemplateModule:
+        return super()._get_default_module()
+
+
 class LanguageEnvironment(Environment):
     """A Jinja environment whose templates speak one language; `t` says a sentence in it."""
+
+    template_class = _SharedMacros
 
     def __init__(self, lang: Lang) -> None:
         super().__init__(
