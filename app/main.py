@@ -167,7 +167,11 @@ def create_app(
         app.state.rooms = running
         try:
             with beside(running):
+                if running.lending is not None:
+                    running.lending.start()
                 yield
+                if running.lending is not None:
+                    await running.lending.close()
         finally:
             await run_in_threadpool(close_rooms, running)
 

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -34,6 +34,8 @@ from app.setup import serving_alone
 from app.terminal import ERR, fail
 from app.trace.crossing import pack_submission, unpacking
 from app.web.deps import Leading, Rooms
+from app.web.lending import Ends, Lending, open_ends, sockets_of
+from app.web.pages.routes import show_lent
 from app.worker import embedded_loops
 
 _MOST_BY_ITSELF = 4
@@ -112,11 +114,13 @@ def fork_service(
     spare_what_stays()
     embedded = settings.worker == "embedded"
     pairs = [socket.socketpair() for _ in range(len(listening) + embedded)]
-    family.lend([end for pair in pairs for end in pair])
+    pages = open_ends(len(listening))
+    between = {*(end for pair in pairs for end in pair), *sockets_of(pages)}
+    family.lend([*between])
 
-    def keep(kept: Sequence[socket.socket]) -> None:
+    def keep(kept: Collection[socket.socket]) -> None:
         # The end of a process shows at the other end of its pair only where nobody else has it.
-        for one in (*listening, *(end for pair in pairs for end in pair)):
+        for one in (*listening, *between):
             if one not in kept:
                 one.close()
 
@@ -141,10 +145,16 @@ def fork_service(
         def answer(
             ready: Ready, n: int = n, port: socket.socket = port, there: socket.socket = there
         ) -> None:
-            keep([port, there])
+            ends = pages[n] if pages else None
+            keep({port, there, *sockets_of([ends] if ends else [])})
             with _locked(settings):
                 _run_front(
-                    settings, port, there, ready, None if beside is None else partial(beside, n)
+                    settings,
+                    port,
+                    there,
+                    ends,
+                    ready,
+                    None if beside is None else partial(beside, n),
                 )
 
         family.fork("API", answer, is_front=True)
@@ -239,6 +249,7 @@ def _run_front(
     settings: Settings,
     port: socket.socket,
     there: socket.socket,
+    ends: Ends | None,
     ready: Ready,
     beside: Callable[[Rooms], None] | None,
 ) -> None:
@@ -246,6 +257,8 @@ def _run_front(
     # The loops that only one process runs are the others'.
     settings = settings.model_copy(update={"worker": "external"})
     rooms, forwarder = _open_before(settings, there)
+    if ends is not None:
+        rooms.lending = Lending(ends, rooms.page_turns, show=partial(show_lent, rooms))
     if beside is not None:
         beside(rooms)
 

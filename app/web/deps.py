@@ -93,6 +93,7 @@ from app.trace.scans import Scans
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
 from app.trace.texts import Texts
+from app.web.lending import Lending
 from app.web.limits import RateLimit
 from app.web.openapi import KEY_SCHEME, OPTIONAL_KEY_SCHEME
 from app.web.turns import Turns
@@ -121,7 +122,8 @@ class Rooms:
     lease: None on SQLite, where one service alone has the database.
     told: in a process that only answers requests, how the one that leads stands.
     sender, cards: None where credit is kept nowhere else.
-    page_turns: the threads that make unit pages, in the order of asking. photo_turns: those that read
+    page_turns: the threads that make unit pages, in the order of asking; lending: None where no other
+    process could make one. photo_turns: those that read
     photos; photo_limit: how many one address may send a second, which a few cameras without a decoder do.
     """
 
@@ -202,6 +204,7 @@ class Rooms:
     on_wait: Callable[[], None] = lambda: None
     told: Leading | None = None
     page_turns: Turns = field(default_factory=Turns)
+    lending: Lending | None = None
     photo_turns: Turns = field(default_factory=lambda: Turns(most=16))
     photo_limit: RateLimit = field(default_factory=lambda: RateLimit(5, monotonic_s=time.monotonic))
 

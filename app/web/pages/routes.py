@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -24,6 +25,7 @@ from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
+from app.web.lending import Asked
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of
@@ -34,7 +36,7 @@ from app.web.pages.views import ErrorView, Frame, HomeView, Log
 from app.web.pages.zone import newest_of_zone
 from app.web.paths import decode_parameters
 from app.web.problems import status_of
-from app.web.visit import visit_of
+from app.web.visit import REQUEST_ID, SCOPE_KEY, visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
@@ -49,9 +51,20 @@ async def show_unit(request: Request) -> Response:
     Reads its few parameters itself: to have the framework solve them is a twentieth of the page.
     """
     check_query(request)
-    told = decode_parameters(request.path_params)
-    lang = request.query_params.get("lang")
-    return await _show_in_turn(request, await rooms_of(request), lang, lambda: code_of(**told))
+    rooms = await rooms_of(request)
+    if rooms.lending is None:
+        return await _show_in_turn(request, rooms)
+    scope, visit = request.scope, replace(visit_of(request), principal=None)
+    asked = {name: scope[name] for name in ("path", "path_params", "query_string", "headers")}
+    return await rooms.lending.run((asked, visit), lambda: _show_in_turn(request, rooms))
+
+
+async def show_lent(rooms: Rooms, asked: Asked) -> Response:
+    """Shows a unit that another process was asked for. Raises as `show_unit`."""
+    told, visit = asked
+    REQUEST_ID.set(visit.id)
+    scope = {"type": "http", "method": "GET", **told, SCOPE_KEY: visit}
+    return await _show_in_turn(Request(scope), rooms)
 
 
 for _path in ("/01/{gtin}/21/{serial}", "/01/{gtin}/10/{lot}/21/{serial}"):
@@ -128,13 +141,15 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     return page
 
 
-async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: Any) -> Response:
+async def _show_in_turn(request: Request, rooms: Rooms) -> Response:
     """Shows a unit a few at a time, in the order of asking; what it reports is waited for here.
 
     A page is work for Python, of which there is one at a time: forty at once would all be late. It is
     of one moment, the story and all that is said beside it.
     """
     reports: list[Future[None]] = []
+    lang = request.query_params.get("lang")
+    parameters = decode_parameters(request.path_params)
 
     def look(code: Code) -> Look:
         glance = rooms.looks.glance(code)
@@ -144,7 +159,7 @@ async def _show_in_turn(request: Request, rooms: Rooms, lang: str | None, make: 
 
     def show() -> Response:
         with rooms.database.one_snapshot():
-            return _show(request, rooms, lang, make, look=look)
+            return _show(request, rooms, lang, lambda: code_of(**parameters), look=look)
 
     response = await rooms.page_turns.run(show)
     if reports:
