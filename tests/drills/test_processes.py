@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -58,6 +59,23 @@ def test_what_is_seen_of_the_processes(moving: Load):
     for _ in range(20):
         told = httpx.get(f"{place.url}/readyz", trust_env=False).json()
         assert (told["status"], told["leads"]) == ("ready", True)
+
+
+def test_a_burst_of_pages_is_shared_out_and_each_reader_gets_his_own(moving: Load):
+    place, units = moving.trade.place, moving.moving
+    headers = {"User-Agent": "Mozilla/5.0 (iPhone)", "Accept-Language": "zh-CN"}
+
+    def look(unit: str) -> httpx.Response:
+        return httpx.get(f"{place.url}/{unit}", headers=headers, timeout=30, trust_env=False)
+
+    asked = units * 8
+    with ThreadPoolExecutor(len(asked)) as readers:
+        pages = list(readers.map(look, asked))
+    for unit, page in zip(asked, pages, strict=True):
+        assert (page.status_code, unit.rpartition("/")[2] in page.text) == (200, True)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.cookies
+    assert len({page.headers["x-request-id"] for page in pages}) == len(asked)
 
 
 @pytest.mark.parametrize("killed", ["suxin", "suxin-ledger", "suxin-worker", "suxin-api"])
