@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import platform
@@ -17,6 +18,8 @@ from typing import Any
 from app import __version__
 from app.kit.clock import SystemClock, format_time
 
+# A piece takes about as long as a page.
+_SWING_S, _SWING_HASHES = 5.0, 15_000
 _SYNCS = 100
 
 
@@ -92,6 +95,7 @@ def describe_machine(folder: Path) -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "load": load_now(),
         "sync_ms": _short(_sync_ms(folder)),
+        **_swing(),
     }
 
 
@@ -149,6 +153,24 @@ def _sync_ms(folder: Path) -> float:
             os.fsync(file.fileno())
             taken.append((time.perf_counter() - began) * 1000)
     return median(taken)
+
+
+def _swing() -> dict[str, float | None]:
+    """Returns how long the same small piece of work takes, again and again, in ms.
+
+    Nothing of ours is in it. So the distance between its percentiles is the machine's alone, and no
+    figure that needs the processor can have its own any closer together.
+    """
+    taken = []
+    until = time.monotonic() + _SWING_S
+    while time.monotonic() < until:
+        began = time.perf_counter()
+        told = b""
+        for _ in range(_SWING_HASHES):
+            told = hashlib.sha256(told).digest()
+        taken.append((time.perf_counter() - began) * 1000)
+    shares = {"least": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99}
+    return {f"work_{name}_ms": _short(percentile(taken, share)) for name, share in shares.items()}
 
 
 def _first_of(path: str, name: str) -> str | None:
