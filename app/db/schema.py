@@ -42,7 +42,7 @@ class DatabaseNewer(Fault):
 
 
 class MigrationStopped(Fault):
-    """A time-out ended a step; the steps before it are done, and it left nothing."""
+    """A time-out ended a step; the steps before it are done, and it can be run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,10 @@ def migrate(
     lock_timeout_s: float = LOCK_TIMEOUT_S,
     statement_timeout_s: float = STATEMENT_TIMEOUT_S,
 ) -> list[Step]:
-    """Brings the schema to the program's revision, each step in a transaction; returns the steps.
+    """Brings the schema to the program's revision, step by step; returns the steps.
+
+    What ends half-way goes on when it is called again: a step is one transaction or may be run again from
+    any point (app.db.migrations.online).
 
     lock_timeout_s: how long a step may wait behind others, who then wait behind it.
     statement_timeout_s: how long a statement may run. PostgreSQL only; SQLite waits for its one

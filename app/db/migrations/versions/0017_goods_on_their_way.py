@@ -8,6 +8,8 @@ import orjson
 import sqlalchemy as sa
 from alembic import op
 
+from app.db.migrations import online
+
 revision = "0017"
 down_revision = "0016"
 branch_labels = None
@@ -34,6 +36,7 @@ _FACT = sa.table(
 )
 _FINDING = sa.table(
     "finding",
+    sa.column("id", sa.Text),
     sa.column("stream", sa.BigInteger),
     sa.column("subject", sa.Text),
     sa.column("kind", sa.Text),
@@ -51,32 +54,38 @@ _DUE = sa.table(
 
 
 def upgrade() -> None:
-    op.add_column("sold_unit", sa.Column("underway", sa.Text(), nullable=True))
-    op.add_column("sold_unit", sa.Column("moved_at", sa.BigInteger(), nullable=True))
-    _fill(op.get_bind())
-    op.create_index(
-        "sold_unit_underway",
-        "sold_unit",
-        ["seller", "underway", "moved_at", "stream"],
-        sqlite_where=sa.text("underway IS NOT NULL"),
-        postgresql_where=sa.text("underway IS NOT NULL"),
-    )
-    op.create_index("due_waiting", "due", ["party", "kind", "due_at", "stream"])
-    op.create_table(
-        "case_unit",
-        sa.Column("stream", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("sscc", sa.Text(), nullable=False),
-        sa.Column("party", sa.Text(), nullable=False),
-        sa.Column("packed_at", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("inside", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("stream", "sscc"),
-    )
-    op.create_index("case_unit_sscc", "case_unit", ["sscc"])
-    op.create_index("case_unit_party", "case_unit", ["party", "inside", "sscc"])
+    with online.beside_the_service():
+        online.add_column("sold_unit", sa.Column("underway", sa.Text(), nullable=True))
+        online.add_column("sold_unit", sa.Column("moved_at", sa.BigInteger(), nullable=True))
+        with online.filling():
+            _place_goods(op.get_bind())
+            _name_parties(op.get_bind())
+        online.create_index(
+            "sold_unit_underway",
+            "sold_unit",
+            ["seller", "underway", "moved_at", "stream"],
+            only="underway IS NOT NULL",
+        )
+        online.create_index("due_waiting", "due", ["party", "kind", "due_at", "stream"])
+        online.create_table(
+            "case_unit",
+            sa.Column("stream", sa.BigInteger(), autoincrement=False, nullable=False),
+            sa.Column("sscc", sa.Text(), nullable=False),
+            sa.Column("party", sa.Text(), nullable=False),
+            sa.Column("packed_at", sa.BigInteger(), autoincrement=False, nullable=False),
+            sa.Column("inside", sa.Boolean(), nullable=False),
+            sa.PrimaryKeyConstraint("stream", "sscc"),
+        )
+        online.create_index("case_unit_sscc", "case_unit", ["sscc"])
+        online.create_index("case_unit_party", "case_unit", ["party", "inside", "sscc"])
 
 
-def _fill(connection: sa.Connection) -> None:
-    """Tells of goods sold before where they are, and who answers for what was raised before."""
+def _place_goods(connection: sa.Connection) -> None:
+    """Tells of goods sold before where they are.
+
+    Row by row: on PostgreSQL each commits by itself, so that none is held while another is waited for.
+    What the release before moves meanwhile `suxin reindex` puts right.
+    """
     place = (_SOLD.c.stream, _SOLD.c.subject, _SOLD.c.cycle)
     after: tuple[Any, ...] | None = None
     while True:
@@ -86,7 +95,7 @@ def _fill(connection: sa.Connection) -> None:
             .outerjoin(
                 _FACT, sa.and_(_FACT.c.stream == _SOLD.c.stream, _FACT.c.key == _SOLD.c.subject)
             )
-            .where(_SOLD.c.completed_at.is_(None))
+            .where(_SOLD.c.completed_at.is_(None), _SOLD.c.underway.is_(None))
             .order_by(*place)
             .limit(_PAGE)
         )
@@ -102,26 +111,44 @@ def _fill(connection: sa.Connection) -> None:
                         _SOLD.c.stream == stream,
                         _SOLD.c.subject == subject,
                         _SOLD.c.cycle == cycle,
+                        _SOLD.c.completed_at.is_(None),  # signed for since it was read
                     )
                     .values(underway=found[0], moved_at=found[1])
                 )
         if len(rows) < _PAGE:
-            break
+            return
         after = tuple(rows[-1][:3])
-    raised = sa.select(_FINDING).where(
-        _FINDING.c.status == "open", _FINDING.c.kind.like("continuity.missing_%")
-    )
-    for row in list(connection.execute(raised)):
-        connection.execute(
-            sa.update(_DUE)
+
+
+def _name_parties(connection: sa.Connection) -> None:
+    """Tells of what was raised before who answers for it."""
+    after = ""
+    while True:
+        raised = (
+            sa.select(_FINDING)
             .where(
-                _DUE.c.stream == row.stream,
-                _DUE.c.subject == row.subject,
-                _DUE.c.step == row.kind.removeprefix("continuity.missing_"),
-                _DUE.c.raised.is_(sa.true()),
+                _FINDING.c.status == "open",
+                _FINDING.c.kind.like("continuity.missing_%"),
+                _FINDING.c.id > after,
             )
-            .values(party=row.party)
+            .order_by(_FINDING.c.id)
+            .limit(_PAGE)
         )
+        rows = list(connection.execute(raised))
+        for row in rows:
+            connection.execute(
+                sa.update(_DUE)
+                .where(
+                    _DUE.c.stream == row.stream,
+                    _DUE.c.subject == row.subject,
+                    _DUE.c.step == row.kind.removeprefix("continuity.missing_"),
+                    _DUE.c.raised.is_(sa.true()),
+                )
+                .values(party=row.party)
+            )
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].id
 
 
 def _underway(raw: Any, cycle: int) -> tuple[str, int] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import op
+
+from app.db.migrations import online
 
 revision = "0019"
 down_revision = "0018"
@@ -37,28 +38,29 @@ def _bytes(name: str) -> sa.Column[Any]:
 
 
 def upgrade() -> None:
-    op.add_column("api_key", sa.Column("region", sa.Text(), nullable=True))
-    op.add_column("access_log", sa.Column("region", sa.Text(), nullable=True))
-    op.create_table(
-        "finding_work",
-        _text("finding"),
-        _text("party"),
-        _text("assignee"),
-        _big("at"),
-        sa.PrimaryKeyConstraint("finding", "party"),
-    )
-    op.create_table(
-        "finding_note",
-        _text("id"),
-        _text("finding"),
-        _text("party"),
-        _text("by"),
-        _big("at"),
-        _text("kind"),
-        _text("about"),
-        _bytes("sealed"),
-        _bytes("wrapped_key"),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    for name, table, columns in _INDEXES:
-        op.create_index(name, table, columns, unique=False)
+    with online.beside_the_service():
+        online.add_column("api_key", sa.Column("region", sa.Text(), nullable=True))
+        online.add_column("access_log", sa.Column("region", sa.Text(), nullable=True))
+        online.create_table(
+            "finding_work",
+            _text("finding"),
+            _text("party"),
+            _text("assignee"),
+            _big("at"),
+            sa.PrimaryKeyConstraint("finding", "party"),
+        )
+        online.create_table(
+            "finding_note",
+            _text("id"),
+            _text("finding"),
+            _text("party"),
+            _text("by"),
+            _big("at"),
+            _text("kind"),
+            _text("about"),
+            _bytes("sealed"),
+            _bytes("wrapped_key"),
+            sa.PrimaryKeyConstraint("id"),
+        )
+        for name, table, columns in _INDEXES:
+            online.create_index(name, table, columns)
