@@ -18,7 +18,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import httpx
 import structlog
 from sqlalchemy import Connection
 
@@ -32,6 +31,7 @@ from app.ledger.note import VerifierKey, split_note
 from app.ledger.policy import NONE, Policy
 from app.ledger.prover import prove_consistency
 from app.ledger.witnessclient import Prove, WitnessClient, WitnessFailed
+from app.outgoing import new_client
 
 log = structlog.get_logger(__name__)
 
@@ -168,7 +168,7 @@ class Witnesses:
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
         self._round: _Round | None = None
-        self._http = httpx.Client(follow_redirects=False)
+        self._http = new_client(most_connections=100)
         self._standings = [
             _Standing(WitnessClient(witness, self._http, timeout_s=timeout_s * _PATIENCE))
             for witness in policy.witnesses

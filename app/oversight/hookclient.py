@@ -3,7 +3,7 @@
 Who registers a webhook names an address; without care he could let this service speak to machines
 that only it can reach. So a name is resolved once, every address that it has must be a public one, and
 the connection goes to the address that was looked at. Redirects are not followed, the answer's body
-is not read, proxies of the environment are not used.
+is not read, proxies of the environment are not used, and the whole of it has an end (app.outgoing).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-import time
 from urllib.parse import urlsplit
 
 import httpx
 
-TIMEOUT_S = 5.0
+from app import outgoing
+
+TIMEOUT_S = 5.0  # of one read or write
+DEADLINE_S = 10.0  # of the whole
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what stands before each
 _MAX_URL = 500
 _EMBEDDING = tuple(
@@ -115,7 +117,6 @@ def fetch(http: httpx.Client, url: str, *, private: bool, most: int) -> bytes:
     """Returns the first `most` bytes of what is there. Raises Undeliverable unless the answer is 200."""
     headers = {"User-Agent": "suxin-badge/1", "Accept": "text/plain", "Accept-Encoding": "identity"}
     request = _request(http, "GET", url, headers, private=private)
-    until = time.monotonic() + 2 * TIMEOUT_S  # who answers a byte at a time ends here
     found = b""
     try:
         answer = http.send(request, stream=True)
@@ -124,7 +125,7 @@ def fetch(http: httpx.Client, url: str, *, private: bool, most: int) -> bytes:
                 raise Undeliverable(f"HTTP {answer.status_code}")
             for part in answer.iter_raw():
                 found += part
-                if len(found) >= most or time.monotonic() > until:
+                if len(found) >= most:
                     break
         finally:
             answer.close()
@@ -151,7 +152,7 @@ def _request(
     return http.build_request(
         method, target, content=body, timeout=TIMEOUT_S,
         headers={"Host": parts.netloc.rpartition("@")[2], **headers},
-        extensions={"sni_hostname": host},
+        extensions={"sni_hostname": host, "deadline_s": DEADLINE_S},
     )  # fmt: skip
 
 
@@ -160,8 +161,7 @@ def new_client() -> httpx.Client:
 
     No connection is kept: it would be taken again by address, for a name whose certificate nobody asked.
     """
-    limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(follow_redirects=False, trust_env=False, limits=limits)
+    return outgoing.new_client(most_kept=0)
 
 
 def _resolve(host: str, port: int, *, private: bool) -> str:
