@@ -74,10 +74,16 @@ class Figures:
         if not rows:
             return False
         with self._database.write() as connection:
-            if store.load_cursor(connection, CURSOR) != after:
-                return True  # another process counted them
+            # First of all: whoever counts the same records meanwhile waits here, and finds them counted.
+            if not store.advance_cursor(
+                connection,
+                CURSOR,
+                before=after,
+                position=rows[-1].leaf_index,
+                now_ms=to_ms(self._clock.now()),
+            ):
+                return True
             figurestore.add(connection, counts)
-            store.save_cursor(connection, CURSOR, rows[-1].leaf_index, to_ms(self._clock.now()))
         return len(rows) == _BATCH
 
     def counted(self, principal: Principal, *, months: int = 12) -> Counted:

@@ -92,5 +92,6 @@ def findings_by_region(connection: Connection, *, since_ms: int, until_ms: int) 
 
 def forget(connection: Connection, cursor: str) -> None:
     """Takes every figure away, so that they are counted again. Writes `month_figure`, `cursor`."""
-    connection.execute(delete(FIGURE))
+    # The cursor first: who counts at this moment is waited for, and what he adds goes too.
     connection.execute(delete(CURSOR).where(CURSOR.c.name == cursor))
+    connection.execute(delete(FIGURE))

@@ -43,6 +43,8 @@ LOT = Lot.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+
+_AT_FIRST = -1  # where a loop begins: below every stream key and every place in the log
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
 # Above every digit: the end of what begins with a prefix, in any order of text that we use.
@@ -187,13 +189,33 @@ def update_job(connection: Connection, job: str, **values: Any) -> None:
 def load_cursor(connection: Connection, name: str) -> int:
     """Returns where a loop stands; below every stream key at first. Read-only."""
     position = connection.execute(select(CURSOR.c.position).where(CURSOR.c.name == name)).scalar()
-    return -1 if position is None else int(position)
+    return _AT_FIRST if position is None else int(position)
 
 
 def save_cursor(connection: Connection, name: str, position: int, now_ms: int) -> None:
     """Moves a loop's cursor. Writes `cursor`."""
     row = {"name": name, "position": position, "updated_at": now_ms}
     upsert_rows(connection, CURSOR, [row], keys=("name",))
+
+
+def advance_cursor(
+    connection: Connection, name: str, *, before: int, position: int, now_ms: int
+) -> bool:
+    """Moves a loop's cursor where it stands as it was read; returns whether it did. Writes `cursor`.
+
+    For what must be done once: of two who want to, the second waits for the first and comes too late.
+    """
+    if before == _AT_FIRST:
+        row = {"name": name, "position": position, "updated_at": now_ms}
+        statement = upsert(connection.dialect.name, CURSOR, ("name",), ()).returning(CURSOR.c.name)
+        if connection.execute(statement, row).first() is not None:
+            return True
+    moved = (
+        update(CURSOR)
+        .where(CURSOR.c.name == name, CURSOR.c.position == before)
+        .values(position=position, updated_at=now_ms)
+    )
+    return connection.execute(moved).rowcount > 0
 
 
 def next_streams(connection: Connection, after: int, limit: int) -> list[Any]:
