@@ -30,7 +30,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, to_ms
 from app.kit.errors import Conflict, FieldFault, NotFound, TooMany, invalid
 from app.ledger.note import NoteSigner, sign_note
-from app.oversight import badgestore
+from app.oversight import badgestore, store
 from app.oversight.hookclient import Undeliverable, check_url, fetch, new_client
 from app.parties.principal import Principal
 from app.parties.rules import PartyUnknown
@@ -46,6 +46,7 @@ _CHECK_EVERY = timedelta(days=7)
 _PAUSE = timedelta(seconds=10)
 _MOST_FILE = 4_096
 _TOKEN_DIGITS = 40
+_USUAL_PORTS = ("443", "80")
 # A host name (RFC 1123) in ASCII, with a port where it is not the usual one.
 _DOMAIN = re.compile(
     r"(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -150,6 +151,8 @@ class Badges:
             params = {"got": domain[:80], "why": wrong}
             raise invalid(FieldFault(("domain",), "domain", params, sentence="domain_private"))
         with self._database.write() as connection:
+            # Two at once would each be the last that is allowed.
+            store.lock_party(connection, party)
             known = badgestore.find_domain(connection, party, domain)
             if known is None and badgestore.count_domains(connection, party) >= MOST_DOMAINS:
                 raise DomainsFull("domains_full", limit=MOST_DOMAINS)
@@ -292,13 +295,19 @@ class Badges:
         return Badge(claim, note, now + VALID_FOR)
 
 
+def without_usual_port(site: str) -> str:
+    """Returns host and port as browsers say them: without the port of HTTPS or HTTP."""
+    host, _, port = site.rpartition(":")
+    return host if host and port in _USUAL_PORTS else site
+
+
 def read_domain(given: str) -> str:
     """Returns a domain in its one spelling: of an address the host, in ASCII (IDNA), lower case.
 
-    Raises Invalid, kind `domain`.
+    With a port where it is not a usual one. Raises Invalid, kind `domain`.
     """
     text = given.strip().lower().removeprefix("https://").removeprefix("http://")
-    text = text.partition("/")[0].rstrip(".")
+    text = without_usual_port(text.partition("/")[0]).rstrip(".")
     host, colon, port = text.partition(":")
     try:
         if not host.isascii():

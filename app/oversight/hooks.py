@@ -132,6 +132,8 @@ class Hooks:
             place=_place(party, identifier), salt=secrets.token_bytes(SALT_BYTES), content=secret
         )
         with self._database.write() as connection:
+            # Two at once would each be the last that is allowed.
+            store.lock_party(connection, party)
             if len(hookstore.hooks_of(connection, [party])) >= MAX_HOOKS:
                 raise TooManyHooks("too_many_hooks", limit=MAX_HOOKS)
             row = {

@@ -316,6 +316,14 @@ def lock_head(connection: Connection, stream: str) -> None:
     )
 
 
+def lock_party(connection: Connection, party: str) -> None:
+    """Lets nobody else count what a party has until this transaction ends. Locks one row of `party`.
+
+    SQLite has one writer at a time anyhow.
+    """
+    connection.execute(select(PARTY.c.id).where(PARTY.c.id == party).with_for_update())
+
+
 def buyer_of(connection: Connection, stream: str, sale_seq: int) -> bytes | None:
     """Returns the pseudonym of a sale's buyer, None where it named none. Read-only."""
     digest = connection.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -246,3 +247,60 @@ def test_a_merchant_does_all_of_it_on_its_page(market, site):
     browser.post("/desk/badge/act", 429, domain=site.domain, do="check", lang="en")
     browser.post("/desk/badge/act", domain=site.domain, do="drop", lang="en")
     assert badge_of(market, site.domain).status_code == 404
+
+
+def test_a_usual_port_says_nothing_and_any_other_is_part_of_the_domain(market, site):
+    newcomer = market.newcomer()
+    for given in (
+        "https://shop.example:443/a",
+        "shop.example:443",
+        "http://Shop.example:80",
+        "shop.example.:443",
+    ):
+        assert named(market, given, by=newcomer)["domain"] == "shop.example", given
+    assert named(market, "shop.example:8443", by=newcomer)["domain"] == "shop.example:8443"
+    listed = market.ask("GET", D, token=market.keys[newcomer])["items"]
+    assert [one["domain"] for one in listed] == ["shop.example", "shop.example:8443"]
+    verified(market, site)
+    assert named(market, "mine.example:443")["domain"] == "mine.example"
+    with market.rooms.database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE badge_domain SET verified_at = (SELECT max(verified_at) FROM badge_domain)"
+            " WHERE domain = 'mine.example'"
+        )
+    for here in ("https://mine.example/", "https://mine.example:443/"):
+        for asked in ("mine.example", "mine.example:443"):
+            assert "A copied badge" not in page(market, asked, referer=here)
+            assert "It checks" in page(market, asked, referer=here), (asked, here)
+    assert "does NOT check" in page(market, "mine.example", referer="https://mine.example:8443/")
+
+
+def test_no_race_gives_more_domains_than_a_party_may_have(market, monkeypatch):
+    from app.oversight import badgestore
+
+    newcomer = market.newcomer()
+    for n in range(19):
+        named(market, f"r{n}.example", by=newcomer)
+    barrier, plain = threading.Barrier(2), badgestore.count_domains
+
+    def meet(*args) -> int:
+        found = plain(*args)
+        with suppress(threading.BrokenBarrierError):  # the other waits for us, in the database
+            barrier.wait(1.0)
+        return found
+
+    monkeypatch.setattr(badgestore, "count_domains", meet)
+    answers = []
+
+    def add(domain: str) -> None:
+        answers.append(
+            market.call("POST", D, {"domain": domain}, token=market.keys[newcomer]).status_code
+        )
+
+    threads = [threading.Thread(target=add, args=(f"last{n}.example",)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [201, 409]
+    assert len(market.ask("GET", D, token=market.keys[newcomer])["items"]) == 20

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from app.i18n import Lang, format_moment, text
 from app.kit.errors import Fault, NotFound
-from app.oversight.badges import FORMAT, Badge, BadgeUnknown, read_domain
+from app.oversight.badges import FORMAT, Badge, BadgeUnknown, read_domain, without_usual_port
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, answer_page, frame_of, lang_of
@@ -105,8 +105,8 @@ def show_badge(
 
 def _look(request: Request, rooms: Rooms, party: str, domain: str) -> Shown:
     asked_from = _site(request)
-    own = urlsplit(rooms.base_url).netloc
-    if asked_from in (own, request.headers.get("host", "")):
+    own = (urlsplit(rooms.base_url).netloc, request.headers.get("host", ""))
+    if asked_from in map(without_usual_port, own):
         asked_from = ""  # a page of ours leads here: it tells nothing about a shop
     named = _named(domain) or asked_from
     try:
@@ -122,9 +122,10 @@ def _look(request: Request, rooms: Rooms, party: str, domain: str) -> Shown:
 def _site(request: Request) -> str:
     """Returns host and port of the page that asked, "" where the browser does not tell."""
     try:
-        return urlsplit(request.headers.get("referer", "")).netloc.rpartition("@")[2].lower()[:300]
+        site = urlsplit(request.headers.get("referer", "")).netloc.rpartition("@")[2]
     except ValueError:
         return ""
+    return without_usual_port(site.lower()[:300])
 
 
 def _named(domain: str) -> str:
