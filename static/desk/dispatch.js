@@ -13,7 +13,8 @@ const { code, sending } = form.elements;
 const waybill = form.elements.waybill ?? { value: "-", focus() {} };
 const single = !form.elements.waybill;
 
-const KEPT = `suxin-failed ${new URL(form.action).pathname}`;
+// By account: on one phone several people sign in, and what one of them sends is no other's to see.
+const KEPT = `suxin-failed ${words.account} ${new URL(form.action).pathname}`;
 const SHOWN = 10;
 const FIELDS = ["code", "waybill", "carrier", "order", "to", "sending"];
 // A symbol that was seen so lately is still the same look at the same thing.

@@ -12,10 +12,10 @@ from app.web.pages.camera import decoder_path
 from tests.browser.filming import BARS, NEITHER, NO_DETECTOR, QR, film, seeing
 from tests.browser.phone import opened
 from tests.browser.test_merchant_pages import unexpected
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.test_signed_pages import enter, look, sign_in
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import PRODUCT
-from tests.web.people import open_people_market
+from tests.web.people import NEW, open_people_market
 from tests.web.test_carriers_api import state_of
 
 pytestmark = pytest.mark.browser
@@ -168,6 +168,32 @@ def test_a_parcel_that_could_not_be_told_is_tried_again_and_counts_once(market, 
         page.locator("#dispatch .button-first").click()
         page.locator("#done b").filter(has_text="1").wait_for()
         assert market.count_rows()["record"] == before
+
+
+def test_what_failed_is_kept_for_the_account_that_sent_it(market, chromium):
+    """Two who pack with one phone: the second sees nothing of the first, who finds it again."""
+    (unit,) = sold(market)
+    market.dispatch(unit)
+    with opened(chromium, lang="en", script=True) as (page, _):
+        first = enter(page, market, "owner", SHOP, path="/desk/dispatch")
+        page.locator("#f-carrier").fill("Courier")
+        page.locator("#f-code").fill(unit)
+        page.locator("#f-waybill").fill("SF4100000001")
+        page.locator("#dispatch .button-first").click()
+        failed = page.locator("#failed li")
+        failed.wait_for()
+        for path in ("/desk/dispatch", "/account"):
+            page.goto(market.url + path)
+        page.get_by_role("button", name=text("en", "nav.sign_out")).first.click()
+        page.wait_for_url("**/sign-in*")
+        enter(page, market, "owner", SHOP, path="/desk/dispatch")
+        assert page.locator("#failed").is_hidden()
+        assert failed.count() == 0
+        page.get_by_role("button", name=text("en", "nav.sign_out")).first.click()
+        page.wait_for_url("**/sign-in*")
+        sign_in(page, market, first, NEW, path="/desk/dispatch")
+        failed.wait_for()
+        assert unit in failed.inner_text()
 
 
 # --- the camera ------------------------------------------------------------------------------------

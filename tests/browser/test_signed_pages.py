@@ -32,12 +32,17 @@ def market(databases, tmp_path_factory):
 def enter(page, market, *given, path: str = "/desk", **more) -> str:
     """Signs somebody new in by the form, and opens a page."""
     name, password = make_account(market, *given, **more)
+    sign_in(page, market, name, password, path=path)
+    return name
+
+
+def sign_in(page, market, name: str, password: str, *, path: str = "/desk") -> None:
+    """Signs somebody in by the form, and opens a page."""
     page.goto(f"{market.url}/sign-in?next={path}")
     page.locator("#f-name").fill(name)
     page.locator("#f-password").fill(password)
     page.locator(".narrow .button-first").click()
     page.wait_for_url(f"**{path}")
-    return name
 
 
 def look(page, pictures, name: str, lang: str, scheme: str) -> None:
