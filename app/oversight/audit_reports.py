@@ -36,7 +36,7 @@ from app.ledger.witnesses import Cosigning
 from app.oversight import jobstore
 from app.oversight.audits import MOST_MET, Audits
 from app.oversight.report_content import FORMAT, content_of, paper_of
-from app.parties.principal import Principal
+from app.parties.principal import OutsideRegion, Principal
 from app.parties.store import find_party
 
 PATH: Final = "/audit-reports"
@@ -98,9 +98,11 @@ class AuditReports:
     def make(self, principal: Principal, job_id: str) -> tuple[Report, bool]:
         """Returns the report of an audit, and whether it was made now. Writes `audit_report`.
 
-        Raises AuditUnknown, Denied, AuditNotDone; Unavailable where there is no font to print with.
+        Raises AuditUnknown, Denied, OutsideRegion, AuditNotDone; Unavailable where there is no font to
+        print with.
         """
         job = self._audits.own(principal, job_id)
+        self._check_office(principal, job.id)
         if (known := self._find(job.id)) is not None:
             return known, False
         if job.status != "done":
@@ -138,8 +140,17 @@ class AuditReports:
         return found
 
     def own(self, principal: Principal, job_id: str) -> Report:
-        """Returns a report to whoever may see the audit. Raises AuditUnknown, Denied, ReportUnknown."""
+        """Returns a report to whoever may see all of it.
+
+        Raises AuditUnknown, Denied, OutsideRegion, ReportUnknown.
+        """
+        self._check_office(principal, job_id)
         return self.get(self._audits.own(principal, job_id).id)
+
+    def _check_office(self, principal: Principal, job_id: str) -> None:
+        """Raises OutsideRegion where the audit met what is not the caller's: a report is signed whole."""
+        if self._audits.seen(principal, job_id, after=-1, limit=1).outside:
+            raise OutsideRegion("outside_region", region=principal.region)
 
     def is_signed(self, report: Report) -> bool:
         """Whether the note verifies under this service's key and says what is stored: report and files.

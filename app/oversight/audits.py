@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import uuid_utils
@@ -29,12 +30,13 @@ from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
-from app.oversight.finding_rows import as_text, dump
+from app.oversight.finding_rows import as_text, concerned_in, dump
 from app.oversight.findings import Findings
 from app.oversight.scopes import read_scope
 from app.oversight.whole_audit import new_audit
 from app.parties.principal import Principal
 from app.parties.roles import Reach, reach
+from app.parties.store import find_parties
 from app.trace.story import Stories
 
 _WALK = "audit.walk"
@@ -58,6 +60,17 @@ class AuditsOpen(TooMany):
 
 class AuditUnknown(NotFound):
     """No such audit, or not yours to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What an audit met, as somebody sees it: (number, finding), in order.
+
+    outside: how many more it met about parties of regions in which that one is not in office.
+    """
+
+    findings: Sequence[tuple[int, dict[str, Any]]]
+    outside: int
 
 
 class Audits:
@@ -142,6 +155,23 @@ class Audits:
         with self._database.read() as connection:
             rows = jobstore.met_by(connection, job_id, after=after, limit=limit)
         return [(row.n, json.loads(row.told)) for row in rows]
+
+    def seen(self, principal: Principal, job_id: object, *, after: int, limit: int) -> Met:
+        """Returns what an audit met about parties for whose region the caller is in office. Read-only.
+
+        Raises AuditUnknown or Denied.
+        """
+        job = self.own(principal, job_id)
+        if principal.region is None:
+            return Met(self.met(job.id, after=after, limit=limit), 0)
+        met = self.met(job.id, after=-1, limit=MOST_MET)
+        concerned = {n: concerned_in(one) for n, one in met}
+        with self._database.read() as connection:
+            parties = find_parties(connection, sorted(frozenset().union(*concerned.values())))
+        here = {one.id for one in parties if principal.in_office(one.region)}
+        inside = [(n, one) for n, one in met if concerned[n] & here]
+        shown = [(n, one) for n, one in inside if n > after]
+        return Met(shown[:limit], len(met) - len(inside))
 
     def run_job(self) -> bool:
         """Runs the oldest audit of the party whose turn it is; returns whether there was one."""

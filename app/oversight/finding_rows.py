@@ -61,6 +61,13 @@ def concerned_by(row: Any) -> frozenset[str]:
     return frozenset(p for p in (row.party, side_of(row, "merchant"), side_of(row, "carrier")) if p)
 
 
+def concerned_in(told: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the same of a finding as the API shows it (`as_text`)."""
+    return concerned_by(
+        SimpleNamespace(kind=told["kind"], party=told.get("party"), evidence=dump(told["evidence"]))
+    )
+
+
 def side_of(row: Any, role: str) -> str | None:
     """Returns the party in this role (`merchant`, `carrier`) that a missing step's evidence names."""
     if not row.kind.startswith(_WITH_SIDES):

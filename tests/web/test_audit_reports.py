@@ -131,7 +131,7 @@ def test_what_was_met_is_kept_as_it_was_and_a_report_once_made_never_changes(mar
     done = {"to": "operator", "reason": "restored disk"}
     market.ask("POST", f"/api/v1/findings/{met['id']}/attribution", done, token=by)
     listed = market.ask("GET", f"{A}/{job['id']}/findings", token=by)
-    assert listed == {"items": [met], "next": None}
+    assert listed == {"items": [met], "next": None, "outside": 0}
     market.clock.advance(3600)
     assert made(market, job["id"], status=200) == report
     # The next audit of the same place tells what was decided since.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.ledger.record import stream_key
 from tests.web.authority import (
     HERE,
     key_of_person,
@@ -44,7 +45,7 @@ def about(market, party, *, by="regional"):
 
 def test_findings_are_those_of_the_region_and_a_foreign_one_is_not_there(market):
     assert about(market, market.near), "the near shop has none, so nothing is compared"
-    foreign = about(market, market.far, by=AUTHORITY)
+    foreign = [one for one in about(market, market.far, by=AUTHORITY) if one["status"] == "open"]
     assert foreign
     assert about(market, market.far) == []
     assert market.far not in {one.get("party") for one in ask(market, FINDINGS)["items"]}
@@ -176,3 +177,55 @@ def test_customs_people_are_bound_alike(market):
     market.keys["customs here"] = key_of_person(market, CUSTOMS, region=HERE)
     assert about(market, market.far, by="customs here") == []
     assert about(market, market.far, by=CUSTOMS)
+
+
+def met_by_audit(market, scope) -> str:
+    """Asks as the authority; returns the id of the audit once it is done."""
+    body = {"scope": scope}
+    job = ask(market, "/api/v1/audits", by=AUTHORITY, method="POST", body=body, status=202)["id"]
+    while market.rooms.audits.run_job():
+        pass
+    return job
+
+
+@pytest.fixture
+def altered(market):
+    """A unit of the region and three from elsewhere whose dispatches were altered."""
+    units = [sold(market, party)[0] for party in (market.near, *[market.far] * 3)]
+    market.publish()
+    statement = "UPDATE record SET body = replace(body, ?, ?) WHERE stream = ? AND seq = 2"
+    for unit in units:
+        market.tamper(statement, "440100", "440300", stream_key(unit.code))
+    yield units
+    for unit in units:
+        market.tamper(statement, "440300", "440100", stream_key(unit.code))
+    met_by_audit(market, {"gtin": GTIN})
+
+
+def test_an_audit_tells_a_region_its_own_findings_and_counts_the_others(market, altered):
+    mine, *elsewhere = altered
+    product = met_by_audit(market, {"gtin": GTIN})
+    path = f"/api/v1/audits/{product}"
+    whole = ask(market, f"{path}/findings?limit=500", by=AUTHORITY)
+    assert whole["outside"] == 0
+    seen = ask(market, f"{path}/findings?limit=500")
+    assert {one["party"] for one in seen["items"]} == {market.near}
+    assert seen["outside"] == len(whole["items"]) - len(seen["items"]) >= 3
+    first = ask(market, f"{path}/findings?limit=1")
+    assert (len(first["items"]), first["outside"]) == (1, seen["outside"])
+    # A report is signed whole: who may not see all of it gets none of it, in any form.
+    ask(market, f"{path}/report", method="POST", status=403)
+    ask(market, f"{path}/report", by=AUTHORITY, method="POST", status=201)
+    for form in ("report", "report.pdf"):
+        ask(market, f"{path}/{form}", status=403)
+    browser = signed_in(market, "staff", AUTHORITY, scopes=["audit"], region=HERE)
+    page = browser.get(f"/desk/audits/{product}?lang=en").text
+    assert mine.code in page
+    assert f"It met {seen['outside']} findings" in page
+    assert "The report tells of all" in page
+    assert not any(text in page for text in (market.far, *(unit.code for unit in elsewhere)))
+    browser.get(f"/desk/audits/{product}/report.json", 403)
+
+    alone = met_by_audit(market, {"code": mine.code})
+    assert ask(market, f"/api/v1/audits/{alone}/findings")["outside"] == 0
+    assert ask(market, f"/api/v1/audits/{alone}/report", method="POST", status=201)

@@ -60,16 +60,24 @@ def list_audits(rooms: InRooms, principal: Caller, page: InPage) -> Response:
     return page_response([audit_body(row) for row in shown], following)
 
 
+class MetBody(PageBody[dict[str, Any]]):
+    """Findings of an audit. outside: how many more it met that lie outside the caller's office."""
+
+    outside: int
+
+
 @router.get("/audits/{audit_id}/findings", summary="What an audit met", responses=_SEEN)
-def list_met(
-    rooms: InRooms, principal: Caller, audit_id: _Id, page: InPage
-) -> PageBody[dict[str, Any]]:
-    """Lists findings as they were when the audit met them: what was altered first, then by age."""
-    row = rooms.audits.own(principal, audit_id)
+def list_met(rooms: InRooms, principal: Caller, audit_id: _Id, page: InPage) -> MetBody:
+    """Lists findings as they were when the audit met them: what was altered first, then by age.
+
+    An account with a region sees those about parties of its region, and the number of the others.
+    """
     after = page.after(int)
-    met = rooms.audits.met(row.id, after=-1 if after is None else after[0], limit=page.limit + 1)
-    shown, following = page.cut(met, lambda one: (one[0],))
-    return PageBody[dict[str, Any]](items=[one for _, one in shown], next=following)
+    met = rooms.audits.seen(
+        principal, audit_id, after=-1 if after is None else after[0], limit=page.limit + 1
+    )
+    shown, following = page.cut(met.findings, lambda one: (one[0],))
+    return MetBody(items=[one for _, one in shown], next=following, outside=met.outside)
 
 
 @router.post(

@@ -123,7 +123,8 @@ def show_audit(
     frame = frame_of(request, lang, f"{PATH}/{job_id}", keeps=("after",))
     row = rooms.audits.own(signed.person.principal(), job_id)
     job = _job(row, frame.lang)
-    met = rooms.audits.met(row.id, after=after, limit=_MET + 1)
+    seen = rooms.audits.seen(signed.person.principal(), row.id, after=after, limit=_MET + 1)
+    met = seen.findings
     logs = read_logs(row.checkpoints, rooms.cosigning)
     return answer_signed(
         "audit.html",
@@ -133,7 +134,8 @@ def show_audit(
         told=told_of(request),
         job=job,
         met=[_met(one, frame.lang) for _, one in met[:_MET]],
-        first=after + 2,
+        first=met[0][0] + 1 if met else 1,
+        outside=seen.outside,
         next_after=met[_MET - 1][0] if len(met) > _MET else None,
         most=MOST_MET,
         logs=[
