@@ -356,7 +356,7 @@ def _open_trace(
     issuing = Issuing(database, recorder, clock=clock, proofs=proofs, random=random)
     catalogue = Catalogue(database, recorder, clock=clock, index=index)
     shipments = Shipments(database, recorder, recording, issuing, clock=clock)
-    packing = Packing(database, recording, random=random)
+    packing = Packing(database, recording, clock=clock, random=random)
     return {
         "recording": recording,
         "catalogue": catalogue,

@@ -16,20 +16,24 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
-from app.kit.clock import from_ms
+from app.kit.clock import Clock, from_ms
 from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.kit.tokens import RandomBytes
 from app.ledger import store
 from app.ledger.submission import Recorded, all_recorded
 from app.parties.principal import Principal
+from app.parties.roles import sources_of
+from app.parties.rules import mandate_fact, party_stream
+from app.parties.standing import MandateMissing, covers
 from app.trace import casestore
-from app.trace.claims import record_id
+from app.trace.claims import read_actor, record_id
 from app.trace.code import Code
 from app.trace.identifiers import parse_code, parse_unit
 from app.trace.life_table import LifecycleConflict
 from app.trace.parcelstore import product_names
 from app.trace.recording import Recording, find_refusal
 from app.trace.requests import EventRequest, SealedInput
+from app.trace.sending import EventNotYours
 from app.trace.sscc import is_sscc, new_sscc, parse_sscc
 from app.trace.store import load_lives
 
@@ -94,9 +98,12 @@ class CaseEvent:
 class Packing:
     """Packs, unpacks and moves cases through the room of recording."""
 
-    def __init__(self, database: Database, recording: Recording, *, random: RandomBytes) -> None:
+    def __init__(
+        self, database: Database, recording: Recording, *, clock: Clock, random: RandomBytes
+    ) -> None:
         self._database = database
         self._recording = recording
+        self._clock = clock
         self._random = random
 
     def new_number(self, principal: Principal, prefix: str) -> str:
@@ -145,7 +152,10 @@ class Packing:
         return self._record(principal, units, event, case, told=codes is not None)
 
     def move(self, principal: Principal, sscc: str, event: CaseEvent) -> list[Recorded]:
-        """Returns a record of each unit in the case. Raises CaseUnknown, or what refuses a unit."""
+        """Returns a record of each unit in the case.
+
+        Raises CaseUnknown, Denied where the sender may not speak so, or what refuses a unit.
+        """
         principal.check_may("event.send")
         case = parse_sscc(sscc)
         if event.type not in MOVES:
@@ -193,8 +203,29 @@ class Packing:
             found = casestore.cases_of(connection, principal.own_party(), after=after, limit=limit)
         return [CaseLine(sscc, count, from_ms(at)) for sscc, count, at in found]
 
+    def _check_right(self, principal: Principal, event: CaseEvent) -> None:
+        """Raises Denied unless the sender may tell this at all, for whom it speaks.
+
+        Asked before anything is said of the case: how much another's holds, or whether there is one, is
+        its affair. Judged again, with the goods, when it is recorded.
+        """
+        own, actor = principal.own_party(), read_actor(principal, event.actor)
+        lent = None
+        if actor != own:
+            stream, fact = party_stream(actor), mandate_fact(own)
+            with self._database.read() as connection:
+                given = store.load_facts(connection, [(stream, fact)])
+                lent = store.load_heads(connection, [stream])[stream].state.get("roles", ())
+            if not covers(given.get((stream, fact), {}), event.type, now=self._clock.now()):
+                raise MandateMissing("no_mandate", actor=actor, agent=own, type=event.type)
+        if not sources_of(principal.roles, event.type, actor_roles=lent):
+            raise EventNotYours("event_not_yours", type=event.type)
+
     def _units(self, principal: Principal, case: str, event: CaseEvent) -> list[Code]:
-        """Returns the units that the request is about: of a repeat, those that it was about."""
+        """Returns the units that the request is about: of a repeat, those that it was about.
+
+        Raises Denied, CaseUnknown.
+        """
         actor = event.actor or principal.party
         with self._database.read() as connection:
             of = event.holder or actor
@@ -206,6 +237,7 @@ class Packing:
         known = {stream for stream, _ in told}
         if known:
             return [parse_code(row.name) for row in rows if row.name in known]
+        self._check_right(principal, event)
         inside = [row for row in rows if row.inside]
         if event.holder is not None:
             inside = [row for row in inside if row.party == event.holder]

@@ -306,3 +306,22 @@ def wrong(market, code: str) -> bool:
         for found in findings(market, "&kind=index&status=open")
         if found["stream"] == code
     )
+
+
+def test_who_may_not_speak_for_a_party_learns_nothing_of_its_cases(market):
+    """Neither how many units a case holds, nor whether there is such a case."""
+    case, made = packed(market)
+    before = market.count_rows()["record"]
+    for counted in (len(made), 9, None):
+        event = sending(market, actor=SHOP)
+        event |= {} if counted is None else {"count": counted}
+        for there in (case, number()):
+            answer = refused(market, f"{there}/events", event, by=RIVAL)
+            assert answer[:2] == (403, "no-mandate"), (counted, there == case)
+    # Nor does a role that cannot send the type at all.
+    sale = {"type": "sale", "data": {}, "count": 9, "holder": SHOP}
+    assert refused(market, f"{case}/events", sale, by=CARRIER)[0] == 403
+    assert market.count_rows()["record"] == before
+    # Who may is told, and what is judged with the goods is judged as before.
+    assert refused(market, f"{case}/events", sending(market, count=9))[2] == "case_changed"
+    assert refused(market, f"{number()}/events", sending(market))[0] == 404
