@@ -6,6 +6,7 @@ the sale, the carrier or shop of the waybill with the dispatch. Customs type the
 they are compared by keyed digests, and nothing is opened. They agree if all three were told of the same
 goods, and those are goods of this declaration.
 
+Only what was compared here stands in a record as compared: no event can bring `documents` along.
 What is decided is a record of the lot or unit (`customs_release`, `customs_hold`), the later one of
 which holds. The port says whose decision it is, not a region of GB/T 2260, so an account's region bounds
 nothing here. Each look by a number is logged.
@@ -140,8 +141,6 @@ class CustomsDesk:
             params = {"expected": f"1-{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
         data: dict[str, Any] = {"port": port.strip()}
-        if declared.outcome is not None:
-            data["documents"] = declared.outcome
         given = _read_documents(documents)
         numbers = {"number": declared.declaration.number}
         numbers |= {str(name): value for name, value in given.items()}
@@ -153,7 +152,12 @@ class CustomsDesk:
             data["certificate"] = certificate.strip()
         self._log(principal, rows)
         request = EventRequest(
-            code=stream, type=f"customs_{decision}", data=data, id=id, sealed=sealed
+            code=stream,
+            type=f"customs_{decision}",
+            data=data,
+            id=id,
+            sealed=sealed,
+            compared=declared.outcome,
         )
         answer = self._recording.record_and_wait(principal, [request])[0]
         if isinstance(answer, Fault):

@@ -89,8 +89,9 @@ _REGION = Rule("region")
 # Of a unit: said of all that is in a case, by each of its units.
 _IN_CASE: Mapping[Level, Mapping[str, Rule]] = {"unit": {"case": Rule("sscc")}}
 
-# Whether order, payment and waybill (三单) agreed when customs compared them.
-_DOCUMENTS = _choice(DOCUMENTS, required=False)
+# Whether order, payment and waybill (三单) agreed: what our comparison found (app.oversight.customs),
+# and nobody's word for it.
+_DOCUMENTS = Rule("choice", choices=DOCUMENTS, by="system")
 
 _GOODS: tuple[Level, ...] = ("product", "lot", "unit")
 _LIFE: tuple[Level, ...] = ("unit", "lot")

@@ -241,6 +241,8 @@ class Recording:
         signed = request.signed is not None
         _add_tail(request, data, signed=signed)
         kept = _checked(request, code, data, signed=signed)
+        if request.compared is not None:
+            kept["documents"] = request.compared
         if principal is None:
             kept["proof"] = self._proof_kind(code, proof, request.type)
         subject = f"consignment/{kept['consignment']}" if "consignment" in kept else ""

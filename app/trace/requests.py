@@ -22,7 +22,10 @@ class SealedInput:
 
 @dataclass(frozen=True, slots=True)
 class EventRequest:
-    """An event as asked for. id, occurred_at, actor: None where the sender left them to us."""
+    """An event as asked for. id, occurred_at, actor: None where the sender left them to us.
+
+    compared: what we found when three documents were compared, for `documents` of a customs decision.
+    """
 
     code: str
     type: str
@@ -32,6 +35,7 @@ class EventRequest:
     actor: str | None = None
     sealed: Mapping[str, SealedInput] = field(default_factory=dict)
     signed: Signed | None = None
+    compared: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,3 +167,24 @@ def test_the_page_compares_decides_and_keeps_what_was_typed(market):
         in browser.post("/desk/customs", 404, do="look", number="516620261000000099").text
     )
     signed_in(market, "owner", AUTHORITY).get("/desk/customs", 403)
+
+
+@pytest.mark.parametrize("type_", ["customs_release", "customs_hold"])
+def test_nobody_says_that_documents_agree_but_who_compared_them(market, type_):
+    sealed = {"declaration": {"content": {"number": NUMBER, "order": "A-1"}}}
+    for word in ("agree", "differ"):
+        event = {
+            "code": LOT, "type": type_, "data": {"port": "广州南沙", "documents": word}, "sealed": sealed,
+        }  # fmt: skip
+        answer = market.call("POST", "/api/v1/events", event, token=market.keys[CUSTOMS])
+        assert answer.status_code == 422, answer.text
+        (error,) = answer.json()["errors"]
+        assert (error["loc"], error["kind"]) == (["data", "documents"], "reserved")
+    # The same decision without that word is customs' own to take.
+    event = {"code": LOT, "type": type_, "data": {"port": "广州南沙"}, "sealed": sealed}
+    sent = market.ask("POST", "/api/v1/events", event, token=market.keys[CUSTOMS], status=201)
+    change = {"of": sent["id"], "changes": {"documents": "agree"}}
+    event = {"code": LOT, "type": "correction", "data": change}
+    answer = market.call("POST", "/api/v1/events", event, token=market.keys[CUSTOMS])
+    assert answer.status_code == 422, answer.text
+    assert "documents" in str(answer.json()["errors"])
