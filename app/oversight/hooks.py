@@ -123,8 +123,7 @@ class Hooks:
         Raises what `check_may` raises, Invalid, TooManyHooks.
         """
         party = _party_of(principal)
-        wrong = hookclient.check_url(url, private=self._private)
-        if wrong is not None:
+        if hookclient.check_url(url, private=self._private) is not None:
             raise invalid(FieldFault(("url",), "url", {"got": url[:80]}, "webhook_url"))
         wanted, identifier = tuple(dict.fromkeys(events)), str(uuid_utils.uuid7())
         secret, now = secrets.token_bytes(32), self._clock.now()
@@ -132,7 +131,6 @@ class Hooks:
             place=_place(party, identifier), salt=secrets.token_bytes(SALT_BYTES), content=secret
         )
         with self._database.write() as connection:
-            # Two at once would each be the last that is allowed.
             store.lock_party(connection, party)
             if len(hookstore.hooks_of(connection, [party])) >= MAX_HOOKS:
                 raise TooManyHooks("too_many_hooks", limit=MAX_HOOKS)

@@ -319,7 +319,7 @@ def lock_head(connection: Connection, stream: str) -> None:
 def lock_party(connection: Connection, party: str) -> None:
     """Lets nobody else count what a party has until this transaction ends. Locks one row of `party`.
 
-    SQLite has one writer at a time anyhow.
+    Two that add at once would each be the last that is allowed. SQLite has one writer at a time anyhow.
     """
     connection.execute(select(PARTY.c.id).where(PARTY.c.id == party).with_for_update())
 
