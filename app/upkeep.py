@@ -24,7 +24,7 @@ from app.oversight import figurestore
 from app.oversight.figures import CURSOR
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
-from app.trace import casestore, parcelstore
+from app.trace import casestore, parcelstore, soldstore
 from app.trace.ratingstore import rebuild_ratings
 from app.trace.voicestore import rebuild_voices
 from app.trace.wordstore import rebuild_words
@@ -88,12 +88,13 @@ def adopt_anchor(*, as_json: AsJSON = False) -> None:
 def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
-    Where goods are and what is in which case is said again by the lives of the goods.
+    Where goods are and what is in which case is said again by the lives of the goods; what was sold on a
+    day is counted again.
 
     The figures by month are forgotten; the worker counts them again along the log.
 
     After an upgrade from a release without them, or where an audit names `search_word`, `rating`, `voice`,
-    `sold_unit` or `case_unit`.
+    `sold_unit`, `sold_day` or `case_unit`.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
     settings = load_settings()
@@ -105,17 +106,27 @@ def reindex(*, as_json: AsJSON = False) -> None:
             ratings = rebuild_ratings(connection)
             voices = rebuild_voices(connection)
             places = parcelstore.put_right(connection) + casestore.put_right(connection)
+            days = soldstore.put_right(connection)
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()
     if as_json:
         OUT.print_json(
-            json.dumps({"words": rows, "ratings": ratings, "voices": voices, "places": places})
+            json.dumps(
+                {
+                    "words": rows,
+                    "ratings": ratings,
+                    "voices": voices,
+                    "places": places,
+                    "days": days,
+                }
+            )
         )
     else:
         OUT.print(
             f"the search has {rows} words of products and lots; {ratings} ratings are counted, "
-            f"{voices} reviews and complaints found, {places} units put where their lives say"
+            f"{voices} reviews and complaints found, {places} units put where their lives say, "
+            f"{days} days of sales counted again"
         )
 
 

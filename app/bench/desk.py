@@ -26,6 +26,7 @@ from app.parties.access import NewKey
 from app.parties.identity import uscc_check_digit
 from app.parties.principal import OPERATOR
 from app.parties.registration import read_registration
+from app.trace import soldstore
 from app.trace.code import Code
 from app.trace.secret_index import SecretIndex
 from app.web.deps import Rooms
@@ -127,6 +128,8 @@ def fill(
             ):  # fmt: skip
                 _insert(connection, table, [one[name] for one in made])
         tell(f"desk_search: {start} of {count} units")
+    with rooms.database.write() as connection:
+        soldstore.put_right(connection)
     n = count // 2
     unit = Code(gtin, serial=_serial(n))
     return {

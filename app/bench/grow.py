@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.ledger.record import ZERO_HASH, record_hash, stream_key
+from app.trace import soldstore
 from app.trace.code import Code, new_serial
 from app.web.deps import Rooms
 
@@ -56,6 +57,8 @@ def multiply(
         rooms.database.truncate_log()
         made += [code for code, _ in block]
         progress(round(size + len(made) * each))
+    with rooms.database.write() as connection:
+        soldstore.put_right(connection)
     return made
 
 

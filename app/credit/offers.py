@@ -20,6 +20,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.ledger.store import load_heads
 from app.parties.rules import measures_at
+from app.trace.soldstore import day_of
 
 MAX_CANDIDATES = 1_000
 _NONE = Counts(0, 0, 0, 0)
@@ -135,14 +136,20 @@ class Ranking:
     ) -> tuple[dict[Pair, Counts], dict[Pair, tuple[int, int]]]:
         """Returns what was sold, and (units, orders) of those whose orders a platform reports.
 
-        Units are counted over the very time that the reports cover, so that a platform that began to
-        report last month is not compared with half a year of chains.
+        Units are counted over the very days that the reports cover, so that a platform that began to
+        report last month is not compared with half a year of chains. The window, too, is of whole days:
+        it begins with the day of China that it reaches back into.
         """
         since = at - timedelta(days=self._credit.policy.ranking.window_days)
-        counts = rankstore.sold_counts(connection, asked, since_ms=to_ms(since), now_ms=to_ms(at))
+        since_day, now_ms = day_of(to_ms(since)), to_ms(at)
+        counts = rankstore.sold_counts(connection, asked, since_day=since_day, now_ms=now_ms)
         months = rankstore.reported_months(connection, asked, first_month=first_month_of(since))
         runs = {pair: reported_run(told) for pair, told in months.items()}
-        spans = [(*pair, run.since, run.until) for pair, run in runs.items() if run.orders]
+        spans = [
+            (*pair, day_of(run.since), day_of(run.until))
+            for pair, run in runs.items()
+            if run.orders
+        ]
         units = rankstore.sold_between(connection, spans) if spans else {}
         orders = {pair: (units.get(pair, 0), run.orders) for pair, run in runs.items()}
         return counts, {pair: told for pair, told in orders.items() if told[1]}

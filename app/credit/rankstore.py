@@ -24,7 +24,6 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
-    or_,
     select,
     values,
 )
@@ -32,22 +31,22 @@ from sqlalchemy import (
 from app.credit.months import Reported
 from app.credit.store import CHARGED
 from app.db.hot import HotSelect
-from app.db.tables import Finding, OrderMonth, Product, RankingReceipt, Recall, SoldUnit
+from app.db.tables import Finding, OrderMonth, Product, RankingReceipt, Recall
 from app.db.upsert import upsert_rows
 from app.ledger.stage import EffectWriter
+from app.trace.soldstore import DAY, SOLD, begins_ms
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 ORDERS = OrderMonth.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 RECEIPT = RankingReceipt.__table__  # type: ignore[attr-defined]
 RECALL = Recall.__table__  # type: ignore[attr-defined]
-SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 
 Pair = tuple[str, str]
 """Seller and GTIN."""
 
 # SQLite binds 32,766 values a statement; the widths are few, so that few statements are compiled.
-_WIDTHS = (1, 16, 256)
+_WIDTHS = (1, 16, 128, 256)
 
 
 class Counts(NamedTuple):
@@ -97,20 +96,31 @@ def _asked(width: int, *more: str) -> Any:
 
 @cache
 def _sold(width: int) -> HotSelect:
-    """Returns `n` and four counts as one text, NULL where nothing was sold.
+    """Returns `n` and four counts as one text, NULL where no day counts anything.
 
-    One scalar an offer, because a join that is grouped makes SQLite sort every unit once more.
+    By day; of units those alone whose gap counts by now are looked at, found by their own index. One
+    scalar an offer, because a join that is grouped makes SQLite sort every day once more.
     """
     asked = _asked(width)
-    gap = SOLD.c.gap_due_at
-    whole = case((or_(gap.is_(None), gap > bindparam("now", type_=BigInteger)), 1), else_=0)
-    told: ColumnElement[str] = cast(func.count(), Text)
-    for part in (whole, SOLD.c.steps, SOLD.c.independent):
-        told = told + " " + cast(func.sum(part), Text)
+    since = bindparam("since", type_=BigInteger)
+    overdue = (
+        select(func.count())
+        .where(SOLD.c.seller == asked.c.seller, SOLD.c.gtin == asked.c.gtin)
+        # Said twice: the index is only of open gaps, and a planner asks for those very words.
+        .where(SOLD.c.gap_due_at.is_not(None))
+        .where(SOLD.c.gap_due_at <= bindparam("now", type_=BigInteger))
+        .where(SOLD.c.sold_at >= begins_ms(since))
+        .correlate(asked)
+        .scalar_subquery()
+    )
+    units = func.sum(DAY.c.units)
+    late = case((func.sum(DAY.c.gaps) > 0, overdue), else_=0)
+    told: ColumnElement[str] = cast(units, Text)
+    for part in (units - late, func.sum(DAY.c.steps), func.sum(DAY.c.independent)):
+        told = told + " " + cast(part, Text)
     counted = (
         select(told)
-        .where(SOLD.c.seller == asked.c.seller, SOLD.c.gtin == asked.c.gtin)
-        .where(SOLD.c.sold_at >= bindparam("since", type_=BigInteger))
+        .where(DAY.c.seller == asked.c.seller, DAY.c.gtin == asked.c.gtin, DAY.c.day >= since)
         .scalar_subquery()
     )
     return HotSelect(select(asked.c.n, counted.label("counted")))
@@ -119,11 +129,11 @@ def _sold(width: int) -> HotSelect:
 @cache
 def _sold_between(width: int) -> HotSelect:
     asked = _asked(width, "since", "until")
-    is_of = and_(SOLD.c.seller == asked.c.seller, SOLD.c.gtin == asked.c.gtin)
+    is_of = and_(DAY.c.seller == asked.c.seller, DAY.c.gtin == asked.c.gtin)
     return HotSelect(
-        select(asked.c.n, func.count().label("sold"))
-        .select_from(asked.join(SOLD, is_of))
-        .where(SOLD.c.sold_at >= asked.c.since, SOLD.c.sold_at < asked.c.until)
+        select(asked.c.n, func.sum(DAY.c.units).label("sold"))
+        .select_from(asked.join(DAY, is_of))
+        .where(DAY.c.day >= asked.c.since, DAY.c.day < asked.c.until)
         .group_by(asked.c.n)
     )
 
@@ -165,20 +175,22 @@ def broken_offers(connection: Connection, sellers: Sequence[str]) -> set[Pair]:
 
 
 def sold_counts(
-    connection: Connection, pairs: Sequence[Pair], *, since_ms: int, now_ms: int
+    connection: Connection, pairs: Sequence[Pair], *, since_day: int, now_ms: int
 ) -> dict[Pair, Counts]:
-    """Returns what is counted of the units sold since `since_ms`; an offer that sold none is absent."""
+    """Returns what is counted of the units sold on `since_day` or later; who sold none is absent."""
     found: dict[Pair, Counts] = {}
-    for part, row in _each(connection, _sold, pairs, (), since=since_ms, now=now_ms):
+    for part, row in _each(connection, _sold, pairs, (), since=since_day, now=now_ms):
         if row.counted is not None:
-            found[part[row.n]] = Counts._make(map(int, row.counted.split()))
+            counts = Counts._make(map(int, row.counted.split()))
+            if counts.sold > 0:
+                found[part[row.n]] = counts
     return found
 
 
 def sold_between(
     connection: Connection, spans: Sequence[tuple[str, str, int, int]]
 ) -> dict[Pair, int]:
-    """Returns by (seller, gtin) how many units were sold in each one's span (since, until) of ms."""
+    """Returns by (seller, gtin) how many units were sold from the day `since` to the one before `until`."""
     found: dict[Pair, int] = {}
     for part, row in _each(connection, _sold_between, spans, ("since", "until")):
         found[part[row.n][:2]] = int(row.sold)

@@ -623,6 +623,15 @@ class SoldUnit(SQLModel, table=True):
         Index("sold_unit_offer", "seller", "gtin", "sold_at"),
         Index("sold_unit_completed", "seller", "completed_at"),
         Index("sold_unit_sold", "seller", "sold_at"),
+        # Only what misses a step: ranking asks which gaps count by now.
+        Index(
+            "sold_unit_gap",
+            "seller",
+            "gtin",
+            "gap_due_at",
+            "sold_at",
+            **_only("gap_due_at IS NOT NULL"),
+        ),
         # Only what is on its way: of an old shop's goods most have long arrived.
         Index(
             "sold_unit_underway",
@@ -649,6 +658,26 @@ class SoldUnit(SQLModel, table=True):
     """`sold`: not sent yet; `in_transit`; empty: neither, or no more."""
     moved_at: int | None = _big(null=True)
     """When the sale or dispatch occurred that brought it there."""
+
+
+class SoldDay(SQLModel, table=True):
+    """Of an offer's units sold on one day, counts: what ranking adds up. Derived from `sold_unit`.
+
+    Of all streams at once, so no table of streams. Zeros are a day of which nothing is left.
+    """
+
+    __tablename__ = "sold_day"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    seller: str = _text(key=True)
+    gtin: str = _text(key=True)
+    day: int = _big(key=True)
+    """Of the sale in Asia/Shanghai, in days since 1970-01-01."""
+    units: int = _big()
+    steps: int = _big()
+    independent: int = _big()
+    gaps: int = _big()
+    """Units of which a step is missing, whether or not that counts already."""
 
 
 class CaseUnit(SQLModel, table=True):

@@ -7,7 +7,8 @@ but what is shown or counted would be false. So it is a finding of its own (`ind
 the stream whose records contradict it.
 
 Where goods are (`sold_unit.underway`, `case_unit`) is checked at their seller's or holder's stream, for most
-units say nothing of it; see `placecheck`.
+units say nothing of it; see `placecheck`. There, too, what was sold by day (`sold_day`) is compared with the
+rows that it adds up.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -34,9 +35,10 @@ from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.oversight.placecheck import lacks_case, misplaced_rows
 from app.parties import store as party_store
-from app.trace import ratings, ratingstore, voices, voicestore
+from app.trace import ratings, ratingstore, soldstore, voices, voicestore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
+from app.trace.soldstore import day_named
 from app.trace.wordstore import missing_words
 
 Fields = Mapping[str, Any]
@@ -79,6 +81,7 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
             wrong += misplaced_rows(connection, party)
+            wrong += _miscounted(connection, party)
             wrong += [
                 f"voice.{seq}" for _, seq in voicestore.unfounded(connection, party, limit=20)
             ]
@@ -291,6 +294,12 @@ def _wrong_voices(
         for row in told
         if row["seq"] not in kept or not _same(row, kept[row["seq"]])
     ]
+
+
+def _miscounted(connection: Connection, party: str) -> list[str]:
+    """Returns the days on which the counts that ranking reads are not those of the rows of what was sold."""
+    apart = soldstore.days_apart(connection, party, limit=20)
+    return [f"sold_day.{gtin}.{day_named(day)}" for _, gtin, day in apart]
 
 
 def _missing_words(connection: Connection, product: Any) -> list[str]:

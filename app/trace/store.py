@@ -33,17 +33,15 @@ from app.db.tables import (
     Offer,
     Product,
     Recall,
-    SoldUnit,
 )
 from app.db.upsert import delete_rows, upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_facts, load_heads
-from app.trace import casestore, wordstore
+from app.trace import casestore, soldstore, wordstore
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 DUE = Due.__table__  # type: ignore[attr-defined]
-SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 RECALL = Recall.__table__  # type: ignore[attr-defined]
 OFFER = Offer.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
@@ -53,7 +51,6 @@ INNER = InnerCode.__table__  # type: ignore[attr-defined]
 _PRODUCT_BY_GTIN = HotSelect(select(PRODUCT).where(PRODUCT.c.gtin == bindparam("gtin")))
 
 Rows = Sequence[Mapping[str, Any]]
-_OVER: Mapping[str, Any] = {"gap_due_at": None, "underway": None, "moved_at": None}
 
 
 def _write_due(connection: Connection, rows: Rows) -> None:
@@ -80,37 +77,6 @@ def _due_upsert(dialect: str) -> Any:
     values["raised"] = raised
     values["party"] = case((raised, DUE.c.party), else_=statement.excluded.party)
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
-
-
-def _write_sold(connection: Connection, rows: Rows) -> None:
-    """A row without more than its key is a cycle that is over; rows stand in the order of their records.
-
-    What is over owes nothing more, and nothing of it is on its way.
-    """
-    last: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for row in rows:
-        place = (row["stream"], row["subject"], row["cycle"])
-        told = "seller" in row or place not in last
-        last[place] = row if told else {**last[place], **_OVER}
-    counted = [row for row in last.values() if "seller" in row]
-    over = [row for row in last.values() if "seller" not in row]
-    if counted:
-        upsert_rows(connection, SOLD, counted, keys=("stream", "subject", "cycle"))
-    if over:
-        _end_cycles(connection, over)
-
-
-def _end_cycles(connection: Connection, rows: Rows) -> None:
-    connection.execute(
-        update(SOLD)
-        .where(
-            SOLD.c.stream == bindparam("k_stream"),
-            SOLD.c.subject == bindparam("k_subject"),
-            SOLD.c.cycle == bindparam("k_cycle"),
-        )
-        .values(**_OVER),
-        [{f"k_{name}": row[name] for name in ("stream", "subject", "cycle")} for row in rows],
-    )
 
 
 def _write_recall(connection: Connection, rows: Rows) -> None:
@@ -149,7 +115,7 @@ def _write_inner(connection: Connection, rows: Rows) -> None:
 
 WRITERS: Mapping[str, EffectWriter] = {
     "due": _write_due,
-    "sold_unit": _write_sold,
+    "sold_unit": soldstore.write_sold,
     "recall": _write_recall,
     "offer": _write_offer,
     "product": _write_product,

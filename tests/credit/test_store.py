@@ -5,7 +5,7 @@ from sqlalchemy import insert
 
 from app.credit import store
 from app.db.hot import HotSelect
-from app.trace.store import SOLD
+from app.trace.soldstore import SOLD
 
 MOST = 3
 
