@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -45,12 +46,15 @@ _EAST_MS = 8 * 3_600_000
 # SQLite binds 32,766 values a statement.
 _CHUNK = 1_024
 
-_OF_UNITS = HotSelect(
-    select(
-        SOLD.c.stream, SOLD.c.subject, SOLD.c.cycle, SOLD.c.gtin, SOLD.c.seller, SOLD.c.sold_at,
-        SOLD.c.gap_due_at, SOLD.c.steps, SOLD.c.independent,
-    ).where(SOLD.c.stream.in_(bindparam("streams", expanding=True)), SOLD.c.subject == "")
+_COLUMNS = (
+    "stream", "subject", "cycle", "gtin", "seller", "sold_at", "gap_due_at", "steps", "independent",
 )  # fmt: skip
+_READ = attrgetter(*_COLUMNS)
+_OF_UNITS = HotSelect(
+    select(*(SOLD.c[name] for name in _COLUMNS)).where(
+        SOLD.c.stream.in_(bindparam("streams", expanding=True)), SOLD.c.subject == ""
+    )
+)
 
 
 def day_of(at_ms: int) -> int:
@@ -107,26 +111,33 @@ def _end_cycles(connection: Connection, rows: Rows) -> None:
 def _count(connection: Connection, rows: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> None:
     """Adds to the days what these rows will change, by (stream, subject, cycle)."""
     added: dict[Offered, list[int]] = {}
-    kept = {(row[0], row[1], row[2]): row for row in _kept(connection, rows)}
-    for place, row in rows.items():
-        old = kept.get(place)
-        if old is not None:
-            sums = added.setdefault((old.seller, old.gtin, day_of(old.sold_at)), [0, 0, 0, 0])
-            if "seller" not in row:
-                sums[3] -= old.gap_due_at is not None
-                continue
-            sums[0] -= 1
-            sums[1] -= old.steps
-            sums[2] -= old.independent
-            sums[3] -= old.gap_due_at is not None
-        elif "seller" not in row:
-            continue  # never counted
-        sums = added.setdefault((row["seller"], row["gtin"], day_of(row["sold_at"])), [0, 0, 0, 0])
-        sums[0] += 1
-        sums[1] += row["steps"]
-        sums[2] += row["independent"]
-        sums[3] += row["gap_due_at"] is not None
+    for stream, subject, cycle, gtin, seller, sold_at, gap, steps, independent in _kept(
+        connection, rows
+    ):
+        row = rows.get((stream, subject, cycle))
+        if row is not None:  # no other cycle of the same goods
+            sums = _sums(added, seller, gtin, sold_at)
+            sums[3] -= gap is not None
+            if "seller" in row:
+                sums[0] -= 1
+                sums[1] -= steps
+                sums[2] -= independent
+    for row in rows.values():
+        if "seller" in row:
+            sums = _sums(added, row["seller"], row["gtin"], row["sold_at"])
+            sums[0] += 1
+            sums[1] += row["steps"]
+            sums[2] += row["independent"]
+            sums[3] += row["gap_due_at"] is not None
     add_days(connection, added)
+
+
+def _sums(added: dict[Offered, list[int]], seller: str, gtin: str, sold_at: int) -> list[int]:
+    place = (seller, gtin, day_of(sold_at))
+    sums = added.get(place)
+    if sums is None:
+        sums = added[place] = [0, 0, 0, 0]
+    return sums
 
 
 def add_days(connection: Connection, sums: Mapping[Offered, Sequence[int]]) -> None:
@@ -144,13 +155,15 @@ def add_days(connection: Connection, sums: Mapping[Offered, Sequence[int]]) -> N
 
 
 def _kept(connection: Connection, places: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Returns the rows of the units and consignments at these places, of all their cycles."""
+    """Returns what `_COLUMNS` says of the units and consignments at these places, of all their cycles."""
     units = list(dict.fromkeys(stream for stream, subject, _ in places if not subject))
     lots = list(dict.fromkeys((stream, subject) for stream, subject, _ in places if subject))
     found = []
     for start in range(0, len(units), _CHUNK):
         found += _OF_UNITS.rows(connection, streams=units[start : start + _CHUNK])
-    return [*found, *rows_at(connection, SOLD, "subject", lots)]
+    if lots:
+        found += map(_READ, rows_at(connection, SOLD, "subject", lots))
+    return found
 
 
 def days_apart(
