@@ -41,9 +41,9 @@ def add_column(table: str, column: sa.Column[Any]) -> None:
     op.add_column(table, column)
 
 
-def create_table(name: str, *columns: sa.schema.SchemaItem) -> None:
-    """Makes a table; one that is there stays. Writes the schema."""
-    op.create_table(name, *columns, if_not_exists=True)
+def create_table(name: str, *columns: sa.schema.SchemaItem, **options: Any) -> None:
+    """Makes a table; one that is there stays. Writes the schema. options: of a dialect."""
+    op.create_table(name, *columns, if_not_exists=True, **options)
 
 
 def create_index(name: str, table: str, columns: Sequence[str], *, only: str | None = None) -> None:
