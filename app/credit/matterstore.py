@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, or_, select, text, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from app.credit.matters import Kind
 from app.db.hot import HotSelect
@@ -20,9 +20,6 @@ WARNING = CreditWarning.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
-
-# Written out, so that the index of just these rows serves it (tables.Matter).
-_UNDECIDED = text("matter.status IN ('objected', 'removal_asked', 'questioned')")
 
 _IN_FORCE = (
     MATTER.c.ended_at.is_(None),
@@ -95,11 +92,6 @@ def matters_of(
 def steps_of(connection: Connection, party: str) -> list[Any]:
     """Returns the steps of a party's matters, in order. Read-only."""
     return list(connection.execute(select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)))
-
-
-def undecided(connection: Connection, *, limit: int) -> list[Any]:
-    """Returns the matters that wait for a decision. Read-only."""
-    return list(connection.execute(select(MATTER).where(_UNDECIDED).limit(limit)))
 
 
 def steps_of_matters(connection: Connection, matters: Sequence[str]) -> list[Any]:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     union,
     union_all,
     update,
@@ -40,9 +39,6 @@ SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
-
-# Written out, so that the index of just these rows serves it (tables.CreditEntry).
-_UNDECIDED = text("credit_entry.status IN ('objected', 'repair_asked')")
 
 # What every scan page and ranking asks, built once.
 _ENTRIES_OF = HotSelect(
@@ -191,11 +187,6 @@ def find_entries(connection: Connection, ids: Sequence[str]) -> list[Any]:
 def step_rows(connection: Connection, party: str) -> list[Any]:
     """Returns the steps of a party's entries as they are stored, in order. Read-only."""
     return list(connection.execute(select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)))
-
-
-def undecided(connection: Connection, *, limit: int) -> list[Any]:
-    """Returns the entries that wait for a decision, as they are stored. Read-only."""
-    return list(connection.execute(select(ENTRY).where(_UNDECIDED).limit(limit)))
 
 
 def steps_of_entries(connection: Connection, entries: Sequence[str]) -> list[Any]:

@@ -7,31 +7,27 @@ since nobody decides in it. Read-only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from app.credit import matterstore, store
+from app.credit import matterstore, store, waitstore
 from app.credit.lists import NAMES
 from app.credit.loader import Policies
-from app.credit.matters import QUESTIONED, SHOWN, Kind, Stand
-from app.credit.policy import Status
+from app.credit.matters import Kind
 from app.credit.records import words_of
-from app.credit.rows import standing_of_row
 from app.credit.rules import Criterion, ListName, Rule, Texts
 from app.credit.templates import Template, find_template
+from app.credit.waitstore import NEVER, Waiting
 from app.db.engine import Database
-from app.kit.clock import Clock, from_ms, parse_time, to_ms
+from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.ledger.vault import Vault
-from app.parties.account_rules import covers
+from app.parties.account_rules import region_prefix
 from app.parties.principal import Principal
 from app.parties.store import find_parties
-
-MOST = 2_000
-"""Rows of each kind that are looked at: many more than any authority leaves waiting."""
 
 Place = tuple[int, str]
 """Until when it is to be decided (ms), and its id."""
@@ -44,6 +40,7 @@ _WISHES: Mapping[str, Wish] = {
     "question": "question",
 }
 _NEVER = 2**62
+_LAST_MS = to_ms(parse_time(NEVER))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,54 +92,22 @@ class Undecided:
         Raises what `check_may` raises.
         """
         principal.check_may("credit.decide")
+        waiting = Waiting(
+            region="" if principal.region is None else region_prefix(principal.region),
+            but=principal.party,
+            wishes=_WISHES,
+            now_ms=to_ms(self._clock.now()),
+        )
+        behind = None if after is None else _as_kept(after)
         with self._database.read() as connection:
-            found = self._of_entries(connection) + self._of_matters(connection)
-            ids = sorted({one.row.party for one in found})
+            count = waitstore.count(connection, waiting)
+            entries = waitstore.entries(connection, waiting, after=behind, limit=limit)
+            matters = waitstore.matters(connection, waiting, after=behind, limit=limit)
+            found = [*_of_entries(connection, entries), *_of_matters(connection, matters)]
+            shown = sorted(found, key=lambda one: one.place)[:limit]
+            ids = sorted({one.row.party for one in shown})
             parties = {row.id: row for row in find_parties(connection, ids)}
-            mine = sorted(
-                (one for one in found if _is_for(principal, one, parties)),
-                key=lambda one: one.place,
-            )
-            behind = [one for one in mine if after is None or one.place > after]
-            shown = [self._told(connection, one, parties[one.row.party]) for one in behind[:limit]]
-        return len(mine), shown
-
-    def _of_entries(self, connection: Connection) -> list[_Waiting]:
-        now = self._clock.now()
-        rows = [
-            row
-            for row in store.undecided(connection, limit=MOST)
-            if standing_of_row(row).at(now) in (Status.OBJECTED, Status.REPAIR_ASKED)
-        ]
-        steps = store.steps_of_entries(connection, [row.id for row in rows])
-        last = {step.entry: step for step in steps if step.step in _WISHES}
-        return [
-            _waiting("entry", row, last[row.id], row.rule, row.policy, points=row.points)
-            for row in rows
-            if row.id in last
-        ]
-
-    def _of_matters(self, connection: Connection) -> list[_Waiting]:
-        now = self._clock.now()
-        waiting = {SHOWN[Status.OBJECTED], SHOWN[Status.REPAIR_ASKED], QUESTIONED}
-        rows = [
-            row
-            for row in matterstore.undecided(connection, limit=MOST)
-            if Stand.of_row(row).at(now) in waiting
-        ]
-        steps = matterstore.steps_of_matters(connection, [row.id for row in rows])
-        last = {step.matter: step for step in steps if step.step in _WISHES}
-        return [
-            _waiting(
-                "commitment" if row.kind == Kind.COMMITMENT else "listing",
-                row,
-                last[row.id],
-                row.name,
-                row.version,
-            )
-            for row in rows
-            if row.id in last
-        ]
+            return count, [self._told(connection, one, parties[one.row.party]) for one in shown]
 
     def _told(self, connection: Connection, one: _Waiting, party: Any) -> Asked:
         name = NAMES[Kind(one.row.kind)] if one.of == "listing" else None
@@ -192,6 +157,30 @@ class _Waiting:
         return _place(self.decide_by, self.row.id)
 
 
+def _of_entries(connection: Connection, rows: Sequence[Any]) -> list[_Waiting]:
+    steps = store.steps_of_entries(connection, [row.id for row in rows])
+    last = {step.entry: step for step in steps if step.step in _WISHES}
+    return [
+        _waiting("entry", row, last[row.id], row.rule, row.policy, points=row.points)
+        for row in rows
+    ]
+
+
+def _of_matters(connection: Connection, rows: Sequence[Any]) -> list[_Waiting]:
+    steps = matterstore.steps_of_matters(connection, [row.id for row in rows])
+    last = {step.matter: step for step in steps if step.step in _WISHES}
+    return [
+        _waiting(
+            "commitment" if row.kind == Kind.COMMITMENT else "listing",
+            row,
+            last[row.id],
+            row.name,
+            row.version,
+        )
+        for row in rows
+    ]
+
+
 def _waiting(
     of: Literal["entry", "listing", "commitment"],
     row: Any,
@@ -220,8 +209,7 @@ def _place(decide_by: datetime | None, id: str) -> Place:
     return _NEVER if decide_by is None else to_ms(decide_by), id
 
 
-def _is_for(principal: Principal, one: _Waiting, parties: Mapping[str, Any]) -> bool:
-    party = parties.get(one.row.party)
-    if party is None or party.id == principal.party:
-        return False
-    return principal.region is None or covers(principal.region, party.region)
+def _as_kept(place: Place) -> waitstore.Place:
+    """Returns a place as the rows have it."""
+    due_ms, id_ = place
+    return (NEVER if due_ms >= _LAST_MS else format_time(from_ms(max(0, due_ms)))), id_

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, literal, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, literal, or_, select
 
 from app.db.hot import HotSelect
 
@@ -57,6 +57,18 @@ def holds_bytes(connection: Connection, column: Any, needle: bytes) -> Any:
     if connection.dialect.name == "sqlite":
         return func.instr(column, told) > 0
     return func.position(told.op("IN")(column)) > 0
+
+
+def text_in(connection: Connection, column: Any, name: str, *, width: int) -> Any:
+    """Returns the text of a field in a column of flat JSON as we write it, null where it has none.
+
+    width: characters that such a text always has. Looked for where it stands, since neither database
+    survives JSON that a hand has broken; quotes inside texts are escaped, so nothing else is spelled so.
+    """
+    opening = f'"{name}":"'
+    find = func.instr if connection.dialect.name == "sqlite" else func.strpos
+    at = find(column, opening)
+    return case((at > 0, func.substr(column, at + len(opening), width)), else_=None)
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import delete, insert, select
+
+from app.credit import store
 from app.kit.clock import parse_time
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import told
@@ -83,6 +86,40 @@ def test_the_queue_is_by_deadline_and_comes_in_pages(market):
         cursor = f"&cursor={page['next']}"
     assert [id_ for id_ in found if id_ in ids] == ids
     assert len(found) == len(set(found))
+
+
+def test_nobodys_matter_is_out_of_sight_behind_thousands_of_others(market):
+    shop, other = market.newcomer(), market.newcomer(region="440300")
+    first = enter(market, other)
+    step(market, first["id"], "objection", by=other)
+    # Rows alone, for the queue is read from them; taken away again, since no record gives them.
+    with market.rooms.database.write() as connection:
+        for table, column in ((store.ENTRY, "id"), (store.STEP, "entry")):
+            row = connection.execute(select(table).where(table.c[column] == first["id"])).one()
+            ids = (f"00000000-0000-4000-8000-{n:012d}" for n in range(2_050))
+            rows = [{**row._mapping, column: id_} for id_ in ids]
+            connection.execute(insert(table), rows)
+    try:
+        market.clock.advance(86_400)
+        entry = enter(market, shop)
+        step(market, entry["id"], "objection", by=shop)
+        found, cursor = [], ""
+        while True:
+            page = market.ask("GET", f"{U}?limit=500{cursor}", token=market.keys[AUTHORITY])
+            found += page["items"]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+        ids = [one["id"] for one in found]
+        assert len(ids) == len(set(ids)) >= 2_052
+        assert ids.index(entry["id"]) > 2_050, "it is due a day later"
+        due = [one.get("decide_by", "9") for one in found]
+        assert due == sorted(due)
+    finally:
+        with market.rooms.database.write() as connection:
+            for table, column in ((store.ENTRY, "id"), (store.STEP, "entry")):
+                made = table.c[column].startswith("00000000-0000-4000-8000-")
+                connection.execute(delete(table).where(made))
 
 
 def test_an_authority_that_trades_does_not_meet_its_own_case(market):
