@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -39,6 +40,9 @@ from app.parties.roles import REGULATOR
 from app.parties.rules import voice
 
 log = structlog.get_logger(__name__)
+
+Place = tuple[int, str]
+"""When an entry takes effect (ms), and its id."""
 
 _TEXT = "text"
 
@@ -186,6 +190,23 @@ class CreditLedger:
         shown = [e for e in entries if privileged or self._credit.is_public(e)]
         return self._filed(party, shown, privileged=privileged), card
 
+    def page_of(
+        self, party: str, viewer: Principal | None, *, after: Place | None, limit: int
+    ) -> tuple[list[Filed], ScoreCard]:
+        """Returns what `file_of` does of the entries behind `after`, at most so many, and the score now.
+
+        Every entry is read for the score; steps and their words for these alone. Raises PartyUnknown.
+        """
+        entries, card = self._credit.entries(party)
+        privileged = sees_whole(self._database, viewer, party, "finding.read")
+        shown = (
+            one
+            for one in entries
+            if (after is None or (to_ms(one.effective_at), one.id) > after)
+            and (privileged or self._credit.is_public(one))
+        )
+        return self._filed(party, list(islice(shown, limit)), privileged=privileged), card
+
     def find(self, entry: str, *, privileged: bool) -> Filed:
         """Returns one entry. Raises EntryUnknown. Read-only."""
         with self._database.read() as connection:
@@ -269,10 +290,11 @@ class CreditLedger:
     def _filed(self, party: str, entries: Sequence[Entry], *, privileged: bool) -> list[Filed]:
         if not entries:
             return []
+        among = [one.id for one in entries]
         with self._database.read() as connection:
-            rows = {row.id: row for row in store.entry_rows(connection, party)}
+            rows = {row.id: row for row in store.entry_rows(connection, party, among)}
             steps: dict[str, list[Taken]] = {}
-            for step in store.step_rows(connection, party):
+            for step in store.step_rows(connection, party, among):
                 told = json.loads(step.more)
                 text = words_of(connection, self._vault, step) if privileged else None
                 by = told.get("decide_by")

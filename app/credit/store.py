@@ -40,6 +40,9 @@ PARTY = Party.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
 
+_FEW = 600
+"""So many ids are asked for in one statement; more than a page has."""
+
 # What every scan page and ranking asks, built once.
 _ENTRIES_OF = HotSelect(
     select(ENTRY)
@@ -160,9 +163,12 @@ def load_entries_of(connection: Connection, parties: Sequence[str]) -> dict[str,
     return found
 
 
-def entry_rows(connection: Connection, party: str) -> list[Any]:
-    """Returns a party's entries as they are stored. Read-only."""
-    return list(connection.execute(select(ENTRY).where(ENTRY.c.party == party)))
+def entry_rows(connection: Connection, party: str, among: Sequence[str] | None = None) -> list[Any]:
+    """Returns a party's entries as they are stored; where few are asked for, no others. Read-only."""
+    query = select(ENTRY).where(ENTRY.c.party == party)
+    if among is not None and len(among) <= _FEW:
+        query = query.where(ENTRY.c.id.in_(among))
+    return list(connection.execute(query))
 
 
 def hold_rows(connection: Connection, party: str) -> list[Any]:
@@ -184,9 +190,15 @@ def find_entries(connection: Connection, ids: Sequence[str]) -> list[Any]:
     ]
 
 
-def step_rows(connection: Connection, party: str) -> list[Any]:
-    """Returns the steps of a party's entries as they are stored, in order. Read-only."""
-    return list(connection.execute(select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)))
+def step_rows(connection: Connection, party: str, among: Sequence[str] | None = None) -> list[Any]:
+    """Returns the steps of a party's entries as they are stored, in order. Read-only.
+
+    among: ids of entries; where these are few, of no others.
+    """
+    query = select(STEP).where(STEP.c.party == party).order_by(STEP.c.seq)
+    if among is not None and len(among) <= _FEW:
+        query = query.where(STEP.c.entry.in_(among))
+    return list(connection.execute(query))
 
 
 def steps_of_entries(connection: Connection, entries: Sequence[str]) -> list[Any]:

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from app.credit import ledger
 from app.credit.loader import packaged
+from app.credit.records import words_of
 from app.credit.workdays import deadline
 from app.kit.clock import parse_time
 from tests.scripts.test_recompute_score import script
@@ -243,3 +245,32 @@ def test_the_schema_is_published(market):
     schema = market.ask("GET", f"{C}/policy/schema")
     assert schema["$schema"].endswith("2020-12/schema")
     assert set(schema["required"]) <= set(market.ask("GET", f"{C}/policy"))
+
+
+def test_only_the_words_of_the_entries_on_a_page_are_opened(market, party, monkeypatch):
+    """Whoever may read all of a long ledger pays for the page that is asked for."""
+    made = [entered(market, party) for _ in range(4)]
+    for entry in made:
+        step(market, entry["id"], "objection", by=party, text=f"说明 {entry['id']}")
+    opened = []
+
+    def open_words(connection, vault, step, **more):
+        opened.append(step.entry)
+        return words_of(connection, vault, step, **more)
+
+    monkeypatch.setattr(ledger, "words_of", open_words)
+    path, found, cursor = f"/api/v1/credit/{party}/entries?limit=1", [], ""
+    while True:
+        opened.clear()
+        page = market.ask("GET", path + cursor, token=market.keys[party])
+        assert len(set(opened)) <= 2, (
+            "those of the page, and of the next one to know that there is one"
+        )
+        found += page["items"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert {one["id"] for one in made} <= {one["id"] for one in found}
+    assert all(one["steps"][-1]["text"] == f"说明 {one['id']}" for one in found
+               if one["id"] in {entry["id"] for entry in made})  # fmt: skip
+    assert found == market.ask("GET", f"{path}00", token=market.keys[party])["items"]

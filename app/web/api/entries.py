@@ -167,9 +167,9 @@ def read_entries(
     Repaired, lapsed, cancelled and announced entries are shown to the party itself and to regulators
     alone; an announced one becomes public when it takes effect.
     """
-    found, card = rooms.credit_ledger.file_of(party, viewer)
     after = page.after(int, str)
-    rows = [one for one in found if after is None or _place(one) > after]
+    place = None if after is None else (after[0], after[1])
+    rows, card = rooms.credit_ledger.page_of(party, viewer, after=place, limit=page.limit + 1)
     shown, following = page.cut(rows, _place)
     return page_response([_entry(rooms, lang, card, one) for one in shown], following)
 
