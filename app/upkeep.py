@@ -95,6 +95,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
 
     After an upgrade from a release without them, or where an audit names `search_word`, `rating`, `voice`,
     `sold_unit`, `sold_day` or `case_unit`.
+    A record that was damaged is passed over and named; `suxin audit` says what is wrong with it.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
     settings = load_settings()
@@ -110,24 +111,28 @@ def reindex(*, as_json: AsJSON = False) -> None:
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()
+    damaged = sorted({*ratings.damaged, *voices.damaged})
     if as_json:
         OUT.print_json(
             json.dumps(
                 {
                     "words": rows,
-                    "ratings": ratings,
-                    "voices": voices,
+                    "ratings": ratings.made,
+                    "voices": voices.made,
                     "places": places,
                     "days": days,
+                    "damaged": damaged,
                 }
             )
         )
-    else:
-        OUT.print(
-            f"the search has {rows} words of products and lots; {ratings} ratings are counted, "
-            f"{voices} reviews and complaints found, {places} units put where their lives say, "
-            f"{days} days of sales counted again"
-        )
+        return
+    OUT.print(
+        f"the search has {rows} words of products and lots; {ratings.made} ratings are counted, "
+        f"{voices.made} reviews and complaints found, {places} units put where their lives say, "
+        f"{days} days of sales counted again"
+    )
+    for one in damaged:
+        OUT.print(f"passed over, it is damaged: {one}", markup=False)
 
 
 def _tell(before: str | None, steps: list[Step], *, dry_run: bool, as_json: bool) -> None:

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, tuple_
+from sqlalchemy import Connection, and_, case, func, insert, or_, select, tuple_
 
 from app.db.tables import Head, Rating, RecordRow, SideIndex
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import as_bytes, load_stream
+from app.ledger.store import as_bytes
 from app.trace.identifiers import parse_code
 from app.trace.ratings import KINDS, TYPES, told_rows
+from app.trace.rebuildstore import Retold, retell
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RATING = Rating.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
 
-_PAGE = 500
 _INNER = case((RATING.c.proof == "inner", 1), else_=0)
 
 
@@ -34,33 +34,17 @@ def _write_ratings(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 WRITERS: Mapping[str, EffectWriter] = {"rating": _write_ratings}
 
 
-def rebuild_ratings(connection: Connection) -> int:
-    """Makes all rows again from the records; returns how many. Writes `rating`."""
-    connection.execute(delete(RATING))
-    place, made = -(2**63), 0
-    while True:
-        query = (
-            select(RECORD.c.stream, HEAD.c.name)
-            .join(HEAD, HEAD.c.stream == RECORD.c.stream)
-            .where(RECORD.c.type.in_(sorted(TYPES)), RECORD.c.stream > place)
-            .distinct()
-            .order_by(RECORD.c.stream)
-            .limit(_PAGE)
-        )
-        found = list(connection.execute(query))
-        for row in found:
-            rows = list(_told(connection, row.name))
-            made += len(rows)
-            if rows:
-                _write_ratings(connection, rows)
-        if len(found) < _PAGE:
-            return made
-        place = found[-1].stream
+def rebuild_ratings(connection: Connection) -> Retold:
+    """Makes all rows again from the records. Writes `rating`."""
+    return retell(
+        connection, RATING, TYPES, lambda stream, records: _told(connection, stream, records)
+    )
 
 
-def _told(connection: Connection, stream: str) -> Iterator[dict[str, Any]]:
-    gtin = parse_code(stream).gtin
-    for row in told_rows(stream, gtin, [one.fields for one in load_stream(connection, stream)]):
+def _told(
+    connection: Connection, stream: str, records: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    for row in told_rows(stream, parse_code(stream).gtin, records):
         parcel = parcel_of(connection, stream, row["of_seq"]) if row["kind"] == "carrier" else b""
         yield {**row, "parcel": parcel or row["parcel"]}
 

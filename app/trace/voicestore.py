@@ -11,7 +11,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
     or_,
@@ -22,8 +21,8 @@ from sqlalchemy import (
 
 from app.db.tables import Head, Party, RecordRow, Voice
 from app.ledger.stage import EffectWriter
-from app.ledger.store import load_stream
 from app.trace.identifiers import parse_code
+from app.trace.rebuildstore import Retold, retell
 from app.trace.voices import COMPLAINT, ENDED_BY_RETURN, KIND, SAYING, told_rows
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -35,7 +34,6 @@ Rows = Sequence[Mapping[str, Any]]
 Place = tuple[int, int, int]
 """A number to order by (ms), stream key, seq."""
 
-_PAGE = 500
 _OF_ID = and_(VOICE.c.stream == bindparam("p_stream"), VOICE.c.id == bindparam("p_id"))
 _ENDED = (
     update(VOICE)
@@ -99,28 +97,14 @@ def _params(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
 WRITERS: Mapping[str, EffectWriter] = {KIND: _write_voices}
 
 
-def rebuild_voices(connection: Connection) -> int:
-    """Makes all rows again from the records; returns how many. Writes `voice`."""
-    connection.execute(delete(VOICE))
-    place, made = -(2**63), 0
-    while True:
-        query = (
-            select(RECORD.c.stream, HEAD.c.name)
-            .join(HEAD, HEAD.c.stream == RECORD.c.stream)
-            .where(RECORD.c.type.in_(sorted(SAYING)), RECORD.c.stream > place)
-            .distinct()
-            .order_by(RECORD.c.stream)
-            .limit(_PAGE)
-        )
-        found = list(connection.execute(query))
-        for row in found:
-            records = [one.fields for one in load_stream(connection, row.name)]
-            rows = told_rows(row.name, parse_code(row.name).gtin, records)
-            made += len(rows)
-            connection.execute(insert(VOICE), rows)
-        if len(found) < _PAGE:
-            return made
-        place = found[-1].stream
+def rebuild_voices(connection: Connection) -> Retold:
+    """Makes all rows again from the records. Writes `voice`."""
+    return retell(
+        connection,
+        VOICE,
+        SAYING,
+        lambda stream, records: told_rows(stream, parse_code(stream).gtin, records),
+    )
 
 
 def rows_of(connection: Connection, stream_key: int) -> list[Any]:

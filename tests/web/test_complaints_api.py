@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from app.db.tables import AccessLog, Voice
+from app.db.tables import AccessLog, RecordRow, Voice
+from app.trace.ratingstore import rebuild_ratings
 from app.trace.voicestore import rebuild_voices
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import RIVAL, told
@@ -26,6 +27,7 @@ C, R = "/api/v1/complaints", "/api/v1/reviews"
 PURPOSE = {"purpose": "answer the ticket"}
 LOOKS = AccessLog.__table__
 VOICES = Voice.__table__
+RECORDS = RecordRow.__table__
 
 
 def lines(market, *, by=SHOP, query="?limit=500") -> dict[str, dict]:
@@ -283,8 +285,32 @@ def test_rows_made_again_are_the_rows_that_were_written(market):
 
     before = rows()
     with market.rooms.database.write() as connection:
-        assert rebuild_voices(connection) == len(before)
+        assert rebuild_voices(connection) == (len(before), ())
     assert rows() == before
+
+
+def test_a_damaged_record_does_not_stop_the_others_from_being_told_again(market):
+    spoilt, sound = bought(market), bought(market)
+    made = review(market, spoilt)
+    after = complain(market, spoilt)
+    kept = review(market, sound)
+    change = "UPDATE record SET body = ? WHERE hash = ?"
+    hash_ = bytes.fromhex(made["hash"])
+    with market.rooms.database.read() as connection:
+        body = connection.execute(select(RECORDS.c.body).where(RECORDS.c.hash == hash_)).scalar()
+    for broken in (b"\xff", bytes(body).replace(b'"rating":2', b'"rating":5')):
+        market.tamper(change, broken, hash_)
+        with market.rooms.database.write() as connection:
+            told_again = rebuild_voices(connection)
+            ids = set(connection.execute(select(VOICES.c.id)).scalars())
+            ratings = rebuild_ratings(connection)
+        assert told_again.damaged == (f"{spoilt.unit.code}#4",) == ratings.damaged
+        assert made["id"] not in ids
+        assert {after["id"], kept["id"]} <= ids
+    market.tamper(change, bytes(body), hash_)
+    with market.rooms.database.write() as connection:
+        assert rebuild_voices(connection).damaged == ()
+        rebuild_ratings(connection)
 
 
 @pytest.mark.parametrize(

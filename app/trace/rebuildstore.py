@@ -1,0 +1,94 @@
+"""SQL of a table whose rows are made again from the records that give them, stream by stream.
+
+What was damaged stops nothing: a record whose bytes are not those that the log holds is passed over, as
+if it were not there, and named, so that whoever asked for the rows knows which of them to doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select
+
+from app.db.tables import Head, RecordRow
+from app.kit.errors import Fault
+from app.ledger.record import record_hash, stream_key
+from app.ledger.store import StoredRecord, load_stream
+
+HEAD = Head.__table__  # type: ignore[attr-defined]
+RECORD = RecordRow.__table__  # type: ignore[attr-defined]
+
+Fields = Mapping[str, Any]
+_PAGE = 500
+
+
+class Retold(NamedTuple):
+    """made: rows. damaged: `stream#seq` of what was passed over; without a seq all of a stream."""
+
+    made: int
+    damaged: tuple[str, ...]
+
+
+def retell(
+    connection: Connection,
+    table: Any,
+    types: Iterable[str],
+    told: Callable[[str, Sequence[Fields]], Iterable[dict[str, Any]]],
+) -> Retold:
+    """Makes a table's rows again from the streams that have records of these types. Writes `table`.
+
+    told: a stream's rows, from its sound records in order.
+    """
+    connection.execute(delete(table))
+    place, made, damaged = -(2**63), 0, list[str]()
+    while True:
+        query = (
+            select(RECORD.c.stream, HEAD.c.name)
+            .outerjoin(HEAD, HEAD.c.stream == RECORD.c.stream)
+            .where(RECORD.c.type.in_(sorted(types)), RECORD.c.stream > place)
+            .distinct()
+            .order_by(RECORD.c.stream)
+            .limit(_PAGE)
+        )
+        found = list(connection.execute(query))
+        for row in found:
+            rows, passed = _rows_of(connection, row, told)
+            damaged += passed
+            made += len(rows)
+            if rows:
+                connection.execute(insert(table), rows)
+        if len(found) < _PAGE:
+            return Retold(made, tuple(damaged))
+        place = found[-1].stream
+
+
+def _rows_of(
+    connection: Connection, row: Any, told: Callable[[str, Sequence[Fields]], Iterable[Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns a stream's rows, and what was passed over."""
+    name = row.name
+    if not isinstance(name, str) or not name.isascii() or stream_key(name) != row.stream:
+        return [], [f"#{row.stream}"]  # a head that is gone, or has somebody else's name
+    sound, passed = [], []
+    for record in load_stream(connection, name):
+        fields = _sound_fields(record)
+        if fields is None:
+            passed.append(f"{name}#{record.seq}")
+        else:
+            sound.append(fields)
+    try:
+        return list(told(name, sound)), passed
+    except (Fault, KeyError, TypeError, ValueError, AttributeError):
+        # What is left, without what was altered, tells no story.
+        return [], [*passed, name]
+
+
+def _sound_fields(record: StoredRecord) -> Fields | None:
+    """Returns a record's fields, None where they are not what was recorded."""
+    if record_hash(record.body) != (record.entry or record.hash):
+        return None
+    try:
+        return record.fields
+    except ValueError:
+        return None
