@@ -202,11 +202,11 @@ class Ratings:
                 gtin=row.gtin,
                 proof=row.proof,
                 record=as_bytes(row.hash).hex(),
-                counts=row.n == 1 and row.proof != "inner",
+                counts=is_newest and row.proof != "inner",
                 code=row.name if sees_all or own in (row.party, row.merchant) else None,
                 place=(row.at, row.stream, row.seq),
             )
-            for row in rows
+            for row, is_newest in rows
         ]
 
     def of_buyers(

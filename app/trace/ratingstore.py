@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, insert, or_, select, tuple_
 
+from app.db.lookup import chunks
 from app.db.tables import Head, Rating, RecordRow, SideIndex
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
@@ -58,21 +59,12 @@ def parcel_of(connection: Connection, stream: str, seq: int) -> bytes:
     return b"" if digest is None else as_bytes(digest)
 
 
-def _newest(party: str, kinds: Sequence[str], since_ms: int, until_ms: int) -> Any:
-    """The rows of a party, each with its place `n` among a side's words on one parcel: 1 counts."""
-    place = func.row_number().over(
-        partition_by=(RATING.c.kind, RATING.c.side, RATING.c.parcel),
-        order_by=(_INNER, RATING.c.at.desc(), RATING.c.stream, RATING.c.seq.desc()),
-    )
+def _of_party(party: str, kind: str, since_ms: int, until_ms: int) -> tuple[Any, ...]:
     return (
-        select(RATING, place.label("n"))
-        .where(
-            RATING.c.party == party,
-            RATING.c.kind.in_(kinds),
-            RATING.c.at >= since_ms,
-            RATING.c.at < until_ms,
-        )
-        .subquery()
+        RATING.c.party == party,
+        RATING.c.kind == kind,
+        RATING.c.at >= since_ms,
+        RATING.c.at < until_ms,
     )
 
 
@@ -80,14 +72,32 @@ def count_stars(
     connection: Connection, party: str, *, since_ms: int, until_ms: int
 ) -> list[tuple[str, str, int, bool, int]]:
     """Returns (kind, side, rating, proven by the inner code alone, how many) of a party. Read-only."""
-    rows = _newest(party, ("seller", "carrier"), since_ms, until_ms)
-    inner = case((rows.c.proof == "inner", 1), else_=0).label("inner_only")
-    query = (
-        select(rows.c.kind, rows.c.side, rows.c.rating, inner, func.count())
-        .where(rows.c.n == 1)
-        .group_by(rows.c.kind, rows.c.side, rows.c.rating, inner)
+    # A review is the one word on its own parcel: it is only counted. Of a carrier's they are put in
+    # order, parcel by parcel, and the first of each counts.
+    place = func.row_number().over(
+        partition_by=(RATING.c.side, RATING.c.parcel),
+        order_by=(_INNER, RATING.c.at.desc(), RATING.c.stream, RATING.c.seq.desc()),
     )
-    return [(r[0], r[1], int(r[2]), bool(r[3]), int(r[4])) for r in connection.execute(query)]
+    span = {"since_ms": since_ms, "until_ms": until_ms}
+    ordered = (
+        select(RATING.c.side, RATING.c.rating, _INNER.label("inner_only"), place.label("n"))
+        .where(*_of_party(party, "carrier", **span))
+        .subquery()
+    )
+    one = ordered.c
+    queries = {
+        "seller": select(RATING.c.side, RATING.c.rating, _INNER, func.count())
+        .where(*_of_party(party, "seller", **span))
+        .group_by(RATING.c.side, RATING.c.rating, _INNER),
+        "carrier": select(one.side, one.rating, one.inner_only, func.count())
+        .where(one.n == 1)
+        .group_by(one.side, one.rating, one.inner_only),
+    }
+    return [
+        (kind, r[0], int(r[1]), bool(r[2]), int(r[3]))
+        for kind, query in queries.items()
+        for r in connection.execute(query)
+    ]
 
 
 def list_ratings(
@@ -98,24 +108,59 @@ def list_ratings(
     until_ms: int,
     after: tuple[int, int, int] | None,
     limit: int,
-) -> list[Any]:
+) -> list[tuple[Any, bool]]:
     """Returns a party's ratings, the newest first, with their records' hashes and codes. Read-only.
 
-    after: (at, stream, seq) of the last one shown. `n` of a row is 1 where it counts.
+    after: (at, stream, seq) of the last one shown. With each whether it is the word of its side on its
+    parcel that counts: asked of the parcels of this page, so that no page reads all of a party's.
     """
-    rows = _newest(party, ("seller", "carrier"), since_ms, until_ms)
-    place = (rows.c.at, rows.c.stream, rows.c.seq)
+    place = (RATING.c.at, RATING.c.stream, RATING.c.seq)
     query = (
-        select(rows, RECORD.c.hash, HEAD.c.name)
-        .select_from(rows)
-        .join(HEAD, HEAD.c.stream == rows.c.stream)
-        .join(RECORD, and_(RECORD.c.stream == rows.c.stream, RECORD.c.seq == rows.c.seq))
+        select(RATING, RECORD.c.hash, HEAD.c.name)
+        .select_from(RATING)
+        .join(HEAD, HEAD.c.stream == RATING.c.stream)
+        .join(RECORD, and_(RECORD.c.stream == RATING.c.stream, RECORD.c.seq == RATING.c.seq))
+        .where(
+            RATING.c.party == party,
+            RATING.c.kind.in_(("seller", "carrier")),
+            RATING.c.at >= since_ms,
+            RATING.c.at < until_ms,
+        )
         .order_by(*(column.desc() for column in place))
         .limit(limit)
     )
     if after is not None:
-        query = query.where(tuple_(*place) < after)
-    return list(connection.execute(query))
+        query = query.where(RATING.c.at <= after[0], tuple_(*place) < after)
+    rows = list(connection.execute(query))
+    said = [row for row in rows if row.kind == "carrier"]
+    counting = _counting(connection, said, party, since_ms=since_ms, until_ms=until_ms)
+    return [(row, row.kind != "carrier" or (row.stream, row.seq) in counting) for row in rows]
+
+
+def _counting(
+    connection: Connection, said: Sequence[Any], party: str, *, since_ms: int, until_ms: int
+) -> set[tuple[int, int]]:
+    """Returns the places of the ratings that count on the parcels of these ones. Read-only.
+
+    A parcel of many units has its waybill's digest beside the dispatch of each: there the other words on
+    it are found, by that index.
+    """
+    parcels = sorted({as_bytes(row.parcel) for row in said})
+    streams = {row.stream for row in said}
+    for part in chunks(parcels):
+        told = select(SIDE.c.stream).where(SIDE.c.digest.in_(part), SIDE.c.kind == "waybill")
+        streams.update(connection.execute(told).scalars())
+    best: dict[tuple[str, bytes], tuple[int, int, int, int]] = {}
+    for some in chunks(sorted(streams)):
+        # By stream alone, or SQLite takes the index of all that this party was given.
+        query = select(RATING).where(RATING.c.stream.in_(some), RATING.c.kind == "carrier")
+        for part in chunks(parcels):
+            for row in connection.execute(query.where(RATING.c.parcel.in_(part))):
+                if row.party == party and since_ms <= row.at < until_ms:
+                    place = row.side, as_bytes(row.parcel)
+                    word = (int(row.proof == "inner"), -row.at, row.stream, -row.seq)
+                    best[place] = min(word, best.get(place, word))
+    return {(stream, -seq) for _, _, stream, seq in best.values()}
 
 
 def list_of_buyers(

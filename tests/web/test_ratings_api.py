@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from app.trace.ratingstore import RATING, rebuild_ratings
+from app.trace.ratingstore import HEAD, RATING, RECORD, list_ratings, rebuild_ratings
 from tests.databases import opened
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, GTIN, RIVAL
@@ -388,6 +388,79 @@ def test_every_row_follows_from_its_record_and_the_audit_tells_which_does_not(ma
     with market.rooms.database.write() as connection:
         rebuild_ratings(connection)
     assert wrong(parcel.code) == []
+
+
+def test_which_word_counts_is_the_same_on_every_page(market):
+    carrier = fleet(market)
+    for stars in (1, 2, 5):
+        parcel = send_with(market, carrier, waybill="TEST7700000021")
+        market.clock.advance(1)
+        market.send(SHOP, parcel.code, "carrier_rating", parcel.rate(stars))
+        market.clock.advance(1)
+        market.send(None, parcel.code, "carrier_rating", parcel.rate(stars), headers=parcel.proof)
+    path = f"/api/v1/credit/{carrier}/ratings/records?limit=1"
+    found, cursor = [], ""
+    while True:
+        page = market.ask("GET", path + cursor)
+        found += page["items"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert found == records(market, carrier)
+    assert [(one["rating"], one["counts"]) for one in found] == [
+        (5, True), (5, True), (2, False), (2, False), (1, False), (1, False),
+    ]  # fmt: skip
+    told = lines(market, carrier)
+    assert [told["carrier", by]["stars"]["5"] for by in ("consumer", "merchant")] == [1, 1]
+
+
+def test_a_page_of_ratings_does_not_cost_more_where_there_are_very_many(market):
+    carrier = fleet(market)
+    parcel = send_with(market, carrier)
+    market.send(SHOP, parcel.code, "carrier_rating", parcel.rate(3))
+    with pytest.raises(Undone), market.rooms.database.write() as connection:
+        row = connection.execute(select(RATING).where(RATING.c.party == carrier)).one()
+        for table in (HEAD, RECORD, RATING):
+            like = connection.execute(select(table).where(table.c.stream == row.stream)).first()
+            connection.execute(insert(table), [varied(like._mapping, n) for n in range(3_000)])
+        asked = {"since_ms": 0, "until_ms": row.at + 1, "after": None, "limit": 10}
+        steps = Steps(connection)
+        found = list_ratings(connection, carrier, **asked)
+        assert steps.count() < 20_000
+        assert len(found) == 10
+        raise Undone
+
+
+def varied(row, n: int) -> dict:
+    """A row like this one on a stream of its own."""
+    changed = {"stream": 1_000_000 + n, "seq": 0, "name": f"made/{n}", "parcel": n.to_bytes(16)}
+    told = {name: changed.get(name, value) for name, value in row.items()}
+    return told | ({"at": row["at"] - n} if "at" in row else {})
+
+
+class Undone(Exception):
+    """What was written in a test is not to stay."""
+
+
+class Steps:
+    """Counts the steps of SQLite's machine on one connection; of PostgreSQL none."""
+
+    def __init__(self, connection) -> None:
+        self._hundreds = 0
+        if connection.dialect.name == "sqlite":
+            raw = connection.connection.driver_connection
+            raw.set_progress_handler(self._step, 100)
+            self._end = lambda: raw.set_progress_handler(None, 0)
+        else:
+            self._end = lambda: None
+
+    def _step(self) -> int:
+        self._hundreds += 1
+        return 0
+
+    def count(self) -> int:
+        self._end()
+        return 100 * self._hundreds
 
 
 def test_all_rows_can_be_made_again_from_the_records(market):
