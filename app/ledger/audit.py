@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Row, select
@@ -18,17 +18,16 @@ from sqlalchemy import Connection, Row, select
 from app.db.engine import TextDamaged
 from app.ledger import logstore, store
 from app.ledger.attachments import Attachments
-from app.ledger.auditstore import EVERYTHING, AuditReads, Span, rank
+from app.ledger.auditstore import EVERYTHING, AuditReads, Span, gone, head_row, rank
 from app.ledger.logstore import TreeState
 from app.ledger.merkle import leaf_hash
 from app.ledger.quick import CheckRows, CheckState, ProvePlainly, QuickProof
 from app.ledger.record import record_hash, stream_key
-from app.ledger.store import HEAD, LEAF, as_bytes
+from app.ledger.store import HEAD, LEAF
 from app.ledger.tiles import TILE_WIDTH
 from app.ledger.treecheck import true_leaves
 from app.ledger.vault import Vault
 from app.ledger.verifier import (
-    HeadRow,
     LostRecord,
     Problem,
     RecordRow,
@@ -42,7 +41,19 @@ _STREAMS_AT_A_TIME = 500
 # How many of a stream's records are asked for its name, where its head does not tell.
 _NAME_TRIES = 8
 _ATTACHED = frozenset({"refs", "signed", "sealed"})
+_LAST_SEQ = 2**63 - 1
 _STREAM_OF = attrgetter("stream")
+
+
+class Part(NamedTuple):
+    """Which records of a stream were read: from seq `since` on, without a gap that was not there.
+
+    before: the one before them, None where there is none. ends: they go to the stream's end.
+    """
+
+    since: int
+    before: store.StoredRecord | None
+    ends: bool
 
 
 class LedgerAudit:
@@ -153,22 +164,49 @@ class LedgerAudit:
         head: Any | None,
         own: Sequence[store.StoredRecord],
         others: Sequence[store.StoredRecord],
+        part: Part | None = None,
     ) -> Iterator[Problem]:
         """Yields every problem of a stream, and what is wrong with single records of others.
 
         head, own, others: as they were read in this snapshot; they are not read again. Another
         stream from which a record was taken is at fault as a whole: what it said may have been what
-        mattered, a recall.
+        mattered, a recall. part: which records of the stream `own` are, None for all; then what is
+        wrong elsewhere in the stream is not said, and `others` has those of it that tell its state.
         """
         key = stream_key(stream)
-        lost = self._reads.lost_of_each({key, *(stream_key(record.stream) for record in others)})
+        above = {stream_key(record.stream) for record in others} - {key}
+        lost = self._reads.lost_of_each(above | {key} if part is None else above)
+        if part is not None:
+            until = _LAST_SEQ if part.ends else own[-1].seq
+            lost[key] = self._reads.lost_between(key, part.since - 1, until)
         for record in others:
             if record.leaf_index is not None:
                 self._attachments.remember_entry(record.stream, record.seq, record.entry)
+        sound = True
         if head is not None or own or key in lost:
             rows = (self._row_of(record) for record in own)
-            yield from self._check(key, head, rows, _gone(lost.get(key, ())))
-        yield from self._check_singles(others, lost)
+            for problem in self._check(key, head, rows, gone(lost.pop(key, ())), part):
+                sound = False
+                yield problem
+        for problem in self._check_singles(others, lost):
+            sound = sound and problem.stream != stream
+            yield problem
+        if sound and part is not None and part.ends and head is not None:
+            aside = [record for record in others if record.stream == stream]
+            yield from self._check_told(stream, head, [*aside, *own])
+
+    def _check_told(
+        self, stream: str, head: Any, records: Sequence[store.StoredRecord]
+    ) -> Iterator[Problem]:
+        """Yields the head's state where sound records, all that tell it, tell another."""
+        if self._check_state is None or not self._keeps_state(stream):
+            return
+        in_order = sorted(records, key=attrgetter("seq"))
+        told = (read_record(one.body) for one in in_order)
+        kept: list[Mapping[str, Any]] = [fields for fields in told if fields is not None]
+        if not self._state_holds(stream, kept, head):
+            evidence = {"column": "head.state"}
+            yield Problem("integrity.index_mismatch", stream, head.seq, None, evidence)
 
     def _check_singles(
         self, records: Iterable[store.StoredRecord], lost: Mapping[int, list[Any]]
@@ -196,24 +234,32 @@ class LedgerAudit:
             here = [one[1] if one is not None and one[0] == key else () for one in waiting]
             head = next(iter(here[0]), None)
             rows = (self._record_row(row) for row in here[2])
-            yield from self._check(key, head, rows, _gone(here[1]))
+            yield from self._check(key, head, rows, gone(here[1]))
             for n, one in enumerate(waiting):
                 if one is not None and one[0] == key:
                     waiting[n] = next(sources[n], None)
 
     def _check(
-        self, key: Any, head: Any | None, rows: Iterator[RecordRow], lost: list[LostRecord]
+        self,
+        key: Any,
+        head: Any | None,
+        rows: Iterator[RecordRow],
+        lost: list[LostRecord],
+        part: Part | None = None,
     ) -> Iterator[Problem]:
         self._explained_streams += 1
         first = list(islice(rows, _NAME_TRIES))
         name, told = self._name(key, head, first)
         if told is not None:
             yield told
-        check = StreamCheck(
-            name, key=key, lost=lost, true_leaf=self._true_leaf, in_hole=self._in_hole
-        )
+        asked: dict[str, Any] = {"true_leaf": self._true_leaf, "in_hole": self._in_hole}
+        if part is None:
+            check = StreamCheck(name, key=key, lost=lost, **asked)
+        else:
+            before = None if part.before is None else self._row_of(part.before)
+            check = StreamCheck.part(name, part.since, before, lost=lost, **asked)
         sound = told is None
-        keep = self._check_state is not None and self._keeps_state(name)
+        keep = part is None and self._check_state is not None and self._keeps_state(name)
         kept: list[Mapping[str, Any]] = []
         for row in chain(first, rows):
             self._explained_records += 1
@@ -226,7 +272,9 @@ class LedgerAudit:
                 yield problem
             if keep and sound and check.fields is not None:
                 kept.append(check.fields)
-        for problem in check.finish(_head_row(head)):
+        if part is not None and not (part.ends and (first or part.before)):
+            return
+        for problem in check.finish(head_row(head)):
             sound = False
             yield problem
         if sound and kept and head is not None and not self._state_holds(name, kept, head):
@@ -348,19 +396,5 @@ class LedgerAudit:
         return self._record_row((*place, *record.columns, *log))
 
 
-def _gone(rows: Iterable[Any]) -> list[LostRecord]:
-    return [
-        LostRecord(row.seq, row.leaf_index, as_bytes(row.hash))
-        for row in rows
-        if isinstance(row.seq, int)
-    ]
-
-
 def _has_key(name: object, key: object) -> bool:
     return isinstance(name, str) and name.isascii() and stream_key(name) == key
-
-
-def _head_row(head: Any | None) -> HeadRow | None:
-    if head is None:
-        return None
-    return HeadRow(head.name, head.seq, as_bytes(head.hash), head.recorded_at)

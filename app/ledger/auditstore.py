@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, null, select
 from app.db.engine import fetch_plainly
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
-from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED
+from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED, as_bytes
+from app.ledger.verifier import HeadRow, LostRecord
 
 _FETCH = 500
 _QUICK_FETCH = 2_000
@@ -92,6 +93,17 @@ _LOST_OF_EACH = tuple(
     for statement, column, order in (_QUERIES["lost leaves"], _QUERIES["lost waiting"])
 )
 
+_LOST_BEHIND = tuple(
+    HotSelect(
+        statement.where(
+            column == bindparam("stream"),
+            order[-1] > bindparam("after"),
+            order[-1] <= bindparam("until"),
+        ).order_by(*order)
+    )
+    for statement, column, order in (_QUERIES["lost leaves"], _QUERIES["lost waiting"])
+)
+
 
 class AuditReads:
     """Reads inside one snapshot, a few rows at a time."""
@@ -137,6 +149,11 @@ class AuditReads:
                 lost.setdefault(row.stream, []).append(row)
         return lost
 
+    def lost_between(self, key: int, after: int, until: int) -> list[Any]:
+        """Returns what `lost_of` yields of a stream behind seq `after`, up to and with `until`."""
+        wanted = {"stream": key, "after": after, "until": until}
+        return [*_in_order(*(one.rows(self._connection, **wanted) for one in _LOST_BEHIND))]
+
     # ------------------------------------------------------------ as the driver gives it
     # For the quick proof: a Row and its columns by name cost as much as all that is done with it.
     # Each raises TextDamaged.
@@ -175,6 +192,22 @@ class AuditReads:
 def rank(value: object) -> tuple[int, Any]:
     """Returns where a value stands in SQLite's order, which a column of text has numbers before."""
     return (0, value) if isinstance(value, int) else (1, str(value))
+
+
+def gone(rows: Iterable[Any]) -> list[LostRecord]:
+    """Returns lost rows as the check of a stream takes them."""
+    return [
+        LostRecord(row.seq, row.leaf_index, as_bytes(row.hash))
+        for row in rows
+        if isinstance(row.seq, int)
+    ]
+
+
+def head_row(head: Any | None) -> HeadRow | None:
+    """Returns a head as the check of a stream takes it."""
+    if head is None:
+        return None
+    return HeadRow(head.name, head.seq, as_bytes(head.hash), head.recorded_at)
 
 
 def _in_order(*sources: Iterable[Any]) -> Iterator[Any]:

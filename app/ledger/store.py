@@ -8,16 +8,7 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import (
-    Connection,
-    and_,
-    bindparam,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from app.db.hot import HotSelect, execute_many, write_tuples
 from app.db.lookup import chunks, rows_at, rows_of
@@ -71,6 +62,11 @@ _BY_SEQ = RECORD.c.seq.in_(bindparam("seqs", expanding=True))
 _BY_ACTOR = RECORD.c.actor == bindparam("actor")
 _WHOLE_STREAM = HotSelect(_OF_STREAM)
 _PAGE_OF_STREAM = HotSelect(_OF_STREAM.limit(bindparam("most")))
+_NEWEST = HotSelect(
+    _STORED.where(RECORD.c.stream == bindparam("stream"))
+    .order_by(RECORD.c.seq.desc())
+    .limit(bindparam("most"))
+)
 _SOME = HotSelect(_SOME_OF_STREAM.where(or_(_BY_TYPE, _BY_SEQ)).limit(bindparam("most")))
 _SOME_OF_ACTOR = HotSelect(
     _SOME_OF_STREAM.where(or_(and_(_BY_TYPE, _BY_ACTOR), _BY_SEQ)).limit(bindparam("most"))
@@ -234,6 +230,12 @@ def load_stream(
     if limit is None:
         return _stored(stream, _WHOLE_STREAM.rows(connection, **place))
     return _stored(stream, _PAGE_OF_STREAM.rows(connection, **place, most=limit))
+
+
+def load_newest(connection: Connection, stream: str, *, limit: int) -> list[StoredRecord]:
+    """Returns a stream's newest records, at most so many, in order of seq. Read-only."""
+    rows = _NEWEST.rows(connection, stream=stream_key(stream), most=limit)
+    return _stored(stream, reversed(rows))
 
 
 def load_some(

@@ -171,6 +171,19 @@ class StreamCheck:
         check._next_seq, check._prevs = seq, None
         return check
 
+    @classmethod
+    def part(cls, name: str, since: int, before: RecordRow | None, **options: Any) -> StreamCheck:
+        """Returns a check that begins at seq `since`. before: the record before it, None where none is known.
+
+        What is wrong with that one is told where it stands itself; here it says what the next names.
+        """
+        check = cls(name, key=stream_key(name), **options)
+        if since > 0:
+            check._next_seq, check._prevs = since if before is None else before.seq, None
+            if before is not None:
+                check.feed(before)
+        return check
+
     def feed(self, row: RecordRow) -> Sequence[Problem]:
         """Returns what is wrong with the next record, at most one thing, and with the gap before it."""
         gap = [*self._check_gap(row.seq)] if row.seq > self._next_seq else ()

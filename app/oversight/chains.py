@@ -29,6 +29,8 @@ from app.ledger.store import StoredRecord
 from app.ledger.verifier import Problem
 from app.oversight.looks import Look, Looks
 from app.trace.code import Code
+from app.trace.story_page import MOST, page_of
+from app.trace.story_part import Part
 
 CheckName = Literal["hash", "link", "signature", "attached", "inclusion", "consistency"]
 _GONE = "integrity.record_missing"
@@ -95,12 +97,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A code's whole story with what was verified of each record. others: problems of no record of it."""
+    """A page of a code's story with what was verified of each record. others: problems of no record of it.
+
+    following: the own seq behind which the next page begins, None on the last.
+    """
 
     code: Code
     look: Look
     lines: tuple[Line, ...]
     others: tuple[Problem, ...]
+    following: int | None
 
     @property
     def broken(self) -> tuple[Line, ...]:
@@ -118,9 +124,14 @@ class Chains:
         self._looks = looks
         self._log_keys = log_keys
 
-    def read(self, code: Code) -> Chain:
-        """Returns a code's chain, verified now; reports what is broken. Raises CodeUnknown."""
-        look = self._looks.look(code)
+    def read(self, code: Code, *, after: int = -1, most: int = MOST) -> Chain:
+        """Returns a page of a code's chain, verified now; reports what is broken. Raises CodeUnknown.
+
+        At most so many own records, behind the seq `after`. Of a product or lot no others are verified.
+        """
+        after = max(after, -1)
+        look = self._looks.look(code, Part(most, after=after))
+        page = page_of(look.story, after=after, most=most)
         problems = look.verification.problems
         of_record: dict[tuple[str | None, int | None], list[Problem]] = {}
         for problem in problems:
@@ -128,16 +139,18 @@ class Chains:
         lines = []
         with self._database.read() as connection:
             anchors = _Anchors(connection, self._log_keys)
-            before: dict[str, StoredRecord] = {}
-            for record in look.story.records:
+            before = {} if page.before is None else {code.stream: page.before}
+            for record in page.records:
                 own = of_record.get((record.stream, record.seq), ())
                 lines.append(_line(code, look, record, own, before.get(record.stream), anchors))
                 before[record.stream] = record
         there = {(line.stream, line.seq) for line in lines}
         elsewhere = [p for p in problems if (p.stream, p.seq) not in there]
-        lines += [_ghost(code, one) for one in elsewhere if one.kind == _GONE]
-        others = tuple(one for one in elsewhere if one.kind != _GONE)
-        return Chain(code, look, tuple(sorted(lines, key=_place(lines))), others)
+        gone = [p for p in elsewhere if p.kind == _GONE and page.covers(p.stream, p.seq)]
+        lines += [_ghost(code, one) for one in gone]
+        others = tuple(one for one in elsewhere if one not in gone)
+        told = tuple(sorted(lines, key=_place(lines)))
+        return Chain(code, look, told, others, page.following)
 
 
 class _Anchors:

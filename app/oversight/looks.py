@@ -23,6 +23,7 @@ from app.parties.rules import measures_at
 from app.trace.code import Code
 from app.trace.gaps import Pending, seller_of
 from app.trace.story import Stories, Story, Verdict, Verification
+from app.trace.story_part import NEWEST, Part
 
 _HIDING = ("integrity.record_missing", "integrity.index_mismatch")
 
@@ -46,7 +47,18 @@ class Look:
     def is_by_log(self) -> bool:
         """Whether it is broken only because the log is not the one that was signed."""
         own = self.verification.problems
-        return bool(own) and all(p.stream is None for p in own) and not self._is_hiding_above
+        return bool(own) and all(p.stream is None for p in own) and not self._is_told_elsewhere
+
+    @property
+    def _is_told_elsewhere(self) -> bool:
+        return self._is_hiding_above or self._is_broken_beyond
+
+    @property
+    def _is_broken_beyond(self) -> bool:
+        own = self.story.code.stream
+        return self.story.part is not None and any(
+            f.stream_name == own and f.kind.startswith("integrity.") for f in self.findings
+        )
 
     @property
     def _is_hiding_above(self) -> bool:
@@ -57,10 +69,11 @@ class Look:
     def verdict(self) -> Verdict:
         """The verification's; broken too while something above may hide a record of the story.
 
-        The own stream was checked whole just now. Of a product or lot only the records that the
-        story needs were: one that was lost, or hidden by a changed column, only the audit sees.
+        The own stream was checked whole just now. Of a product or lot above only the records that the
+        story needs were: one that was lost, or hidden by a changed column, only the audit sees. Where
+        a story is a part of a long chain, what the audit met in the rest of it breaks it too.
         """
-        return "broken" if self._is_hiding_above else self.verification.verdict
+        return "broken" if self._is_told_elsewhere else self.verification.verdict
 
 
 class Looks:
@@ -75,23 +88,24 @@ class Looks:
         self._clock = clock
         self._reporting = Reporting(findings)
 
-    def look(self, code: Code) -> Look:
+    def look(self, code: Code, part: Part = NEWEST) -> Look:
         """Returns the code's story and verification, and reports what is broken. Raises CodeUnknown.
 
-        Waits for the report a moment only: nobody's look depends on who is writing.
+        Waits for the report a moment only: nobody's look depends on who is writing. part: of a product
+        or lot.
         """
-        look = self.glance(code)
+        look = self.glance(code, part)
         if look.reported is None:
             return look
         self._reporting.wait(look.reported)
         streams = {code.stream, *look.story.shelves}
         return replace(look, findings=tuple(self._findings.on_streams(streams)))
 
-    def glance(self, code: Code) -> Look:
+    def glance(self, code: Code, part: Part = NEWEST) -> Look:
         """Returns what `look` does, waiting for nothing: `reported` is the report on its way."""
         now = self._clock.now()
         with self._database.read() as connection:
-            story = self._stories.read(connection, code)
+            story = self._stories.read(connection, code, part)
             verification = self._stories.verify(connection, story, now)
             measured = self._measured(connection, verification)
             owed = settle(connection, code.stream, verification.state, verification.pending)

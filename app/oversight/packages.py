@@ -46,6 +46,7 @@ from app.parties.principal import Principal
 from app.trace.code import Code
 from app.trace.evidence import make_bundle
 from app.trace.identifiers import parse_code
+from app.trace.story_part import ChainTooLong, whole
 
 FORMAT: Final = "suxin-package/1"
 MANIFEST: Final = "MANIFEST.txt"
@@ -58,12 +59,6 @@ _CHUNK = 64 * 1024
 _COLUMNS = (
     "stream", "seq", "recorded_at", "occurred_at", "type", "actor", "source", "hash", "log", "leaf_index",
 )  # fmt: skip
-
-
-class ChainTooLong(Conflict):
-    """The chain is longer than a package may be; its parts can be asked for one by one."""
-
-    slug = "chain-too-long"
 
 
 class NoChain(Conflict):
@@ -191,7 +186,7 @@ class Packages:
         finding: Any | None,
     ) -> Package:
         now = self._clock.now()
-        look = self._looks.look(code)
+        look = self._looks.look(code, whole(MOST_RECORDS))
         if len(look.story.records) > MOST_RECORDS:
             raise ChainTooLong("chain_too_long", limit=MOST_RECORDS)
         opened = None

@@ -19,6 +19,8 @@ from app.ledger.prover import InLog, Provers
 from app.ledger.store import StoredRecord
 from app.trace.story import Story, Verification
 
+MOST_RECORDS = 5_000
+"""Own records of a chain that is bundled: some 7 MB and a second of work, made at once."""
 _KEY_TYPES = frozenset({"signing_key", "signing_key_revoked"})
 
 

@@ -1,7 +1,8 @@
 """The story of a code: its own chain, what that refers to, and what applies to it from above.
 
 And its verification, computed now from stored bytes and never remembered: chain and columns of the
-own stream, each record of the story against its leaf, each leaf against the signed checkpoint.
+own stream, each record of the story against its leaf, each leaf against the signed checkpoint. Of a
+product or lot with very many records a story is a part (app.trace.story_part), and says so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sqlalchemy import Connection
 from app.kit.clock import from_ms, parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
+from app.ledger.audit import Part as LedgerPart
 from app.ledger.note import VerifierKey
 from app.ledger.prover import InLog, Provers
 from app.ledger.record import record_hash
@@ -32,21 +34,10 @@ from app.trace.gaps import Graces, Pending, pending, verdict_of
 from app.trace.life_shape import is_life
 from app.trace.plainlife import PlainLives
 from app.trace.retold import Retold, finder
+from app.trace.story_part import APPLYING, NEWEST, Part, read_own
 
 Verdict = Literal["intact", "incomplete", "broken"]
 
-# What holds for every unit below a product or lot, besides what a record refers to.
-APPLYING = frozenset(
-    {
-        "registration",
-        "recall",
-        "recall_lifted",
-        "notice",
-        "inspection",
-        "customs_release",
-        "customs_hold",
-    }
-)
 _CHINA = ZoneInfo("Asia/Shanghai")
 _MOST_LISTINGS = 10
 _MOST_APPLYING = 20_000
@@ -59,6 +50,7 @@ class Story:
     records: the whole story by recorded_at, then stream, then seq.
     head: of the own stream; head_row: as it is stored, None where there is none.
     shelves: state of product and lot heads by stream name.
+    part: which of its own records `own` are, None for all; aside: others of its own that apply to all.
     """
 
     code: Code
@@ -67,10 +59,17 @@ class Story:
     own: tuple[StoredRecord, ...]
     others: tuple[StoredRecord, ...]
     shelves: Mapping[str, Mapping[str, Any]]
+    part: LedgerPart | None = None
+    aside: tuple[StoredRecord, ...] = ()
 
     @cached_property
     def records(self) -> tuple[StoredRecord, ...]:
-        return tuple(sorted((*self.own, *self.others), key=_order))
+        return tuple(sorted((*self.own, *self.aside, *self.others), key=_order))
+
+    @property
+    def own_count(self) -> int:
+        """How many own records there are: those that were read or, of a part, as the head counts."""
+        return len(self.own) if self.part is None else self.head.seq + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +108,19 @@ class Stories:
         self._log_keys = log_keys
         self._graces = graces
 
-    def read(self, connection: Connection, code: Code) -> Story:
-        """Returns the story of a product, lot or unit. Raises CodeUnknown. Read-only."""
+    def read(self, connection: Connection, code: Code, part: Part = NEWEST) -> Story:
+        """Returns the story of a unit, or of a part of a product or lot. Raises CodeUnknown. Read-only."""
         product = Code(code.gtin).stream
         rows = store.head_rows(connection, {code.stream, product})
         head = _head(rows, code.stream)
-        own = store.load_stream(connection, code.stream)
-        if not head.exists and not own and not store.has_leaves(connection, code.stream):
+        mine = read_own(connection, code, part)
+        own = mine.records
+        if (
+            not head.exists
+            and not own
+            and not mine.aside
+            and not store.has_leaves(connection, code.stream)
+        ):
             raise CodeUnknown("code_unknown", code=code.stream)
         lot = code.lot or _lot_of(head, own)
         above = [] if code.level == "product" else [product]
@@ -124,7 +129,7 @@ class Stories:
             rows |= store.head_rows(connection, above[1:])
         wanted: dict[str, set[int]] = {stream: set() for stream in above}
         for record in own:
-            for ref in _refs(record):
+            for ref in refs_of(record):
                 if ref["stream"] != code.stream:
                     wanted.setdefault(ref["stream"], set()).add(ref["seq"])
         if code.level == "unit" and not any(_is_sale(record) for record in own):
@@ -146,7 +151,8 @@ class Stories:
             )
         ]
         shelves = {stream: _head(rows, stream).state for stream in above}
-        return Story(code, head, rows.get(code.stream), tuple(own), tuple(others), shelves)
+        row = rows.get(code.stream)
+        return Story(code, head, row, own, tuple(others), shelves, mine.part, mine.aside)
 
     def verify(self, connection: Connection, story: Story, now: datetime) -> Verification:
         """Returns the verification of a story, from stored bytes. Read-only."""
@@ -158,8 +164,9 @@ class Stories:
             connection, vault=self._vault, check_state=lives.check, keeps_state=keeps_state
         )
         # What was read above is not read again: it is one snapshot.
+        beside = (*story.aside, *story.others)
         problems = list(
-            audit.check_read(story.code.stream, story.head_row, story.own, story.others)
+            audit.check_read(story.code.stream, story.head_row, story.own, beside, story.part)
         )
         in_log: dict[tuple[str, int], InLog] = {}
         rewritten: set[str] = set()
@@ -279,7 +286,7 @@ def keeps_state(stream: str) -> bool:
     return stream.startswith(("01/", "party/", "store/"))
 
 
-def _lot_of(head: StreamHead, own: list[StoredRecord]) -> str | None:
+def _lot_of(head: StreamHead, own: Sequence[StoredRecord]) -> str | None:
     lot = head.state.get("lot")
     if lot is None and own:
         try:
@@ -289,7 +296,8 @@ def _lot_of(head: StreamHead, own: list[StoredRecord]) -> str | None:
     return lot if isinstance(lot, str) else None
 
 
-def _refs(record: StoredRecord) -> list[Any]:
+def refs_of(record: StoredRecord) -> list[Any]:
+    """Returns what a record refers to, nothing where it cannot be read."""
     try:
         refs: list[Any] = record.fields.get("refs", [])
     except ValueError:
@@ -305,7 +313,9 @@ def _warnings_above(story: Story, now: datetime) -> Iterator[str]:
     """Yields what products and lots say of their units: from their records, not the state beside."""
     today = now.astimezone(_CHINA).date().isoformat()
     by_stream: dict[str, list[Mapping[str, Any]]] = {}
-    for record in (*story.others, *(story.own if story.code.level != "unit" else ())):
+    for record in story.records:
+        if story.code.level == "unit" and record.stream == story.code.stream:
+            continue
         try:
             by_stream.setdefault(record.stream, []).append(record.fields)
         except ValueError:
@@ -344,7 +354,9 @@ def _checks(
         "signatures": {"signature_invalid"},
         "sealed": {"sealed_mismatch"},
     }
-    count = len(story.own) + len(story.others)
+    count = len(story.records)
+    if story.part is not None:
+        yield Check("extent", None, {"count": len(story.own), "total": story.own_count})
     for name, told in groups.items():
         yield Check(name, not (kinds & told), {"count": count})
     standings = [one.standing for one in in_log.values()]

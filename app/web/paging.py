@@ -20,6 +20,8 @@ from app.kit.errors import FieldFault, invalid
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+LONG_LIMIT = 1_000
+"""Of lists that are nearly always read whole, and are so unless less is asked for."""
 _VERSION = 1
 _MAX_CURSOR = 1_000
 _MAX_INTEGER = 2**63 - 1
@@ -75,7 +77,21 @@ async def _page(
     return Page(limit, cursor)
 
 
+async def _long_page(
+    limit: Annotated[int, Query(ge=1, le=LONG_LIMIT)] = LONG_LIMIT,
+    cursor: Annotated[str | None, Query(max_length=_MAX_CURSOR)] = None,
+) -> Page:
+    return Page(limit, cursor)
+
+
 InPage = Annotated[Page, Depends(_page)]
+InLongPage = Annotated[Page, Depends(_long_page)]
+
+
+def read_seq(page: Page) -> int:
+    """Returns behind which own seq a page of a chain begins, -1 for the first. Raises Invalid."""
+    place = page.after(int)
+    return -1 if place is None else max(place[0], -1)
 
 
 def encode_place(place: tuple[int | str, ...]) -> str:

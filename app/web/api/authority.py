@@ -10,18 +10,19 @@ from pydantic import BaseModel, Field
 from app.kit.clock import format_time, format_time_if, from_ms
 from app.ledger.note import encode_base64
 from app.ledger.verifier import Problem
-from app.oversight.chains import Anchor, Chain, Line
+from app.oversight.chains import Anchor, Line
 from app.oversight.lookbook import LoggedLook, WantedLooks
 from app.oversight.periods import read_period
 from app.oversight.seeking import GROUPS, Found, Group, Hit
 from app.oversight.seeking import Query as Seek
+from app.trace.code import Code
 from app.web.api.subjects import GTINPath, SegmentPath, lot_code, product_code, unit_code
 from app.web.body import Body, api_router
-from app.web.deps import Caller, InRooms
+from app.web.deps import Caller, InRooms, Rooms
 from app.web.links import code_path
 from app.web.lookfile import csv_of_looks
 from app.web.openapi import problems
-from app.web.paging import InPage, Page, PageBody, encode_place
+from app.web.paging import InLongPage, InPage, Page, PageBody, encode_place, read_seq
 
 router = api_router(tag="oversight")
 
@@ -150,31 +151,37 @@ def _hit(group: Group, hit: Hit) -> HitOut:
 
 
 @router.get("/codes/{gtin}/{serial}/chain", summary="A unit's chain, checked", responses=_KNOWN)
-def unit_chain(rooms: InRooms, gtin: GTINPath, serial: SegmentPath) -> dict[str, Any]:
-    """Returns every record with its hash, signer, proof, and what was verified of it how."""
-    return _chain(rooms.chains.read(unit_code(gtin, serial)))
+def unit_chain(
+    rooms: InRooms, page: InLongPage, gtin: GTINPath, serial: SegmentPath
+) -> dict[str, Any]:
+    """Returns every record with its hash, signer, proof, and what was verified of it how.
+
+    `limit` counts the chain's own records; `next` is null where there are no more, as nearly always.
+    """
+    return _chain(rooms, unit_code(gtin, serial), page)
 
 
 @router.get("/lots/{gtin}/{lot}/chain", summary="A lot's chain, checked", responses=_KNOWN)
-def lot_chain(rooms: InRooms, gtin: GTINPath, lot: SegmentPath) -> dict[str, Any]:
+def lot_chain(rooms: InRooms, page: InLongPage, gtin: GTINPath, lot: SegmentPath) -> dict[str, Any]:
     """Returns every record of a lot as the unit's chain does."""
-    return _chain(rooms.chains.read(lot_code(gtin, lot)))
+    return _chain(rooms, lot_code(gtin, lot), page)
 
 
 @router.get("/products/{gtin}/chain", summary="A product's chain, checked", responses=_KNOWN)
-def product_chain(rooms: InRooms, gtin: GTINPath) -> dict[str, Any]:
+def product_chain(rooms: InRooms, page: InLongPage, gtin: GTINPath) -> dict[str, Any]:
     """Returns every record of a product as the unit's chain does."""
-    return _chain(rooms.chains.read(product_code(gtin)))
+    return _chain(rooms, product_code(gtin), page)
 
 
-def _chain(chain: Chain) -> dict[str, Any]:
+def _chain(rooms: Rooms, code: Code, page: Page) -> dict[str, Any]:
+    chain = rooms.chains.read(code, after=read_seq(page), most=page.limit)
     return {
         "code": chain.code.stream,
         "verdict": chain.look.verdict,
         "warnings": list(chain.look.warnings),
         "items": [_line(line) for line in chain.lines],
         "problems": [_problem(problem) for problem in chain.others],
-        "next": None,
+        "next": None if chain.following is None else encode_place((chain.following,)),
     }
 
 

@@ -15,26 +15,33 @@ from app.ledger.prover import InLog
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.trace.code import Code, parse_lot, parse_serial
-from app.trace.evidence import make_bundle
+from app.trace.evidence import MOST_RECORDS, make_bundle
 from app.trace.gtin import parse_gtin
+from app.trace.story_page import page_of
+from app.trace.story_part import Part, whole
 from app.web.api.oversight import finding_body
 from app.web.body import api_router
 from app.web.checks import check_detail
 from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.links import code_path, page_path
 from app.web.openapi import problems
+from app.web.paging import InLongPage, Page, encode_place, read_seq
 
 router = api_router(tag="codes")
 
 GTINPath = Annotated[str, Path(max_length=32, examples=["06901234567892"])]
 SegmentPath = Annotated[str, Path(max_length=200, examples=["8F3K2M9QZ7AB"])]
 _KNOWN = problems("code-unknown")
+_BUNDLED = problems("code-unknown", "chain-too-long")
 
 
 @router.get("/codes/{gtin}/{serial}/events", summary="A unit's story", responses=_KNOWN)
-def unit_events(rooms: InRooms, gtin: GTINPath, serial: SegmentPath) -> Response:
-    """Returns the whole story: own records, listings referred to, records that apply."""
-    return _events(rooms, unit_code(gtin, serial))
+def unit_events(rooms: InRooms, page: InLongPage, gtin: GTINPath, serial: SegmentPath) -> Response:
+    """Returns the whole story: own records, listings referred to, records that apply.
+
+    `limit` counts own records; `next` is null where there are no more, as nearly always.
+    """
+    return _events(rooms, unit_code(gtin, serial), page)
 
 
 @router.get("/codes/{gtin}/{serial}/verification", summary="Verify a unit", responses=_KNOWN)
@@ -45,16 +52,16 @@ def unit_verification(
     return _verification(rooms, lang, unit_code(gtin, serial))
 
 
-@router.get("/codes/{gtin}/{serial}/evidence", summary="A unit's evidence", responses=_KNOWN)
+@router.get("/codes/{gtin}/{serial}/evidence", summary="A unit's evidence", responses=_BUNDLED)
 def unit_evidence(rooms: InRooms, gtin: GTINPath, serial: SegmentPath) -> Response:
     """Returns the evidence bundle, which `suxin verify` and scripts/verify_bundle.py check offline."""
     return _evidence(rooms, unit_code(gtin, serial))
 
 
 @router.get("/lots/{gtin}/{lot}/events", summary="A lot's story", responses=_KNOWN)
-def lot_events(rooms: InRooms, gtin: GTINPath, lot: SegmentPath) -> Response:
+def lot_events(rooms: InRooms, page: InLongPage, gtin: GTINPath, lot: SegmentPath) -> Response:
     """Returns the whole story of a lot."""
-    return _events(rooms, lot_code(gtin, lot))
+    return _events(rooms, lot_code(gtin, lot), page)
 
 
 @router.get("/lots/{gtin}/{lot}/verification", summary="Verify a lot", responses=_KNOWN)
@@ -65,16 +72,16 @@ def lot_verification(
     return _verification(rooms, lang, lot_code(gtin, lot))
 
 
-@router.get("/lots/{gtin}/{lot}/evidence", summary="A lot's evidence", responses=_KNOWN)
+@router.get("/lots/{gtin}/{lot}/evidence", summary="A lot's evidence", responses=_BUNDLED)
 def lot_evidence(rooms: InRooms, gtin: GTINPath, lot: SegmentPath) -> Response:
     """Returns the evidence bundle of a lot."""
     return _evidence(rooms, lot_code(gtin, lot))
 
 
 @router.get("/products/{gtin}/events", summary="A product's story", responses=_KNOWN)
-def product_events(rooms: InRooms, gtin: GTINPath) -> Response:
+def product_events(rooms: InRooms, page: InLongPage, gtin: GTINPath) -> Response:
     """Returns the whole story of a product."""
-    return _events(rooms, product_code(gtin))
+    return _events(rooms, product_code(gtin), page)
 
 
 @router.get("/products/{gtin}/verification", summary="Verify a product", responses=_KNOWN)
@@ -83,7 +90,7 @@ def product_verification(rooms: InRooms, lang: Language, gtin: GTINPath) -> dict
     return _verification(rooms, lang, product_code(gtin))
 
 
-@router.get("/products/{gtin}/evidence", summary="A product's evidence", responses=_KNOWN)
+@router.get("/products/{gtin}/evidence", summary="A product's evidence", responses=_BUNDLED)
 def product_evidence(rooms: InRooms, gtin: GTINPath) -> Response:
     """Returns the evidence bundle of a product."""
     return _evidence(rooms, product_code(gtin))
@@ -145,11 +152,15 @@ def look_body(rooms: Rooms, code: Code) -> dict[str, Any]:
     return body
 
 
-def _events(rooms: Rooms, code: Code) -> Response:
-    look = rooms.looks.look(code)
+def _events(rooms: Rooms, code: Code, page: Page) -> Response:
+    after = read_seq(page)
+    look = rooms.looks.look(code, Part(page.limit, after=after))
+    told = page_of(look.story, after=after, most=page.limit)
     in_log = look.verification.in_log
-    items = [_item(record, in_log[(record.stream, record.seq)]) for record in look.story.records]
-    return Response(orjson.dumps({"items": items, "next": None}), media_type="application/json")
+    items = [_item(record, in_log[(record.stream, record.seq)]) for record in told.records]
+    following = None if told.following is None else encode_place((told.following,))
+    body = orjson.dumps({"items": items, "next": following})
+    return Response(body, media_type="application/json")
 
 
 def _item(record: StoredRecord, in_log: InLog) -> dict[str, Any]:
@@ -214,7 +225,7 @@ def _problems(rooms: Rooms, look: Look) -> list[dict[str, Any]]:
 
 
 def _evidence(rooms: Rooms, code: Code) -> Response:
-    look = rooms.looks.look(code)
+    look = rooms.looks.look(code, whole(MOST_RECORDS))
     with rooms.database.read() as connection:
         bundle = make_bundle(
             connection,

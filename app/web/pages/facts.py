@@ -10,8 +10,9 @@ from app.kit.clock import parse_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.licences import LICENCE_KINDS
-from app.trace.code import Code
+from app.trace.evidence import MOST_RECORDS
 from app.trace.gaps import seller_of
+from app.trace.story import Story
 from app.web.links import code_path
 from app.web.pages.views import Actions, Import, Licence, Links
 
@@ -118,11 +119,12 @@ def actions_of(path: str, state: Mapping[str, Any]) -> Actions:
     )
 
 
-def links_of(code: Code) -> Links:
-    """Returns where the evidence of a code is."""
-    api = code_path(code.stream)
+def links_of(story: Story) -> Links:
+    """Returns where the evidence of a code is, where all of a long chain is checked page by page."""
+    api = code_path(story.code.stream)
     return Links(
-        evidence=f"{api}/evidence",
+        evidence=f"{api}/evidence" if story.own_count <= MOST_RECORDS else "",
+        chain="" if story.part is None else f"{api}/chain",
         events=f"{api}/events",
         verification=f"{api}/verification",
         checkpoint="/log/checkpoint",

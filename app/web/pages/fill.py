@@ -91,6 +91,7 @@ class Filler:
                 kind=look.verdict,
                 record_count=sum(step.hash != "" for step in steps),
                 checked_at=self._now,
+                total=0 if look.story.part is None else look.story.own_count,
                 pending=sum(s.standing == "pending" for s in look.verification.in_log.values()),
                 attributed_to=self._attributed(look),
                 by_log=look.is_by_log,
@@ -114,7 +115,7 @@ class Filler:
             ),
             log=self._log(look),
             actions=actions_of(path, state),
-            links=links_of(code),
+            links=links_of(look.story),
             form=form,
         )
 

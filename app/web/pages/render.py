@@ -229,7 +229,11 @@ def _verdict_sentences(view: ScanView) -> list[str]:
     sentences = []
     match verdict.kind:
         case "intact":
-            sentences.append(say("page.verdict.intact.why", count=verdict.record_count))
+            if verdict.total:
+                count, total = verdict.record_count, verdict.total
+                sentences.append(say("page.verdict.intact.part", count=count, total=total))
+            else:
+                sentences.append(say("page.verdict.intact.why", count=verdict.record_count))
             if verdict.pending:
                 sentences.append(say("page.verdict.pending", count=verdict.pending))
             if due := view.with_status("due"):

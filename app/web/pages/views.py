@@ -53,7 +53,8 @@ class Frame:
 class Verdict:
     """The verdict over everything the subject relies on.
 
-    record_count: records drawn in the chain. pending: those of them that no signed checkpoint covers
+    record_count: records drawn in the chain. total: of its own ones where not all were read, else 0.
+    pending: those of them that no signed checkpoint covers
     yet. attributed_to: who answers for an integrity break; None while nobody has been named.
     by_log: broken only because the log itself is not the one that was signed.
     """
@@ -61,6 +62,7 @@ class Verdict:
     kind: VerdictKind
     record_count: int
     checked_at: datetime
+    total: int = 0
     pending: int = 0
     attributed_to: Obliged | None = None
     by_log: bool = False
@@ -285,6 +287,7 @@ class Links:
     """Where a reader takes the evidence; an empty one is not shown."""
 
     evidence: str = ""
+    chain: str = ""
     events: str = ""
     verification: str = ""
     checkpoint: str = ""

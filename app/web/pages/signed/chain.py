@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,27 +22,41 @@ from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed
 from app.web.pages.signed.values import as_text
+from app.web.paging import Page, encode_place, read_seq
 from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/chains"
+_MOST: Final = 200
+_CURSOR = Annotated[str, Query(max_length=1_000)]
 
 
 @router.get(f"{PATH}/01/{{gtin}}")
 def show_product_chain(
-    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lang: AskedLang = None
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    gtin: str,
+    lang: AskedLang = None,
+    cursor: _CURSOR = "",
 ) -> Response:
     """Shows a product's chain."""
-    return _page(request, rooms, signed, code_of(gtin), lang)
+    return _page(request, rooms, signed, code_of(gtin), lang, cursor=cursor)
 
 
 @router.get(f"{PATH}/01/{{gtin}}/10/{{lot}}")
 def show_lot_chain(
-    request: Request, rooms: InRooms, signed: InSigned, gtin: str, lot: str, lang: AskedLang = None
+    request: Request,
+    rooms: InRooms,
+    signed: InSigned,
+    gtin: str,
+    lot: str,
+    lang: AskedLang = None,
+    cursor: _CURSOR = "",
 ) -> Response:
     """Shows a lot's chain."""
-    return _page(request, rooms, signed, code_of(gtin, lot=lot), lang)
+    return _page(request, rooms, signed, code_of(gtin, lot=lot), lang, cursor=cursor)
 
 
 @router.get(f"{PATH}/01/{{gtin}}/21/{{serial}}")
@@ -53,9 +67,10 @@ def show_unit_chain(
     gtin: str,
     serial: str,
     lang: AskedLang = None,
+    cursor: _CURSOR = "",
 ) -> Response:
     """Shows a unit's chain."""
-    return _page(request, rooms, signed, code_of(gtin, serial=serial), lang)
+    return _page(request, rooms, signed, code_of(gtin, serial=serial), lang, cursor=cursor)
 
 
 @router.post(f"{PATH}/01/{{gtin}}")
@@ -84,15 +99,18 @@ def open_unit(
 
 def _opened(request: Request, rooms: Rooms, signed: SignedIn, form: InForm, code: Code) -> Response:
     principal, lang = signed.person.principal(), form.text("lang") or None
+    cursor = form.text("cursor")
     try:
         items = rooms.sealed.read(principal, code, purpose=form.text("purpose"))
     except Fault as fault:
         if fault.slug != "invalid":
             raise
         sent = refused(request, form, fault)
-        return _page(request, rooms, signed, code, lang, sent, status=status_of(fault))
+        return _page(
+            request, rooms, signed, code, lang, sent, status=status_of(fault), cursor=cursor
+        )
     opened = {(code.stream, one["seq"]): one["sections"] for one in items}
-    return _page(request, rooms, signed, code, lang, opened=opened)
+    return _page(request, rooms, signed, code, lang, opened=opened, cursor=cursor)
 
 
 def _page(
@@ -103,17 +121,18 @@ def _page(
     lang: str | None,
     sent: Sent = BLANK,
     *,
+    cursor: str,
     status: int = 200,
     opened: dict[Any, Any] | None = None,
 ) -> Response:
     principal = signed.person.principal()
     principal.check_may("desk.search")
-    chain = rooms.chains.read(code)
+    chain = rooms.chains.read(code, after=read_seq(Page(_MOST, cursor or None)), most=_MOST)
     path = f"{PATH}/{code.stream}"
     sees = reach(principal.roles, "sealed.read") == "any" and "events" in principal.scopes
     return answer_signed(
         "chain.html",
-        frame_of(request, lang, path),
+        frame_of(request, lang, path, keeps=("cursor",)),
         signed,
         at="search",
         status=status,
@@ -121,6 +140,8 @@ def _page(
         chain=chain,
         code=code,
         path=path,
+        cursor=cursor,
+        following="" if chain.following is None else encode_place((chain.following,)),
         product=rooms.catalogue.product(code.gtin).name,
         names={one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()},
         sent=sent,
