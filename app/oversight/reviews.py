@@ -5,6 +5,7 @@ Public words, read from the chain as the scan page has them: what is hidden or w
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,27 +14,28 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import from_ms, parse_time
-from app.ledger import sealstore, store
+from app.ledger import sealstore
 from app.ledger.vault import Vault
 from app.oversight.complaints import READ
 from app.parties.principal import Principal
 from app.trace import voicestore
+from app.trace.answerstore import answers_to, fields_at
 from app.trace.texts import hidden_texts
 from app.trace.voicestore import Place
-
-_TYPES = frozenset({"review", "follow_up", "reply", "hiding"})
-_MOST = 5_000
-"""Records of these types read of one stream: of a lot that was reviewed more often the first ones'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """What somebody wrote. text: "" for none, None where it was erased. hidden: why it is not to be read."""
+    """What somebody wrote. text: "" for none, None where it was erased. hidden: why it is not to be read.
+
+    unreadable: its record was altered or is gone, so nobody can say what it holds; the audit tells of it.
+    """
 
     at: datetime
     actor: str
     text: str | None
     hidden: str
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,33 +88,52 @@ class Reviews:
             rows = voicestore.list_reviews(
                 connection, party, rating=rating, unanswered=unanswered, after=after, limit=limit
             )
-            later: dict[tuple[int, str], list[Any]] = {}
-            for row in voicestore.follow_ups(connection, sorted({row.stream for row in rows})):
-                later.setdefault((row.stream, row.subject), []).append(row)
-            codes = {row.code for row in rows}
-            chains = {code: _Chain(connection, self._vault, code) for code in codes}
-            return [_review(row, later, chains[row.code]) for row in rows]
+            by_stream: dict[str, list[Any]] = {}
+            for row in rows:
+                by_stream.setdefault(row.code, []).append(row)
+            chains = {
+                code: _Chain(connection, self._vault, code, mine)
+                for code, mine in by_stream.items()
+            }
+            return [_review(row, chains[row.code]) for row in rows]
 
 
 class _Chain:
-    """What was said on one stream, by record."""
+    """What was said on one stream about some of its reviews: by their places, however long it is.
 
-    def __init__(self, connection: Connection, vault: Vault, stream: str) -> None:
+    reviews: rows of the stream's.
+    """
+
+    def __init__(
+        self, connection: Connection, vault: Vault, stream: str, reviews: Sequence[Any]
+    ) -> None:
         self._connection = connection
         self._vault = vault
         self._stream = stream
-        records = store.load_some(connection, stream, types=_TYPES, limit=_MOST)
-        self.fields: dict[str, Any] = {}
+        key, since = reviews[0].stream, min(row.seq for row in reviews)
+        subjects = sorted({row.subject for row in reviews})
+        self._said: dict[str, list[Any]] = {subject: [] for subject in subjects}
+        for row in voicestore.reviews_behind(connection, key, subjects, since=since):
+            self._said[row.subject].append(row)
+        asked = [*reviews, *(one for row in reviews for one in self.later(row))]
+        self.fields = fields_at(connection, key, [row.seq for row in asked])
         self._replies: dict[str, list[Any]] = {}
-        for record in records:
-            try:
-                fields = record.fields
-            except ValueError:
-                continue  # altered bytes say nothing; the audit tells of them
-            self.fields[fields["id"]] = fields
-            if fields["type"] == "reply":
-                self._replies.setdefault(fields["data"]["of"], []).append(fields)
-        self._hidden = hidden_texts(list(self.fields.values()))
+        # Replies first: they may be hidden too.
+        for fields in self._answers({row.id for row in asked}, "reply", since):
+            self._replies.setdefault(fields["data"]["of"], []).append(fields)
+        said = {one["id"] for some in self._replies.values() for one in some}
+        hidings = self._answers({row.id for row in asked} | said, "hiding", since)
+        self._hidden = hidden_texts(list(hidings))
+
+    def later(self, row: Any) -> list[Any]:
+        """Returns the follow-ups of a review: those before the next buyer's."""
+        found = []
+        for one in self._said[row.subject]:
+            if one.seq > row.seq:
+                if one.kind == "review":
+                    break
+                found.append(one)
+        return found
 
     def rated(self, row: Any) -> Rated:
         return Rated(
@@ -122,20 +143,14 @@ class _Chain:
             replies=tuple(self._words(one, row) for one in self._replies.get(row.id, ())),
         )
 
-    def next_review(self, row: Any) -> int | None:
-        """Returns where the next buyer's review stands: what comes after it is that one's."""
-        found = (
-            fields["seq"]
-            for fields in self.fields.values()
-            if fields["type"] == "review"
-            and str(fields["data"].get("consignment") or "") == row.subject
-            and fields["seq"] > row.seq
+    def _answers(self, ids: set[str], type_: str, after: int) -> Iterator[Any]:
+        return answers_to(
+            self._connection, self._stream, ids, types=frozenset({type_}), after=after
         )
-        return min(found, default=None)
 
     def _words(self, fields: Any, row: Any) -> Words:
         if fields is None:
-            return Words(at=from_ms(row.at), actor="", text=None, hidden="")
+            return Words(at=from_ms(row.at), actor="", text="", hidden="", unreadable=True)
         hidden = self._hidden.get(fields["id"], "")
         told: str | None = ""
         if "text" in fields.get("sealed", {}):
@@ -148,19 +163,13 @@ class _Chain:
         )
 
 
-def _review(row: Any, later: dict[tuple[int, str], list[Any]], chain: _Chain) -> Review:
-    until = chain.next_review(row)
-    mine = [
-        one
-        for one in later.get((row.stream, row.subject), ())
-        if one.seq > row.seq and (until is None or one.seq < until)
-    ]
+def _review(row: Any, chain: _Chain) -> Review:
     fields = chain.fields.get(row.id)
     return Review(
         code=row.code,
         gtin=row.gtin,
         proof="" if fields is None else str(fields["data"].get("proof", "")),
         first=chain.rated(row),
-        later=tuple(chain.rated(one) for one in mine),
+        later=tuple(chain.rated(one) for one in chain.later(row)),
         place=(row.at, row.stream, row.seq),
     )

@@ -182,10 +182,20 @@ def list_reviews(
     return list(connection.execute(query))
 
 
-def follow_ups(connection: Connection, streams: Sequence[int]) -> list[Any]:
-    """Returns the follow-ups on these streams, in order. Read-only."""
-    query = select(VOICE).where(VOICE.c.stream.in_(streams), VOICE.c.kind == "follow_up")
-    return list(connection.execute(query.order_by(VOICE.c.stream, VOICE.c.seq)))
+def reviews_behind(
+    connection: Connection, stream: int, subjects: Sequence[str], *, since: int
+) -> list[Any]:
+    """Returns the reviews and follow-ups of these subjects of a stream from seq `since` on. Read-only.
+
+    In order of seq.
+    """
+    query = select(VOICE).where(
+        VOICE.c.stream == stream,
+        VOICE.c.seq >= since,
+        VOICE.c.kind != COMPLAINT,
+        VOICE.c.subject.in_(subjects),
+    )
+    return list(connection.execute(query.order_by(VOICE.c.seq)))
 
 
 def list_complaints(

@@ -253,3 +253,26 @@ def test_evidence_is_of_a_whole_chain_or_not_at_all(market):
     bundle = market.ask("GET", f"{path_of(lot)}/evidence")
     (own,) = [one for one in bundle["streams"] if one["stream"] == lot]
     assert len(own["records"]) == 621
+
+
+# --- reviews of a long chain ----------------------------------------------------------------------
+
+
+def test_a_review_behind_thousands_of_records_is_there_and_a_hidden_one_is_hidden(market):
+    found = market.ask("GET", "/api/v1/reviews?limit=500", token=market.keys[SHOP])["items"]
+    by_id = {one["first"]["id"]: one["first"] for one in found}
+    late, early = by_id[market.late["id"]], by_id[market.early["id"]]
+    assert late["said"]["text"] == "后来写下的一句话五八二"
+    assert [one["text"] for one in late["replies"]] == ["谢谢您的评价"]
+    assert (early["said"]["hidden"], early["said"]["text"]) == ("insult", "")
+
+
+def test_a_review_whose_record_was_altered_is_called_neither_written_nor_erased(market):
+    lot = market.lot("SPOILT")
+    made = review(market, lot, "A", "改动之前的话")
+    market.publish()
+    market.tamper("UPDATE record SET body = ? WHERE hash = ?", b"{}", bytes.fromhex(made["hash"]))
+    found = market.ask("GET", "/api/v1/reviews?limit=500", token=market.keys[SHOP])["items"]
+    (one,) = [one["first"] for one in found if one["first"]["id"] == made["id"]]
+    assert one["said"]["unreadable"] is True
+    assert one["said"]["text"] == ""

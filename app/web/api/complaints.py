@@ -75,12 +75,16 @@ class OpeningIn(Body):
 
 
 class WordsOut(BaseModel):
-    """Public words. `text` is absent where it was erased; `hidden`: why it is not to be read."""
+    """Public words. `text` is absent where it was erased; `hidden`: why it is not to be read.
+
+    unreadable: its record was altered or is gone; the audit tells of it.
+    """
 
     at: str
     actor: str
     text: str | None = None
     hidden: str = ""
+    unreadable: bool | None = None
 
 
 class RatedOut(BaseModel):
@@ -239,4 +243,10 @@ def _rated(one: Rated) -> RatedOut:
 
 
 def _words(one: Words) -> WordsOut:
-    return WordsOut(at=format_time(one.at), actor=one.actor, text=one.text, hidden=one.hidden)
+    return WordsOut(
+        at=format_time(one.at),
+        actor=one.actor,
+        text=one.text,
+        hidden=one.hidden,
+        unreadable=one.unreadable or None,
+    )
