@@ -32,6 +32,7 @@ from app.ledger.verifier import Problem, read_record
 _CACHE = 20_000
 _PAGE = 500
 _ERASURES = frozenset({"erasure"})
+_EVERY = 2**31 - 1
 
 
 @dataclass(slots=True)
@@ -65,6 +66,8 @@ class Attachments:
         self._entries: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
         self._keys: OrderedDict[str, dict[str, _Key]] = OrderedDict()
         self._sound: OrderedDict[str, bool] = OrderedDict()
+        # Of the stream that was asked about last: its erased sections, by record.
+        self._erased: tuple[str, frozenset[tuple[str, str]]] = ("", frozenset())
 
     def check(
         self, fields: Mapping[str, Any], *, name: str, seq: int, leaf_index: int | None
@@ -197,13 +200,18 @@ class Attachments:
 
         An `erasure` record is the service's own: nobody can send one.
         """
-        for record in store.load_some(self._connection, name, types=_ERASURES):
+        if self._erased[0] != name:
+            self._erased = name, frozenset(self._erasures(name))
+        return (record_id, section) in self._erased[1]
+
+    def _erasures(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yields which sections of which records the stream's records say were erased."""
+        for record in store.load_some(self._connection, name, types=_ERASURES, limit=_EVERY):
             fields = read_record(record.body) if record_hash(record.body) == record.hash else None
             if fields is not None and fields.get("source") == "system":
                 data = fields["data"]
-                if data.get("of") == record_id and section in data.get("sections", ()):
-                    return True
-        return False
+                for section in data.get("sections", ()):
+                    yield str(data.get("of")), str(section)
 
 
 def _take_key(keys: dict[str, _Key], fields: Mapping[str, Any] | None) -> None:

@@ -276,3 +276,15 @@ def test_a_review_whose_record_was_altered_is_called_neither_written_nor_erased(
     (one,) = [one["first"] for one in found if one["first"]["id"] == made["id"]]
     assert one["said"]["unreadable"] is True
     assert one["said"]["text"] == ""
+
+
+def test_a_text_erased_behind_thousands_of_others_is_no_hand_in_the_database(market):
+    lot = market.lot("ERASED")
+    made = review(market, lot, "A", "要删除的话")
+    lengthen(market, lot, 1_010, "erasure")
+    body = {"code": lot, "of": made["id"]}
+    market.ask("POST", "/api/v1/erasures", body, headers=made["proof"], status=201)
+    market.publish()
+    found = market.ask("GET", f"{path_of(lot)}/chain?limit=10")
+    assert (found["verdict"], found["problems"]) == ("intact", [])
+    assert not any(one["problems"] for one in found["items"])
