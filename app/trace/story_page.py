@@ -36,7 +36,8 @@ def page_of(story: Story, *, after: int, most: int) -> StoryPage:
 
     What applies from above stands on the first page, what a record refers to beside it.
     """
-    own = [one for one in story.own if not isinstance(one.seq, int) or one.seq > after]
+    # A hand in the database can have made a number a text.
+    own = [one for one in story.own if type(one.seq) is not int or one.seq > after]
     passed = len(story.own) - len(own)
     before = None if story.part is None else story.part.before
     if passed:
@@ -45,7 +46,7 @@ def page_of(story: Story, *, after: int, most: int) -> StoryPage:
     more = len(own) > most or (story.part is not None and not story.part.ends)
     last = shown[-1].seq if shown else None
     if more and not isinstance(last, int):
-        # Somebody made a number a text: nothing can be asked for behind it.
+        # Nothing can be asked for behind a text.
         shown, more = own, False
     named = {(ref["stream"], ref["seq"]) for record in shown for ref in refs_of(record)}
     here = {id(record) for record in shown}
