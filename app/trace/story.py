@@ -357,8 +357,9 @@ def _checks(
     count = len(story.records)
     if story.part is not None:
         yield Check("extent", None, {"count": len(story.own), "total": story.own_count})
+    read = {"count": count, "part": story.part is not None}
     for name, told in groups.items():
-        yield Check(name, not (kinds & told), {"count": count})
+        yield Check(name, not (kinds & told), read)
     standings = [one.standing for one in in_log.values()]
     proven = sum(s in ("proven", "tile_damaged") for s in standings)
     waiting = standings.count("pending")

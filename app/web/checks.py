@@ -9,12 +9,17 @@ from app.kit.errors import TooMany
 from app.web.deps import Rooms
 from app.web.visit import Visit
 
+_OF_A_PART = frozenset({"hash", "link"})
+"""Checks that say something else where not all records of a chain were read."""
+
 
 def check_detail(lang: Lang, name: str, params: Mapping[str, object], *, ok: bool | None) -> str:
     """Returns the sentence of one check in the reader's language."""
     standing = {True: "ok", False: "broken", None: "pending"}[ok]
     if ok is False and params.get("rewritten"):
         standing = "rewritten"
+    if ok and params.get("part") and name in _OF_A_PART:
+        standing = "part"
     return text(lang, f"check.{name}.{standing}", **params)
 
 

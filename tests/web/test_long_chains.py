@@ -152,7 +152,11 @@ def test_the_page_of_a_long_lot_says_which_part_was_checked_and_where_the_rest_i
         assert str(total) in page
         assert f'href="{path_of(market.long)}/chain"' in page
         assert "/evidence" not in page, "there is none of a chain that long"
+        assert 'class="seal seal-intact"' not in page, "it says that the chain is whole"
     assert "500" in page
+    details = {one["name"]: one["detail"] for one in verification["checks"]}
+    assert "newest" in details["hash"]
+    assert "newest" in details["link"]
     assert market.call("GET", f"/{market.long}").text.count('class="step ') < 510
 
 

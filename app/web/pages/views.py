@@ -70,7 +70,9 @@ class Verdict:
     @property
     def title(self) -> str:
         """The key of the headline."""
-        return f"page.verdict.{'log' if self.by_log else self.kind}"
+        if self.by_log:
+            return "page.verdict.log"
+        return f"page.verdict.{'part' if self.total and self.kind == 'intact' else self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
