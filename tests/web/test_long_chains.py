@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 
 import pytest
+from sqlalchemy import select
 
 from app.ledger.merkle import leaf_hash, verify_inclusion
 from app.ledger.record import stream_key
+from app.ledger.store import RECORD
 from app.web.paging import encode_place
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.filling import lengthen
@@ -275,9 +277,14 @@ def test_a_review_whose_record_was_altered_is_called_neither_written_nor_erased(
     lot = market.lot("SPOILT")
     made = review(market, lot, "A", "改动之前的话")
     market.publish()
-    market.tamper("UPDATE record SET body = ? WHERE hash = ?", b"{}", bytes.fromhex(made["hash"]))
+    hash_, change = bytes.fromhex(made["hash"]), "UPDATE record SET body = ? WHERE hash = ?"
+    with market.rooms.database.read() as connection:
+        query = select(RECORD.c.body).where(RECORD.c.hash == hash_)
+        body = bytes(connection.execute(query).scalar_one())
+    market.tamper(change, b"{}", hash_)
     found = market.ask("GET", "/api/v1/reviews?limit=500", token=market.keys[SHOP])["items"]
     (one,) = [one["first"] for one in found if one["first"]["id"] == made["id"]]
+    market.tamper(change, body, hash_)
     assert one["said"]["unreadable"] is True
     assert one["said"]["text"] == ""
 
