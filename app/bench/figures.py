@@ -104,15 +104,6 @@ def load_now() -> float:
     return round(os.getloadavg()[0], 2)
 
 
-def peak_memory_mb() -> float:
-    """Returns the most memory this process has had resident, in 10^6 bytes.
-
-    Not getrusage's: a child begins with its parent's peak there.
-    """
-    peak = _first_of("/proc/self/status", "VmHWM")
-    return int(peak.split()[0]) * 1024 / 1e6 if peak else 0.0
-
-
 class Peak:
     """The most memory that some processes have had together, in 10^6 bytes, as far as was looked.
 

@@ -18,12 +18,13 @@ from unittest import mock
 
 from sqlalchemy import Connection
 
-from app.bench.figures import Figure, peak_memory_mb, percentile
+from app.bench.figures import Figure, percentile
 from app.bench.market import opened
 from app.bench.plan import Plan
 from app.bench.processes import BenchFailed, run_alone
 from app.db.upsert import upsert_rows
 from app.kit.clock import to_ms
+from app.kit.memory import peak_memory_mb
 from app.ledger import headmaker, headstore, logstore, store, tilestore
 from app.ledger.derivation import right_edge_reader
 from app.ledger.headcheck import check_heads

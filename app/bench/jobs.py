@@ -67,7 +67,7 @@ def measure_import(plan: Plan) -> Figure:
 
 
 def measure_label_sheet(plan: Plan) -> Figure:
-    """Measures printing labels into one PDF."""
+    """Measures printing labels into one PDF. memory_mb: of the process that draws them."""
     count = min(plan.count(_LABELS), _LABELS)
     folder = plan.folder("label_sheet")
     told: list[dict[str, float]] = []
@@ -80,6 +80,8 @@ def measure_label_sheet(plan: Plan) -> Figure:
         "s",
         n=count,
         memory_mb=median(one["memory_mb"] for one in told),
-        # Of the memory, what the program had before it began to print: its own modules.
-        also={name: median(one[name] for one in told) for name in ("file_mb", "before_mb")},
+        also={
+            name: median(one[name] for one in told)
+            for name in ("file_mb", "cpu_seconds", "asker_mb", "asker_grew_mb")
+        },
     )

@@ -20,12 +20,14 @@ from app.db.engine import Database
 from app.i18n import Lang, text
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, Invalid, invalid
+from app.labels.apart import FEW, write_apart
 from app.labels.fonts import find_font
 from app.labels.layouts import LAYOUTS, LayoutName
 from app.labels.placing import SheetLabel, SheetSymbol
+from app.labels.press import PrintJob, write_here
 from app.labels.previews import preview_png, preview_svg
-from app.labels.sheet import SheetReport, write_sheet
-from app.labels.zpl import DPI, write_zpl
+from app.labels.sheet import SheetReport
+from app.labels.zpl import DPI
 from app.trace import batchstore, printstore
 from app.trace.catalogue import Catalogue
 from app.trace.code import Code, digital_link, symbol_text
@@ -105,38 +107,28 @@ class Printing:
     ) -> Printed:
         """Writes the labels of a batch that `by` may print, then one line of the log.
 
-        Raises Invalid (kind `range` for start, count and offset; `no_labels` where all are void) and
-        what `labels` refuses. Writes `label_print`.
+        More than a few are drawn in a process of their own. Raises Invalid (kind `range` for start,
+        count and offset; `no_labels` where all are void) and what `labels` refuses. Writes `label_print`.
         """
         end = self._end_of(batch, order)
         chosen = _Chosen(self._issuing.units(batch, order.start, end))
         title = self._catalogue.product(batch.gtin).name
         labels = self._labels(batch, chosen, title, order.symbol, lang)
-        font = find_font(self._font)
-        inner_word = text(lang, "codes.inner_word")
-        if order.form == "pdf":
-            report = write_sheet(
-                labels,
-                out,
-                layout=LAYOUTS[order.layout],
-                symbol=order.symbol,
-                font_path=font,
-                offset=order.offset,
-                inner_word=inner_word,
-                document_title=title,
-                lang="zh-CN" if lang == "zh" else "en",
-                progress=progress,
-            )
+        job = PrintJob(
+            form=order.form,
+            symbol=order.symbol,
+            font_path=find_font(self._font),
+            layout=order.layout,
+            offset=order.offset,
+            dpi=order.dpi,
+            inner_word=text(lang, "codes.inner_word"),
+            title=title,
+            lang="zh-CN" if lang == "zh" else "en",
+        )
+        if end - order.start > FEW:
+            report = write_apart(job, labels, out, progress=progress).report
         else:
-            report = write_zpl(
-                labels,
-                out,
-                symbol=order.symbol,
-                font_path=font,
-                dpi=order.dpi,
-                inner_word=inner_word,
-                progress=progress,
-            )
+            report = write_here(job, labels, out, progress=progress)
         again = self._remember(batch, order, end, chosen.void, by=by, key_id=key_id)
         return Printed(report, end, chosen.void, again)
 

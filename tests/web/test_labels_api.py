@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from urllib.parse import quote
 
 import pytest
 
+from app.labels.apart import FEW, write_apart
+from app.trace import printing
 from tests.labels.reading import opened, pages, rasterised, zbar_texts, zxing_texts
+from tests.labels.test_apart import at, presses
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.market import GTIN, RIVAL, told
 
@@ -119,6 +124,43 @@ def test_nothing_is_printed_before_the_first_code_is_made(market):
     answer = ask(market, f"{batch_id}/labels.pdf")
     assert answer.json()["errors"][0]["loc"] == ["query", "start"]
     market.work()
+
+
+@pytest.mark.parametrize("form", ["pdf", "zpl"])
+def test_a_large_print_has_the_bytes_of_a_small_one(market, form, monkeypatch):
+    batch_id, _ = made(market, FEW + 1, inner=True)
+    apart = ask(market, f"{batch_id}/labels.{form}")
+    assert apart.headers["Suxin-Reprinted"] == "0"
+    monkeypatch.setattr(printing, "write_apart", None)
+    monkeypatch.setattr(printing, "FEW", FEW + 1)
+    here = ask(market, f"{batch_id}/labels.{form}")
+    assert here.headers["Suxin-Reprinted"] == str(FEW + 1)
+    assert apart.content == here.content
+    assert apart.headers["Suxin-Module-Mm"] == here.headers["Suxin-Module-Mm"]
+
+
+def test_a_large_print_that_is_not_made_is_refused_and_noted_nowhere(market, monkeypatch):
+    batch_id, _ = made(market, FEW + 1)
+
+    def kill() -> None:
+        (pid,) = presses()
+        os.kill(pid, signal.SIGKILL)
+
+    def write(job, labels, out, **_):
+        return write_apart(job, labels, out, progress=at(1, kill))
+
+    monkeypatch.setattr(printing, "write_apart", write)
+    for lang, words in (("zh", "标签没有印成"), ("en", "were not printed")):
+        answer = market.call(
+            "GET",
+            f"{B}/{batch_id}/labels.pdf",
+            token=market.keys[SHOP],
+            headers={"Accept-Language": lang},
+        )
+        assert told(answer)[:2] == (503, "unavailable")
+        assert words in answer.json()["detail"]
+        assert answer.headers["Retry-After"]
+    assert prints(market, batch_id) == []
 
 
 # --- the log of prints ---------------------------------------------------------------------------
