@@ -6,6 +6,7 @@ import csv
 import io
 import json
 
+from app.labels.apart import FEW
 from tests.drills.deployment import wait_until
 from tests.drills.test_cli import check_refused
 from tests.drills.trade import GTIN, SHOP, Trade
@@ -63,3 +64,17 @@ def test_what_cannot_be_printed_leaves_no_file(served: Trade, tmp_path):
         where = [str(tmp_path / one) if one.startswith("x.") else one for one in arguments]
         check_refused(place.suxin("labels", *where), *words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_print_is_the_same_from_the_service_and_from_the_command(served: Trade, tmp_path):
+    place = served.place
+    batch, rows = ordered(served, FEW + 1)
+    out = tmp_path / "labels.pdf"
+    done = place.suxin("labels", batch, "--out", str(out), "--lang", "en", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["labels"] == len(rows)
+    token = served.keys[SHOP]
+    answer = place.call("GET", f"/api/v1/batches/{batch}/labels.pdf?lang=en", token=token)
+    assert answer.headers["Suxin-Reprinted"] == str(len(rows))
+    assert answer.content == out.read_bytes()
+    assert list(tmp_path.iterdir()) == [out]
