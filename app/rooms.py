@@ -90,6 +90,7 @@ from app.parties.service import Parties
 from app.parties.throttle import Throttle
 from app.trace import batchstore, ratingstore, voicestore
 from app.trace import store as trace_store
+from app.trace.beginning import Beginnings
 from app.trace.bulk import Bulk
 from app.trace.catalogue import Catalogue
 from app.trace.detectors import Thresholds
@@ -97,6 +98,7 @@ from app.trace.dispatching import Dispatching
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
 from app.trace.packing import Packing
+from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.proof import Proofs
@@ -357,20 +359,20 @@ def _open_trace(
     catalogue = Catalogue(database, recorder, clock=clock, index=index)
     shipments = Shipments(database, recorder, recording, issuing, clock=clock)
     packing = Packing(database, recording, clock=clock, random=random)
+    printing = Printing(
+        database, issuing, catalogue, clock=clock, base_url=settings.base_url, font=settings.font
+    )
     return {
         "recording": recording,
         "catalogue": catalogue,
         "issuing": issuing,
-        "printing": Printing(
-            database,
-            issuing,
-            catalogue,
-            clock=clock,
-            base_url=settings.base_url,
-            font=settings.font,
+        "printing": printing,
+        "parcel_labels": ParcelLabels(
+            database, issuing, printing, clock=clock, font=settings.font
         ),
         "shipments": shipments,
         "parcels": Parcels(database, clock=clock),
+        "beginnings": Beginnings(database),
         "packing": packing,
         "dispatching": Dispatching(database, recording, packing),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),

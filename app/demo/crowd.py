@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from app.demo.cast import CARELESS, HONEST, REGULATOR
+from app.demo.cast import CARELESS, CUSTOMS, FAST, HONEST, PLATFORM, REGULATOR
 from app.kit.tokens import random_symbols
 from app.parties.accounts import NOWHERE, Place
 from app.parties.applications import Wish
@@ -25,7 +25,10 @@ def admit_people(rooms: Rooms) -> dict[str, tuple[str, str]]:
             Place("staff", HONEST.party, ("products", "codes", "events"), None),
         ),
         "careless merchant": ("baiwei", Place("owner", CARELESS.party, (), None)),
+        "platform": ("pingtai", Place("owner", PLATFORM.party, (), None)),
+        "carrier": ("kuaidi", Place("owner", FAST.party, (), None)),
         "regulator": ("jianguan", Place("owner", REGULATOR.party, (), None)),
+        "customs": ("haiguan", Place("owner", CUSTOMS.party, (), None)),
     }
     told = {}
     accounts = rooms.people.accounts

@@ -42,7 +42,8 @@ from app.demo.cast import (
 from app.kit.clock import truncate_ms
 from app.parties.identity import CONSUMER
 
-Fate = Literal["whole", "told", "unsigned", "late", "resold", "refused", "complained"]
+Fate = Literal["whole", "told", "unsigned", "late", "resold", "refused", "complained", "waiting"]
+"""waiting: complained of lately, and nobody has answered."""
 
 SHIPMENT = "shipment"
 """Not an event type: the seller packs, and the service issues the code, sells and dispatches."""
@@ -50,6 +51,8 @@ SHIPMENT = "shipment"
 DAYS = 60
 _FIRST_SALE = 3
 _LATE_BY_SLOTS = 2 * 16 + 2
+_RATES_CARRIER = 5
+"""Of those who write no review every fifth rates the carrier."""
 
 # What is to be seen in every demo: (lot, n) -> fate, and at which share of the days it is sold.
 # A signature is due 15 days after dispatch and charged five working days later, so the early ones
@@ -58,6 +61,8 @@ _FATES: Mapping[tuple[str, int], tuple[Fate, float]] = {
     (GIFTS.lot, 3): ("resold", 0.2),
     (GIFTS.lot, 6): ("told", 0.15),
     (GIFTS.lot, 31): ("complained", 0.4),
+    (GIFTS.lot, 70): ("waiting", 0.9),
+    (GIFTS.lot, 71): ("waiting", 0.92),
     (GIFTS.lot, GIFTS.sold - 2): ("whole", 0.99),
     (GIFTS.lot, GIFTS.sold - 1): ("whole", 1.0),
     (FRESH.lot, 5): ("resold", 0.15),
@@ -160,10 +165,12 @@ class _Planner:
             slot += 4
             self._add(life, slot, life.stock.seller.party, "return", {"reason": "七日无理由退货"})
             self._sign(life, self._sell_and_send(life, slot + 3))
-        elif fate == "complained":
-            self._complain(life, slot + 2)
+        elif fate in ("complained", "waiting"):
+            self._complain(life, slot + 2, is_answered=fate == "complained")
         elif fate == "told" or self._draw.random() < _REVIEWED[life.stock.seller]:
             self._review(life, slot + 1 + self._draw.randint(0, 5), further=fate == "told")
+        elif life.n % _RATES_CARRIER == 0:
+            self._rate_carrier(life, slot + 1)
 
     def _sell_and_send(self, life: Life, slot: int) -> int:
         """Plans sale, dispatch and what the carrier sees; returns the last slot used."""
@@ -237,11 +244,20 @@ class _Planner:
         again = {"text": {"text": "用了半个月，依然满意。"}}
         self._add(life, slot + 30, CONSUMER, "follow_up", {"rating": 5}, again)
 
-    def _complain(self, life: Life, slot: int) -> None:
+    def _rate_carrier(self, life: Life, slot: int) -> None:
+        """Plans what a buyer says of who brought the parcel, where that is somebody known here."""
+        sent = next((step for step in reversed(life.steps) if step.type == "dispatch"), None)
+        if sent is None or sent.data["carrier"] == NAMELESS_CARRIER:
+            return
+        rating = self._draw.choice((5, 5, 5, 4, 4, 3))
+        told = {"carrier": sent.data["carrier"], "of": sent.id, "rating": rating}
+        self._add(life, slot, CONSUMER, "carrier_rating", told)
+
+    def _complain(self, life: Life, slot: int, *, is_answered: bool) -> None:
         told = {"detail": {"text": "收到时边角破损，联系后没有回音。"}}
         category = self._draw.choice(("quality", "after_sales"))
         complaint = self._add(life, slot, CONSUMER, "complaint", {"category": category}, told)
-        if complaint is not None and life.stock.seller is not CARELESS:
+        if complaint is not None and is_answered and life.stock.seller is not CARELESS:
             sorry = {"text": {"text": "抱歉，已为您补发，运费由我们承担。"}}
             seller = life.stock.seller.party
             self._add(life, slot + 1, seller, "reply", {"of": complaint.id}, sorry)

@@ -34,6 +34,7 @@ from app.demo.cast import (
     Player,
     Stock,
 )
+from app.demo import deeds
 from app.demo.lives import SHIPMENT, Life, Step
 from app.kit.errors import Fault
 from app.ledger.submission import Recorded
@@ -47,8 +48,8 @@ from app.trace.requests import ConsumerProof, EventRequest, SealedInput
 from app.trace.shipments import NewUnits, Shipment
 from app.web.deps import Rooms
 
-RECALL_AT, INSPECTED_AT = 0.87, 0.4
-"""Shares of the walk at which the recall and the spot checks happen."""
+PROMISED_AT, INSPECTED_AT, COMMENDED_AT, RECALL_AT = 0.1, 0.4, 0.6, 0.87
+"""Shares of the walk at which commitments are signed, spot checks happen, and so on."""
 
 
 class StepRefused(Exception):
@@ -90,8 +91,11 @@ class Walk:
             0: self._register_parties,
             1: self._register_goods,
             2: self._open_shops,
+            int(last * PROMISED_AT): lambda: deeds.promise(rooms, self._principals),
             int(last * INSPECTED_AT): self._inspect,
+            int(last * COMMENDED_AT): lambda: deeds.commend(rooms, self._principal(REGULATOR)),
             int(last * RECALL_AT): self._recall,
+            last: self._settle_desks,
         }
 
     def run(self, progress: Callable[[int], None]) -> None:
@@ -117,7 +121,7 @@ class Walk:
             pass
         while rooms.deadlines.raise_due():
             pass
-        while rooms.credit_ledger.mature():
+        while rooms.credit_ledger.mature() or rooms.matter_clock.mature():
             pass
         while rooms.deadlines.drain():
             pass
@@ -237,6 +241,11 @@ class Walk:
                 self._credit("spot_check_clean", seen)
         numbers = "、".join(one.number for one in HONEST.licences)
         self._credit("licence_verified", {"title": "证照核验（示例）", "number": numbers})
+
+    def _settle_desks(self) -> None:
+        deeds.object_to_a_notice(self._rooms, self._principals)
+        unsold = [one for one in self._lives if one.stock is GIFTS and not one.steps]
+        deeds.pack(self._rooms, self._principals, [one.code for one in unsold])
 
     def _recall(self) -> None:
         lot = Code(RECALLED.gtin, lot=RECALLED.lot).stream

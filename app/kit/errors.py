@@ -31,9 +31,12 @@ class Fault(Exception):
     """Base of every refusal that a caller can understand and act on.
 
     slug: the problem type of the contract, `/problems/<slug>`; never changes for a cause.
+    words: of params that are words of ours, or several with ", " between: the family of sentences,
+    `<family>.<word>`, by which they are told to people.
     """
 
     slug = "internal"
+    words: Mapping[str, str] = {}
 
     def __init__(
         self,

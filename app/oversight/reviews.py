@@ -97,6 +97,20 @@ class Reviews:
             }
             return [_review(row, chains[row.code]) for row in rows]
 
+    def count_unanswered(self, principal: Principal, *, most: int) -> int:
+        """Returns how many reviews of the caller's own sales wait for a reply, at most `most`."""
+        principal.check_may(READ)
+        with self._database.read() as connection:
+            rows = voicestore.list_reviews(
+                connection,
+                principal.own_party(),
+                rating=None,
+                unanswered=True,
+                after=None,
+                limit=most,
+            )
+        return len(rows)
+
 
 class _Chain:
     """What was said on one stream about some of its reviews: by their places, however long it is.

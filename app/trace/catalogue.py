@@ -229,10 +229,10 @@ class Catalogue:
                 connection, text=text, seller=seller, category=category, after=after, limit=limit
             )
 
-    def offers(self, gtin: str) -> list[Any]:
-        """Returns a product's live offers. Read-only."""
+    def offers(self, gtin: str, *, seller: str | None = None) -> list[Any]:
+        """Returns a product's live offers, of one seller or of all. Read-only."""
         with self._database.read() as connection:
-            return store.offers_of(connection, gtin)
+            return store.offers_of(connection, gtin, seller=seller)
 
     def read_declaration(self, number: str) -> str:
         """Returns a customs declaration number in its one spelling. Raises Invalid."""

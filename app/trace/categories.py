@@ -32,12 +32,19 @@ class LicenceMissing(Denied):
     """The seller has no valid licence of the kinds that the category needs."""
 
     slug = "licence-missing"
+    words = {"category": "page.category", "expected": "licence"}  # noqa: RUF012 - never written to
 
 
 def check_licences(category: str, licences: Iterable[Mapping[str, str]], now: datetime) -> None:
     """Raises LicenceMissing naming the kinds of which one is needed and valid today in China."""
+    for group in missing_licences(category, licences, now):
+        raise LicenceMissing("licence_missing", category=category, expected=", ".join(group))
+
+
+def missing_licences(
+    category: str, licences: Iterable[Mapping[str, str]], now: datetime
+) -> tuple[tuple[str, ...], ...]:
+    """Returns the groups of kinds of which a category needs one that is valid today in China, and none is."""
     today = now.astimezone(_CHINA).date().isoformat()
     valid = {licence["kind"] for licence in licences if licence.get("valid_until", today) >= today}
-    for group in REQUIRED_LICENCES[category]:
-        if not valid.intersection(group):
-            raise LicenceMissing("licence_missing", category=category, expected=", ".join(group))
+    return tuple(group for group in REQUIRED_LICENCES[category] if not valid.intersection(group))

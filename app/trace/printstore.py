@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from app.db.tables import Batch, LabelPrint
+from app.db.tables import Batch, LabelPrint, ShipmentRow
 
 BATCH = Batch.__table__  # type: ignore[attr-defined]
 PRINT = LabelPrint.__table__  # type: ignore[attr-defined]
+SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 
 
 def printed_before(
@@ -41,3 +42,22 @@ def prints(connection: Connection, batch_id: str, *, after: str | None, limit: i
     if after is not None:
         query = query.where(PRINT.c.print_id > after)
     return list(connection.execute(query.order_by(PRINT.c.print_id).limit(limit)))
+
+
+def unprinted_shipments(
+    connection: Connection, party: str, *, since_ms: int, limit: int
+) -> list[Any]:
+    """Returns the batches that shipments of a party issued since then and nobody printed, oldest first.
+
+    Read-only.
+    """
+    printed = select(PRINT.c.print_id).where(PRINT.c.batch_id == BATCH.c.batch_id).exists()
+    return list(
+        connection.execute(
+            select(BATCH)
+            .join(SHIPMENT, SHIPMENT.c.shipment_id == BATCH.c.batch_id)
+            .where(BATCH.c.party == party, BATCH.c.created_at >= since_ms, ~printed)
+            .order_by(BATCH.c.created_at, BATCH.c.batch_id)
+            .limit(limit)
+        )
+    )

@@ -241,16 +241,14 @@ def list_products(
     return list(connection.execute(query))
 
 
-def offers_of(connection: Connection, gtin: str, *, limit: int = 100) -> list[Any]:
-    """Returns a product's live offers. Read-only."""
-    return list(
-        connection.execute(
-            select(OFFER)
-            .where(OFFER.c.gtin == gtin, OFFER.c.ended.is_(False))
-            .order_by(OFFER.c.listed_at)
-            .limit(limit)
-        )
-    )
+def offers_of(
+    connection: Connection, gtin: str, *, seller: str | None = None, limit: int = 100
+) -> list[Any]:
+    """Returns a product's live offers, of one seller or of all. Read-only."""
+    query = select(OFFER).where(OFFER.c.gtin == gtin, OFFER.c.ended.is_(False))
+    if seller is not None:
+        query = query.where(OFFER.c.seller == seller)
+    return list(connection.execute(query.order_by(OFFER.c.listed_at).limit(limit)))
 
 
 def _escape_like(text: str) -> str:

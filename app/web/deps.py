@@ -81,10 +81,12 @@ from app.parties.people import People
 from app.parties.powers import Powers
 from app.parties.principal import Principal
 from app.parties.service import Parties
+from app.trace.beginning import Beginnings
 from app.trace.catalogue import Catalogue
 from app.trace.dispatching import Dispatching
 from app.trace.issuing import Issuing
 from app.trace.packing import Packing
+from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.pushes import Pushes
@@ -144,8 +146,10 @@ class Rooms:
     catalogue: Catalogue
     issuing: Issuing
     printing: Printing
+    parcel_labels: ParcelLabels
     shipments: Shipments
     parcels: Parcels
+    beginnings: Beginnings
     packing: Packing
     dispatching: Dispatching
     imports: Imports

@@ -44,6 +44,18 @@ UNDERWAY: dict[tuple[str, str], Operation] = {
     ("GET", "/api/v1/gaps"): Operation(
         path="/api/v1/gaps", by=SHOP, scope="events", bad=PAGES,
     ),
+    ("GET", "/api/v1/shipments/labels.pdf"): Operation(
+        path="/api/v1/shipments/labels.pdf", by=SHOP, scope="codes",
+        bad=(
+            Bad(name="layout", query="layout=a5", answer=INVALID, kind="enum"),
+            Bad(name="offset", query="offset=24", answer=INVALID, kind="range"),
+            Bad(name="not a seller", by=CARRIER, answer=FORBIDDEN),
+        ),
+    ),
+    ("GET", "/api/v1/first-steps"): Operation(
+        path="/api/v1/first-steps", by=SHOP, scope="products",
+        bad=(Bad(name="not a seller", by=CARRIER, answer=FORBIDDEN),),
+    ),
     ("POST", C): Operation(
         path=C, by=SHOP, scope="events", body=lambda _: {"company_prefix": "06912345"},
         bad=(

@@ -99,6 +99,37 @@ def read_labels(
 
 
 @router.get(
+    "/shipments/labels.pdf",
+    summary="The labels of parcels that have none yet",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}}, **problems("forbidden")},
+)
+def read_parcel_labels(
+    rooms: InRooms,
+    principal: Caller,
+    lang: Language,
+    layout: LayoutIn = "a4-3x8",
+    symbol: SymbolIn = "qr",
+    offset: Offset = 0,
+) -> Response:
+    """Returns one file for the shipments of the last two weeks that issued codes nobody has printed.
+
+    At most 500 parcels, in the order in which they were packed, each label with the last characters of
+    its waybill; notes a print of each (`Suxin-Parcels` says how many), so that the next call has the
+    following ones. 422 `no_labels` where there is none.
+    """
+    out = io.BytesIO()
+    done = rooms.parcel_labels.write(
+        principal, out, layout=layout, symbol=symbol, offset=offset, lang=lang, place=_PLACE
+    )
+    headers = {
+        "Content-Disposition": 'attachment; filename="labels-parcels.pdf"',
+        "Suxin-Parcels": str(len(done.batches)),
+    }
+    return Response(out.getvalue(), media_type=_MEDIA["pdf"], headers=headers)
+
+
+@router.get(
     "/batches/{batch_id}/labels.zpl",
     summary="The labels as ZPL II",
     response_class=Response,

@@ -1,4 +1,4 @@
-"""GET /shipments, /shipments/latest, /gaps: a party's goods on their way, and what it still owes."""
+"""GET /shipments, /shipments/latest, /gaps, /first-steps: goods on their way, what is owed, how to begin."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from app.kit.clock import format_time, format_time_if
 from app.oversight.owed import Gap, Status, closed_on
+from app.trace.beginning import STEPS
+from app.trace.beginning import Step as FirstStep
 from app.trace.life_table import Step
 from app.trace.parcels import Goods, Latest, Underway
 from app.web.body import api_router
@@ -91,6 +93,27 @@ class GapOut(BaseModel):
     links: dict[str, str]
 
 
+class FirstStepOut(BaseModel):
+    """A step on the way to the first parcel."""
+
+    step: FirstStep
+    done: bool
+
+
+class FirstStepsOut(BaseModel):
+    """How far your party has come to its first parcel.
+
+    `over`: goods have been sent, and there is nothing more to lead to. `gtin`, `batch_id`: what `next` is
+    done with.
+    """
+
+    over: bool
+    next: FirstStep | None = None
+    steps: list[FirstStepOut]
+    gtin: str | None = None
+    batch_id: str | None = None
+
+
 @router.get(
     "/shipments",
     summary="Your goods that have not arrived",
@@ -140,6 +163,19 @@ def list_gaps(rooms: InRooms, principal: Caller, page: InPage) -> Response:
     found = rooms.owed.gaps(principal, after=after, limit=page.limit + 1)
     shown, following = page.cut(found, lambda one: one.place)
     return page_response([_gap(one) for one in shown], following)
+
+
+@router.get("/first-steps", summary="What to do next to send a first parcel", responses=problems("forbidden"))
+def read_first_steps(rooms: InRooms, principal: Caller) -> FirstStepsOut:
+    """Tells a new seller which steps are done: verified, product, listing, codes, print, dispatch."""
+    told = rooms.beginnings.of(principal)
+    return FirstStepsOut(
+        over=told.is_over,
+        next=told.next,
+        steps=[FirstStepOut(step=step, done=step in told.done) for step in STEPS],
+        gtin=told.gtin,
+        batch_id=told.batch_id,
+    )
 
 
 def _goods(one: Goods) -> GoodsOut:

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.i18n import text
+from app.i18n import Lang, text
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid
 from app.labels.layouts import LAYOUTS, LayoutName
@@ -20,10 +20,11 @@ from app.trace.printing import Form as PrintForm
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of, lang_of
+from app.web.pages.signed.entry import types_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.numbers import whole
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, told_of
+from app.web.pages.signed.shell import answer_signed, does, told_of
 from app.web.pages.versions import DESK_PATH
 from app.web.problems import status_of
 
@@ -161,10 +162,17 @@ def _batch(
         running=batch.done < batch.count and batch.status == "running",
         sent=sent,
         preview=f"{PATH}/{batch.batch_id}/label.png?layout={layout}&symbol={symbol}&start={start}",
-        layouts=[(name, text(frame.lang, f"batches.layout.{name}")) for name in LAYOUTS],
+        layouts=layout_words(frame.lang),
         symbols=[(name, text(frame.lang, f"batches.symbol.{name}")) for name in _SYMBOLS],
         outputs=[(name, text(frame.lang, f"batches.output.{name}")) for name in _OUTPUTS],
         prints=[(one, from_ms(one.printed_at)) for one in reversed(prints)],
         most=SHEET_MAX,
+        may_send=does("event.send")(signed.person),
+        may_void="void" in types_of(signed.person),
         scripts=DESK_PATH,
     )
+
+
+def layout_words(lang: Lang) -> list[tuple[str, str]]:
+    """Returns the papers with their words, for a form."""
+    return [(name, text(lang, f"batches.layout.{name}")) for name in LAYOUTS]

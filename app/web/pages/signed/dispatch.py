@@ -147,6 +147,8 @@ def _page(
         said=said,
         carriers=[(one, names.get(one, "")) for one in known],
         # The same after a refusal: what was recorded although nobody heard so counts once.
+        # Where no sale waits for its dispatch, the sale is told here or nowhere.
+        asks_order=not rooms.parcels.count(signed.person.principal(), "sold"),
         sending=sent.value("sending") or str(uuid_utils.uuid7()),
         scripts=DESK_PATH,
         modules=CAMERA_PATH,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -77,6 +77,13 @@ class Wrong:
     expected: str
     is_warning: bool
 
+_NEXT: Final[Mapping[str, str]] = {
+    "products": "/desk/products",
+    "lots": "/desk/products",
+    "shipments": "/desk/shipments",
+}
+"""Where somebody goes on after a file was applied: to codes, or to the labels of what was packed."""
+
 
 @router.get(PATH)
 def show_imports(
@@ -130,6 +137,7 @@ def show_import(
         next_after=shown[-1].n if len(rows) > _ROWS else None,
         fields=[(c.names[frame.lang][0], job.about["columns"].get(c.field, ""))
                 for c in columns_of(job.kind) if c.field in job.about["columns"]],
+        next=_NEXT[job.kind] if job.status == "done" and job.counts.get("created") else "",
         preset=next((p.title[frame.lang] for p in presets() if p.id == job.about.get("preset")), ""),
         scripts=DESK_PATH,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -10,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
+from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid
 from app.parties.sessions import SignedIn
-from app.trace.categories import REQUIRED_LICENCES
+from app.trace.categories import REQUIRED_LICENCES, missing_licences
 from app.trace.gtin import display_gtin, parse_gtin
 from app.trace.issuing import MAX_COUNT
 from app.trace.requests import SealedInput
@@ -22,7 +24,7 @@ from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
 from app.web.pages.signed.numbers import day, whole
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, go_on, told_of
+from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
 from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -195,10 +197,30 @@ def _product(
         lots=[(one, json.loads(one.facts)) for one in lots],
         batches=rooms.issuing.batches_of(party, row.gtin) if may_issue else [],
         may_issue=may_issue,
+        may_list=does("event.send")(signed.person),
+        offers=_offers(rooms, party, row.gtin),
+        missing=_missing(rooms, party, row.category, frame.lang),
         lot_sent=sent if which == "lot" else BLANK,
         codes_sent=sent if which == "codes" else BLANK,
         most=MAX_COUNT,
     )
+
+
+def _offers(rooms: Rooms, party: str, gtin: str) -> list[tuple[str, datetime]]:
+    """Returns where the party offers the product, a platform that is a party by its name, since when."""
+    found = rooms.catalogue.offers(gtin, seller=party)
+    known = rooms.parties.get_some(one.place for one in found)
+    return [
+        (known[one.place].name if one.place in known else one.place, from_ms(one.listed_at))
+        for one in found
+    ]
+
+
+def _missing(rooms: Rooms, party: str, category: str, lang: Lang) -> list[list[str]]:
+    """Returns, by its words, each group of licences of which one is needed and none is there."""
+    licences = rooms.parties.get(party).licences if party else ()
+    groups = missing_licences(category, licences, rooms.clock.now())
+    return [[text(lang, f"licence.{kind}") for kind in group] for group in groups]
 
 
 def _facts(row: Any) -> dict[str, str]:

@@ -151,7 +151,7 @@ _TOLD = frozenset(
         "finding_assigned", "finding_released", "finding_noted", "finding_attributed",
         "finding_dismissed", "measure_recorded",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
-        "report_made",
+        "report_made", "labels_none",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.kit.errors import Fault
+from app.kit.errors import Fault, FieldFault, Invalid, invalid
+from app.labels.layouts import LAYOUTS, LayoutName
 from app.oversight.owed import MOST_COUNTED, Gap, closed_on
 from app.parties.identity import is_party_id
 from app.parties.principal import Principal
+from app.parties.roles import SELLER_ROLES
+from app.parties.sessions import SignedIn
+from app.trace.parcel_labels import Unprinted
 from app.trace.parcels import Goods, Latest, Underway
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, frame_of, lang_of
+from app.web.pages.signed.batches import layout_words
+from app.web.pages.signed.form import BLANK, InForm
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, told_of
+from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
 from app.web.paging import Page
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/shipments"
+LABELS: Final = f"{PATH}/labels"
 PARTS: Final = ("gaps", "sold", "in_transit", "latest")
 
 _FEW = 6
@@ -103,7 +111,41 @@ def show_shipments(
         most=MOST_COUNTED,
         page_of=page_path,
         act_of=_act,
+        unprinted=None if alone else _unprinted(rooms, signed),
+        sent=BLANK,
+        layouts=layout_words(lang_of(request, lang)),
     )
+
+
+@router.post(LABELS)
+def print_labels(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Returns the labels of the parcels that have none as a file."""
+    lang = form.text("lang") or None
+    layout = form.text("layout")
+    if layout not in LAYOUTS:
+        params = {"expected": ", ".join(LAYOUTS), "got": layout[:40]}
+        raise invalid(FieldFault(("layout",), "enum", params))
+    out = io.BytesIO()
+    try:
+        rooms.parcel_labels.write(
+            signed.person.principal(),
+            out,
+            layout=cast(LayoutName, layout),
+            symbol="qr",
+            lang=lang_of(request, lang),
+        )
+    except Invalid as fault:
+        if fault.key != "no_labels":
+            raise
+        return go_on(frame_of(request, lang, PATH), PATH, told="labels_none")
+    headers = {"Content-Disposition": 'attachment; filename="labels-parcels.pdf"'}
+    return Response(out.getvalue(), media_type="application/pdf", headers=headers)
+
+
+def _unprinted(rooms: Rooms, signed: SignedIn) -> Unprinted | None:
+    if not does("code.print")(signed.person) or not signed.person.roles & SELLER_ROLES:
+        return None
+    return rooms.parcel_labels.unprinted(signed.person.principal())
 
 
 def _part(

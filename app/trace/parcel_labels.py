@@ -1,0 +1,167 @@
+"""Labels for parcels that were packed before their goods had any: of an order list, or by a shop's program.
+
+A shipment issues its units' codes itself, a batch each; here the labels of many such batches come as one
+file, in the order in which they were packed, each with the last four characters of its waybill, so that
+whoever sticks them on finds the parcel. Each batch's print stands in its own log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from app.db.engine import Database
+from app.i18n import Lang, text
+from app.kit.clock import Clock, to_ms
+from app.kit.errors import FieldFault, Invalid, invalid
+from app.labels.fonts import find_font
+from app.labels.layouts import LAYOUTS, LayoutName
+from app.labels.placing import SheetLabel, SheetSymbol
+from app.labels.sheet import write_sheet
+from app.parties.principal import Principal
+from app.trace import printstore
+from app.trace.code import Code
+from app.trace.issuing import Issuing
+from app.trace.parcelstore import product_names
+from app.trace.printing import SHEET_MAX, Chosen, Printing, PrintOrder
+from app.trace.store import load_lives
+
+PARCELS_MAX: Final = 500
+"""Of one file; the next print has those that follow."""
+_WITHIN: Final = timedelta(days=14)
+"""Older parcels have long left: nobody sticks a label on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unprinted:
+    """Parcels whose labels nobody has printed, at most PARCELS_MAX. units: labels of all of them."""
+
+    batches: Sequence[Any]
+
+    @property
+    def units(self) -> int:
+        return sum(batch.done for batch in self.batches)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A batch on its way into the file. chosen: counts what is void, as it comes by."""
+
+    batch: Any
+    chosen: Chosen
+    title: str
+
+
+class ParcelLabels:
+    """Prints what no parcel has yet. font: a setting, or None."""
+
+    def __init__(
+        self,
+        database: Database,
+        issuing: Issuing,
+        printing: Printing,
+        *,
+        clock: Clock,
+        font: Path | None,
+    ) -> None:
+        self._database = database
+        self._issuing = issuing
+        self._printing = printing
+        self._clock = clock
+        self._font = font
+
+    def unprinted(self, principal: Principal) -> Unprinted:
+        """Returns the party's parcels of late that have no labels. Read-only."""
+        party = principal.own_party()
+        principal.check_may("code.print", owner=party)
+        since_ms = to_ms(self._clock.now() - _WITHIN)
+        with self._database.read() as connection:
+            rows = printstore.unprinted_shipments(
+                connection, party, since_ms=since_ms, limit=PARCELS_MAX
+            )
+        fits, units = [], 0
+        for row in rows:
+            units += row.done
+            if units > SHEET_MAX:
+                break
+            fits.append(row)
+        return Unprinted(fits)
+
+    def write(
+        self,
+        principal: Principal,
+        out: BinaryIO,
+        *,
+        layout: LayoutName,
+        symbol: SheetSymbol,
+        offset: int = 0,
+        lang: Lang,
+        place: tuple[str, ...] = (),
+    ) -> Unprinted:
+        """Writes their labels as a PDF and notes each print; returns which parcels they were of.
+
+        Two at once may both print the same: the log of the second says that it was again. Raises Invalid
+        (kind `range` for the offset; `no_labels` where there is nothing to print). Writes `label_print`.
+        """
+        most = LAYOUTS[layout].places - 1
+        if not 0 <= offset <= most:
+            params = {"expected": f"0..{most}", "got": offset}
+            raise invalid(FieldFault((*place, "offset"), "range", params))
+        found = self.unprinted(principal)
+        if not found.batches:
+            raise Invalid("no_labels")
+        runs = self._runs(found.batches, lang)
+        write_sheet(
+            self._labels(runs, symbol, lang),
+            out,
+            layout=LAYOUTS[layout],
+            symbol=symbol,
+            font_path=find_font(self._font),
+            offset=offset,
+            inner_word=text(lang, "codes.inner_word"),
+            document_title=text(lang, "goods.labels"),
+            lang="zh-CN" if lang == "zh" else "en",
+            progress=None,
+        )
+        order = PrintOrder(form="pdf", layout=layout, symbol=symbol)
+        for run in runs:
+            self._printing.remember(
+                run.batch,
+                order,
+                run.batch.done,
+                run.chosen.void,
+                by=principal.own_party(),
+                key_id=principal.key_id,
+            )
+        return found
+
+    def _runs(self, batches: Sequence[Any], lang: Lang) -> list[_Run]:
+        with self._database.read() as connection:
+            names = product_names(connection, {batch.gtin for batch in batches})
+        firsts = {
+            batch.batch_id: Code(batch.gtin, lot=batch.lot, serial=serial).stream
+            for batch in batches
+            for serial in [next(self._issuing.serials(batch.batch_id), "")]
+            if serial
+        }
+        with self._database.read() as connection:
+            lives = load_lives(connection, [(stream, "") for stream in firsts.values()])
+        runs = []
+        for batch in batches:
+            life = lives.get((firsts.get(batch.batch_id, ""), ""), {})
+            sent = life.get("dispatch")
+            tail = str(sent.get("tail", "")) if isinstance(sent, dict) else ""
+            name = names.get(batch.gtin, batch.gtin)
+            title = text(lang, "goods.labels.title", tail=tail, name=name) if tail else name
+            units = self._issuing.units(batch, 0, batch.done)
+            runs.append(_Run(batch, Chosen(units), title))
+        return runs
+
+    def _labels(
+        self, runs: Sequence[_Run], symbol: SheetSymbol, lang: Lang
+    ) -> Iterator[SheetLabel]:
+        for run in runs:
+            yield from self._printing.labels(run.batch, run.chosen, run.title, symbol, lang)
