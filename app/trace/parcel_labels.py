@@ -7,9 +7,10 @@ whoever sticks them on finds the parcel. Each batch's print stands in its own lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -19,40 +20,32 @@ from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, Invalid, invalid
 from app.labels.fonts import find_font
 from app.labels.layouts import LAYOUTS, LayoutName
-from app.labels.placing import SheetLabel, SheetSymbol
+from app.labels.placing import SheetSymbol
 from app.labels.sheet import write_sheet
 from app.parties.principal import Principal
 from app.trace import printstore
 from app.trace.code import Code
 from app.trace.issuing import Issuing
 from app.trace.parcelstore import product_names
-from app.trace.printing import SHEET_MAX, Chosen, Printing, PrintOrder
+from app.trace.printing import Printing, PrintOrder
 from app.trace.store import load_lives
 
 PARCELS_MAX: Final = 500
-"""Of one file; the next print has those that follow."""
+LABELS_MAX: Final = 1_000
+"""Of one file, about a second's work; the next print has those that follow."""
 _WITHIN: Final = timedelta(days=14)
 """Older parcels have long left: nobody sticks a label on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unprinted:
-    """Parcels whose labels nobody has printed, at most PARCELS_MAX. units: labels of all of them."""
+    """Parcels whose labels nobody has printed, as many as one file takes. units: labels of all of them."""
 
     batches: Sequence[Any]
 
     @property
     def units(self) -> int:
         return sum(batch.done for batch in self.batches)
-
-
-@dataclass(slots=True)
-class _Run:
-    """A batch on its way into the file. chosen: counts what is void, as it comes by."""
-
-    batch: Any
-    chosen: Chosen
-    title: str
 
 
 class ParcelLabels:
@@ -85,7 +78,7 @@ class ParcelLabels:
         fits, units = [], 0
         for row in rows:
             units += row.done
-            if units > SHEET_MAX:
+            if fits and units > LABELS_MAX:
                 break
             fits.append(row)
         return Unprinted(fits)
@@ -113,9 +106,13 @@ class ParcelLabels:
         found = self.unprinted(principal)
         if not found.batches:
             raise Invalid("no_labels")
-        runs = self._runs(found.batches, lang)
+        order = PrintOrder(form="pdf", layout=layout, symbol=symbol)
+        parts = [
+            self._printing.whole(batch, title=title, symbol=symbol, lang=lang)
+            for batch, title in self._titles(found.batches, lang)
+        ]
         write_sheet(
-            self._labels(runs, symbol, lang),
+            chain.from_iterable(part.labels for part in parts),
             out,
             layout=LAYOUTS[layout],
             symbol=symbol,
@@ -124,44 +121,28 @@ class ParcelLabels:
             inner_word=text(lang, "codes.inner_word"),
             document_title=text(lang, "goods.labels"),
             lang="zh-CN" if lang == "zh" else "en",
-            progress=None,
         )
-        order = PrintOrder(form="pdf", layout=layout, symbol=symbol)
-        for run in runs:
-            self._printing.remember(
-                run.batch,
-                order,
-                run.batch.done,
-                run.chosen.void,
-                by=principal.own_party(),
-                key_id=principal.key_id,
-            )
+        for part in parts:
+            by = principal.own_party()
+            self._printing.note_whole(part, order, by=by, key_id=principal.key_id)
         return found
 
-    def _runs(self, batches: Sequence[Any], lang: Lang) -> list[_Run]:
-        with self._database.read() as connection:
-            names = product_names(connection, {batch.gtin for batch in batches})
+    def _titles(self, batches: Sequence[Any], lang: Lang) -> list[tuple[Any, str]]:
+        """Returns each batch with what stands on top of its labels: of which parcel, and what it is."""
         firsts = {
             batch.batch_id: Code(batch.gtin, lot=batch.lot, serial=serial).stream
             for batch in batches
-            for serial in [next(self._issuing.serials(batch.batch_id), "")]
-            if serial
+            for serial in islice(self._issuing.serials(batch.batch_id), 1)
         }
         with self._database.read() as connection:
+            names = product_names(connection, {batch.gtin for batch in batches})
             lives = load_lives(connection, [(stream, "") for stream in firsts.values()])
-        runs = []
+        found = []
         for batch in batches:
             life = lives.get((firsts.get(batch.batch_id, ""), ""), {})
-            sent = life.get("dispatch")
+            sent = life.get("dispatch")  # of a life that a hand has damaged, anything
             tail = str(sent.get("tail", "")) if isinstance(sent, dict) else ""
             name = names.get(batch.gtin, batch.gtin)
             title = text(lang, "goods.labels.title", tail=tail, name=name) if tail else name
-            units = self._issuing.units(batch, 0, batch.done)
-            runs.append(_Run(batch, Chosen(units), title))
-        return runs
-
-    def _labels(
-        self, runs: Sequence[_Run], symbol: SheetSymbol, lang: Lang
-    ) -> Iterator[SheetLabel]:
-        for run in runs:
-            yield from self._printing.labels(run.batch, run.chosen, run.title, symbol, lang)
+            found.append((batch, title))
+        return found

@@ -111,9 +111,9 @@ class Printing:
         count and offset; `no_labels` where all are void) and what `labels` refuses. Writes `label_print`.
         """
         end = self._end_of(batch, order)
-        chosen = Chosen(self._issuing.units(batch, order.start, end))
+        chosen = _Chosen(self._issuing.units(batch, order.start, end))
         title = self._catalogue.product(batch.gtin).name
-        labels = self.labels(batch, chosen, title, order.symbol, lang)
+        labels = self._labels(batch, chosen, title, order.symbol, lang)
         job = PrintJob(
             form=order.form,
             symbol=order.symbol,
@@ -129,7 +129,7 @@ class Printing:
             report = write_apart(job, labels, out, progress=progress).report
         else:
             report = write_here(job, labels, out, progress=progress)
-        again = self.remember(batch, order, end, chosen.void, by=by, key_id=key_id)
+        again = self._remember(batch, order, end, chosen.void, by=by, key_id=key_id)
         return Printed(report, end, chosen.void, again)
 
     def unit(self, code: Code) -> Code:
@@ -183,9 +183,9 @@ class Printing:
         """
         order = PrintOrder(form="pdf", layout=layout, symbol=symbol, start=start, place=place)
         end = self._end_of(batch, order)
-        chosen = Chosen(self._issuing.units(batch, start, end, part=_PREVIEW_PART))
+        chosen = _Chosen(self._issuing.units(batch, start, end, part=_PREVIEW_PART))
         title = self._catalogue.product(batch.gtin).name
-        label = next(self.labels(batch, chosen, title, symbol, lang), None)
+        label = next(self._labels(batch, chosen, title, symbol, lang), None)
         if label is None:
             raise Invalid("no_labels")
         draw = preview_png if form == "png" else preview_svg
@@ -202,6 +202,16 @@ class Printing:
         with self._database.read() as connection:
             return printstore.prints(connection, batch_id, after=after, limit=limit)
 
+    def whole(self, batch: Any, *, title: str, symbol: SheetSymbol, lang: Lang) -> Whole:
+        """Returns the labels of all of a batch, for a file that has those of others too. Read-only."""
+        chosen = _Chosen(self._issuing.units(batch, 0, batch.done))
+        return Whole(batch, self._labels(batch, chosen, title, symbol, lang), chosen)
+
+    def note_whole(self, part: Whole, order: PrintOrder, *, by: str, key_id: str) -> None:
+        """Writes a line of the log of a batch that was printed whole, `label_print`."""
+        batch = part.batch
+        self._remember(batch, order, batch.done, part.chosen.void, by=by, key_id=key_id)
+
     def _end_of(self, batch: Any, order: PrintOrder) -> int:
         places = LAYOUTS[order.layout].places if order.form == "pdf" else 1
         count = SHEET_MAX if order.count is None else order.count
@@ -215,10 +225,9 @@ class Printing:
                 raise invalid(FieldFault((*order.place, name), "range", params))
         return int(min(order.start + count, batch.done))
 
-    def labels(
+    def _labels(
         self, batch: Any, codes: Iterable[Code], title: str, symbol: SheetSymbol, lang: Lang
     ) -> Iterator[SheetLabel]:
-        """Yields what stands on each label. Read-only."""
         gtin_word, lot_word, serial_word = (
             text(lang, f"codes.{name}_word") for name in ("gtin", "lot", "serial")
         )
@@ -235,10 +244,9 @@ class Printing:
                 inner=self._issuing.inner_code(code) if batch.inner else "",
             )
 
-    def remember(
+    def _remember(
         self, batch: Any, order: PrintOrder, end: int, void: int, *, by: str, key_id: str
     ) -> int:
-        """Writes a line of the log of a batch, `label_print`; returns how many were printed before."""
         with self._database.write() as connection:
             parts = printstore.printed_before(
                 connection, batch.batch_id, start=order.start, end=end
@@ -265,7 +273,7 @@ class Printing:
         return again
 
 
-class Chosen:
+class _Chosen:
     """The units that are printed; `void` counts those that are not, as they come by."""
 
     def __init__(self, units: Iterable[tuple[Code, bool]]) -> None:
@@ -278,6 +286,15 @@ class Chosen:
                 self.void += 1
             else:
                 yield code
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A batch on its way into a file. labels: to be taken once. chosen: counts what is void meanwhile."""
+
+    batch: Any
+    labels: Iterator[SheetLabel]
+    chosen: _Chosen
 
 
 def _covered(parts: Iterable[tuple[int, int]]) -> int:
