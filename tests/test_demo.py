@@ -265,7 +265,12 @@ def test_every_key_of_the_guide_opens_its_role(rooms, built):
     from app.demo.guide import write_guide
 
     guide = write_guide(
-        "http://127.0.0.1:8000", built.admin_key, built.keys, built.shown, built.people
+        "http://127.0.0.1:8000",
+        built.admin_key,
+        built.keys,
+        built.shown,
+        built.people,
+        built.numbers,
     )
     for player in CAST:
         assert built.keys[player.party] in guide
@@ -277,12 +282,17 @@ def test_every_key_of_the_guide_opens_its_role(rooms, built):
 
 
 def test_everybody_of_the_guide_can_sign_in(rooms, built):
-    from app.demo.cast import HONEST, REGULATOR
+    from app.demo.cast import CUSTOMS, HONEST, PLATFORM, REGULATOR
     from app.demo.guide import write_guide
     from app.parties.accounts import NOWHERE
 
     guide = write_guide(
-        "http://127.0.0.1:8000", built.admin_key, built.keys, built.shown, built.people
+        "http://127.0.0.1:8000",
+        built.admin_key,
+        built.keys,
+        built.shown,
+        built.people,
+        built.numbers,
     )
     parties = set()
     for name, password in built.people.values():
@@ -291,8 +301,30 @@ def test_everybody_of_the_guide_can_sign_in(rooms, built):
         opened = rooms.people.sign_in.enter(name, password, client=NOWHERE)
         assert opened.stage == "full"
         parties.add(rooms.people.sessions.resume(opened.token).person.party)
-    assert {HONEST.party, REGULATOR.party, None} <= parties
+    assert {HONEST.party, REGULATOR.party, CUSTOMS.party, PLATFORM.party, None} <= parties
     assert rooms.applications.count_waiting() == 1
+
+
+def test_the_desks_of_its_people_have_something_to_do(rooms, built):
+    from app.demo.cast import CARELESS, CUSTOMS, FAST, HONEST, REGULATOR
+
+    honest, regulator, customs = (
+        rooms.keys.authenticate(built.keys[one.party]) for one in (HONEST, REGULATOR, CUSTOMS)
+    )
+    waiting = rooms.complaints.page(honest, is_open=True, limit=10)
+    assert any(not one.late for one in waiting), "no clock is running any more"
+    assert rooms.reviews.count_unanswered(honest, most=100)
+    assert [one.status for one in rooms.lists.of_party(HONEST.party, None)] == ["listed"]
+    signed = rooms.commitments.of_party(HONEST.party, None)
+    assert {one.status for one in signed} == {"active"}
+    assert rooms.ratings.summary(FAST.party, days=90).lines
+    objected = [one for one in rooms.undecided.page(regulator, after=None, limit=10)]
+    assert [one.party for one in objected] == [CARELESS.party]
+    assert rooms.packing.cases(honest, after=None, limit=5)
+    told = rooms.customs.look(customs, built.numbers["declaration"], {
+        name: built.numbers[name] for name in ("order", "payment", "waybill")
+    })  # fmt: skip
+    assert told.outcome == "agree"
 
 
 def test_every_party_and_product_says_that_it_is_made_up():

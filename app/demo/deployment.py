@@ -23,9 +23,9 @@ from app.config import Settings, load_settings
 from app.demo.cast import FINE_GIFTS, FRESH, GIFTS, INKSTONE, LOOSE_GIFTS, OIL, RECALLED, Stock
 from app.demo.crowd import admit_people
 from app.demo.guide import write_guide
-from app.demo.lives import Life, plan_lives, slots_until
+from app.demo.lives import Life, numbers_of, plan_lives, slots_until
 from app.demo.tamper import change_city
-from app.demo.walk import DemoClock, Walk
+from app.demo.walk import DemoClock, Walk, declaration_of
 from app.kit.clock import Clock, SystemClock
 from app.rooms import close_rooms, open_rooms
 from app.setup import set_up
@@ -50,7 +50,7 @@ _ROOM_BYTES = 48 * 1024 * 1024
 class Built:
     """What was made. shown: kind -> stream of the unit that shows it. keys: party -> token.
 
-    people: what somebody is -> user name and password.
+    people: what somebody is -> user name and password. numbers: what customs would type of the import.
     """
 
     admin_key: str
@@ -58,6 +58,7 @@ class Built:
     shown: dict[str, str]
     codes: tuple[str, ...]
     people: dict[str, tuple[str, str]]
+    numbers: dict[str, str]
 
 
 @contextmanager
@@ -78,7 +79,12 @@ def demo_deployment(
             yield (
                 settings,
                 write_guide(
-                    settings.base_url, built.admin_key, built.keys, built.shown, built.people
+                    settings.base_url,
+                    built.admin_key,
+                    built.keys,
+                    built.shown,
+                    built.people,
+                    built.numbers,
                 ),
             )
         finally:
@@ -137,9 +143,9 @@ def build(
     finally:
         close_rooms(rooms)
     shown["unknown"] = Code(INKSTONE, serial=new_serial(serials.randbytes)).stream
-    return Built(
-        admin_key, walk.keys, shown, tuple(life.code for life in lives if life.code), people
-    )
+    numbers = {"declaration": declaration_of(slots[0])} | numbers_of(_life(lives, *_SHOWN["cross-border"]))
+    codes = tuple(life.code for life in lives if life.code)
+    return Built(admin_key, walk.keys, shown, codes, people, numbers)
 
 
 def _life(lives: list[Life], stock: Stock, n: int) -> Life:

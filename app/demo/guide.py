@@ -19,10 +19,11 @@ def write_guide(
     keys: Mapping[str, str],
     shown: Mapping[str, str],
     people: Mapping[str, tuple[str, str]],
+    numbers: Mapping[str, str],
 ) -> str:
     """Returns the text. keys: party -> token; shown: kind -> stream of a unit.
 
-    people: what somebody is -> user name and password.
+    people: what somebody is -> user name and password. numbers: of the import, for customs.
     """
     pages = [f"  {kind:<26}{base_url}/{stream}" for kind, stream in shown.items()]
     pages += [
@@ -67,6 +68,9 @@ def write_guide(
             "",
             f"Sign in at {base_url}/sign-in",
             *(f"  {who:<26}{name:<12}{password}" for who, (name, password) in people.items()),
+            "",
+            "Numbers to look for, as customs at /desk/customs or an authority at /desk/search",
+            *(f"  {name:<26}{number}" for name, number in numbers.items()),
             "",
             "API keys of this demo",
             *roles,

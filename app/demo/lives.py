@@ -114,6 +114,16 @@ class Life:
     token: str | None = None
 
 
+def numbers_of(life: Life) -> dict[str, str]:
+    """Returns the numbers that a unit's parcel was sealed with: order, payment, waybill."""
+    return {
+        name: str(content["number"])
+        for step in life.steps
+        for name, content in step.sealed.items()
+        if name in ("order", "payment", "waybill")
+    }
+
+
 def slots_until(end: datetime) -> list[datetime]:
     """Returns the moments at which things are recorded: 12:30 and 21:30 in China, then `end`."""
     first = (end - timedelta(days=DAYS)).astimezone(SHANGHAI).replace(minute=30)
@@ -198,6 +208,8 @@ class _Planner:
                 "order": {"number": order},
                 "buyer": {"account": f"demo-buyer-{self._draw.randrange(10_000):04d}"},
                 "terms": {"amount_minor": PRICE_MINOR[stock.gtin], "currency": "CNY"},
+                # Of what crosses a border, customs compare the payment too.
+                **({"payment": {"number": f"PAY{number:08d}"}} if stock.imported else {}),
             },
             actor=seller.party if by_platform else None,
         )

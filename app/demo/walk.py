@@ -189,7 +189,7 @@ class Walk:
             facts["expires_on"] = (made_on + timedelta(days=stock.keeps)).isoformat()
         if stock.imported:
             facts["import"] = dict(stock.imported)
-            number = self._rooms.catalogue.read_declaration(f"5166{made_on.year}1000000012")
+            number = self._rooms.catalogue.read_declaration(declaration_of(self._slots[0]))
             sealed["declaration"] = SealedInput({"number": number})
         seller = self._principal(stock.seller)
         self._rooms.catalogue.register_lot(
@@ -337,6 +337,12 @@ class Walk:
 
     def _principal(self, player: Player) -> Principal:
         return self._principals[player.party]
+
+
+def declaration_of(start: datetime) -> str:
+    """Returns the number of the customs declaration of the demo's import. start: its first moment."""
+    made_on = local_day(start) - timedelta(days=OIL.made)
+    return f"5166{made_on.year}1000000012"
 
 
 def _request(life: Life, step: Step) -> EventRequest:
