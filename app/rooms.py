@@ -74,6 +74,7 @@ from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
+from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
 from app.oversight.reviews import Reviews
@@ -367,9 +368,7 @@ def _open_trace(
         "catalogue": catalogue,
         "issuing": issuing,
         "printing": printing,
-        "parcel_labels": ParcelLabels(
-            database, issuing, printing, clock=clock, font=settings.font
-        ),
+        "parcel_labels": ParcelLabels(database, issuing, printing, clock=clock, font=settings.font),
         "shipments": shipments,
         "parcels": Parcels(database, clock=clock),
         "beginnings": Beginnings(database),
@@ -475,6 +474,7 @@ def _open_oversight(
         "sealed": SealedAccess(database, clock=clock, vault=vault),
         "cases": cases,
         "complaints": Complaints(database, cases, clock=clock),
+        "report_desk": ReportDesk(database, clock=clock, vault=vault),
         "reviews": Reviews(database, vault=vault),
         "figures": Figures(database, clock=clock),
         "reports": Reports(

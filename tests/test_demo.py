@@ -318,7 +318,7 @@ def test_the_desks_of_its_people_have_something_to_do(rooms, built):
     signed = rooms.commitments.of_party(HONEST.party, None)
     assert {one.status for one in signed} == {"active"}
     assert rooms.ratings.summary(FAST.party, days=90).lines
-    objected = [one for one in rooms.undecided.page(regulator, after=None, limit=10)]
+    _, objected = rooms.undecided.page(regulator, limit=10)
     assert [one.party for one in objected] == [CARELESS.party]
     assert rooms.packing.cases(honest, after=None, limit=5)
     told = rooms.customs.look(customs, built.numbers["declaration"], {

@@ -143,7 +143,9 @@ def build(
     finally:
         close_rooms(rooms)
     shown["unknown"] = Code(INKSTONE, serial=new_serial(serials.randbytes)).stream
-    numbers = {"declaration": declaration_of(slots[0])} | numbers_of(_life(lives, *_SHOWN["cross-border"]))
+    numbers = {"declaration": declaration_of(slots[0])} | numbers_of(
+        _life(lives, *_SHOWN["cross-border"])
+    )
     codes = tuple(life.code for life in lives if life.code)
     return Built(admin_key, walk.keys, shown, codes, people, numbers)
 

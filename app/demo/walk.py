@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from app.credit.workdays import local_day
+from app.demo import deeds
 from app.demo.cast import (
     ALTERED,
     CARELESS,
@@ -34,7 +35,6 @@ from app.demo.cast import (
     Player,
     Stock,
 )
-from app.demo import deeds
 from app.demo.lives import SHIPMENT, Life, Step
 from app.kit.errors import Fault
 from app.ledger.submission import Recorded

@@ -129,6 +129,8 @@ ACTIONS: Mapping[str, Action] = {
         # The supervisor of an authority's people: of a key or an owner, since staff has no `parties`.
         _action("access.read", "parties", any_of=(ADMIN,), own=(REGULATOR, CUSTOMS)),
         _action("finding.work", "audit", any_of=(REGULATOR, CUSTOMS)),
+        # What anybody reported; its words open for a stated purpose alone.
+        _action("report.read", "audit", any_of=(REGULATOR, ADMIN)),
         # The operator too, as E-commerce law asks of whoever publishes reviews; with a reason, on record.
         _action("text.hide", "audit", any_of=(REGULATOR, ADMIN)),
         _action("service.administer", "admin", any_of=(ADMIN,)),

@@ -32,7 +32,7 @@ class LicenceMissing(Denied):
     """The seller has no valid licence of the kinds that the category needs."""
 
     slug = "licence-missing"
-    words = {"category": "page.category", "expected": "licence"}  # noqa: RUF012 - never written to
+    words = {"category": "page.category", "expected": "licence"}
 
 
 def check_licences(category: str, licences: Iterable[Mapping[str, str]], now: datetime) -> None:

@@ -75,7 +75,8 @@ class ParcelLabels:
             rows = printstore.unprinted_shipments(
                 connection, party, since_ms=since_ms, limit=PARCELS_MAX
             )
-        fits, units = [], 0
+        fits: list[Any] = []
+        units = 0
         for row in rows:
             units += row.done
             if fits and units > LABELS_MAX:

@@ -70,6 +70,7 @@ from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
+from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
@@ -190,6 +191,7 @@ class Rooms:
     reports: Reports
     cases: Cases
     complaints: Complaints
+    report_desk: ReportDesk
     reviews: Reviews
     casework: Casework
     chains: Chains

@@ -260,7 +260,9 @@ def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
 def _in_words(fault: Fault, lang: Lang) -> dict[str, object]:
     joint = text(lang, "page.list.join")
     return {
-        name: joint.join(text(lang, f"{family}.{word}") for word in str(fault.params[name]).split(", "))
+        name: joint.join(
+            text(lang, f"{family}.{word}") for word in str(fault.params[name]).split(", ")
+        )
         for name, family in fault.words.items()
     }
 

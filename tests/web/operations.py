@@ -174,6 +174,8 @@ class World:
         asked = {"scope": {"gtin": GTIN}}
         waiting = market.ask("POST", "/api/v1/audits", asked, token=by, status=202)
         self.names["waiting"] = waiting["id"]
+        told = {"text": "the seal was broken"}
+        self.names["report"] = market.ask("POST", "/api/v1/reports", told, status=201)["ticket"]
         domain = {"domain": "shop.example"}
         market.ask("POST", "/api/v1/badge-domains", domain, token=market.keys[SHOP], status=201)
 

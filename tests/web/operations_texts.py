@@ -93,6 +93,32 @@ TEXTS = {
             Bad(name="no purpose", body={"purpose": "x"}, answer=INVALID, kind="length"),
         ),
     ),
+    ("GET", "/api/v1/reports"): Operation(
+        path="/api/v1/reports", by=AUTHORITY, scope="audit",
+        bad=(
+            *PAGES,
+            Bad(name="no state", query="state=x", answer=INVALID, kind="enum"),
+            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
+        ),
+    ),
+    ("POST", "/api/v1/reports/{ticket}/opening"): Operation(
+        path="/api/v1/reports/{report}/opening", by=AUTHORITY, scope="audit",
+        body=lambda _: {"purpose": "look into it"},
+        bad=(
+            Bad(name="another ticket", path="/api/v1/reports/AAAAAAAAAA/opening", answer=ABSENT),
+            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
+            Bad(name="no purpose", body={"purpose": "x"}, answer=INVALID, kind="length"),
+        ),
+    ),
+    ("POST", "/api/v1/reports/{ticket}/closing"): Operation(
+        path="/api/v1/reports/{report}/closing", by=AUTHORITY, scope="audit",
+        body=lambda _: {"reason": "looked into"},
+        bad=(
+            Bad(name="another ticket", path="/api/v1/reports/AAAAAAAAAA/closing", answer=ABSENT),
+            Bad(name="foreign role", by=SHOP, answer=FORBIDDEN),
+            Bad(name="no reason", body={"reason": "x"}, answer=INVALID, kind="length"),
+        ),
+    ),
     ("GET", "/api/v1/reviews"): Operation(
         path="/api/v1/reviews", by=SHOP, scope="events",
         bad=(

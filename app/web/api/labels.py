@@ -114,8 +114,8 @@ def read_parcel_labels(
 ) -> Response:
     """Returns one file for the shipments of the last two weeks that issued codes nobody has printed.
 
-    At most 500 parcels and about 1,000 labels, in the order in which they were packed, each label with the last characters of
-    its waybill; notes a print of each (`Suxin-Parcels` says how many), so that the next call has the
+    At most 500 parcels and about 1,000 labels, in the order of packing, each with the end of its waybill
+    number; notes a print of each (`Suxin-Parcels` says how many), so that the next call has the
     following ones. 422 `no_labels` where there is none.
     """
     out = io.BytesIO()

@@ -165,7 +165,11 @@ def list_gaps(rooms: InRooms, principal: Caller, page: InPage) -> Response:
     return page_response([_gap(one) for one in shown], following)
 
 
-@router.get("/first-steps", summary="What to do next to send a first parcel", responses=problems("forbidden"))
+@router.get(
+    "/first-steps",
+    summary="What to do next to send a first parcel",
+    responses=problems("forbidden"),
+)
 def read_first_steps(rooms: InRooms, principal: Caller) -> FirstStepsOut:
     """Tells a new seller which steps are done: verified, product, listing, codes, print, dispatch."""
     told = rooms.beginnings.of(principal)

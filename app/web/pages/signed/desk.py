@@ -124,6 +124,7 @@ def fill_desk(rooms: Rooms, person: Person) -> Desk:
         return Desk(
             applications=rooms.applications.list_of(person, WAITING, limit=_FEW),
             waiting=rooms.applications.count_waiting(),
+            works=_works(rooms, person),
         )
     if person.party is None:
         return Desk(asked=rooms.applications.of(person))
@@ -185,14 +186,19 @@ def _begin_page(step: BeginStep, told: Beginning, person: Person) -> str:
             return f"/desk/batches/{told.batch_id}"
         case "dispatch":
             return "/desk/dispatch"
-    return ""
+        case _:
+            return ""
 
 
 def _works(rooms: Rooms, person: Person) -> list[Work]:
-    """Returns what a seller's day asks for: parcels to send, gaps to close, reviews to answer."""
-    principal, found = person.principal(), []
+    """Returns what a day asks for: of a seller parcels, gaps and reviews, of an authority reports."""
+    principal = person.principal()
+    found: list[Work] = []
+    if does("report.read")(person):
+        count = rooms.report_desk.count_waiting(principal, most=_MOST)
+        found.append(Work("reports", count, count >= _MOST, "/desk/reports"))
     if not person.roles & SELLER_ROLES:
-        return []
+        return found
     if does("event.send")(person):
         counts = {
             "sold": rooms.parcels.count(principal, "sold"),

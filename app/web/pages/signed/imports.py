@@ -77,6 +77,7 @@ class Wrong:
     expected: str
     is_warning: bool
 
+
 _NEXT: Final[Mapping[str, str]] = {
     "products": "/desk/products",
     "lots": "/desk/products",

@@ -88,6 +88,7 @@ ITEMS: tuple[Item, ...] = (
     Item("credit", "/desk/credit", _sees_own_credit, on_phone=False),
     Item("reviews", "/desk/reviews", does("voice.read", roles=SELLER_ROLES), on_phone=False),
     Item("complaints", "/desk/complaints", does("voice.read"), on_phone=False),
+    Item("reports", "/desk/reports", does("report.read"), on_phone=False),
     Item("decisions", "/desk/decisions", does("credit.decide"), on_phone=False),
     Item("search", "/desk/search", _of_a_party("desk.search")),
     Item("findings", "/desk/findings", _of_a_party("finding.work")),
@@ -151,7 +152,7 @@ _TOLD = frozenset(
         "finding_assigned", "finding_released", "finding_noted", "finding_attributed",
         "finding_dismissed", "measure_recorded",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
-        "report_made", "labels_none",
+        "report_made", "report_closed", "labels_none",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip

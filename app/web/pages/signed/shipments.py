@@ -130,7 +130,7 @@ def print_labels(request: Request, rooms: InRooms, signed: InSigned, form: InFor
         rooms.parcel_labels.write(
             signed.person.principal(),
             out,
-            layout=cast(LayoutName, layout),
+            layout=cast("LayoutName", layout),
             symbol="qr",
             lang=lang_of(request, lang),
         )
