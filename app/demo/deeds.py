@@ -62,5 +62,11 @@ def pack(rooms: Rooms, principals: dict[str, Principal], loose: list[str]) -> No
     rooms.packing.pack(principal, sscc, loose[:_PACKED])
 
 
+def report(rooms: Rooms, code: str) -> None:
+    """Lets somebody without a proof of purchase report goods, for an authority to read."""
+    said = "市场里有人低价卖同款，标签看着像复印的（示例）。"
+    rooms.reports.file(code, said, "李先生 19900000000（虚构）")
+
+
 def _id(player: Player, what: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"suxin demo {player.party} {what}"))

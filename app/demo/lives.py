@@ -175,8 +175,11 @@ class _Planner:
             slot += 4
             self._add(life, slot, life.stock.seller.party, "return", {"reason": "七日无理由退货"})
             self._sign(life, self._sell_and_send(life, slot + 3))
-        elif fate in ("complained", "waiting"):
-            self._complain(life, slot + 2, is_answered=fate == "complained")
+        elif fate == "waiting":
+            # Of the last hours, so that the clocks of the complaint run when somebody looks.
+            self._complain(life, max(slot + 1, len(self._slots) - 1), is_answered=False)
+        elif fate == "complained":
+            self._complain(life, slot + 2, is_answered=True)
         elif fate == "told" or self._draw.random() < _REVIEWED[life.stock.seller]:
             self._review(life, slot + 1 + self._draw.randint(0, 5), further=fate == "told")
         elif life.n % _RATES_CARRIER == 0:

@@ -245,6 +245,7 @@ class Walk:
     def _settle_desks(self) -> None:
         deeds.object_to_a_notice(self._rooms, self._principals)
         unsold = [one for one in self._lives if one.stock is GIFTS and not one.steps]
+        deeds.report(self._rooms, next(one.code for one in self._lives if one.stock is GIFTS))
         deeds.pack(self._rooms, self._principals, [one.code for one in unsold])
 
     def _recall(self) -> None:

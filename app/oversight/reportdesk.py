@@ -2,8 +2,8 @@
 
 What somebody reports weighs nothing by itself. Whoever reads it says why, and that is in the log of
 purposes before a word is shown; so is why it was closed. An authority in office somewhere sees reports on
-goods whose holder is registered there; what names no goods, or goods that nobody registered, is for those
-in office everywhere.
+goods whose holder is registered there, and what names no goods or a code that nobody registered: of these
+nobody else would be in charge.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class ReportDesk:
         regions = {row.id: row.region for row in find_parties(connection, named)}
 
         def sees(holder: str | None) -> bool:
-            if principal.region is None:
+            if principal.region is None or holder is None:
                 return True
             return holder in regions and covers(principal.region, regions[holder])
 

@@ -9,6 +9,7 @@ from tests.web.conftest import CARRIER
 from tests.web.people import open_people_market, signed_in
 from tests.web.test_texts_api import bought, complain
 
+GTIN = "0" + gtin(71)
 STEPS = "/api/v1/first-steps"
 DESK = "/desk"
 TITLE = "Start here"
@@ -41,14 +42,14 @@ def test_a_new_shop_is_led_from_step_to_step_by_the_pages_alone(market):
 
     assert next_of(market, party) == "product"
     go_on(f"{DESK}/products/new")
-    owner.post(f"{DESK}/products/new", gtin=gtin(71), name="竹编果盘", category="consumer_goods")
+    owner.post(f"{DESK}/products/new", gtin=GTIN, name="竹编果盘", category="consumer_goods")
 
     assert next_of(market, party) == "listing"
-    product = f"{DESK}/products/{gtin(71)}"
+    product = f"{DESK}/products/{GTIN}"
     assert "No listing is recorded" in owner.get(product).text
-    go_on(f"{DESK}/entry?type=listing&amp;code=01/{gtin(71)}")
-    assert f'value="01/{gtin(71)}"' in owner.page
-    owner.post(f"{DESK}/entry", type="listing", code=f"01/{gtin(71)}", platform="某平台")
+    go_on(f"{DESK}/entry?type=listing&amp;code=01/{GTIN}")
+    assert f'value="01/{GTIN}"' in owner.page
+    owner.post(f"{DESK}/entry", type="listing", code=f"01/{GTIN}", platform="某平台")
     assert "某平台" in owner.get(product).text
 
     assert next_of(market, party) == "codes"
@@ -88,9 +89,9 @@ def test_a_listing_that_ended_is_to_be_made_again(market):
     party = market.newcomer()
     body = {"gtin": gtin(73), "name": "果盘", "category": "consumer_goods"}
     market.ask("POST", "/api/v1/products", body, token=market.keys[party], status=201)
-    market.send(party, f"01/{gtin(73)}", "listing", {"platform": "某平台"})
+    market.send(party, f"01/0{gtin(73)}", "listing", {"platform": "某平台"})
     assert next_of(market, party) == "codes"
-    market.send(party, f"01/{gtin(73)}", "listing", {"platform": "某平台", "ended": True})
+    market.send(party, f"01/0{gtin(73)}", "listing", {"platform": "某平台", "ended": True})
     assert next_of(market, party) == "listing"
 
 
@@ -99,9 +100,9 @@ def test_what_a_category_asks_for_is_said_in_words_before_anybody_tries(market):
     owner = signed_in(market, "owner", party)
     owner.get(f"{DESK}/products/new")
     owner.post(f"{DESK}/products/new", gtin=gtin(74), name="果干", category="food")
-    page = owner.get(f"{DESK}/products/{gtin(74)}?lang=zh").text
+    page = owner.get(f"{DESK}/products/0{gtin(74)}?lang=zh").text
     assert "食品生产许可证" in page
-    body = {"code": f"01/{gtin(74)}", "type": "listing", "data": {"platform": "某平台"}}
+    body = {"code": f"01/0{gtin(74)}", "type": "listing", "data": {"platform": "某平台"}}
     refused = market.ask("POST", "/api/v1/events", body, token=market.keys[party], status=403)
     assert "Food production licence" in refused["detail"]
     assert "food_production" not in refused["detail"]

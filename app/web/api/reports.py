@@ -64,7 +64,8 @@ def list_reports(
 ) -> Response:
     """Returns reports that wait, the oldest first, or those that are over, the newest first.
 
-    An authority in office somewhere sees those on goods whose holder is registered there.
+    An authority in office somewhere sees those on goods whose holder is registered there, and those that
+    name no goods or a code that nobody registered.
     """
     after = page.after(int, str)
     found = rooms.report_desk.page(
