@@ -73,6 +73,7 @@ _FATES: Mapping[tuple[str, int], tuple[Fate, float]] = {
     (LOOSE_GIFTS.lot, 8): ("complained", 0.3),
     (LOOSE_GIFTS.lot, 11): ("unsigned", 0.4),
     (LOOSE_GIFTS.lot, 13): ("complained", 0.5),
+    (LOOSE_GIFTS.lot, 15): ("told", 0.25),
     (LOOSE_GIFTS.lot, 21): ("unsigned", 0.68),
     (BASKETS.lot, 6): ("unsigned", 0.3),
     (BASKETS.lot, 9): ("late", 0.35),

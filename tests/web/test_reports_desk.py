@@ -1,4 +1,4 @@
-"""What anybody reported is read by who is in office for the goods, for a stated purpose, and closed with a reason."""
+"""What anybody reported is read by who is in office, for a stated purpose, and closed with a reason."""
 
 from __future__ import annotations
 

@@ -105,6 +105,12 @@ def show_findings(
             (one, severity_of(one.row.kind), (now - from_ms(one.row.opened_at)).days)
             for one in shown
         ],
+        names={
+            party: view.name
+            for party, view in rooms.parties.get_some(
+                {one.row.party for one in shown if one.row.party}
+            ).items()
+        },
         kept=[(name, sent.value(name)) for name in _FILTERS if sent.value(name)],
         next=last,
         choices=_choices(rooms, principal, frame.lang),

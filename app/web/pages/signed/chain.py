@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -21,7 +22,7 @@ from app.web.pages.answers import AskedLang, code_of, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed
-from app.web.pages.signed.values import as_text
+from app.web.pages.signed.values import as_text, in_words
 from app.web.paging import Page, encode_place, read_seq
 from app.web.problems import status_of
 
@@ -130,9 +131,10 @@ def _page(
     chain = rooms.chains.read(code, after=read_seq(Page(_MOST, cursor or None)), most=_MOST)
     path = f"{PATH}/{code.stream}"
     sees = reach(principal.roles, "sealed.read") == "any" and "events" in principal.scopes
+    frame = frame_of(request, lang, path, keeps=("cursor",))
     return answer_signed(
         "chain.html",
-        frame_of(request, lang, path, keeps=("cursor",)),
+        frame,
         signed,
         at="search",
         status=status,
@@ -147,6 +149,7 @@ def _page(
         sent=sent,
         opened=opened or {},
         as_text=as_text,
+        in_words=partial(in_words, frame.lang),
         # Of a stream above, the page of that stream opens its own.
         may_open=sees and any(line.own and "sealed" in line.fields for line in chain.lines),
         checked_at=rooms.clock.now(),

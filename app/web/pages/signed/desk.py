@@ -43,13 +43,14 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A line of what waits. days: left, None: no date.
+    """A line of what waits. days: left, None: no date. name: of the party that it is about, "" for none.
 
     page: where it can be looked at, act: where something is done about it; "" for nowhere.
     """
 
     kind: str
     about: str
+    name: str
     page: str
     act: str
     opened_at: datetime
@@ -142,7 +143,7 @@ def fill_desk(rooms: Rooms, person: Person) -> Desk:
         party=rooms.parties.get(person.party, principal),
         card=_card(rooms, person),
         queue=queue,
-        tasks=[_task(rooms, person, one) for one in queue.first] if queue else (),
+        tasks=_tasks(rooms, person, queue.first if queue else ()),
         is_official=official,
         begin=begin,
         works=() if begin else _works(rooms, person),
@@ -236,7 +237,16 @@ def _card(rooms: Rooms, person: Person) -> ScoreCard | None:
     return rooms.credit.card(person.party)
 
 
-def _task(rooms: Rooms, person: Person, one: Waiting) -> Task:
+def _tasks(rooms: Rooms, person: Person, waiting: Sequence[Waiting]) -> list[Task]:
+    """Returns the lines of what waits; to an authority each says whom it is about."""
+    names: dict[str, str] = {}
+    if person.roles & OFFICIAL_ROLES:
+        known = rooms.parties.get_some({one.party for one in waiting if one.party})
+        names = {party: view.name for party, view in known.items()}
+    return [_task(rooms, person, one, names.get(one.party or "", "")) for one in waiting]
+
+
+def _task(rooms: Rooms, person: Person, one: Waiting, name: str) -> Task:
     official = bool(person.roles & OFFICIAL_ROLES)
     days = None
     if one.until is not None:
@@ -251,4 +261,4 @@ def _task(rooms: Rooms, person: Person, one: Waiting) -> Task:
     elif not official and does("credit.object")(person):
         entry = quote(one.entry, safe="")
         act = f"/desk/credit/entries/{entry}" if entry else "/desk/credit"
-    return Task(one.kind, about or "", page, act, one.opened_at, one.until, days)
+    return Task(one.kind, about or "", name, page, act, one.opened_at, one.until, days)

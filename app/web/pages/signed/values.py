@@ -6,6 +6,20 @@ from typing import Any
 
 import orjson
 
+from app.i18n import Lang, has, text
+
+_FAMILIES = {"category": ("page.category", "page.complaint"), "kind": ("page.signature", "measure")}
+"""Names of record fields whose values are words of ours, and the families in which these stand."""
+
+
+def in_words(lang: Lang, name: str, value: Any) -> str:
+    """Returns a field's value: by its sentence, where it is a word of ours, else as it is."""
+    if isinstance(value, str):
+        for family in _FAMILIES.get(name, ()):
+            if has(f"{family}.{value}"):
+                return text(lang, f"{family}.{value}")
+    return as_text(value)
+
 
 def as_text(value: Any) -> str:
     """Returns a text as it is, an object as its parts, anything else as JSON; Chinese stays Chinese."""
