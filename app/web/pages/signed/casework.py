@@ -259,6 +259,8 @@ def _finding(
     forms = ("assign", "note", "attribute", "dismiss", "measure")
     told = as_json(row)
     decides = may(principal.roles, "finding.attribute")
+    custody = rooms.findings.custody(row)
+    known = rooms.parties.get_some({one.holder for one in custody})
     settled = row.attributed_to is not None or row.status == "dismissed"
     return answer_signed(
         "finding.html",
@@ -274,7 +276,8 @@ def _finding(
         work=work,
         history=[(one, from_ms(one.at)) for one in rooms.findings.history(row.id)],
         as_text=as_text,
-        custody=rooms.findings.custody(row),
+        custody=custody,
+        holders={one.id: one.name for one in known.values()},
         sent=sent,
         sents={name: sent if name == which else BLANK for name in forms},
         assign=prefilled(assignee=work.assignee or "") if which != "assign" else sent,
