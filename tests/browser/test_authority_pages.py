@@ -62,6 +62,25 @@ def search(page, market, text: str) -> None:
 
 
 @pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+def test_reports_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+    body = {"code": market.broken.code, "text": "标签像是复印的，" * 20, "contact": "x" * 90}
+    ticket = market.ask("POST", "/api/v1/reports", body, status=201)["ticket"]
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market, "owner", AUTHORITY, path="/desk/reports")
+        look(page, pictures, "reports", lang, scheme)
+        page.locator(f"a[href*='{ticket}']").click()
+        page.locator("#f-purpose").fill("xx")
+        page.locator("button[value=open]").click()
+        page.locator("#f-purpose-error").wait_for()
+        look(page, pictures, "report-refused", lang, scheme)
+        page.locator("#f-purpose").fill("look into it")
+        page.locator("button[value=open]").click()
+        page.locator("blockquote").wait_for()
+        look(page, pictures, "report-open", lang, scheme)
+        assert unexpected(noted) == []
+
+
+@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
 def test_search_chain_and_findings_can_be_read_on_every_screen(
     market, chromium, pictures, lang, scheme
 ):

@@ -7,7 +7,9 @@ import pytest
 from tests.browser.phone import opened
 from tests.browser.test_signed_pages import enter, look
 from tests.imports.sheets import as_csv, gtin
+from tests.web.market import GTIN
 from tests.web.people import open_people_market
+from tests.web.test_shipments_api import ship
 
 pytestmark = pytest.mark.browser
 
@@ -113,4 +115,25 @@ def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictu
         look(page, pictures, "batch", lang, scheme)
         page.goto(market.url + "/desk/products/06901234567892")
         look(page, pictures, "product", lang, scheme)
+        assert unexpected(noted) == []
+
+
+@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+def test_a_new_shop_sees_where_to_begin_and_later_what_waits(
+    market, chromium, pictures, lang, scheme
+):
+    party = market.newcomer()
+    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+        enter(page, market, "owner", party)
+        look(page, pictures, "begin", lang, scheme)
+        page.locator(".begin-next .button-first").click()
+        page.wait_for_url("**/desk/products/new*")
+        market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"}, hours=-40)
+        assert ship(market, by=party, gtin=GTIN, quantity=2).status_code == 201
+        page.goto(market.url + "/desk")
+        page.locator(".works").wait_for()
+        look(page, pictures, "desk-at-work", lang, scheme)
+        page.goto(market.url + "/desk/shipments")
+        look(page, pictures, "labels-to-print", lang, scheme)
+        assert page.locator("#labels .tally").inner_text().startswith("2")
         assert unexpected(noted) == []
