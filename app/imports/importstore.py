@@ -13,7 +13,16 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 
 from app.db import turns
 from app.db.lookup import chunks
-from app.db.tables import ImportJob, ImportMapping, ImportRow, Lot, Party, Product, ShipmentRow
+from app.db.tables import (
+    ImportJob,
+    ImportMapping,
+    ImportRow,
+    Lot,
+    Offer,
+    Party,
+    Product,
+    ShipmentRow,
+)
 from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
@@ -27,6 +36,7 @@ MAPPING = ImportMapping.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
+OFFER = Offer.__table__  # type: ignore[attr-defined]
 SHIPMENT = ShipmentRow.__table__  # type: ignore[attr-defined]
 
 PLANNED = "planned"
@@ -286,6 +296,17 @@ def lots_of(connection: Connection, streams: Collection[str]) -> dict[str, Any]:
     for chunk in chunks(sorted(by_key)):
         query = select(LOT).where(LOT.c.stream.in_(list(chunk)))
         found |= {by_key[row.stream]: row for row in connection.execute(query)}
+    return found
+
+
+def offered_of(connection: Connection, seller: str, gtins: Collection[str]) -> set[str]:
+    """Returns which of these products a seller offers now, anywhere. Read-only."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(gtins)):
+        query = select(OFFER.c.gtin).where(
+            OFFER.c.seller == seller, OFFER.c.gtin.in_(list(chunk)), OFFER.c.ended.is_(False)
+        )
+        found |= set(connection.execute(query).scalars())
     return found
 
 

@@ -124,7 +124,7 @@ class Plans:
                 rows = [plan_lot(r, sheet, party, read_declaration=read) for r in sheet.rows]
                 rows = self._against_lots(_once(rows), party)
             case "shipments":
-                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)))
+                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), party)
         return Plan(grid, sheet, tuple(rows))
 
     def _against_products(self, rows: Sequence[Planned], party: str) -> list[Planned]:
@@ -152,12 +152,14 @@ class Plans:
             lots = importstore.lots_of(connection, streams)
         return [_of_lot(row, products, lots, party) for row in rows]
 
-    def _against_shipments(self, rows: Sequence[Planned]) -> list[Planned]:
+    def _against_shipments(self, rows: Sequence[Planned], party: str) -> list[Planned]:
         with self._database.read() as connection:
             products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
             streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.lot}
             lots = importstore.lots_of(connection, streams)
             done = importstore.shipments_of(connection, {r.key for r in rows if r.payload})
+            sold = {r.gtin for r in rows if r.payload and r.gtin in products}
+            unlisted = sold - importstore.offered_of(connection, party, sold)
         found = []
         for row in rows:
             fault: Fault | None = None
@@ -172,6 +174,11 @@ class Plans:
             elif row.payload is not None and row.key in done:
                 # Sent again all the same: only the recorder can tell whether its content is the same.
                 found.append(replace(row, outcome="unchanged"))
+            elif row.gtin in unlisted:
+                # Said once: of each unit that is sold so the listing will be missing.
+                unlisted.discard(row.gtin)
+                told = Problem("not_listed", "import.warn.not_listed", "goods", value=row.gtin)
+                found.append(replace(row, warnings=(*row.warnings, told)))
             else:
                 found.append(row)
         return found
