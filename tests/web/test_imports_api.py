@@ -311,3 +311,29 @@ def test_a_stop_between_record_and_answer_tells_no_row_twice(market, monkeypatch
         pass
     row, outcomes = imports.job(shop, job)
     assert (row.status, outcomes) == ("done", {"created": 10})
+
+
+def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
+    party = market.newcomer()
+    head = ["订单号", "下单时间", "商品条码", "数量", "快递公司", "快递单号", "发货时间"]
+    rows = [
+        [
+            f"N-{n}",
+            "2026-11-20 10:00",
+            GTIN,
+            "1",
+            "顺路快运",
+            f"TEST660000000{n}",
+            "2026-11-20 12:00",
+        ]
+        for n in range(2)
+    ]
+
+    def warned() -> list[tuple[int, str]]:
+        told = send(market, "shipments", as_csv([head, *rows]), by=party, query="?dry_run=true")
+        assert counts(told) == (2, 0, 0, 0), told.text
+        return [(one["row"], one["kind"]) for one in told.json()["warnings"]]
+
+    assert warned() == [(2, "not_listed")]
+    market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"})
+    assert warned() == []
