@@ -25,7 +25,7 @@ from app.db.tables import (
 from app.db.upsert import delete_rows, upsert, upsert_rows
 from app.kit.clock import parse_time
 from app.kit.errors import Conflict
-from app.ledger.record import id_bytes, stream_key
+from app.ledger.record import id_bytes, record_hash, stream_key
 from app.ledger.submission import Recorded, StreamHead, no_head
 from app.ledger.verifier import read_told_record
 
@@ -117,6 +117,11 @@ class StoredRecord:
     leaf_index: int | None
     entry: bytes | None = None
     columns: Columns | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its bytes are those that the log holds, or that were stored while it has no place there."""
+        return record_hash(self.body) == (self.entry or self.hash)
 
     @cached_property
     def fields(self) -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.ledger.record import record_hash
 from app.ledger.store import load_record, load_some
 from app.parties.identity import is_party_id
 from app.parties.roles import AGGREGATOR, CARRIER
@@ -95,7 +94,7 @@ def _feed(
         return None  # of a carrier that is a mere name nobody tells where the goods are
     told = []
     for record in load_some(connection, stream, types=_MOVING, limit=_MOST_MOVES):
-        if record.seq > sent["seq"] and record_hash(record.body) == (record.entry or record.hash):
+        if record.seq > sent["seq"] and record.is_sound:
             named = record.fields["data"].get("consignment")
             if subject == (f"consignment/{named}" if named else ""):
                 told.append(happening_of(record.fields, lambda *_: None))
@@ -105,6 +104,6 @@ def _feed(
 def _named_at_dispatch(connection: Connection, stream: str, seq: int) -> Any:
     """Returns the carrier that the dispatch itself names, told by a record that the log holds."""
     record = load_record(connection, stream, seq)
-    if record is None or record_hash(record.body) != (record.entry or record.hash):
+    if record is None or not record.is_sound:
         return None
     return record.fields["data"].get("carrier")

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from app.db.engine import Database
 from app.kit.clock import from_ms, parse_time, to_ms
 from app.ledger import sealstore
-from app.ledger.record import record_hash, stream_key
+from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_some, load_stream
 from app.ledger.vault import Vault
 from app.oversight import signstore, store
@@ -171,7 +171,7 @@ class Conduct:
     def _quantity(self, connection: Connection, lot: str) -> tuple[int | None, str | None]:
         """Returns how much a lot was registered with, and by whom; None where it is not told."""
         first = load_stream(connection, lot, limit=1)
-        if not first or record_hash(first[0].body) != (first[0].entry or first[0].hash):
+        if not first or not first[0].is_sound:
             return None, None
         fields = first[0].fields
         content = self._open(connection, lot, fields["id"], "quantity")
@@ -224,7 +224,7 @@ class Conduct:
             for one in load_some(
                 connection, stream, types=_LISTING, actor=seller, limit=_MOST_LISTINGS
             ):
-                if record_hash(one.body) != (one.entry or one.hash):
+                if not one.is_sound:
                     continue
                 fields = one.fields
                 data = fields["data"]

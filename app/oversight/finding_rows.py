@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from app.kit.clock import format_time, from_ms, to_ms
 from app.ledger import store as ledger_store
-from app.ledger.record import record_hash, stream_key
+from app.ledger.record import stream_key
 from app.ledger.verifier import Problem
 from app.oversight.answering import Answering
 from app.oversight.kinds import severity_of
@@ -124,7 +124,7 @@ def owner_of(connection: Connection, stream: str) -> tuple[str | None, str | Non
         return stream.removeprefix("party/"), None
     party = None
     for record in ledger_store.load_some(connection, stream, types=_ANSWERING):
-        if record_hash(record.body) != (record.entry or record.hash):
+        if not record.is_sound:
             continue
         fields = record.fields
         # The last seller; before any sale the one who issued or registered.

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.kit.clock import from_ms
-from app.ledger.record import record_hash
 from app.ledger.store import StoredRecord, load_record, load_some, load_stream
 from app.oversight import signstore, store
 from app.trace import store as trace_store
@@ -73,7 +72,7 @@ def read_life(
 
 def _sound(records: Iterable[StoredRecord]) -> Iterator[Happening]:
     for record in records:
-        if record_hash(record.body) == (record.entry or record.hash):
+        if record.is_sound:
             yield happening_of(record.fields, lambda *_: None)
 
 

@@ -9,7 +9,7 @@ says what was found; goods that art. 25 of the Consumer Law excepts are named by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,7 +55,11 @@ class Returns:
 
     def _due(self, message: outbox.Message) -> None:
         told = message.payload
-        answers = self._after(told["code"], told["seq"], told["subject"])
+        with self._database.read() as connection:
+            records = ledger.load_stream(connection, told["code"], after_seq=told["seq"])
+        answers = _sound_of(records, told["subject"])
+        if answers is None:
+            return
         returned = any(one.fields["type"] == "return" for one in answers)
         replied = any(_replies(one, told["id"]) for one in answers)
         if not returned and not replied:
@@ -67,17 +71,22 @@ class Returns:
             found = ledger.find_by_id(connection, [(stream, of)]).get((stream, of))
             reply = ledger.load_record(connection, stream, message.seq)
             hashed = ledger.hash_at(connection, stream, message.seq)
-        if found is None or reply is None or hashed is None:
+            before = [] if found is None else ledger.load_stream(connection, stream, limit=found[0])
+            asked = None if found is None else ledger.load_record(connection, stream, found[0])
+        if asked is None or reply is None or hashed is None:
             return  # taken away behind our back: the audit says so
-        asked = StoredRecord(stream, *found, None).fields
-        if asked["type"] != "complaint" or asked["data"].get("wish") != "return":
+        earlier = _sound_of(before, message.payload["subject"])
+        if earlier is None or not (asked.is_sound and reply.is_sound):
+            return
+        fields = asked.fields
+        if fields["type"] != "complaint" or fields["data"].get("wish") != "return":
             return
         told = {
             **message.payload,
-            "id": asked["id"],
-            "seq": found[0],
-            "asked": to_ms(parse_time(asked["recorded_at"])),
-            **self._signed_before(stream, found[0], message.payload["subject"]),
+            "id": fields["id"],
+            "seq": asked.seq,
+            "asked": to_ms(parse_time(fields["recorded_at"])),
+            **_signed(earlier),
         }
         evidence = {"outcome": "refused", "reply": hashed.hex()}
         if "exception" in reply.fields["data"]:
@@ -114,25 +123,25 @@ class Returns:
             return None
         return _days_after(asked, terms.answer_days)
 
-    def _after(self, stream: str, seq: int, subject: str) -> list[StoredRecord]:
-        with self._database.read() as connection:
-            records = ledger.load_stream(connection, stream, after_seq=seq)
-        return [one for one in records if _is_of(one, subject)]
 
-    def _signed_before(self, stream: str, seq: int, subject: str) -> dict[str, int]:
-        """Returns `signed` (ms) of the last signature before a record, nothing where there is none."""
-        with self._database.read() as connection:
-            records = ledger.load_stream(connection, stream, limit=seq)
-        signed = [
-            to_ms(parse_time(one.fields["occurred_at"]))
-            for one in records
-            if one.fields["type"] == "signature" and _is_of(one, subject)
-        ]
-        return {"signed": signed[-1]} if signed else {}
+def _sound_of(records: Sequence[StoredRecord], subject: str) -> list[StoredRecord] | None:
+    """Returns those that speak of a consignment; None where one was altered.
+
+    Nobody can tell then what it said, and nobody is to answer for it; the audit says so.
+    """
+    if not all(one.is_sound for one in records):
+        return None
+    return [one for one in records if one.fields["data"].get("consignment", "") == subject]
 
 
-def _is_of(record: StoredRecord, subject: str) -> bool:
-    return str(record.fields["data"].get("consignment", "")) == subject
+def _signed(records: Iterable[StoredRecord]) -> dict[str, int]:
+    """Returns `signed` (ms) of the last signature among them, nothing where there is none."""
+    signed = [
+        to_ms(parse_time(one.fields["occurred_at"]))
+        for one in records
+        if one.fields["type"] == "signature"
+    ]
+    return {"signed": signed[-1]} if signed else {}
 
 
 def _replies(record: StoredRecord, complaint: str) -> bool:

@@ -357,7 +357,8 @@ def _told(
             continue
         if row.type == "listing" or (row.type in _LIFE_TYPES and "/10/" in name):
             record = load_record(connection, name, row.seq)
-            if record is None:
+            # Of what was altered the audit tells, and it must not keep the others from being looked at.
+            if record is None or not record.is_sound:
                 continue
             if row.type == "listing":
                 shelves.add((name, str(record.fields["actor"])))

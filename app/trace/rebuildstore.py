@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from app.db.tables import Head, RecordRow
 from app.kit.errors import Fault
-from app.ledger.record import record_hash, stream_key
+from app.ledger.record import stream_key
 from app.ledger.store import StoredRecord, load_stream
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -86,7 +86,7 @@ def _rows_of(
 
 def _sound_fields(record: StoredRecord) -> Fields | None:
     """Returns a record's fields, None where they are not what was recorded."""
-    if record_hash(record.body) != (record.entry or record.hash):
+    if not record.is_sound:
         return None
     try:
         return record.fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.kit.clock import parse_time
+from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import Market, told
 from tests.web.test_audits_api import audit
@@ -189,6 +190,26 @@ def test_a_return_asked_in_time_and_never_answered_puts_the_promise_in_question(
     market.clock.advance(30 * DAY)
     market.work()
     assert score(market, shop) == 671
+
+
+def test_of_an_answer_that_was_altered_nobody_is_charged_and_the_work_goes_on(market):
+    shop, made, code, complaint = asked_back(market, days=6)
+    other = market.send(shop, code, "reply", {"of": complaint, "outcome": "accepted"})
+    market.publish()
+    place = bytes.fromhex(other["hash"])
+    with market.rooms.database.read() as connection:
+        (before,) = runner(connection)("SELECT body FROM record WHERE hash = ?", place)
+    market.tamper("UPDATE record SET body = ? WHERE hash = ?", b"{}", place)
+    try:
+        market.clock.advance(8.5 * DAY)
+        market.work()
+        market.work()
+        assert status_for(market, made, AUTHORITY) == "active"
+        with market.rooms.database.read() as connection:
+            waiting = runner(connection)("SELECT topic, attempts FROM outbox WHERE attempts > 0")
+        assert waiting == []
+    finally:
+        market.tamper("UPDATE record SET body = ? WHERE hash = ?", before[0], place)
 
 
 def test_a_refusal_is_in_question_at_once_and_names_the_exception(market):

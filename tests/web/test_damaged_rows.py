@@ -11,7 +11,7 @@ import pytest
 
 from app.ledger.record import stream_key
 from tests.ledger.ledgers import runner
-from tests.web.conftest import SHOP
+from tests.web.conftest import PLATFORM, SHOP
 from tests.web.market import PRODUCT
 from tests.web.test_audits_api import audit, findings
 
@@ -212,3 +212,25 @@ def test_a_sellers_altered_state_is_named_by_the_audit_and_fails_no_page(market,
     finally:
         market.tamper("UPDATE head SET state = ? WHERE name = ?", before, PARTY)
         audit(market, "all")
+
+
+def test_a_listing_that_is_none_any_more_keeps_nobody_else_from_being_watched(market):
+    market.work()
+    place = {"platform": PLATFORM, "title": "端砚礼盒", "url": "https://shop.example/damaged"}
+    sent = market.send(SHOP, PRODUCT, "listing", place, hours=-1)
+    market.publish()
+    before = stored(market, "SELECT body FROM record WHERE hash = ?", bytes.fromhex(sent["hash"]))
+    market.tamper("UPDATE record SET body = ? WHERE hash = ?", b"{}", bytes.fromhex(sent["hash"]))
+    try:
+        # What comes behind it in the log: a parcel signed for before it was sent.
+        late = market.one()
+        market.sell(late.code)
+        market.dispatch(late.code, hours=-1)
+        market.sign(late.code, hours=-2)
+        market.work()
+        found = findings(market, f"&code={late.code}")
+        assert "continuity.impossible_order" in {one["kind"] for one in found}
+    finally:
+        market.tamper(
+            "UPDATE record SET body = ? WHERE hash = ?", before[0][0], bytes.fromhex(sent["hash"])
+        )
