@@ -175,7 +175,10 @@ def rank_candidates(
     groups = [scored] if mode == "boost" else _groups(scored, band)
     # Reversed, Python's sort is still stable: what is equal here stays as given.
     ordered = [one for group in groups for one in sorted(group, key=_PLACE, reverse=True)]
-    return [Ranked(one[0], place, *one[1:]) for place, one in enumerate(ordered, start=1)]
+    return [
+        Ranked(id_, place, base, boost, final, traceable, why)
+        for place, (id_, base, boost, final, traceable, why) in enumerate(ordered, start=1)
+    ]
 
 
 def judge(offer: Offer, policy: Policy) -> _Judged:

@@ -12,6 +12,7 @@ Inputs and result are JSON as `canonical` writes it: sorted keys, no spaces, UTF
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -79,7 +80,7 @@ def inputs_of(answered: Answered, *, mode: Mode, band: str, policy: Policy) -> d
             "grade_factors": {g: str(factor) for g, factor in terms.grade_factors.items()},
         },
         "fields": FIELDS,
-        "offers": [_told(candidate, offer) for candidate, offer in answered.asked],
+        "offers": _told(answered.asked),
     }
 
 
@@ -138,8 +139,16 @@ class Samples:
         }
 
 
-def _told(candidate: Candidate, offer: Offer) -> tuple[Any, ...]:
-    *known, orders, units, grade, enough = _values_of(offer)
-    # The subset has no null: -1 is "nobody reports".
-    told = (*known, -1 if orders is None else orders, units, grade, enough)
-    return (candidate.gtin, candidate.seller, str(candidate.base), *told)
+def _told(asked: Iterable[tuple[Candidate, Offer]]) -> list[tuple[Any, ...]]:
+    told: list[tuple[Any, ...]] = []
+    # By identity: an offer that is asked for several times is the same object.
+    known: dict[int, tuple[Any, ...]] = {}
+    for candidate, offer in asked:
+        facts = known.get(id(offer))
+        if facts is None:
+            *first, orders, units, grade, enough = _values_of(offer)
+            # The subset has no null: -1 is "nobody reports".
+            facts = (*first, -1 if orders is None else orders, units, grade, enough)
+            known[id(offer)] = facts
+        told.append((candidate.gtin, candidate.seller, str(candidate.base), *facts))
+    return told

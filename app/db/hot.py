@@ -16,9 +16,10 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import BindParameter, Connection
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.visitors import iterate
 
 
 class HotSelect:
@@ -26,6 +27,13 @@ class HotSelect:
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
+        self._lists = tuple(
+            dict.fromkeys(
+                part.key
+                for part in iterate(statement)
+                if isinstance(part, BindParameter) and part.expanding
+            )
+        )
         self._compiled: dict[tuple[str, tuple[int, ...]], _Compiled] = {}
 
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
@@ -35,16 +43,18 @@ class HotSelect:
         are many but no list.
         """
         widths = []
-        for name, value in values.items():
-            if isinstance(value, list | tuple | set | frozenset):
-                if type(value) is not list:
-                    # Of another kind the statement would be compiled for one length and keep it.
-                    raise TypeError(f"{name}: expected a list, got {type(value).__name__}")
-                # Few widths, so that few statements are compiled; the last is said again to fill one.
-                width = 1 << (len(value) - 1).bit_length() if value else 0
-                widths.append(width)
-                if width != len(value):
-                    values[name] = value + value[-1:] * (width - len(value))
+        for name in self._lists:
+            if name not in values:
+                continue  # the statement's own list
+            value = values[name]
+            if type(value) is not list:
+                # Of another kind the statement would be compiled for one length and keep it.
+                raise TypeError(f"{name}: expected a list, got {type(value).__name__}")
+            # Few widths, so that few statements are compiled; the last is said again to fill one.
+            width = 1 << (len(value) - 1).bit_length() if value else 0
+            widths.append(width)
+            if width != len(value):
+                values[name] = value + value[-1:] * (width - len(value))
         kind = (connection.dialect.name, tuple(widths))
         compiled = self._compiled.get(kind)
         if compiled is None:
@@ -105,6 +115,12 @@ class _Compiled:
             (name, *place_of.get(name, (name, None)), expanded.parameters[name]) for name in names
         ]
         columns = list(statement.selected_columns)
+        # Where every parameter is one of the values as it is, they are picked out at once.
+        sources = [source for _, source, n, _ in self._bound if n is None]
+        self._given = frozenset(sources)
+        self._pick: Callable[[Any], Any] | None = None
+        if 1 < len(sources) == len(self._bound):
+            self._pick = itemgetter(*sources)
         self._row: Any = namedtuple("Row", [column.key for column in columns], rename=True)  # type: ignore[misc] # noqa: PYI024 - made at run time
         self._readers = [
             (n, reader)
@@ -114,10 +130,13 @@ class _Compiled:
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """Returns the driver's parameters."""
-        told = [
-            values.get(source, constant) if n is None else values[source][n]
-            for _, source, n, constant in self._bound
-        ]
+        if self._pick is not None and values.keys() >= self._given:
+            told = self._pick(values)
+        else:
+            told = [
+                values.get(source, constant) if n is None else values[source][n]
+                for _, source, n, constant in self._bound
+            ]
         if self._is_positional:
             return told
         return {name: value for (name, *_), value in zip(self._bound, told, strict=True)}
