@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -350,9 +352,15 @@ def test_one_seed_gives_the_same_serials_and_states(kept, rooms, tmp_path):
             left, right = load_heads(one, built.codes), load_heads(other, built.codes)
     finally:
         close_rooms(others)
-    assert {name: head.state for name, head in left.items()} == {
-        name: head.state for name, head in right.items()
+    assert {name: without_ids(head.state) for name, head in left.items()} == {
+        name: without_ids(head.state) for name, head in right.items()
     }
+
+
+def without_ids(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A life without the id of the packing that brought it into a case: ids are new each time."""
+    case = {name: value for name, value in state.get("case", {}).items() if name != "id"}
+    return {**state, **({"case": case} if case else {})}
 
 
 def test_another_seed_gives_other_lives():

@@ -95,7 +95,7 @@ UNDERWAY: dict[tuple[str, str], Operation] = {
             Bad(name="nothing in it", path=f"{C}/{_EMPTY}/unpack", body={}, answer=ABSENT),
             Bad(name="a unit that is not in it", path=f"{C}/{_EMPTY}/unpack",
                 answer=(409, "lifecycle-conflict")),
-            Bad(name="nothing of theirs", by=AUTHORITY, body={}, answer=ABSENT),
+            Bad(name="no role for it", by=AUTHORITY, body={}, answer=FORBIDDEN),
         ),
     ),
     ("POST", f"{C}/{{sscc}}/events"): Operation(

@@ -208,4 +208,25 @@ def test_every_route_of_ours_is_strict(service):
         and route.path not in ("/openapi.json", "/static")
         and not isinstance(route.original_route, StrictRoute)
     ]
-    assert not loose
+    # These read their own parameters, as strictly: see below.
+    assert loose == ["/01/{gtin}/21/{serial}", "/01/{gtin}/10/{lot}/21/{serial}"]
+
+
+@pytest.mark.parametrize("lot", ["", "/10/L1"])
+@pytest.mark.parametrize(
+    ("serial", "status"),
+    [
+        ("S1?lang=%00", 422),
+        ("S1?q%0A=1", 422),
+        ("S%00", 422),
+        ("S%0A1", 422),
+        ("S%FF", 400),
+        ("S1", 404),
+        ("S1%2FA", 404),
+    ],
+)
+def test_a_units_page_is_as_strict(service, lot, serial, status):
+    path = f"/01/06901234567892{lot}/21/{serial}"
+    answer = service.call("GET", path, headers={"Accept": "text/html"})
+    assert answer.status_code == status, answer.text[:300]
+    assert "text/html" in answer.headers["Content-Type"]
