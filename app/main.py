@@ -171,9 +171,11 @@ def create_app(
             with beside(running):
                 if running.lending is not None:
                     running.lending.start()
-                yield
-                if running.lending is not None:
-                    await running.lending.close()
+                try:
+                    yield
+                finally:
+                    if running.lending is not None:
+                        await running.lending.close()
         finally:
             await run_in_threadpool(close_rooms, running)
 

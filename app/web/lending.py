@@ -16,6 +16,7 @@ import itertools
 import pickle
 import socket
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ Page = Callable[[], Awaitable[Response]]
 _PACKET_BYTES = 1 << 16
 _HEAD = struct.Struct("!Q?")  # the number of what was asked; whether this is the last part
 _PART_BYTES = _PACKET_BYTES - _HEAD.size
+# A longer question is not put: a few of them would fill what the system holds.
+_QUESTION_BYTES = 1 << 13
+# Longer than the most that may wait take. An answer that was lost is not waited for any longer.
+_PATIENCE_S = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,10 @@ def open_ends(processes: int) -> list[Ends]:
     """
     if processes < 2 or not hasattr(socket, "SOCK_SEQPACKET"):
         return []
-    put, take = _pair()
+    try:
+        put, take = _pair()
+    except OSError:  # macOS knows the name and has no such sockets
+        return []
     answers = [_pair() for _ in range(processes)]
     tell = [there for _, there in answers]
     return [Ends(own, put, take, answers[own][0], tell) for own in range(processes)]
@@ -92,6 +100,10 @@ class Lending:
         self._show = show
         self._numbers = itertools.count()
         self._waiting: dict[int, _Waiting] = {}
+        # Of those, what could not be put: the system is full of what came before.
+        self._unsent: deque[int] = deque()
+        # What is to begin in this round of the loop and has not taken its turn yet.
+        self._starting = 0
         self._parts: dict[int, bytes] = {}
         self._busy: set[asyncio.Task[None]] = set()
         # A loop waits for a socket to take more for one sender at a time.
@@ -120,56 +132,106 @@ class Lending:
 
         Raises as `here`, and Overloaded.
         """
-        if self._loop is None or self._turns.is_free:
+        # What waits already comes first, whoever was asked for it.
+        if self._loop is None or (self._is_free and not self._begin_next()):
             return await here()
         self._turns.check_room(len(self._waiting))
         number = next(self._numbers)
         told = pickle.dumps((self._ends.own, number, asked), protocol=5)
-        if len(told) > _PACKET_BYTES:
-            return await here()
-        try:
-            self._ends.put.send(told)
-        except BlockingIOError:  # more waits than the system holds for us
-            return await here()
-        waiting = _Waiting(self._loop.create_future(), here, copy_context())
+        waiting = _Waiting(self._loop.create_future(), here, copy_context(), told)
         self._waiting[number] = waiting
+        self._unsent.append(number)
+        self._put()
         try:
-            return await waiting.found
+            async with asyncio.timeout(_PATIENCE_S):
+                return await waiting.found
+        except TimeoutError:
+            log.warning("page.answer_lost")
+            return await here()
         finally:
             del self._waiting[number]
 
+    @property
+    def _is_free(self) -> bool:
+        return self._turns.is_free and not self._starting
+
+    def _put(self) -> None:
+        """Puts what could not be put before, in the order of asking, as far as it is taken."""
+        left: deque[int] = deque()
+        while self._unsent:
+            number = self._unsent.popleft()
+            waiting = self._waiting.get(number)
+            if waiting is None:
+                continue
+            if len(waiting.told) > _QUESTION_BYTES:
+                left.append(number)  # this process makes it
+                continue
+            try:
+                self._ends.put.send(waiting.told)
+            except OSError:
+                left.append(number)
+                break
+        self._unsent.extendleft(reversed(left))
+
     def _look(self) -> None:
-        """Looks for what was put as long as there is a turn for it; called when that changes."""
+        """Begins what waits as long as there is a turn for it; called when that changes."""
         if self._loop is None:
             return
-        if self._turns.is_free:
-            self._loop.add_reader(self._ends.take, self._take)
+        while self._is_free and self._begin_next():
+            pass
+        if self._is_free:
+            self._loop.add_reader(self._ends.take, self._look)
         else:
             self._loop.remove_reader(self._ends.take)
 
-    def _take(self) -> None:
-        try:
-            told = self._ends.take.recv(_PACKET_BYTES)
-        except BlockingIOError:  # another was quicker
-            return
-        owner, number, asked = pickle.loads(told)  # noqa: S301 - see above
-        if owner == self._ends.own:
-            self._take_back(number)
-        else:
-            self._begin(self._lend(owner, number, asked), copy_context())
+    def _begin_next(self) -> bool:
+        """Begins what waits longest, and returns whether anything did."""
+        while True:
+            try:
+                told = self._ends.take.recv(_PACKET_BYTES)
+            except BlockingIOError:
+                break
+            self._put()
+            owner, number, asked = pickle.loads(told)  # noqa: S301 - see above
+            if owner != self._ends.own:
+                self._begin(self._lend(owner, number, asked), copy_context())
+                return True
+            if self._take_back(number):
+                return True
+        while self._unsent:
+            if self._take_back(self._unsent.popleft()):
+                return True
+        return False
 
-    def _take_back(self, number: int) -> None:
-        """Makes a page of one's own after all, unless nobody waits for it any more."""
-        if (waiting := self._waiting.get(number)) is not None:
-            self._begin(waiting.make(), waiting.context)
+    def _take_back(self, number: int) -> bool:
+        """Makes a page of one's own after all; returns False where nobody waits for it any more."""
+        waiting = self._waiting.get(number)
+        if waiting is None or waiting.found.done():
+            return False
+        self._begin(self._make(waiting), waiting.context)
+        return True
 
     def _begin(self, work: Coroutine[Any, Any, None], context: Context) -> None:
+        self._starting += 1
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._busy.add(task)
         task.add_done_callback(self._busy.discard)
 
+    async def _make(self, waiting: _Waiting) -> None:
+        self._starting -= 1
+        try:
+            page = await waiting.here()
+        except Exception as err:  # noqa: BLE001 - it is raised where it is waited for
+            if not waiting.found.done():
+                waiting.found.set_exception(err)
+        else:
+            if not waiting.found.done():
+                waiting.found.set_result(page)
+
     async def _lend(self, owner: int, number: int, asked: Asked) -> None:
         made: tuple[Any, ...] | None = None
+        # Its turn is taken before anything else of the loop runs.
+        self._starting -= 1
         try:
             page = await self._show(asked)
             made = page.status_code, page.raw_headers, bytes(page.body)
@@ -180,7 +242,7 @@ class Lending:
         starts = range(0, len(told), _PART_BYTES)
         # Of a process that is gone nobody waits for an answer.
         async with self._telling[owner]:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 for start in starts:
                     head = _HEAD.pack(number, start == starts[-1])
                     part = head + told[start : start + _PART_BYTES]
@@ -208,21 +270,12 @@ class Lending:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Who waits for a page. context: of the request, for whoever logs about it."""
+    """Who waits for a page. context: of the request, for whoever logs about it. told: as it is put."""
 
     found: asyncio.Future[Response]
     here: Page
     context: Context
-
-    async def make(self) -> None:
-        try:
-            page = await self.here()
-        except Exception as err:  # noqa: BLE001 - it is raised where it is waited for
-            if not self.found.done():
-                self.found.set_exception(err)
-        else:
-            if not self.found.done():
-                self.found.set_result(page)
+    told: bytes
 
 
 def _nothing() -> None:

@@ -49,10 +49,10 @@ class Turns:
         running = asyncio.get_running_loop().run_in_executor(
             self._threads, copy_context().run, work
         )
-        # Counted until it ends, also where nobody waits for it any more.
         running.add_done_callback(self._done)
         self.watch()
-        return await running
+        # Counted until it ends, also where nobody waits for it any more.
+        return await asyncio.shield(running)
 
     def close(self) -> None:
         """Returns when all turns that were taken are over."""

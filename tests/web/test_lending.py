@@ -253,5 +253,52 @@ def test_who_ends_answers_first_what_it_was_lent():
     run(work)
 
 
+@pytest.mark.parametrize("size", [1, 3_000, 20_000], ids=["short", "long", "too long to put"])
+@pytest.mark.parametrize("many", [8, 120])
+def test_whoever_asks_first_is_answered_first_however_many_ask_again_at_once(many, size):
+    rounds = 6
+
+    async def work() -> None:
+        async with two(lambda asked: asked[0][:9]) as (here, there):
+            turn, worst = 0, 0
+
+            async def client(one: One) -> None:
+                nonlocal turn, worst
+                for _ in range(rounds):
+                    began = turn
+                    await one.ask("x" * size)
+                    turn += 1
+                    # So many were answered meanwhile: everybody else once or twice, and no more.
+                    worst = max(worst, turn - began)
+
+            # Two of three ask the same process.
+            clients = [client(there if n % 3 else here) for n in range(many)]
+            await asyncio.gather(*clients)
+            assert turn == many * rounds
+            assert worst <= 3 * many + 8
+
+    run(work)
+
+
+def test_an_answer_that_is_lost_is_made_here(monkeypatch):
+    monkeypatch.setattr("app.web.lending._PATIENCE_S", 0.2)
+
+    async def work() -> None:
+        async with two() as (here, there):
+            busy = here.keep_busy()
+            await asyncio.sleep(0)
+            asked = asyncio.ensure_future(here.ask("mine"))
+            there.lending._lend = lost
+            await asyncio.sleep(0.3)
+            here.free.set()
+            assert (await asked).body == b"mine"
+            await busy
+
+    async def lost(*_asked: object) -> None:
+        return None
+
+    run(work)
+
+
 def test_one_process_alone_has_nobody_to_ask():
     assert open_ends(1) == []
