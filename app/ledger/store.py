@@ -125,10 +125,7 @@ class StoredRecord:
 
     @cached_property
     def fields(self) -> Mapping[str, Any]:
-        """The record's fields, all that every record has among them, of their types.
-
-        Raises ValueError where the stored bytes are no record of ours.
-        """
+        """All that every record has, of their types. Raises ValueError where the bytes are none of ours."""
         fields = read_told_record(self.body)
         if fields is None:
             raise ValueError(self.stream)
