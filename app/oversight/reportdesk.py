@@ -19,13 +19,13 @@ from app.db.engine import Database
 from app.kit.clock import Clock, from_ms
 from app.kit.errors import Conflict, NotFound
 from app.ledger.vault import SealBroken, Vault
-from app.oversight import reportstore, store
+from app.oversight import reportstore
 from app.oversight.looking import log_look, read_purpose
+from app.oversight.reports import as_ticket, seal_place
 from app.oversight.reportstore import WAITING
 from app.parties.account_rules import covers
 from app.parties.principal import Principal
 from app.parties.store import find_parties
-from app.trace.code import normalise_inner
 from app.trace.identifiers import parse_code
 from app.trace.store import find_product, load_lives
 
@@ -34,7 +34,6 @@ SECTION = "report"
 """What the log of purposes says was looked at."""
 _PART = 200
 _MOST_LOOKED_THROUGH = 5_000
-_MOST_CHARACTERS = 64
 
 Place = tuple[int, str]
 
@@ -104,7 +103,7 @@ class ReportDesk:
         """Returns one report without its words. Raises ReportUnknown, what `check_may` raises."""
         principal.check_may(READ)
         with self._database.read() as connection:
-            row = store.find_report(connection, normalise_inner(ticket[:_MOST_CHARACTERS]))
+            row = reportstore.find_report(connection, as_ticket(ticket))
             lines = [] if row is None else self._lines(connection, principal, [row])
         if not lines:
             raise ReportUnknown("ticket_unknown", ticket=ticket[:40])
@@ -120,13 +119,13 @@ class ReportDesk:
         line = self.read(principal, ticket)
         told = read_purpose(purpose, loc=loc)
         with self._database.read() as connection:
-            row = store.find_report(connection, line.ticket)
+            row = reportstore.find_report(connection, line.ticket)
         if row is None or not row.sealed:
             return ReportWords(None, None)
         self._log(principal, line, told)
         try:
             _, content = self._vault.open(
-                place=("report", line.ticket, "text"),
+                place=seal_place(line.ticket),
                 sealed=bytes(row.sealed),
                 wrapped_key=bytes(row.wrapped_key),
             )

@@ -13,7 +13,8 @@ from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, from_ms, to_ms
 from app.kit.tokens import RandomBytes, random_symbols
 from app.ledger.vault import SALT_BYTES, Vault
-from app.oversight import store
+from app.oversight import reportstore
+from app.oversight.reportstore import WAITING
 from app.trace.code import normalise_inner
 from app.trace.identifiers import parse_code
 
@@ -70,29 +71,39 @@ class Reports:
             digest = hmac.new(self._ticket_key, told, sha256).digest()
             ticket = random_symbols(lambda count: digest[:count], _TICKET_SYMBOLS)
         sealed = self._vault.seal(
-            place=("report", ticket, "text"), salt=self._random(SALT_BYTES), content=content
+            place=seal_place(ticket), salt=self._random(SALT_BYTES), content=content
         )
         row = {
             "ticket": ticket,
             "code": stream,
             "sealed": sealed.sealed,
             "wrapped_key": sealed.wrapped_key,
-            "status": "received",
+            "status": WAITING,
             "created_at": to_ms(self._clock.now()),
         }
         with self._database.write() as connection:
-            return ticket, store.insert_report(connection, row)
+            return ticket, reportstore.insert_report(connection, row)
 
     def find(self, ticket: str) -> FiledReport | None:
         """Returns what became of a report, None for no such ticket. Read-only."""
         with self._database.read() as connection:
-            row = store.find_report(connection, normalise_inner(ticket[:_MOST_CHARACTERS]))
+            row = reportstore.find_report(connection, as_ticket(ticket))
         return None if row is None else FiledReport(row.ticket, row.status, from_ms(row.created_at))
 
     def erase(self, ticket: str) -> bool:
         """Destroys text and contact of a report; returns whether there is one. Writes `report`."""
         with self._database.write() as connection:
-            found = store.erase_report(connection, normalise_inner(ticket[:_MOST_CHARACTERS]))
+            found = reportstore.erase_report(connection, as_ticket(ticket))
         if found:  # a stranger's guess must not make everybody wait for the log
             self._database.truncate_log()
         return found
+
+
+def as_ticket(typed: str) -> str:
+    """Returns a ticket as it is kept, however somebody typed it."""
+    return normalise_inner(typed[:_MOST_CHARACTERS])
+
+
+def seal_place(ticket: str) -> tuple[str, str, str]:
+    """Returns where the vault holds a report's words."""
+    return "report", ticket, "text"

@@ -1,18 +1,42 @@
-"""SQL of reports for who reads them. Flushes, never commits."""
+"""SQL of reports by anyone. Flushes, never commits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, tuple_, update
 
 from app.db.tables import Report
+from app.db.upsert import upsert
 
 REPORT = Report.__table__  # type: ignore[attr-defined]
 
 WAITING: Final = "received"
 CLOSED: Final = "closed"
 ERASED: Final = "erased"
+
+
+def find_report(connection: Connection, ticket: str) -> Any | None:
+    """Returns a report's row, or None. Read-only."""
+    return connection.execute(select(REPORT).where(REPORT.c.ticket == ticket)).first()
+
+
+def erase_report(connection: Connection, ticket: str) -> bool:
+    """Takes a report's content and its key away; returns whether there is one. Writes `report`."""
+    gone = {"sealed": b"", "wrapped_key": b"", "status": ERASED}
+    return (
+        connection.execute(update(REPORT).where(REPORT.c.ticket == ticket).values(**gone)).rowcount
+        > 0
+    )
+
+
+def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Stores a report unless its ticket is known; returns whether it was new. Writes `report`."""
+    statement = upsert(connection.dialect.name, REPORT, ("ticket",), ())
+    # Not its count of rows, which SQLAlchemy does not keep for PostgreSQL's INSERT.
+    told = connection.execute(statement.returning(REPORT.c.ticket), dict(row))
+    return told.first() is not None
 
 
 def list_reports(

@@ -21,7 +21,6 @@ from app.db.tables import (
     Lot,
     Party,
     Product,
-    Report,
     SideIndex,
     SoldUnit,
 )
@@ -32,7 +31,6 @@ from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
-REPORT = Report.__table__  # type: ignore[attr-defined]
 ACCESS = AccessLog.__table__  # type: ignore[attr-defined]
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
@@ -142,28 +140,6 @@ def queue(
     gravity = case((FINDING.c.kind.startswith("integrity."), 0), else_=1)
     query = query.order_by(gravity, FINDING.c.opened_at, FINDING.c.id).limit(limit)
     return int(count), list(connection.execute(query))
-
-
-def find_report(connection: Connection, ticket: str) -> Any | None:
-    """Returns a report's row, or None. Read-only."""
-    return connection.execute(select(REPORT).where(REPORT.c.ticket == ticket)).first()
-
-
-def erase_report(connection: Connection, ticket: str) -> bool:
-    """Takes a report's content and its key away; returns whether there is one. Writes `report`."""
-    gone = {"sealed": b"", "wrapped_key": b"", "status": "erased"}
-    return (
-        connection.execute(update(REPORT).where(REPORT.c.ticket == ticket).values(**gone)).rowcount
-        > 0
-    )
-
-
-def insert_report(connection: Connection, row: Mapping[str, Any]) -> bool:
-    """Stores a report unless its ticket is known; returns whether it was new. Writes `report`."""
-    statement = upsert(connection.dialect.name, REPORT, ("ticket",), ())
-    # Not its count of rows, which SQLAlchemy does not keep for PostgreSQL's INSERT.
-    told = connection.execute(statement.returning(REPORT.c.ticket), dict(row))
-    return told.first() is not None
 
 
 def insert_access(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
