@@ -368,7 +368,7 @@ def _open_trace(
         "catalogue": catalogue,
         "issuing": issuing,
         "printing": printing,
-        "parcel_labels": ParcelLabels(database, issuing, printing, clock=clock, font=settings.font),
+        "parcel_labels": ParcelLabels(database, issuing, printing, clock=clock),
         "shipments": shipments,
         "parcels": Parcels(database, clock=clock),
         "beginnings": Beginnings(database),

@@ -11,17 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from app.db.engine import Database
 from app.i18n import Lang, text
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, Invalid, invalid
-from app.labels.fonts import find_font
 from app.labels.layouts import LAYOUTS, LayoutName
 from app.labels.placing import SheetSymbol
-from app.labels.sheet import write_sheet
 from app.parties.principal import Principal
 from app.trace import printstore
 from app.trace.code import Code
@@ -49,7 +46,7 @@ class Unprinted:
 
 
 class ParcelLabels:
-    """Prints what no parcel has yet. font: a setting, or None."""
+    """Prints what no parcel has yet."""
 
     def __init__(
         self,
@@ -58,13 +55,11 @@ class ParcelLabels:
         printing: Printing,
         *,
         clock: Clock,
-        font: Path | None,
     ) -> None:
         self._database = database
         self._issuing = issuing
         self._printing = printing
         self._clock = clock
-        self._font = font
 
     def unprinted(self, principal: Principal) -> Unprinted:
         """Returns the party's parcels of late that have no labels. Read-only."""
@@ -107,21 +102,18 @@ class ParcelLabels:
         found = self.unprinted(principal)
         if not found.batches:
             raise Invalid("no_labels")
-        order = PrintOrder(form="pdf", layout=layout, symbol=symbol)
+        order = PrintOrder(form="pdf", layout=layout, symbol=symbol, offset=offset)
         parts = [
             self._printing.whole(batch, title=title, symbol=symbol, lang=lang)
             for batch, title in self._titles(found.batches, lang)
         ]
-        write_sheet(
+        self._printing.draw(
+            order,
             chain.from_iterable(part.labels for part in parts),
             out,
-            layout=LAYOUTS[layout],
-            symbol=symbol,
-            font_path=find_font(self._font),
-            offset=offset,
-            inner_word=text(lang, "codes.inner_word"),
-            document_title=text(lang, "goods.labels"),
-            lang="zh-CN" if lang == "zh" else "en",
+            most=found.units,
+            title=text(lang, "goods.labels"),
+            lang=lang,
         )
         for part in parts:
             by = principal.own_party()

@@ -107,13 +107,33 @@ class Printing:
     ) -> Printed:
         """Writes the labels of a batch that `by` may print, then one line of the log.
 
-        More than a few are drawn in a process of their own. Raises Invalid (kind `range` for start,
-        count and offset; `no_labels` where all are void) and what `labels` refuses. Writes `label_print`.
+        Raises Invalid (kind `range` for start, count and offset) and as `draw`. Writes `label_print`.
         """
         end = self._end_of(batch, order)
         chosen = _Chosen(self._issuing.units(batch, order.start, end))
         title = self._catalogue.product(batch.gtin).name
         labels = self._labels(batch, chosen, title, order.symbol, lang)
+        most = end - order.start
+        report = self.draw(order, labels, out, most=most, title=title, lang=lang, progress=progress)
+        again = self._remember(batch, order, end, chosen.void, by=by, key_id=key_id)
+        return Printed(report, end, chosen.void, again)
+
+    def draw(
+        self,
+        order: PrintOrder,
+        labels: Iterable[SheetLabel],
+        out: BinaryIO,
+        *,
+        most: int,
+        title: str,
+        lang: Lang,
+        progress: Callable[[int], None] | None = None,
+    ) -> SheetReport:
+        """Writes labels as the order wants them; more than a few in a process of their own.
+
+        most: how many there are at the most. title: of the document. Raises Invalid (`no_labels` where
+        there are none) and what `app.labels` refuses.
+        """
         job = PrintJob(
             form=order.form,
             symbol=order.symbol,
@@ -125,12 +145,9 @@ class Printing:
             title=title,
             lang="zh-CN" if lang == "zh" else "en",
         )
-        if end - order.start > FEW:
-            report = write_apart(job, labels, out, progress=progress).report
-        else:
-            report = write_here(job, labels, out, progress=progress)
-        again = self._remember(batch, order, end, chosen.void, by=by, key_id=key_id)
-        return Printed(report, end, chosen.void, again)
+        if most > FEW:
+            return write_apart(job, labels, out, progress=progress).report
+        return write_here(job, labels, out, progress=progress)
 
     def unit(self, code: Code) -> Code:
         """Returns an issued unit, with its lot, whose label may be printed. Read-only.
