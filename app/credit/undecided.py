@@ -25,7 +25,6 @@ from app.credit.waitstore import NEVER, Waiting
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.ledger.vault import Vault
-from app.parties.account_rules import region_prefix
 from app.parties.principal import Principal
 from app.parties.store import find_parties
 
@@ -93,7 +92,7 @@ class Undecided:
         """
         principal.check_may("credit.decide")
         waiting = Waiting(
-            region="" if principal.region is None else region_prefix(principal.region),
+            region=principal.region,
             but=principal.party,
             wishes=_WISHES,
             now_ms=to_ms(self._clock.now()),

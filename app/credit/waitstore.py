@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, func, or_, select, text
 from app.credit import matterstore, store
 from app.credit.store import PARTY
 from app.db.lookup import text_in
+from app.parties.store import inside
 
 NEVER = "9999-12-31T23:59:59.999Z"
 """Until when is decided what has no term: last of all."""
@@ -23,12 +24,12 @@ _TIME_WIDTH = len(NEVER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits for whom. region: digits that the party's begins with (GB/T 2260), "" for all.
+    """What waits for whom. region: of the party, with all that is inside (GB/T 2260); None: of any.
 
     but: a party whose own matters are left out. wishes: steps by which something waits.
     """
 
-    region: str
+    region: str | None
     but: str | None
     wishes: Collection[str]
     now_ms: int
@@ -97,8 +98,8 @@ def _asked(connection: Connection, waiting: Waiting, table: Any, step: Any, of: 
     )
     if waiting.but is not None:
         query = query.where(table.c.party != waiting.but)
-    if waiting.region:
-        query = query.where(PARTY.c.region.startswith(waiting.region, autoescape=True))
+    if waiting.region is not None:
+        query = query.where(inside(PARTY.c.region, waiting.region))
     return query
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 from app.db.tables import Account, Finding, FindingNote, FindingWork, Party
 from app.db.upsert import upsert_rows
 from app.oversight.kinds import FAMILIES_OF, Severity
-from app.oversight.store import during, inside
+from app.oversight.store import during
+from app.parties.store import inside
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 WORK = FindingWork.__table__  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from app.kit.errors import NotFound
 from app.ledger.record import stream_key
 from app.oversight.cases import Case, Cases, Located
 from app.oversight.looking import log_look, read_purpose
-from app.parties.account_rules import covers, region_prefix
+from app.parties.account_rules import covers
 from app.parties.principal import Principal
 from app.parties.roles import PLATFORM, REGULATOR, SELLER_ROLES, reach
 from app.parties.store import find_party
@@ -86,8 +86,7 @@ class Complaints:
         reply_within, proposal_within = self._cases.clocks()
         mine: dict[str, Any] = {}
         if part == "authority":
-            region = principal.region
-            mine["referred_in"] = "" if region is None else region_prefix(region)
+            mine["referred_in"] = principal.region or ""
         else:
             # Who both sells and has a platform is told of either.
             if part == "platform":

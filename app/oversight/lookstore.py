@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select
 
 from app.db.tables import AccessLog
-from app.oversight.store import during, inside
+from app.oversight.store import during
+from app.parties.store import inside
 
 ACCESS = AccessLog.__table__  # type: ignore[attr-defined]
 

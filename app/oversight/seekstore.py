@@ -21,7 +21,8 @@ from app.db.tables import (
     SideIndex,
     SoldUnit,
 )
-from app.oversight.store import during, inside
+from app.oversight.store import during
+from app.parties.store import inside
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ from app.db.tables import (
 )
 from app.db.upsert import upsert, upsert_rows
 from app.ledger.record import stream_key
-from app.parties.account_rules import region_prefix
+from app.parties.store import inside
 from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -45,9 +45,6 @@ SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 _AT_FIRST = -1  # where a loop begins: below every stream key and every place in the log
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 
-# Above every digit: the end of what begins with a prefix, in any order of text that we use.
-_BEHIND_DIGITS = ":"
-
 _NAMES = HotSelect(
     select(HEAD.c.stream, HEAD.c.name).where(
         HEAD.c.stream.in_(bindparam("streams", expanding=True))
@@ -62,12 +59,6 @@ _OPEN_ON = HotSelect(
     )
     .order_by(FINDING.c.opened_at, FINDING.c.id)
 )
-
-
-def inside(column: Any, region: str) -> Any:
-    """Returns the condition that a region is `region` or inside it, as an index can be asked."""
-    prefix = region_prefix(region)
-    return and_(column >= prefix, column < prefix + _BEHIND_DIGITS)
 
 
 def during(column: Any, since_ms: int | None, until_ms: int | None) -> Any:

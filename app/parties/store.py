@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from app.db.hot import HotSelect, execute_many
 from app.db.tables import APIKey, Party
 from app.ledger.record import record_hash, stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import LEAF, RECORD, StoredRecord, as_bytes
+from app.parties.account_rules import region_prefix
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
+# Above every digit: the end of what begins with a prefix, in any order of text that we use.
+_BEHIND_DIGITS = ":"
 KEY = APIKey.__table__  # type: ignore[attr-defined]
 
 _BY_ID = HotSelect(select(PARTY).where(PARTY.c.id == bindparam("id")))
@@ -95,6 +98,12 @@ def _party(row: Any) -> PartyRow:
         created_by=row.created_by,
         created_at=row.created_at,
     )
+
+
+def inside(column: Any, region: str) -> Any:
+    """Returns the condition that a region is `region` or inside it, as an index can be asked."""
+    prefix = region_prefix(region)
+    return and_(column >= prefix, column < prefix + _BEHIND_DIGITS)
 
 
 def registered_names(connection: Connection, streams: Sequence[str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from app.db.tables import Head, Party, RecordRow, Voice
 from app.ledger.stage import EffectWriter
+from app.parties.store import inside
 from app.trace.identifiers import parse_code
 from app.trace.rebuildstore import Retold, retell
 from app.trace.voices import COMPLAINT, ENDED_BY_RETURN, KIND, SAYING, told_rows
@@ -213,7 +214,7 @@ def list_complaints(
     """Returns complaints with their codes and `due`: those open by deadline, the others newest first.
 
     seller, platform: of either, where both are given. referred_in: handed to the authority, of sellers
-    whose region (GB/T 2260) begins so; "": all. due: when an answer or a proposal is owed next, ms; of
+    inside this region (GB/T 2260); "": all. due: when an answer or a proposal is owed next, ms; of
     those that owe nothing when they were made. Read-only.
     """
     due = case(
@@ -245,9 +246,8 @@ def list_complaints(
     if referred_in is not None:
         query = query.where(VOICE.c.referred_to == "regulator")
         if referred_in:
-            query = query.join(PARTY, PARTY.c.id == VOICE.c.seller).where(
-                PARTY.c.region.startswith(referred_in, autoescape=True)
-            )
+            query = query.join(PARTY, PARTY.c.id == VOICE.c.seller)
+            query = query.where(inside(PARTY.c.region, referred_in))
     if after is not None:
         query = query.where(tuple_(*place) > after)
     return list(connection.execute(query))
