@@ -20,11 +20,11 @@ from app.kit.clock import Clock, from_ms
 from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.kit.tokens import RandomBytes
 from app.ledger import store
-from app.ledger.submission import Recorded, all_recorded
+from app.ledger.submission import Recorded, View, all_recorded
 from app.parties.principal import Principal
 from app.parties.roles import sources_of
 from app.parties.rules import mandate_fact, party_stream
-from app.parties.standing import MandateMissing, covers
+from app.parties.standing import check_mandate
 from app.trace import casestore
 from app.trace.claims import read_actor, record_id
 from app.trace.code import Code
@@ -212,12 +212,13 @@ class Packing:
         own, actor = principal.own_party(), read_actor(principal, event.actor)
         lent = None
         if actor != own:
-            stream, fact = party_stream(actor), mandate_fact(own)
+            stream, now = party_stream(actor), self._clock.now()
             with self._database.read() as connection:
-                given = store.load_facts(connection, [(stream, fact)])
-                lent = store.load_heads(connection, [stream])[stream].state.get("roles", ())
-            if not covers(given.get((stream, fact), {}), event.type, now=self._clock.now()):
-                raise MandateMissing("no_mandate", actor=actor, agent=own, type=event.type)
+                heads = store.load_heads(connection, [stream])
+                facts = store.load_facts(connection, [(stream, mandate_fact(own))])
+            view = View(now, heads, facts)
+            check_mandate(view, actor=actor, agent=own, event_type=event.type, now=now)
+            lent = heads[stream].state.get("roles", ())
         if not sources_of(principal.roles, event.type, actor_roles=lent):
             raise EventNotYours("event_not_yours", type=event.type)
 
