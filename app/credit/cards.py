@@ -32,7 +32,7 @@ def count_cards(
     """Returns the scores of several parties. chains_at_most: as `Credit.cards`. Read-only."""
     return {
         party: card
-        for party, (card, _) in _count(connection, parties, policy, at, chains_at_most).items()
+        for party, (card, *_) in _count(connection, parties, policy, at, chains_at_most).items()
     }
 
 
@@ -78,24 +78,27 @@ class KeptCards:
         if missing:
             counted = _count(connection, missing, policy, at, enough)
             self._keep(counted, heads, at)
-            found |= {party: card for party, (card, _) in counted.items()}
+            found |= {party: card for party, (card, *_) in counted.items()}
         return found
 
     def _keep(
         self,
-        counted: Mapping[str, tuple[ScoreCard, Sequence[datetime]]],
+        counted: Mapping[str, _Counted],
         heads: Mapping[str, StreamHead],
         at: datetime,
     ) -> None:
         with self._lock:
-            for party, (card, turns) in counted.items():
+            for party, (card, entries, holds) in counted.items():
                 fades = any(weight.reason is Reason.FADING for weight in card.weights.values())
                 until = at + (_FADING_LASTS if fades else _LASTS)
-                until = min([until, *(turn for turn in turns if turn > at)])
+                until = min([until, *(turn for turn in _turns(entries, holds) if turn > at)])
                 self._kept[party] = _Kept(heads[party].seq, at, until, card)
                 self._kept.move_to_end(party)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
+
+
+_Counted = tuple[ScoreCard, Sequence[Entry], Sequence[Hold]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +115,23 @@ def _count(
     policy: Policy,
     at: datetime,
     chains_at_most: int | None,
-) -> dict[str, tuple[ScoreCard, list[datetime]]]:
-    """Returns by party its score, and the moments at which time alone changes it."""
+) -> dict[str, _Counted]:
+    """Returns by party its score, and what that follows from."""
     entries = store.load_entries_of(connection, parties)
     holds = store.load_holds_of(connection, parties)
     chains = store.completed_counts(connection, parties, now_ms=to_ms(at), most=chains_at_most)
     return {
         party: (
             score(entries[party], holds[party], at, policy, completed_chains=chains.get(party, 0)),
-            _turns(entries[party], holds[party]),
+            entries[party],
+            holds[party],
         )
         for party in parties
     }
 
 
 def _turns(entries: Sequence[Entry], holds: Sequence[Hold]) -> list[datetime]:
+    """Returns the moments at which time alone changes a score."""
     moments = [
         moment
         for one in entries
