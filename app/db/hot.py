@@ -101,7 +101,8 @@ class _Compiled:
 
     def __init__(self, statement: Any, connection: Connection, values: Mapping[str, Any]) -> None:
         dialect = connection.dialect
-        expanded = statement.compile(dialect=dialect).construct_expanded_state(dict(values))
+        compiled = statement.compile(dialect=dialect)
+        expanded = compiled.construct_expanded_state(dict(values))
         self.sql = expanded.statement
         self._is_positional = dialect.positional
         names = expanded.positiontup if self._is_positional else expanded.parameters
@@ -110,14 +111,16 @@ class _Compiled:
             for name, parts in expanded.parameter_expansion.items()
             for n, part in enumerate(parts)
         }
-        # By parameter: its name here, the name and place of its value, or a value of the statement's.
-        self._bound = [
-            (name, *place_of.get(name, (name, None)), expanded.parameters[name]) for name in names
-        ]
+        # By parameter: its name here, the name and place of its value.
+        self._bound = [(name, *place_of.get(name, (name, None))) for name in names]
+        # What the statement itself says. Not what it is asked with this time, lest a value that is
+        # forgotten another time were this one.
+        self._own = {
+            name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required
+        }
         columns = list(statement.selected_columns)
         # Where every parameter is one of the values as it is, they are picked out at once.
-        sources = [source for _, source, n, _ in self._bound if n is None]
-        self._given = frozenset(sources)
+        sources = [source for _, source, n in self._bound if n is None]
         self._pick: Callable[[Any], Any] | None = None
         if 1 < len(sources) == len(self._bound):
             self._pick = itemgetter(*sources)
@@ -129,13 +132,13 @@ class _Compiled:
         ]
 
     def bind(self, values: Mapping[str, Any]) -> Any:
-        """Returns the driver's parameters."""
-        if self._pick is not None and values.keys() >= self._given:
-            told = self._pick(values)
+        """Returns the driver's parameters. Raises KeyError for a value that is missing."""
+        given = {**self._own, **values} if self._own else values
+        if self._pick is not None:
+            told = self._pick(given)
         else:
             told = [
-                values.get(source, constant) if n is None else values[source][n]
-                for _, source, n, constant in self._bound
+                given[source] if n is None else given[source][n] for _, source, n in self._bound
             ]
         if self._is_positional:
             return told

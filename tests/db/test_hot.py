@@ -118,3 +118,19 @@ def test_what_is_many_and_no_list_is_refused(connection, many):
     hot = HotSelect(SOME)
     with pytest.raises(TypeError, match="streams"):
         hot.rows(connection, streams=many, seq=0, most=9)
+
+
+def test_a_value_that_is_forgotten_is_not_the_one_of_another_time(connection):
+    hot = HotSelect(SOME)
+    assert hot.rows(connection, streams=[1], seq=0, most=9)
+    with pytest.raises(KeyError, match="seq"):
+        hot.rows(connection, streams=[1], most=9)
+
+
+def test_what_the_statement_says_itself_stands_beside_what_is_asked(connection):
+    one = HotSelect(
+        select(func.length(bindparam("text", "abc")).label("n"), bindparam("more").label("m"))
+    )
+    assert one.rows(connection, more=1) == [(3, 1)]
+    assert one.rows(connection, text="a", more=2) == [(1, 2)]
+    assert one.rows(connection, more=3) == [(3, 3)]
