@@ -1,7 +1,9 @@
 """CSV as it comes: UTF-8 with a mark or without, GBK and its superset GB 18030, Excel's Unicode text.
 
-The encoding is decided, not guessed: what is valid UTF-8 is UTF-8 (text in GBK practically never is),
-else GB 18030 must decode every byte. RFC 4180 with any of three separators.
+The encoding is decided, not guessed: what is valid UTF-8 and reads as text of people who write is UTF-8,
+else GB 18030 must decode every byte. A few words of GBK are valid UTF-8 too (示 is CA BE, "ʾ" there), never
+with Chinese in it: so where UTF-8 shows no character of three bytes, and one that no table of goods has,
+it is GBK. RFC 4180 with any of three separators.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 _QUOTED = re.compile(r'"[^"]*"')
 # Excel's own note to itself in the first line, as in `sep=;`.
 _SEP_LINE = re.compile(r"sep=([,;\t])\r?\n", re.IGNORECASE)
+# What tables hold: Chinese (any character of three bytes proves UTF-8), or Latin, Greek, Cyrillic alone.
+_WRITTEN = re.compile("[\x00-\x7f\xa0-\u017f\u0370-\u052f]*|.*[\u0800-\U0010ffff].*", re.DOTALL)
 _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffe\uffff]")
 _LOOKED_AT = 20
 
@@ -53,11 +57,24 @@ def decode(raw: bytes) -> tuple[str, str]:
         try:
             encoding = "UTF-8 BOM" if raw.startswith(_BOM_8) else "UTF-8"
             text = raw.decode("utf-8-sig")
+            as_gbk = None if encoding == "UTF-8 BOM" else _nearly_gbk(raw, text)
+            if as_gbk is not None:
+                text, encoding = as_gbk, "GB18030"
         except UnicodeDecodeError:
             text, encoding = _decoded(raw, "gb18030"), "GB18030"
     if _NOT_TEXT.search(text):
         raise FileUnusable("import_not_table")
     return text, encoding
+
+
+def _nearly_gbk(raw: bytes, text: str) -> str | None:
+    """Returns the text in GB 18030 of what UTF-8 would read as letters that no table of goods has."""
+    if _WRITTEN.fullmatch(text):
+        return None
+    try:
+        return raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return None
 
 
 def _decoded(raw: bytes, codec: str) -> str:

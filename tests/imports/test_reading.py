@@ -49,6 +49,23 @@ def test_names_outside_the_old_character_set_survive(text, encoding):
     assert (grid.lines[1].cells[0], grid.encoding) == (text, "GB18030")
 
 
+@pytest.mark.parametrize(
+    ("cells_of_it", "encoding", "read_as"),
+    [
+        (("示", "0"), "gbk", "GB18030"),  # CA BE, U+02BE to UTF-8
+        (("品", "示"), "gbk", "GB18030"),
+        (("示", "0"), "utf-8", "UTF-8"),
+        (("Café", "Öl", "Чай", "Ελιά", "±0.5×3"), "utf-8", "UTF-8"),
+        (("ʾ", "示"), "utf-8", "UTF-8"),  # a character of three bytes is with it
+    ],
+)
+def test_a_few_bytes_that_are_both_encodings_are_read_as_people_write(
+    cells_of_it, encoding, read_as
+):
+    grid = read_grid(as_csv([cells_of_it], encoding=encoding))
+    assert (cells(grid), grid.encoding) == ([cells_of_it], read_as)
+
+
 @settings(max_examples=20)
 @given(st.lists(st.lists(_CELL, min_size=1, max_size=6), min_size=1, max_size=10))
 def test_a_workbook_reads_as_the_same_table(rows):
