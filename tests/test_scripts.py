@@ -302,7 +302,8 @@ def test_ci_fails_with_the_first_that_fails(checkout, font, failing, code):
     done = checkout.run(".ci/run", SUXIN_FONT=font, CI="true")
     assert done.returncode == code
     tested = [call for call in checkout.calls() if call.startswith("python -m pytest")]
-    assert tested == ["python -m pytest --database sqlite -n 2"] * (failing == "python")
+    once = "python -m pytest --database sqlite -n 2 --randomly-seed 0"
+    assert tested == [once] * (failing == "python")
 
 
 def test_pytest_has_the_last_word_in_ci(checkout, font):
@@ -311,8 +312,17 @@ def test_pytest_has_the_last_word_in_ci(checkout, font):
     assert checkout.run(".ci/run", SUXIN_FONT=font).stdout.splitlines()[-1] == "3 passed in 0.10s"
     tested = [call for call in checkout.calls() if call.startswith("python -m pytest")]
     assert tested == [
-        f"python -m pytest --database {kind} -n 2" for kind in ("sqlite", "postgresql")
+        f"python -m pytest --database {kind} -n 2 --randomly-seed 0"
+        for kind in ("sqlite", "postgresql")
     ]
+
+
+def test_ci_draws_the_order_of_the_tests_from_the_commit(checkout, font):
+    checkout.run("scripts/check")
+    checkout.program("git", "echo 00000ff123456789")
+    assert checkout.run(".ci/run", SUXIN_FONT=font).returncode == 0
+    tested = [call for call in checkout.calls() if call.startswith("python -m pytest")]
+    assert {call.rpartition(" ")[2] for call in tested} == {"255"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
