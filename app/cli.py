@@ -300,13 +300,21 @@ def openapi() -> None:
 def bench(
     scale: Annotated[float, typer.Option(help="Times the usual number of records.")] = 1.0,
     only: Annotated[str | None, typer.Option(help="One figure, as in single_post.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="A PostgreSQL, as in postgresql://me@host/postgres: databases are made on it, and dropped."
+        ),
+    ] = None,
     *,
     as_json: AsJSON = False,
 ) -> None:
     """Measure the figures of this machine against ceilings of the same run."""
+    if database is not None and not database.startswith("postgresql://"):
+        raise typer.BadParameter("expected postgresql://…", param_hint="--database")
     from app.bench import run_bench  # noqa: PLC0415 - needed by this command alone
 
-    run_bench(scale=scale, only=only, as_json=as_json, out=OUT, err=ERR)
+    run_bench(scale=scale, only=only, server=database, as_json=as_json, out=OUT, err=ERR)
 
 
 @cli.command()

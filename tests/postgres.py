@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ import psycopg
 
 START_TIMEOUT_S = 120
 RUNS_AS = "nobody"
+# Nothing of a test outlives the run, so nothing is forced to disk or tidied up.
+_FORGETFUL = {
+    "fsync": "off", "full_page_writes": "off", "autovacuum": "off", "shared_buffers": "64MB",
+}  # fmt: skip
+_DURABLE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 
 class PostgresServer:
@@ -35,16 +41,17 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.socket_dir}"
 
-    def start(self) -> None:
-        """Returns when it answers; after a crash, when it has recovered."""
+    def start(self, *, durable: bool = False) -> None:
+        """Returns when it answers; after a crash, when it has recovered.
+
+        durable: it keeps what it has acknowledged, as one in use does.
+        """
+        options = _DURABLE if durable else _FORGETFUL
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*_as_other_user(), self._programs / "postgres",
                  "-D", self._folder / "data", "-k", self.socket_dir,
-                 # Nothing here outlives the run, so nothing is forced to disk or tidied up.
-                 *_options(listen_addresses="", fsync="off", full_page_writes="off",
-                           autovacuum="off", jit="off",
-                           max_connections="200", shared_buffers="64MB")],
+                 *_options(listen_addresses="", max_connections="200", jit="off", **options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder,
             )  # fmt: skip
         _wait_until_ready(self, self._process, self._folder / "log")
@@ -69,7 +76,7 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     """Yields a fresh server; stops it and removes its folder afterwards."""
     # Straight under the system's temporary folder: a socket's path is at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="suxin-pg-", ignore_cleanup_errors=True) as name:
@@ -90,7 +97,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         if made.returncode:
             raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
         running = PostgresServer(folder, programs)
-        running.start()
+        running.start(durable=durable)
         try:
             yield running
         finally:
@@ -136,6 +143,13 @@ def _options(**settings: str) -> list[str]:
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
+def bench(*arguments: str) -> int:
+    """Runs `suxin bench` on a fresh server; returns its exit code."""
+    with postgres_server(durable=True) as server:
+        command = [sys.executable, "-m", "app.cli", "bench", "--database", server.url("postgres")]
+        return subprocess.run([*command, *arguments], check=False).returncode
+
+
 def _wait_until_ready(server: PostgresServer, process: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
@@ -147,3 +161,7 @@ def _wait_until_ready(server: PostgresServer, process: subprocess.Popen, log: Pa
             time.sleep(0.02)
         else:
             return
+
+
+if __name__ == "__main__":
+    sys.exit(bench(*sys.argv[1:]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -51,7 +50,7 @@ class Age:
     def _made(self) -> tuple[Path, Path, Market, list[Code], list[Code], float]:
         """Makes both databases; the old one begins as a copy of the young."""
         plan = self._plan
-        young, old = plan.folder("young"), plan.root / "old"
+        young = plan.folder("young")
         with opened(young) as rooms:
             shops, goods = (_SHOPS, _GOODS) if plan.full else (2, 5)
             market = Market(rooms, shops=shops, goods=goods)
@@ -59,7 +58,7 @@ class Age:
                 plan.count(_YOUNG), lambda done: plan.tell(f"a young database: {done} records")
             )
             market.finish()
-        shutil.copytree(young, old)
+        old = plan.copied(young, "old")
         began = time.perf_counter()
         with opened(old) as rooms:
             made = multiply(

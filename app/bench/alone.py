@@ -61,7 +61,7 @@ def audit(folder: Path, processes: int) -> dict[str, float]:
         audited = whole.run(lambda _: peak.look([os.getpid(), *whole.pids]))
     taken_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_began
     began, cpu_began = time.perf_counter(), _cpu_s()
-    hashed = hash_all(folder / "data" / "suxin.db")
+    hashed = hash_all(settings.database_url)
     return {
         "seconds": taken_s,
         "cpu_seconds": cpu_s,

@@ -6,23 +6,27 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import psycopg
 
 from app.ledger.record import stream_key
 
+_SQLITE = "sqlite:///"
 _CACHE_KIB = 128 * 1024
 _PARAMETERS = 256
+_AT_ONCE = 10_000
 
 # Rows that an event writes, by table: how they are found by stream. What was there before is left.
 _NEW = {
     "record": "seq > 0",
-    "sealed_section": "1",
-    "side_index": "1",
-    "due": "1",
-    "sold_unit": "1",
+    "sealed_section": "TRUE",
+    "side_index": "TRUE",
+    "due": "TRUE",
+    "sold_unit": "TRUE",
     "log_leaf": "seq > 0",
 }
 _LOG_TABLES = ("log_leaf",)
@@ -41,32 +45,77 @@ class Written:
     state: tuple[int, bytes, bytes]
 
 
-def hash_all(path: Path) -> int:
+class Driver:
+    """A connection of the driver itself: sqlite3 or psycopg. Statements mark their values by `?`."""
+
+    def __init__(self, url: str) -> None:
+        self._sqlite = url.startswith(_SQLITE)
+        self._connection: Any
+        if self._sqlite:
+            self._connection = sqlite3.connect(url.removeprefix(_SQLITE), isolation_level=None)
+            # What the service writes with.
+            for told in ("synchronous = FULL", "foreign_keys = ON", f"cache_size = -{_CACHE_KIB}"):
+                self._connection.execute(f"PRAGMA {told}")
+        else:
+            self._connection = psycopg.connect(url, autocommit=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Commits what is written inside; rolls back what is left by an exception."""
+        self._connection.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """Returns the driver's cursor."""
+        return self._connection.execute(self._marked(statement), values)
+
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Executes a statement once for each row."""
+        self._connection.cursor().executemany(self._marked(statement), rows)
+
+    def stream(self, query: str) -> Iterator[Any]:
+        """Yields rows as they come, and holds only some of them."""
+        if self._sqlite:
+            yield from self._connection.execute(query)
+            return
+        with self._connection.transaction(), self._connection.cursor("all") as cursor:
+            cursor.itersize = _AT_ONCE
+            yield from cursor.execute(query)
+
+    def _marked(self, statement: str) -> str:
+        return statement if self._sqlite else statement.replace("?", "%s")
+
+
+def hash_all(url: str) -> int:
     """Returns how many records there are, after reading every row and hashing its body."""
     count = 0
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with Driver(url) as driver:
         query = (
             "SELECT stream, seq, id, type, actor, recorded_at, hash, body FROM record"
             " ORDER BY stream, seq"
         )
-        for row in connection.execute(query):
+        for row in driver.stream(query):
             if hashlib.sha256(row[7]).digest() == row[6]:
                 count += 1
     return count
 
 
-def copy_database(source: Path, target: Path) -> None:
-    """Copies a database page by page, as it is."""
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
-        new.execute("PRAGMA journal_mode = WAL")
-
-
-def read_written(path: Path, streams: Sequence[str]) -> Written:
+def read_written(url: str, streams: Sequence[str]) -> Written:
     """Returns the rows that one event on each of these streams wrote. Read-only."""
     keys = [stream_key(name) for name in streams]
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        heads = _select(connection, "head", "1", keys)[1]
+    with Driver(url) as connection:
+        heads = _select(connection, "head", "TRUE", keys)[1]
         rows = {table: _select(connection, table, which, keys) for table, which in _NEW.items()}
         indices = [row[rows["log_leaf"][0].index("leaf_index")] for row in rows["log_leaf"][1]]
         tiles = connection.execute(
@@ -79,7 +128,7 @@ def read_written(path: Path, streams: Sequence[str]) -> Written:
     return Written(moved, rows, tiles, state)
 
 
-def insert_again(connection: sqlite3.Connection, written: Written) -> float:
+def insert_again(connection: Driver, written: Written) -> float:
     """Returns the seconds that the bare driver takes to write the same rows, durable and in the log.
 
     Two transactions, as the service has: what was recorded, then its place in the log.
@@ -88,13 +137,13 @@ def insert_again(connection: sqlite3.Connection, written: Written) -> float:
     rows = written.rows
     waiting = _waiting(rows["record"])
     began = time.perf_counter()
-    with _writing(connection):
+    with connection.writing():
         found = 0
         for part in _parts(keys):
             query = f"SELECT * FROM head WHERE stream IN ({_marks(part)})"  # noqa: S608 - only marks
             found += len(connection.execute(query, part).fetchall())
         assert found == len(keys), "the copy holds other units"
-        connection.executemany(
+        connection.execute_many(
             "UPDATE head SET seq = ?, hash = ?, recorded_at = ?, state = ? WHERE stream = ?",
             written.heads,
         )
@@ -102,37 +151,42 @@ def insert_again(connection: sqlite3.Connection, written: Written) -> float:
             if table not in _LOG_TABLES:
                 _insert(connection, table, columns, values)
         _insert(connection, "unsequenced", ("stream", "seq", "recorded_at", "hash"), waiting)
-    with _writing(connection):
+    with connection.writing():
         connection.execute(
             "SELECT stream, seq, hash FROM unsequenced ORDER BY recorded_at, stream, seq"
         ).fetchall()
         for table in _LOG_TABLES:
             _insert(connection, table, *rows[table])
         connection.execute("DELETE FROM unsequenced")
-        connection.executemany(
-            "INSERT OR REPLACE INTO tile (log, level, tile_index, data) VALUES (?, ?, ?, ?)",
+        connection.execute_many(
+            "INSERT INTO tile (log, level, tile_index, data) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (log, level, tile_index) DO UPDATE SET data = excluded.data",
             written.tiles,
         )
         connection.execute("UPDATE log_state SET size = ?, root = ?, edge = ?", written.state)
     return time.perf_counter() - began
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Returns a connection with the settings that the service writes with."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("synchronous = FULL", "foreign_keys = ON", f"cache_size = -{_CACHE_KIB}"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+def size_mb(url: str) -> float:
+    """Returns what a database takes on its disk, in 2^20 bytes. Of SQLite the write-ahead log with it."""
+    if url.startswith(_SQLITE):
+        path = Path(url.removeprefix(_SQLITE))
+        return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")) / 2**20
+    with Driver(url) as driver:
+        (size,) = driver.execute("SELECT pg_database_size(current_database())").fetchone()
+    return float(size / 2**20)
 
 
-@contextmanager
-def _writing(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    yield
-    connection.execute("COMMIT")
+def version(url: str) -> str:
+    """Returns the database's name and version."""
+    if url.startswith(_SQLITE):
+        return f"SQLite {sqlite3.sqlite_version}"
+    with Driver(url) as driver:
+        (told,) = driver.execute("SHOW server_version").fetchone()
+    return f"PostgreSQL {told}"
 
 
-def _select(connection: sqlite3.Connection, table: str, which: str, keys: Sequence[int]) -> Table:
+def _select(connection: Driver, table: str, which: str, keys: Sequence[int]) -> Table:
     found: list[tuple[Any, ...]] = []
     columns: Sequence[str] = ()
     for part in _parts(keys):
@@ -144,14 +198,14 @@ def _select(connection: sqlite3.Connection, table: str, which: str, keys: Sequen
 
 
 def _insert(
-    connection: sqlite3.Connection,
+    connection: Driver,
     table: str,
     columns: Sequence[str],
     rows: Sequence[tuple[Any, ...]],
 ) -> None:
     if rows:
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({_marks(columns)})"  # noqa: S608 - names of ours
-        connection.executemany(statement, rows)
+        connection.execute_many(statement, rows)
 
 
 def _waiting(records: Table) -> list[tuple[Any, ...]]:

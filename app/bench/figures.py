@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 import platform
-import sqlite3
 import statistics
 import tempfile
 import time
@@ -81,8 +80,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def describe_machine(folder: Path) -> dict[str, Any]:
-    """Returns what the figures depend on. Writes and removes a small file in `folder`."""
+def describe_machine(folder: Path, database: str) -> dict[str, Any]:
+    """Returns what the figures depend on. Writes and removes a small file in `folder`.
+
+    database: its name and version.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "at": format_time(SystemClock().now()),
@@ -92,7 +94,7 @@ def describe_machine(folder: Path) -> dict[str, Any]:
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
+        "database": database,
         "load": load_now(),
         "sync_ms": _short(_sync_ms(folder)),
         **_swing(),

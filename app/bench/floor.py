@@ -43,7 +43,11 @@ def measure_floor(path: Path, runs: int) -> Figure:
     for _ in range(runs):
         for stage in STAGES:
             began = time.process_time()
-            count = hash_all(path) if stage == "bare" else _check_all(path, STAGES.index(stage))
+            count = (
+                hash_all(f"sqlite:///{path}")
+                if stage == "bare"
+                else _check_all(path, STAGES.index(stage))
+            )
             taken_us[stage].append((time.process_time() - began) * 1e6 / count)
     us = {stage: median(told) for stage, told in taken_us.items()}
     return Figure(

@@ -122,8 +122,10 @@ def _renamed(life: _Life, *, old: str, new: str) -> _Life:
 def _write(database: Database, lives: Sequence[_Life]) -> None:
     """Writes what copies of units bring, in one transaction."""
     with database.write() as connection:
-        driver: Any = connection.connection.dbapi_connection
+        mark = "?" if database.dialect == "sqlite" else "%s"
         for table, first in lives[0].items():
-            marks = ", ".join("?" * len(first.columns))
+            marks = ", ".join([mark] * len(first.columns))
             statement = f"INSERT INTO {table} ({', '.join(first.columns)}) VALUES ({marks})"  # noqa: S608 - names of ours
-            driver.executemany(statement, [row for life in lives for row in life[table].rows])
+            connection.exec_driver_sql(
+                statement, [row for life in lives for row in life[table].rows]
+            )

@@ -16,11 +16,10 @@ _TIMEOUT_S = 600
 def measure_issue(plan: Plan) -> Figure:
     """Measures ordering and making codes until all are sequenced, each time on a new database."""
     count = min(plan.count(_CODES), _CODES)
-    folder = plan.folder("issue")
     told: list[dict[str, float]] = []
     runs = min(plan.runs, _ISSUE_RUNS)
     for run in range(runs):
-        one = run_alone("issue", folder / str(run), count, timeout_s=_TIMEOUT_S)
+        one = run_alone("issue", plan.folder(f"issue-{run}"), count, timeout_s=_TIMEOUT_S)
         if one["done"] != count:
             raise BenchFailed(f"{one['done']:.0f} of {count} codes were issued")
         told.append(one)
@@ -42,11 +41,10 @@ def measure_issue(plan: Plan) -> Figure:
 def measure_import(plan: Plan) -> Figure:
     """Measures importing a spreadsheet of products, each time into a new database."""
     count = min(plan.count(_ROWS), _ROWS)
-    folder = plan.folder("import")
     told: list[dict[str, float]] = []
     runs = min(plan.runs, _ISSUE_RUNS)
     for run in range(runs):
-        one = run_alone("import", folder / str(run), count, timeout_s=_TIMEOUT_S)
+        one = run_alone("import", plan.folder(f"import-{run}"), count, timeout_s=_TIMEOUT_S)
         if (one["created"], one["unchanged"]) != (count, count):
             raise BenchFailed(f"{one['created']:.0f} of {count} rows were imported")
         told.append(one)

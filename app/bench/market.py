@@ -16,10 +16,12 @@ from typing import Any
 import uuid_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.bench.plan import database_url
 from app.config import Settings, load_settings
 from app.kit.errors import Fault
 from app.ledger.note import encode_base64
 from app.ledger.record import Claim, Signed, claim_message
+from app.main import configure_logs
 from app.parties.account_rules import PARTY_SCOPES
 from app.parties.identity import uscc_check_digit
 from app.parties.principal import OPERATOR, Principal
@@ -54,7 +56,7 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(
         data_dir=folder / "data",
         keys_dir=folder / "keys",
-        database_url=f"sqlite:///{folder / 'data' / 'suxin.db'}",
+        database_url=database_url(folder),
         base_url="https://bench.example",
         log_origin="bench.example/log/1",
         host="127.0.0.1",
@@ -70,6 +72,7 @@ def settings_in(folder: Path) -> Settings:
 def opened(folder: Path) -> Iterator[Rooms]:
     """Yields the running services of the deployment in `folder`, made where there was none."""
     settings = settings_in(folder)
+    configure_logs(settings.log_level)
     if not settings.data_dir.exists():
         set_up(settings)
     rooms = open_rooms(settings)

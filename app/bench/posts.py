@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from app.bench import bare
 from app.bench.figures import Figure, median, percentile
 from app.bench.load import Generator, Loaded, Sending
 from app.bench.market import PLATFORM_NAME, Market, Player, opened
-from app.bench.plan import Plan
+from app.bench.plan import Plan, database_url
 from app.bench.processes import BenchFailed, Listening, serving, stub
 from app.kit.clock import SystemClock, format_time
 from app.trace.code import Code
@@ -99,9 +98,7 @@ def measure_bulk_post(plan: Plan) -> Figure:
     batches = _BATCHES if plan.full else 1
     codes, shop = _stock(folder, size * (batches * plan.runs + 1))
     parts = [codes[start : start + size] for start in range(0, len(codes), size)]
-    path = folder / "data" / "suxin.db"
-    copy = folder / "copy.db"
-    bare.copy_database(path, copy)
+    url, copy = database_url(folder), database_url(plan.copied(folder, "bulk_post_bare"))
     real: list[float] = []
     ceiling: list[float] = []
     taken_ms: list[float] = []
@@ -109,7 +106,7 @@ def measure_bulk_post(plan: Plan) -> Figure:
     with (
         serving(folder) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
-        closing(bare.connect(copy)) as connection,
+        bare.Driver(copy) as connection,
     ):
         for run in range(plan.runs + 1):
             # The first run is for what is done once; it is not counted.
@@ -119,7 +116,7 @@ def measure_bulk_post(plan: Plan) -> Figure:
             taken = [_post(client, shop, part) for part in mine]
             client_s = time.process_time() - client_s
             spent = _each(service.cpu_s(), began_s, size * len(mine), generator=client_s)
-            written = [bare.read_written(path, [code.stream for code in part]) for part in mine]
+            written = [bare.read_written(url, [code.stream for code in part]) for part in mine]
             bare_s = sum(bare.insert_again(connection, one) for one in written)
             if run:
                 real.append(size * batches / sum(taken))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from app.bench.age import Age
+from app.bench.bare import version
 from app.bench.desk import measure_desk_search
 from app.bench.detectors import SEED, describe_detectors, measure_detectors
 from app.bench.figures import Figure, describe_machine, load_now
@@ -25,11 +28,23 @@ from app.bench.processes import BenchFailed
 from app.bench.reads import Reads
 from app.bench.search import measure_search
 
+# What has no database in it, or asks what CPython costs.
+_NOT_OF_A_SERVER = ("audit_floor", "label_sheet")
 
-def run_bench(*, scale: float, only: str | None, as_json: bool, out: Console, err: Console) -> None:
+
+def run_bench(
+    *,
+    scale: float,
+    only: str | None,
+    server: str | None,
+    as_json: bool,
+    out: Console,
+    err: Console,
+) -> None:
     """Measures every figure, or the one called `only`, and prints what came of it.
 
-    scale: times the usual number of records. Raises BadParameter, and Exit where one failed.
+    scale: times the usual number of records. server: a PostgreSQL on which databases are made for it and
+    dropped again; None is SQLite. Raises BadParameter, and Exit where one failed.
     """
     if only == "detectors":
         _tell_detectors(out, as_json=as_json)
@@ -39,10 +54,14 @@ def run_bench(*, scale: float, only: str | None, as_json: bool, out: Console, er
     with tempfile.TemporaryDirectory(prefix="suxin-bench-") as folder:
         root = Path(folder)
         figures = []
-        with err.status("starting") as status:
-            plan = Plan(scale, root, status.update)
+        with err.status("starting") as status, ExitStack() as stack:
+            plan = Plan(scale, root, status.update, server)
             chosen = _choose(_measures(plan), only)
-            machine = describe_machine(root)
+            try:
+                machine = describe_machine(root, version(server or "sqlite:///"))
+            except psycopg.OperationalError as failed:
+                raise typer.BadParameter(str(failed), param_hint="--database") from failed
+            stack.enter_context(plan.cleaning())
             for name, measure in chosen.items():
                 status.update(name)
                 try:
@@ -60,7 +79,7 @@ def run_bench(*, scale: float, only: str | None, as_json: bool, out: Console, er
 
 def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
     reads, age = Reads(plan), Age(plan)
-    return {
+    measures: dict[str, Callable[[], Figure]] = {
         "single_post": lambda: measure_single_post(plan),
         "bulk_post": lambda: measure_bulk_post(plan),
         "audit": reads.measure_audit,
@@ -79,6 +98,9 @@ def _measures(plan: Plan) -> Mapping[str, Callable[[], Figure]]:
         "age_reads": age.measure_reads,
         "heads_map": lambda: measure_heads_map(plan),
     }
+    for name in _NOT_OF_A_SERVER if plan.server is not None else ():
+        del measures[name]
+    return measures
 
 
 def _tell_detectors(out: Console, *, as_json: bool) -> None:

@@ -7,14 +7,14 @@ import random
 import time
 from array import array
 from functools import cache
-from pathlib import Path
 
 import httpx
 import orjson
 
+from app.bench.bare import size_mb
 from app.bench.figures import Figure, percentile
 from app.bench.market import Market, opened
-from app.bench.plan import Plan
+from app.bench.plan import Plan, database_url
 from app.bench.processes import BenchFailed, serving
 from app.kit.clock import to_ms
 from app.trace import wordstore
@@ -120,7 +120,7 @@ def measure_search(plan: Plan) -> Figure:
         n=count,
         p50_ms=p50_ms,
         p99_ms=percentile(taken_ms, 0.99),
-        also={"index_s": filled_s, "database_mb": _size_mb(folder)},
+        also={"index_s": filled_s, "database_mb": size_mb(database_url(folder))},
     )
 
 
@@ -196,7 +196,3 @@ def _product(n: int, name: str, brand: str, spec: str, created_at: int) -> dict[
 def _gtin(n: int) -> str:
     body = f"0690{n:09d}"
     return body + gtin_check_digit(body)
-
-
-def _size_mb(folder: Path) -> float:
-    return sum(file.stat().st_size for file in (folder / "data").glob("suxin.db*")) / 2**20
