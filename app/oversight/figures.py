@@ -12,17 +12,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
 from app.credit.workdays import SHANGHAI, local_day
 from app.db.engine import Database
-from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.clock import Clock, to_ms
 from app.oversight import figurestore, store
 from app.parties.account_rules import covers
 from app.parties.identity import is_party_id
 from app.parties.principal import Principal
+from app.trace.soldstore import day_named, day_of
 
 What = Literal["records", "findings", "complaints"]
 WHATS: Final[tuple[What, ...]] = ("records", "findings", "complaints")
@@ -115,20 +117,30 @@ class Figures:
 
 
 def _count(connection: Connection, rows: list[Any]) -> Counter[tuple[str, str, str]]:
-    counts: Counter[tuple[str, str, str]] = Counter()
+    # The whole log goes through here while others wait for the processor: what days and senders come to
+    # is found out once for each of them.
+    by_day: Counter[tuple[int, str]] = Counter()
     complaints = []
-    for row in rows:
-        if not isinstance(row.recorded_at, int) or not isinstance(row.actor, str):
+    for _, stream, type_, actor, recorded_at in rows:
+        if not isinstance(recorded_at, int) or not isinstance(actor, str):
             continue  # a hand has been there; the audit says so
-        month = f"{local_day(from_ms(row.recorded_at)):%Y-%m}"
-        counts[(month, row.actor if is_party_id(row.actor) else _NOBODYS, "records")] += 1
-        if row.type == "complaint":
-            complaints.append((row.stream, month))
+        by_day[(day_of(recorded_at), actor)] += 1
+        if type_ == "complaint":
+            complaints.append((stream, _month(day_of(recorded_at))))
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for (day, actor), count in by_day.items():
+        party = actor if is_party_id(actor) else _NOBODYS
+        counts[(_month(day), party, "records")] += count
     if complaints:
         sellers = figurestore.sellers_of(connection, sorted({stream for stream, _ in complaints}))
         for stream, month in complaints:
             counts[(month, sellers.get(stream, _NOBODYS), "complaints")] += 1
     return counts
+
+
+@lru_cache(maxsize=64)
+def _month(day: int) -> str:
+    return day_named(day)[:7]
 
 
 def _months(today: date, count: int) -> Iterator[tuple[str, int, int]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
+from app.db.hot import HotSelect
 from app.db.lookup import rows_of
 from app.db.tables import Cursor, Finding, LogLeaf, MonthFigure, Party, RecordRow, SoldUnit
 from app.db.upsert import count_rows
@@ -19,31 +20,23 @@ PARTY = Party.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
 
+_NEW = HotSelect(
+    select(LEAF.c.leaf_index, LEAF.c.stream, RECORD.c.type, RECORD.c.actor, RECORD.c.recorded_at)
+    .select_from(
+        LEAF.outerjoin(RECORD, and_(RECORD.c.stream == LEAF.c.stream, RECORD.c.seq == LEAF.c.seq))
+    )
+    .where(LEAF.c.leaf_index > bindparam("after"))
+    .order_by(LEAF.c.leaf_index)
+    .limit(bindparam("most"))
+)
+
 
 def new_records(connection: Connection, after: int, limit: int) -> list[Any]:
     """Returns (leaf_index, stream, type, actor, recorded_at) behind a position of the log. Read-only.
 
     Of a record that was taken away behind our back everything but the first two is None.
     """
-    return list(
-        connection.execute(
-            select(
-                LEAF.c.leaf_index,
-                LEAF.c.stream,
-                RECORD.c.type,
-                RECORD.c.actor,
-                RECORD.c.recorded_at,
-            )
-            .select_from(
-                LEAF.outerjoin(
-                    RECORD, and_(RECORD.c.stream == LEAF.c.stream, RECORD.c.seq == LEAF.c.seq)
-                )
-            )
-            .where(LEAF.c.leaf_index > after)
-            .order_by(LEAF.c.leaf_index)
-            .limit(limit)
-        )
-    )
+    return _NEW.rows(connection, after=after, most=limit)
 
 
 def sellers_of(connection: Connection, streams: Sequence[int]) -> Mapping[int, str]:
