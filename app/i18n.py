@@ -51,6 +51,20 @@ def text_as_written(lang: Lang, key: str) -> str:
     return _sentences(lang)[key]
 
 
+def worded(
+    lang: Lang, params: Mapping[str, object], families: Mapping[str, str]
+) -> dict[str, object]:
+    """Returns those params that are words of ours, or several with ", " between, as readers say them.
+
+    families: the family of sentences of each such param, as a Fault names it.
+    """
+    joint = text(lang, "page.list.join")
+    return {
+        name: joint.join(text(lang, f"{family}.{word}") for word in str(params[name]).split(", "))
+        for name, family in families.items()
+    }
+
+
 def has(key: str) -> bool:
     """Returns whether there is a sentence of this key."""
     return key in _sentences(DEFAULT)

@@ -7,7 +7,7 @@ same file again is a repeat.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,13 +35,13 @@ def import_file(
         str,
         typer.Argument(
             metavar="KIND|FILE",
-            help="products, lots or shipments; or at once the file, of products.",
+            help="products, lots, shipments or events; or at once the file, of products.",
         ),
     ],
     file: Annotated[Path | None, typer.Argument(help="A .csv or .xlsx file.")] = None,
     party: Annotated[
         str | None,
-        typer.Option(help="Whose goods; may be left out where one seller is registered."),
+        typer.Option(help="Whose file it is; may be left out where one seller is registered."),
     ] = None,
     mapping: Annotated[
         str | None, typer.Option(help="A JSON file, or the name of a remembered mapping.")
@@ -56,7 +56,7 @@ def import_file(
         bool, typer.Option("--json", help="One JSON object on standard output.")
     ] = False,
 ) -> None:
-    """Import a spreadsheet of products, lots or orders. Exit: 0 all rows taken, 1 some refused.
+    """Import a spreadsheet of products, lots, orders or events. Exit: 0 all rows taken, 1 some refused.
 
     2: the file cannot be read, or not for this party.
     """
@@ -76,17 +76,19 @@ def import_file(
             counts = {name: outcomes[name] for name in _OUTCOMES}
             faults: Faults = [(row.row, row.problems) for row in plan.rows if row.problems]
             told: dict[str, Any] = {"dry_run": True, "rows": len(plan.rows), "file": plan.about()}
+            told |= _listings(plan.listings)
         else:
             job = rooms.imports.store(principal, plan)
             _apply(rooms, principal, job, total=len(plan.rows))
             row, found = rooms.imports.job(principal, job)
             counts = {name: found.get(name, 0) for name in _OUTCOMES}
             faults = list(rooms.imports.faults(principal, job))
-            told = {
+            about = json.loads(row.about)
+            told = _listings(about.pop("listings", {})) | {
                 "id": job,
                 "status": row.status,
                 "rows": row.total,
-                "file": json.loads(row.about),
+                "file": about,
             }
             if row.status == "failed":
                 fail(f"the import ended: {row.error}", code=2)
@@ -100,6 +102,10 @@ def import_file(
     else:
         _print(counts, faults, reader, told, errors)
     raise typer.Exit(1 if counts["refused"] else 0)
+
+
+def _listings(places: Mapping[str, int]) -> dict[str, Any]:
+    return {"listings": dict(places)} if places else {}
 
 
 _OUTCOMES = ("created", "unchanged", "skipped", "refused")
@@ -163,6 +169,8 @@ def _print(
     OUT.print(f"{told['rows']} rows ({form})", markup=False)
     for outcome, count in counts.items():
         OUT.print(f"{outcome:<11}{count}", markup=False)
+    for place, count in told.get("listings", {}).items():
+        OUT.print(f"listed at {place}: {count}", markup=False)
     lines = list(error_rows(lang, faults))
     if len(lines) > 1:
         table = Table(box=None, pad_edge=False)

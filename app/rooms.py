@@ -33,6 +33,7 @@ from app.credit.undecided import Undecided
 from app.db.engine import Database
 from app.db.lease import Lease
 from app.imports import importstore
+from app.imports.applying import Applying
 from app.imports.jobs import Imports
 from app.imports.plans import Plans
 from app.joining import LOCAL, open_exchange
@@ -98,6 +99,7 @@ from app.trace.detectors import Thresholds
 from app.trace.dispatching import Dispatching
 from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
+from app.trace.offering import Offering
 from app.trace.packing import Packing
 from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
@@ -105,6 +107,7 @@ from app.trace.printing import Printing
 from app.trace.proof import Proofs
 from app.trace.pushes import Pushes
 from app.trace.recording import Recording
+from app.trace.rowevents import RowEvents
 from app.trace.scans import Scans
 from app.trace.secret_index import SecretIndex
 from app.trace.shipments import Shipments
@@ -360,6 +363,8 @@ def _open_trace(
     catalogue = Catalogue(database, recorder, clock=clock, index=index)
     shipments = Shipments(database, recorder, recording, issuing, clock=clock)
     packing = Packing(database, recording, clock=clock, random=random)
+    row_events = RowEvents(database, recorder, recording, index=index)
+    offering = Offering(database, recorder, recording, clock=clock)
     printing = Printing(
         database, issuing, catalogue, clock=clock, base_url=settings.base_url, font=settings.font
     )
@@ -370,6 +375,7 @@ def _open_trace(
         "printing": printing,
         "parcel_labels": ParcelLabels(database, issuing, printing, clock=clock),
         "shipments": shipments,
+        "offering": offering,
         "parcels": Parcels(database, clock=clock),
         "beginnings": Beginnings(database),
         "packing": packing,
@@ -379,9 +385,13 @@ def _open_trace(
         "customs": CustomsDesk(database, recording, clock=clock, index=index),
         "imports": Imports(
             database,
-            Plans(database, catalogue),
-            Bulk(database, recorder, catalogue, clock=clock, index=index),
-            shipments,
+            Plans(database, catalogue, offering, row_events),
+            Applying(
+                Bulk(database, recorder, catalogue, clock=clock, index=index),
+                shipments,
+                offering,
+                row_events,
+            ),
             vault=vault,
             clock=clock,
         ),

@@ -1,4 +1,4 @@
-"""Writes the sample spreadsheets of docs/samples: products as CSV in GBK and as a workbook, an order export.
+"""Writes the sample spreadsheets of docs/samples: products in GBK and as a workbook, orders, what arrived.
 
 Everything in them is made up: GTINs of the textbook's prefix, nobody's name, waybills that no carrier has.
 `tests/imports/test_samples.py` reads them and compares them with what this writes.
@@ -31,6 +31,7 @@ _ORDER_HEAD = [
     "商品", "订单号", "订单状态", "商品总价(元)", "商品数量(件)", "收货人", "手机", "省", "市", "区",
     "订单成交时间", "发货时间", "商品id", "商家编码-规格维度", "快递单号", "快递公司",
 ]  # fmt: skip
+_EVENT_HEAD = ["运单号", "物流状态", "操作时间", "签收方式", "原因"]
 
 
 def gtin(n: int) -> str:
@@ -60,6 +61,16 @@ def orders() -> list[list[str]]:
     return [_ORDER_HEAD, *rows]
 
 
+def events() -> list[list[str]]:
+    """Returns the rows of a carrier's list: what became of the sample's parcels, the newest first."""
+    rows = [
+        [f"TEST{26112000 + n:010}", "已签收", f"2026-11-2{3 + n % 2} 1{n}:30:00", kind]
+        for n, kind in enumerate(("本人", "快递柜", "驿站", "代收"))
+    ]
+    rows.append(["TEST0026112004", "拒收", "2026-11-24 15:00:00", ""])
+    return [_EVENT_HEAD, *([*row, "外箱破损" if row[1] == "拒收" else ""] for row in rows[::-1])]
+
+
 def as_csv(rows: list[list[str]], *, encoding: str) -> bytes:
     """Returns CSV as Excel writes it."""
     out = io.StringIO(newline="")
@@ -72,6 +83,7 @@ def main(folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "products-gbk.csv").write_bytes(as_csv(products(), encoding="gbk"))
     (folder / "products.xlsx").write_bytes(write_xlsx(products(), title="商品"))
+    (folder / "events-gbk.csv").write_bytes(as_csv(events(), encoding="gbk"))
     (folder / "orders.csv").write_bytes(as_csv(orders(), encoding="utf-8-sig"))
 
 

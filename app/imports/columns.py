@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from app.i18n import Lang
 
-Kind = Literal["products", "lots", "shipments"]
-KINDS: tuple[Kind, ...] = ("products", "lots", "shipments")
+Kind = Literal["products", "lots", "shipments", "events"]
+KINDS: tuple[Kind, ...] = ("products", "lots", "shipments", "events")
+Choice = Literal["category", "mode", "event", "signed_by"]
 
 _HERE = Path(__file__).parent
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
@@ -81,7 +82,7 @@ def spelled(name: str) -> str:
     return bare or _FILLING.sub("", name)
 
 
-def choice(kind: Literal["category", "mode"], text: str) -> str | None:
+def choice(kind: Choice, text: str) -> str | None:
     """Returns the value that a word stands for, None for an unknown word."""
     return _values(kind).get(spelled(text))
 
@@ -93,7 +94,7 @@ def has_word(kind: Literal["yes", "no", "ended"], text: str) -> bool:
 
 # Asked of every row: the words themselves are spelled once.
 @cache
-def _values(kind: Literal["category", "mode"]) -> Mapping[str, str]:
+def _values(kind: Choice) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for value, names in words()[kind].items():
         for name in (value, *names):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from app.imports.cells import Read, read_code, read_count, read_day, read_gtin
+from app.imports.cells import Read, read_code, read_count, read_day, read_gtin, read_moment
 from app.imports.columns import choice, columns_of, has_word
 from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
+from app.kit.clock import format_time
 from app.kit.errors import Invalid
 from app.trace.code import parse_lot
 from app.trace.events import IMPORT_MODES, PRODUCT_CATEGORIES, check_event
@@ -42,9 +44,10 @@ def plan_product(row: Row, sheet: Sheet, issuer: str) -> Planned:
     if not (has_word("yes", claim) or has_word("no", claim)):
         reader.refuse_with("claim", "enum", expected="是/否, yes/no", got=claim[:40])
     _check(reader, "product", {"issuer": issuer, **facts}, ())
+    listed = _listed(reader)
     if reader.problems:
         return reader.refused(key=gtin or "")
-    payload = {"gtin": gtin, "facts": facts, "claim": has_word("yes", claim)}
+    payload = {"gtin": gtin, "facts": facts, "claim": has_word("yes", claim), **listed}
     return Planned(
         row.number,
         "created",
@@ -114,6 +117,28 @@ def _gtin(reader: Reader, *, required: bool) -> str | None:
         return None
     reader.warn("gtin", found.warning, gtin=found.value)
     return found.value
+
+
+def _listed(reader: Reader) -> dict[str, Any]:
+    """Returns where the product is listed (app.trace.offering), nothing where no place is named."""
+    cells = {"platform": "platform", "url": "url", "title": "listing_title"}
+    told = {name: reader.text(cell) for name, cell in cells.items()}
+    data = {name: value for name, value in told.items() if value}
+    moment = reader.read("listed_at", read_moment)
+    if moment is None and not data:
+        return {}
+    try:
+        check_event("listing", "product", data, ())
+    except Invalid as refused:
+        for error in refused.errors:
+            of_place = error.kind == "missing"
+            told_so = replace(error, sentence="listing_place") if of_place else error
+            reader.refuse((told_so,), as_field=cells.get(str(error.loc[-1]), "platform"))
+    if moment is None:
+        return {"listing": data}
+    at = format_time(moment[0])
+    reader.warn("listed_at", moment[1], time=at)
+    return {"listing": data, "listed_at": at}
 
 
 def _check_order(reader: Reader, facts: dict[str, Any]) -> None:

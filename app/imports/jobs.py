@@ -19,29 +19,25 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.imports import importstore
+from app.imports.applying import Applying
 from app.imports.columns import Kind
 from app.imports.mapping import Layout
-from app.imports.plans import Plan, Plans, others_facts
-from app.imports.problems import Outcome, Problem, of_fault, of_row
+from app.imports.plans import Plan, Plans
+from app.imports.problems import Problem, of_row
 from app.imports.remembered import Remembered
-from app.kit.clock import Clock, parse_time, to_ms
+from app.kit.clock import Clock, to_ms
 from app.kit.errors import Fault, NotFound, TooMany, Unavailable
-from app.ledger.stage import IdConflict
 from app.ledger.submission import Effect
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.parties import store as party_store
 from app.parties.principal import Principal
 from app.parties.rules import PartyUnknown
-from app.trace.bulk import Bulk, NewLot, NewProduct, Taken
-from app.trace.requests import SealedInput
-from app.trace.shipments import NewUnits, Shipment, Shipments
 
 MAX_OPEN = 5
 MAX_PLANNED = 3
 KEPT = timedelta(days=30)
 KEPT_PLANNED = timedelta(hours=1)
-_CHUNK = 400
-_CHUNK_OF_SHIPMENTS = 40
+_CHUNKS: Mapping[Kind, int] = {"products": 400, "lots": 400, "shipments": 40, "events": 200}
 _RETRY_S = 10
 
 
@@ -53,9 +49,6 @@ class ImportsOpen(TooMany):
     """The party has as many imports open as it may have."""
 
 
-Result = tuple[Outcome, tuple[Problem, ...]]
-
-
 class Imports(Remembered):
     """Plans files, applies them as jobs, remembers mappings."""
 
@@ -63,16 +56,14 @@ class Imports(Remembered):
         self,
         database: Database,
         plans: Plans,
-        bulk: Bulk,
-        shipments: Shipments,
+        applying: Applying,
         *,
         vault: Vault,
         clock: Clock,
     ) -> None:
         super().__init__(database, clock)
         self._plans = plans
-        self._bulk = bulk
-        self._shipments = shipments
+        self._applying = applying
         self._vault = vault
         self._served = ""  # the party whose turn was last
 
@@ -98,6 +89,8 @@ class Imports(Remembered):
         now_ms = to_ms(self._clock.now())
         rows = [self._row(job, n, one) for n, one in enumerate(plan.rows)]
         about = plan.about() | ({"planned": plan.counts()} if planned else {})
+        if plan.listings:
+            about["listings"] = dict(plan.listings)
         with self._database.write() as connection:
             if planned:
                 waiting = importstore.planned_of(connection, party)
@@ -236,7 +229,7 @@ class Imports(Remembered):
 
     def _apply_some(self, job: Any) -> bool:
         """Raises Unavailable where the database does not take it now: nothing is lost by that."""
-        limit = _CHUNK_OF_SHIPMENTS if job.kind == "shipments" else _CHUNK
+        limit = _CHUNKS[job.kind]
         with self._database.read() as connection:
             rows = importstore.waiting_rows(connection, job.id, limit=limit)
         if not rows:
@@ -245,7 +238,9 @@ class Imports(Remembered):
         try:
             principal = self.acting_for(job.party)
             payloads = [self._open(row) for row in rows]
-            results = self._apply(principal, job, rows, payloads)
+            effects = [Effect("import_row", {"job": job.id, "n": row.n}) for row in rows]
+            rows_told = list(zip(payloads, effects, strict=True))
+            results = self._applying.apply(principal, job.kind, rows_told)
         except Unavailable:
             raise
         except (Fault, SealBroken) as err:
@@ -264,52 +259,6 @@ class Imports(Remembered):
         with self._database.write() as connection:
             importstore.finish_rows(connection, told)
         return True
-
-    def _apply(
-        self, principal: Principal, job: Any, rows: Sequence[Any], payloads: Sequence[Any]
-    ) -> list[Result]:
-        effects = [Effect("import_row", {"job": job.id, "n": row.n}) for row in rows]
-        told = list(zip(payloads, effects, strict=True))
-        match job.kind:
-            case "products":
-                products = [
-                    NewProduct(p["gtin"], p["facts"], p["claim"], effect) for p, effect in told
-                ]
-                return [_result(one) for one in self._bulk.register_products(principal, products)]
-            case "lots":
-                lots = [
-                    NewLot(p["gtin"], p["lot"], p["facts"], _sealed(p["sealed"]), effect)
-                    for p, effect in told
-                ]
-                return [_result(one) for one in self._bulk.register_lots(principal, lots)]
-            case _:
-                return [self._ship(principal, payload, effect) for payload, effect in told]
-
-    def _ship(self, principal: Principal, told: Mapping[str, Any], effect: Effect) -> Result:
-        units = None
-        if "gtin" in told:
-            units = NewUnits(told["gtin"], told["quantity"], told.get("lot"))
-        shipment = Shipment(
-            order=told["order"],
-            ordered_at=parse_time(told["ordered_at"]),
-            carrier=told["carrier"],
-            waybill=told["waybill"],
-            shipped_at=parse_time(told["shipped_at"]),
-            codes=tuple(told.get("codes", ())),
-            units=units,
-            id=told["id"],
-            platform=told.get("platform"),
-            to=told.get("to"),
-        )
-        try:
-            done = self._shipments.ship(principal, shipment, effects=(effect,), low_priority=True)
-        except Unavailable:
-            raise
-        except IdConflict:
-            return _result(IdConflict("shipment_differs", order=told["order"]))
-        except Fault as fault:
-            return _result(fault)
-        return ("unchanged" if done.events[0].replayed else "created"), ()
 
     def _finish(self, job: str, *, status: str, error: str | None) -> None:
         with self._database.write() as connection:
@@ -361,18 +310,6 @@ def _own(connection: Connection, principal: Principal, job: str) -> Any:
 def _check_open(connection: Connection, party: str) -> None:
     if importstore.count_open(connection, party) >= MAX_OPEN:
         raise ImportsOpen("imports_open", retry_after_s=_RETRY_S, limit=MAX_OPEN)
-
-
-def _result(taken: Taken | Fault) -> Result:
-    if isinstance(taken, Unavailable):
-        raise taken
-    if isinstance(taken, Fault):
-        return "refused", (of_fault(taken),)
-    return ("created" if taken.is_new else "unchanged"), others_facts(taken.differs)
-
-
-def _sealed(told: Mapping[str, Any]) -> dict[str, SealedInput]:
-    return {name: SealedInput(content) for name, content in told.items()}
 
 
 def _dumped(problems: Sequence[Mapping[str, Any]]) -> str | None:

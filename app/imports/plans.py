@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.db.engine import Database
@@ -16,6 +16,8 @@ from app.imports import importstore
 from app.imports.columns import KINDS, Kind
 from app.imports.goods import plan_lot, plan_product
 from app.imports.grid import Grid
+from app.imports.happenings import plan_events, with_outcomes
+from app.imports.listings import once_listed, with_listings
 from app.imports.mapping import Layout
 from app.imports.orders import plan_orders
 from app.imports.problems import Problem, of_fault
@@ -24,7 +26,8 @@ from app.imports.rows import Planned
 from app.imports.sheet import Sheet, find_sheet
 from app.kit.errors import Denied, Fault
 from app.ledger.stage import IdConflict
-from app.parties.principal import Principal
+from app.parties.principal import Principal, RoleMissing
+from app.parties.roles import sources_of
 from app.trace.catalogue import (
     Catalogue,
     ItemNotYours,
@@ -36,11 +39,14 @@ from app.trace.catalogue import (
 )
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
+from app.trace.offering import Offering
+from app.trace.rowevents import TYPES, RowEvents
 
 ACTIONS: Mapping[Kind, tuple[str, ...]] = {
     "products": ("product.register",),
     "lots": ("lot.register",),
     "shipments": ("shipment.send",),
+    "events": ("event.send",),
 }
 """What a caller must be allowed to do; shipments that issue units ask for `code.issue` no more than
 the call for one does."""
@@ -50,6 +56,16 @@ def check_may(principal: Principal, kind: Kind) -> None:
     """Raises Denied unless the caller may import files of this kind."""
     for action in ACTIONS[kind]:
         principal.check_may(action)
+    if kind == "events" and not any(sources_of(principal.roles, one) for one in TYPES):
+        raise RoleMissing("role_missing", action="event.send")
+
+
+def may_import(principal: Principal) -> bool:
+    """Whether the caller may import files of any kind."""
+    try:
+        return bool(kinds_of(principal))
+    except Denied:
+        return False
 
 
 def kinds_of(principal: Principal) -> list[Kind]:
@@ -69,11 +85,15 @@ def kinds_of(principal: Principal) -> list[Kind]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a file would do: the table as it was understood, and every row."""
+    """What a file would do: the table as it was understood, and every row.
+
+    listings: how many products would be listed where, by place.
+    """
 
     grid: Grid
     sheet: Sheet
     rows: tuple[Planned, ...]
+    listings: Mapping[str, int] = field(default_factory=dict)
 
     def counts(self) -> Counter[str]:
         """Returns how many rows would come to what."""
@@ -99,9 +119,13 @@ class Plan:
 class Plans:
     """Makes plans."""
 
-    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+    def __init__(
+        self, database: Database, catalogue: Catalogue, offering: Offering, events: RowEvents
+    ) -> None:
         self._database = database
+        self._events = events
         self._catalogue = catalogue
+        self._offering = offering
 
     def plan(self, principal: Principal, kind: Kind, raw: bytes, mapping: Layout) -> Plan:
         """Returns what the file would do for the caller's party. Read-only.
@@ -115,17 +139,21 @@ class Plans:
         grid = read_grid(raw)
         sheet = find_sheet(grid, kind, mapping)
         rows: Sequence[Planned]
+        listings: Mapping[str, int] = {}
         match kind:
             case "products":
                 rows = [plan_product(row, sheet, party) for row in sheet.rows]
-                rows = self._against_products(_once(rows), party)
+                rows = self._against_products(once_listed(rows), party)
+                rows, listings = with_listings(self._offering, principal, rows)
             case "lots":
                 read = self._catalogue.read_declaration
                 rows = [plan_lot(r, sheet, party, read_declaration=read) for r in sheet.rows]
-                rows = self._against_lots(_once(rows), party)
+                rows = self._against_lots(once_listed(rows), party)
             case "shipments":
                 rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), party)
-        return Plan(grid, sheet, tuple(rows))
+            case "events":
+                rows = with_outcomes(self._events, principal, plan_events(sheet))
+        return Plan(grid, sheet, tuple(rows), listings)
 
     def _against_products(self, rows: Sequence[Planned], party: str) -> list[Planned]:
         with self._database.read() as connection:
@@ -184,25 +212,6 @@ class Plans:
         return found
 
 
-def _once(rows: Sequence[Planned]) -> list[Planned]:
-    """Returns the rows, a repeat of an earlier one as unchanged, a contradiction to one as refused."""
-    first: dict[str, Planned] = {}
-    found = []
-    for row in rows:
-        before = first.setdefault(row.key, row) if row.payload is not None else row
-        if before is row:
-            found.append(row)
-        elif before.payload == row.payload:
-            told = Problem("twice", "import.warn.twice", params={"row": before.row})
-            found.append(
-                replace(row, outcome="unchanged", payload=None, warnings=(*row.warnings, told))
-            )
-        else:
-            told = Problem("twice_differs", "field.twice_differs", params={"row": before.row})
-            found.append(replace(row, outcome="refused", payload=None, problems=(told,)))
-    return found
-
-
 def _of_product(row: Planned, there: Any | None, party: str) -> Planned:
     if there is None or row.payload is None:
         return row
@@ -211,10 +220,13 @@ def _of_product(row: Planned, there: Any | None, party: str) -> Planned:
     except Fault as fault:
         return _refused(row, fault)
     claims = row.payload["claim"] and party not in (there.brand_owner, there.owner_claim)
+    # What is listed besides is decided next (app.imports.listings).
+    needed = claims or "listing" in row.payload
     return replace(
         row,
         outcome="unchanged",
-        payload=row.payload if claims else None,
+        gtin=there.gtin,
+        payload=row.payload if needed else None,
         warnings=(*row.warnings, *others_facts(differs)),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dataclasses import field as made_by
 from typing import Any, Literal
 
-from app.i18n import Lang, has, text
+from app.i18n import Lang, has, text, worded
 from app.imports.cells import CellWrong
 from app.kit.errors import Fault, FieldFault
 
@@ -21,7 +21,7 @@ class Problem:
     """A fault or a warning of one cell, or of the row (field "").
 
     column: the header as it stands in the file. value: as it stood there, cut. kind: a stable word.
-    key: of the sentence, as in `field.check_digit`.
+    key: of the sentence, as in `field.check_digit`. words: as of a Fault.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Problem:
     column: str = ""
     value: str = ""
     params: Mapping[str, str | int] = made_by(default_factory=dict)
+    words: Mapping[str, str] = made_by(default_factory=dict)
 
     @property
     def is_warning(self) -> bool:
@@ -45,6 +46,7 @@ class Problem:
             "column": self.column,
             "value": self.value,
             "params": dict(self.params),
+            "words": dict(self.words),
         }
         return {name: value for name, value in told.items() if value not in ("", {})}
 
@@ -53,7 +55,8 @@ class Problem:
         blanks = {"name": self.column or self.field, "expected": "…", "got": self.value or "…"}
         key = self.key if has(self.key) else "field.wrong"
         try:
-            return text(lang, key, **(blanks | dict(self.params)))
+            told = dict(self.params) | worded(lang, self.params, self.words)
+            return text(lang, key, **(blanks | told))
         except (KeyError, IndexError):
             return text(lang, "field.wrong", **blanks)
 
@@ -75,7 +78,10 @@ def of_fault(fault: Fault) -> Problem:
         if error.kind != "refused":
             name = str(error.loc[-1]) if error.loc else ""
             return of_error(error, name, "", "")
-    return Problem(fault.reason or fault.slug, f"fault.{fault.key}", params=_plain(fault.params))
+    params = _plain(fault.params)
+    return Problem(
+        fault.reason or fault.slug, f"fault.{fault.key}", params=params, words=fault.words
+    )
 
 
 def of_row(row: Any) -> tuple[Problem, ...]:

@@ -159,13 +159,19 @@ def _check_columns(
 
 
 def _lacking(kind: Kind, places: Mapping[str, int], defaults: Mapping[str, str]) -> list[Column]:
-    """Returns the columns that every row of a kind must have, and that are not there."""
+    """Returns the columns that every row of a kind must have, and that are not there.
+
+    Of those that name the goods of an event, any one will do.
+    """
     there = {*places, *defaults}
     if "parcel" in there:
         there |= {"carrier", "waybill"}
     if "codes" in there:
         there |= {"goods", "quantity"}
-    return [c for c in columns_of(kind) if c.required and c.field not in there]
+    lacking = [c for c in columns_of(kind) if c.required and c.field not in there]
+    if kind == "events" and not there & {"waybill", "order", "code"}:
+        lacking.append(columns_of(kind)[0])
+    return lacking
 
 
 def _check_merged(merged: tuple[str, ...], header_row: int) -> None:

@@ -122,6 +122,16 @@ class Recorder:
             loop.call_soon(self._wake)
         return await future
 
+    def preview(self, requests: Sequence[Sequence[Submission]]) -> list[list[Answer]]:
+        """Returns what would be answered now, each request all or none and seeing those before it.
+
+        For a dry run: decided like any other, on a snapshot, and never written. Read-only.
+        """
+        with self._database.read() as connection:
+            stage = Stage(connection, self._vault, self._clock.now())
+            stage.load([one for request in requests for one in request])
+            return [stage.decide_together(request) for request in requests]
+
     def submit_and_wait(
         self,
         submissions: Sequence[Submission],

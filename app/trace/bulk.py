@@ -28,6 +28,7 @@ from app.trace.catalogue import (
 )
 from app.trace.code import Code, parse_lot
 from app.trace.gtin import item_code, parse_gtin
+from app.trace.identifiers import parse_code
 from app.trace.registering import registration
 from app.trace.requests import SealedInput
 from app.trace.secret_index import SecretIndex
@@ -36,12 +37,12 @@ _ITEM_CODES = 10**8
 
 
 class NewProduct(NamedTuple):
-    """A product to be registered. effect: a row to be written with it if it is new."""
+    """A product to be registered. effect: a row to be written with it if it is new; None: no row."""
 
     gtin: str | None
     facts: Mapping[str, Any]
     claim: bool
-    effect: Effect
+    effect: Effect | None
 
 
 class NewLot(NamedTuple):
@@ -55,10 +56,14 @@ class NewLot(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What came of one. is_new: it was not there before. differs: told otherwise than another party did."""
+    """What came of one. is_new: it was not there before. differs: told otherwise than another party did.
+
+    gtin: of the product, which of goods without one is told here first.
+    """
 
     is_new: bool
     differs: tuple[str, ...] = ()
+    gtin: str = ""
 
 
 class Bulk:
@@ -104,12 +109,15 @@ class Bulk:
                     made = registration(
                         Code(number), told, decide, party, {}, now=self._clock.now()
                     )
-                    submissions[n] = with_effects(made, one.effect)
+                    submissions[n] = made if one.effect is None else with_effects(made, one.effect)
                 except Fault as fault:
                     results[n] = fault
         self._submit(submissions, results)
-        for n in submissions:
-            if isinstance(results[n], IdConflict):
+        for n, made in submissions.items():
+            result = results[n]
+            if isinstance(result, Taken):
+                results[n] = result._replace(gtin=parse_code(made.claim.stream).gtin)
+            if isinstance(result, IdConflict):
                 # Registered by another since we looked, or other goods have the code: alone it is retried.
                 results[n] = self._alone(principal, products[n])
         return [results[n] for n in range(len(products))]
@@ -150,7 +158,7 @@ class Bulk:
         differs = check_known(row, told, party)
         if claim and row.brand_owner != party:
             self._catalogue.claim_product(principal, row.gtin)
-        return Taken(is_new=False, differs=differs)
+        return Taken(is_new=False, differs=differs, gtin=row.gtin)
 
     def _alone(self, principal: Principal, product: NewProduct) -> Taken | Fault:
         try:
@@ -159,7 +167,7 @@ class Bulk:
             )
         except Fault as fault:
             return fault
-        return Taken(not done.replayed, done.differs or ())
+        return Taken(not done.replayed, done.differs or (), done.row.gtin)
 
 
 def _item_code_of(party: str, told: Mapping[str, Any]) -> str:

@@ -186,12 +186,12 @@ def _parcel(
     current = (
         dispatch is not None and seq >= int(dispatch["seq"]) and (bool(subject) or seq == last)
     )
-    allowed, actor = _speaks(connection, principal, state) if current else (False, None)
+    allowed, actor = speaks_of_parcel(connection, principal, state) if current else (False, None)
     told = str(data["of"] if record.fields["type"] == "correction" else record.fields["id"])
     return _Parcel(stream, consignment, told, actor, current and allowed)
 
 
-def _speaks(
+def speaks_of_parcel(
     connection: Connection, principal: Principal, state: Mapping[str, Any]
 ) -> tuple[bool, str | None]:
     """Returns whether the sender may speak of the parcel, and in whose name. None: in its own.

@@ -1,4 +1,4 @@
-"""SQL of carrier pushes: which goods travel under a waybill now. Read-only."""
+"""SQL of waybills and orders: which goods were sold or travel under one. Read-only."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SIDE = SideIndex.__table__  # type: ignore[attr-defined]
 
 
 def streams_under(
-    connection: Connection, digests: Collection[bytes]
+    connection: Connection, digests: Collection[bytes], *, kind: str = "waybill"
 ) -> dict[bytes, list[tuple[int, int]]]:
-    """Returns by digest the (stream key, seq) of the records that seal this waybill. Read-only."""
+    """Returns by digest the (stream key, seq) of the records that seal this number. Read-only."""
     found: dict[bytes, list[tuple[int, int]]] = {}
     for chunk in chunks(sorted(digests)):
         query = (
             select(SIDE.c.digest, SIDE.c.stream, SIDE.c.seq)
-            .where(SIDE.c.digest.in_(list(chunk)), SIDE.c.kind == "waybill")
+            .where(SIDE.c.digest.in_(list(chunk)), SIDE.c.kind == kind)
             .order_by(SIDE.c.stream, SIDE.c.seq)
         )
         for digest, stream, seq in connection.execute(query):

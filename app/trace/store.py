@@ -6,7 +6,7 @@ Effect in the order in which they were decided.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import HotSelect, execute_many
+from app.db.lookup import chunks
 from app.db.tables import (
     Due,
     Finding,
@@ -249,6 +250,17 @@ def offers_of(
     if seller is not None:
         query = query.where(OFFER.c.seller == seller)
     return list(connection.execute(query.order_by(OFFER.c.listed_at).limit(limit)))
+
+
+def offers_at(
+    connection: Connection, seller: str, gtins: Collection[str]
+) -> dict[tuple[str, str], Any]:
+    """Returns by (gtin, place) where a seller offers these products, or did. Read-only."""
+    found: dict[tuple[str, str], Any] = {}
+    for chunk in chunks(sorted(gtins)):
+        query = select(OFFER).where(OFFER.c.seller == seller, OFFER.c.gtin.in_(list(chunk)))
+        found |= {(row.gtin, row.place): row for row in connection.execute(query)}
+    return found
 
 
 def _escape_like(text: str) -> str:

@@ -86,6 +86,7 @@ from app.trace.beginning import Beginnings
 from app.trace.catalogue import Catalogue
 from app.trace.dispatching import Dispatching
 from app.trace.issuing import Issuing
+from app.trace.offering import Offering
 from app.trace.packing import Packing
 from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
@@ -149,6 +150,7 @@ class Rooms:
     printing: Printing
     parcel_labels: ParcelLabels
     shipments: Shipments
+    offering: Offering
     parcels: Parcels
     beginnings: Beginnings
     packing: Packing

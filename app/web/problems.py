@@ -18,7 +18,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from app.i18n import Lang, text
+from app.i18n import Lang, text, worded
 from app.kit.errors import (
     Fault,
     FieldFault,
@@ -250,21 +250,13 @@ def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
     if slug == "internal":
         return text(lang, "fault.internal")
     try:
-        return text(lang, f"fault.{fault.key}", **fault.params | _in_words(fault, lang))
+        return text(
+            lang, f"fault.{fault.key}", **fault.params | worded(lang, fault.params, fault.words)
+        )
     except (KeyError, IndexError):
         # A missing sentence must not turn a refusal into an error of ours.
         log.warning("problem.sentence_missing", key=f"fault.{fault.key}")
         return None
-
-
-def _in_words(fault: Fault, lang: Lang) -> dict[str, object]:
-    joint = text(lang, "page.list.join")
-    return {
-        name: joint.join(
-            text(lang, f"{family}.{word}") for word in str(fault.params[name]).split(", ")
-        )
-        for name, family in fault.words.items()
-    }
 
 
 def _field(error: FieldFault, lang: Lang) -> str:

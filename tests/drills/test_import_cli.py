@@ -10,7 +10,7 @@ import pytest
 
 from tests.drills.deployment import Deployment
 from tests.drills.trade import SHOP, Trade
-from tests.imports.sheets import as_csv
+from tests.imports.sheets import as_csv, gtin
 
 SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
 
@@ -56,6 +56,31 @@ def test_samples_are_planned_imported_and_unchanged_beside_a_running_service(pla
         0,
     ]
     assert json.loads(place.suxin(*orders, "--json").out)["unchanged"] == 10
+    events = ("import", "events", str(SAMPLES / "events-gbk.csv"), "--party", SHOP, "--json")
+    signed = place.suxin(*events)
+    told = json.loads(signed.out)
+    assert [told[name] for name in ("created", "unchanged", "refused")] == [5, 0, 0], signed.out
+    assert json.loads(place.suxin(*events).out)["unchanged"] == 5
+
+
+def test_products_are_listed_where_the_file_says(place, tmp_path):
+    rows = [
+        ["条码", "名称", "类别", "平台", "链接"],
+        [gtin(77_702), "竹篮（示例）", "其他", "示例平台", ""],
+        [gtin(77_719), "竹席（示例）", "其他", "", "https://shop.example/19"],
+    ]
+    file = tmp_path / "listed.csv"
+    file.write_bytes(as_csv(rows, encoding="gbk"))
+    order = ("import", "products", str(file), "--party", SHOP)
+    planned = place.suxin(*order, "--dry-run")
+    assert "listed at 示例平台: 1" in planned.out, planned.out + planned.err
+    done = json.loads(place.suxin(*order, "--json").out)
+    assert (done["created"], done["listings"]) == (
+        2,
+        {"示例平台": 1, "https://shop.example/19": 1},
+    )
+    again = json.loads(place.suxin(*order, "--json").out)
+    assert (again["unchanged"], "listings" in again) == (2, False)
 
 
 def test_faults_are_a_table_and_a_file_and_the_exit_code_tells(place, tmp_path):

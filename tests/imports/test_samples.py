@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from app.imports.goods import plan_product
+from app.imports.happenings import plan_events
 from app.imports.mapping import Layout
 from app.imports.orders import plan_orders
 from app.imports.reading import read_grid
@@ -25,7 +26,7 @@ def script():
 
 def test_they_are_as_the_script_writes_them(tmp_path):
     script().main(tmp_path)
-    for name in ("products-gbk.csv", "orders.csv"):
+    for name in ("products-gbk.csv", "orders.csv", "events-gbk.csv"):
         assert (FOLDER / name).read_bytes() == (tmp_path / name).read_bytes()
     # A workbook holds the time of its writing: its cells are compared.
     old, new = (read_grid((folder / "products.xlsx").read_bytes()) for folder in (FOLDER, tmp_path))
@@ -42,6 +43,18 @@ def test_products_are_the_same_from_either_file():
     assert plans[0] == plans[1]
     assert [plan.outcome for plan in plans[0]] == ["created"] * 8
     assert not any(plan.warnings for plan in plans[0])
+
+
+def test_a_carriers_list_is_read_and_stands_in_the_order_of_its_times():
+    grid = read_grid((FOLDER / "events-gbk.csv").read_bytes())
+    assert grid.encoding == "GB18030"
+    plans = plan_events(find_sheet(grid, "events", Layout()))
+    assert [plan.outcome for plan in plans] == ["created"] * 5
+    times = [plan.payload["occurred_at"] for plan in plans]
+    assert times == sorted(times)
+    told = {plan.payload["waybill"]: (plan.payload["type"], plan.payload["data"]) for plan in plans}
+    assert told["TEST0026112001"] == ("signature", {"kind": "locker"})
+    assert told["TEST0026112004"] == ("refusal", {"reason": "外箱破损"})
 
 
 def test_the_order_export_is_recognised_and_buyers_are_dropped():

@@ -50,6 +50,12 @@ def _shipments(world: World) -> tuple[str, bytes]:
     return form(as_csv([head, row]))
 
 
+def _events(_: World) -> tuple[str, bytes]:
+    return form(
+        as_csv([["运单号", "事件", "时间"], ["TEST0000000002", "签收", "2026-09-07 10:30"]])
+    )
+
+
 def _import(kind: str, raw: Callable[[World], tuple[str, bytes]], scope: str) -> Operation:
     file = as_csv([["条码", "名称", "类别"], ["", "甲", "其他"]])
     return Operation(
@@ -85,6 +91,7 @@ IMPORTS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/v1/products/import"): _import("products", _products, "products"),
     ("POST", "/api/v1/lots/import"): _import("lots", _lots, "products"),
     ("POST", "/api/v1/shipments/import"): _import("shipments", _shipments, "events"),
+    ("POST", "/api/v1/events/import"): _import("events", _events, "events"),
     ("GET", I): Operation(
         path=I, by=SHOP, bad=(*PAGES, Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN))
     ),

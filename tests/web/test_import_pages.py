@@ -162,7 +162,11 @@ def test_others_see_and_touch_nothing_of_it(market):
     assert "import-templates/shipments" in staff.get(PATH).text
     assert "import-templates/products" not in staff.page
     staff.post(PATH, 403, kind="products", file=("a.csv", as_csv(products(340, 1))))
-    for who in (("owner", AUTHORITY), ("owner", CARRIER), ("operator", None)):
+    carrier = signed_in(market, "owner", CARRIER)
+    assert "import-templates/events" in carrier.get(PATH).text
+    assert "import-templates/shipments" not in carrier.page
+    carrier.post(PATH, 403, kind="products", file=("a.csv", as_csv(products(340, 1))))
+    for who in (("owner", AUTHORITY), ("operator", None)):
         other = signed_in(market, *who)
         assert PATH not in other.get("/desk").text
         other.get(PATH, 403)
@@ -196,7 +200,7 @@ def test_orders_are_read_by_a_mapping_that_was_remembered(market):
         assert 'value="件数"' in answer.text
     owner.post(f"{PATH}/mapping", **fields)
     assert "DY-01 = " in owner.get(f"{PATH}/mapping?name=小店一号").text
-    page = planned(owner, "shipments", raw, mapping="小店一号")
+    page = planned(owner, "shipments", raw, mapping="shipments/小店一号")
     assert figures(owner)["New"] == 1
     assert "张三".encode() not in market.stored_bytes()
     owner.post(page, do="apply")

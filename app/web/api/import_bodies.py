@@ -58,6 +58,7 @@ class ImportOut(BaseModel):
     """A file: what its rows would come to (`planned`), or have come to so far.
 
     `errors`, `warnings`: the first hundred of each; all are at `links.errors_csv` and `links.rows`.
+    `listings`: of products, how many the file was found to list at which place; `…` for further places.
     """
 
     id: str | None = None
@@ -72,6 +73,7 @@ class ImportOut(BaseModel):
     errors: list[RowErrorOut]
     warnings: list[RowErrorOut]
     file: dict[str, Any]
+    listings: dict[str, int] | None = None
     error: str | None = None
     created_at: str | None = None
     finished_at: str | None = None

@@ -92,6 +92,22 @@ def import_shipments(
     return _import(rooms, principal, "shipments", upload, lang, response, dry_run=dry_run)
 
 
+@router.post(
+    "/events/import", summary="Import events", responses=_ANSWERS,
+    response_model_exclude_none=True, openapi_extra=FORM,
+)  # fmt: skip
+def import_events(
+    rooms: InRooms, principal: Caller, lang: Language, upload: InUpload, response: Response,
+    dry_run: DryRun = False,
+) -> ImportOut:  # fmt: skip
+    """Records signatures, refusals, returns and states on the way, by waybill, order or code.
+
+    A row that is about several units holds for all of them or for none. Rows are recorded in the order
+    of their times; the same row again is a repeat.
+    """
+    return _import(rooms, principal, "events", upload, lang, response, dry_run=dry_run)
+
+
 @router.get(
     "/imports", summary="Your imports", responses=problems("forbidden"),
     response_model=PageBody[ImportOut],
@@ -282,6 +298,7 @@ def _plan(plan: Plan, lang: Lang) -> ImportOut:
         errors=[_told(number, one, lang) for number, one in faults[:_SHOWN]],
         warnings=[_told(number, one, lang) for number, one in warned[:_SHOWN]],
         file=plan.about(),
+        listings=dict(plan.listings) or None,
         links={},
     )
 
@@ -293,6 +310,7 @@ def _job(
     job, counts = found
     about = json.loads(job.about)
     about.pop("planned", None)  # of a page's dry run
+    listings = about.pop("listings", None)
     told: list[tuple[int, Problem]] = []
     if faults:
         rows = rooms.imports.rows(principal, job.id, limit=2 * _SHOWN, told=True)
@@ -311,6 +329,7 @@ def _job(
         errors=[_told(n, one, lang) for n, one in told if not one.is_warning][:_SHOWN],
         warnings=[_told(n, one, lang) for n, one in told if one.is_warning][:_SHOWN],
         file=about,
+        listings=listings,
         error=job.error,
         created_at=format_time(from_ms(job.created_at)),
         finished_at=format_ms_if(job.finished_at),

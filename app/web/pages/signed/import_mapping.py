@@ -1,4 +1,4 @@
-"""How a party's order exports are read: which column is which, what goods and carriers are called there."""
+"""How a party's files of orders and events are read: which column is which, what goods are called there."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang
-from app.imports.columns import columns_of
+from app.imports.columns import Kind, columns_of
 from app.imports.mapping import Layout, presets
-from app.imports.plans import check_may
+from app.imports.plans import check_may, kinds_of
 from app.kit.errors import Fault, FieldFault, invalid
+from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -28,35 +29,40 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 PATH: Final = "/desk/imports/mapping"
 
 _NAME = Annotated[str, Query(max_length=64)]
-_KIND: Final = "shipments"
+_KINDS: Final[tuple[Kind, ...]] = ("shipments", "events")
 _COLUMNS: Final = "mapping_columns_"
 _DEFAULTS: Final = "mapping_defaults_"
-_DEFAULTED: Final = ("platform", "carrier", "shipped_at")
+_DEFAULTED: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "shipments": ("platform", "carrier", "shipped_at"),
+    "events": ("type", "kind", "reason"),
+}
 
 
 @router.get(PATH)
 def show_mapping(
-    request: Request, rooms: InRooms, signed: InSigned, lang: AskedLang = None, name: _NAME = ""
-) -> Response:
+    request: Request, rooms: InRooms, signed: InSigned, lang: AskedLang = None, kind: _NAME = "",
+    name: _NAME = "",
+) -> Response:  # fmt: skip
     """Shows what is remembered, and a form for another or the one named."""
     principal = signed.person.principal()
-    check_may(principal, _KIND)
+    of = _kind(principal, kind)
     sent = BLANK
     if name:
-        sent = _filled(name, rooms.imports.mapping(principal, _KIND, name))
-    return _mapping(request, rooms, signed, lang, sent)
+        sent = _filled(name, rooms.imports.mapping(principal, of, name))
+    return _mapping(request, rooms, signed, lang, of, sent)
 
 
 @router.post(PATH)
 def keep_mapping(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
     """Keeps a mapping under its name, in place of one of that name; or forgets it."""
     principal = signed.person.principal()
-    check_may(principal, _KIND)
+    of = _kind(principal, form.text("kind"))
+    path = f"{PATH}?kind={of}"
     lang = form.text("lang") or None
     name = form.text("name")
     if form.text("do") == "forget":
-        rooms.imports.forget(principal, _KIND, name)
-        return go_on(frame_of(request, lang, PATH), PATH, told="mapping_forgotten")
+        rooms.imports.forget(principal, of, name)
+        return go_on(frame_of(request, lang, PATH), path, told="mapping_forgotten")
     try:
         if not 1 <= len(name) <= 64:
             raise invalid(
@@ -64,11 +70,19 @@ def keep_mapping(request: Request, rooms: InRooms, signed: InSigned, form: InFor
                 if name
                 else FieldFault(("name",), "missing")
             )
-        rooms.imports.remember(principal, _KIND, name, _read(form))
+        rooms.imports.remember(principal, of, name, _read(form))
     except Fault as fault:
         sent = refused(request, form, fault)
-        return _mapping(request, rooms, signed, lang, sent, status=status_of(fault))
-    return go_on(frame_of(request, lang, PATH), PATH, told="mapping_kept")
+        return _mapping(request, rooms, signed, lang, of, sent, status=status_of(fault))
+    return go_on(frame_of(request, lang, PATH), path, told="mapping_kept")
+
+
+def _kind(principal: Principal, told: str) -> Kind:
+    """Returns the kind asked for, else the first that the reader may import. Raises Denied."""
+    may = [one for one in kinds_of(principal) if one in _KINDS]
+    asked = next((one for one in _KINDS if one == told), may[0] if may else _KINDS[0])
+    check_may(principal, asked)
+    return asked
 
 
 def _read(form: Form) -> dict[str, dict[str, str]]:
@@ -115,8 +129,8 @@ def _filled(name: str, layout: Layout) -> Sent:
     )
 
 
-def _names(lang: Lang) -> dict[str, str]:
-    return {column.field: column.names[lang][0] for column in columns_of(_KIND)}
+def _names(lang: Lang, of: Kind) -> dict[str, str]:
+    return {column.field: column.names[lang][0] for column in columns_of(of)}
 
 
 def _mapping(
@@ -124,13 +138,15 @@ def _mapping(
     rooms: Rooms,
     signed: SignedIn,
     lang: str | None,
+    of: Kind,
     sent: Sent,
     *,
     status: int = 200,
 ) -> Response:
-    frame = frame_of(request, lang, PATH, keeps=("name",))
-    kept = rooms.imports.mappings(signed.person.principal())
-    names = _names(frame.lang)
+    frame = frame_of(request, lang, PATH, keeps=("kind", "name"))
+    principal = signed.person.principal()
+    kept = rooms.imports.mappings(principal)
+    names = _names(frame.lang, of)
     return answer_signed(
         "import_mapping.html",
         frame,
@@ -139,10 +155,10 @@ def _mapping(
         status=status,
         told=told_of(request),
         sent=sent,
-        kept=[name for kind, name, _, _ in kept if kind == _KIND],
-        columns=[
-            (_COLUMNS + one.field, names[one.field], one.required) for one in columns_of(_KIND)
-        ],
-        defaults=[(_DEFAULTS + field, names[field]) for field in _DEFAULTED],
+        of=of,
+        kinds=[one for one in kinds_of(principal) if one in _KINDS],
+        kept=[name for kind, name, _, _ in kept if kind == of],
+        columns=[(_COLUMNS + one.field, names[one.field], one.required) for one in columns_of(of)],
+        defaults=[(_DEFAULTS + field, names[field]) for field in _DEFAULTED[of]],
         presets=[one.title[frame.lang] for one in presets()],
     )

@@ -52,7 +52,10 @@ _WAIT_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file as its page shows it. counts: rows by what came of them; of a dry run, would come."""
+    """A file as its page shows it. counts: rows by what came of them; of a dry run, would come.
+
+    listings: how many products it was found to list, by place.
+    """
 
     id: str
     kind: Kind
@@ -64,6 +67,7 @@ class Job:
     at: datetime
     finished_at: datetime | None
     about: dict[str, Any]
+    listings: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "products": "/desk/products",
     "lots": "/desk/products",
     "shipments": "/desk/shipments",
+    "events": "/desk/shipments",
 }
 """Where somebody goes on after a file was applied: to codes, or to the labels of what was packed."""
 
@@ -195,10 +200,8 @@ def _raw(form: Form) -> bytes:
 
 
 def _layout(rooms: Rooms, principal: Principal, kind: Kind, form: Form) -> Layout:
-    name = form.text("mapping")
-    return (
-        rooms.imports.mapping(principal, kind, name) if name and kind == "shipments" else Layout()
-    )
+    of, _, name = form.text("mapping").partition("/")
+    return rooms.imports.mapping(principal, kind, name) if name and of == kind else Layout()
 
 
 def _own(rooms: Rooms, principal: Principal, job_id: str) -> Job:
@@ -209,7 +212,7 @@ def _own(rooms: Rooms, principal: Principal, job_id: str) -> Job:
 
 def _job(row: Any, counts: dict[str, int]) -> Job:
     about = json.loads(row.about)
-    planned = about.pop("planned", None)
+    planned, listings = about.pop("planned", None), about.pop("listings", {})
     return Job(
         id=row.id,
         kind=row.kind,
@@ -221,6 +224,7 @@ def _job(row: Any, counts: dict[str, int]) -> Job:
         at=from_ms(row.created_at),
         finished_at=None if row.finished_at is None else from_ms(row.finished_at),
         about=about,
+        listings=listings,
     )
 
 
@@ -248,7 +252,9 @@ def _imports(
         sent = replace(sent, items=(*sent.items, ("kind", kinds[0])))
     found = rooms.imports.jobs(principal, after=None, limit=_FEW)
     mappings = [
-        name for kind, name, _, _ in rooms.imports.mappings(principal) if kind == "shipments"
+        (f"{kind}/{name}", f"{text(frame.lang, f'import.kind.{kind}')}: {name}")
+        for kind, name, _, _ in rooms.imports.mappings(principal)
+        if kind in kinds
     ]
     return answer_signed(
         "imports.html",
@@ -259,7 +265,7 @@ def _imports(
         told=told_of(request),
         sent=sent,
         kinds=[(kind, text(frame.lang, f"import.kind.{kind}")) for kind in kinds],
-        mappings=[(name, name) for name in mappings] if "shipments" in kinds else [],
+        mappings=mappings,
         jobs=[_job(*one) for one in found if one[0].kind in kinds],
         most=MAX_ROWS,
     )  # fmt: skip

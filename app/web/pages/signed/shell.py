@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.imports.plans import ACTIONS as ACTIONS_OF
+from app.imports.plans import may_import
 from app.parties.roles import (
     ACTIONS,
     AGGREGATOR,
@@ -77,7 +77,7 @@ def sees_all_findings(person: Person) -> bool:
 
 
 def _may_import(person: Person) -> bool:
-    return any(all(does(name)(person) for name in actions) for actions in ACTIONS_OF.values())
+    return may_import(person.principal())
 
 
 ITEMS: tuple[Item, ...] = (
