@@ -29,6 +29,7 @@ from app.ledger.stage import EffectWriter
 from app.ledger.store import load_heads
 from app.parties.roles import SELLER_ROLES
 from app.parties.standing import VERIFIED, PartyUnverified
+from app.trace import store as trace_store
 
 JOB = ImportJob.__table__  # type: ignore[attr-defined]
 ROW = ImportRow.__table__  # type: ignore[attr-defined]
@@ -267,11 +268,7 @@ def sellers(connection: Connection, *, limit: int) -> list[str]:
 
 def products_of(connection: Connection, gtins: Collection[str]) -> dict[str, Any]:
     """Returns the rows of those of these products that are registered. Read-only."""
-    found: dict[str, Any] = {}
-    for chunk in chunks(sorted(gtins)):
-        query = select(PRODUCT).where(PRODUCT.c.gtin.in_(list(chunk)))
-        found |= {row.gtin: row for row in connection.execute(query)}
-    return found
+    return {row.gtin: row for row in trace_store.products_of(connection, gtins)}
 
 
 def items_of(

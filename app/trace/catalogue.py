@@ -229,6 +229,11 @@ class Catalogue:
                 connection, text=text, seller=seller, category=category, after=after, limit=limit
             )
 
+    def products(self, gtins: Collection[str]) -> list[Any]:
+        """Returns the rows of those of these products that are registered, by GTIN. Read-only."""
+        with self._database.read() as connection:
+            return store.products_of(connection, gtins)
+
     def offers(self, gtin: str, *, seller: str | None = None) -> list[Any]:
         """Returns a product's live offers, of one seller or of all. Read-only."""
         with self._database.read() as connection:

@@ -96,6 +96,12 @@ class Offering:
                     told.append(fault)
         return told
 
+    def unlisted(self, principal: Principal, gtins: Sequence[str]) -> frozenset[str]:
+        """Returns which of these products the caller's party offers nowhere now. Read-only."""
+        with self._database.read() as connection:
+            rows = offers_at(connection, principal.own_party(), gtins)
+        return frozenset(gtins) - {gtin for (gtin, _), row in rows.items() if not row.ended}
+
     def list_all(
         self,
         principal: Principal,
@@ -134,7 +140,7 @@ class Offering:
         now = self._clock.now()
         at = offer.listed_at or now
         check_time(at, now)
-        if not sources_of(principal.roles, "listing"):
+        if not may_list(principal):
             raise EventNotYours("event_not_yours", type="listing")
         product = heads.get(Code(offer.gtin).stream) if offer.gtin else None
         state = product.state if product is not None and product.exists else {}
@@ -145,6 +151,11 @@ class Offering:
         check_licences(category, party.state.get("licences", ()), now)
         around = Around(tuple(recall_windows(state)), suspended_at(party, at))
         check_around("listing", at, around)
+
+
+def may_list(principal: Principal) -> bool:
+    """Whether the roles of the caller list goods at all."""
+    return bool(sources_of(principal.roles, "listing"))
 
 
 def offers_of_form(gtins: Sequence[str], data: Mapping[str, Any]) -> list[NewOffer]:

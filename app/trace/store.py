@@ -252,6 +252,14 @@ def offers_of(
     return list(connection.execute(query.order_by(OFFER.c.listed_at).limit(limit)))
 
 
+def products_of(connection: Connection, gtins: Collection[str]) -> list[Any]:
+    """Returns the rows of those of these products that are registered, by GTIN. Read-only."""
+    found: list[Any] = []
+    for chunk in chunks(sorted(gtins)):
+        found += connection.execute(select(PRODUCT).where(PRODUCT.c.gtin.in_(list(chunk))))
+    return sorted(found, key=lambda row: str(row.gtin))
+
+
 def offers_at(
     connection: Connection, seller: str, gtins: Collection[str]
 ) -> dict[tuple[str, str], Any]:

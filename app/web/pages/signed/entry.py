@@ -31,7 +31,7 @@ from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.numbers import moment
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed
+from app.web.pages.signed.shell import answer_signed, does
 from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -175,7 +175,9 @@ def _entry(
     done: str = "",
     status: int = 200,
 ) -> Response:
-    signed.person.principal().check_may("event.send")
+    principal = signed.person.principal()
+    principal.check_may("event.send")
+    known, may_register = _known(done), does("product.register")(signed.person)
     frame = frame_of(request, lang, PATH, keeps=("type", "code", "consignment"))
     types = types_of(signed.person)
     chosen = type_ if type_ in types else ""
@@ -192,7 +194,9 @@ def _entry(
         labels={one.name: _label(frame.lang, chosen, one) for one in FIELDS.get(chosen, ())},
         kinds=[(one, text(frame.lang, f"goods.kind.{one}")) for one in SIGNATURE_KINDS],
         sent=sent,
-        done=_known(done),
+        done=known,
+        product=parse_code(known).gtin if known and chosen == "listing" and may_register else "",
+        may_issue="codes" in principal.scopes,
         page_of=page_path,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from app.parties.sessions import SignedIn
 from app.trace.categories import REQUIRED_LICENCES, missing_licences
 from app.trace.gtin import display_gtin, parse_gtin
 from app.trace.issuing import MAX_COUNT
+from app.trace.offering import may_list
 from app.trace.requests import SealedInput
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -44,8 +46,9 @@ def show_products(
     lang: AskedLang = None,
     q: _TEXT = "",
     after: _TEXT = "",
+    chosen: _TEXT = "",
 ) -> Response:
-    """Shows the party's products, those found by part of a name or GTIN."""
+    """Shows the party's products, those found by part of a name or GTIN; chosen: all with a mark."""
     principal = signed.person.principal()
     principal.check_may("product.register")
     rows = rooms.catalogue.find_products(
@@ -58,11 +61,15 @@ def show_products(
     shown = rows[:_PAGE]
     return answer_signed(
         "products.html",
-        frame_of(request, lang, PATH, keeps=("q", "after")),
+        frame_of(request, lang, PATH, keeps=("q", "after", "chosen")),
         signed,
         at="products",
         told=told_of(request),
         q=q,
+        chosen=bool(chosen),
+        here=f"{PATH}?{urlencode({'q': q, 'after': after})}",
+        may_list=does("event.send")(signed.person) and may_list(principal),
+        unlisted=rooms.offering.unlisted(principal, [row.gtin for row in shown]),
         products=[(row, display_gtin(row.gtin)) for row in shown],
         next_after=shown[-1].gtin if len(rows) > _PAGE else None,
     )
@@ -197,7 +204,7 @@ def _product(
         lots=[(one, json.loads(one.facts)) for one in lots],
         batches=rooms.issuing.batches_of(party, row.gtin) if may_issue else [],
         may_issue=may_issue,
-        may_list=does("event.send")(signed.person),
+        may_list=does("event.send")(signed.person) and may_list(principal),
         offers=_offers(rooms, party, row.gtin),
         missing=_missing(rooms, party, row.category, frame.lang),
         lot_sent=sent if which == "lot" else BLANK,

@@ -23,6 +23,7 @@ from app.web.pages.signed import (
     import_mapping,
     imports,
     keys,
+    listings,
     looks,
     people,
     products,
@@ -46,6 +47,7 @@ SIGNED_ROUTERS = (
     import_mapping.router,  # before imports, whose path would take its name for a job
     imports.router,
     products.router,
+    listings.router,
     batches.router,
     shipments.router,
     entry.router,
