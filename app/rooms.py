@@ -95,6 +95,7 @@ from app.trace import store as trace_store
 from app.trace.beginning import Beginnings
 from app.trace.bulk import Bulk
 from app.trace.catalogue import Catalogue
+from app.trace.correcting import Correcting
 from app.trace.detectors import Thresholds
 from app.trace.dispatching import Dispatching
 from app.trace.gaps import Graces
@@ -376,6 +377,7 @@ def _open_trace(
         "parcel_labels": ParcelLabels(database, issuing, printing, clock=clock),
         "shipments": shipments,
         "offering": offering,
+        "correcting": Correcting(database),
         "parcels": Parcels(database, clock=clock),
         "beginnings": Beginnings(database),
         "packing": packing,

@@ -84,6 +84,7 @@ from app.parties.principal import Principal
 from app.parties.service import Parties
 from app.trace.beginning import Beginnings
 from app.trace.catalogue import Catalogue
+from app.trace.correcting import Correcting
 from app.trace.dispatching import Dispatching
 from app.trace.issuing import Issuing
 from app.trace.offering import Offering
@@ -151,6 +152,7 @@ class Rooms:
     parcel_labels: ParcelLabels
     shipments: Shipments
     offering: Offering
+    correcting: Correcting
     parcels: Parcels
     beginnings: Beginnings
     packing: Packing

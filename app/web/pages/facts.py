@@ -86,6 +86,20 @@ def corrected_ids(records: Sequence[StoredRecord]) -> frozenset[str]:
     return frozenset(found)
 
 
+def as_told(fields: Mapping[str, Any], types: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Returns the type that a correction corrects, and what it says as that record would; else "", data.
+
+    types: of the story's records, by id.
+    """
+    data = fields["data"]
+    if fields["type"] != "correction":
+        return "", data
+    changes = data.get("changes")
+    told = {"reason": changes} if isinstance(changes, str) else dict(changes or {})
+    tail = {name: data[name] for name in ("waybill_tail",) if name in data}
+    return types.get(str(data.get("of")), ""), told | tail
+
+
 def last_ending(look: Look) -> int:
     """Returns the seq of the last record that ended a life of the unit, -1 where none did."""
     own = look.story.code.stream

@@ -26,6 +26,7 @@ from app.web.checks import check_detail
 from app.web.deps import Rooms
 from app.web.pages.facts import (
     actions_of,
+    as_told,
     corrected_ids,
     imported_of,
     last_ending,
@@ -68,6 +69,7 @@ class Filler:
         self._parties_seen: dict[str, PartyView | None] = {}
         self._now = rooms.clock.now()
         self._hidden: dict[str, str] = {}
+        self._types: dict[str, str] = {}
 
     def scan_view(self, look: Look, *, form: FormState | None = None) -> ScanView:
         """Returns the view of a product, lot or unit, all of it as of one moment."""
@@ -141,6 +143,7 @@ class Filler:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
         records = look.story.records
         corrected, ended = corrected_ids(records), last_ending(look)
+        self._types = {fields["id"]: fields["type"] for _, fields in readable(look)}
         self._hidden = hidden_texts([fields for _, fields in readable(look)])
         own = look.story.code.stream
         steps = []
@@ -189,7 +192,6 @@ class Filler:
         level = level_of(record.stream)
         try:
             fields = record.fields
-            data = fields["data"]
             at = parse_time(fields["occurred_at"])
             recorded = parse_time(fields["recorded_at"])
         except (ValueError, KeyError, TypeError):
@@ -206,6 +208,7 @@ class Filler:
                 leaf_index=leaf_index,
                 fault=fault,
             )
+        of, data = as_told(fields, self._types)
         status: StepStatus = "broken" if fault else "ok"
         if not fault and fields["id"] in corrected:
             status = "corrected"
@@ -249,6 +252,8 @@ class Filler:
             hash=hash_,
             leaf_index=leaf_index,
             fault=fault,
+            tail=str(data.get("waybill_tail", "")) if of else "",
+            of=of,
         )
 
     def _sold(self, state: Mapping[str, Any]) -> Sold:

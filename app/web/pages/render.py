@@ -8,6 +8,7 @@ its own text: what checks the evidence in the browser is modules from static/ver
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final, get_args
 
@@ -337,13 +338,17 @@ def _step_details(lang: Lang, step: Step) -> list[str]:
     elif places:
         route = say("page.detail.region", place=places[0]) if step.type == "sale" else places[0]
     said = [
+        say("page.detail.corrects", step=_step_title(lang, replace(step, type=step.of)))
+        if step.of
+        else "",
         say("page.detail.rating", rating=step.rating) if step.rating is not None else "",
         _label(lang, "complaint", step.category),
-        _label(lang, step.type, step.kind) if step.kind != "ended" else "",
+        _label(lang, step.of or step.type, step.kind) if step.kind != "ended" else "",
         step.by,
         step.platform,
         step.carrier,
         route,
+        say("page.detail.waybill", tail=step.tail) if step.tail else "",
         say("page.detail.result", result=step.result) if step.result else "",
         say("page.detail.port", port=step.port) if step.port else "",
         say("page.detail.reason", reason=step.reason) if step.reason else "",

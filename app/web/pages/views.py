@@ -89,6 +89,7 @@ class Step:
     reason, transit (how far it is), result, port: short texts as recorded. rating: 1..5.
     text: a public text (review, reply, notice); text_state says why it is not shown.
     hash: 64 hex digits, "" where there is no record. leaf_index: None until sequenced.
+    tail: of a corrected waybill number. of: of a correction, the type of the record that it corrects.
     due_at, obliged: for `due` and `missing`. fault: for `broken`, the finding's kind without its
     family, as in `hash_mismatch`.
     """
@@ -121,6 +122,8 @@ class Step:
     due_at: datetime | None = None
     obliged: Obliged | None = None
     fault: str = ""
+    tail: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

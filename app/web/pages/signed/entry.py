@@ -191,7 +191,7 @@ def _entry(
         types=types,
         type=chosen,
         fields=FIELDS.get(chosen, ()),
-        labels={one.name: _label(frame.lang, chosen, one) for one in FIELDS.get(chosen, ())},
+        labels={one.name: label_of(frame.lang, chosen, one) for one in FIELDS.get(chosen, ())},
         kinds=[(one, text(frame.lang, f"goods.kind.{one}")) for one in SIGNATURE_KINDS],
         sent=sent,
         done=known,
@@ -201,7 +201,7 @@ def _entry(
     )
 
 
-def _label(lang: Lang, type_: str, field: Field) -> str:
+def label_of(lang: Lang, type_: str, field: Field) -> str:
     """Returns a field's name: `from` of a dispatch is a place, of an acceptance a party."""
     if type_ in ("transfer", "acceptance"):
         return text(lang, f"goods.field.party.{field.name}")

@@ -151,6 +151,7 @@ _TOLD = frozenset(
         "replied", "complaint_said", "complaint_accepted", "complaint_refused", "complaint_referred",
         "finding_assigned", "finding_released", "finding_noted", "finding_attributed",
         "finding_dismissed", "measure_recorded",
+        "corrected", "rated",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
         "report_made", "report_closed", "labels_none",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
