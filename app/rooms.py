@@ -107,6 +107,7 @@ from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.proof import Proofs
 from app.trace.pushes import Pushes
+from app.trace.rateable import Rateable
 from app.trace.recording import Recording
 from app.trace.rowevents import RowEvents
 from app.trace.scans import Scans
@@ -378,6 +379,7 @@ def _open_trace(
         "shipments": shipments,
         "offering": offering,
         "correcting": Correcting(database),
+        "rateable": Rateable(database),
         "parcels": Parcels(database, clock=clock),
         "beginnings": Beginnings(database),
         "packing": packing,

@@ -7,7 +7,7 @@ decided again, inside its record's own transaction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,7 +153,7 @@ class Plans:
                 rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), party)
             case "events":
                 rows = with_outcomes(self._events, principal, plan_events(sheet))
-        return Plan(grid, sheet, tuple(rows), listings)
+        return Plan(grid, sheet, tuple(_at_columns(rows, sheet)), listings)
 
     def _against_products(self, rows: Sequence[Planned], party: str) -> list[Planned]:
         with self._database.read() as connection:
@@ -210,6 +210,18 @@ class Plans:
             else:
                 found.append(row)
         return found
+
+
+def _at_columns(rows: Sequence[Planned], sheet: Sheet) -> Iterator[Planned]:
+    """Yields the rows, what a service found wrong with a field at the column that it stands in."""
+    for row in rows:
+        if any(one.field and not one.column for one in row.problems):
+            told = (
+                replace(p, column=p.column or sheet.columns.get(p.field, "")) for p in row.problems
+            )
+            yield replace(row, problems=tuple(told))
+        else:
+            yield row
 
 
 def _of_product(row: Planned, there: Any | None, party: str) -> Planned:

@@ -12,6 +12,7 @@ from app.db.hot import HotSelect
 from app.db.lookup import chunks, holds_bytes
 from app.db.tables import Head, Product, RecordRow, SoldUnit
 from app.ledger.store import load_facts, read_head, read_state
+from app.ledger.submission import StreamHead
 from app.trace.gaps import UNDERWAY, underway_since
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
@@ -66,6 +67,18 @@ def last_sent(connection: Connection, *, seller: str, limit: int) -> list[Mappin
         .limit(limit)
     )
     return [read_head(row).state for row in connection.execute(query)]
+
+
+def last_sold(connection: Connection, *, seller: str, limit: int) -> list[StreamHead]:
+    """Returns the heads of the units that a seller sold last, newest first. Read-only."""
+    query = (
+        select(HEAD)
+        .join(SOLD, SOLD.c.stream == HEAD.c.stream)
+        .where(SOLD.c.seller == seller, SOLD.c.subject == "")
+        .order_by(SOLD.c.sold_at.desc(), SOLD.c.stream)
+        .limit(limit)
+    )
+    return [read_head(row) for row in connection.execute(query)]
 
 
 def count_underway(connection: Connection, *, seller: str, underway: str, most: int) -> int:

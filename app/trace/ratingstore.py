@@ -6,7 +6,7 @@ pack displaces none that is proven better, and is counted apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, insert, or_, select, tuple_
@@ -66,6 +66,26 @@ def _of_party(party: str, kind: str, since_ms: int, until_ms: int) -> tuple[Any,
         RATING.c.at >= since_ms,
         RATING.c.at < until_ms,
     )
+
+
+def given_by(
+    connection: Connection, merchant: str, streams: Collection[int]
+) -> dict[tuple[int, int], int]:
+    """Returns by (stream key, seq of the dispatch) how a merchant rated the carrier last. Read-only."""
+    found: dict[tuple[int, int], int] = {}
+    for chunk in chunks(sorted(streams)):
+        query = (
+            select(RATING.c.stream, RATING.c.of_seq, RATING.c.rating)
+            .where(
+                RATING.c.stream.in_(list(chunk)),
+                RATING.c.kind == "carrier",
+                RATING.c.side == "merchant",
+                RATING.c.merchant == merchant,
+            )
+            .order_by(RATING.c.stream, RATING.c.seq)
+        )
+        found |= {(row.stream, row.of_seq): row.rating for row in connection.execute(query)}
+    return found
 
 
 def count_stars(

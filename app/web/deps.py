@@ -93,6 +93,7 @@ from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.pushes import Pushes
+from app.trace.rateable import Rateable
 from app.trace.recording import Recording
 from app.trace.scans import Scans
 from app.trace.shipments import Shipments
@@ -153,6 +154,7 @@ class Rooms:
     shipments: Shipments
     offering: Offering
     correcting: Correcting
+    rateable: Rateable
     parcels: Parcels
     beginnings: Beginnings
     packing: Packing

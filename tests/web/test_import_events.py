@@ -138,6 +138,7 @@ def test_each_faulty_row_is_told_at_its_cell_and_spares_its_neighbours(market, p
             11: ("", "forbidden"),  # a seller says nothing of the way
         }
         assert "这个号码下没有" in errors[7]["msg"]
+        assert errors[7]["column"] == "快递单号"
     assert types(market, code)[-1] == "signature"
     csv_ = market.call("GET", answer.json()["links"]["errors_csv"], token=market.keys[SHOP])
     assert "TEST9999999999" not in csv_.text.replace(waybill, "")

@@ -94,6 +94,7 @@ def test_a_listing_that_cannot_be_refuses_its_row_wholly_and_says_why(market):
             (6, "", "twice_differs"),
         ]
         assert "“药品”类" in errors[0]["msg"]
+        assert errors[0]["column"] == "上架平台"
         assert "药品经营许可证" in errors[0]["msg"]
         assert "平台或链接" in errors[2]["msg"]
     assert market.call("GET", f"/api/v1/products/0{drug}").status_code == 404
