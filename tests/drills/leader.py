@@ -1,7 +1,7 @@
 """Two services on one PostgreSQL under load; the leader is killed, or sleeps through its lease.
 
-`python -m tests.drills.leader --times 20` runs that many rounds on one deployment and says how each
-went; the suite runs two. After every round: whoever is left leads within the lease, `audit` and `fsck`
+`python -m tests.drills.leader --times 20` kills the leader that many times on one deployment, lets it sleep
+as often in between (`--pauses`), and says how each round went; the suite runs one of each. After every round: whoever is left leads within the lease, `audit` and `fsck`
 are clean, what was acknowledged is there by its receipt, and all checkpoints that anybody was ever
 shown are of one log.
 """
@@ -20,16 +20,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
 
-from app.ledger.checkpoint import open_checkpoint, open_receipt
+from app.ledger.checkpoint import open_checkpoint
 from app.ledger.merkle import leaf_hash, root_of
 from app.ledger.note import parse_vkey
 from tests.databases import DATABASES
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.trade import CARRIER, SHOP, Trade, event, moment
+from tests.faults.receipts import text_of
 
 LEASE_S = 2
 # What a machine that does many other things may keep a follower from running; the figure is told.
@@ -159,12 +161,19 @@ class Pair:
             rows = run("SELECT stream, seq, hash FROM record")
             leaves = run("SELECT hash FROM log_leaf ORDER BY leaf_index")
         stored = {bytes(hash_): seq for _, seq, hash_ in rows}
-        receipts = parse_vkey(place.receipt_key)
+        entries = [bytes(entry) for (entry,) in leaves]
+        # Everything was published before this was asked.
+        vkey = parse_vkey(self.places[0].vkey)
+        now = open_checkpoint(place.call("GET", "/log/checkpoint", expect=200).text, [vkey])
+        self.shown.setdefault(now.size, set()).add(now.root)
+        logged = set(entries[: now.size])
         for answer in self.acked:
-            receipt = open_receipt(answer["receipt"], receipts)
-            assert (receipt.stream, receipt.seq) == (answer["code"], answer["seq"])
-            assert stored.get(receipt.hash) == receipt.seq, answer
-        hashes = [leaf_hash(bytes(entry)) for (entry,) in leaves]
+            _, stream, seq, told, *_ = text_of(answer["receipt"], place.receipt_key)
+            assert (stream, seq) == (answer["code"], str(answer["seq"]))
+            hash_ = bytes.fromhex(told)
+            assert stored.get(hash_) == answer["seq"], answer
+            assert hash_ in logged, f"{stream}#{seq} is not in the published log"
+        hashes = [leaf_hash(entry) for entry in entries]
         for size, roots in self.shown.items():
             assert roots == {root_of(hashes[:size])}, f"a checkpoint of {size} is of another log"
 
@@ -192,7 +201,23 @@ def two_services(folder: Path) -> Iterator[Pair]:
         DATABASES.drop(url)
 
 
-def run_round(pair: Pair, how: str, moments: random.Random) -> str:
+@dataclass(frozen=True)
+class Round:
+    """took_s: from the kill or pause until another one had the lease."""
+
+    how: str
+    took_s: float
+    acknowledged: int
+    checkpoints: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.how}: taken over after {self.took_s:.2f} s, {self.acknowledged} acknowledged, "
+            f"{self.checkpoints} checkpoints shown by now"
+        )
+
+
+def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
     """Lets the leader die (`kill`) or sleep past its lease (`stop`); returns what is worth telling."""
     found: list[Deployment] = []
 
@@ -235,28 +260,56 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> str:
     pair.repeat_unanswered()
     heir.wait_published()
     pair.check(heir)
-    return (
-        f"{how}: taken over after {took:.2f} s, {len(pair.acked) - before} acknowledged, "
-        f"{len(pair.acked)} in all, {len(pair.shown)} checkpoints shown"
-    )
+    return Round(how, took, len(pair.acked) - before, len(pair.shown))
+
+
+@dataclass
+class Told:
+    """What the rounds of one way came to: how long each took another to lead, and what was acknowledged."""
+
+    took_s: list[float] = field(default_factory=list)
+    acknowledged: int = 0
+
+    def line(self, how: str) -> str:
+        took = sorted(self.took_s)
+        return (
+            f"| {how} | {len(took)} | {took[0]:.2f} | {median(took):.2f} | {took[-1]:.2f} "
+            f"| {self.acknowledged} |"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/drill leader", description=__doc__)
-    parser.add_argument("--times", type=int, default=20, help="rounds; every other one stops")
+    parser.add_argument("--times", type=int, default=20, help="how often the leader is killed")
+    parser.add_argument("--pauses", type=int, help="how often it sleeps; as often, if not given")
     parser.add_argument("--seed", type=int, default=20261125, help="of the moments")
     given = parser.parse_args()
     moments = random.Random(given.seed)
+    pauses = given.times if given.pauses is None else given.pauses
+    pairs = itertools.zip_longest(["kill"] * given.times, ["stop"] * pauses)
+    rounds = [how for pair in pairs for how in pair if how is not None]
+    told: dict[str, Told] = {}
     print(f"lease {LEASE_S} s; two services, one PostgreSQL", flush=True)
     with tempfile.TemporaryDirectory(prefix="suxin-drill-") as name:
         try:
             with two_services(Path(name, "market")) as pair:
-                for number in range(1, given.times + 1):
-                    told = run_round(pair, "kill" if number % 2 else "stop", moments)
-                    print(f"round {number} of {given.times}: {told}", flush=True)
+                for number, how in enumerate(rounds, 1):
+                    done = run_round(pair, how, moments)
+                    print(f"round {number} of {len(rounds)}: {done}", flush=True)
+                    of = told.setdefault(how, Told())
+                    of.took_s.append(done.took_s)
+                    of.acknowledged += done.acknowledged
+                last = (
+                    f"{len(pair.acked)} records acknowledged and all there by their receipts, "
+                    f"{len(pair.shown)} checkpoints shown and none that disagree"
+                )
         finally:
             DATABASES.close()
-    print(f"passed {given.times} times in a row", flush=True)
+    print("| leader | rounds | another led after, s: least | median | most | acknowledged |")
+    print("|---|---|---|---|---|---|")
+    for how, of in told.items():
+        print(of.line({"kill": "killed", "stop": "paused beyond its lease"}[how]))
+    print(f"passed: {given.times} kills in a row, {pauses} pauses in between; {last}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from app.ledger import logstore, store
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.fsck import LogCheck
 from app.ledger.merkle import leaf_hash, root_of
+from app.ledger.receipts import Receipts
 from app.ledger.served import load_checkpoint
 from app.ledger.store import as_bytes
 from app.ledger.submission import Recorded, Submission
+from tests.faults.receipts import check_receipts, kept_promises
 from tests.ledger.ledgers import (
     OTHER,
     PRODUCT,
@@ -26,18 +28,24 @@ from tests.ledger.ledgers import (
     submission,
 )
 
-Place = tuple[str, uuid.UUID]
+Place = tuple[str, str]
+"""Stream and id."""
+# As the service promises unless it is set otherwise.
+PUBLISH_WITHIN = timedelta(seconds=60)
 
 
 @dataclass
 class Life:
-    """acked: what the recorder said is recorded. sent: all that was ever asked. notes: every signed
-    checkpoint that anybody outside could have seen, in the anchor or served."""
+    """acked: what the recorder said is recorded. receipts: what whoever sent it holds in hand. sent: all
+    that was ever asked. notes: every signed checkpoint that anybody outside could have seen, in the anchor
+    or served. kept: receipts that were seen to be kept in time."""
 
     ledger: Ledger
-    acked: dict[tuple[str, str], Recorded] = field(default_factory=dict)
-    sent: dict[tuple[str, str], Submission] = field(default_factory=dict)
+    acked: dict[Place, Recorded] = field(default_factory=dict)
+    receipts: dict[Place, str] = field(default_factory=dict)
+    sent: dict[Place, Submission] = field(default_factory=dict)
     notes: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
     def begin(self) -> Life:
@@ -60,9 +68,16 @@ class Life:
         answers = self.ledger.record(*submissions, atomic=atomic)
         for one, answer in zip(submissions, answers, strict=True):
             if isinstance(answer, Recorded):
-                self.acked[one.claim.stream, one.claim.id] = answer
+                self.acknowledge(answer)
             else:
                 self.faults.append(type(answer).__name__)
+
+    def acknowledge(self, answer: Recorded) -> None:
+        """Gives the receipt of an answer to who asked. A second one must be the first."""
+        place = (answer.stream, answer.id)
+        self.acked[place] = answer
+        receipt = Receipts(self.ledger.keys.receipt, publish_within=PUBLISH_WITHIN).issue(answer)
+        assert self.receipts.setdefault(place, receipt) == receipt, f"{place}: another receipt"
 
     def attempt(self, act: Callable[[], Any]) -> None:
         try:
@@ -71,9 +86,12 @@ class Life:
             self.faults.append(type(err).__name__)
 
     def look(self) -> None:
-        """What a watcher sees now."""
+        """What a watcher sees now, and who holds receipts."""
         with self.ledger.database.read() as connection:
             served = load_checkpoint(connection, self.ledger.keys.log.vkey)
+            if served is not None:
+                waiting = set(self.receipts.values()) - self.kept
+                self.kept |= kept_promises(connection, waiting, **served_keys(self.ledger))
         self.notes |= {served.note} if served else set()
         self.notes |= {note} if (note := self.ledger.anchor.read()) else set()
 
@@ -88,7 +106,7 @@ class Life:
         self.check()
 
     def check(self) -> None:
-        """Audit and fsck are clean, every acknowledged record is there once, no two notes disagree."""
+        """Audit and fsck are clean, every receipt is kept, each record is there once, no two notes disagree."""
         check_log(self.ledger, records=len(self.sent))
         with self.ledger.database.read() as connection:
             check = LogCheck(connection, self.ledger.signed(connection))
@@ -96,7 +114,16 @@ class Life:
             for (stream, id_), told in self.acked.items():
                 found = store.find_by_id(connection, [(stream, id_)])
                 assert found[stream, id_][1] == told.hash, (stream, id_)
+            assert self.receipts.keys() == self.acked.keys()
+            check_receipts(
+                connection, self.receipts.values(), **served_keys(self.ledger), kept=self.kept
+            )
         check_notes(self.ledger, self.notes)
+
+
+def served_keys(ledger: Ledger) -> dict[str, str]:
+    """Returns the keys as they are served at /log/receipt-key and /log/key."""
+    return {"receipt_key": str(ledger.keys.receipt.vkey), "log_key": str(ledger.keys.log.vkey)}
 
 
 def check_notes(ledger: Ledger, notes: Iterable[str]) -> None:

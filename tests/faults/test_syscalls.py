@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.life import check_notes
+from tests.faults.life import check_notes, served_keys
+from tests.faults.receipts import check_receipts
 from tests.faults.victim import CannotTrace, run_under
 from tests.ledger.ledgers import Ledger, check_log, key_record, submission
 
@@ -72,8 +73,7 @@ def check(ledger: Ledger, told: list[dict[str, str]]) -> None:
     check_log(ledger)
     notes = {line["note"] for line in told if "note" in line}
     check_notes(ledger, notes | {str(ledger.anchor.read())})
+    receipts = [line["receipt"] for line in told if "receipt" in line]
     with ledger.database.read() as connection:
-        rows = connection.exec_driver_sql("SELECT hash FROM record").all()
-    stored = {bytes(row.hash).hex() for row in rows}
-    assert {line["hash"] for line in told if "hash" in line} <= stored
+        check_receipts(connection, receipts, **served_keys(ledger))
     ledger.close()

@@ -35,6 +35,8 @@ def test_two_leaders_at_once_fork_nothing(database_url, tmp_path, clock, tried):
     second.close()
     merged = lives[0]
     merged.acked |= lives[1].acked
+    merged.receipts |= lives[1].receipts
+    merged.kept |= lives[1].kept
     merged.sent |= lives[1].sent
     merged.notes |= lives[1].notes
     merged.settle()

@@ -1,7 +1,7 @@
 """A ledger's process that is killed, or whose disk fails, at a chosen system call.
 
-It waits to be traced, works through a few turns of a `Life`, and writes down what it acknowledged and
-which notes it saw, each line by one write, so that the line is there or not.
+It waits to be traced, works through a few turns of a `Life`, and writes down the receipts that it gave and
+the notes that it saw, each line by one write, so that the line is there or not.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ def _live(url: str, keys_dir: str, out: str) -> None:
     for _ in range(TURNS):
         life.turn()
         life.attempt(life.look)
-        for (stream, id_), answer in life.acked.items():
-            if (stream, id_) not in written:
-                tell({"stream": stream, "id": id_, "hash": answer.hash.hex()})
+        for place, receipt in life.receipts.items():
+            if place not in written:
+                tell({"receipt": receipt})
         for note in life.notes - written:
             tell({"note": note})
-        written |= life.acked.keys() | life.notes
+        written |= life.receipts.keys() | life.notes
     os._exit(0)
 
 
