@@ -133,6 +133,7 @@ class Database:
         """
         if self.dialect != "sqlite":
             return True
+        self._log_is_owed = True  # until it is known that it is empty: the disk may fail
         with self._reader.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {_EMPTYING_MS}")
             try:
@@ -243,6 +244,8 @@ def _sqlite_engine(url: str, *, writer: bool) -> Engine:
             "foreign_keys = ON",
             # Otherwise INSERT OR REPLACE deletes a row without asking the trigger that forbids it.
             "recursive_triggers = ON",
+            # What was erased is overwritten, also where SQLite was not built to do so by itself.
+            "secure_delete = ON",
             f"cache_size = -{cache_kib}",
             f"wal_autocheckpoint = {_LOG_PAGES}",
             "temp_store = MEMORY",

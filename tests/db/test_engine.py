@@ -148,6 +148,7 @@ def test_sqlite_is_durable_and_keeps_its_rules_on_every_connection(sqlite_databa
         "synchronous": 2,  # FULL: a commit that was answered survives a power cut
         "foreign_keys": 1,
         "recursive_triggers": 1,
+        "secure_delete": 1,
     }
     for block in (database.read, database.write):
         with block() as connection:

@@ -1,9 +1,9 @@
 """Two services on one PostgreSQL under load; the leader is killed, or sleeps through its lease.
 
-`python -m tests.drills.leader --times 20` kills the leader that many times on one deployment, lets it sleep
-as often in between (`--pauses`), and says how each round went; the suite runs one of each. After every round: whoever is left leads within the lease, `audit` and `fsck`
-are clean, what was acknowledged is there by its receipt, and all checkpoints that anybody was ever
-shown are of one log.
+`python -m tests.drills.leader --times 20` kills the leader that many times on one deployment, lets it
+sleep as often in between (`--pauses`), and says how each round went; the suite runs one of each. After
+every round: whoever is left leads within the lease, `audit` and `fsck` are clean, what was acknowledged
+is there and published by its receipt, and all checkpoints that anybody was ever shown are of one log.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def read_published(connection: Any, log_key: str) -> Published:
 def kept_promises(
     connection: Any, receipts: Iterable[str], *, receipt_key: str, log_key: str
 ) -> set[str]:
-    """Returns the receipts whose leaf stands under a checkpoint that was signed by `publish_by`. Read-only."""
+    """Returns the receipts whose leaf stands under a checkpoint signed by `publish_by`. Read-only."""
     published = read_published(connection, log_key)
     told = {note: text_of(note, receipt_key) for note in receipts}
     return {

@@ -1,4 +1,5 @@
-"""Faults at the n-th write step of a ledger: its database's statements and commits, the anchor's files.
+"""Faults at the n-th write step of a ledger: its database's statements and commits, the files of its keys
+and its anchor, and the emptying of SQLite's write-ahead log.
 
 A step either fails before it was done, or is done and then reported as failed. The second is what a
 time-out after success looks like, and the reason why an error may not be read as "nothing happened".
@@ -23,6 +24,7 @@ from app.ledger import anchor
 How = Literal["not persisted", "persisted"]
 
 _STATEMENTS = ("do_execute", "do_executemany", "do_commit")
+EMPTYING = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 class Fault:
@@ -48,20 +50,32 @@ class Fault:
 def failing(database: Database, number: int, how: How) -> Iterator[Fault]:
     """Lets the number-th write step (from 1) of this database's writer and of any anchor fail."""
     fault = Fault(number, how)
-    dialect = database._writer.dialect
+    dialect, reader = database._writer.dialect, database._reader.dialect
     patches = [
+        mock.patch.object(reader, "do_execute", _emptying(fault, reader)),
         *(
             mock.patch.object(dialect, name, _statement(fault, dialect, name))
             for name in _STATEMENTS
         ),
         mock.patch("os.fsync", _file(fault, "fsync", os.fsync)),
         mock.patch.object(Path, "replace", _file(fault, "rename", Path.replace)),
+        mock.patch.object(Path, "hardlink_to", _file(fault, "link", Path.hardlink_to)),
         mock.patch.object(anchor, "_write_beside", _file(fault, "write", anchor._write_beside)),
     ]
     with ExitStack() as stack:
         for patch in patches:
             stack.enter_context(patch)
         yield fault
+
+
+def _emptying(fault: Fault, dialect: Any) -> Callable[..., Any]:
+    """Of what readers do one thing writes."""
+    real, failing_ = dialect.do_execute, _statement(fault, dialect, "do_execute")
+
+    def act(cursor: Any, statement: str, *more: Any) -> Any:
+        return (failing_ if statement == EMPTYING else real)(cursor, statement, *more)
+
+    return act
 
 
 def _statement(fault: Fault, dialect: Any, name: str) -> Callable[..., Any]:

@@ -12,13 +12,17 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from app.kit.errors import Fault
 from tests.faults.life import Life
+from tests.faults.matters import Matter, with_writers
 from tests.ledger.ledgers import Ledger
 
 _context = multiprocessing.get_context("forkserver")
@@ -42,11 +46,24 @@ class CannotTrace(Exception):
     """strace is missing, or this machine forbids it."""
 
 
-def run_under(url: str, keys_dir: Path, folder: Path, call: str, inject: str) -> Ended:
-    """Returns how the victim ended with `inject` (strace's words) at its system call `call`."""
+def run_under(
+    url: str,
+    keys_dir: Path,
+    folder: Path,
+    call: str,
+    inject: str,
+    *,
+    erases: Matter | None = None,
+) -> Ended:
+    """Returns how the victim ended with `inject` (strace's words) at its system call `call`.
+
+    erases: what it erases, instead of a few turns.
+    """
     out, trace = folder / "told", folder / "trace"
     out.write_bytes(b"")
-    process = _context.Process(target=_live, args=(url, str(keys_dir), str(out)), daemon=True)
+    process = _context.Process(
+        target=_live, args=(url, str(keys_dir), str(out), erases), daemon=True
+    )
     process.start()
     assert process.pid is not None
     _wait(lambda: _status(process.pid, "State").startswith("T"), "the victim has stopped")
@@ -71,19 +88,30 @@ def run_under(url: str, keys_dir: Path, folder: Path, call: str, inject: str) ->
     return Ended(process.exitcode, told, hit)
 
 
-def _live(url: str, keys_dir: str, out: str) -> None:
+def _live(url: str, keys_dir: str, out: str, erases: Matter | None) -> None:
     file = os.open(out, os.O_WRONLY | os.O_APPEND)
     os.kill(os.getpid(), signal.SIGSTOP)
-    try:
-        ledger = Ledger(url, Path(keys_dir))
-    except (OSError, DBAPIError):
-        os._exit(NOT_STARTED)
-    life = Life(ledger)
-    written: set[Any] = set()
 
     def tell(line: dict[str, Any]) -> None:
         os.pwritev(file, [json.dumps(line).encode() + b"\n"], os.lseek(file, 0, os.SEEK_END))
 
+    try:
+        ledger = Ledger(url, Path(keys_dir))
+        if erases is not None:
+            with_writers(ledger)
+    except (OSError, DBAPIError):
+        os._exit(NOT_STARTED)
+    if erases is None:
+        _turn(Life(ledger), tell)
+    else:
+        with suppress(Fault, DBAPIError):
+            for answer in erases.erase(ledger):
+                tell({"erasure": answer.hash.hex()})
+    os._exit(0)
+
+
+def _turn(life: Life, tell: Callable[[dict[str, Any]], None]) -> None:
+    written: set[Any] = set()
     for _ in range(TURNS):
         life.turn()
         life.attempt(life.look)
@@ -93,7 +121,6 @@ def _live(url: str, keys_dir: str, out: str) -> None:
         for note in life.notes - written:
             tell({"note": note})
         written |= life.receipts.keys() | life.notes
-    os._exit(0)
 
 
 def _traced(pid: int | None, tracer: subprocess.Popen[str]) -> bool:
