@@ -75,7 +75,7 @@ def set_up(settings: Settings) -> SetUp:
             with database.read() as connection:
                 if logstore.has_records(connection):
                     raise KeysLost("keys_lost", path=str(settings.keys_dir))
-            create_keys(settings.keys_dir, origin=settings.log_origin)
+        create_keys(settings.keys_dir, origin=settings.log_origin)
         keys = load_keys(settings.keys_dir)
         with database.write() as connection:
             logstore.create_state(connection, keys.log.vkey.name)

@@ -38,6 +38,8 @@ _Key = TypeVar("_Key")
 _SECRET_BYTES = 32
 _LOG, _RECEIPT, _VAULT, _INDEX = "log.key", "receipt.key", "vault.key", "index.key"
 _NEXT = "log.next.key"
+# There while a set is made: what is missing then was never there, and nothing needs it.
+_MAKING = ".making"
 _FILES = (_VAULT, _LOG, _INDEX, _RECEIPT)  # the worst loss first
 
 
@@ -93,8 +95,10 @@ def create_keys(keys_dir: Path, *, origin: str) -> bool:
     needs keys that were there before.
     """
     if has_keys(keys_dir):
+        (keys_dir / _MAKING).unlink(missing_ok=True)
         return False
     keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_file(keys_dir / _MAKING, b"")
     made = (
         _create(keys_dir / _LOG, lambda: make_skey(origin, secrets.token_bytes(32))),
         _create(
@@ -103,16 +107,18 @@ def create_keys(keys_dir: Path, *, origin: str) -> bool:
         _create(keys_dir / _VAULT, lambda: encode_base64(secrets.token_bytes(32))),
         _create(keys_dir / _INDEX, lambda: encode_base64(secrets.token_bytes(32))),
     )
+    (keys_dir / _MAKING).unlink()
     return any(made)
 
 
 def has_keys(keys_dir: Path) -> bool:
     """Returns whether the set is there. Raises KeyLost where it is there in part. Read-only.
 
-    What a lost key signed or sealed needs the old one; a new one in its place would hide the loss.
+    What a lost key signed or sealed needs the old one; a new one in its place would hide the loss. False for
+    a set that somebody died over making, of which nothing was used yet.
     """
     missing = [name for name in _FILES if not (keys_dir / name).exists()]
-    if missing and len(missing) < len(_FILES):
+    if missing and len(missing) < len(_FILES) and not (keys_dir / _MAKING).exists():
         name = missing[0]
         raise KeyLost(f"key_lost_{name.removesuffix('.key')}", path=str(keys_dir / name))
     return not missing
