@@ -22,9 +22,10 @@ from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
 from app.oversight import figurestore
 from app.oversight.figures import CURSOR
+from app.rooms import graces_in_force
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
-from app.trace import casestore, parcelstore, soldstore
+from app.trace import casestore, resoldstore, soldstore
 from app.trace.ratingstore import rebuild_ratings
 from app.trace.voicestore import rebuild_voices
 from app.trace.wordstore import rebuild_words
@@ -88,8 +89,8 @@ def adopt_anchor(*, as_json: AsJSON = False) -> None:
 def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
-    Where goods are and what is in which case is said again by the lives of the goods; what was sold on a
-    day is counted again.
+    What was sold, and where it is, is told again by the records of the goods, what is in which case by their
+    lives; what was sold on a day is counted again.
 
     The figures by month are forgotten; the worker counts them again along the log.
 
@@ -106,12 +107,13 @@ def reindex(*, as_json: AsJSON = False) -> None:
             rows = rebuild_words(connection)
             ratings = rebuild_ratings(connection)
             voices = rebuild_voices(connection)
-            places = parcelstore.put_right(connection) + casestore.put_right(connection)
+            sold = resoldstore.put_right(connection, graces_in_force())
+            places = casestore.put_right(connection)
             days = soldstore.put_right(connection)
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()
-    damaged = sorted({*ratings.damaged, *voices.damaged})
+    damaged = sorted({*ratings.damaged, *voices.damaged, *sold.damaged})
     if as_json:
         OUT.print_json(
             json.dumps(
@@ -119,6 +121,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
                     "words": rows,
                     "ratings": ratings.made,
                     "voices": voices.made,
+                    "sold": sold.made,
                     "places": places,
                     "days": days,
                     "damaged": damaged,
@@ -128,8 +131,8 @@ def reindex(*, as_json: AsJSON = False) -> None:
         return
     OUT.print(
         f"the search has {rows} words of products and lots; {ratings.made} ratings are counted, "
-        f"{voices.made} reviews and complaints found, {places} units put where their lives say, "
-        f"{days} days of sales counted again"
+        f"{voices.made} reviews and complaints found, {sold.made} sales told again, "
+        f"{places} units put into the cases where their lives say, {days} days of sales counted again"
     )
     for one in damaged:
         OUT.print(f"passed over, it is damaged: {one}", markup=False)

@@ -1,4 +1,4 @@
-"""Rows that say where goods are, on their way and in which case, against what the goods' own records say.
+"""Rows that say in which case goods are, against what the goods' own records say.
 
 Rows are compared with the lives as they are kept, which is quick; only where the two differ are the
 records asked, since a life that was altered is found at its own stream, and what explains one alteration is
@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from app.ledger.record import stream_key
 from app.ledger.store import load_stream
-from app.trace import casestore, parcelstore
+from app.trace import casestore
 from app.trace.caserows import case_row
-from app.trace.gaps import Graces, underway_since
-from app.trace.replay import replay, replay_consignment
+from app.trace.gaps import Graces
+from app.trace.replay import replay
 
 _MOST = 20
 _LOOKED_AT = 200
@@ -28,42 +28,28 @@ _GRACES = Graces(late=_NONE, dispatch=_NONE, signature=_NONE)
 
 
 def misplaced_rows(connection: Connection, party: str) -> list[str]:
-    """Returns the rows of a party's goods that put them where no record does, some of them. Read-only."""
-    found = [*_underway(connection, party), *_cases(connection, party)]
-    return found[:_MOST]
+    """Returns the rows of cases of a party's goods that no record puts there, some of them. Read-only."""
+    return list(_cases(connection, party))[:_MOST]
 
 
 def lacks_case(connection: Connection, stream: str) -> bool:
     """Whether a unit is in a case by its records and no row says so. Read-only."""
-    told = _row_of_case(_life(connection, stream, ""), stream)
+    told = _row_of_case(_life(connection, stream), stream)
     return told is not None and not casestore.has_row(connection, told)
-
-
-def _underway(connection: Connection, party: str) -> Iterator[str]:
-    for row in parcelstore.misplaced(connection, party, limit=_LOOKED_AT):
-        life = _life(connection, row.name, row.subject)
-        told = underway_since(life) if life.get("cycle") == row.cycle else (None, None)
-        if life and (row.underway, row.moved_at) != told:
-            yield f"sold_unit.{row.name}" + (f"#{row.subject}" if row.subject else "")
 
 
 def _cases(connection: Connection, party: str) -> Iterator[str]:
     for row in casestore.unfounded(connection, party, limit=_LOOKED_AT):
-        life = _life(connection, row.name, "")
+        life = _life(connection, row.name)
         if life and not casestore.says(row, _row_of_case(life, row.name)):
             yield f"case_unit.{row.sscc}.{row.name}"
 
 
-def _life(connection: Connection, stream: str, subject: str) -> Mapping[str, Any]:
+def _life(connection: Connection, stream: str) -> Mapping[str, Any]:
     """Returns the life that the records give; {} where they are no records of ours any more."""
     try:
         records = [record.fields for record in load_stream(connection, stream)]
-        if not subject:
-            return replay(records, lambda *_: None, _GRACES)
-        consignment = subject.removeprefix("consignment/")
-        return replay_consignment(
-            records, lambda *_: None, _GRACES, consignment=consignment, holder=""
-        )
+        return replay(records, lambda *_: None, _GRACES)
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
 

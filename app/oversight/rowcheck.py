@@ -6,9 +6,9 @@ stream. Whoever changes a row changes no record: what was proven stays proven an
 but what is shown or counted would be false. So it is a finding of its own (`index.row_mismatch`), at
 the stream whose records contradict it.
 
-Where goods are (`sold_unit.underway`, `case_unit`) is checked at their seller's or holder's stream, for most
-units say nothing of it; see `placecheck`. There, too, what was sold by day (`sold_day`) is compared with the
-rows that it adds up.
+In which case goods are (`case_unit`) is checked at their holder's stream, for most units say nothing of it;
+see `placecheck`. What was sold (`sold_unit`) is checked where the goods are and where their seller is; see
+`resoldstore`. There, too, what was sold by day (`sold_day`) is compared with the rows that it adds up.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -35,9 +35,10 @@ from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.oversight.placecheck import lacks_case, misplaced_rows
 from app.parties import store as party_store
-from app.trace import ratings, ratingstore, soldstore, voices, voicestore
+from app.trace import ratings, ratingstore, resoldstore, soldstore, voices, voicestore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
+from app.trace.gaps import Graces
 from app.trace.soldstore import day_named
 from app.trace.wordstore import missing_words
 
@@ -47,7 +48,9 @@ _ALL_WARNINGS = 100_000
 _DECISIONS = ("attribution", "dismissal")
 
 
-def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -> Iterator[Problem]:
+def check_rows(
+    connection: Connection, stream: str, records: Sequence[Fields], *, graces: Graces
+) -> Iterator[Problem]:
     """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only."""
     wrong: list[str] = []
     find: Callable[[], Any]
@@ -64,12 +67,14 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
             wrong = _differing("lot", told, find)
             wrong += _wrong_ratings(connection, stream, gtin, records)
             wrong += _wrong_voices(connection, stream, gtin, records)
+            wrong += _wrong_sales(connection, stream, records, graces)
         case ["01", gtin, "21", _]:
             wrong = _wrong_ratings(connection, stream, gtin, records)
             packed = any(fields["type"] == "pack" for fields in records)
             if packed and lacks_case(connection, stream):
                 wrong.append("case_unit")
             wrong += _wrong_voices(connection, stream, gtin, records)
+            wrong += _wrong_sales(connection, stream, records, graces)
         case ["party", party]:
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
@@ -81,6 +86,8 @@ def check_rows(connection: Connection, stream: str, records: Sequence[Fields]) -
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
             wrong += misplaced_rows(connection, party)
+            units = resoldstore.wrong_at_seller(connection, party, graces, limit=20)
+            wrong += [f"sold_unit.{unit}" for unit in units]
             wrong += _miscounted(connection, party)
             wrong += [
                 f"voice.{seq}" for _, seq in voicestore.unfounded(connection, party, limit=20)
@@ -294,6 +301,16 @@ def _wrong_voices(
         for row in told
         if row["seq"] not in kept or not _same(row, kept[row["seq"]])
     ]
+
+
+def _wrong_sales(
+    connection: Connection, stream: str, records: Sequence[Fields], graces: Graces
+) -> list[str]:
+    """Returns the goods of which what was sold is not as recorded; `resoldstore` says which are told here."""
+    if not any(fields["type"] in resoldstore.BEGIN_A_SALE for fields in records):
+        return []
+    wrong = resoldstore.wrong_at_goods(connection, stream, records, graces)
+    return [f"sold_unit.{stream}" + (f"#{subject}" if subject else "") for subject in wrong]
 
 
 def _miscounted(connection: Connection, party: str) -> list[str]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from app.db.hot import HotSelect
-from app.db.lookup import chunks, holds_bytes
+from app.db.lookup import chunks
 from app.db.tables import Head, Product, RecordRow, SoldUnit
-from app.ledger.store import load_facts, read_head, read_state
+from app.ledger.store import load_facts, read_head
 from app.ledger.submission import StreamHead
-from app.trace.gaps import UNDERWAY, underway_since
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
-
-_CHECKED = 2_000
 
 Place = tuple[int, int, str]
 """Of goods on their way, in the order in which they are listed: moved_at, stream, subject."""
@@ -89,88 +85,6 @@ def count_underway(connection: Connection, *, seller: str, underway: str, most: 
         .limit(most)
     )
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
-
-
-def misplaced(connection: Connection, seller: str, *, limit: int) -> list[Any]:
-    """Returns the rows of goods that are elsewhere by the life that is kept of them. Read-only.
-
-    Of this seller, at most `limit`: stream's `name`, `subject`, `cycle`, `underway`, `moved_at`. Whether
-    row or life was altered is not asked.
-    """
-    return [row for row, _ in islice(_misplaced(connection, seller), limit)]
-
-
-def put_right(connection: Connection) -> int:
-    """Says again where goods are, by their lives; returns of how many. Writes `sold_unit`.
-
-    A life that cannot be read leaves its row as it is; the audit tells of both.
-    """
-    wrong: list[dict[str, Any]] = []
-    for seller in list(connection.execute(select(SOLD.c.seller).distinct()).scalars()):
-        wrong += [
-            {
-                "k_stream": row.stream,
-                "k_subject": row.subject,
-                "k_cycle": row.cycle,
-                "v_underway": told[0],
-                "v_moved_at": told[1],
-            }
-            for row, told in _misplaced(connection, seller)
-            if told is not None
-        ]
-    if wrong:
-        connection.execute(_PUT_RIGHT, wrong)
-    return len(wrong)
-
-
-_PUT_RIGHT = (
-    update(SOLD)
-    .where(
-        SOLD.c.stream == bindparam("k_stream"),
-        SOLD.c.subject == bindparam("k_subject"),
-        SOLD.c.cycle == bindparam("k_cycle"),
-    )
-    .values(underway=bindparam("v_underway"), moved_at=bindparam("v_moved_at"))
-)
-_Told = tuple[str | None, int | None] | None
-
-
-def _misplaced(connection: Connection, seller: str) -> Iterator[tuple[Any, _Told]]:
-    """Yields rows of goods that are elsewhere by their life, each with what the life says."""
-    place = (SOLD.c.sold_at, SOLD.c.stream, SOLD.c.subject, SOLD.c.cycle)
-    # Most have long arrived, by row and by life: these the database passes over by itself. The state is
-    # kept in canonical JSON, where nothing but the field itself is spelled so: quotes in texts are escaped.
-    spelled = (f'"state":"{state}"'.encode() for state in UNDERWAY)
-    query = (
-        select(*place, SOLD.c.underway, SOLD.c.moved_at, HEAD.c.name, HEAD.c.state)
-        .join(HEAD, HEAD.c.stream == SOLD.c.stream)
-        .where(
-            SOLD.c.seller == seller,
-            or_(
-                SOLD.c.subject != "",
-                SOLD.c.underway.is_not(None),
-                *(holds_bytes(connection, HEAD.c.state, told) for told in spelled),
-            ),
-        )
-        .order_by(*place)
-        .limit(_CHECKED)
-    )
-    rows = list(connection.execute(query))
-    while rows:
-        lots = [(row.name, row.subject) for row in rows if row.subject]
-        facts = load_facts(connection, lots) if lots else {}
-        for row in rows:
-            _, _, subject, cycle, underway, moved_at, name, raw = row
-            told: _Told
-            life = facts.get((name, subject), {}) if subject else read_state(raw)
-            try:
-                told = underway_since(life) if life.get("cycle") == cycle else (None, None)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                told = None  # of kinds that no life has
-            if (underway, moved_at) != told:
-                yield row, told
-        after = tuple(rows[-1][:4])
-        rows = list(connection.execute(query.where(tuple_(*place) > tuple_(*after))))
 
 
 def _with_lives(connection: Connection, rows: Sequence[Any]) -> list[tuple[Any, Mapping[str, Any]]]:

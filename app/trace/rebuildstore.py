@@ -6,7 +6,7 @@ if it were not there, and named, so that whoever asked for the rows knows which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
@@ -21,6 +21,8 @@ RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 
 Fields = Mapping[str, Any]
 _PAGE = 500
+UNTOLD = (Fault, KeyError, TypeError, ValueError, AttributeError)
+"""Raised by what tells a stream's rows where what is left, without what was altered, tells no story."""
 
 
 class Retold(NamedTuple):
@@ -41,32 +43,39 @@ def retell(
     told: a stream's rows, from its sound records in order.
     """
     connection.execute(delete(table))
-    place, made, damaged = -(2**63), 0, list[str]()
-    while True:
-        query = (
-            select(RECORD.c.stream, HEAD.c.name)
-            .outerjoin(HEAD, HEAD.c.stream == RECORD.c.stream)
-            .where(RECORD.c.type.in_(sorted(types)), RECORD.c.stream > place)
-            .distinct()
-            .order_by(RECORD.c.stream)
-            .limit(_PAGE)
-        )
-        found = list(connection.execute(query))
-        for row in found:
-            rows, passed = _rows_of(connection, row, told)
-            damaged += passed
-            made += len(rows)
-            if rows:
-                connection.execute(insert(table), rows)
-        if len(found) < _PAGE:
-            return Retold(made, tuple(damaged))
-        place = found[-1].stream
+    made, damaged = 0, list[str]()
+    for row in streams_with(connection, types):
+        sound, passed = sound_records(connection, row)
+        damaged += passed
+        try:
+            rows = list(told(row.name, sound)) if sound else []
+        except UNTOLD:
+            rows, damaged = [], [*damaged, row.name]
+        made += len(rows)
+        if rows:
+            connection.execute(insert(table), rows)
+    return Retold(made, tuple(damaged))
 
 
-def _rows_of(
-    connection: Connection, row: Any, told: Callable[[str, Sequence[Fields]], Iterable[Any]]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Returns a stream's rows, and what was passed over."""
+def streams_with(connection: Connection, types: Iterable[str]) -> Iterator[Any]:
+    """Yields `stream` and `name` of the streams that have records of these types. Read-only."""
+    query = (
+        select(RECORD.c.stream, HEAD.c.name)
+        .outerjoin(HEAD, HEAD.c.stream == RECORD.c.stream)
+        .where(RECORD.c.type.in_(sorted(types)))
+        .distinct()
+        .order_by(RECORD.c.stream)
+        .limit(_PAGE)
+    )
+    found = list(connection.execute(query))
+    while found:
+        yield from found
+        after = query.where(RECORD.c.stream > found[-1].stream)
+        found = list(connection.execute(after)) if len(found) == _PAGE else []
+
+
+def sound_records(connection: Connection, row: Any) -> tuple[list[Fields], list[str]]:
+    """Returns a stream's sound records in order, and what was passed over. row: of `streams_with`."""
     name = row.name
     if not isinstance(name, str) or not name.isascii() or stream_key(name) != row.stream:
         return [], [f"#{row.stream}"]  # a head that is gone, or has somebody else's name
@@ -77,11 +86,7 @@ def _rows_of(
             passed.append(f"{name}#{record.seq}")
         else:
             sound.append(fields)
-    try:
-        return list(told(name, sound)), passed
-    except (Fault, KeyError, TypeError, ValueError, AttributeError):
-        # What is left, without what was altered, tells no story.
-        return [], [*passed, name]
+    return sound, passed
 
 
 def _sound_fields(record: StoredRecord) -> Fields | None:

@@ -263,6 +263,11 @@ class Stories:
         """Returns what the ledger's audit asks about the states that this room keeps."""
         return Retold(finder(connection), self._graces).check
 
+    @property
+    def graces(self) -> Graces:
+        """How long a step may be missing."""
+        return self._graces
+
     def plain_prover(self, connection: Connection) -> Any:
         """Returns what the ledger's audit asks first of units: whether theirs is a common life."""
         return PlainLives(finder(connection), self._graces).holds

@@ -83,7 +83,6 @@ ALTERED = {
     "more": "UPDATE sold_day SET units = units + 1, steps = steps + 9 WHERE seller = ?",
     "whole": "UPDATE sold_day SET gaps = gaps - 1 WHERE seller = ?",
     "gone": "DELETE FROM sold_day WHERE seller = ?",
-    "row": "UPDATE sold_unit SET independent = 7 WHERE seller = ?",
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.kit.clock import parse_time
 from app.ledger.record import stream_key
 from app.parties.identity import uscc_check_digit
-from app.trace import casestore, parcelstore
+from app.trace import casestore, resoldstore
 from app.trace.gtin import gtin_check_digit
 from app.trace.store import DUE
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
@@ -356,6 +356,8 @@ def test_a_unit_is_where_its_last_step_says_whatever_else_is_in_the_same_batch(m
 
 def test_what_a_release_before_left_wrong_is_put_right_from_the_lives(market, shop):
     """It knows neither where goods are nor of cases: `suxin reindex` says it again."""
+    from app.rooms import graces_in_force
+
     sold_one, sent_one = sell(market, shop), sell(market, shop)
     send_off(market, shop, sent_one)
     packed = market.one(by=shop).code
@@ -367,9 +369,9 @@ def test_what_a_release_before_left_wrong_is_put_right_from_the_lives(market, sh
     market.tamper("DELETE FROM case_unit WHERE stream = ?", key)
     assert listed(market, shop, query="?state=sold") == []
     with market.rooms.database.write() as connection:
-        assert parcelstore.put_right(connection) >= 2
+        assert resoldstore.put_right(connection, graces_in_force()).made >= 2
         assert casestore.put_right(connection) >= 1
-        assert parcelstore.put_right(connection) == 0
+        assert resoldstore.put_right(connection, graces_in_force()).made == 0
     assert codes(listed(market, shop, query="?state=sold")) == [sold_one]
     assert codes(listed(market, shop, query="?state=in_transit")) == [sent_one]
     told = market.ask("GET", f"/api/v1/cases/{sscc}", token=market.keys[shop])

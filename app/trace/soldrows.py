@@ -1,0 +1,128 @@
+"""The rows of what was sold (`sold_unit`) as the records of the goods tell them. Pure.
+
+A row is written with each step of a life, and once more when a listing that came late is taken in, which the
+worker does a moment later. So of a life whose listing came late there are rows that were true before and
+after; each may stand, until the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.kit.clock import parse_ms
+from app.trace import lifecycle
+from app.trace.code import Code
+from app.trace.decide import life_effects
+from app.trace.gaps import Graces
+from app.trace.life_table import Happening
+from app.trace.replay import FindRecord, happening_of
+
+Fields = Mapping[str, Any]
+Row = Mapping[str, Any]
+Place = tuple[str, int]
+"""Subject ("" for a unit, `consignment/<id>` on a lot) and sale cycle."""
+
+FindListings = Callable[[str], Sequence[Happening]]
+"""Returns a seller's listings of the goods' product and lot, in the order in which they were recorded."""
+
+_OVER: Mapping[str, Any] = {"gap_due_at": None, "underway": None, "moved_at": None}
+"""What a row says of a cycle that has ended."""
+
+
+class Told(NamedTuple):
+    """Of one sale cycle the rows that may stand, the newest last. is_over: of a life that went on since."""
+
+    rows: tuple[Row, ...]
+    is_over: bool = False
+
+    @property
+    def newest(self) -> Row:
+        """What is to be written."""
+        return self.rows[-1]
+
+
+def told_rows(
+    code: Code, records: Sequence[Fields], find: FindRecord, graces: Graces, late: FindListings
+) -> dict[Place, Told]:
+    """Returns the sale cycles of a unit or lot. records: all of its stream, in order of seq."""
+    found: dict[Place, Told] = {}
+    lives: dict[str, dict[str, Any]] = {}
+    for fields in records:
+        subject = _subject(code, fields)
+        if subject is None:
+            continue
+        at = parse_ms(fields["recorded_at"])
+        old = lives.get(subject)
+        if old is None:
+            old = lifecycle.begin(records[0]["actor"], lot=code.lot) if subject else {}
+        # What the worker wrote since the step before this one, and what this one wrote.
+        _add(found, code, subject, _healed(old, late, at))
+        new = lifecycle.fold(old, happening_of(fields, find), graces)
+        lives[subject] = new
+        _take(found, code, subject, old, new)
+        _add(found, code, subject, _healed(new, late, at))
+    for subject, life in lives.items():
+        _add(found, code, subject, _healed(life, late, None))
+    return found
+
+
+def rows_of_life(code: Code, life: Fields, late: FindListings) -> tuple[Row, ...]:
+    """Returns what may stand of the present cycle of a unit by the life that is kept of it; none: nothing."""
+    found: dict[Place, Told] = {}
+    for judged in (life, _healed(life, late, None)):
+        _add(found, code, "", judged)
+    return next((told.rows for told in found.values()), ())
+
+
+def _take(
+    found: dict[Place, Told], code: Code, subject: str, old: Fields, new: dict[str, Any]
+) -> None:
+    cycle = new.get("cycle")
+    for place, told in found.items():
+        if place[0] == subject and place[1] != cycle and not told.is_over:
+            found[place] = Told(told.rows, is_over=True)
+    for row in _rows(code, subject, old, new):
+        place = (subject, row["cycle"])
+        if "seller" in row:
+            found[place] = Told((row,))
+        elif place in found:
+            rows = tuple({**one, **_OVER} for one in found[place].rows)
+            found[place] = Told(rows, is_over=True)
+
+
+def _add(found: dict[Place, Told], code: Code, subject: str, life: Fields) -> None:
+    """Adds the row of a life as it is judged, behind those that may stand already."""
+    for row in _rows(code, subject, {}, life):
+        place = (subject, row["cycle"])
+        kept = found[place].rows if place in found else ()
+        found[place] = Told((*(one for one in kept if one != row), row))
+
+
+def _rows(code: Code, subject: str, old: Fields, new: Fields) -> Iterator[Row]:
+    if new:
+        for effect in life_effects(code, code.stream, subject, old, new):
+            if effect.kind == "sold_unit":
+                yield effect.row
+
+
+def _healed(life: Fields, late: FindListings, until_ms: int | None) -> Fields:
+    """Returns the life with its seller's late listings taken in, of those recorded until then."""
+    gap = life.get("gaps", {}).get("listing")
+    seller = life.get("sale", {}).get("actor")
+    if gap is None or seller is None:
+        return life
+    for listing in late(seller):
+        if gap["since"] <= listing.recorded_ms and (
+            until_ms is None or listing.recorded_ms <= until_ms
+        ):
+            life = lifecycle.heal(life, listing)
+    return life
+
+
+def _subject(code: Code, fields: Fields) -> str | None:
+    """Returns of which life a record is, None where it is of none."""
+    if code.level == "unit":
+        return ""
+    consignment = fields["data"].get("consignment")
+    return None if consignment is None else f"consignment/{consignment}"
