@@ -69,6 +69,25 @@ class PostgresServer:
             self._process.kill()
             self._process.wait()
 
+    def dump(self, url: str, path: Path) -> None:
+        """Writes a backup of a database that may be in use, as an operator takes it."""
+        self._call("pg_dump", "--format=custom", f"--file={path}", url)
+
+    def restore(self, path: Path, url: str) -> None:
+        """Fills an empty database with a backup."""
+        self._call("pg_restore", "--exit-on-error", f"--dbname={url}", path)
+
+    def _call(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run(
+            [self._programs / program, *arguments], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed:\n{done.stderr}")
+
+    def log(self) -> str:
+        """Returns what the server told of itself."""
+        return (self._folder / "log").read_text()
+
     def execute(self, statement: str) -> None:
         """Runs one statement outside any transaction, as the superuser."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
@@ -76,8 +95,8 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Yields a fresh server; stops it and removes its folder afterwards."""
+def postgres_server(*initdb: str, durable: bool = False) -> Iterator[PostgresServer]:
+    """Yields a fresh server; stops it and removes its folder afterwards. initdb: further options."""
     # Straight under the system's temporary folder: a socket's path is at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="suxin-pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -91,7 +110,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
                 shutil.chown(path, RUNS_AS)
         made = subprocess.run(
             [*_as_other_user(), programs / "initdb", "--auth=trust", "--username=postgres",
-             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", f"--pgdata={data}"],
+             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", f"--pgdata={data}", *initdb],
             check=False, capture_output=True, text=True, cwd=folder,
         )  # fmt: skip
         if made.returncode:

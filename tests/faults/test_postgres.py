@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,13 @@ import pytest
 from app.db.engine import Database
 from app.db.schema import migrate
 from tests.faults.life import Life
+from tests.faults.tracing import CannotTrace, traced
 from tests.ledger.ledgers import Ledger
 from tests.postgres import PostgresServer, postgres_server
+
+WRITES = "pwrite64,pwritev"
+FAULTS = {"kill -9": "signal=KILL", "EIO": "error=EIO", "disk full": "error=ENOSPC"}
+STRIDE = 1 if os.environ.get("SUXIN_DRILL") == "all" else 2
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,35 @@ def test_a_server_that_goes_away_under_load(life, server, tried):
     life.look()
     life.settle()
     tried("PostgreSQL crashes under load", "postgresql", 3)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_server_whose_disk_fails_at_a_system_call(life, server, fault, tmp_path, tried):
+    """Its write-ahead log cannot be written, and it gives up (PANIC); or one of it is killed."""
+    places = 0
+    for number in itertools.count(1, STRIDE):
+        life.turn()
+        with psycopg.connect(server.url("postgres")) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = %s",
+                [life.ledger.database.session_name],
+            ).fetchall()
+        life.faults.clear()
+        inject = f"{FAULTS[fault]}:when={number}"
+        try:
+            with traced([pid for (pid,) in rows], WRITES, inject, tmp_path / "trace") as trace:
+                life.turn()
+        except CannotTrace as err:
+            pytest.skip(str(err))
+        # Whatever it did about it itself, it is started anew from what is on the disk.
+        server.stop(signal.SIGQUIT)
+        server.start()
+        life.settle()
+        if not (trace.hit or life.faults):
+            break
+        places += 1
+    assert places >= 2
+    tried(f"{fault} at a system call of the server", "postgresql", places)
 
 
 class Cut:

@@ -10,8 +10,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +21,12 @@ from sqlalchemy.exc import DBAPIError
 from app.kit.errors import Fault
 from tests.faults.life import Life
 from tests.faults.matters import Matter, with_writers
+from tests.faults.tracing import TIMEOUT_S, status, traced, wait
 from tests.ledger.ledgers import Ledger
 
 _context = multiprocessing.get_context("forkserver")
 # One server a test process: also what the drills want of it.
 _context.set_forkserver_preload(["tests.drills.processes", "app.cli", "tests.faults.victim"])
-_TIMEOUT_S = 60
 TURNS = 2
 NOT_STARTED = 3
 
@@ -40,10 +38,6 @@ class Ended:
     code: int
     told: list[dict[str, Any]]
     hit: bool
-
-
-class CannotTrace(Exception):
-    """strace is missing, or this machine forbids it."""
 
 
 def run_under(
@@ -59,33 +53,24 @@ def run_under(
 
     erases: what it erases, instead of a few turns.
     """
-    out, trace = folder / "told", folder / "trace"
+    out = folder / "told"
     out.write_bytes(b"")
     process = _context.Process(
         target=_live, args=(url, str(keys_dir), str(out), erases), daemon=True
     )
     process.start()
     assert process.pid is not None
-    _wait(lambda: _status(process.pid, "State").startswith("T"), "the victim has stopped")
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-p", str(process.pid), "-o", trace, "-e", f"trace={call}",
-         "-e", f"inject={call}:{inject}"],
-        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    wait(lambda: status(process.pid, "State").startswith("T"), "the victim has stopped")
     try:
-        _wait(lambda: _traced(process.pid, tracer), "strace has attached")
-        os.kill(process.pid, signal.SIGCONT)
-        process.join(_TIMEOUT_S)
+        with traced([process.pid], call, inject, folder / "trace") as trace:
+            os.kill(process.pid, signal.SIGCONT)
+            process.join(TIMEOUT_S)
         assert process.exitcode is not None, "the victim did not end"
-        tracer.wait(_TIMEOUT_S)
     finally:
         process.kill()
-        tracer.kill()
-        tracer.communicate()
-    assert process.exitcode in (0, NOT_STARTED, -signal.SIGKILL), trace.read_text()
+    assert process.exitcode in (0, NOT_STARTED, -signal.SIGKILL), trace.path.read_text()
     told = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-    hit = process.exitcode != 0 or "INJECTED" in trace.read_text()
-    return Ended(process.exitcode, told, hit)
+    return Ended(process.exitcode, told, process.exitcode != 0 or trace.hit)
 
 
 def _live(url: str, keys_dir: str, out: str, erases: Matter | None) -> None:
@@ -121,24 +106,3 @@ def _turn(life: Life, tell: Callable[[dict[str, Any]], None]) -> None:
         for note in life.notes - written:
             tell({"note": note})
         written |= life.receipts.keys() | life.notes
-
-
-def _traced(pid: int | None, tracer: subprocess.Popen[str]) -> bool:
-    if tracer.poll() is not None:
-        assert tracer.stderr is not None
-        raise CannotTrace(tracer.stderr.read().strip())
-    return _status(pid, "TracerPid") != "0"
-
-
-def _status(pid: int | None, name: str) -> str:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return line.partition(":")[2].strip()
-    raise AssertionError(name)
-
-
-def _wait(true: Any, what: str) -> None:
-    until = time.monotonic() + _TIMEOUT_S
-    while not true():
-        assert time.monotonic() < until, f"{what}: not within {_TIMEOUT_S} s"
-        time.sleep(0.005)
