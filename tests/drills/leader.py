@@ -71,6 +71,13 @@ class Pair:
             return False
         return answer.status_code == 200 and answer.json()["leads"]
 
+    def has_anchor(self, place: Deployment) -> bool:
+        """Whether one of its processes has the lock of the anchor, by the kernel's own list."""
+        lock = f":{(place.keys_dir / 'anchor.lock').stat().st_ino}"
+        held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        owners = {int(one[4]) for one in held if one[1] == "FLOCK" and one[5].endswith(lock)}
+        return not owners.isdisjoint(pid for pids in place.processes.values() for pid in pids)
+
     def other(self, place: Deployment) -> Deployment:
         return next(one for one in self.places if one is not place)
 
@@ -203,18 +210,20 @@ def two_services(folder: Path) -> Iterator[Pair]:
 
 @dataclass(frozen=True)
 class Round:
-    """took_s: from the kill or pause until another one had the lease."""
+    """took_s: from the kill or pause until another one had the lease. in_the_way: it slept with the lock of
+    the anchor in its hands, so that nobody could sign until it was woken."""
 
     how: str
     took_s: float
     acknowledged: int
     checkpoints: int
+    in_the_way: bool
 
     def __str__(self) -> str:
         return (
             f"{self.how}: taken over after {self.took_s:.2f} s, {self.acknowledged} acknowledged, "
             f"{self.checkpoints} checkpoints shown by now"
-        )
+        ) + (", signing waited until it woke: it had the anchor's lock" if self.in_the_way else "")
 
 
 def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
@@ -229,6 +238,7 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
     (leader,) = found
     heir = pair.other(leader)
     before = len(pair.acked)
+    in_the_way = False
     with pair.under_load():
         wait_until(lambda: len(pair.acked) > before + 20, "the load has begun")
         time.sleep(moments.uniform(0, 0.7))
@@ -243,7 +253,17 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
             wait_until(lambda: pair.leads(heir), "it says that it leads")
             epoch = pair.epoch()
             size = max(pair.shown, default=0)
-            wait_until(lambda: max(pair.shown) > size, "the log goes on under the other one")
+            told = "the log goes on under the other one"
+
+            def goes_on() -> bool:
+                return max(pair.shown) > size
+
+            wait_until(lambda: goes_on() or (how == "stop" and pair.has_anchor(leader)), told)
+            if not goes_on():
+                # Its sleep began in the moment in which it alone may sign: nobody can before it goes on.
+                in_the_way = True
+                leader.signal_all(signal.SIGCONT)
+                wait_until(goes_on, told)
             if how == "stop":
                 # Well past its lease, whenever the other one came.
                 time.sleep(max(0.0, LEASE_S * 1.5 - (time.monotonic() - begun)))
@@ -260,7 +280,7 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
     pair.repeat_unanswered()
     heir.wait_published()
     pair.check(heir)
-    return Round(how, took, len(pair.acked) - before, len(pair.shown))
+    return Round(how, took, len(pair.acked) - before, len(pair.shown), in_the_way)
 
 
 @dataclass
@@ -294,7 +314,14 @@ def main() -> None:
         try:
             with two_services(Path(name, "market")) as pair:
                 for number, how in enumerate(rounds, 1):
-                    done = run_round(pair, how, moments)
+                    try:
+                        done = run_round(pair, how, moments)
+                    except AssertionError:
+                        for place in pair.places:
+                            print(
+                                f"{place.log.name}:\n{place.log.read_text()[-4_000:]}", flush=True
+                            )
+                        raise
                     print(f"round {number} of {len(rounds)}: {done}", flush=True)
                     of = told.setdefault(how, Told())
                     of.took_s.append(done.took_s)
