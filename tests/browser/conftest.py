@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.browser.counter import Counter
+from tests.browser.phone import CHROMIUM, launched
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
@@ -18,6 +20,7 @@ RECALLED_LOT = "R-2"
 SOLD_UNITS = 40
 
 _served: list[Deployment] = []
+_launched = ExitStack()
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,21 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Stops what is served with the last test of this folder, whose tests stand side by side.
 
     What nobody asks any more would take its share of the machine until the end of the session.
+    And no browser outlives the folder: see `chromium` in tests/conftest.py.
     """
     if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _launched.close()
         for place in _served:
             place.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One browser for the folder; each test takes devices of its own from it."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM} on this machine (apt-get install chromium)")
+    with _launched:
+        yield _launched.enter_context(launched())
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def another(browser: Any, *arguments: str) -> Iterator[Any]:
 
 @dataclass
 class Noted:
-    """What happened while pages were open. sent: bytes of page and style, by address.
+    """What happened while pages were open. sent: bytes of page and style, by address, where weighed.
 
     addresses: every address that was asked, in order, as a history or a server's log keeps it.
     """
@@ -77,9 +77,18 @@ class Noted:
 
 @contextmanager
 def opened(
-    browser: Any, *, lang: str = "zh", agent: str = PHONE, script: bool = False, **more: Any
+    browser: Any,
+    *,
+    lang: str = "zh",
+    agent: str = PHONE,
+    script: bool = False,
+    weighed: bool = False,
+    **more: Any,
 ) -> Iterator[tuple[Any, Noted]]:
-    """Yields a page of a fresh device and what is noted of it; without script unless asked for."""
+    """Yields a page of a fresh device and what is noted of it; without script unless asked for.
+
+    weighed: the bytes of every answer are fetched from the browser a second time, and counted.
+    """
     context = browser.new_context(**{
         "locale": "zh-CN" if lang == "zh" else "en-GB",
         "user_agent": agent,
@@ -95,7 +104,8 @@ def opened(
     page.on("console", lambda told: _note_console(noted, told))
     page.on("pageerror", lambda error: noted.complaints.append(str(error)))
     page.on("requestfailed", lambda request: noted.complaints.append(f"failed: {request.url}"))
-    page.on("response", lambda response: _note_size(noted, response))
+    if weighed:
+        page.on("response", lambda response: _note_size(noted, response))
     try:
         yield page, noted
     finally:

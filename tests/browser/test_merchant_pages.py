@@ -14,7 +14,7 @@ from tests.web.test_shipments_api import ship
 pytestmark = pytest.mark.browser
 
 HEAD = ["商品条码", "商品名称", "类别", "品牌"]
-LOOKS = [("zh", "light"), ("en", "light"), ("zh", "dark")]
+LANGS = ["zh", "en"]
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +36,35 @@ def pick_file(page, rows) -> None:
     page.locator('form[enctype="multipart/form-data"] .button-first').click()
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
-def test_imports_can_be_read_and_done_on_every_screen(market, chromium, pictures, lang, scheme):
-    first = 400 + 10 * LOOKS.index((lang, scheme))
+@pytest.mark.parametrize("lang", LANGS)
+def test_imports_can_be_read_and_done_on_every_screen(market, chromium, pictures, lang):
+    first = 400 + 10 * LANGS.index(lang)
     rows = [HEAD, *([gtin(n), f"商品{n}" * 12, "食品", ""] for n in range(first, first + 3))]
     rows[2][0] = "6.90E+12"
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, path="/desk/imports")
-        look(page, pictures, "imports", lang, scheme)
+        look(page, pictures, "imports", lang)
         pick_file(page, [["x" * 60, "y"], ["1", "2"]])
         page.locator(".refusal").wait_for()
-        look(page, pictures, "imports-refused", lang, scheme)
+        look(page, pictures, "imports-refused", lang)
         pick_file(page, rows)
         page.locator("#faults-title").wait_for()
-        look(page, pictures, "import-planned", lang, scheme)
+        look(page, pictures, "import-planned", lang)
         page.locator(".card-acts .button-first").click()
         page.get_by_role("heading", name={"zh": "结果", "en": "What came of it"}[lang]).wait_for()
-        look(page, pictures, "import-done", lang, scheme)
+        look(page, pictures, "import-done", lang)
         page.goto(market.url + "/desk/imports/mapping")
-        page.locator("#f-name").fill(f"店{lang}{scheme}")
+        page.locator("#f-name").fill(f"店{lang}")
         page.locator("#f-goods").fill("DY-01")
         page.locator("#main .form .button-first").click()
         page.locator("#f-goods-error").wait_for()
-        look(page, pictures, "mapping-refused", lang, scheme)
+        look(page, pictures, "mapping-refused", lang)
         page.locator("#f-goods").fill("DY-01 = 06901234567892")
         page.locator("#main .form .button-first").click()
         page.locator(".told").wait_for()
-        look(page, pictures, "mapping", lang, scheme)
+        look(page, pictures, "mapping", lang)
         page.goto(market.url + "/desk/imports")
-        look(page, pictures, "imports-history", lang, scheme)
+        look(page, pictures, "imports-history", lang)
         assert unexpected(noted) == []
 
 
@@ -95,15 +95,15 @@ def _party(connection, job: str) -> str:
     return importstore.find_job(connection, job).party
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
-def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+@pytest.mark.parametrize("lang", LANGS)
+def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictures, lang):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, path="/desk/products")
-        look(page, pictures, "products", lang, scheme)
+        look(page, pictures, "products", lang)
         page.goto(market.url + "/desk/products/new")
-        look(page, pictures, "product-new", lang, scheme)
+        look(page, pictures, "product-new", lang)
         page.goto(market.url + "/desk/products/06901234567892")
-        page.locator("#f-lot").fill(f"L{lang}{scheme}")
+        page.locator("#f-lot").fill(f"L{lang}")
         page.locator('form[action$="/lots"] .button-first').click()
         page.locator(".told").wait_for()
         page.locator("#f-count").fill("2")
@@ -112,28 +112,28 @@ def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictu
         market.work()
         page.reload()
         page.locator(".label-look").wait_for()
-        look(page, pictures, "batch", lang, scheme)
+        look(page, pictures, "batch", lang)
         page.goto(market.url + "/desk/products/06901234567892")
-        look(page, pictures, "product", lang, scheme)
+        look(page, pictures, "product", lang)
         assert unexpected(noted) == []
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+@pytest.mark.parametrize("lang", LANGS)
 def test_a_new_shop_sees_where_to_begin_and_later_what_waits(
-    market, chromium, pictures, lang, scheme
+    market, chromium, pictures, lang
 ):
     party = market.newcomer()
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", party)
-        look(page, pictures, "begin", lang, scheme)
+        look(page, pictures, "begin", lang)
         page.locator(".begin-next .button-first").click()
         page.wait_for_url("**/desk/products/new*")
         market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"}, hours=-40)
         assert ship(market, by=party, gtin=GTIN, quantity=2).status_code == 201
         page.goto(market.url + "/desk")
         page.locator(".works").wait_for()
-        look(page, pictures, "desk-at-work", lang, scheme)
+        look(page, pictures, "desk-at-work", lang)
         page.goto(market.url + "/desk/shipments")
-        look(page, pictures, "labels-to-print", lang, scheme)
+        look(page, pictures, "labels-to-print", lang)
         assert page.locator("#labels .tally").inner_text().startswith("2")
         assert unexpected(noted) == []

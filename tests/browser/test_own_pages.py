@@ -60,9 +60,8 @@ def market(databases, tmp_path_factory):
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, lang):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market)
         for name, path in {
             "credit": "/desk/credit", "entry": market.paths["entry"],
@@ -71,30 +70,29 @@ def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, l
             "complaint": market.paths["complaint"],
         }.items():  # fmt: skip
             assert page.goto(market.url + path).status == 200
-            look(page, pictures, f"own-{name}", lang, scheme)
+            look(page, pictures, f"own-{name}", lang)
         page.locator("#f-purpose").fill("答复投诉" * 10)
         page.locator('button[value="open"]').click()
         page.locator(".told").wait_for()
-        look(page, pictures, "own-complaint-open", lang, scheme)
+        look(page, pictures, "own-complaint-open", lang)
         assert unexpected(noted) == []
         assert noted.hosts == {urlsplit(market.url).netloc}
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_authoritys_decisions_can_be_read_on_every_screen(
-    market, chromium, pictures, lang, scheme
+    market, chromium, pictures, lang
 ):
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", AUTHORITY)
         page.goto(market.url + "/desk/decisions")
-        look(page, pictures, "decisions", lang, scheme)
+        look(page, pictures, "decisions", lang)
         page.locator(".card-title a").first.click()
         page.locator("#f-reason").wait_for()
-        look(page, pictures, "decision-entry", lang, scheme)
+        look(page, pictures, "decision-entry", lang)
         for name in ("promise", "to-list"):
             assert page.goto(market.url + market.paths[name]).status == 200
-            look(page, pictures, f"decision-{name}", lang, scheme)
+            look(page, pictures, f"decision-{name}", lang)
         assert unexpected(noted) == []
 
 

@@ -19,7 +19,7 @@ from tests.web.people import open_people_market
 
 pytestmark = pytest.mark.browser
 
-LOOKS = [("zh", "light"), ("en", "light"), ("zh", "dark")]
+LANGS = ["zh", "en"]
 SHOP_PAGE = Path(__file__).parents[2] / "docs" / "example-shop" / "serve.py"
 
 
@@ -71,35 +71,35 @@ def run_all(market) -> None:
         pass
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+@pytest.mark.parametrize("lang", LANGS)
 def test_an_audit_and_its_report_can_be_read_on_every_screen(
-    market, chromium, pictures, damaged, lang, scheme
+    market, chromium, pictures, damaged, lang
 ):
-    with opened(chromium, lang=lang, color_scheme=scheme, accept_downloads=True) as (page, noted):
+    with opened(chromium, lang=lang, accept_downloads=True) as (page, noted):
         enter(page, market, "owner", AUTHORITY, path="/desk/audits")
         page.locator('input[value="code"]').check()
         page.locator("#f-about").fill("01/06901234567893")
         page.locator("#main .form .button-first").click()
         page.locator("#f-about-error").wait_for()
-        look(page, pictures, "audits-refused", lang, scheme)
+        look(page, pictures, "audits-refused", lang)
         page.locator("#f-about").fill(damaged.uri)
         page.locator("#main .form .button-first").click()
         page.locator("#progress[data-running]").wait_for()
-        look(page, pictures, "audit-waiting", lang, scheme)
+        look(page, pictures, "audit-waiting", lang)
         run_all(market)
         page.reload()
         page.locator(".card .rows").wait_for()
-        look(page, pictures, "audit-done", lang, scheme)
+        look(page, pictures, "audit-done", lang)
         page.locator('form[action$="/report"] .button-first').click()
         page.locator(".told").wait_for()
-        look(page, pictures, "audit-report-made", lang, scheme)
+        look(page, pictures, "audit-report-made", lang)
         with page.expect_download() as download:
             page.locator(f'a[href$="report.{lang}.pdf"]').click()
         paper = Path(download.value.path())
         assert paper.read_bytes().startswith(b"%PDF")
         page.locator('a[href*="/audit-reports/"]').click()
         page.locator("#file").wait_for()
-        look(page, pictures, "report-check", lang, scheme)
+        look(page, pictures, "report-check", lang)
         page.locator("#file").set_input_files(
             {"name": "r.pdf", "mimeType": "application/pdf", "buffer": paper.read_bytes()}
         )
@@ -110,9 +110,9 @@ def test_an_audit_and_its_report_can_be_read_on_every_screen(
         )
         page.locator(".photo .button").click()
         page.locator(".refusal").wait_for()
-        look(page, pictures, "report-other", lang, scheme)
+        look(page, pictures, "report-other", lang)
         page.goto(market.url + "/desk/audits")
-        look(page, pictures, "audits", lang, scheme)
+        look(page, pictures, "audits", lang)
         assert unexpected(noted) == []
 
 
@@ -127,18 +127,18 @@ def test_a_running_audit_is_followed_to_its_end(market, chromium, script):
         assert unexpected(noted) == []
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
-def test_a_package_is_asked_for_and_comes_whole(market, chromium, pictures, lang, scheme):
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_package_is_asked_for_and_comes_whole(market, chromium, pictures, lang):
     unit = market.one()
     market.complete(unit.code)
     market.publish()
-    with opened(chromium, lang=lang, color_scheme=scheme, accept_downloads=True) as (page, noted):
+    with opened(chromium, lang=lang, accept_downloads=True) as (page, noted):
         enter(page, market, "owner", AUTHORITY, path="/desk/evidence")
         page.locator("#f-goods").fill(unit.code)
         page.locator('input[name="sealed"]').check()
         page.locator("#main .form .button-first").click()
         page.locator("#f-purpose-error").wait_for()
-        look(page, pictures, "evidence-refused", lang, scheme)
+        look(page, pictures, "evidence-refused", lang)
         assert page.locator("#f-goods").input_value() == unit.code
         page.locator("#f-purpose").fill("案号 77")
         with page.expect_download() as download:
@@ -148,13 +148,13 @@ def test_a_package_is_asked_for_and_comes_whole(market, chromium, pictures, lang
         assert unexpected(noted) == []
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
-def test_the_figures_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_figures_can_be_read_on_every_screen(market, chromium, pictures, lang):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "operator", None, path="/desk/figures")
-        look(page, pictures, "figures", lang, scheme)
+        look(page, pictures, "figures", lang)
         page.goto(market.url + "/desk/figures?months=24")
-        look(page, pictures, "figures-24", lang, scheme)
+        look(page, pictures, "figures-24", lang)
         rows = page.locator("details table tbody tr")
         assert rows.count() == 3 * 24
         assert unexpected(noted) == []
@@ -274,20 +274,20 @@ def test_the_browser_refuses_badges_that_were_touched(market, chromium, shop):
         assert "not signed by the key" in told(key=other)
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
+@pytest.mark.parametrize("lang", LANGS)
 def test_the_badge_pages_can_be_read_on_every_screen(
-    market, chromium, pictures, shop, lang, scheme
+    market, chromium, pictures, shop, lang
 ):
     from tests.ports import free_port
 
     port = free_port()
     domain = f"127.0.0.1:{port}"
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", SHOP, path="/desk/badge")
         page.locator("#f-domain").fill("no domain")
         page.locator("#main .form .button-first").click()
         page.locator("#f-domain-error").wait_for()
-        look(page, pictures, "badge-refused", lang, scheme)
+        look(page, pictures, "badge-refused", lang)
         page.locator("#f-domain").fill(domain)
         page.locator("#main .form .button-first").click()
         page.locator(".told").wait_for()
@@ -297,9 +297,9 @@ def test_the_badge_pages_can_be_read_on_every_screen(
         card.locator('button[value="check"]').click()
         page.locator(".told").wait_for()
         page.locator(".card", has_text=domain).locator("img").wait_for()
-        look(page, pictures, "badge", lang, scheme)
+        look(page, pictures, "badge", lang)
         page.goto(f"{market.url}/badge/{SHOP}?domain={domain}")
-        look(page, pictures, "badge-page", lang, scheme)
+        look(page, pictures, "badge-page", lang)
         page.goto(f"{market.url}/badge/{SHOP}?domain=evil.example")
-        look(page, pictures, "badge-page-unknown", lang, scheme)
+        look(page, pictures, "badge-page-unknown", lang)
         assert unexpected(noted) == []

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.browser.axe import check_access
 from tests.browser.measures import check_layout, check_structure
 from tests.browser.phone import WIDTHS, opened
 from tests.drills.trade import BUYER, ORDER, WAYBILL
@@ -52,11 +53,11 @@ every = pytest.mark.parametrize("lang", ["zh", "en"])
 
 @every
 @pytest.mark.parametrize("state", STATES)
-def test_a_scan_shows_its_state_without_script_on_every_screen(
+def test_a_scan_shows_its_state_without_script_on_every_screen_and_in_the_dark(
     shown, chromium, pictures, state, lang
 ):
     verdict, _ = STATES[state]
-    with opened(chromium, lang=lang) as (page, noted):
+    with opened(chromium, lang=lang, weighed=True) as (page, noted):
         answer = page.goto(shown.url(state))
         assert answer.status == (404 if verdict == "unknown" else 200)
         page.locator(f"section.verdict-{verdict} svg").first.wait_for()
@@ -65,6 +66,12 @@ def test_a_scan_shows_its_state_without_script_on_every_screen(
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
             pictures(page, f"{state}-{lang}-{width}.png")
+        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        for width, height in WIDTHS[1:]:
+            page.set_viewport_size({"width": width, "height": height})
+            check_layout(page)
+            pictures(page, f"{state}-{lang}-{width}-dark.png")
+        check_access(page)
         words = page.locator("body").inner_text()
         for said in SAID.get((state, lang), ()):
             assert said in words or said in words.lower()
@@ -75,15 +82,6 @@ def test_a_scan_shows_its_state_without_script_on_every_screen(
         assert [c for c in noted.complaints if verdict != "unknown" or "404" not in c] == []
         assert sum(noted.sent.values()) < HEAVIEST, noted.sent
         assert any(url.split("?")[0].endswith(".css") for url in noted.sent)
-
-
-@every
-@pytest.mark.parametrize("state", ["intact", "incomplete", "broken", "recalled", "unknown"])
-def test_a_scan_can_be_read_in_the_dark(shown, chromium, pictures, state, lang):
-    with opened(chromium, lang=lang, color_scheme="dark") as (page, _):
-        page.goto(shown.url(state))
-        check_layout(page)
-        pictures(page, f"{state}-{lang}-dark.png")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -20,7 +20,7 @@ from tests.web.test_carriers_api import state_of
 
 pytestmark = pytest.mark.browser
 
-LOOKS = [("zh", "light"), ("en", "light"), ("zh", "dark"), ("en", "dark")]
+LANGS = ["zh", "en"]
 _numbers = itertools.count(1)
 
 
@@ -70,35 +70,35 @@ def sold(market, count: int = 1) -> list[str]:
     return units
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
-def test_the_pages_can_be_read_on_every_screen(market, shop, chromium, pictures, lang, scheme):
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_pages_can_be_read_on_every_screen(market, shop, chromium, pictures, lang):
     case, unit = case_number(), market.one(by=shop).code
     packed = {"codes": [one.code for one in market.issue(3, by=shop)]}
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", shop, path="/desk/shipments")
-        look(page, pictures, "shipments", lang, scheme)
+        look(page, pictures, "shipments", lang)
         for name in ("gaps", "in_transit", "latest"):
             page.goto(f"{market.url}/desk/shipments?show={name}")
-            look(page, pictures, f"shipments-{name}", lang, scheme)
+            look(page, pictures, f"shipments-{name}", lang)
         page.goto(f"{market.url}/desk/entry")
-        look(page, pictures, "entry", lang, scheme)
+        look(page, pictures, "entry", lang)
         page.goto(f"{market.url}/desk/entry?type=dispatch&code={unit}")
         page.locator("#f-waybill").fill("1")
         page.locator("#f-to").fill("99")
         page.locator("#main .form .button-first").click()
         page.locator(".refusal").wait_for()
-        look(page, pictures, "entry-refused", lang, scheme)
+        look(page, pictures, "entry-refused", lang)
         page.goto(f"{market.url}/desk/dispatch")
-        look(page, pictures, "dispatch", lang, scheme)
+        look(page, pictures, "dispatch", lang)
         page.goto(f"{market.url}/desk/cases/{case}")
-        look(page, pictures, "case-empty", lang, scheme)
+        look(page, pictures, "case-empty", lang)
         market.ask(
             "POST", f"/api/v1/cases/{case}/pack", packed, token=market.keys[shop], status=201
         )
         page.goto(f"{market.url}/desk/cases")
-        look(page, pictures, "cases", lang, scheme)
+        look(page, pictures, "cases", lang)
         page.goto(f"{market.url}/desk/cases/{case}")
-        look(page, pictures, "case", lang, scheme)
+        look(page, pictures, "case", lang)
         assert unexpected(noted) == []
 
 
@@ -135,7 +135,7 @@ def test_a_scanner_dispatches_parcel_after_parcel_and_what_failed_stays(market, 
         failed = page.locator("#failed li")
         failed.filter(has_text=text("en", "fault.lifecycle.already_dispatched")).wait_for()
         assert failed.count() == 1
-        look(page, pictures, "dispatch-at-work", "en", "light")
+        look(page, pictures, "dispatch-at-work", "en")
         page.reload()
         assert failed.count() == 1
         assert sent in failed.inner_text()

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.browser.axe import check_access
 from tests.browser.measures import check_layout, check_structure
 from tests.browser.phone import opened
 from tests.web.conftest import AUTHORITY, SHOP
@@ -45,36 +46,46 @@ def sign_in(page, market, name: str, password: str, *, path: str = "/desk") -> N
     page.wait_for_url(f"**{path}")
 
 
-def look(page, pictures, name: str, lang: str, scheme: str) -> None:
-    """Measures the page on every screen, with what is folded opened."""
+def look(page, pictures, name: str, lang: str) -> None:
+    """Measures the page on every screen, in light and in dark, with what is folded opened.
+
+    Loaded once: what a page shows in the dark and on another screen is a matter of style alone.
+    """
+    dress(page, "light")
     check_structure(page, lang=lang)
+    dress(page, "dark")
+    check_access(page)
     page.locator("details").evaluate_all("all => all.forEach((one) => one.open = true)")
-    for width, height in SCREENS if scheme == "light" else SCREENS[1:3]:
-        page.set_viewport_size({"width": width, "height": height})
-        check_layout(page)
-        if width in (390, 1280):
-            pictures(page, f"{name}-{lang}-{scheme}-{width}.png")
+    for scheme, screens in (("dark", SCREENS[1:3]), ("light", SCREENS)):
+        dress(page, scheme)
+        for width, height in screens:
+            page.set_viewport_size({"width": width, "height": height})
+            check_layout(page)
+            if width in (390, 1280):
+                pictures(page, f"{name}-{lang}-{scheme}-{width}.png")
+
+
+def dress(page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_doors_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+def test_the_doors_can_be_read_on_every_screen(market, chromium, pictures, lang):
     link = _invitation(market)
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         for name, path in {"sign-in": "/sign-in", "apply": "/apply", "join": link}.items():
             assert page.goto(market.url + path).status == 200
-            look(page, pictures, name, lang, scheme)
+            look(page, pictures, name, lang)
         _refuse(page, market)
-        look(page, pictures, "apply-refused", lang, scheme)
+        look(page, pictures, "apply-refused", lang)
         assert _unexpected(noted) == []
         assert noted.hosts == {urlsplit(market.url).netloc}
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
+def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures, lang):
     make_account(market, "staff", SHOP, scopes=["products", "codes"])
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market)
         for name, path in {
             "desk": "/desk", "account": "/account", "people": "/account/people",
@@ -82,13 +93,13 @@ def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures,
             "password": "/account/password", "confirm": "/confirm",
         }.items():  # fmt: skip
             assert page.goto(market.url + path).status == 200
-            look(page, pictures, f"owner-{name}", lang, scheme)
+            look(page, pictures, f"owner-{name}", lang)
         page.goto(market.url + "/account/keys")
         page.locator("#f-label").fill("ERP")
         page.locator('input[name="scopes"]').first.check()
         page.locator(".form .button-first").click()
         page.locator(".once code").wait_for()
-        look(page, pictures, "owner-key-made", lang, scheme)
+        look(page, pictures, "owner-key-made", lang)
         assert _unexpected(noted) == []
         assert noted.hosts == {urlsplit(market.url).netloc}
 
@@ -99,20 +110,20 @@ def test_the_operators_and_an_authoritys_pages_can_be_read_on_every_screen(
 ):
     with opened(chromium, lang=lang) as (page, noted):
         _apply(page, market)
-        look(page, pictures, "applicant-desk", lang, "light")
+        look(page, pictures, "applicant-desk", lang)
         page.context.clear_cookies()
         enter(page, market, "operator", None)
-        look(page, pictures, "operator-desk", lang, "light")
+        look(page, pictures, "operator-desk", lang)
         page.goto(market.url + "/applications")
-        look(page, pictures, "operator-applications", lang, "light")
+        look(page, pictures, "operator-applications", lang)
         page.locator(".card h2 a").first.click()
         page.locator("#f-evidence").wait_for()
-        look(page, pictures, "operator-application", lang, "light")
+        look(page, pictures, "operator-application", lang)
         page.goto(market.url + f"/account/people?party={SHOP}")
-        look(page, pictures, "operator-people", lang, "light")
+        look(page, pictures, "operator-people", lang)
         page.context.clear_cookies()
         enter(page, market, "owner", AUTHORITY)
-        look(page, pictures, "authority-desk", lang, "light")
+        look(page, pictures, "authority-desk", lang)
         assert _unexpected(noted) == []
 
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.measures import check_layout, check_structure
-from tests.browser.phone import WIDTHS, opened
+from tests.browser.phone import opened
+from tests.browser.test_signed_pages import look
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import open_market
 from tests.web.operations import listing, signed
@@ -15,7 +15,6 @@ from tests.web.standing import enter, live
 
 pytestmark = pytest.mark.browser
 
-SCREENS = (*WIDTHS, (1440, 900))
 LONG_NAME = "Zhaoqing-Duanzhou-Inkstone-and-Brush-Manufacturing-and-Trading-Company（虚构）<b>"
 
 
@@ -65,21 +64,11 @@ def pages(market) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_they_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+def test_they_can_be_read_on_every_screen(market, chromium, pictures, lang):
+    with opened(chromium, lang=lang, weighed=True) as (page, noted):
         for name, path in pages(market).items():
             assert page.goto(market.url + path).status == 200
-            check_structure(page, lang=lang)
-            # What is folded is read too.
-            page.locator("details").evaluate_all("all => all.forEach((one) => one.open = true)")
-            # What is pale in the dark is so on every screen.
-            for width, height in SCREENS if scheme == "light" else WIDTHS[1:]:
-                page.set_viewport_size({"width": width, "height": height})
-                check_layout(page)
-                if width in (390, 1280):
-                    shot = f"{name}-{lang}-{scheme}-{width}.png"
-                    pictures(page, shot)
+            look(page, pictures, name, lang)
         assert noted.complaints == []
         assert noted.hosts == {urlsplit(market.url).netloc}
         assert sum(noted.sent.values()) < 7 * 60_000

@@ -245,7 +245,7 @@ def test_whoever_saves_data_is_asked_for_none(counter, chromium):
 
 def test_the_page_can_be_read_before_any_of_it_is_loaded(counter, chromium):
     """On a bad line the modules come last, and little of them."""
-    with phone(chromium, script=True) as (page, noted):
+    with phone(chromium, script=True, weighed=True) as (page, noted):
         look(page, counter)
         asked = [address.split("?")[0].rsplit("/", 1)[1] for address in noted.addresses]
         assert asked.index("scan.js") < asked.index("watch.js")
