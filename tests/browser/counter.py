@@ -81,6 +81,7 @@ class Counter:
 @contextmanager
 def phone(browser: Any, *, address: str | None = None, **more: Any) -> Iterator[tuple[Any, Noted]]:
     """Yields a page of a fresh phone that comes from an address of its own."""
-    given = address or f"198.51.100.{next(_addresses)}"
+    high, low = divmod(next(_addresses), 250)
+    given = address or f"198.18.{high}.{low + 1}"  # RFC 2544's, more than one of RFC 5737's holds
     with opened(browser, extra_http_headers={"X-Forwarded-For": given}, **more) as (page, noted):
         yield page, noted

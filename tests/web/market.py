@@ -89,7 +89,7 @@ class Market(Service):
     def newcomer(self, *roles: str, **more: Any) -> str:
         """Settles a party without a past and returns its id."""
         # No "T" before the number, so it is none of the parties that are always there.
-        first_17 = f"91441200MA4TE5{next(_newcomers):03}"
+        first_17 = f"91441200MA4TE5{next(_newcomers):03X}"  # for 4,096 of a process
         return self.settle(first_17 + uscc_check_digit(first_17), *roles or ("merchant",), **more)
 
     def mandate(self, party: str, agent: str, *types: str, **more: Any) -> str:

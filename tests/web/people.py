@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ def open_people_market(folder: Path, **changes: Any) -> Iterator[Any]:
         _opened.pop().close()
 
 
-_names = iter(range(1, 1000))
+_names = itertools.count(1)
 
 
 def make_account(market, role="owner", party=SHOP, *, scopes=(), region=None, owes=False):
