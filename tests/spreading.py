@@ -1,8 +1,8 @@
 """How tests are spread over the processes of `pytest -n 2`: whoever shares a deployment stays together.
 
 xdist would give each process a part of every file, and each would then make what the file, or the
-folder, makes once. Here a process gets a whole file; of the folders below, whose deployments are shared
-by all of their files, the whole folder. The longest come first, so that all processes end together.
+folder, makes once. Here a process gets a whole file; where files share deployments, all of those files. The
+longest come first, so that all processes end together.
 """
 
 from __future__ import annotations
@@ -12,9 +12,19 @@ from pathlib import PurePosixPath
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_FOLDERS = ("tests/browser", "tests/drills")
+_DRILLS, _BROWSER = "tests/drills", "tests/browser"
+# Files of tests/browser that ask for none of its shared deployments.
+_ALONE = frozenset(
+    f"{_BROWSER}/test_{name}.py"
+    for name in (
+        "authority_pages", "axe", "merchant_pages", "modules", "own_pages", "policies",
+        "proof_pages", "shipping_pages", "signed_pages", "standing_pages", "three_doors",
+    )
+)  # fmt: skip
 _LONG = (
-    *_FOLDERS,
+    _BROWSER,
+    *sorted(_ALONE),
+    _DRILLS,
     "tests/web/test_schemathesis.py",
     "tests/faults/test_steps.py",
     "tests/ledger/test_quick_trade.py",
@@ -27,7 +37,7 @@ def unit_of(nodeid: str) -> str:
     """Returns the file or the folder whose tests stay together."""
     file = nodeid.partition("::")[0]
     folder = str(PurePosixPath(file).parent)
-    return folder if folder in _FOLDERS else file
+    return folder if folder in (_BROWSER, _DRILLS) and file not in _ALONE else file
 
 
 def sort_by_unit(items: list[pytest.Item]) -> None:

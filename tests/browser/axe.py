@@ -14,6 +14,7 @@ SOURCE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 _RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
   (found) => [found.id, found.help, found.nodes.map((node) => node.html.slice(0, 160))])"""
 
+_SCHEME = "() => matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
 _SHOW = """async ([html, address]) => {
   const {hash} = new URL(address);
   history.replaceState(null, "", address.split("#")[0]);
@@ -34,19 +35,30 @@ def is_there() -> bool:
     return SOURCE.is_file()
 
 
-def check_access(page: Any) -> None:
+def check_access(page: Any, *, also_dark: bool = False) -> None:
     """axe finds nothing wrong. Where it is missing, tests/browser/test_axe.py says so."""
     if is_there():
-        found = violations(page)
+        found = violations(page, also_dark=also_dark)
         assert found == [], f"{page.url}: {found}"
 
 
-def violations(page: Any) -> list[Any]:
-    """Returns (rule, what it asks, elements) of each rule that the page breaks."""
+def violations(page: Any, *, also_dark: bool = False) -> list[Any]:
+    """Returns (rule, what it asks, elements) of each rule that the page breaks.
+
+    also_dark: in the dark too, whatever the page itself shows now.
+    """
     if page.evaluate("() => matchMedia('(scripting: enabled)').matches"):
         page.evaluate(_source())
-        return page.evaluate(_RUN)
-    return _copied(page).evaluate(_RUN)
+        seen = page
+    else:
+        seen = _copied(page)
+    found = seen.evaluate(_RUN)
+    if also_dark:
+        told = page.evaluate(_SCHEME)
+        seen.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        found += seen.evaluate(_RUN)
+        seen.emulate_media(color_scheme=told, reduced_motion="reduce")
+    return found
 
 
 def _copied(page: Any) -> Any:
@@ -56,10 +68,9 @@ def _copied(page: Any) -> Any:
     take four times as long as what it does.
     """
     parts = urlsplit(page.url)
-    is_dark = page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
     glass = _glass(page.context.browser, f"{parts.scheme}://{parts.netloc}/")
     glass.set_viewport_size(page.viewport_size)
-    glass.emulate_media(color_scheme="dark" if is_dark else "light", reduced_motion="reduce")
+    glass.emulate_media(color_scheme=page.evaluate(_SCHEME), reduced_motion="reduce")
     glass.evaluate(_SHOW, [page.content(), page.url])
     return glass
 

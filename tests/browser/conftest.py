@@ -20,7 +20,7 @@ RECALLED_LOT = "R-2"
 SOLD_UNITS = 40
 
 _served: list[Deployment] = []
-_launched = ExitStack()
+_launched: list[tuple[Any, ExitStack]] = []
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,21 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     And no browser outlives the folder: see `chromium` in tests/conftest.py.
     """
     if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
-        _launched.close()
+        while _launched:
+            _launched.pop()[1].close()
         for place in _served:
             place.close()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def chromium() -> Any:
     """One browser for the folder; each test takes devices of its own from it."""
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM} on this machine (apt-get install chromium)")
-    with _launched:
-        yield _launched.enter_context(launched())
+    if not _launched:
+        stack = ExitStack()
+        _launched.append((stack.enter_context(launched()), stack))
+    return _launched[0][0]
 
 
 @pytest.fixture(scope="session")

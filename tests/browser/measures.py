@@ -90,8 +90,11 @@ def check_layout(page: Any) -> None:
     assert told["small"] == [], told["small"]
 
 
-def check_structure(page: Any, *, lang: str) -> None:
-    """One headline, no level skipped, every control named, every reference met, and axe content."""
+def check_structure(page: Any, *, lang: str, also_dark: bool = False) -> None:
+    """One headline, no level skipped, every control named, every reference met, and axe content.
+
+    also_dark: axe looks at it in the dark too.
+    """
     told = measure(page)
     levels = told["headings"]
     assert levels.count(1) == 1
@@ -101,4 +104,4 @@ def check_structure(page: Any, *, lang: str) -> None:
     assert told["title"]
     for flaw in ("nameless", "doubled", "dangling", "images", "scripts"):
         assert told[flaw] == [], flaw
-    check_access(page)
+    check_access(page, also_dark=also_dark)

@@ -81,9 +81,7 @@ def test_reports_can_be_read_on_every_screen(market, chromium, pictures, lang):
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_search_chain_and_findings_can_be_read_on_every_screen(
-    market, chromium, pictures, lang
-):
+def test_search_chain_and_findings_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", AUTHORITY, path="/desk/search")
         look(page, pictures, "search", lang)

@@ -154,16 +154,19 @@ def test_what_leads_nowhere_is_explained(counter, chromium, lang, file, said):
         check_layout(page)
 
 
-def test_the_camera_page_fits_every_screen_in_light_and_dark(counter, chromium, pictures):
-    for width, height in WIDTHS:
-        for scheme in ("light", "dark"):
-            size = {"width": width, "height": height}
-            with phone(chromium, script=True, viewport=size, color_scheme=scheme) as (page, noted):
-                page.goto(counter.url("scan"))
-                page.locator("#camera button").wait_for()
+@every
+def test_the_camera_page_fits_every_screen_in_light_and_dark(counter, chromium, pictures, lang):
+    with phone(chromium, lang=lang, script=True) as (page, noted):
+        page.goto(counter.url("scan", lang))
+        page.locator("#camera button").wait_for()
+        check_structure(page, lang=lang, also_dark=True)
+        for width, height in WIDTHS:
+            page.set_viewport_size({"width": width, "height": height})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 check_layout(page)
-                pictures(page, f"camera-{width}-{scheme}.png")
-                assert noted.complaints == []
+                pictures(page, f"camera-{lang}-{width}-{scheme}.png")
+        assert noted.complaints == []
 
 
 def test_without_a_camera_the_page_says_what_else_there_is(counter, chromium):

@@ -119,9 +119,7 @@ def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictu
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_a_new_shop_sees_where_to_begin_and_later_what_waits(
-    market, chromium, pictures, lang
-):
+def test_a_new_shop_sees_where_to_begin_and_later_what_waits(market, chromium, pictures, lang):
     party = market.newcomer()
     with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", party)

@@ -80,9 +80,7 @@ def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, l
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-def test_an_authoritys_decisions_can_be_read_on_every_screen(
-    market, chromium, pictures, lang
-):
+def test_an_authoritys_decisions_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", AUTHORITY)
         page.goto(market.url + "/desk/decisions")

@@ -275,9 +275,7 @@ def test_the_browser_refuses_badges_that_were_touched(market, chromium, shop):
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_the_badge_pages_can_be_read_on_every_screen(
-    market, chromium, pictures, shop, lang
-):
+def test_the_badge_pages_can_be_read_on_every_screen(market, chromium, pictures, shop, lang):
     from tests.ports import free_port
 
     port = free_port()

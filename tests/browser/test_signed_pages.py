@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.axe import check_access
 from tests.browser.measures import check_layout, check_structure
 from tests.browser.phone import opened
 from tests.web.conftest import AUTHORITY, SHOP
@@ -51,22 +50,15 @@ def look(page, pictures, name: str, lang: str) -> None:
 
     Loaded once: what a page shows in the dark and on another screen is a matter of style alone.
     """
-    dress(page, "light")
-    check_structure(page, lang=lang)
-    dress(page, "dark")
-    check_access(page)
+    check_structure(page, lang=lang, also_dark=True)
     page.locator("details").evaluate_all("all => all.forEach((one) => one.open = true)")
     for scheme, screens in (("dark", SCREENS[1:3]), ("light", SCREENS)):
-        dress(page, scheme)
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         for width, height in screens:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
             if width in (390, 1280):
                 pictures(page, f"{name}-{lang}-{scheme}-{width}.png")
-
-
-def dress(page, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
