@@ -103,7 +103,7 @@ def opened(
     # A broken Content-Security-Policy is told on the console, as an error.
     page.on("console", lambda told: _note_console(noted, told))
     page.on("pageerror", lambda error: noted.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: noted.complaints.append(f"failed: {request.url}"))
+    page.on("requestfailed", lambda request: _note_failure(noted, request))
     if weighed:
         page.on("response", lambda response: _note_size(noted, response))
     try:
@@ -120,6 +120,13 @@ def _note_address(noted: Noted, url: str) -> None:
 def _note_console(noted: Noted, told: Any) -> None:
     if told.type in ("error", "warning"):
         noted.complaints.append(told.text)
+
+
+def _note_failure(noted: Noted, request: Any) -> None:
+    # Whether the next page cuts off the icon of the one before is chance.
+    cut_off = request.failure == "net::ERR_ABORTED"
+    if not (cut_off and urlsplit(request.url).path == "/static/favicon.svg"):
+        noted.complaints.append(f"failed: {request.url}")
 
 
 def _note_size(noted: Noted, response: Any) -> None:

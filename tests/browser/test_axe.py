@@ -21,11 +21,46 @@ FLAWS = [
 ]
 
 
-@pytest.mark.parametrize("script", [True, False])
-@pytest.mark.parametrize(("html", "rules"), FLAWS)
-def test_a_flaw_is_seen_whether_the_page_may_run_scripts_or_not(chromium, script, html, rules):
+# Too pale in the dark, or where an address leads to it.
+DARK = "<style>@media (prefers-color-scheme: dark) { p { color: #bbb } }</style><p>pale</p>"
+LED_TO = "<style>#x { display: none } #x:target { display: block; color: #bbb }</style><p id='x'>pale</p>"
+
+every = pytest.mark.parametrize("script", [True, False])
+
+
+def show(page, html: str, address: str = "http://suxin.example/") -> None:
+    page.route("**/*", lambda route: route.fulfill(
+        body=PAGE.format(html), content_type="text/html"))  # fmt: skip
+    page.goto(address)
+
+
+def rules(page, **more) -> list[str]:
+    return [found[0] for found in axe.violations(page, **more)]
+
+
+@every
+@pytest.mark.parametrize(("html", "broken"), FLAWS)
+def test_a_flaw_is_seen_whether_the_page_may_run_scripts_or_not(chromium, script, html, broken):
     with opened(chromium, script=script) as (page, _):
-        page.route("**/*", lambda route: route.fulfill(
-            body=PAGE.format(html), content_type="text/html"))  # fmt: skip
-        page.goto("http://suxin.example/")
-        assert [found[0] for found in axe.violations(page)] == rules
+        show(page, html)
+        assert rules(page) == broken
+
+
+@every
+def test_what_is_pale_in_the_dark_alone_is_seen_and_the_page_stays_light(chromium, script):
+    with opened(chromium, script=script) as (page, _):
+        show(page, DARK)
+        assert rules(page) == []
+        assert rules(page, also_dark=True) == ["color-contrast"]
+        assert page.evaluate("matchMedia('(prefers-color-scheme: light)').matches")
+        page.emulate_media(color_scheme="dark")
+        assert rules(page) == ["color-contrast"]
+
+
+@every
+def test_what_an_address_leads_to_is_seen(chromium, script):
+    with opened(chromium, script=script) as (page, _):
+        show(page, LED_TO)
+        assert rules(page) == []
+        page.goto("http://suxin.example/#x")
+        assert rules(page) == ["color-contrast"]
