@@ -144,7 +144,7 @@ def test_a_package_is_asked_for_and_comes_whole(market, chromium, pictures, lang
         with page.expect_download() as download:
             page.locator("#main .form .button-first").click()
         assert Path(download.value.path()).read_bytes().startswith(b"PK")
-        assert "77" not in page.url
+        assert "77" not in page.url.removeprefix(market.url)  # a port may hold it
         assert unexpected(noted) == []
 
 

@@ -92,6 +92,7 @@ def fork(counter, kind: str) -> tuple[str, list[str] | None]:
 
 @every
 def test_a_log_that_grew_is_proven_to_have_grown(counter, chromium, lang):
+    counter.trade.place.wait_published()  # what other tests have sent
     with phone(chromium, lang=lang, script=True) as (page, noted):
         look(page, counter, lang)
         note, first = signed_now(counter)
@@ -121,6 +122,7 @@ def test_a_log_that_grew_is_proven_to_have_grown(counter, chromium, lang):
 @every
 @pytest.mark.parametrize("kind", ["smaller", "root", "inconsistent", "key_changed", "renamed"])
 def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictures, kind, lang):
+    counter.trade.place.wait_published()
     with phone(chromium, lang=lang, script=True) as (page, noted):
         look(page, counter, lang)
         before = kept(page)
@@ -164,6 +166,7 @@ def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictur
 
 
 def test_the_same_fork_is_one_warning_and_another_is_a_second(counter, chromium):
+    counter.trade.place.wait_published()
     with phone(chromium, script=True) as (page, _):
         look(page, counter)
         for note in (
