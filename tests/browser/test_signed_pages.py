@@ -45,20 +45,21 @@ def sign_in(page, market, name: str, password: str, *, path: str = "/desk") -> N
     page.wait_for_url(f"**{path}")
 
 
-def look(page, pictures, name: str, lang: str) -> None:
+def look(page, pictures, name: str, lang: str, scheme: str | None = None) -> None:
     """Measures the page on every screen, in light and in dark, with what is folded opened.
 
     Loaded once: what a page shows in the dark and on another screen is a matter of style alone.
+    scheme: one of the two, where the page comes another way in the other.
     """
-    check_structure(page, lang=lang, also_dark=True)
+    check_structure(page, lang=lang, also_dark=scheme is None)
     page.locator("details").evaluate_all("all => all.forEach((one) => one.open = true)")
-    for scheme, screens in (("dark", SCREENS[1:3]), ("light", SCREENS)):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        for width, height in screens:
+    for dress in ("dark", "light") if scheme is None else (scheme,):
+        page.emulate_media(color_scheme=dress, reduced_motion="reduce")
+        for width, height in SCREENS if dress == "light" else SCREENS[1:3]:
             page.set_viewport_size({"width": width, "height": height})
             check_layout(page)
             if width in (390, 1280):
-                pictures(page, f"{name}-{lang}-{scheme}-{width}.png")
+                pictures(page, f"{name}-{lang}-{dress}-{width}.png")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
