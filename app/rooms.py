@@ -85,6 +85,7 @@ from app.parties import store as party_store
 from app.parties.access import APIKeys
 from app.parties.applications import Applications
 from app.parties.chain import PartyChain
+from app.parties.licensing import Licensing
 from app.parties.people import open_people
 from app.parties.powers import Powers
 from app.parties.service import Parties
@@ -324,6 +325,7 @@ def _open_parties(
         "keys": APIKeys(database, clock=clock),
         "parties": parties,
         "powers": Powers(database, chain),
+        "licensing": Licensing(database, chain, clock=clock),
         "people": people,
         "applications": Applications(
             database,

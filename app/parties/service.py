@@ -39,7 +39,8 @@ class PartyView:
     """A party as somebody may see it.
 
     name: masked in the public view of an exempt person, "" once erased. measures: in force or to
-    come, by record id. created_by: the platform that registered it; None in the public view too.
+    come, by record id. licences: the periods that count or did (`licence_book`). created_by: the
+    platform that registered it; None in the public view too.
     """
 
     id: str
@@ -48,7 +49,7 @@ class PartyView:
     region: str | None
     status: str
     exempt: bool
-    licences: tuple[Mapping[str, str], ...]
+    licences: tuple[Mapping[str, Any], ...]
     next_check: str | None
     created_at: datetime
     measures: Mapping[str, Mapping[str, Any]]
@@ -100,7 +101,8 @@ class Parties:
             if not hmac.compare_digest(self._row(party).content, content):
                 raise
             replayed = True
-        return self._view(self._row(party), as_registered=True, private=True), replayed
+        view = self._view(self._row(party), as_registered=True, private=True)
+        return replace(view, licences=told.licences), replayed
 
     def verify(
         self,
@@ -149,7 +151,7 @@ class Parties:
         Raises PartyUnknown.
         """
         row = self._row(party)
-        return self._view(row, private=viewer is not None and _may_see(viewer, row))
+        return self._view(row, private=viewer is not None and may_see(viewer, row))
 
     def get_some(self, parties: Iterable[str]) -> dict[str, PartyView]:
         """Returns the public views of those that can be read without fault; `get` says why others not.
@@ -211,7 +213,7 @@ def _public_view(row: store.PartyRow, state: Mapping[str, Any], named: str | Non
     """Returns a party as anybody may see it. named: in its registration, where that can be told."""
     return PartyView(
         id=row.id,
-        name=named or (mask_name(row.name) if row.exempt else row.name),
+        name=named or (store.mask_name(row.name) if row.exempt else row.name),
         roles=row.roles,
         region=row.region,
         status=row.status,
@@ -223,12 +225,8 @@ def _public_view(row: store.PartyRow, state: Mapping[str, Any], named: str | Non
     )
 
 
-def mask_name(name: str) -> str:
-    """Returns a person's name as the public sees it: the first character and two marks."""
-    return f"{name[:1]}＊＊"
-
-
-def _may_see(viewer: Principal, row: store.PartyRow) -> bool:
+def may_see(viewer: Principal, row: store.PartyRow) -> bool:
+    """Whether somebody sees what is not public of a party."""
     if viewer.party == row.id:
         return True
     sees_all = reach(viewer.roles, "party.read_private") == "any"

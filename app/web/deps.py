@@ -78,6 +78,7 @@ from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
 from app.parties.access import APIKeys
 from app.parties.applications import Applications
+from app.parties.licensing import Licensing
 from app.parties.people import People
 from app.parties.powers import Powers
 from app.parties.principal import Principal
@@ -142,6 +143,7 @@ class Rooms:
     applications: Applications
     parties: Parties
     powers: Powers
+    licensing: Licensing
     receipts: Receipts
     recording: Recording
     catalogue: Catalogue
