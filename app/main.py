@@ -44,6 +44,7 @@ from app.web.api import (
     packages,
     parties,
     products,
+    publications,
     ranking,
     ratings,
     reports,
@@ -99,6 +100,7 @@ ROUTERS = (
     oversight.router,
     decisions.router,  # before standing, whose path would take its name for a party
     authority.router,
+    publications.router,
     customs.router,
     audit_reports.router,
     packages.router,

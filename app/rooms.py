@@ -81,6 +81,7 @@ from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
 from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
+from app.parties import measurestore
 from app.parties import store as party_store
 from app.parties.access import APIKeys
 from app.parties.applications import Applications
@@ -119,6 +120,7 @@ from app.web.turns import Turns
 WRITERS = {
     **sealstore.WRITERS,
     **party_store.WRITERS,
+    **measurestore.WRITERS,
     **trace_store.WRITERS,
     **batchstore.WRITERS,
     **ratingstore.WRITERS,
@@ -469,6 +471,7 @@ def _open_oversight(
         "findings": findings,
         "owed": Owed(database, clock=clock),
         "looks": looks,
+        "publications": Publications(database, clock=clock),
         "casework": Casework(database, findings, clock=clock, vault=vault),
         "lookbook": Lookbook(database),
         "chains": Chains(database, looks, log_keys=keyring.logs),

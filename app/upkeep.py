@@ -22,7 +22,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
 from app.oversight import figurestore
 from app.oversight.figures import CURSOR
-from app.parties import licencestore
+from app.parties import retelling
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
 from app.trace import casestore, parcelstore, soldstore
@@ -90,12 +90,12 @@ def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
     Where goods are and what is in which case is said again by the lives of the goods; what was sold on a
-    day is counted again, and so are the licences of parties.
+    day is counted again, and so are licences of parties and measures.
 
     The figures by month are forgotten; the worker counts them again along the log.
 
     After an upgrade from a release without them, or where an audit names `search_word`, `rating`, `voice`,
-    `sold_unit`, `sold_day`, `case_unit`, `licence` or `party.licences`.
+    `sold_unit`, `sold_day`, `case_unit`, `licence`, `party.licences` or `measure`.
     A record that was damaged is passed over and named; `suxin audit` says what is wrong with it.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
@@ -109,11 +109,11 @@ def reindex(*, as_json: AsJSON = False) -> None:
             voices = rebuild_voices(connection)
             places = parcelstore.put_right(connection) + casestore.put_right(connection)
             days = soldstore.put_right(connection)
-            licences = licencestore.put_right(connection)
+            parties = retelling.put_right(connection)
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()
-    damaged = sorted({*ratings.damaged, *voices.damaged, *licences.damaged})
+    damaged = sorted({*ratings.damaged, *voices.damaged, *parties.damaged})
     if as_json:
         OUT.print_json(
             json.dumps(
@@ -123,7 +123,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
                     "voices": voices.made,
                     "places": places,
                     "days": days,
-                    "licences": licences.made,
+                    "parties": parties.made,
                     "damaged": damaged,
                 }
             )
@@ -132,7 +132,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
     OUT.print(
         f"the search has {rows} words of products and lots; {ratings.made} ratings are counted, "
         f"{voices.made} reviews and complaints found, {places} units put where their lives say, "
-        f"{days} days of sales counted again, {licences.made} licences told again"
+        f"{days} days of sales counted again, {parties.made} licences and measures told again"
     )
     for one in damaged:
         OUT.print(f"passed over, it is damaged: {one}", markup=False)

@@ -311,6 +311,27 @@ class LicenceRow(SQLModel, table=True):
     """Since when it waits for somebody to look, ms; empty: it does not."""
 
 
+class MeasureRow(SQLModel, table=True):
+    """Index over the measures on `party/{id}`: whose they are, and since when they are public elsewhere."""
+
+    __tablename__ = "measure"
+    __table_args__ = (
+        Index("measure_due", "authority", "decided_at", **_only("published_on IS NULL")),
+        Index("measure_authority", "authority", "decided_at"),
+    )
+
+    party: str = _text(key=True)
+    id: str = _text(key=True)
+    """Of the record."""
+    kind: str = _text()
+    basis: str = _text()
+    authority: str = _text()
+    decided_at: int = _big()
+    published_on: str | None = _text(null=True)
+    """Day (China); empty: it is due."""
+    url: str | None = _text(null=True)
+
+
 class APIKey(SQLModel, table=True):
     """An API key: only SHA-256 of its 256-bit secret. `party` is empty for the operator's admin key."""
 

@@ -1,23 +1,17 @@
-"""SQL of the licences of parties: what waits, what ends, and all of it again from the records."""
+"""SQL of the licences of parties: what waits, what ends."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
-from app.ledger import store as ledger
-from app.parties import licence_book
-from app.parties.rules import party_stream
-from app.parties.store import LICENCE, PARTY, inside, put_licence_rows, put_licences
+from app.parties.store import LICENCE, PARTY, inside
 
 _OF_PARTY = select(LICENCE).where(LICENCE.c.party == bindparam("party"))
 _WITH_PARTY = select(LICENCE, PARTY.c.name, PARTY.c.region, PARTY.c.exempt).select_from(
     LICENCE.join(PARTY, PARTY.c.id == LICENCE.c.party)
 )
-_PAGE = 500
-_ALL = 2**31 - 1
-_TYPES = licence_book.TYPES | {"registration"}
 
 Place = tuple[int, str, str] | tuple[str, str, str]
 """Since when it waits (ms), or its last day; party; licence."""
@@ -41,7 +35,7 @@ def page(
 ) -> list[Any]:
     """Returns licences, the longest waiting (`told_at`) or the soonest to end (`ends_on`) first.
 
-    Read-only. region: of the party; None: any. created_by: the platform that registered it; None: whoever did.
+    Read-only. region: of the party; None: any. created_by: the platform that registered it; None: any.
     but: a party that is left out. between: first and last day of `ends_on`.
     """
     place = LICENCE.c[by]
@@ -62,38 +56,3 @@ def page(
         )
     query = query.order_by(place, LICENCE.c.party, LICENCE.c.licence).limit(limit)
     return list(connection.execute(query))
-
-
-class Retold(NamedTuple):
-    """made: rows. damaged: `stream#seq` of records that are not what was recorded."""
-
-    made: int
-    damaged: tuple[str, ...]
-
-
-def put_right(connection: Connection) -> Retold:
-    """Makes every party's licences again from its records. Writes `party`, `licence`.
-
-    Of a party with a damaged record among them all stays as it was.
-    """
-    connection.execute(delete(LICENCE).where(LICENCE.c.party.not_in(select(PARTY.c.id))))
-    after, made, damaged = "", 0, list[str]()
-    while True:
-        query = select(PARTY.c.id).where(PARTY.c.id > after).order_by(PARTY.c.id).limit(_PAGE)
-        found = list(connection.execute(query).scalars())
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for party in found:
-            stream = party_stream(party)
-            records = ledger.load_some(connection, stream, types=_TYPES, limit=_ALL)
-            broken = [f"{stream}#{record.seq}" for record in records if not record.is_sound]
-            damaged += broken
-            if broken:
-                continue
-            held, told = licence_book.replay([record.fields for record in records])
-            put_licences(connection, party, held)
-            rows[party] = licence_book.index_rows(party, held, told)
-        put_licence_rows(connection, rows)
-        made += sum(len(lines) for lines in rows.values())
-        if len(found) < _PAGE:
-            return Retold(made, tuple(damaged))
-        after = found[-1]

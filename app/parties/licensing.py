@@ -57,6 +57,16 @@ class LicenceView:
     told_at: datetime | None = None
     reason: str | None = None
 
+    @property
+    def first(self) -> date | None:
+        """Its first day, None where it has always counted or it is not told."""
+        return None if self.valid_from is None else date.fromisoformat(self.valid_from)
+
+    @property
+    def last(self) -> date | None:
+        """Its last day, None for ever."""
+        return None if self.valid_until is None else date.fromisoformat(self.valid_until)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:

@@ -192,6 +192,7 @@ EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "recall_lifted": (_SELLER_SELF, _RECALL_AGENT, _REGULATOR),
     "measure": (_REGULATOR,),
     "measure_lifted": (_REGULATOR,),
+    "publication": (_REGULATOR,),
     "void": (_SELLER_SELF, _SUPPLIER_SELF),
     "correction": (
         _SELLER_SELF,

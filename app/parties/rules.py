@@ -335,14 +335,6 @@ def decide_remark(claim: Claim, view: View) -> Draft:
     return Draft(own_state(claim, view))
 
 
-EVENT_DECISIONS: Mapping[str, Decide] = {
-    "measure": decide_measure,
-    "measure_lifted": decide_measure_lifted,
-    "correction": decide_remark,
-}
-"""Types that the events API sends to a party's stream."""
-
-
 def own_state(claim: Claim, view: View) -> dict[str, Any]:
     """Returns the state of the party that a claim is about. Raises PartyUnknown."""
     head = view.heads[claim.stream]

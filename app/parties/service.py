@@ -64,15 +64,18 @@ class Parties:
         self._chain = chain
         self._content_key = content_key
 
-    def register(self, principal: Principal, told: Registration) -> tuple[PartyView, bool]:
+    def register(
+        self, principal: Principal, told: Registration, *, exempt_id: str | None = None
+    ) -> tuple[PartyView, bool]:
         """Returns the party as first registered, and whether it was there before (a repeat).
 
+        exempt_id: drawn before for an exempt person; None: a new one.
         Raises AlreadyRegistered where other facts were registered, or what `check_may` raises.
         """
         sellers = SELLER_ROLES.issuperset(told.roles)
         action = "party.register_seller" if sellers else "party.register"
         principal.check_may(action)
-        party = told.uscc or new_exempt_id(self._chain.random)
+        party = told.uscc or exempt_id or new_exempt_id(self._chain.random)
         # Nobody can repeat an exempt person's registration, since its id is new each time.
         content = b"" if told.exempt else self._content_of(told)
         row = {

@@ -70,6 +70,7 @@ from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
+from app.oversight.publications import Publications
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.reviews import Reviews
@@ -144,6 +145,7 @@ class Rooms:
     parties: Parties
     powers: Powers
     licensing: Licensing
+    publications: Publications
     receipts: Receipts
     recording: Recording
     catalogue: Catalogue

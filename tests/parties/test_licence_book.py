@@ -1,4 +1,4 @@
-"""Which licences count on which day, whatever was told, found true, struck out or given up, in whatever order."""
+"""Which licences count on which day, whatever was told, found true, struck out or given up."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def record(n: int, type_: str, **data) -> dict:
     return {"id": f"r{n}", "type": type_, "data": data, "recorded_at": format_time(noon(n))}
 
 
-
 def test_a_renewal_in_time_leaves_no_gap_and_one_period():
     held = book.change((licence(valid_until=day(10)),), {"hold": licence(valid_from=day(11))})
     assert held == (licence(),)
@@ -70,7 +69,9 @@ def test_the_day_on_which_it_ends_covers_what_was_sold_but_lists_nothing_more():
 
 def test_what_has_not_begun_is_gone_once_it_is_given_up_and_what_is_over_stays_over():
     held = (licence(valid_until=day(1)), licence(valid_from=day(9)))
-    assert book.change(held, book.ending(KIND, NUMBER, at=noon(5))) == (licence(valid_until=day(1)),)
+    assert book.change(held, book.ending(KIND, NUMBER, at=noon(5))) == (
+        licence(valid_until=day(1)),
+    )
 
 
 def test_without_a_first_day_it_counts_from_the_day_in_china_on_which_it_was_told():
@@ -87,7 +88,10 @@ def test_what_was_told_before_gives_way_and_refusals_make_room():
     again = book.telling({"kind": "other", "number": "3"}, record="s", at=noon(0), told=told)
     assert len(again) == book.MAX_TOLD
     assert again[book.licence_id("other", "3")]["record"] == "s"
-    refused = {**told, book.licence_id("other", "3"): {**told[next(iter(told))], "refused": "not_found"}}
+    refused = {
+        **told,
+        book.licence_id("other", "3"): {**told[next(iter(told))], "refused": "not_found"},
+    }
     assert len(book.telling(licence(), record="r", at=noon(0), told=refused)) == book.MAX_TOLD
 
 
@@ -99,7 +103,11 @@ FALSE = {**TRUE, "status": "rejected", "reason": "not_found"}
     ("records", "held", "told"),
     [
         ([("licence", {})], [], "waiting"),
-        ([("licence", {}), ("licence_verification", {**TRUE, "told": "r1"})], [licence(valid_from=day(1))], None),
+        (
+            [("licence", {}), ("licence_verification", {**TRUE, "told": "r1"})],
+            [licence(valid_from=day(1))],
+            None,
+        ),
         ([("licence", {}), ("licence_verification", {**FALSE, "told": "r1"})], [], "refused"),
         ([("licence", {}), ("licence_ended", {})], [], None),
         ([("licence_verification", {**TRUE, "told": "r0"})], [], None),  # of a record that was damaged
@@ -113,7 +121,9 @@ def test_the_records_alone_tell_what_counts_and_what_waits(records, held, told):
     ]
     found, waiting = book.replay(made)
     assert list(found) == held
-    state = None if PLACE not in waiting else "refused" if "refused" in waiting[PLACE] else "waiting"
+    state = (
+        None if PLACE not in waiting else "refused" if "refused" in waiting[PLACE] else "waiting"
+    )
     assert state == told
     (row,) = book.index_rows("P", found, waiting) or [None]
     assert (row is not None) == (bool(held) or told == "waiting")

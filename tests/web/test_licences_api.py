@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.ledger import store
-from app.parties import licencestore
+from app.parties import licencestore, retelling
 from app.parties.licence_book import china_day
 from tests.web.conftest import AUTHORITY, PLATFORM
 from tests.web.market import RIVAL
@@ -44,7 +44,12 @@ def tell(market, party, *, status=201, by=None, **given):
 
 
 def judge(market, party, told, verdict="verified", *, by=None, status=201, **more):
-    body = {"status": verdict, "evidence": "looked up: 张三 13800000000", "told": told["told"], **more}
+    body = {
+        "status": verdict,
+        "evidence": "looked up: 张三 13800000000",
+        "told": told["told"],
+        **more,
+    }
     path = f"/api/v1/parties/{party}/licences/{told['id']}/verification"
     return market.ask("POST", path, body, token=by or market.keys[AUTHORITY], status=status)
 
@@ -71,7 +76,9 @@ def test_who_starts_to_sell_food_says_so_and_lists_once_it_was_seen(market, sell
     one = number()
     told = tell(market, party, number=f" {one.lower()} ", valid_until=day(market, 700))
     assert (told["state"], told["number"]) == ("waiting", one)
-    assert lists(market, seller) == "licence-missing", "a sentence of the seller's own opens nothing"
+    assert lists(market, seller) == "licence-missing", (
+        "a sentence of the seller's own opens nothing"
+    )
     assert held(market, party) == [], "the public sees what was seen"
     assert [one["state"] for one in held(market, party, by=market.keys[party])] == ["waiting"]
     assert held(market, party, by=market.keys[RIVAL]) == []
@@ -108,7 +115,11 @@ def test_the_record_says_what_was_found_and_seals_what_was_seen(market, seller):
     assert told["data"] == {
         "kind": "food_business", "number": one, "url": "https://example.gov.cn/1"
     }  # fmt: skip
-    assert (seen["actor"], seen["source"], set(seen["sealed"])) == (AUTHORITY, "regulator", {"evidence"})
+    assert (seen["actor"], seen["source"], set(seen["sealed"])) == (
+        AUTHORITY,
+        "regulator",
+        {"evidence"},
+    )
     assert seen["data"] == {
         "kind": "food_business", "number": one, "status": "verified", "told": told["id"]
     }  # fmt: skip
@@ -134,7 +145,9 @@ def test_who_may_look_is_who_may_verify_the_party(market, seller):
     brought = market.newcomer("merchant", token=market.keys[PLATFORM])
     own = tell(market, brought, number=number())
     judge(market, brought, own, by=market.keys[PLATFORM])
-    by_operator = tell(market, party, number=told["number"], valid_until=day(market, 9), by=market.admin)
+    by_operator = tell(
+        market, party, number=told["number"], valid_until=day(market, 9), by=market.admin
+    )
     judge(market, party, by_operator, by=market.admin)
     tell(market, party, number=number(), by=market.keys[RIVAL], status=403)
 
@@ -160,7 +173,10 @@ def test_a_renewal_that_came_late_heals_no_sale_in_between(market, seller):
     market.work()
     query = f"?kind=licence.expired_selling&party={party}"
     (found,) = market.ask("GET", f"/api/v1/findings{query}", token=market.keys[AUTHORITY])["items"]
-    assert (found["evidence"]["valid_until"], found["evidence"]["sold_on"]) == (until, day(market, -6))
+    assert (found["evidence"]["valid_until"], found["evidence"]["sold_on"]) == (
+        until,
+        day(market, -6),
+    )
 
 
 def test_given_up_or_struck_out_it_lists_nothing_more_from_that_moment(market, seller):
@@ -187,7 +203,10 @@ def test_a_withdrawn_telling_waits_for_nobody(market, seller):
     party, _ = seller
     told = tell(market, party, number=number())
     market.ask(
-        "DELETE", f"/api/v1/parties/{party}/licences/{told['id']}", token=market.keys[party], status=204
+        "DELETE",
+        f"/api/v1/parties/{party}/licences/{told['id']}",
+        token=market.keys[party],
+        status=204,
     )
     judge(market, party, told, status=404)
 
@@ -256,7 +275,7 @@ def test_rows_that_were_altered_are_found_and_made_again_from_the_records(market
     audit(market, "all")
     assert columns(market, party).startswith(column)
     with market.rooms.database.write() as connection:
-        assert licencestore.put_right(connection).damaged == ()
+        assert retelling.put_right(connection).damaged == ()
     assert (held(market, party, by=market.keys[party]), rows(market, party)) == before
     audit(market, "all")
     assert columns(market, party) == ""

@@ -1,4 +1,4 @@
-"""Licences that are told after a registration: found by number, by last day, by what waits."""
+"""Licences told after a registration, and measures until they are published."""
 
 from __future__ import annotations
 
@@ -39,6 +39,19 @@ def upgrade() -> None:
             sa.Column("told_at", sa.BigInteger(), autoincrement=False, nullable=True),
             sa.PrimaryKeyConstraint("party", "licence"),
         )
+        # Measures that stand already are found by `suxin reindex`.
+        online.create_table(
+            "measure",
+            sa.Column("party", sa.Text(), nullable=False),
+            sa.Column("id", sa.Text(), nullable=False),
+            sa.Column("kind", sa.Text(), nullable=False),
+            sa.Column("basis", sa.Text(), nullable=False),
+            sa.Column("authority", sa.Text(), nullable=False),
+            sa.Column("decided_at", sa.BigInteger(), autoincrement=False, nullable=False),
+            sa.Column("published_on", sa.Text(), nullable=True),
+            sa.Column("url", sa.Text(), nullable=True),
+            sa.PrimaryKeyConstraint("party", "id"),
+        )
         # Whom the release before registers from now on `suxin reindex` adds.
         connection = op.get_bind()
         with online.filling():
@@ -47,6 +60,10 @@ def upgrade() -> None:
         online.create_index("licence_number", "licence", ["number"])
         online.create_index("licence_ends", "licence", ["ends_on"], only="ends_on IS NOT NULL")
         online.create_index("licence_waits", "licence", ["told_at"], only="told_at IS NOT NULL")
+        online.create_index(
+            "measure_due", "measure", ["authority", "decided_at"], only="published_on IS NULL"
+        )
+        online.create_index("measure_authority", "measure", ["authority", "decided_at"])
 
 
 def _registered(connection: sa.Connection) -> Iterator[list[dict[str, Any]]]:
