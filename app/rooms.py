@@ -74,6 +74,7 @@ from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
+from app.oversight.publications import Publications
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns

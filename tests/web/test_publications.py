@@ -1,4 +1,4 @@
-"""Measures until they are made public elsewhere: due by working days, noted, late; in the API and on pages."""
+"""Measures until they are made public elsewhere: due by working days, noted, late; API and pages."""
 
 from __future__ import annotations
 
