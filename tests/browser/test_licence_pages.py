@@ -43,6 +43,16 @@ def market(databases, tmp_path_factory):
         }  # fmt: skip
         place = f"{path}/{made['id']}/verification"
         running.ask("POST", place, seen, token=running.keys[AUTHORITY], status=201)
+        code, basis = f"party/{running.shop}", "电子商务法第八十条" * 6
+        for hours in (-24 * 20, -1, -2):
+            data = {"kind": "warn", "basis": basis}
+            of = running.send(AUTHORITY, code, "measure", data, hours=hours)["id"]
+        made = {
+            "of": of,
+            "on": china_day(running.clock.now()),
+            "url": "https://example.gov.cn/" + "7" * 200,
+        }
+        running.send(AUTHORITY, code, "publication", made)
         yield running
 
 
@@ -62,6 +72,8 @@ def test_the_pages_of_licences_can_be_read_on_every_screen(
         page.context.clear_cookies()
         enter(page, market, "owner", AUTHORITY, path="/desk/licence-checks")
         look(page, pictures, "licences-checks", lang, scheme)
+        assert page.goto(market.url + "/desk/publications").status == 200
+        look(page, pictures, "publications", lang, scheme)
         assert [one for one in noted.complaints if "/static/favicon.svg" not in one] == []
 
 
