@@ -77,6 +77,18 @@ def test_the_pages_of_licences_can_be_read_on_every_screen(
         assert [one for one in noted.complaints if "/static/favicon.svg" not in one] == []
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_tables_of_docs_are_no_wider_than_a_phone(market, chromium, lang):
+    with opened(chromium, lang=lang, viewport={"width": 360, "height": 740}) as (page, _):
+        page.goto(f"{market.url}/docs?lang={lang}")
+        wider = page.locator(".docs-wide").evaluate_all(
+            "all => all.map(one => one.scrollWidth - one.clientWidth)"
+        )
+        assert len(wider) == 4
+        assert max(wider) <= 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_a_licence_is_told_on_a_phone_and_found_true_at_a_desk(market, chromium):
     """Through the pages alone, without script."""
     with (

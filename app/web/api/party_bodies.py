@@ -197,6 +197,9 @@ class KeyOut(BaseModel):
     label: str | None
     created_at: Moment
     revoked_at: Moment | None
+    region: str | None = Field(
+        default=None, description="Of an authority's key: the region in which it is in office."
+    )
 
 
 class SigningKeyOut(BaseModel):
