@@ -22,7 +22,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
 from app.oversight import figurestore
 from app.oversight.figures import CURSOR
-from app.parties import retelling
+from app.parties import retellstore
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
 from app.trace import casestore, parcelstore, soldstore
@@ -109,7 +109,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
             voices = rebuild_voices(connection)
             places = parcelstore.put_right(connection) + casestore.put_right(connection)
             days = soldstore.put_right(connection)
-            parties = retelling.put_right(connection)
+            parties = retellstore.put_right(connection)
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()

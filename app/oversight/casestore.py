@@ -72,8 +72,8 @@ def list_findings(
         if order == "gravest":
             # What a finding is never changes; one that is gone was of none.
             row = connection.execute(select(_GRAVITY).where(FINDING.c.id == last)).first()
-            rank = row[0] if row is not None else 0
-            behind = or_(rank < _GRAVITY, and_(rank == _GRAVITY, behind))
+            rank: int = row[0] if row is not None else 0
+            behind = or_(_GRAVITY > rank, and_(_GRAVITY == rank, behind))
         query = query.where(behind)
     return list(connection.execute(query))
 
@@ -117,7 +117,7 @@ def _is_severe(severity: Severity) -> Any:
     return of(FAMILIES_OF[severity])
 
 
-_GRAVITY = case((_is_severe("grave"), 0), (_is_severe("serious"), 1), else_=2)
+_GRAVITY: Any = case((_is_severe("grave"), 0), (_is_severe("serious"), 1), else_=2)
 
 
 # --- who works on it, and notes ------------------------------------------------------------------

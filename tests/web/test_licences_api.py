@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.ledger import store
-from app.parties import licencestore, retelling
+from app.parties import licencestore, retellstore
 from app.parties.licence_book import china_day
 from tests.web.conftest import AUTHORITY, PLATFORM
 from tests.web.market import RIVAL
@@ -275,7 +275,7 @@ def test_rows_that_were_altered_are_found_and_made_again_from_the_records(market
     audit(market, "all")
     assert columns(market, party).startswith(column)
     with market.rooms.database.write() as connection:
-        assert retelling.put_right(connection).damaged == ()
+        assert retellstore.put_right(connection).damaged == ()
     assert (held(market, party, by=market.keys[party]), rows(market, party)) == before
     audit(market, "all")
     assert columns(market, party) == ""

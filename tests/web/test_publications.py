@@ -10,7 +10,7 @@ import pytest
 
 from app.credit.workdays import add_working_days
 from app.kit.clock import parse_time
-from app.parties import measurestore, retelling
+from app.parties import measurestore, retellstore
 from app.parties.licence_book import china_day
 from tests.web.conftest import AUTHORITY
 from tests.web.people import open_people_market, signed_in
@@ -156,7 +156,7 @@ def test_an_altered_row_is_found_and_made_again(market, warned, altered):
     audit(market, "all")
     assert columns(market, shop) == [f"measure.{of}"]
     with market.rooms.database.write() as connection:
-        retelling.put_right(connection)
+        retellstore.put_right(connection)
     assert rows(market, shop) == before
     audit(market, "all")
     assert columns(market, shop) == []
