@@ -73,7 +73,8 @@ def list_findings(
             # What a finding is never changes; one that is gone was of none.
             row = connection.execute(select(_GRAVITY).where(FINDING.c.id == last)).first()
             rank: int = row[0] if row is not None else 0
-            behind = or_(_GRAVITY > rank, and_(_GRAVITY == rank, behind))
+            grave = _GRAVITY
+            behind = or_(grave > rank, and_(grave == rank, behind))
         query = query.where(behind)
     return list(connection.execute(query))
 
