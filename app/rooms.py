@@ -75,6 +75,7 @@ from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
+from app.oversight.publications import Publications
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
@@ -82,10 +83,12 @@ from app.oversight.reviews import Reviews
 from app.oversight.sealed import SealedAccess
 from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
+from app.parties import measurestore
 from app.parties import store as party_store
 from app.parties.access import APIKeys
 from app.parties.applications import Applications
 from app.parties.chain import PartyChain
+from app.parties.licensing import Licensing
 from app.parties.people import open_people
 from app.parties.powers import Powers
 from app.parties.service import Parties
@@ -123,6 +126,7 @@ from app.web.turns import Turns
 WRITERS = {
     **sealstore.WRITERS,
     **party_store.WRITERS,
+    **measurestore.WRITERS,
     **trace_store.WRITERS,
     **batchstore.WRITERS,
     **ratingstore.WRITERS,
@@ -329,6 +333,7 @@ def _open_parties(
         "keys": APIKeys(database, clock=clock),
         "parties": parties,
         "powers": Powers(database, chain),
+        "licensing": Licensing(database, chain, clock=clock),
         "people": people,
         "applications": Applications(
             database,
@@ -481,6 +486,7 @@ def _open_oversight(
         "findings": findings,
         "owed": Owed(database, clock=clock),
         "looks": looks,
+        "publications": Publications(database, clock=clock),
         "casework": Casework(database, findings, clock=clock, vault=vault),
         "lookbook": Lookbook(database),
         "chains": Chains(database, looks, log_keys=keyring.logs),

@@ -22,6 +22,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.keyring import load_keys
 from app.oversight import figurestore
 from app.oversight.figures import CURSOR
+from app.parties import retellstore
 from app.rooms import graces_in_force
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
@@ -90,12 +91,12 @@ def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
     What was sold, and where it is, is told again by the records of the goods, what is in which case by their
-    lives; what was sold on a day is counted again.
+    lives; what was sold on a day is counted again, and so are licences of parties and measures.
 
     The figures by month are forgotten; the worker counts them again along the log.
 
     After an upgrade from a release without them, or where an audit names `search_word`, `rating`, `voice`,
-    `sold_unit`, `sold_day` or `case_unit`.
+    `sold_unit`, `sold_day`, `case_unit`, `licence`, `party.licences` or `measure`.
     A record that was damaged is passed over and named; `suxin audit` says what is wrong with it.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
@@ -110,10 +111,11 @@ def reindex(*, as_json: AsJSON = False) -> None:
             sold = resoldstore.put_right(connection, graces_in_force())
             places = casestore.put_right(connection)
             days = soldstore.put_right(connection)
+            parties = retellstore.put_right(connection)
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()
-    damaged = sorted({*ratings.damaged, *voices.damaged, *sold.damaged})
+    damaged = sorted({*ratings.damaged, *voices.damaged, *sold.damaged, *parties.damaged})
     if as_json:
         OUT.print_json(
             json.dumps(
@@ -124,6 +126,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
                     "sold": sold.made,
                     "places": places,
                     "days": days,
+                    "parties": parties.made,
                     "damaged": damaged,
                 }
             )
@@ -132,7 +135,8 @@ def reindex(*, as_json: AsJSON = False) -> None:
     OUT.print(
         f"the search has {rows} words of products and lots; {ratings.made} ratings are counted, "
         f"{voices.made} reviews and complaints found, {sold.made} sales told again, "
-        f"{places} units put into the cases where their lives say, {days} days of sales counted again"
+        f"{places} units put into the cases where their lives say, {days} days of sales counted again, "
+        f"{parties.made} licences and measures told again"
     )
     for one in damaged:
         OUT.print(f"passed over, it is damaged: {one}", markup=False)

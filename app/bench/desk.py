@@ -18,12 +18,22 @@ from app.bench.figures import Figure, percentile
 from app.bench.market import Market, opened
 from app.bench.plan import Plan
 from app.bench.processes import BenchFailed, serving
-from app.db.tables import Batch, BatchCode, Head, Party, RecordRow, SideIndex, SoldUnit
+from app.db.tables import (
+    Batch,
+    BatchCode,
+    Head,
+    LicenceRow,
+    Party,
+    RecordRow,
+    SideIndex,
+    SoldUnit,
+)
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
 from app.oversight.seeking import GROUPS
 from app.parties.access import NewKey
 from app.parties.identity import uscc_check_digit
+from app.parties.licence_book import licence_id
 from app.parties.principal import OPERATOR
 from app.parties.registration import read_registration
 from app.trace import soldstore
@@ -117,6 +127,11 @@ def fill(
             for n, party in enumerate(parties)
         ]  # fmt: skip
         _insert(connection, Party, rows)
+        place = licence_id("food_production", _LICENCE)
+        _insert(connection, LicenceRow, [{
+            "party": parties[5], "licence": place, "kind": "food_production", "number": _LICENCE,
+            "ends_on": None, "told_at": None,
+        }])  # fmt: skip
         _insert(connection, Batch, [_batch(parties[0], gtin, count, first_ms)])
     for start in range(0, count, _AT_ONCE):
         numbers = range(start, min(start + _AT_ONCE, count))

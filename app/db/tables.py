@@ -290,6 +290,48 @@ class Party(SQLModel, table=True):
     created_at: int = _big()
 
 
+class LicenceRow(SQLModel, table=True):
+    """Index over the licences of `party/{id}`, one row a number: by number, by last day, by what waits."""
+
+    __tablename__ = "licence"
+    __table_args__ = (
+        Index("licence_number", "number"),
+        Index("licence_ends", "ends_on", **_only("ends_on IS NOT NULL")),
+        Index("licence_waits", "told_at", **_only("told_at IS NOT NULL")),
+    )
+
+    party: str = _text(key=True)
+    licence: str = _text(key=True)
+    """Id of kind and number: `licence_book.licence_id`."""
+    kind: str = _text()
+    number: str = _text()
+    ends_on: str | None = _text(null=True)
+    """Last day (China) of what counts under it; empty: for ever, given up, struck out, or only told."""
+    told_at: int | None = _big(null=True)
+    """Since when it waits for somebody to look, ms; empty: it does not."""
+
+
+class MeasureRow(SQLModel, table=True):
+    """Index over the measures on `party/{id}`: whose they are, and since when they are public elsewhere."""
+
+    __tablename__ = "measure"
+    __table_args__ = (
+        Index("measure_due", "authority", "decided_at", **_only("published_on IS NULL")),
+        Index("measure_authority", "authority", "decided_at"),
+    )
+
+    party: str = _text(key=True)
+    id: str = _text(key=True)
+    """Of the record."""
+    kind: str = _text()
+    basis: str = _text()
+    authority: str = _text()
+    decided_at: int = _big()
+    published_on: str | None = _text(null=True)
+    """Day (China); empty: it is due."""
+    url: str | None = _text(null=True)
+
+
 class APIKey(SQLModel, table=True):
     """An API key: only SHA-256 of its 256-bit secret. `party` is empty for the operator's admin key."""
 

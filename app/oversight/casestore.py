@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select
 
 from app.db.tables import Account, Finding, FindingNote, FindingWork, Party
 from app.db.upsert import upsert_rows
@@ -19,6 +19,8 @@ WORK = FindingWork.__table__  # type: ignore[attr-defined]
 NOTE = FindingNote.__table__  # type: ignore[attr-defined]
 PARTY = Party.__table__  # type: ignore[attr-defined]
 ACCOUNT = Account.__table__  # type: ignore[attr-defined]
+
+Order = Literal["newest", "oldest", "gravest"]
 
 WAITING = "waiting"
 """A status to ask for: open or in its grace."""
@@ -52,18 +54,28 @@ def list_findings(
     *,
     after: tuple[int, str] | None,
     limit: int,
-    order: Literal["newest", "oldest"] = "newest",
+    order: Order = "newest",
 ) -> list[Any]:
-    """Returns findings behind `after` = (opened_at, id), each with its `assignee`. Read-only."""
-    newest = order == "newest"
+    """Returns findings behind `after` = (opened_at, id), each with its `assignee`. Read-only.
+
+    order: `gravest` has of each severity the newest first.
+    """
+    newest = order != "oldest"
     at = FINDING.c.opened_at
-    query = _chosen(select(FINDING, WORK.c.assignee), wanted)
-    query = query.order_by(at.desc() if newest else at, FINDING.c.id).limit(limit)
+    query = _chosen(select(FINDING, WORK.c.assignee), wanted).limit(limit)
+    query = query.order_by(
+        *((_GRAVITY,) if order == "gravest" else ()), at.desc() if newest else at, FINDING.c.id
+    )
     if after is not None:
         ms, last = after
-        query = query.where(
-            or_(at < ms if newest else at > ms, and_(at == ms, FINDING.c.id > last))
-        )
+        behind: Any = or_(at < ms if newest else at > ms, and_(at == ms, FINDING.c.id > last))
+        if order == "gravest":
+            # What a finding is never changes; one that is gone was of none.
+            row = connection.execute(select(_GRAVITY).where(FINDING.c.id == last)).first()
+            rank: int = row[0] if row is not None else 0
+            grave = _GRAVITY
+            behind = or_(grave > rank, and_(grave == rank, behind))
+        query = query.where(behind)
     return list(connection.execute(query))
 
 
@@ -104,6 +116,9 @@ def _is_severe(severity: Severity) -> Any:
     if severity == "ordinary":
         return ~of([one for families in FAMILIES_OF.values() for one in families])
     return of(FAMILIES_OF[severity])
+
+
+_GRAVITY: Any = case((_is_severe("grave"), 0), (_is_severe("serious"), 1), else_=2)
 
 
 # --- who works on it, and notes ------------------------------------------------------------------

@@ -90,7 +90,7 @@ class Casework:
         *,
         after: tuple[int, str] | None,
         limit: int,
-        order: Literal["newest", "oldest"] = "newest",
+        order: casestore.Order = "newest",
     ) -> Sequence[Listed]:
         """Returns findings that the caller sees, with who works on each. Read-only.
 

@@ -34,6 +34,7 @@ from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.oversight.placecheck import lacks_case, misplaced_rows
+from app.parties import licence_book, licencestore, measures, measurestore
 from app.parties import store as party_store
 from app.trace import ratings, ratingstore, resoldstore, soldstore, voices, voicestore
 from app.trace import store as trace_store
@@ -79,6 +80,8 @@ def check_rows(
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
                 wrong = _differing("party", _told_party(first["data"], records), find)
+                wrong += _wrong_licences(connection, party, records)
+                wrong += _wrong_measures(connection, party, records)
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
             wrong += _wrong_orders(connection, party, records)
@@ -121,10 +124,28 @@ def _told_party(data: Fields, records: Sequence[Fields]) -> dict[str, Any]:
         "region": data.get("region"),
         "status": verified[-1] if verified else "pending",
         "exempt": data.get("exempt", False),
+        "licences": licence_book.replay(records)[0],
     }
     if "name" in data:  # an exempt person's is only committed to
         told["name"] = data["name"]
     return told
+
+
+def _wrong_licences(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the rows by which a party's licences are found that are not as recorded."""
+    told = {
+        row["licence"]: row for row in licence_book.index_rows(party, *licence_book.replay(records))
+    }
+    kept = {row.licence: row for row in licencestore.rows_of(connection, party)}
+    return sorted(f"licence.{one}" for one in _apart(told, kept, _same))
+
+
+def _wrong_measures(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the rows of measures, and of where they were published, that are not as recorded."""
+    kept = {row.id: row for row in measurestore.rows_of(connection, party)}
+    return sorted(
+        f"measure.{one}" for one in _apart(measures.told_rows(party, records), kept, _same)
+    )
 
 
 def _wrong_credit(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:

@@ -13,6 +13,7 @@ from app.db.tables import (
     Batch,
     BatchCode,
     Head,
+    LicenceRow,
     Lot,
     Offer,
     Party,
@@ -25,6 +26,7 @@ from app.oversight.store import during
 from app.parties.store import inside
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
+LICENCE = LicenceRow.__table__  # type: ignore[attr-defined]
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 LOT = Lot.__table__  # type: ignore[attr-defined]
 OFFER = Offer.__table__  # type: ignore[attr-defined]
@@ -68,7 +70,9 @@ def parties(
     """Returns parties by id, number of a licence or part of a name; of none of these, all. Newest first."""
     query = select(PARTY)
     wanted: list[Any] = [PARTY.c.id.in_(ids)] if ids else []
-    wanted += [PARTY.c.licences.contains(f'"{one}"', autoescape=True) for one in licences]
+    if licences:
+        bearers = select(LICENCE.c.party).where(LICENCE.c.number.in_(licences))
+        wanted.append(PARTY.c.id.in_(bearers))
     wanted += [func.lower(PARTY.c.name).contains(one.lower(), autoescape=True) for one in names]
     if wanted:
         query = query.where(or_(*wanted))

@@ -70,6 +70,8 @@ class KeyInfo:
     revoked_at: datetime | None
     used_at: datetime | None = None
     """To about a minute."""
+    region: str | None = None
+    """Of an authority's key: where who made it is in office; None: everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class APIKeys:
                 from_ms(row.created_at),
                 from_ms(row.revoked_at) if row.revoked_at is not None else None,
                 from_ms(row.used_at) if row.used_at is not None else None,
+                row.region,
             )
             for row in rows
         ]

@@ -3,7 +3,9 @@
 An application is no record and no party. Anybody can ask in any company's name: what he wrote must not
 stand in the chain for ever, and must not keep the true one out. So several may ask for one code, and
 the party is registered, and verified, when the operator has seen who it is; its registration says what
-the application said. Somebody who waits has an account that speaks for nobody.
+the application said. A natural person whom the law exempts from registration (E-commerce Law art. 10) says
+on which ground; the id that the party will have is drawn with the application, so that an acceptance broken
+off halfway registers nobody twice. Somebody who waits has an account that speaks for nobody.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from app.parties import applicationstore as store
 from app.parties.account_rules import OF_APPLYING, read_name, read_password
 from app.parties.accounts import Accounts, Place
 from app.parties.applicationstore import ACCEPTED, REFUSED, WAITING
+from app.parties.identity import is_exempt_id, new_exempt_id
 from app.parties.registration import LicenceGiven, Registration, read_registration
 from app.parties.rules import AlreadyRegistered
 from app.parties.service import Parties
@@ -35,6 +38,9 @@ from app.parties.sessions import Client, Person
 from app.parties.throttle import Throttle
 
 MAX_CONTACT, MAX_REASON = 200, 500
+GROUNDS = ("farm", "handicraft", "service", "petty")
+"""Why a natural person needs no registration: own farm or sideline produce, home handicraft, services that
+need no permit, sporadic transactions of small amounts (E-commerce Law art. 10)."""
 _SHOWN = 100
 _APPLYING = "applying"
 
@@ -61,26 +67,33 @@ class PartyDiffers(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an applicant says of the company, as typed."""
+    """What an applicant says of the company, or of itself, as typed.
+
+    exempt: a natural person without `uscc`; ground: of GROUNDS then.
+    """
 
     uscc: str
     name: str
     contact: str
     region: str | None = None
     licences: Sequence[LicenceGiven] = ()
+    exempt: bool = False
+    ground: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """An application. contact: only where it was opened for the operator; None: erased or altered.
 
+    party: its USCC, or the id under which an exempt person will be registered, whose `ground` is opened with
+    the contact.
     others: further ones that wait for the same code. people: accounts that its party has already.
     """
 
     id: str
     account: str
     account_name: str
-    uscc: str
+    party: str
     name: str
     region: str | None
     licences: tuple[Mapping[str, str], ...]
@@ -89,8 +102,14 @@ class Asked:
     created_at: datetime
     decided_at: datetime | None
     contact: str | None = None
+    ground: str = ""
     others: int = 0
     people: int = 0
+
+    @property
+    def exempt(self) -> bool:
+        """Whether a natural person applies who needs no registration."""
+        return is_exempt_id(self.party)
 
 
 class Applications:
@@ -133,7 +152,7 @@ class Applications:
             account = self._accounts.insert(
                 connection, login, hashed, Place("applicant", None, (), None)
             )
-            self._insert(connection, account, told, wish.contact)
+            self._insert(connection, account, told, wish)
             self._accounts.note(connection, account, "applied", client=client)
         return account
 
@@ -147,7 +166,7 @@ class Applications:
             last = store.last_of(connection, person.id)
             if person.role != "applicant" or (last is not None and last.status != REFUSED):
                 raise AlreadyDecided("application_open")
-            self._insert(connection, person.id, told, wish.contact)
+            self._insert(connection, person.id, told, wish)
             self._accounts.note(connection, person.id, "applied", client=client)
 
     def of(self, person: Person) -> Asked | None:
@@ -176,9 +195,11 @@ class Applications:
             if row is None:
                 raise ApplicationUnknown("application_unknown")
             waiting, people = store.count_of_code(connection, row.uscc)
+        opened = self._open(row)
         return _asked(
             row,
-            contact=self._open(row),
+            contact=opened.get("contact"),
+            ground=opened.get("ground", ""),
             others=waiting - (row.status == WAITING),
             people=people,
         )
@@ -197,11 +218,13 @@ class Applications:
             raise invalid(FieldFault(("evidence",), "missing", {"name": "evidence"}))
         principal = person.principal()
         try:
-            view, _ = self._parties.register(principal, _registration(asked))
+            view, _ = self._parties.register(
+                principal, _registration(asked), exempt_id=asked.party if asked.exempt else None
+            )
         except AlreadyRegistered:
             # By a platform, say, with other words. It is the same company, or it is not: that is told
             # by what the operator saw, and what is registered stays.
-            view = self._parties.get(asked.uscc, principal)
+            view = self._parties.get(asked.party, principal)
             if view.name != asked.name:
                 raise PartyDiffers("application_differs", name=view.name) from None
         status = self._parties.get(view.id, principal).status
@@ -209,9 +232,9 @@ class Applications:
             self._parties.verify(principal, view.id, status="verified", evidence=evidence)
         with self._database.write() as connection:
             self._decide(connection, asked, ACCEPTED, None, person)
-            accountstore.update_account(connection, asked.account, role="owner", party=asked.uscc)
+            accountstore.update_account(connection, asked.account, role="owner", party=asked.party)
             self._accounts.note(connection, asked.account, "accepted", by=person.id, client=client)
-            self._accounts.note(connection, person.id, "decided", detail=asked.uscc, client=client)
+            self._accounts.note(connection, person.id, "decided", detail=asked.party, client=client)
 
     def refuse(self, person: Person, application: str, *, reason: str, client: Client) -> None:
         """Refuses an application with a reason that the applicant reads. Raises as `accept`."""
@@ -222,7 +245,7 @@ class Applications:
             raise invalid(FieldFault(("reason",), "length", params))
         with self._database.write() as connection:
             self._decide(connection, asked, REFUSED, told, person)
-            self._accounts.note(connection, person.id, "decided", detail=asked.uscc, client=client)
+            self._accounts.note(connection, person.id, "decided", detail=asked.party, client=client)
 
     def _decide(
         self, connection: Any, asked: Asked, status: str, reason: str | None, by: Person
@@ -234,17 +257,19 @@ class Applications:
         if not done:
             raise AlreadyDecided("application_decided")
 
-    def _insert(self, connection: Any, account: str, told: Registration, contact: str) -> None:
+    def _insert(self, connection: Any, account: str, told: Registration, wish: Wish) -> None:
         application = str(uuid_utils.uuid7())
         sealed = self._vault.seal(
             place=_place(application),
             salt=self._random(SALT_BYTES),
-            content=canonical_bytes({"contact": contact.strip()}),
+            content=canonical_bytes(
+                {"contact": wish.contact.strip()} | ({"ground": wish.ground} if told.exempt else {})
+            ),
         )
         row = {
             "id": application,
             "account": account,
-            "uscc": told.uscc,
+            "uscc": told.uscc or new_exempt_id(self._random),
             "name": told.name,
             "roles": ",".join(told.roles),
             "region": told.region,
@@ -259,16 +284,17 @@ class Applications:
         }
         store.insert_application(connection, row)
 
-    def _open(self, row: Any) -> str | None:
+    def _open(self, row: Any) -> Mapping[str, str]:
+        """Returns the contact, and an exempt person's ground; nothing where it is erased or altered."""
         if row.contact is None or row.contact_key is None:
-            return None
+            return {}
         try:
             _, content = self._vault.open(
                 place=_place(row.id), sealed=bytes(row.contact), wrapped_key=bytes(row.contact_key)
             )
         except SealBroken:
-            return None
-        return str(json.loads(content)["contact"])
+            return {}
+        return dict(json.loads(content))
 
 
 def _read(wish: Wish) -> Registration:
@@ -283,14 +309,21 @@ def _read(wish: Wish) -> Registration:
     def read() -> Registration:
         return read_registration(
             uscc=wish.uscc or None,
-            exempt=False,
+            exempt=wish.exempt,
             name=wish.name,
             roles=("merchant",),
             region=wish.region,
             licences=wish.licences,
         )
 
-    told, _ = _all_of([read, check_contact])
+    def check_ground() -> None:
+        if wish.exempt and wish.ground not in GROUNDS:
+            if not wish.ground:
+                raise invalid(FieldFault(("ground",), "missing", {"name": "ground"}))
+            params = {"expected": ", ".join(GROUNDS), "got": wish.ground[:40]}
+            raise invalid(FieldFault(("ground",), "enum", params))
+
+    told, _, _ = _all_of([read, check_ground, check_contact])
     return told  # type: ignore[no-any-return]
 
 
@@ -311,15 +344,18 @@ def _all_of(checks: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def _registration(asked: Asked) -> Registration:
-    return Registration(asked.uscc, asked.name, ("merchant",), asked.region, asked.licences)
+    uscc = None if asked.exempt else asked.party
+    return Registration(uscc, asked.name, ("merchant",), asked.region, asked.licences)
 
 
-def _asked(row: Any, *, contact: str | None = None, others: int = 0, people: int = 0) -> Asked:
+def _asked(
+    row: Any, *, contact: str | None = None, ground: str = "", others: int = 0, people: int = 0
+) -> Asked:
     return Asked(
         id=row.id,
         account=row.account,
         account_name=row.account_name,
-        uscc=row.uscc,
+        party=row.uscc,
         name=row.name,
         region=row.region,
         licences=tuple(json.loads(row.licences)),
@@ -328,6 +364,7 @@ def _asked(row: Any, *, contact: str | None = None, others: int = 0, people: int
         created_at=from_ms(row.created_at),
         decided_at=None if row.decided_at is None else from_ms(row.decided_at),
         contact=contact,
+        ground=ground,
         others=others,
         people=people,
     )

@@ -131,6 +131,11 @@ def new_exempt_id(random: RandomBytes) -> str:
     return EXEMPT_PREFIX + random_symbols(random, EXEMPT_SYMBOLS)
 
 
+def is_exempt_id(text: str) -> bool:
+    """Returns whether this is the id of an exempt natural person."""
+    return _EXEMPT.fullmatch(text) is not None
+
+
 def is_party_id(text: str) -> bool:
     """Returns whether `text` is a party's id as stored: canonical USCC or exempt person's id."""
     return len(text) == USCC_LENGTH and _is_party_id(text)

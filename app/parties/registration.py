@@ -94,6 +94,21 @@ def read_registration(
     return registration
 
 
+def read_licence(given: LicenceGiven, *, valid_from: str | None, today: str) -> dict[str, str]:
+    """Returns a licence that is told after a registration, as its record says it.
+
+    valid_from: its first day. today: in China; what is over says nothing any more. Raises Invalid with
+    every wrong field.
+    """
+    reader = _Reader()
+    fields = reader.licence(given, ())
+    if fields is not None:
+        reader.days(fields, valid_from, today)
+    reader.finish()
+    assert fields is not None  # or it had a fault
+    return fields
+
+
 class _Reader:
     """Gathers what is wrong instead of stopping at the first."""
 
@@ -163,22 +178,38 @@ class _Reader:
         read: dict[tuple[str, str], Mapping[str, str]] = {}
         for index, licence in enumerate(given):
             loc: Loc = ("licences", index)
-            fields = {"kind": licence.kind}
-            try:
-                fields["number"] = parse_licence(licence.kind, licence.number, loc=loc)
-                check_clear(fields, loc)
-            except Invalid as refused:
-                self._faults += refused.errors
+            fields = self.licence(licence, loc)
+            if fields is None:
                 continue
-            if licence.valid_until is not None:
-                fields["valid_until"] = self.date(licence.valid_until, (*loc, "valid_until"))
-            if licence.url is not None:
-                fields["url"] = self.url(licence.url, (*loc, "url"))
             place = (fields["kind"], fields["number"])
             if place in read:
                 self._fault((*loc, "number"), "duplicate", got=fields["number"])
             read[place] = fields
         return tuple(read[place] for place in sorted(read))
+
+    def licence(self, given: LicenceGiven, loc: Loc) -> dict[str, str] | None:
+        """Returns the licence as it stands in records, None where its kind or number is none."""
+        fields = {"kind": given.kind}
+        try:
+            fields["number"] = parse_licence(given.kind, given.number, loc=loc)
+            check_clear(fields, loc)
+        except Invalid as refused:
+            self._faults += refused.errors
+            return None
+        if given.valid_until is not None:
+            fields["valid_until"] = self.date(given.valid_until, (*loc, "valid_until"))
+        if given.url is not None:
+            fields["url"] = self.url(given.url, (*loc, "url"))
+        return fields
+
+    def days(self, fields: dict[str, str], valid_from: str | None, today: str) -> None:
+        """Adds the first day of a licence that is told, and checks that some day is left of it."""
+        until = fields.get("valid_until")
+        if valid_from is not None:
+            fields["valid_from"] = self.date(valid_from, ("valid_from",))
+        least = max(today, fields.get("valid_from", today))
+        if until is not None and until < least and not self._faults:
+            self._fault(("valid_until",), "range", expected=f">= {least}", got=until)
 
     def date(self, given: str, loc: Loc) -> str:
         try:

@@ -90,6 +90,8 @@ ACTIONS: Mapping[str, Action] = {
         _action("party.register", "parties", any_of=(ADMIN,)),
         # A platform knows the sellers it registered, and may not strike out another's.
         _action("party.verify", "parties", any_of=(ADMIN, REGULATOR), own=(PLATFORM,)),
+        # What a party tells of itself; it counts once somebody of `party.verify` has seen it.
+        _action("licence.tell", "parties", any_of=(ADMIN,), own=PARTY_ROLES),
         _action("party.read_private", "parties", any_of=(ADMIN, REGULATOR), own=PARTY_ROLES),
         _action("key.manage", "parties", any_of=(ADMIN,), own=PARTY_ROLES),
         # Not even the admin: the operator must not be able to put a key under a party's name.
@@ -190,6 +192,7 @@ EVENTS: Mapping[str, tuple[Sender, ...]] = {
     "recall_lifted": (_SELLER_SELF, _RECALL_AGENT, _REGULATOR),
     "measure": (_REGULATOR,),
     "measure_lifted": (_REGULATOR,),
+    "publication": (_REGULATOR,),
     "void": (_SELLER_SELF, _SUPPLIER_SELF),
     "correction": (
         _SELLER_SELF,

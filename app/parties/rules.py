@@ -2,8 +2,9 @@
 
 State of a party's stream, kept beside what other rooms put there:
 `status` (pending, verified, rejected), `roles`, `exempt`, `region`?, `next_check`?,
-`licences` [{kind, number, valid_until?}], `measures` {record id: {kind, since_ms, until_ms?}} in
-force or to come, `measures_lifted` the same with `lifted_ms`.
+`licences` and `licences_told` (`licence_book`: held, without `url`, and told),
+`measures` {record id: {kind, since_ms, until_ms?}} in force or to come, `measures_lifted` the same with
+`lifted_ms`.
 Facts: `key/<key id>` {public_key, since_ms, seq, revoked_ms?} and
 `mandate/<agent>` {mandate id: {types, until_ms|null, revoked_ms|null}}.
 """
@@ -21,6 +22,7 @@ from app.ledger.record import Claim
 from app.ledger.signatures import SignatureInvalid
 from app.ledger.submission import Draft, Effect, Read, View
 from app.parties.identity import SYSTEM
+from app.parties.licence_book import index_rows, without_url
 from app.parties.roles import (
     ACTIONS,
     AGGREGATOR,
@@ -186,16 +188,15 @@ def decide_registration(claim: Claim, view: View, *, row: Mapping[str, Any]) -> 
         "status": PENDING,
         "roles": data["roles"],
         "exempt": data.get("exempt", False),
-        "licences": [
-            {name: value for name, value in licence.items() if name != "url"}
-            for licence in data.get("licences", ())
-        ],
+        "licences": without_url(data.get("licences", ())),
         "measures": {},
     }
     if "region" in data:
         state["region"] = data["region"]
     row = {**row, "status": PENDING, "next_check": None, "created_at": to_ms(view.now)}
-    return Draft(state, effects=(Effect("party", row),))
+    found = index_rows(row["id"], state["licences"], {})
+    licences = (Effect("licences", {"party": row["id"], "rows": found}),) if found else ()
+    return Draft(state, effects=(Effect("party", row), *licences))
 
 
 def decide_verification(claim: Claim, view: View) -> Draft:
@@ -204,14 +205,8 @@ def decide_verification(claim: Claim, view: View) -> Draft:
     Raises PartyUnknown, and PartyUnverified where the verifier itself was rejected, or is no
     authority and was not verified.
     """
-    state = _own_state(claim, view)
-    judge = view.heads.get(party_stream(claim.actor))
-    if judge is not None:
-        # Somebody must be the first to verify: the operator or an authority that it registered.
-        office = REGULATOR in judge.state.get("roles", ())
-        status = judge.state.get("status")
-        if status == REJECTED or (status != VERIFIED and not office):
-            raise PartyUnverified("party_unverified", party=claim.actor)
+    state = own_state(claim, view)
+    check_judge(claim, view)
     state["status"] = claim.data["status"]
     state.pop("next_check", None)
     if "next_check" in claim.data:
@@ -224,9 +219,23 @@ def decide_verification(claim: Claim, view: View) -> Draft:
     return Draft(state, effects=(Effect("party_status", row),))
 
 
+def check_judge(claim: Claim, view: View) -> None:
+    """Raises PartyUnverified where who judges was rejected, or is no authority and was not verified.
+
+    Wants the judge's own head where it is a party.
+    """
+    judge = view.heads.get(party_stream(claim.actor))
+    if judge is not None:
+        # Somebody must be the first to verify: the operator or an authority that it registered.
+        office = REGULATOR in judge.state.get("roles", ())
+        status = judge.state.get("status")
+        if status == REJECTED or (status != VERIFIED and not office):
+            raise PartyUnverified("party_unverified", party=claim.actor)
+
+
 def decide_signing_key(claim: Claim, view: View) -> Draft:
     """Adds a signing key. Wants its fact. Raises PartyUnknown, SigningKeyKnown."""
-    state = _own_state(claim, view)
+    state = own_state(claim, view)
     fact = key_fact(claim.data["key_id"])
     if (claim.stream, fact) in view.facts:
         raise SigningKeyKnown("signing_key_known", signing_key=claim.data["key_id"])
@@ -243,7 +252,7 @@ def decide_signing_key_revoked(claim: Claim, view: View) -> Draft:
 
     Raises PartyUnknown, SigningKeyKnown where it has ended before.
     """
-    state = _own_state(claim, view)
+    state = own_state(claim, view)
     fact = key_fact(claim.data["key_id"])
     key = view.facts.get((claim.stream, fact))
     if key is None or key.get("revoked_ms") is not None:
@@ -256,7 +265,7 @@ def decide_mandate(claim: Claim, view: View) -> Draft:
 
     Raises PartyUnknown; Invalid, kinds `unknown_party`, `unknown_type`, `not_grantable`, `range`.
     """
-    state = _own_state(claim, view)
+    state = own_state(claim, view)
     agent = claim.data["agent"]
     if not view.heads[party_stream(agent)].exists:
         raise invalid(FieldFault(("agent",), "unknown_party", {"got": agent}))
@@ -285,7 +294,7 @@ def decide_mandate(claim: Claim, view: View) -> Draft:
 
 def decide_mandate_revoked(claim: Claim, view: View) -> Draft:
     """Takes a mandate back. Wants the agent's mandates' fact. Raises PartyUnknown, MandateEnded."""
-    state = _own_state(claim, view)
+    state = own_state(claim, view)
     fact = mandate_fact(claim.data["agent"])
     mandate = claim.data["mandate"]
     given = view.facts.get((claim.stream, fact), {})
@@ -297,7 +306,7 @@ def decide_mandate_revoked(claim: Claim, view: View) -> Draft:
 
 def decide_measure(claim: Claim, view: View) -> Draft:
     """Puts a measure on the party from `occurred_at` on. Raises PartyUnknown."""
-    state = _own_state(claim, view)
+    state = own_state(claim, view)
     measure = {"kind": claim.data["kind"], "since_ms": to_ms(claim.occurred_at)}
     if "until" in claim.data:
         measure["until_ms"] = to_ms(parse_time(claim.data["until"]))
@@ -307,7 +316,7 @@ def decide_measure(claim: Claim, view: View) -> Draft:
 
 def decide_measure_lifted(claim: Claim, view: View) -> Draft:
     """Lifts every measure of the kind from `occurred_at` on. Raises PartyUnknown, NothingToLift."""
-    state = _own_state(claim, view)
+    state = own_state(claim, view)
     measures = state.get("measures", {})
     ended = {i: m for i, m in measures.items() if m["kind"] == claim.data["kind"]}
     if not ended:
@@ -323,18 +332,11 @@ def decide_measure_lifted(claim: Claim, view: View) -> Draft:
 
 def decide_remark(claim: Claim, view: View) -> Draft:
     """Adds a record that changes nothing about the party (a correction). Raises PartyUnknown."""
-    return Draft(_own_state(claim, view))
+    return Draft(own_state(claim, view))
 
 
-EVENT_DECISIONS: Mapping[str, Decide] = {
-    "measure": decide_measure,
-    "measure_lifted": decide_measure_lifted,
-    "correction": decide_remark,
-}
-"""Types that the events API sends to a party's stream."""
-
-
-def _own_state(claim: Claim, view: View) -> dict[str, Any]:
+def own_state(claim: Claim, view: View) -> dict[str, Any]:
+    """Returns the state of the party that a claim is about. Raises PartyUnknown."""
     head = view.heads[claim.stream]
     if not head.exists:
         raise PartyUnknown("party_unknown", party=claim.stream.removeprefix("party/"))

@@ -39,7 +39,8 @@ class PartyView:
     """A party as somebody may see it.
 
     name: masked in the public view of an exempt person, "" once erased. measures: in force or to
-    come, by record id. created_by: the platform that registered it; None in the public view too.
+    come, by record id. licences: the periods that count or did (`licence_book`). created_by: the
+    platform that registered it; None in the public view too.
     """
 
     id: str
@@ -48,7 +49,7 @@ class PartyView:
     region: str | None
     status: str
     exempt: bool
-    licences: tuple[Mapping[str, str], ...]
+    licences: tuple[Mapping[str, Any], ...]
     next_check: str | None
     created_at: datetime
     measures: Mapping[str, Mapping[str, Any]]
@@ -63,15 +64,18 @@ class Parties:
         self._chain = chain
         self._content_key = content_key
 
-    def register(self, principal: Principal, told: Registration) -> tuple[PartyView, bool]:
+    def register(
+        self, principal: Principal, told: Registration, *, exempt_id: str | None = None
+    ) -> tuple[PartyView, bool]:
         """Returns the party as first registered, and whether it was there before (a repeat).
 
+        exempt_id: drawn before for an exempt person; None: a new one.
         Raises AlreadyRegistered where other facts were registered, or what `check_may` raises.
         """
         sellers = SELLER_ROLES.issuperset(told.roles)
         action = "party.register_seller" if sellers else "party.register"
         principal.check_may(action)
-        party = told.uscc or new_exempt_id(self._chain.random)
+        party = told.uscc or exempt_id or new_exempt_id(self._chain.random)
         # Nobody can repeat an exempt person's registration, since its id is new each time.
         content = b"" if told.exempt else self._content_of(told)
         row = {
@@ -100,7 +104,8 @@ class Parties:
             if not hmac.compare_digest(self._row(party).content, content):
                 raise
             replayed = True
-        return self._view(self._row(party), as_registered=True, private=True), replayed
+        view = self._view(self._row(party), as_registered=True, private=True)
+        return replace(view, licences=told.licences), replayed
 
     def verify(
         self,
@@ -149,7 +154,7 @@ class Parties:
         Raises PartyUnknown.
         """
         row = self._row(party)
-        return self._view(row, private=viewer is not None and _may_see(viewer, row))
+        return self._view(row, private=viewer is not None and may_see(viewer, row))
 
     def get_some(self, parties: Iterable[str]) -> dict[str, PartyView]:
         """Returns the public views of those that can be read without fault; `get` says why others not.
@@ -211,7 +216,7 @@ def _public_view(row: store.PartyRow, state: Mapping[str, Any], named: str | Non
     """Returns a party as anybody may see it. named: in its registration, where that can be told."""
     return PartyView(
         id=row.id,
-        name=named or (mask_name(row.name) if row.exempt else row.name),
+        name=named or (store.mask_name(row.name) if row.exempt else row.name),
         roles=row.roles,
         region=row.region,
         status=row.status,
@@ -223,12 +228,8 @@ def _public_view(row: store.PartyRow, state: Mapping[str, Any], named: str | Non
     )
 
 
-def mask_name(name: str) -> str:
-    """Returns a person's name as the public sees it: the first character and two marks."""
-    return f"{name[:1]}＊＊"
-
-
-def _may_see(viewer: Principal, row: store.PartyRow) -> bool:
+def may_see(viewer: Principal, row: store.PartyRow) -> bool:
+    """Whether somebody sees what is not public of a party."""
     if viewer.party == row.id:
         return True
     sees_all = reach(viewer.roles, "party.read_private") == "any"

@@ -6,13 +6,14 @@ taken back counts from the next record on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from app.kit.clock import to_ms
 from app.kit.errors import Denied
 from app.ledger.submission import View
+from app.parties import licence_book
 
 VERIFIED = "verified"
 
@@ -54,16 +55,18 @@ def covers(given: Mapping[str, Any], event_type: str, *, now: datetime) -> bool:
 
 
 def standing_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the part of a party's state that others act on: status, roles, measures in force."""
+    """Returns the part of a party's state that others act on: status, roles, measures in force, licences."""
     measures = {i: m["kind"] for i, m in state.get("measures", {}).items()}
     return {
         "status": state.get("status"),
         "roles": list(state.get("roles", ())),
         "measures": measures,
+        "licences": list(state.get("licences", ())),
+        "licences_told": state.get("licences_told", {}),
     }
 
 
-def replay_standing(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def replay_standing(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the same from the party's records alone, for audits."""
     status: str | None = None
     roles: list[str] = []
@@ -81,4 +84,11 @@ def replay_standing(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 measures = {i: kind for i, kind in measures.items() if kind != data["kind"]}
             case _:
                 continue
-    return {"status": status, "roles": roles, "measures": measures}
+    held, told = licence_book.replay(records)
+    return {
+        "status": status,
+        "roles": roles,
+        "measures": measures,
+        "licences": licence_book.without_url(held),
+        "licences_told": told,
+    }

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from app.db.hot import HotSelect, execute_many
-from app.db.tables import APIKey, Party
+from app.db.tables import APIKey, LicenceRow, Party
 from app.ledger.record import record_hash, stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import LEAF, RECORD, StoredRecord, as_bytes
+from app.parties import licence_book
 from app.parties.account_rules import region_prefix
 
 PARTY = Party.__table__  # type: ignore[attr-defined]
+LICENCE = LicenceRow.__table__  # type: ignore[attr-defined]
 # Above every digit: the end of what begins with a prefix, in any order of text that we use.
 _BEHIND_DIGITS = ":"
 KEY = APIKey.__table__  # type: ignore[attr-defined]
@@ -50,7 +52,7 @@ class PartyRow:
     roles: tuple[str, ...]
     region: str | None
     status: str
-    licences: tuple[Mapping[str, str], ...]
+    licences: tuple[Mapping[str, Any], ...]
     exempt: bool
     next_check: str | None
     content: bytes
@@ -71,6 +73,11 @@ class KeyRow:
     revoked_at: int | None
     used_at: int | None = None
     region: str | None = None
+
+
+def mask_name(name: str) -> str:
+    """Returns a person's name as the public sees it: the first character and two marks."""
+    return f"{name[:1]}＊＊"
 
 
 def find_party(connection: Connection, party: str) -> PartyRow | None:
@@ -205,7 +212,40 @@ def _update_status(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     )
 
 
-WRITERS: Mapping[str, EffectWriter] = {"party": _insert_parties, "party_status": _update_status}
+def _move_licences(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes what a page shows of a party's licences, and the rows by which they are found."""
+    for row in rows:
+        if "change" in row:
+            known = _BY_ID.first(connection, id=row["party"])
+            if known is not None:
+                held = licence_book.change(orjson.loads(known.licences), row["change"])
+                put_licences(connection, row["party"], held)
+    # Of several records in one commit the last says it all.
+    newest = {row["party"]: row["rows"] for row in rows}
+    put_licence_rows(connection, newest)
+
+
+def put_licences(connection: Connection, party: str, held: Sequence[Mapping[str, Any]]) -> None:
+    """Makes these the licences that a party's row shows. Writes `party`."""
+    told = json.dumps([dict(one) for one in held], ensure_ascii=False)
+    connection.execute(update(PARTY).where(PARTY.c.id == party).values(licences=told))
+
+
+def put_licence_rows(
+    connection: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Makes these the rows of the licences of these parties, and no others. Writes `licence`."""
+    connection.execute(delete(LICENCE).where(LICENCE.c.party.in_(sorted(rows))))
+    found = [row for party in sorted(rows) for row in rows[party]]
+    if found:
+        connection.execute(insert(LICENCE), found)
+
+
+WRITERS: Mapping[str, EffectWriter] = {
+    "party": _insert_parties,
+    "party_status": _update_status,
+    "licences": _move_licences,
+}
 """Writers of this room's effects, for the Recorder."""
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from app.kit.errors import Denied
-
-_CHINA = ZoneInfo("Asia/Shanghai")
+from app.parties.licence_book import china_day, may_list
 
 REQUIRED_LICENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "edible_agricultural": (),
@@ -35,16 +34,16 @@ class LicenceMissing(Denied):
     words = {"category": "page.category", "expected": "licence"}
 
 
-def check_licences(category: str, licences: Iterable[Mapping[str, str]], now: datetime) -> None:
+def check_licences(category: str, licences: Iterable[Mapping[str, Any]], now: datetime) -> None:
     """Raises LicenceMissing naming the kinds of which one is needed and valid today in China."""
     for group in missing_licences(category, licences, now):
         raise LicenceMissing("licence_missing", category=category, expected=", ".join(group))
 
 
 def missing_licences(
-    category: str, licences: Iterable[Mapping[str, str]], now: datetime
+    category: str, licences: Iterable[Mapping[str, Any]], now: datetime
 ) -> tuple[tuple[str, ...], ...]:
     """Returns the groups of kinds of which a category needs one that is valid today in China, and none is."""
-    today = now.astimezone(_CHINA).date().isoformat()
-    valid = {licence["kind"] for licence in licences if licence.get("valid_until", today) >= today}
+    today = china_day(now)
+    valid = {licence["kind"] for licence in licences if may_list(licence, today)}
     return tuple(group for group in REQUIRED_LICENCES[category] if not valid.intersection(group))

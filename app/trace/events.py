@@ -266,6 +266,10 @@ EVENT_TYPES: Mapping[str, EventType] = {
         },
         sealed=("text",),
     ),
+    # Where the authority made a measure public, and on which day.
+    "publication": EventType(
+        ("party",), {"of": _RECORD, "on": Rule("date", required=True), "url": Rule("url")}
+    ),
     "notice": EventType(_GOODS, {"text": _text(2000, required=True)}),
     "inspection": EventType(
         _GOODS,

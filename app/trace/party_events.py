@@ -10,8 +10,8 @@ from app.kit.errors import Denied, FieldFault, NotFound, invalid
 from app.ledger.record import Claim, seal_commitment
 from app.ledger.submission import Draft, Submission, View
 from app.parties.identity import is_party_id
+from app.parties.measures import EVENT_DECISIONS
 from app.parties.principal import Principal
-from app.parties.rules import EVENT_DECISIONS
 from app.trace.claims import read_actor, record_id, seal_section
 from app.trace.events import check_event, check_time
 from app.trace.requests import EventRequest

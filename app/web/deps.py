@@ -70,6 +70,7 @@ from app.oversight.lookbook import Lookbook
 from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
+from app.oversight.publications import Publications
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.reviews import Reviews
@@ -78,6 +79,7 @@ from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
 from app.parties.access import APIKeys
 from app.parties.applications import Applications
+from app.parties.licensing import Licensing
 from app.parties.people import People
 from app.parties.powers import Powers
 from app.parties.principal import Principal
@@ -145,6 +147,8 @@ class Rooms:
     applications: Applications
     parties: Parties
     powers: Powers
+    licensing: Licensing
+    publications: Publications
     receipts: Receipts
     recording: Recording
     catalogue: Catalogue

@@ -46,6 +46,7 @@ WHO_SENDS = {
     "recall_lifted": "merchant recall_agent=merchant regulator",
     "measure": "regulator",
     "measure_lifted": "regulator",
+    "publication": "regulator",
     "void": "merchant supplier=merchant",
     "correction": "merchant supplier=merchant recall_agent=merchant platform carrier +aggregator "
     "regulator customs",

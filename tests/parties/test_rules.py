@@ -11,6 +11,7 @@ from app.kit.errors import Invalid
 from app.ledger.record import Claim
 from app.ledger.submission import StreamHead, View, no_head
 from app.parties import rules
+from app.parties.measures import EVENT_DECISIONS
 from tests.fakes import START
 from tests.sentences import explain, only_error
 
@@ -42,10 +43,10 @@ def test_what_other_rooms_keep_in_the_state_stays():
     assert all(draft.state["credit"] == "kept" for draft in decided)
 
 
-@pytest.mark.parametrize("decide", [*rules.EVENT_DECISIONS.values(), rules.decide_verification])
+@pytest.mark.parametrize("decide", [*EVENT_DECISIONS.values(), rules.decide_verification])
 def test_nothing_is_said_about_a_party_that_is_not_registered(decide):
     with pytest.raises(rules.PartyUnknown) as caught:
-        decide(claim("x", kind="warn", status="verified"), view(no_head(STREAM)))
+        decide(claim("x", kind="warn", status="verified", basis="b", of="x"), view(no_head(STREAM)))
     explain(caught.value)
 
 

@@ -56,6 +56,7 @@ CONTRACT = {
     "recall_lifted": (GOODS, {"reason": "checked"}, ()),
     "measure": (("party",), {"kind": "suspend", "basis": "art. 1"}, ()),
     "measure_lifted": (("party",), {"kind": "suspend", "basis": "art. 1"}, ()),
+    "publication": (("party",), {"of": RECORD, "on": "2026-11-20"}, ()),
     "referral": (LIVING, {"of": RECORD, "to": "regulator"}, ("detail",)),
     "void": (("unit",), {"reason": "damaged"}, ()),
     "correction": ((*GOODS, "party"), {"of": RECORD}, ("waybill",)),

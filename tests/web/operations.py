@@ -146,6 +146,8 @@ class World:
         ranked = market.ask("POST", "/api/v1/ranking", asked, token=market.keys[PLATFORM])
         market.rooms.samples.every = 256
         self.names = {
+            "licence": self._licence("2026-0001"),
+            "given_up": self._licence("2026-0002"),
             "receipt": ranked["receipt"].rsplit("/", 1)[1],
             "shop": SHOP,
             "gtin": GTIN,
@@ -166,6 +168,17 @@ class World:
 
         self._promise()
         self._prove(market.keys[AUTHORITY])
+
+    def _licence(self, number: str) -> str:
+        """Returns the id of a licence that the shop told and that was found true."""
+        market, path = self.market, f"{P}/{SHOP}/licences"
+        told = market.ask(
+            "POST", path, {"kind": "other", "number": number}, token=market.keys[SHOP], status=201
+        )
+        seen = {"status": "verified", "evidence": "seen", "told": told["told"]}
+        place = f"{path}/{told['id']}/verification"
+        market.ask("POST", place, seen, token=market.keys[AUTHORITY], status=201)
+        return str(told["id"])
 
     def _prove(self, by: str) -> None:
         """Makes the audit's report, leaves another audit waiting, and names a domain."""

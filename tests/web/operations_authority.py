@@ -53,6 +53,12 @@ AUTHORITIES = {
             Bad(name="cursor", body={"q": "x", "cursor": "x"}, answer=INVALID, kind="cursor"),
         ),
     ),
+    ("GET", "/api/v1/publications"): Operation(
+        path="/api/v1/publications",
+        by=AUTHORITY,
+        scope="audit",
+        bad=(Bad(name="a shop", by=SHOP, answer=FORBIDDEN), *PAGES),
+    ),
     ("GET", "/api/v1/access-log"): Operation(
         path="/api/v1/access-log",
         by=AUTHORITY,

@@ -13,6 +13,7 @@ from tests.web.operations import (
     BAD_USCC,
     CONFLICT,
     FORBIDDEN,
+    ID,
     INVALID,
     PAGES,
     PROOF,
@@ -127,6 +128,77 @@ GOODS: dict[tuple[str, str], Operation] = {
             Bad(name="no such party", path=f"{P}/{UNKNOWN_USCC}/verification", answer=ABSENT),
             Bad(name="verifies itself", path=f"{P}/{AUTHORITY}/verification", answer=FORBIDDEN),
         ),
+    ),
+    ("GET", P + "/{party}/licences"): Operation(
+        path=f"{P}/{{shop}}/licences",
+        bad=(Bad(name="no such party", path=f"{P}/{UNKNOWN_USCC}/licences", answer=ABSENT),),
+    ),
+    ("POST", P + "/{party}/licences"): _of_party(
+        "/licences",
+        Bad(
+            name="wrong check digit",
+            body={"kind": "food_production", "number": "SC10144120000007"},
+            answer=INVALID,
+            kind="check_digit",
+        ),
+        Bad(
+            name="over already",
+            body={"kind": "other", "number": "1", "valid_until": "2020-01-01"},
+            answer=INVALID,
+            kind="range",
+        ),
+        Bad(
+            name="begins after its end",
+            body={
+                "kind": "other",
+                "number": "1",
+                "valid_from": "2098-01-01",
+                "valid_until": "2097-01-01",
+            },
+            answer=INVALID,
+            kind="range",
+        ),
+        body=lambda _: {"kind": "seed", "number": "粤种2026", "valid_until": "2098-12-31"},
+    ),
+    ("POST", P + "/{party}/licences/{licence}/verification"): Operation(
+        path=f"{P}/{{shop}}/licences/{{licence}}/verification",
+        by=AUTHORITY,
+        scope="parties",
+        body=lambda _: {"status": "verified", "evidence": "register looked up"},
+        bad=(
+            Bad(name="foreign role", by=RIVAL, answer=FORBIDDEN),
+            Bad(
+                name="no reason",
+                body={"status": "rejected", "evidence": "x"},
+                answer=INVALID,
+                kind="enum",
+            ),
+            Bad(
+                name="waits no more",
+                body={"status": "verified", "evidence": "x", "told": ID},
+                answer=(409, "lifecycle-conflict"),
+            ),
+            Bad(
+                name="no such licence",
+                path=f"{P}/{{shop}}/licences/0000/verification",
+                answer=ABSENT,
+            ),
+            Bad(
+                name="verifies its own",
+                path=f"{P}/{AUTHORITY}/licences/{{licence}}/verification",
+                answer=FORBIDDEN,
+            ),
+        ),
+    ),
+    ("DELETE", P + "/{party}/licences/{licence}"): _of_party(
+        "/licences/{given_up}",
+        Bad(name="no such licence", path=f"{P}/{{shop}}/licences/0000", answer=ABSENT),
+    ),
+    ("GET", "/api/v1/licences"): Operation(
+        path="/api/v1/licences",
+        by=AUTHORITY,
+        scope="parties",
+        bad=(Bad(name="foreign role", by=RIVAL, answer=FORBIDDEN), *PAGES),
     ),
     ("POST", P + "/{party}/keys"): _of_party(
         "/keys",

@@ -8,6 +8,8 @@ import pytest
 
 from app.kit.errors import Fault
 from app.parties.identity import uscc_check_digit
+from app.parties.principal import OPERATOR
+from app.parties.registration import read_registration
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import NEW, new_browser, new_name, open_people_market, signed_in
@@ -331,6 +333,56 @@ def test_a_wrong_check_digit_is_explained_and_what_was_typed_stays(market):
     for kept in (wrong, FIELDS["contact"], FIELDS["licences_0_number"], browser.name):
         assert kept in browser.page
     assert NEW not in browser.page
+
+
+def test_an_exempt_person_applies_and_is_registered_under_the_id_that_was_drawn(market):
+    name = "陈果农一"
+    person = {"exempt": "yes", "ground": "farm", "licences_0_number": "", "name": name}
+    browser = apply(market, status=422, **person)
+    assert re.findall(r'id="f-(\w+)-error"', browser.page) == ["exempt"], "both were given"
+    browser = apply(market, status=422, code=" ", **{**person, "ground": ""})
+    assert re.findall(r'id="f-(\w+)-error"', browser.page) == ["ground"]
+    browser = apply(market, code=" ", **person)
+    operator = signed_in(market, "operator", None)
+    path = waiting_of(operator, name)
+    page = operator.get(path).text
+    party = re.search(r"EX[0-9A-Z]{16}", page)[0]
+    assert "own farm" in page
+    assert b"farm" not in market.stored_bytes(), (
+        "the ground says something of a person: it is sealed"
+    )
+    operator.post(path, do="accept", evidence="identity card and orchard seen")
+    view = market.rooms.parties.get(party)
+    assert (view.exempt, view.status, view.name, view.roles) == (
+        True,
+        "verified",
+        "陈＊＊",
+        ("merchant",),
+    )
+    assert name in browser.get("/desk").text
+    assert name not in market.call("GET", f"/credit/{party}").text
+
+
+def test_an_acceptance_that_was_broken_off_registers_nobody_twice(market):
+    person = {"exempt": "yes", "ground": "petty", "licences_0_number": "", "name": "陈果农二"}
+    apply(market, code=" ", **person)
+    operator = signed_in(market, "operator", None)
+    path = waiting_of(operator, "陈果农二")
+    party = re.search(r"EX[0-9A-Z]{16}", operator.get(path).text)[0]
+    asked = market.rooms.applications.get(
+        market.rooms.people.accounts.find(operator.name).person, path.rpartition("/")[2]
+    )
+    # As far as a process came that ended then.
+    market.rooms.parties.register(
+        OPERATOR,
+        read_registration(uscc=None, exempt=True, name=asked.name, roles=["merchant"]),
+        exempt_id=asked.party,
+    )
+    operator.post(path, do="accept", evidence="identity card seen")
+    assert market.rooms.parties.get(party).status == "verified"
+    with market.rooms.database.read() as connection:
+        found = connection.exec_driver_sql("SELECT id FROM party WHERE name = '陈果农二'").scalars()
+        assert list(found) == [party]
 
 
 def test_every_wrong_field_is_named_at_once(market):

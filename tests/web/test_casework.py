@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.ledger.record import stream_key
+from app.oversight.casestore import Wanted
+from app.oversight.kinds import SEVERITIES, severity_of
 from tests.web.authority import HERE, THERE, neglected, open_two_provinces
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import CUSTOMS
@@ -189,3 +191,37 @@ def _stream(market, name):
 
     with market.rooms.database.read() as connection:
         return load_stream(connection, name)
+
+
+def test_the_list_says_its_order_and_keeps_it_from_page_to_page(market):
+    browser = signed_in(market, "owner", AUTHORITY)
+    page = browser.get("/desk/findings").text
+    assert "The gravest first" in page.split('id="list-title"')[1]
+    kinds = [one.row.kind for one in in_order(market, "gravest", 500)]
+    assert kinds[0].startswith("integrity.")
+    assert sorted(kinds, key=rank) == kinds
+    assert in_order(market, "gravest", 2) == in_order(market, "gravest", 500)
+    opened = [one.row.opened_at for one in in_order(market, "oldest", 3)]
+    assert opened == sorted(opened)
+    assert opened[::-1] == [one.row.opened_at for one in in_order(market, "newest", 500)]
+    assert (
+        "The oldest first"
+        in browser.get("/desk/findings?sort=oldest").text.split('id="list-title"')[1]
+    )
+    browser.get("/desk/findings?sort=nonsense", 422)
+
+
+def rank(kind: str) -> int:
+    return SEVERITIES.index(severity_of(kind))
+
+
+def in_order(market, order: str, size: int):
+    """Returns every finding, read in pages of a size."""
+    principal = market.rooms.keys.authenticate(market.keys[AUTHORITY])
+    found, place = [], None
+    while True:
+        page = market.rooms.casework.list(principal, Wanted(), after=place, limit=size, order=order)
+        found += page
+        if len(page) < size:
+            return found
+        place = (page[-1].row.opened_at, page[-1].row.id)

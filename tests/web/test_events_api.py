@@ -12,6 +12,7 @@ from app.ledger.checkpoint import open_receipt
 from app.ledger.note import parse_vkey
 from app.ledger.record import stream_key
 from app.ledger.store import load_facts, load_stream
+from app.parties.licence_book import china_day
 from app.trace.events import EVENT_TYPES
 from app.trace.listings import MOST_LATE, MOST_LIVE, fold_listing, listing_fact
 from app.trace.replay import told_by
@@ -100,7 +101,10 @@ def test_every_event_type_is_taken_from_its_sender_and_says_who_that_was(market)
     take(AUTHORITY, PRODUCT, "recall_lifted", {"reason": "checked"}, "regulator", hours=1 / 60)
     take(SHOP, spoiled, "void", {"reason": "label torn"}, "merchant")
     party = f"party/{RIVAL}"
-    take(AUTHORITY, party, "measure", {"kind": "warn", "basis": "art. 80"}, "regulator")
+    basis = {"kind": "warn", "basis": "art. 80"}
+    warned = take(AUTHORITY, party, "measure", basis, "regulator")
+    made = {"of": warned["id"], "on": china_day(market.clock.now())}
+    take(AUTHORITY, party, "publication", made, "regulator")
     take(AUTHORITY, party, "measure_lifted", {"kind": "warn", "basis": "done"}, "regulator")
     assert platform_sale["claim_token"]
     assert seen == set(EVENT_TYPES) - {"registration"}

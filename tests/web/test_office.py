@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.i18n import region_name
 from app.ledger.record import stream_key
 from tests.web.authority import (
     HERE,
@@ -229,3 +230,15 @@ def test_an_audit_tells_a_region_its_own_findings_and_counts_the_others(market, 
     alone = met_by_audit(market, {"code": mine.code})
     assert ask(market, f"/api/v1/audits/{alone}/findings")["outside"] == 0
     assert ask(market, f"/api/v1/audits/{alone}/report", method="POST", status=201)
+
+
+def test_the_list_of_keys_says_where_a_key_is_in_office(market):
+    regional = signed_in(market, "owner", AUTHORITY, region=HERE)
+    regional.get("/account/keys")
+    regional.post("/account/keys", 200, scopes=["audit"], label="of one place")
+    page = regional.get("/account/keys").text
+    (card,) = [one for one in page.split('class="card"') if "of one place" in one]
+    assert region_name("en", HERE) in card
+    path = f"/api/v1/parties/{AUTHORITY}/keys"
+    told = market.ask("GET", path, token=market.admin)["items"]
+    assert {one["label"]: one["region"] for one in told}["of one place"] == HERE

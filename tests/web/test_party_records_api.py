@@ -22,6 +22,9 @@ DAY = 86400
 FIELDS = {
     "registration": {"exempt", "licences", "name", "region", "roles", "uscc"},
     "verification": {"next_check", "status"},
+    "licence": {"kind", "number", "url", "valid_from", "valid_until"},
+    "licence_verification": {"kind", "number", "reason", "status", "told"},
+    "licence_ended": {"kind", "number"},
     "mandate": {"agent", "types", "until"},
     "mandate_revoked": {"agent", "mandate"},
     "measure": {"basis", "kind", "until"},
@@ -40,7 +43,9 @@ FIELDS = {
     },
 }  # fmt: skip
 EVIDENCE = {"finding", "kind", "record", "step"}
-SEALED = {"verification": {"evidence"}, "attribution": {"reason"}}
+SEALED = {
+    "verification": {"evidence"}, "licence_verification": {"evidence"}, "attribution": {"reason"},
+}  # fmt: skip
 REASONS = {"healed", "ended", "restored", "attributed to operator", "attributed to carrier"}
 
 
@@ -70,6 +75,17 @@ def eventful(market):
     market.ask("POST", f"{path}/verification", seen, token=market.keys[PLATFORM], status=201)
     seen["next_check"] = "2027-03-01"
     market.ask("POST", f"{path}/verification", seen, token=market.keys[AUTHORITY], status=201)
+    licence = {"kind": "seed", "number": "2026-1", "valid_until": "2098-12-31"}
+    told = market.ask("POST", f"{path}/licences", licence, token=market.keys[party], status=201)
+    place = f"{path}/licences/{told['id']}"
+    looked = {
+        "status": "rejected",
+        "reason": "not_found",
+        "evidence": seen["evidence"],
+        "told": told["told"],
+    }
+    market.ask("POST", f"{place}/verification", looked, token=market.keys[AUTHORITY], status=201)
+    market.ask("DELETE", place, token=market.keys[party], status=204)
     mandate = market.mandate(party, PLATFORM, "sale", "dispatch", until=market.at(9000))
     market.mandate(party, PLATFORM, "listing")
     market.send(party, PRODUCT, "listing", {"platform": PLATFORM}, hours=-500)
@@ -157,7 +173,7 @@ def test_who_is_entitled_reads_what_the_record_only_commits_to(market, eventful)
                 )
                 assert seal_commitment(name, salt=salt, content=content) == record["sealed"][name]
                 shown.append(content.decode())
-    assert sum(PHONE in content for content in shown) == 5
+    assert sum(PHONE in content for content in shown) == 6
 
 
 def test_the_public_list_of_entries_leads_to_no_unit(market, eventful):

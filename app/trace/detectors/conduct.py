@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.trace.categories import REQUIRED_LICENCES
@@ -60,11 +61,12 @@ class Listed:
 
 
 def find_expired_licences(
-    seller: str, licences: Iterable[Mapping[str, str]], sales: Iterable[Sold]
+    seller: str, licences: Iterable[Mapping[str, Any]], sales: Iterable[Sold]
 ) -> tuple[Discovery, ...]:
     """Returns `licence.expired_selling`, one a category, if goods were sold on an expired licence.
 
-    licences: as they are registered now, with `valid_until` (the last day, China) or none for ever.
+    licences: the periods that count by now, each to `valid_until` (the last day, China) or for ever. One that
+    begins after the sale says nothing of it, so a renewal that came late heals nothing.
     A seller that never had a licence of the kind is refused the listing instead.
     """
     held = [dict(licence) for licence in licences]
@@ -74,7 +76,11 @@ def find_expired_licences(
             continue
         on = sold.at.astimezone(_CHINA).date().isoformat()
         for group in REQUIRED_LICENCES.get(sold.category, ()):
-            until = [one.get("valid_until", on) for one in held if one["kind"] in group]
+            until = [
+                one.get("valid_until", on)
+                for one in held
+                if one["kind"] in group and one.get("valid_from", on) <= on
+            ]
             if until and max(until) < on:
                 told = ExpiredLicence(sold.category, group, max(until), on, sold.sale)
                 key = f"{sold.category} {max(until)}"

@@ -125,6 +125,7 @@ def list_keys(rooms: InRooms, caller: Caller, party: PartyId) -> KeysOut:
                 label=key.label,
                 created_at=key.created_at,
                 revoked_at=key.revoked_at,
+                region=key.region,
             )
             for key in found
         ]

@@ -140,12 +140,14 @@ class MandateIn(Body):
 
 
 class LicenceOut(BaseModel):
-    """A licence as registered."""
+    """A period in which a licence counts, or did. `ended`: given up or struck out on its last day."""
 
     kind: str
     number: str
+    valid_from: str | None = None
     valid_until: str | None = None
     url: str | None = None
+    ended: bool | None = None
 
 
 class MeasureOut(BaseModel):
@@ -195,6 +197,9 @@ class KeyOut(BaseModel):
     label: str | None
     created_at: Moment
     revoked_at: Moment | None
+    region: str | None = Field(
+        default=None, description="Of an authority's key: the region in which it is in office."
+    )
 
 
 class SigningKeyOut(BaseModel):

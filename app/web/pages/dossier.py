@@ -18,7 +18,7 @@ from app.kit.clock import to_ms
 from app.kit.errors import Fault
 from app.web.deps import Rooms
 from app.web.pages.conduct import fill_grades, fill_listings, fill_promises, fill_rated
-from app.web.pages.facts import licence_of
+from app.web.pages.facts import licences_of
 from app.web.pages.proofs import ProofReader
 from app.web.pages.standing_views import (
     Deed,
@@ -133,7 +133,7 @@ class _Dossier:
             verified=view.status == "verified",
             roles=view.roles,
             region=view.region or "",
-            licences=tuple(licence_of(one, self._now.date()) for one in view.licences),
+            licences=licences_of(view.licences, self._now),
             measures=tuple(sorted(measures)),
         )
 

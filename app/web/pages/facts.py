@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
+from app.credit.workdays import local_day
 from app.kit.clock import parse_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
+from app.parties.licence_book import newest_of_each
 from app.parties.licences import LICENCE_KINDS
 from app.trace.evidence import MOST_RECORDS
 from app.trace.gaps import seller_of
@@ -147,15 +149,23 @@ def links_of(story: Story) -> Links:
     )
 
 
-def licence_of(told: Mapping[str, str], today: date) -> Licence:
-    """Returns a licence as a party has registered it, with the address where it can be looked up."""
+def licences_of(held: Iterable[Mapping[str, Any]], now: datetime) -> tuple[Licence, ...]:
+    """Returns a party's licences as the public sees them: of each number its last period."""
+    today = local_day(now)
+    return tuple(licence_of(one, today) for one in newest_of_each(held))
+
+
+def licence_of(told: Mapping[str, Any], today: date) -> Licence:
+    """Returns a licence that counts, or did, with the address where it can be looked up."""
     until = told.get("valid_until")
     known = LICENCE_KINDS.get(told["kind"])
     day = None if until is None else date.fromisoformat(until)
+    first = told.get("valid_from", "")
     return Licence(
         kind=told["kind"],
         number=told["number"],
         valid_until=day,
-        expired=day is not None and day < today,
+        expired=day is not None and (day < today or bool(told.get("ended"))),
+        begins=date.fromisoformat(first) if first > today.isoformat() else None,
         url=told.get("url") or (known.query_url if known is not None else None) or "",
     )

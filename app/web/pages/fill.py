@@ -31,7 +31,7 @@ from app.web.pages.facts import (
     imported_of,
     last_ending,
     level_of,
-    licence_of,
+    licences_of,
     links_of,
     parties_in,
     readable,
@@ -348,7 +348,7 @@ class Filler:
                 verified=view.status == "verified",
                 exempt=view.exempt,
                 region=view.region or "",
-                licences=tuple(licence_of(one, self._now.date()) for one in view.licences),
+                licences=licences_of(view.licences, self._now),
                 credit=Credit(
                     score=card.score,
                     score_without_holds=card.score_without_holds,

@@ -216,12 +216,16 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Licence:
-    """A licence as shown to the public. url: official place to check it; only http(s) is linked."""
+    """A licence as shown to the public. url: official place to check it; only http(s) is linked.
+
+    begins: its first day, where that is still to come.
+    """
 
     kind: str
     number: str
     valid_until: date | None = None
     expired: bool = False
+    begins: date | None = None
     url: str = ""
 
 

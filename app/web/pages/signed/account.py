@@ -14,6 +14,7 @@ from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.device import device_name
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InConfirmed, InSigned, client_of, set_session
 from app.web.pages.signed.shell import answer_signed, go_on, places_of, told_of
@@ -29,6 +30,7 @@ def show_account(
     """Shows who one is here, where one is signed in, and what happened."""
     frame = frame_of(request, lang, "/account")
     people = rooms.people
+    sessions = people.sessions.list_of(signed.person.id)
     return answer_signed(
         "account.html",
         frame,
@@ -37,7 +39,8 @@ def show_account(
         told=told_of(request),
         more=[place for place in places_of(signed.person) if not place.on_phone],
         party=_name_of(rooms, signed),
-        sessions=people.sessions.list_of(signed.person.id),
+        sessions=sessions,
+        devices={one.id: device_name(one.agent, frame.lang) for one in sessions},
         here=signed.id,
         events=people.accounts.events(signed.person.id),
         recovery_left=people.sign_in.recovery_left(signed) if signed.person.has_second else 0,

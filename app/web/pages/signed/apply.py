@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.i18n import Lang, text
 from app.kit.errors import Fault, TooMany
 from app.parties.account_rules import MIN_PASSWORD
-from app.parties.applications import Wish
+from app.parties.applications import GROUNDS, Wish
 from app.parties.licences import LICENCE_KINDS
 from app.parties.registration import LicenceGiven
 from app.parties.sessions import SignedIn
@@ -47,12 +47,13 @@ def show_apply(
     request: Request, rooms: InRooms, signed: MaybeSigned, lang: AskedLang = None
 ) -> Response:
     """Asks who the merchant is; who is signed in already and was refused corrects what was said."""
-    sent = BLANK
+    sent = prefilled(exempt="no")
     if signed is not None and signed.stage == "full":
         last = rooms.applications.of(signed.person)
         if signed.person.role != "applicant" or last is None or last.status != "refused":
             return RedirectResponse(HOME, 303)
-        values = {"uscc": last.uscc, "name": last.name, "region": last.region or ""}
+        who = {"exempt": "yes"} if last.exempt else {"exempt": "no", "uscc": last.party}
+        values = {**who, "name": last.name, "region": last.region or ""}
         for n, licence in enumerate(last.licences[:_LICENCES]):
             values |= {f"licences_{n}_{key}": value for key, value in licence.items()}
         sent = prefilled(**values)
@@ -164,6 +165,8 @@ def _wish(form: Form) -> Wish:
         contact=form.text("contact"),
         region=form.text("region") or None,
         licences=licences,
+        exempt=form.text("exempt") == "yes",
+        ground=form.text("ground"),
     )
 
 
@@ -189,6 +192,10 @@ def _form(
         again=again,
         kinds=licence_kinds(frame.lang),
         licences=_LICENCES,
+        grounds=[
+            ("", text(frame.lang, "apply.ground.none")),
+            *((one, text(frame.lang, f"apply.ground.{one}")) for one in GROUNDS),
+        ],
         least=MIN_PASSWORD,
     )
     return answer_page(html, frame.lang, status=status)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.i18n import Lang, text
 from app.kit.clock import from_ms, to_ms
 from app.kit.errors import Fault, FieldFault, invalid
-from app.oversight.casestore import WAITING, Wanted
+from app.oversight.casestore import WAITING, Order, Wanted
 from app.oversight.casework import MOST_COUNTED
 from app.oversight.finding_rows import as_json
 from app.oversight.findings import ATTRIBUTIONS
@@ -37,6 +37,7 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/findings"
 _PAGE: Final = 30
+_ORDERS: Final[tuple[Order, ...]] = ("gravest", "newest", "oldest")
 _AGES: Final = ("1", "3", "7", "30")
 _FAMILIES: Final = (
     "integrity", "log", "index", "identity", "brushing", "licence", "listing", "continuity",
@@ -61,16 +62,17 @@ def show_findings(
     party: _Text = "",
     age: _Text = "",
     assignee: _Text = "",
+    sort: _Text = "gravest",
     after: Annotated[str, Query(max_length=1000)] = "",
 ) -> Response:
-    """Shows the findings of one's office, the oldest first, by what was chosen."""
+    """Shows the findings of one's office by what was chosen, the gravest first unless asked otherwise."""
     principal = signed.person.principal()
     principal.check_may("finding.work")
     asked = prefilled(
         status=status, kind=kind, severity=severity, region=region, party=party, age=age,
-        assignee=assignee,
+        assignee=assignee, sort=sort,
     )  # fmt: skip
-    frame = frame_of(request, lang, PATH, keeps=(*_FILTERS, "after"))
+    frame = frame_of(request, lang, PATH, keeps=(*_FILTERS, "sort", "after"))
     rows: Any = ()
     count, sent = 0, asked
     try:
@@ -82,7 +84,7 @@ def show_findings(
             wanted,
             after=None if place is None else (place[0], place[1]),
             limit=_PAGE + 1,
-            order="oldest",
+            order=_order(asked),
         )
     except Fault as fault:
         if fault.slug != "invalid":
@@ -111,11 +113,21 @@ def show_findings(
                 {one.row.party for one in shown if one.row.party}
             ).items()
         },
-        kept=[(name, sent.value(name)) for name in _FILTERS if sent.value(name)],
+        kept=[(name, sent.value(name)) for name in (*_FILTERS, "sort") if sent.value(name)],
+        order=sort if sort in _ORDERS else _ORDERS[0],
         next=last,
         choices=_choices(rooms, principal, frame.lang),
         narrowed=any(sent.value(name) for name in _FILTERS[1:]),
     )
+
+
+def _order(asked: Sent) -> Order:
+    value = asked.value("sort")
+    for order in _ORDERS:
+        if order == value:
+            return order
+    params = {"expected": ", ".join(_ORDERS), "got": value[:40]}
+    raise invalid(FieldFault(("sort",), "enum", params))
 
 
 def _wanted(rooms: Rooms, signed: SignedIn, asked: Sent) -> Wanted:
@@ -153,6 +165,7 @@ def _choices(rooms: Rooms, principal: Principal, lang: Lang) -> dict[str, list[t
         "kind": named("casework.family", _FAMILIES),
         "severity": named("casework.severity", SEVERITIES),
         "age": named("casework.age", _AGES),
+        "sort": [(one, text(lang, f"casework.list.{one}")) for one in _ORDERS],
         "assignee": [
             ("", text(lang, "casework.any")),
             (_ME, text(lang, "casework.me")),

@@ -20,6 +20,7 @@ from app.oversight.complaints import Line as Complaint
 from app.oversight.queue import Queue, Waiting, queue_in, queue_of
 from app.parties.applications import Asked
 from app.parties.applicationstore import WAITING
+from app.parties.licensing import LicenceView
 from app.parties.roles import OFFICIAL_ROLES, SELLER_ROLES
 from app.parties.service import PartyView
 from app.parties.sessions import Person
@@ -30,6 +31,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
 from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.licences import ends_soon
 from app.web.pages.signed.own_entries import Until, until
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does, told_of
@@ -85,6 +87,7 @@ class Desk:
 
     asked: one's own application. applications: those that wait for the operator, and how many.
     begin: empty once goods have been sent. complaints: the most urgent, each with its date.
+    licences: of one's own that end soon.
     """
 
     party: PartyView | None = None
@@ -98,6 +101,7 @@ class Desk:
     begin: Sequence[Begin] = ()
     works: Sequence[Work] = ()
     complaints: Sequence[tuple[Complaint, Until | None]] | None = None
+    licences: Sequence[tuple[LicenceView, Until]] = ()
 
 
 @router.get("/desk")
@@ -148,7 +152,18 @@ def fill_desk(rooms: Rooms, person: Person) -> Desk:
         begin=begin,
         works=() if begin else _works(rooms, person),
         complaints=_complaints(rooms, person),
+        licences=_licences(rooms, person),
     )
+
+
+def _licences(rooms: Rooms, person: Person) -> list[tuple[LicenceView, Until]]:
+    """Returns one's licences that end soon with no renewal told: the reminder of it."""
+    if person.party is None or not does("licence.tell")(person):
+        return []
+    found, now = rooms.licensing.of(person.party, person.principal()), rooms.clock.now()
+    told = {one.id for one in found if one.state == "waiting"}
+    ends = [(one, ends_soon(one, now)) for one in found if one.id not in told]
+    return [(one, left) for one, left in ends if left is not None]
 
 
 def _begin(rooms: Rooms, person: Person) -> list[Begin]:
@@ -198,6 +213,13 @@ def _works(rooms: Rooms, person: Person) -> list[Work]:
     if does("report.read")(person):
         count = rooms.report_desk.count_waiting(principal, most=_MOST)
         found.append(Work("reports", count, count >= _MOST, "/desk/reports"))
+    if person.party is not None and does("finding.attribute")(person):
+        count, overdue = rooms.publications.count_due(principal, most=_MOST)
+        place = "/desk/publications"
+        found.append(Work("publications", count, count >= _MOST, place, pressing=overdue))
+    if does("party.verify")(person):
+        count = len(rooms.licensing.waiting(principal, limit=_MOST))
+        found.append(Work("licence_checks", count, count >= _MOST, "/desk/licence-checks"))
     if not person.roles & SELLER_ROLES:
         return found
     if does("event.send")(person):
@@ -206,7 +228,7 @@ def _works(rooms: Rooms, person: Person) -> list[Work]:
             "gaps": rooms.owed.count(principal),
             "in_transit": rooms.parcels.count(principal, "in_transit"),
         }
-        found = [
+        found += [
             Work(
                 name,
                 min(count, MOST_COUNTED),

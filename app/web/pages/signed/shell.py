@@ -71,6 +71,12 @@ def _sees_own_credit(person: Person) -> bool:
     return own and does("credit.object")(person)
 
 
+def _has_licences(person: Person) -> bool:
+    # An authority shows none.
+    own = person.party is not None and not person.roles & OFFICIAL_ROLES
+    return own and does("licence.tell")(person)
+
+
 def sees_all_findings(person: Person) -> bool:
     """Whether somebody oversees everybody: authorities and the operator."""
     return does("finding.read")(person) and reach(person.roles, "finding.read") == "any"
@@ -92,11 +98,14 @@ ITEMS: tuple[Item, ...] = (
     Item("decisions", "/desk/decisions", does("credit.decide"), on_phone=False),
     Item("search", "/desk/search", _of_a_party("desk.search")),
     Item("findings", "/desk/findings", _of_a_party("finding.work")),
+    Item("publications", "/desk/publications", _of_a_party("finding.attribute"), on_phone=False),
     Item("customs", "/desk/customs", _of_a_party("customs.decide"), on_phone=False),
     Item("looks", "/desk/looks", does("access.read"), on_phone=False),
     Item("audits", "/desk/audits", does("audit.start"), on_phone=False),
     Item("figures", "/desk/figures", sees_all_findings, on_phone=False),
     Item("evidence", "/desk/evidence", does("finding.read"), on_phone=False),
+    Item("licences", "/desk/licences", _has_licences, on_phone=False),
+    Item("licence_checks", "/desk/licence-checks", does("party.verify"), on_phone=False),
     Item("applications", "/applications", lambda person: person.is_operator),
     Item("badge", "/desk/badge", _of_a_party("badge.manage"), on_phone=False),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
@@ -154,6 +163,7 @@ _TOLD = frozenset(
         "corrected", "rated",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
         "report_made", "report_closed", "labels_none",
+        "licence_told", "licence_ended", "licence_verified", "licence_rejected", "measure_published",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip
