@@ -73,15 +73,17 @@ def test_a_merchant_recalls_a_lot_and_a_buyer_is_warned(market, chromium, script
         page.locator("#f-level").select_option("2")
         page.locator("main .form .button-first").click()
         page.locator(".told").wait_for()
-        page.goto(f"{market.url}/{market.fresh}")
+        # Whoever leaves before its modules are there is complained of.
+        page.goto(f"{market.url}/{market.fresh}", wait_until="networkidle")
         assert page.locator("section.notice-recall").count() == 1
+        assert page.locator("section.verdict-abnormal .seal-abnormal").count() == 1
         page.goto(f"{market.url}/desk/recalls?code={market.fresh}")
         page.locator('a[href*="recall_lifted"]').first.click()
         page.locator("#f-reason").fill("checked")
         page.locator("main .form .button-first").click()
         page.locator(".told").wait_for()
-        page.goto(f"{market.url}/{market.fresh}")
-        assert page.locator("section.notice-recall").count() == 0
+        page.goto(f"{market.url}/{market.fresh}", wait_until="networkidle")
+        assert page.locator("section.notice-recall, section.verdict-abnormal").count() == 0
         market.clock.advance(60)
         assert unexpected(noted) == []
 
@@ -96,4 +98,5 @@ def test_the_goods_come_as_a_file(market, chromium):
             page.locator("form[action$='reach.csv'] button").click()
         lines = waiting.value.path().read_text("utf-8-sig").splitlines()
         assert len(lines) == 10
-        assert unexpected(noted) == []
+        # A download ends the navigation that asked for it.
+        assert [one for one in unexpected(noted) if "reach.csv" not in one] == []

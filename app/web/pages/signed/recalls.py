@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.i18n import text
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid
-from app.oversight.reach import WAYS
+from app.oversight.reach import OUT, WAYS
 from app.oversight.recalls import Reached, Scope, ToldRecall
 from app.parties.principal import Principal
 from app.parties.roles import EVENTS, OFFICIAL_ROLES, REGULATOR
@@ -47,6 +47,8 @@ _ASKED: Final = ("code", "serials", "sold_since", "sold_until", "purpose")
 _STATES: Final = (
     "registered", "sold", "in_transit", "signed", "returned", "void", "unreadable",
 )  # fmt: skip
+_PLACES: Final = {"stock": ("registered", "returned"), "out": tuple(sorted(OUT)), "void": ("void",)}
+"""What a holder's goods are counted as: more columns no phone has room for."""
 _TYPES: Final = ("recall", "recall_lifted")
 
 _Text = Annotated[str, Query(max_length=2048)]
@@ -255,9 +257,11 @@ def _reach(
         states=[(state, count, draw_share(count, most)) for state, count in states],
         ways=[(way, count, draw_share(count, tally.out)) for way, count in ways],
         silent=draw_share(tally.silent, tally.out),
-        reached=draw_share(tally.reached, tally.concerned),
+        reached=draw_share(tally.reached, tally.concerned, room=True),
+        columns=tuple(_PLACES),
         holders=[
-            (party, [held[state] for state, _ in states]) for party, held in tally.by_holder()
+            (party, [sum(held[state] for state in inside) for inside in _PLACES.values()])
+            for party, held in tally.by_holder()
         ],
         channels=tally.by_channel(),
         official=bool(principal.roles & OFFICIAL_ROLES),
