@@ -183,7 +183,7 @@ def recalls(
     office: str | None,
     gtin: str | None,
     is_open: bool | None,
-    after: tuple[int, int, str] | None,
+    after: tuple[Any, ...] | None,
     limit: int,
 ) -> list[Any]:
     """Returns recalls with the names of their streams, the newest first, behind `after` = (since, key, by).
@@ -226,7 +226,7 @@ def _lies_in(office: str) -> Any:
     return or_(RECALL.c.seller.in_(there), RECALL.c.recaller.in_(there), of_a_product)
 
 
-def _behind(after: tuple[int, int, str]) -> Any:
+def _behind(after: tuple[Any, ...]) -> Any:
     since, stream, recaller = after
     later = or_(
         RECALL.c.stream > stream, and_(RECALL.c.stream == stream, RECALL.c.recaller > recaller)

@@ -22,6 +22,7 @@ from app.ledger.store import load_heads, load_some
 from app.oversight import reachstore
 from app.oversight.looking import log_look, read_purpose
 from app.oversight.offices import check_goods
+from app.oversight.periods import read_period
 from app.oversight.reach import Goods, Mark, Tally
 from app.oversight.reaching import Reaching
 from app.parties.principal import NotYours, Principal
@@ -49,6 +50,13 @@ class Scope:
     serials: tuple[str, ...] = ()
     sold_since_ms: int | None = None
     sold_until_ms: int | None = None
+
+
+def scope_of(code: str, serials: Sequence[str], *, sold_since: str, sold_until: str) -> Scope:
+    """Returns the goods that are asked about; days of China, "" for none. Raises Invalid."""
+    names = ("sold_since", "sold_until")
+    since_ms, until_ms = read_period(sold_since, sold_until, names=names)
+    return Scope(code=code, serials=tuple(serials), sold_since_ms=since_ms, sold_until_ms=until_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ class Recalls:
         *,
         code: str | None = None,
         is_open: bool | None = None,
-        after: tuple[int, int, str] | None = None,
+        after: tuple[Any, ...] | None = None,
         limit: int,
     ) -> Sequence[ToldRecall]:
         """Returns recalls of a product and all that is of it, or all, the newest first. Read-only.

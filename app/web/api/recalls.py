@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, format_time_if, from_ms
-from app.oversight.periods import read_period
 from app.oversight.reach import WAYS
-from app.oversight.recalls import MOST_SERIALS, Reached, Scope, ToldRecall
+from app.oversight.recalls import MOST_SERIALS, Reached, Scope, ToldRecall, scope_of
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Rooms
 from app.web.links import code_path
@@ -59,7 +58,7 @@ def list_recalls(
         principal,
         code=code,
         is_open=is_open,
-        after=read_place(page.after(int, int, str)),
+        after=page.after(int, int, str),
         limit=page.limit + 1,
     )
     shown, following = page.cut(rows, lambda one: one.place)
@@ -70,11 +69,6 @@ def list_recalls(
         for one in shown
     ]
     return PageBody[RecallOut](items=items, next=following)
-
-
-def read_place(told: tuple[Any, ...] | None) -> tuple[int, int, str] | None:
-    """Returns the place of a cursor of recalls."""
-    return None if told is None else (told[0], told[1], told[2])
 
 
 def _recall(one: ToldRecall, names: dict[str, str], recaller: str | None) -> RecallOut:
@@ -117,18 +111,9 @@ class ReachIn(Body):
 
     def scope(self) -> Scope:
         """Returns the goods that are asked about. Raises Invalid."""
-        since_ms, until_ms = read_sold(self.sold_since, self.sold_until)
-        return Scope(
-            code=self.code,
-            serials=tuple(self.serials),
-            sold_since_ms=since_ms,
-            sold_until_ms=until_ms,
+        return scope_of(
+            self.code, self.serials, sold_since=self.sold_since, sold_until=self.sold_until
         )
-
-
-def read_sold(since: str, until: str) -> tuple[int | None, int | None]:
-    """Returns the moments of two days of sale. Raises Invalid at `sold_since` or `sold_until`."""
-    return read_period(since, until, names=("sold_since", "sold_until"))
 
 
 class HolderOut(BaseModel):

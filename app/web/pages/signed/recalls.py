@@ -17,14 +17,13 @@ from app.i18n import text
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid
 from app.oversight.reach import OUT, WAYS
-from app.oversight.recalls import Reached, Scope, ToldRecall
+from app.oversight.recalls import Reached, Scope, ToldRecall, scope_of
 from app.parties.principal import Principal
 from app.parties.roles import EVENTS, OFFICIAL_ROLES, REGULATOR
 from app.parties.sessions import SignedIn
 from app.trace.identifiers import parse_code
 from app.trace.recording import find_refusal
 from app.trace.requests import EventRequest
-from app.web.api.recalls import read_place, read_sold
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
@@ -138,12 +137,11 @@ def may_recall(principal: Principal) -> bool:
 
 
 def _scope(form: Form) -> Scope:
-    since_ms, until_ms = read_sold(form.text("sold_since"), form.text("sold_until"))
-    return Scope(
-        code=form.text("code"),
-        serials=tuple(form.text("serials").split()),
-        sold_since_ms=since_ms,
-        sold_until_ms=until_ms,
+    return scope_of(
+        form.text("code"),
+        form.text("serials").split(),
+        sold_since=form.text("sold_since"),
+        sold_until=form.text("sold_until"),
     )
 
 
@@ -183,7 +181,7 @@ def _events(form: Form, type_: str) -> list[EventRequest]:
 def _list(
     rooms: Rooms, principal: Principal, code: str, is_open: str, after: str
 ) -> list[ToldRecall]:
-    place = read_place(Page(_PAGE, after or None).after(int, int, str))
+    place = Page(_PAGE, after or None).after(int, int, str)
     return [
         *rooms.recalls.list(
             principal,
