@@ -76,6 +76,7 @@ from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
 from app.oversight.publications import Publications
+from app.oversight.recalls import Recalls
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
@@ -496,6 +497,7 @@ def _open_oversight(
         "complaints": Complaints(database, cases, clock=clock),
         "report_desk": ReportDesk(database, clock=clock, vault=vault),
         "reviews": Reviews(database, vault=vault),
+        "recalls": Recalls(database, clock=clock),
         "figures": Figures(database, clock=clock),
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")

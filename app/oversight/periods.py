@@ -15,17 +15,21 @@ Loc = tuple[str | int, ...]
 
 
 def read_period(
-    since: str | None, until: str | None, *, loc: Loc = ()
+    since: str | None,
+    until: str | None,
+    *,
+    loc: Loc = (),
+    names: tuple[str, str] = ("since", "until"),
 ) -> tuple[int | None, int | None]:
     """Returns (from, until exclusive) in ms of two days `YYYY-MM-DD`; "" and None leave an end open.
 
-    Raises Invalid at `since` or `until`, kinds `date` and `range`.
+    names: of the two fields. Raises Invalid at one of them, kinds `date` and `range`.
     """
-    first = read_date(since, (*loc, "since")) if since else None
-    last = read_date(until, (*loc, "until")) if until else None
+    first = read_date(since, (*loc, names[0])) if since else None
+    last = read_date(until, (*loc, names[1])) if until else None
     if first and last and last < first:
         params = {"expected": f">= {first}", "got": last}
-        raise invalid(FieldFault((*loc, "until"), "range", params))
+        raise invalid(FieldFault((*loc, names[1]), "range", params))
     return (
         None if first is None else _begin_ms(date.fromisoformat(first)),
         None if last is None else _begin_ms(date.fromisoformat(last)) + _DAY_MS,

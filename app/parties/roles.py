@@ -107,6 +107,8 @@ ACTIONS: Mapping[str, Action] = {
         _action("shipment.send", "events", own=(MERCHANT, PLATFORM)),
         # What buyers wrote about goods; of a complaint the words open for a stated purpose alone.
         _action("voice.read", "events", any_of=(REGULATOR,), own=(MERCHANT, SUPPLIER, PLATFORM)),
+        # How far a recall has come: an authority's looks are logged with their purpose.
+        _action("recall.read", "events", any_of=OFFICIAL_ROLES, own=(*SELLER_ROLES, RECALL_AGENT)),
         _action("sealed.read", "events", any_of=OFFICIAL_ROLES, own=PARTY_ROLES),
         _action("credit.enter", "credit", any_of=(REGULATOR, ADMIN)),
         _action("credit.object", "credit", own=PARTY_ROLES),

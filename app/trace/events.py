@@ -232,7 +232,11 @@ EVENT_TYPES: Mapping[str, EventType] = {
         sealed=("detail",),
         consignment=True,
     ),
-    "recall": EventType(_GOODS, {"reason": _REASON, "level": Rule("grade", low=1, high=3)}),
+    # basis: the law by which an authority orders it; whoever recalls its own goods needs none.
+    "recall": EventType(
+        _GOODS,
+        {"reason": _REASON, "level": Rule("grade", low=1, high=3), "basis": _text(500)},
+    ),
     "recall_lifted": EventType(_GOODS, {"reason": _REASON, "level": Rule("grade", low=1, high=3)}),
     "measure": EventType(
         ("party",),

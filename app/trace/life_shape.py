@@ -25,9 +25,14 @@ def is_life(state: Mapping[str, Any]) -> bool:
         and _is_count(state.get("cycle"))
         and _has(state.get("steps"), lambda told: type(told) is int, names=STEPS)
         and _has(state.get("gaps"), _is_gap, names=STEPS)
-        and _has(state.get("recalls"), _is_recall)
+        and is_recalls(state.get("recalls"))
         and all(_is_fact(state.get(name, {})) for name in _FACTS)
     )
+
+
+def is_recalls(told: object) -> bool:
+    """Returns whether it is what a state of a unit, lot or product keeps of recalls, by recaller."""
+    return _has(told, _is_recall)
 
 
 def _has(value: object, test: Callable[[Any], bool], *, names: tuple[str, ...] = ()) -> bool:

@@ -71,6 +71,7 @@ from app.oversight.looks import Looks
 from app.oversight.owed import Owed
 from app.oversight.packages import Packages
 from app.oversight.publications import Publications
+from app.oversight.recalls import Recalls
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.reviews import Reviews
@@ -203,6 +204,7 @@ class Rooms:
     complaints: Complaints
     report_desk: ReportDesk
     reviews: Reviews
+    recalls: Recalls
     casework: Casework
     chains: Chains
     seeking: Seeking

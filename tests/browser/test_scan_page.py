@@ -17,14 +17,14 @@ STATES = {
     "intact": ("intact", "链全"),
     "incomplete": ("incomplete", "待补"),
     "broken": ("broken", "断链"),
-    "recalled": ("intact", "链全"),
+    "recalled": ("abnormal", "有异"),
     "unsold": ("intact", "链全"),
     "sold_before": ("intact", "链全"),
     "moving": ("intact", "链全"),
     "provisional": ("intact", "链全"),
     "unknown": ("unknown", "未登"),
     "product": ("intact", "链全"),
-    "lot": ("intact", "链全"),
+    "lot": ("abnormal", "有异"),
 }
 # What must stand on the page besides the verdict.
 SAID = {

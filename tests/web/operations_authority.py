@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.web.conftest import AUTHORITY, SHOP
-from tests.web.market import CUSTOMS
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import CUSTOMS, PRODUCT, RIVAL
 from tests.web.operations import (
     ABSENT,
     BAD_GTIN,
     FORBIDDEN,
     INVALID,
     PAGES,
+    UNKNOWN,
     Bad,
     Operation,
     World,
 )
 
 _F = "/api/v1/findings/{finding}"
+_REACH = "/api/v1/recalls/reach"
 _DECLARATION = "516620261000000012"
 
 
@@ -31,7 +33,45 @@ def _decision(**more: Any) -> Any:
     return body
 
 
+def _asked(**more: Any) -> Any:
+    return {"code": PRODUCT, "purpose": "recall of a lot", **more}
+
+
+_NO_REACH = (
+    Bad(name="a carrier", by=CARRIER, answer=FORBIDDEN),
+    Bad(name="another's lot", by=RIVAL, body={"code": f"{PRODUCT}/10/DECLARED"}, answer=FORBIDDEN),
+    Bad(name="no purpose", body=_asked(purpose=""), answer=INVALID, kind="length"),
+    Bad(name="code", body=_asked(code=f"01/{BAD_GTIN}"), answer=INVALID, kind="check_digit"),
+    Bad(name="unknown", body=_asked(code=f"{PRODUCT}/10/NONE"), answer=UNKNOWN),
+    Bad(name="serial", body=_asked(serials=["号"]), answer=INVALID, kind="charset"),
+    Bad(name="many serials", body=_asked(serials=["A"] * 1001), answer=INVALID, kind="length"),
+    Bad(name="a lot as serial", body=_asked(serials=[f"{PRODUCT}/10/DECLARED"]), answer=INVALID,
+        kind="level"),
+    Bad(name="another product's", body=_asked(serials=["01/06901234567908/21/A"]), answer=INVALID,
+        kind="other_product"),
+    Bad(name="day", body=_asked(sold_since="soon"), answer=INVALID, kind="date"),
+    Bad(name="days", body=_asked(sold_since="2026-02-01", sold_until="2026-01-01"), answer=INVALID,
+        kind="range"),
+)  # fmt: skip
+
 AUTHORITIES = {
+    ("GET", "/api/v1/recalls"): Operation(
+        path="/api/v1/recalls",
+        by=AUTHORITY,
+        scope="events",
+        bad=(
+            Bad(name="a carrier", by=CARRIER, answer=FORBIDDEN),
+            *PAGES,
+            Bad(name="code", query=f"code=01/{BAD_GTIN}", answer=INVALID, kind="check_digit"),
+            Bad(name="open", query="open=perhaps", answer=INVALID, kind="type"),
+        ),
+    ),
+    ("POST", _REACH): Operation(
+        path=_REACH, by=AUTHORITY, scope="events", body=lambda _: _asked(), bad=_NO_REACH
+    ),
+    ("POST", f"{_REACH}.csv"): Operation(
+        path=f"{_REACH}.csv", by=AUTHORITY, scope="events", body=lambda _: _asked(), bad=_NO_REACH
+    ),
     ("POST", "/api/v1/desk/search"): Operation(
         path="/api/v1/desk/search",
         by=AUTHORITY,

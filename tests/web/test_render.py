@@ -221,6 +221,7 @@ def test_a_party_cannot_make_a_link_that_runs():
         (samples.intact, "与登记记录一致，未发现改动", "Matches the record"),
         (samples.incomplete, "记录还不完整", "The record is not complete yet"),
         (samples.broken, "记录被改动过，请勿轻信", "The record has been altered"),
+        (samples.recalled, "有异常：正在召回", "Something is wrong: under recall"),
         (samples.unknown, "没有找到这个码", "There is no such code on record"),
     ],
 )
@@ -228,7 +229,8 @@ def test_the_verdict_is_said_in_a_sentence_a_colour_and_a_seal(sample, zh, en):
     draw = render.render_unknown if sample is samples.unknown else render.render_scan
     for lang, sentence in (("zh", zh), ("en", en)):
         view = sample(lang)
-        kind = "unknown" if sample is samples.unknown else view.verdict.kind
+        other = {samples.unknown: "unknown", samples.recalled: "abnormal"}
+        kind = other.get(sample) or view.verdict.kind
         html = draw(view)
         assert sentence in Page(html).text
         assert f'class="verdict verdict-{kind}"' in html
@@ -239,15 +241,19 @@ def test_the_verdict_is_said_in_a_sentence_a_colour_and_a_seal(sample, zh, en):
 def test_no_two_seals_are_alike_in_shape():
     drawn = {
         draw_seal(kind, lang)
-        for kind in ("intact", "incomplete", "broken", "unknown", "unproven")
+        for kind in ("intact", "incomplete", "abnormal", "broken", "unknown", "unproven")
         for lang in LANGUAGES
     }
-    assert len(drawn) == 10
+    assert len(drawn) == 12
 
 
 def test_a_recall_stands_above_an_intact_chain():
     html = render.render_scan(samples.recalled("zh")).split("<main")[1]
-    assert html.index("这一批商品正在召回") < html.index("与登记记录一致")
+    assert html.index("这一批商品正在召回") < html.index("<h1>有异常：正在召回")
+    # What is wrong is not the chain, and the page says so; so does whoever checks it without us.
+    assert "条记录首尾相连" in html
+    assert 'data-said="与登记记录一致，未发现改动"' in html
+    assert "seal-intact" not in html
     assert "可能划伤使用者" in html
 
 
@@ -255,6 +261,16 @@ def test_a_recall_is_shown_even_if_its_notice_is_missing():
     view = replace(samples.intact("zh"), warnings=("recalled",))
     assert 'class="notice notice-recall" role="alert"' in render.render_scan(view)
     assert "notice-recall" not in render.render_scan(samples.intact("zh"))
+
+
+def test_a_copied_label_is_something_wrong_and_a_broken_chain_is_worse():
+    copied = replace(samples.intact("zh"), warnings=("clone_suspected",))
+    assert "<h1>有异常：标签可能被复制过" in render.render_scan(copied)
+    for warning in ("expired", "sold_before", "under_measure"):
+        mild = replace(samples.intact("zh"), warnings=(warning,))
+        assert "seal-intact" in render.render_scan(mild), warning
+    broken = replace(samples.broken("zh"), warnings=("recalled", "clone_suspected"))
+    assert "<h1>记录被改动过" in render.render_scan(broken)
 
 
 def test_the_order_is_verdict_mine_actions_product_who_chain_check_limits():

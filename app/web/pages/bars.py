@@ -18,6 +18,7 @@ _LEFT: Final = 2
 _UNIT: Final = 28  # of one month
 _ON_A_PHONE: Final = 12
 _GAP: Final = 8
+_ROOM: Final = '<rect class="bar-room" x="0.5" y="0.5" width="119" height="9"/>'
 
 
 def draw_months(counts: Sequence[tuple[str, int]]) -> Markup:
@@ -50,13 +51,13 @@ def short_count(count: int) -> str:
     return str(count)
 
 
-def draw_share(part: int, most: int) -> Markup:
-    """Returns one bar as long as `part` is of `most`, for a row of a table."""
+def draw_share(part: int, most: int, *, room: bool = False) -> Markup:
+    """Returns one bar as long as `part` is of `most`, for a row of a table. room: with what is missing."""
     length = round(120 * part / most, 1) if most else 0.0
     length = max(length, 2.0) if part else 0.0
     return Markup(  # noqa: S704 - numbers alone
         '<svg class="share" viewBox="0 0 120 10" width="120" height="10" aria-hidden="true" '
-        f'focusable="false"><rect class="bar-now" width="{length}" height="10"/></svg>'
+        f'focusable="false">{_ROOM if room else ""}<rect class="bar-now" width="{length}" height="10"/></svg>'
     )
 
 

@@ -15,8 +15,9 @@ from markupsafe import Markup, escape
 from app.i18n import Lang, text
 from app.web.pages.views import VerdictKind
 
-SealKind = VerdictKind | Literal["unproven"]
-"""`unproven` is of no page's verdict: what was handed to the browser could not be held against a key."""
+SealKind = VerdictKind | Literal["abnormal", "unproven"]
+"""`abnormal` is a page's where the chain is sound and the goods are not: recalled, or perhaps copied.
+`unproven` is of no page's verdict: what was handed to the browser could not be held against a key."""
 
 # Strokes on a grid 76 high, with the width that each character takes.
 _CHARACTERS: Final = {
@@ -55,6 +56,8 @@ _CHARACTERS: Final = {
             "M28 11H45M36 0 31 26H45M28 43H46M38.5 17V66"
         ),
     ),
+    "有": (40, "M0 12H40M18 0Q14 19 0 34M12 76V28H36V71Q36 76 28 75M12 43H36M12 58H36"),
+    "异": (40, "M6 3H33V19H6M6 3V28Q6 34 13 34H38V27M0 49H40M13 38V51Q13 67 2 76M28 38V76"),
     "溯": (
         46,
         (
@@ -88,6 +91,7 @@ _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
         "intact": ("链全",),
         "incomplete": ("待补",),
         "broken": ("断链",),
+        "abnormal": ("有异",),
         "unknown": ("未登",),
         "unproven": ("未验",),
     },
@@ -95,6 +99,7 @@ _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
         "intact": ("CHAIN", "WHOLE"),
         "incomplete": ("CHAIN", "GAPS"),
         "broken": ("CHAIN", "BROKEN"),
+        "abnormal": ("TAKE", "CARE"),
         "unknown": ("NOT", "LISTED"),
         "unproven": ("NOT", "CHECKED"),
     },
@@ -145,6 +150,8 @@ def _cut(verdict: SealKind, lang: Lang) -> str:
             return _frames() + glyphs
         case "incomplete":
             return _frames(outer="230 26 200", inner="5 3.4") + glyphs
+        case "abnormal":
+            return _frames(inner="16 5") + glyphs
         case "unknown" | "unproven":
             return _frames(outer="7 5", inner="2 4") + glyphs
         case "broken":

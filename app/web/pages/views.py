@@ -69,7 +69,7 @@ class Verdict:
 
     @property
     def title(self) -> str:
-        """The key of the headline."""
+        """The key of the headline of what the records alone give, as whoever checks them reaches it too."""
         if self.by_log:
             return "page.verdict.log"
         return f"page.verdict.{'part' if self.total and self.kind == 'intact' else self.kind}"

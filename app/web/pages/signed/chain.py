@@ -21,7 +21,7 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, code_of, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed
+from app.web.pages.signed.shell import answer_signed, does
 from app.web.pages.signed.values import as_text, in_words
 from app.web.paging import Page, encode_place, read_seq
 from app.web.problems import status_of
@@ -147,6 +147,7 @@ def _page(
         product=rooms.catalogue.product(code.gtin).name,
         names={one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()},
         sent=sent,
+        sees_recalls=does("recall.read")(signed.person),
         opened=opened or {},
         as_text=as_text,
         in_words=partial(in_words, frame.lang),

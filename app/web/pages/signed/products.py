@@ -205,6 +205,7 @@ def _product(
         batches=rooms.issuing.batches_of(party, row.gtin) if may_issue else [],
         may_issue=may_issue,
         may_list=does("event.send")(signed.person) and may_list(principal),
+        sees_recalls=does("recall.read")(signed.person),
         offers=_offers(rooms, party, row.gtin),
         missing=_missing(rooms, party, row.category, frame.lang),
         lot_sent=sent if which == "lot" else BLANK,

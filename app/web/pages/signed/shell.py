@@ -94,6 +94,7 @@ ITEMS: tuple[Item, ...] = (
     Item("credit", "/desk/credit", _sees_own_credit, on_phone=False),
     Item("reviews", "/desk/reviews", does("voice.read", roles=SELLER_ROLES), on_phone=False),
     Item("complaints", "/desk/complaints", does("voice.read"), on_phone=False),
+    Item("recalls", "/desk/recalls", _of_a_party("recall.read"), on_phone=False),
     Item("reports", "/desk/reports", does("report.read"), on_phone=False),
     Item("decisions", "/desk/decisions", does("credit.decide"), on_phone=False),
     Item("search", "/desk/search", _of_a_party("desk.search")),
@@ -164,6 +165,7 @@ _TOLD = frozenset(
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
         "report_made", "report_closed", "labels_none",
         "licence_told", "licence_ended", "licence_verified", "licence_rejected", "measure_published",
+        "recall_made", "recall_lifted",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip

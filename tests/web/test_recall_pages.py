@@ -1,0 +1,122 @@
+"""Recalls through pages, without a script: made, counted, taken along as a file, lifted."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import PRODUCT, RIVAL
+from tests.web.people import open_people_market, signed_in
+
+D = "/desk/recalls"
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("recalls")) as running:
+        yield running
+
+
+def new_lot(market, by: str = SHOP, *, units: int = 2):
+    number = f"P{next(_names)}"
+    code = market.lot(number, token=market.keys[by])
+    return code, [one.code for one in market.issue(units, by=by, lot=number)]
+
+
+def told_of(page: str) -> str:
+    """What a page says, without its marks."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market):
+    lot, (unit, _) = new_lot(market)
+    market.sell(unit)
+    someone = signed_in(market, "owner", AUTHORITY)
+    someone.get(f"/desk/chains/{lot}?lang=en")
+    assert (
+        f'href="{D}?code={lot.replace("/", "%2F")}' in someone.page
+        or f"{D}?code={lot}" in someone.page
+    )
+    someone.get(f"{D}/new?code={lot}&lang=en")
+    assert lot in someone.page
+    told = {
+        "lang": "en", "type": "recall", "codes": lot, "reason": "glass in the jars", "level": "1",
+        "basis": "食品安全法第六十三条",
+    }  # fmt: skip
+    market.clock.advance(60)
+    answer = someone.post(f"{D}/new", **told)
+    someone.get(answer.headers["location"])
+    assert "The recall is on record" in someone.page
+    assert "glass in the jars" in someone.page
+    assert "食品安全法第六十三条" in someone.page
+    record = market.ask("GET", f"/api/v1/lots/{lot[3:17]}/{lot[21:]}/events")["items"][-1]["record"]
+    assert (record["type"], record["source"]) == ("recall", "regulator")
+    assert record["data"] == {"reason": told["reason"], "level": 1, "basis": told["basis"]}
+
+    asked = {"lang": "en", "code": lot}
+    someone.post(f"{D}/reach", 422, **asked)
+    assert "f-purpose-error" in someone.page
+    assert "glass in the jars" in someone.page  # the list still stands below
+    someone.post(f"{D}/reach", 200, **asked, purpose="checking the recall")
+    said = told_of(someone.page)
+    assert "0.0 % 0 reached of 1 concerned" in said
+    assert "Sold, not sent" in said
+    answer = someone.post(f"{D}/reach.csv", 200, **asked, purpose="checking the recall")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert unit in answer.text
+    someone.get("/desk/looks?lang=en")
+    assert told_of(someone.page).count("Reach of a recall") == 2
+
+    someone.get(f"{D}/new?type=recall_lifted&code={lot}&lang=en")
+    lifted = {"lang": "en", "type": "recall_lifted", "codes": lot, "reason": "all were found"}
+    someone.get(someone.post(f"{D}/new", **lifted).headers["location"])
+    assert "The recall is lifted" in someone.page
+    someone.get(f"{D}?open=yes&code={lot}&lang=en")
+    assert lot not in set(re.findall(r"<code>([^<]+)</code>", someone.page))
+
+
+def test_a_merchant_recalls_several_units_at_once_or_none(market):
+    lot, units = new_lot(market, units=3)
+    _, (foreign, _) = new_lot(market, RIVAL)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"/desk/products/{lot[3:17]}?lang=en")
+    assert f"{D}?code=01/" in owner.page
+    owner.get(f"{D}/new?lang=en")
+    assert "Legal basis" not in owner.page
+    form = {"lang": "en", "type": "recall", "reason": "loose lids"}
+    entry = re.search(r'name="entry" value="([^"]+)"', owner.page)[1]
+    owner.post(f"{D}/new", 403, **form, codes="\n".join([*units, foreign]), entry=entry)
+    assert f"It was {foreign} that was refused" in owner.page
+    warned = lambda code: "recalled" in market.ask("GET", f"/api/v1/code?code={code}")["warnings"]  # noqa: E731
+    assert not any(map(warned, units))
+    market.clock.advance(1)
+    for _ in range(2):  # sent twice it is recorded once
+        owner.post(f"{D}/new", **form, codes="\n".join(units[:2]), entry=entry)
+    assert [warned(code) for code in units] == [True, True, False]
+    chain = market.ask("GET", f"/api/v1/codes/{units[0][3:17]}/{units[0][21:]}/events")["items"]
+    assert [one["record"]["type"] for one in chain].count("recall") == 1
+    owner.post(f"{D}/new", 422, **form, codes="")
+    assert "f-codes-error" in owner.page
+    owner.post(f"{D}/new", 422, **form, codes="01/06901234567890")
+    assert "f-codes-error" in owner.page
+    owner.post(f"{D}/reach", 200, lang="en", code=lot)
+    assert "2 reached" not in told_of(owner.page)
+    owner.post(f"{D}/reach", 403, lang="en", code=foreign)
+    assert 'role="alert"' in owner.page
+
+
+def test_who_neither_oversees_nor_sells_has_no_page_of_recalls(market):
+    carrier = signed_in(market, "owner", CARRIER)
+    carrier.get(D, 403)
+    carrier.get("/desk")
+    assert D not in carrier.page
+    seller = signed_in(market, "owner", RIVAL)
+    seller.get("/desk")
+    assert D in seller.page
+    seller.get(f"{D}?code=nonsense&lang=en", 422)
+    assert "f-code-error" in seller.page
+    seller.get(f"{D}?code={PRODUCT}&lang=en")
