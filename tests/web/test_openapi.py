@@ -7,8 +7,8 @@ import re
 from app.parties.roles import ACTIONS, EVENTS
 
 
-def test_every_operation_declares_its_refusals_as_problems(service):
-    found = service.call("GET", "/openapi.json").json()
+def test_every_operation_declares_its_refusals_as_problems(market):
+    found = market.call("GET", "/openapi.json").json()
     assert "HTTPValidationError" not in found["components"]["schemas"]
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
@@ -21,8 +21,8 @@ def test_every_operation_declares_its_refusals_as_problems(service):
             assert operation["summary"], where
 
 
-def test_json_bodies_have_an_example_that_can_be_sent(service):
-    found = service.call("GET", "/openapi.json").json()
+def test_json_bodies_have_an_example_that_can_be_sent(market):
+    found = market.call("GET", "/openapi.json").json()
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
@@ -36,40 +36,40 @@ def test_json_bodies_have_an_example_that_can_be_sent(service):
             )
 
 
-def test_operations_that_need_a_key_say_so(service):
-    paths = service.call("GET", "/openapi.json").json()["paths"]
+def test_operations_that_need_a_key_say_so(market):
+    paths = market.call("GET", "/openapi.json").json()["paths"]
     assert paths["/api/v1/parties"]["post"]["security"] == [{"key": []}]
     assert paths["/api/v1/parties/{party}"]["get"]["security"] == [{}, {"key": []}]
     assert "security" not in paths["/healthz"]["get"]
-    schemes = service.call("GET", "/openapi.json").json()["components"]["securitySchemes"]
+    schemes = market.call("GET", "/openapi.json").json()["components"]["securitySchemes"]
     assert list(schemes) == ["key"]
 
 
-def test_docs_show_every_operation_and_the_whole_table_of_roles(service):
-    page = service.call("GET", "/docs").text
-    for path, methods in service.call("GET", "/openapi.json").json()["paths"].items():
+def test_docs_show_every_operation_and_the_whole_table_of_roles(market):
+    page = market.call("GET", "/docs").text
+    for path, methods in market.call("GET", "/openapi.json").json()["paths"].items():
         assert all(f"{method.upper()} {path}" in page for method in methods)
     assert all(f"<code>{name}</code>" in page for name in (*ACTIONS, *EVENTS))
     assert "mandate:platform" in page
 
 
-def test_docs_speak_both_languages(service):
-    assert "What a role may do" in service.call("GET", "/docs").text
-    assert "每种角色能做什么" in service.client.get("/docs").text
-    assert 'lang="en"' in service.client.get("/docs?lang=en").text
+def test_docs_speak_both_languages(market):
+    assert "What a role may do" in market.call("GET", "/docs").text
+    assert "每种角色能做什么" in market.client.get("/docs").text
+    assert 'lang="en"' in market.client.get("/docs?lang=en").text
 
 
-def test_docs_ask_nothing_of_other_hosts_and_need_no_script(service):
-    page = service.call("GET", "/docs").text
+def test_docs_ask_nothing_of_other_hosts_and_need_no_script(market):
+    page = market.call("GET", "/docs").text
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
     assert "<script" not in page
     assert "style=" not in page
     for link in set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page)):
-        assert service.call("GET", link).status_code == 200
+        assert market.call("GET", link).status_code == 200
 
 
-def test_a_problems_type_leads_to_its_line(service):
-    answer = service.call("GET", "/problems/no-mandate")
+def test_a_problems_type_leads_to_its_line(market):
+    answer = market.call("GET", "/problems/no-mandate")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/docs#problem-no-mandate")
-    assert 'id="problem-no-mandate"' in service.call("GET", "/docs").text
-    assert service.call("GET", "/problems/nonsense").status_code == 404
+    assert 'id="problem-no-mandate"' in market.call("GET", "/docs").text
+    assert market.call("GET", "/problems/nonsense").status_code == 404
