@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.phone import opened
-from tests.browser.test_authority_pages import LOOKS, PHONE, unexpected
+from tests.browser.test_authority_pages import LANGS, PHONE, unexpected
 from tests.browser.test_signed_pages import enter, look
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.market import RIVAL, SUPPLIER
@@ -45,23 +45,23 @@ def market(databases, tmp_path_factory):
         yield running
 
 
-@pytest.mark.parametrize(("lang", "scheme"), LOOKS)
-def test_recalls_can_be_read_on_every_screen(market, chromium, pictures, lang, scheme):
-    with opened(chromium, lang=lang, color_scheme=scheme) as (page, noted):
+@pytest.mark.parametrize("lang", LANGS)
+def test_recalls_can_be_read_on_every_screen(market, chromium, pictures, lang):
+    with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, "owner", AUTHORITY, path="/desk/recalls")
-        look(page, pictures, "recalls", lang, scheme)
+        look(page, pictures, "recalls", lang)
         page.locator("#f-code").fill(market.recalled)
         page.locator("#f-purpose").fill("x")
         page.locator("main .form .button-first").click()
         page.locator("#f-purpose-error").wait_for()
-        look(page, pictures, "recalls-refused", lang, scheme)
+        look(page, pictures, "recalls-refused", lang)
         page.locator("#f-purpose").fill("召回 2026-11")
         page.locator("main .form .button-first").click()
         page.locator("#far-title").wait_for()
         assert page.locator(".reach-percent b").inner_text() == "40.0 %"
-        look(page, pictures, "recall-reach", lang, scheme)
+        look(page, pictures, "recall-reach", lang)
         page.goto(f"{market.url}/desk/recalls/new")
-        look(page, pictures, "recall-new", lang, scheme)
+        look(page, pictures, "recall-new", lang)
         assert unexpected(noted) == []
 
 
