@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
+from app.web.pages.alarm import alarm_of
 from app.web.pages.environment import LanguageEnvironment
 from app.web.pages.journey import days_between, stops_of
 from app.web.pages.pieces import Pieces
@@ -60,7 +61,6 @@ COMPLAINT_CATEGORIES: Final = (
 _SIX_STEPS: Final = ("listing", "sale", "dispatch", "signature", "review", "complaint")
 # The most urgent first; `recalled` has its banner and `provisional_gap` its sentence on the card.
 _WARNINGS: Final = ("expired", "clone_suspected", "under_measure", "sold_before", "provisional_gap")
-_ALARMS: Final = ("recalled", "clone_suspected")
 _NOTICES: Final = ("recall", "measure", "notice")
 _SECONDS_A_DAY: Final = 86_400
 # Where a blank form takes what is the page's own: characters for private use, which no text of ours
@@ -72,7 +72,7 @@ def render_scan(view: ScanView) -> str:
     """Returns the page that a scan opens, for a unit, a lot or a product; also after a refused form."""
     stops = stops_of(view.steps) if view.level == "unit" else ()
     has_recall = any(notice.kind == "recall" for notice in view.notices)
-    alarm = _alarm(view)
+    alarm = alarm_of(view)
     return render_page(
         "scan.html",
         view.frame,
@@ -226,16 +226,6 @@ def _said(warning: str, view: ScanView) -> bool:
     if warning == "provisional_gap":
         return bool(view.with_status("due"))
     return warning == "under_measure" and any(n.kind == "measure" for n in view.notices)
-
-
-def _alarm(view: ScanView) -> str:
-    """Returns the warning that makes the page's one line `something is wrong`; "" for none.
-
-    The chain may be sound all the same, which the sentences below it then say. A broken one says worse.
-    """
-    if view.verdict.kind == "broken":
-        return ""
-    return next((kind for kind in _ALARMS if kind in view.warnings), "")
 
 
 def _verdict_sentences(view: ScanView) -> list[str]:
