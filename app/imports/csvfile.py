@@ -3,7 +3,8 @@
 The encoding is decided, not guessed: what is valid UTF-8 and reads as text of people who write is UTF-8,
 else GB 18030 must decode every byte. A few words of GBK are valid UTF-8 too (示 is CA BE, "ʾ" there), never
 with Chinese in it: so where UTF-8 shows no character of three bytes, and one that no table of goods has,
-it is GBK. RFC 4180 with any of three separators.
+it is GBK, if all of it is of the common characters (GB 2312): of tones of pinyin, accents that stand apart,
+Hebrew and Arabic, GBK makes rare ones that nobody writes. RFC 4180 with any of three separators.
 """
 
 from __future__ import annotations
@@ -68,11 +69,11 @@ def decode(raw: bytes) -> tuple[str, str]:
 
 
 def _nearly_gbk(raw: bytes, text: str) -> str | None:
-    """Returns the text in GB 18030 of what UTF-8 would read as letters that no table of goods has."""
+    """Returns the text in GB 2312 of what UTF-8 would read as letters that no table of goods has."""
     if _WRITTEN.fullmatch(text):
         return None
     try:
-        return raw.decode("gb18030")
+        return raw.decode("gb2312")
     except UnicodeDecodeError:
         return None
 

@@ -107,7 +107,7 @@ def create_keys(keys_dir: Path, *, origin: str) -> bool:
         _create(keys_dir / _VAULT, lambda: encode_base64(secrets.token_bytes(32))),
         _create(keys_dir / _INDEX, lambda: encode_base64(secrets.token_bytes(32))),
     )
-    (keys_dir / _MAKING).unlink()
+    (keys_dir / _MAKING).unlink(missing_ok=True)  # another `init` may be through already
     return any(made)
 
 

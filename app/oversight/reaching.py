@@ -72,6 +72,7 @@ class Reaching:
         self._apart = apart
         self._lots: dict[str, Mapping[str, Any]] = {}
         self._marks: dict[str | None, Mark | None] = {}
+        self._recall_times: dict[str | None, list[int]] = {}
         self._regions: dict[str, str | None] = {}
         self._alike: dict[bytes, _Found] = {}
         self._more_alike: dict[bytes, int] = {}
@@ -198,7 +199,9 @@ class Reaching:
         found = {}
         for one, mark in out:
             since = _NEVER if mark is None or one.recorded_at < 0 else mark[0]
-            told = {kind for kind, at in words.get(one.key, ()) if at >= since}
+            if since != _NEVER:
+                since = self._known_since(one, since, words.get(one.key, ()))
+            told = {kind for kind, at in words.get(one.key, ()) if at >= since} - {"recall"}
             found[one.name] = Seen(
                 ways_of(one.life, kept.get(one.name, 0), by_party=platforms[one.name] in parties),
                 told="notice" in told,
@@ -206,6 +209,19 @@ class Reaching:
                 opened=opened.get(one.key, -1) >= since,
             )
         return found
+
+    def _known_since(self, one: _Found, since: int, words: Iterable[tuple[str, int]]) -> int:
+        """Returns when a recall that holds since then first stood on record.
+
+        Whoever recalls may say that it holds since earlier; nobody was told of it before it was said.
+        """
+        lot = one.life.get("lot")
+        if lot not in self._recall_times:
+            codes = [Code(self._gtin), *([Code(self._gtin, lot=lot)] if lot else [])]
+            keys = [stream_key(code.stream) for code in codes]
+            self._recall_times[lot] = reachstore.recall_times(self._connection, keys)
+        told = [*self._recall_times[lot], *(at for kind, at in words if kind == "recall")]
+        return min((at for at in told if at >= since), default=since)
 
     def _sections(self, out: Sequence[tuple[_Found, Mark | None]]) -> dict[str, int]:
         """Returns by name which sections about the buyer are kept, as `ways_of` takes it."""

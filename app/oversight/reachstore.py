@@ -75,7 +75,7 @@ _LATER = HotSelect(
     select(RECORD.c.stream, RECORD.c.type, RECORD.c.recorded_at).where(
         RECORD.c.stream.in_(bindparam("streams", expanding=True)),
         RECORD.c.recorded_at >= bindparam("since"),
-        or_(RECORD.c.type == "notice", RECORD.c.actor == CONSUMER),
+        or_(RECORD.c.type.in_(("notice", "recall")), RECORD.c.actor == CONSUMER),
     )
 )
 _OPENED = HotSelect(
@@ -140,8 +140,14 @@ def kept_by_record(connection: Connection, keys: list[int]) -> list[Any]:
 
 
 def later_words(connection: Connection, keys: list[int], since_ms: int) -> list[Any]:
-    """Returns (stream, type, recorded_at) of notices, and of what consumers sent, since a moment."""
+    """Returns (stream, type, recorded_at) of notices, recalls, and what consumers sent, since a moment."""
     return _LATER.rows(connection, streams=keys, since=since_ms)
+
+
+def recall_times(connection: Connection, keys: Sequence[int]) -> list[int]:
+    """Returns when the recalls of these streams (a product's, a lot's) were recorded, ms."""
+    query = select(RECORD.c.recorded_at).where(RECORD.c.stream.in_(keys), RECORD.c.type == "recall")
+    return sorted(connection.execute(query).scalars())
 
 
 def opened(connection: Connection, keys: list[int]) -> list[Any]:

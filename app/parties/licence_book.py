@@ -162,6 +162,8 @@ def replay(records: Iterable[Mapping[str, Any]]) -> tuple[Held, dict[str, Mappin
                     told = {**told, place: {**waiting, "refused": data["reason"]}}
             case "licence_verification" if data["status"] == "rejected":
                 held = change(held, ending(data["kind"], data["number"], at=at))
+            case "licence_ended" if "told" in data:
+                told.pop(licence_id(data["kind"], data["number"]), None)
             case "licence_ended":
                 told.pop(licence_id(data["kind"], data["number"]), None)
                 held = change(held, ending(data["kind"], data["number"], at=at))

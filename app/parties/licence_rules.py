@@ -77,11 +77,18 @@ def decide_licence_verification(claim: Claim, view: View) -> Draft:
 
 
 def decide_licence_ended(claim: Claim, view: View) -> Draft:
-    """Ends what is held and told under a number. Raises PartyUnknown, LicenceUnknown."""
+    """Ends what is held and told under a number; with `told` that telling alone is taken back.
+
+    Raises PartyUnknown, LicenceUnknown, LicenceDecided where that telling is not there any more.
+    """
     state = own_state(claim, view)
     data = claim.data
     place = licence_id(data["kind"], data["number"])
     told = state.get("licences_told", {})
+    if "told" in data:
+        if place not in told or told[place]["record"] != data["told"]:
+            raise LicenceDecided("licence_decided")
+        return _moved(claim, state, told=_but(told, place))
     held = state.get("licences", ())
     if place not in told and not can_end(
         held, data["kind"], data["number"], day=china_day(view.now)

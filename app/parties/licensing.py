@@ -23,6 +23,7 @@ from app.parties.chain import PartyChain
 from app.parties.identity import SYSTEM, is_party_id
 from app.parties.licence_book import ENDING_DAYS, REFUSALS, State, china_day, licence_id
 from app.parties.licence_rules import (
+    LicenceDecided,
     LicenceUnknown,
     decide_licence,
     decide_licence_ended,
@@ -180,22 +181,30 @@ class Licensing:
             sealed={"evidence": {"evidence": evidence}},
         )
 
-    def end(self, principal: Principal, party: str, licence: str) -> None:
+    def end(
+        self, principal: Principal, party: str, licence: str, *, told: str | None = None
+    ) -> None:
         """Gives a licence up: today is its last day, and nothing is listed on it any more. Again is no harm.
 
-        Raises PartyUnknown, LicenceUnknown, or what `check_may` raises.
+        told: the record of a telling that alone is taken back; what counts under the number goes on. Raises
+        PartyUnknown, LicenceUnknown, or what `check_may` raises.
         """
         principal.check_may(_ACTION, owner=party)
-        _, held, told = self._book(party)
-        named = _named(held, told, licence)
-        today = china_day(self._clock.now())
-        if licence not in told and not licence_book.can_end(held, **named, day=today):
+        _, held, waiting = self._book(party)
+        named = _named(held, waiting, licence)
+        if told is not None:
+            if waiting.get(licence, {}).get("record") != told:
+                return
+            named["told"] = told
+        elif licence not in waiting and not licence_book.can_end(
+            held, **named, day=china_day(self._clock.now())
+        ):
             return
         try:
             self._chain.append(
                 principal, party, "licence_ended", named, decide_licence_ended, action=_ACTION
             )
-        except LicenceUnknown:  # somebody ended it meanwhile
+        except (LicenceUnknown, LicenceDecided):  # somebody ended it meanwhile, or decided
             return
 
     def waiting(

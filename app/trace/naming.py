@@ -53,6 +53,10 @@ def find_fields(connection: Connection, stream: str, of: str) -> Fields | None:
     return None if found is None else store.StoredRecord(stream, *found, None).fields
 
 
+class MeasureForeign(Denied):
+    """Only the authority that took a measure says where it was published."""
+
+
 class Naming:
     """Finds what records name."""
 
@@ -85,6 +89,17 @@ class Naming:
         if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
             check_changes(type_, parse_code(claim.stream).level, changes)
         return source
+
+    def check_publisher(self, claim: Claim) -> None:
+        """Raises MeasureForeign where a `publication` is of another authority's measure.
+
+        Of what is no record of this party nothing is said: the decision refuses it.
+        """
+        of = str(claim.data["of"])
+        with self._database.read() as connection:
+            fields = find_fields(connection, claim.stream, of)
+        if fields is not None and fields["actor"] != claim.actor:
+            raise MeasureForeign("measure_foreign", of=of)
 
     def root_of(self, claim: Claim) -> str:
         """Returns the id of the review, follow-up or complaint that a reply or message goes on with.

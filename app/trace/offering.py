@@ -17,6 +17,7 @@ from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock
 from app.kit.errors import Fault
+from app.ledger.record import stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.store import load_heads, load_record
 from app.ledger.submission import Answer, Effect, StreamHead, Submission, with_effects
@@ -165,8 +166,11 @@ def offers_of_form(gtins: Sequence[str], data: Mapping[str, Any]) -> list[NewOff
 
 
 def _is_there(connection: Connection, offer: NewOffer, row: Any | None) -> bool:
-    """Whether the live listing at this place says all that this one does."""
-    if row is None or row.ended:
+    """Whether the live listing at this place says all that this one does.
+
+    One of a lot of the product is another one: `row.seq` is that of the lot's stream then.
+    """
+    if row is None or row.ended or row.stream != stream_key(Code(offer.gtin).stream):
         return False
     record = load_record(connection, Code(offer.gtin).stream, row.seq)
     if record is None:
@@ -180,12 +184,15 @@ def _event(offer: NewOffer, party: str, row: Any | None) -> EventRequest:
 
     So two processes at one job record it once, and what was taken off may be listed again.
     """
-    last = -1 if row is None else row.seq
+    stream = Code(offer.gtin).stream if offer.gtin else ""
+    last = "-1" if row is None else str(row.seq)
+    if row is not None and row.stream != stream_key(stream):
+        last = f"{row.stream}#{last}"
     said = canonical_bytes(dict(offer.data)).decode()
     return EventRequest(
-        code=Code(offer.gtin).stream if offer.gtin else "",
+        code=stream,
         type="listing",
         data=offer.data,
-        id=str(uuid5(_NAMESPACE, "\x00".join((party, offer.gtin, str(last), said)))),
+        id=str(uuid5(_NAMESPACE, f"{party}\x00{offer.gtin}\x00{last}\x00{said}")),
         occurred_at=offer.listed_at,
     )

@@ -158,7 +158,7 @@ class Pushes:
         found: dict[str, list[_Parcel]] = {}
         with self._database.read() as connection:
             places = pushstore.streams_under(connection, digests)
-            last = pushstore.last_waybills(
+            last = pushstore.last_numbers(
                 connection, {stream for at in places.values() for stream, _ in at}
             )
             for digest, at in places.items():

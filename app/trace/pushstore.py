@@ -28,13 +28,15 @@ def streams_under(
     return found
 
 
-def last_waybills(connection: Connection, streams: Collection[int]) -> dict[int, int]:
-    """Returns by stream key the seq of the last record that seals a waybill. Read-only."""
+def last_numbers(
+    connection: Connection, streams: Collection[int], *, kind: str = "waybill"
+) -> dict[int, int]:
+    """Returns by stream key the seq of the last record that seals a number of this kind. Read-only."""
     found: dict[int, int] = {}
     for chunk in chunks(sorted(streams)):
         query = (
             select(SIDE.c.stream, func.max(SIDE.c.seq))
-            .where(SIDE.c.stream.in_(list(chunk)), SIDE.c.kind == "waybill")
+            .where(SIDE.c.stream.in_(list(chunk)), SIDE.c.kind == kind)
             .group_by(SIDE.c.stream)
         )
         found |= {row[0]: row[1] for row in connection.execute(query)}

@@ -232,10 +232,7 @@ class Recording:
             # The operator administers; it is nobody in a chain.
             raise Denied("admin_cannot_speak")
         if request.code.startswith(PARTY_PREFIX):
-            if principal is not None:
-                check_office(self._database, principal, request.code.removeprefix(PARTY_PREFIX))
-            check_of = functools.partial(self._naming.check_of, before=before)
-            return prepare_party_event(principal, request, now=self._clock.now(), check_of=check_of)
+            return self._prepare_of_party(principal, request, before)
         code = parse_code(request.code)
         data = dict(request.data)
         signed = request.signed is not None
@@ -297,6 +294,20 @@ class Recording:
             reads_after=decide.reads_after if isinstance(decide, Decision) else None,
             time_given=request.occurred_at is not None,
         )
+
+    def _prepare_of_party(
+        self,
+        principal: Principal | None,
+        request: EventRequest,
+        before: Sequence[Submission | Fault],
+    ) -> Submission:
+        if principal is not None:
+            check_office(self._database, principal, request.code.removeprefix(PARTY_PREFIX))
+        check_of = functools.partial(self._naming.check_of, before=before)
+        made = prepare_party_event(principal, request, now=self._clock.now(), check_of=check_of)
+        if request.type == "publication":
+            self._naming.check_publisher(made.claim)
+        return made
 
     def _prepare_all(
         self,

@@ -173,7 +173,7 @@ class RowEvents:
                 digests = {self._index.digest(kind, number): number for number in told}
                 places = pushstore.streams_under(connection, digests, kind=kind)
                 keys = {key for at in places.values() for key, _ in at}
-                last = pushstore.last_waybills(connection, keys)
+                last = pushstore.last_numbers(connection, keys, kind=kind)
                 for digest, at in places.items():
                     for key, seq in at:
                         one = _one(
@@ -199,7 +199,8 @@ def _one(
     allowed, actor = _speaks(connection, principal, life, kind)
     step = life.get("dispatch" if kind == "waybill" else "sale")
     current = allowed and step is not None and seq >= int(step["seq"])
-    if kind == "waybill" and not consignment:
+    if not consignment:
+        # A number that was set right by a correction is that of other goods, or of none.
         current = current and seq == last
     return _Goods(stream, consignment, actor, current)
 

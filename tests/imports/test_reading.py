@@ -57,6 +57,12 @@ def test_names_outside_the_old_character_set_survive(text, encoding):
         (("示", "0"), "utf-8", "UTF-8"),
         (("Café", "Öl", "Чай", "Ελιά", "±0.5×3"), "utf-8", "UTF-8"),
         (("ʾ", "示"), "utf-8", "UTF-8"),  # a character of three bytes is with it
+        (
+            ("Hǎi tiān jiàng", "Cafe\u0301"),
+            "utf-8",
+            "UTF-8",
+        ),  # tones of pinyin; accents as a Mac has them
+        (("קפה", "قهوة"), "utf-8", "UTF-8"),
     ],
 )
 def test_a_few_bytes_that_are_both_encodings_are_read_as_people_write(

@@ -110,6 +110,16 @@ FALSE = {**TRUE, "status": "rejected", "reason": "not_found"}
         ),
         ([("licence", {}), ("licence_verification", {**FALSE, "told": "r1"})], [], "refused"),
         ([("licence", {}), ("licence_ended", {})], [], None),
+        (
+            [
+                ("licence", {}),
+                ("licence_verification", {**TRUE, "told": "r1"}),
+                ("licence", {}),
+                ("licence_ended", {"told": "r3"}),
+            ],
+            [licence(valid_from=day(1))],
+            None,
+        ),
         ([("licence_verification", {**TRUE, "told": "r0"})], [], None),  # of a record that was damaged
     ],
 )  # fmt: skip

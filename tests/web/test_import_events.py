@@ -217,3 +217,24 @@ def test_the_example_row_of_the_template_is_skipped(market):
     for form in ("csv", "xlsx"):
         template = market.call("GET", f"/api/v1/import-templates/events?format={form}").content
         assert counts(send(market, "events", template)) == (0, 0, 1, 0)
+
+
+def test_an_order_number_that_was_set_right_names_the_goods_no_more(market, parcel):
+    _, wrong, (code,) = parcel()
+    sale = next(one for one in records(market, code) if one["type"] == "sale")
+    right = f"{wrong}-R"
+    market.send(
+        SHOP,
+        code,
+        "correction",
+        {"of": sale["id"]},
+        sealed={"order": {"content": {"number": right}}},
+    )
+    at = local(market, -1)
+    stale = send(market, "events", as_csv([HEAD, ["", wrong, "", "签收", at, "", ""]]))
+    assert counts(stale) == (0, 0, 0, 1), stale.text
+    assert "signature" not in types(market, code)
+    assert counts(send(market, "events", as_csv([HEAD, ["", right, "", "签收", at, "", ""]]))) == (
+        1, 0, 0, 0,
+    )  # fmt: skip
+    assert types(market, code)[-1] == "signature"

@@ -143,3 +143,16 @@ def test_the_template_has_the_columns_and_its_example_is_skipped(market):
         sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
         assert name in [cell.value for cell in sheet[1]]
         assert counts(send(market, "products", answer.content)) == (0, 0, 1, 0)
+
+
+def test_a_lots_listing_at_the_place_is_none_of_the_product(market):
+    number = gtin(51_290)
+    assert counts(send(market, "products", as_csv([HEAD, row(number)]))) == (1, 0, 0, 0)
+    # Of the rival's record of the product and of the shop's of its lot the numbers are the same.
+    market.send(RIVAL, f"01/0{number}", "listing", {"platform": "集市丁"})
+    lot = market.lot("L-DING", gtin=f"0{number}")
+    market.send(SHOP, lot, "listing", {"platform": "集市丁"})
+    raw = as_csv([HEAD, row(number, "集市丁")])
+    assert counts(send(market, "products", raw)) == (1, 0, 0, 0)
+    assert [one["actor"] for one in listings(market, number)] == [RIVAL, SHOP]
+    assert counts(send(market, "products", raw)) == (0, 1, 0, 0)

@@ -117,3 +117,21 @@ def test_others_have_no_such_page(market, shop):
     assert "JY14412000999004" not in elsewhere.get(CHECKS).text
     here = signed_in(market, "owner", AUTHORITY, region="4412")
     assert "JY14412000999004" in here.get(CHECKS).text
+
+
+def test_to_withdraw_a_renewal_gives_up_nothing_that_counts(market, shop):
+    paper = "JY14412000999005"
+    tell(shop, number=paper, valid_until=day(market, 60))
+    law = signed_in(market, "owner", AUTHORITY)
+    known = fields(law.get(CHECKS).text, shop.party)
+    law.post(CHECKS, do="verify", evidence="register looked up", **known)
+    tell(shop, number=paper, valid_until=day(market, 4_000))
+    shop.get(OWN)
+    (form,) = [
+        one for one in re.findall(r"<form.*?</form>", shop.page, re.DOTALL) if "Withdraw" in one
+    ]
+    sent = dict(re.findall(r'type="hidden" name="(licence|told)" value="([^"]*)"', form))
+    shop.get(shop.post(f"{OWN}/end", **sent).headers["Location"])
+    assert "Withdrawn" in shop.page
+    (card,) = cards(shop.page)
+    assert "in force" in card

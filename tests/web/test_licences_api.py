@@ -330,3 +330,25 @@ def test_a_registration_is_answered_as_the_first_time_whatever_was_told_since(ma
     assert market.ask("GET", path)["licences"][0]["valid_until"] == day(market, 400)
     assert market.ask("POST", "/api/v1/parties", body, token=market.admin) == first
     assert first["licences"][0]["valid_until"] == day(market, 40)
+
+
+def test_a_renewal_is_withdrawn_and_what_counts_goes_on(market, seller):
+    party, code = seller
+    paper = number()
+    first = tell(market, party, number=paper, valid_until=day(market, 60))
+    judge(market, party, first)
+    wrong = tell(market, party, number=paper, valid_until=day(market, 4_000))
+    path, own = f"/api/v1/parties/{party}/licences/{wrong['id']}", market.keys[party]
+    market.ask("DELETE", f"{path}?told={first['told']}", token=own, status=204)  # decided long ago
+    assert [one["state"] for one in held(market, party, by=own)] == ["waiting", "in_force"]
+    for _ in range(2):
+        market.ask("DELETE", f"{path}?told={wrong['told']}", token=own, status=204)
+    assert [one["state"] for one in held(market, party, by=own)] == ["in_force"]
+    judge(market, party, wrong, status=409)
+    market.send(party, code, "listing", {"platform": "集市"})
+    assert [one["type"] for one in records(market, party)].count("licence_ended") == 1
+    audit(market, "all")
+    assert columns(market, party) == ""
+    with market.rooms.database.write() as connection:
+        assert retellstore.put_right(connection).damaged == ()
+    assert [one["state"] for one in held(market, party, by=own)] == ["in_force"]

@@ -24,7 +24,7 @@ FIELDS = {
     "verification": {"next_check", "status"},
     "licence": {"kind", "number", "url", "valid_from", "valid_until"},
     "licence_verification": {"kind", "number", "reason", "status", "told"},
-    "licence_ended": {"kind", "number"},
+    "licence_ended": {"kind", "number", "told"},
     "mandate": {"agent", "types", "until"},
     "mandate_revoked": {"agent", "mandate"},
     "measure": {"basis", "kind", "until"},

@@ -102,6 +102,15 @@ def test_it_is_noted_once_and_of_a_measure_of_this_party(market, warned):
     assert note(market, shop, of).status_code == 409
 
 
+def test_only_the_authority_that_decided_says_where_it_was_published(market, warned):
+    shop, of = warned
+    other = market.newcomer("regulator")
+    refused = note(market, shop, of, by=other, url="https://example.gov.cn/not-theirs")
+    assert refused.status_code == 403, refused.text
+    assert listed(market, of) is not None
+    assert note(market, shop, of).status_code == 201
+
+
 def test_a_measure_that_was_lifted_is_due_all_the_same(market, warned):
     shop, of = warned
     market.send(AUTHORITY, f"party/{shop}", "measure_lifted", {"kind": "warn", "basis": "repaired"})

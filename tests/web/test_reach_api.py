@@ -137,6 +137,26 @@ def test_a_buyer_who_writes_after_the_recall_is_reached_and_one_who_wrote_before
     assert (lifted["progress"]["recalled"], lifted["progress"]["reach_percent"]) == (0, 50.0)
 
 
+@pytest.mark.parametrize("level", ["unit", "lot", "product"])
+def test_a_recall_that_says_it_began_long_ago_reached_nobody_before_it_was_said(market, level):
+    # A product of its own: what recalls it is no other test's.
+    body = {"name": f"裹蒸粽 {level}", "category": "other"}
+    gtin = market.ask("POST", "/api/v1/products", body, token=market.keys[SHOP], status=201)["gtin"]
+    lot = market.lot("K-LATE", gtin=gtin)
+    (unit,) = market.issue(1, gtin=gtin, lot="K-LATE")
+    code = {"unit": unit.code, "lot": lot, "product": f"01/{gtin}"}[level]
+    sale(market, unit.code, hours=-30)
+    market.send(SHOP, unit.code, "notice", {"text": "it will come a day later"})
+    market.clock.advance(3600)
+    market.send(AUTHORITY, code, "recall", {"reason": "glass"}, hours=-20)
+    found = reach(market, code)["progress"]
+    assert (found["concerned"], found["notified"], found["reached"]) == (1, 0, 0)
+    market.clock.advance(3600)
+    market.send(SHOP, unit.code, "notice", {"text": "please bring it back"})
+    found = reach(market, code)["progress"]
+    assert (found["notified"], found["reached"]) == (1, 1)
+
+
 def test_an_erased_buyer_can_be_reached_no_more(market):
     number, lot = new_lot(market)
     (unit,) = market.issue(1, lot=number)

@@ -32,6 +32,16 @@ def told_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
+def test_a_lot_whose_number_has_signs_of_addresses_is_recalled_and_shown(market):
+    code = market.lot(f"P%{next(_names)}/A&B")
+    someone = signed_in(market, "owner", SHOP)
+    someone.get(f"{D}/new?lang=en")
+    told = {"lang": "en", "type": "recall", "codes": code, "reason": "wrong label"}
+    someone.get(someone.post(f"{D}/new", **told).headers["location"])
+    assert "The recall is on record" in someone.page
+    assert "wrong label" in someone.page
+
+
 def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market):
     lot, (unit, _) = new_lot(market)
     market.sell(unit)

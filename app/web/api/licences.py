@@ -164,12 +164,21 @@ def judge_licence(
     summary="Give a licence up",
     responses=_GUARDED,
 )
-def end_licence(rooms: InRooms, caller: Caller, party: PartyId, licence: LicenceId) -> None:
+def end_licence(
+    rooms: InRooms,
+    caller: Caller,
+    party: PartyId,
+    licence: LicenceId,
+    told: Annotated[
+        str | None,
+        Query(max_length=64, description="Withdraw this telling alone; what counts goes on."),
+    ] = None,
+) -> None:
     """Today is its last day; nothing is listed on it any more, and what waits under it is withdrawn.
 
     Again is no harm.
     """
-    rooms.licensing.end(caller, party, licence)
+    rooms.licensing.end(caller, party, licence, told=told)
 
 
 @router.get(

@@ -111,10 +111,10 @@ def tell(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Re
 @router.post(f"{PATH}/end")
 def give_up(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
     """Gives a licence up, or takes back what waits."""
-    principal = signed.person.principal()
-    rooms.licensing.end(principal, principal.own_party(), form.text("licence"))
+    principal, told = signed.person.principal(), form.text("told") or None
+    rooms.licensing.end(principal, principal.own_party(), form.text("licence"), told=told)
     frame = frame_of(request, form.text("lang") or None, PATH)
-    return go_on(frame, PATH, told="licence_ended")
+    return go_on(frame, PATH, told="licence_ended" if told is None else "licence_withdrawn")
 
 
 @router.get(CHECKS)
@@ -183,8 +183,8 @@ def _own(one: LicenceView, all_of: list[LicenceView], now: datetime) -> Own:
         one,
         ends=ends_soon(one, now) if not waits else None,
         link=_link(one),
-        # Under one number both what counts and what waits go together; one button is enough.
-        may_end=one.state == "waiting" or (counts and not waits),
+        # A renewal that waits is taken back by itself: what counts under its number goes on.
+        may_end=one.state == "waiting" or counts,
         may_renew=one.state in ("in_force", "over", "ended", "refused") and not waits,
     )
 

@@ -7,6 +7,7 @@ no history. A recall is an event like others; of many codes all are recorded, or
 from __future__ import annotations
 
 from typing import Annotated, Final
+from urllib.parse import urlencode
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Query
@@ -124,9 +125,10 @@ def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InFo
     except Fault as fault:
         sent = refused(request, form, fault, shown=("code", "codes"))
         return _new(request, signed, lang, type_, sent, status=status_of(fault))
-    code = parse_code(events[0].code).stream
+    # A lot may hold a `%` or a `/`, which a stream's name escapes and an address must once more.
+    path = f"{PATH}?{urlencode({'code': parse_code(events[0].code).stream})}"
     told = "recall_made" if type_ == "recall" else "recall_lifted"
-    return go_on(frame_of(request, lang, PATH), f"{PATH}?code={code}", told=told)
+    return go_on(frame_of(request, lang, PATH), path, told=told)
 
 
 def may_recall(principal: Principal) -> bool:

@@ -164,7 +164,8 @@ _TOLD = frozenset(
         "corrected", "rated",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
         "report_made", "report_closed", "labels_none",
-        "licence_told", "licence_ended", "licence_verified", "licence_rejected", "measure_published",
+        "licence_told", "licence_ended", "licence_withdrawn", "licence_verified", "licence_rejected",
+        "measure_published",
         "recall_made", "recall_lifted",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
