@@ -291,7 +291,9 @@ def _finding(
         work=work,
         history=[(one, from_ms(one.at)) for one in rooms.findings.history(row.id)],
         as_text=as_text,
-        times={name: parse_time(told["evidence"][name]) for name in _TIMES & told["evidence"].keys()},
+        times={
+            name: parse_time(told["evidence"][name]) for name in _TIMES & told["evidence"].keys()
+        },
         custody=custody,
         holders={one.id: one.name for one in known.values()},
         sent=sent,
