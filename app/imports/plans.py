@@ -213,13 +213,14 @@ class Plans:
 
 
 def _at_columns(rows: Sequence[Planned], sheet: Sheet) -> Iterator[Planned]:
-    """Yields the rows, what a service found wrong with a field at the column that it stands in."""
+    """Yields the rows, what was found about a field after reading at the column that it stands in."""
+
+    def placed(told: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        return tuple(replace(p, column=p.column or sheet.columns.get(p.field, "")) for p in told)
+
     for row in rows:
-        if any(one.field and not one.column for one in row.problems):
-            told = (
-                replace(p, column=p.column or sheet.columns.get(p.field, "")) for p in row.problems
-            )
-            yield replace(row, problems=tuple(told))
+        if any(one.field and not one.column for one in (*row.problems, *row.warnings)):
+            yield replace(row, problems=placed(row.problems), warnings=placed(row.warnings))
         else:
             yield row
 

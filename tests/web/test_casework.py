@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.i18n import format_moment
+from app.kit.clock import parse_time
 from app.ledger.record import stream_key
 from app.oversight.casestore import Wanted
 from app.oversight.kinds import SEVERITIES, severity_of
@@ -115,7 +117,11 @@ def test_which_person_decided_is_noted_and_the_decision_is_a_record_of_the_autho
     finding = one_of(market, 2)
     browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
     path = f"/desk/findings/{finding}"
-    browser.get(path)
+    (told,) = [one["evidence"] for one in found(market, "limit=500") if one["id"] == finding]
+    # The step and its times are said in words, the time as it is in China.
+    page = browser.get(path).text
+    assert not [name for name in ("step", "since", "due_at") if f">{told[name]}<" in page]
+    assert format_moment("en", parse_time(told["due_at"])) in page
     page = browser.post(path, 422, do="dismiss", reason="").text
     assert "f-reason-error" in page
     browser.post(path, do="dismiss", reason="包裹已找到")

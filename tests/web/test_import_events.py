@@ -92,7 +92,7 @@ def test_a_shops_own_word_is_taken_and_called_weaker(market, parcel):
     planned = send(market, "events", raw, query="?dry_run=true", lang="zh").json()
     assert (planned["created"], planned["refused"]) == (3, 0)
     (weak,) = planned["warnings"]
-    assert (weak["row"], weak["kind"]) == (2, "self_told")
+    assert (weak["row"], weak["kind"], weak["column"]) == (2, "self_told", HEAD[3])
     assert "分量不如" in weak["msg"]
     assert counts(send(market, "events", raw)) == (3, 0, 0, 0)
     for code in codes:

@@ -329,11 +329,11 @@ def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
         for n in range(2)
     ]
 
-    def warned() -> list[tuple[int, str]]:
+    def warned() -> list[tuple[int, str, str]]:
         told = send(market, "shipments", as_csv([head, *rows]), by=party, query="?dry_run=true")
         assert counts(told) == (2, 0, 0, 0), told.text
-        return [(one["row"], one["kind"]) for one in told.json()["warnings"]]
+        return [(one["row"], one["kind"], one["column"]) for one in told.json()["warnings"]]
 
-    assert warned() == [(2, "not_listed")]
+    assert warned() == [(2, "not_listed", "商品条码")]
     market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"})
     assert warned() == []

@@ -66,8 +66,10 @@ def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market)
     record = market.ask("GET", f"/api/v1/lots/{lot[3:17]}/{lot[21:]}/events")["items"][-1]["record"]
     assert (record["type"], record["source"]) == ("recall", "regulator")
     assert record["data"] == {"reason": told["reason"], "level": 1, "basis": told["basis"]}
+    assert "Reason: glass in the jars Level 1" in told_of(someone.get(f"/{lot}?lang=en").text)
 
     asked = {"lang": "en", "code": lot}
+    someone.get(f"{D}?lang=en")
     someone.post(f"{D}/reach", 422, **asked)
     assert "f-purpose-error" in someone.page
     assert "glass in the jars" in someone.page  # the list still stands below
@@ -82,6 +84,7 @@ def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market)
     assert told_of(someone.page).count("Reach of a recall") == 2
 
     someone.get(f"{D}/new?type=recall_lifted&code={lot}&lang=en")
+    assert "what is the danger" not in someone.page
     lifted = {"lang": "en", "type": "recall_lifted", "codes": lot, "reason": "all were found"}
     someone.get(someone.post(f"{D}/new", **lifted).headers["location"])
     assert "The recall is lifted" in someone.page

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.clock import from_ms, to_ms
+from app.kit.clock import from_ms, parse_time, to_ms
 from app.kit.errors import Fault, FieldFault, invalid
 from app.oversight.casestore import WAITING, Order, Wanted
 from app.oversight.casework import MOST_COUNTED
@@ -43,6 +43,8 @@ _FAMILIES: Final = (
     "integrity", "log", "index", "identity", "brushing", "licence", "listing", "continuity",
 )  # fmt: skip
 _STATES: Final = (WAITING, "open", "grace", "closed", "dismissed")
+_TIMES: Final = frozenset({"since", "due_at"})
+"""What of a missing step's evidence is a time: shown as China's, like every time on a page."""
 _ME, _NOBODY = "@me", "@nobody"
 _FILTERS: Final = ("status", "kind", "severity", "region", "party", "age", "assignee")
 
@@ -289,6 +291,9 @@ def _finding(
         work=work,
         history=[(one, from_ms(one.at)) for one in rooms.findings.history(row.id)],
         as_text=as_text,
+        times={
+            name: parse_time(told["evidence"][name]) for name in _TIMES & told["evidence"].keys()
+        },
         custody=custody,
         holders={one.id: one.name for one in known.values()},
         sent=sent,

@@ -83,7 +83,8 @@ def sees_all_findings(person: Person) -> bool:
 
 
 def _may_import(person: Person) -> bool:
-    return may_import(person.principal())
+    # Who applied speaks for nobody: there is no principal to ask about.
+    return person.party is not None and may_import(person.principal())
 
 
 ITEMS: tuple[Item, ...] = (
