@@ -123,6 +123,8 @@ def wrong_at_seller(
         if name is None:
             found.append(f"#{row['stream']}")
             continue
+        if not isinstance(name, str) or stream_key(name) != row["stream"]:
+            continue  # a head that says another name than its own is told of at its own place
         try:
             code, cycle = parse_code(name), life.get("cycle")
             if cycle == row["cycle"] or not isinstance(cycle, int):

@@ -17,6 +17,7 @@ from app.credit.service import Credit, NewEntry
 from app.credit.steps import TABLE, Step, StepRefused
 from app.ledger.store import load_stream
 from app.oversight.rowcheck import check_rows
+from app.rooms import graces_in_force
 from tests.web.conftest import AUTHORITY
 from tests.web.market import SHOP
 
@@ -53,7 +54,14 @@ def check_told_again(market, party: str) -> None:
     again = score(entries, holds, now, credit.policy, completed_chains=card.completed_chains)
     assert again == card
     with market.rooms.database.read() as connection:
-        assert list(check_rows(connection, f"party/{party}", fields_of(market, party))) == []
+        assert (
+            list(
+                check_rows(
+                    connection, f"party/{party}", fields_of(market, party), graces=graces_in_force()
+                )
+            )
+            == []
+        )
 
 
 def post(market, party: str, rule: str, key: int) -> str:
@@ -160,7 +168,9 @@ def test_a_row_changed_behind_our_back_is_found(market, table):
     }[table]  # fmt: skip
     market.tamper(f"UPDATE {table} SET {column} = {value} WHERE party = ?", party)
     with market.rooms.database.read() as connection:
-        (problem,) = check_rows(connection, f"party/{party}", fields_of(market, party))
+        (problem,) = check_rows(
+            connection, f"party/{party}", fields_of(market, party), graces=graces_in_force()
+        )
     assert problem.kind == "index.row_mismatch"
     assert problem.evidence["column"].startswith(f"{table}.")
 
