@@ -123,7 +123,7 @@ def wrong_at_seller(
         if name is None:
             found.append(f"#{row['stream']}")
             continue
-        if not isinstance(name, str) or stream_key(name) != row["stream"]:
+        if not (isinstance(name, str) and name.isascii() and stream_key(name) == row["stream"]):
             continue  # a head that says another name than its own is told of at its own place
         try:
             code, cycle = parse_code(name), life.get("cycle")

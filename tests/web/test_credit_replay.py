@@ -46,6 +46,11 @@ def fields_of(market, party: str) -> list[dict]:
         return [r.fields for r in load_stream(connection, f"party/{party}")]
 
 
+def rows_apart(market, connection, party: str):
+    stream, records = f"party/{party}", fields_of(market, party)
+    return check_rows(connection, stream, records, graces=graces_in_force())
+
+
 def check_told_again(market, party: str) -> None:
     """Asserts that the party's records give the score that the service tells, to the last weight."""
     credit, now = market.rooms.credit, market.clock.now()
