@@ -150,8 +150,11 @@ def wrong_at_seller(
 
 def _unlike(
     connection: Connection, seller: str
-) -> Iterator[tuple[dict[str, Any], str | None, Mapping[str, Any]]]:
-    """Yields rows of units that are not spelled in the life kept of them, each with stream and life."""
+) -> Iterator[tuple[dict[str, Any], object, Mapping[str, Any]]]:
+    """Yields rows of units that are not spelled in the life kept of them, each with stream and life.
+
+    The stream's name as it stands there, None where there is no such stream.
+    """
     query = (
         select(SOLD, HEAD.c.name, HEAD.c.state)
         .outerjoin(HEAD, HEAD.c.stream == SOLD.c.stream)
