@@ -102,7 +102,7 @@ class ToldRecall:
     since: datetime
     lifted_at: datetime | None
     reason: str
-    level: int | None
+    level: int | str | None
     basis: str
     place: tuple[int, int, str]
 
@@ -262,7 +262,7 @@ def _told(connection: Connection, row: Any) -> ToldRecall:
         from_ms(row.since_at),
         None if row.lifted_at is None else from_ms(row.lifted_at),
         str(data.get("reason", "")),
-        int(level) if isinstance(level, int) else None,
+        level if isinstance(level, int | str) else None,
         str(data.get("basis", "")),
         (row.since_at, row.stream, row.recaller),
     )

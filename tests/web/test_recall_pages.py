@@ -133,3 +133,12 @@ def test_who_neither_oversees_nor_sells_has_no_page_of_recalls(market):
     seller.get(f"{D}?code=nonsense&lang=en", 422)
     assert "f-code-error" in seller.page
     seller.get(f"{D}?code={PRODUCT}&lang=en")
+
+
+def test_a_level_in_a_laws_own_word_is_shown_as_it_is(market):
+    code = market.lot("LEVEL-WORD")
+    market.send(SHOP, code, "recall", {"reason": "loose lids", "level": "Class I"}, hours=0)
+    assert "Level: Class I" in market.call("GET", f"/{code}?lang=en").text
+    reader = signed_in(market, "owner", AUTHORITY)
+    reader.get("/desk/recalls?lang=en")
+    assert "Level: Class I" in reader.page

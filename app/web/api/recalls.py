@@ -34,7 +34,7 @@ class RecallOut(BaseModel):
     since: str
     lifted_at: str | None
     reason: str
-    level: int | None
+    level: int | str | None
     basis: str | None
     link: str
 
