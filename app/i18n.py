@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal
@@ -18,6 +18,7 @@ from typing import Final, Literal
 from stdnum import numdb
 
 from app.kit.canonical import parse_json
+from app.kit.clock import SHANGHAI
 
 Lang = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Lang, ...]] = ("zh", "en")
@@ -25,7 +26,6 @@ DEFAULT: Final[Lang] = "zh"
 
 _LOCALES = Path(__file__).parent / "locales"
 # China keeps one time zone and has had no summer time since 1991: no zone table is needed.
-_SHANGHAI = timezone(timedelta(hours=8))
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The four municipalities, Taiwan, Hong Kong and Macau: what lies below is a district, finer than a
 # public page may show.
@@ -196,7 +196,7 @@ def _quality(parameters: str) -> float:
 def _local(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return moment.astimezone(_SHANGHAI)
+    return moment.astimezone(SHANGHAI)
 
 
 def _city_in_chinese(code: str) -> str:

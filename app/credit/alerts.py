@@ -18,9 +18,8 @@ from app.credit.policy import Entry, ScoreCard, Status, score
 from app.credit.records import NAMESPACE
 from app.credit.rules import GRADES, Policy
 from app.credit.service import Credit
-from app.credit.workdays import local_day
 from app.db.engine import Database
-from app.kit.clock import Clock, format_time, to_ms
+from app.kit.clock import Clock, format_time, local_day, to_ms
 from app.ledger.record import Claim
 from app.ledger.submission import Draft, Effect, Submission, View
 from app.parties.chain import party_claim

@@ -25,10 +25,10 @@ from app.credit.records import By, EntryUnknown, NewEntry, words_of
 from app.credit.rows import entry_of, standing_of_row
 from app.credit.service import Credit
 from app.credit.steps import DECISIONS, Standing, Step, open_steps
-from app.credit.workdays import Deadline, deadline, local_day
+from app.credit.workdays import Deadline, deadline
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
-from app.kit.clock import Clock, from_ms, parse_time, to_ms
+from app.kit.clock import Clock, from_ms, local_day, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger.repeat import IdConflict
 from app.ledger.submission import Seal

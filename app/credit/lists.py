@@ -25,10 +25,10 @@ from app.credit.records import NAMESPACE, By, check_known, words_of
 from app.credit.rules import Criterion, ListName, ListTerms, RuleClass
 from app.credit.service import Credit
 from app.credit.steps import StepRefused
-from app.credit.workdays import add_months, deadline, end_of_day, local_day
+from app.credit.workdays import add_months, deadline, end_of_day
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
-from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
+from app.kit.clock import Clock, format_time, from_ms, local_day, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES, Vault

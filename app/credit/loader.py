@@ -40,8 +40,8 @@ from app.credit.rules import (
     RuleClass,
     VolumeLimit,
 )
-from app.credit.workdays import local_day
 from app.kit.canonical import canonical_bytes, parse_json
+from app.kit.clock import local_day
 from app.kit.errors import Fault, NotFound
 
 __all__ = ["BadPolicy", "Policies", "load_policy", "parse_policy", "policy_at", "versions"]

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from app.credit.workdays import local_day
-from app.kit.clock import to_ms
+from app.kit.clock import SHANGHAI, local_day, to_ms
 
-_CHINA = timezone(timedelta(hours=8))
 _PERIOD = re.compile(r"\d{4}-\d{2}(-\d{2})?", re.ASCII)
 
 
@@ -91,4 +89,4 @@ def _next_month(day: date) -> date:
 
 
 def _ms(day: date) -> int:
-    return to_ms(datetime(day.year, day.month, day.day, tzinfo=_CHINA).astimezone(UTC))
+    return to_ms(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).astimezone(UTC))

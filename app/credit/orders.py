@@ -18,9 +18,8 @@ import uuid_utils
 
 from app.credit import rankstore, store
 from app.credit.months import Period, fold_count, parse_period, told_month
-from app.credit.workdays import local_day
 from app.db.engine import Database
-from app.kit.clock import Clock
+from app.kit.clock import Clock, local_day
 from app.kit.errors import FieldFault, invalid
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder

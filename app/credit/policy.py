@@ -28,8 +28,7 @@ from typing import Any
 
 from app.credit.loader import load_policy, policy_at
 from app.credit.rules import GRADES, Grade, Policy, Rule, RuleClass
-from app.credit.workdays import local_day
-from app.kit.clock import to_ms
+from app.kit.clock import local_day, to_ms
 
 __all__ = [
     "CapFacts",

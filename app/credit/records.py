@@ -28,9 +28,9 @@ from app.credit.rows import (
 )
 from app.credit.rules import Policy, RuleClass
 from app.credit.steps import ENDED, Standing, Step, after
-from app.credit.workdays import Deadline, deadline, end_of_day, local_day
+from app.credit.workdays import Deadline, deadline, end_of_day
 from app.db.engine import Database
-from app.kit.clock import Clock, format_time, to_ms
+from app.kit.clock import Clock, format_time, local_day, to_ms
 from app.kit.errors import Fault, NotFound, Unavailable
 from app.ledger import sealstore
 from app.ledger import store as ledger_store

@@ -20,9 +20,9 @@ from app.credit.policy import Entry, ScoreCard, Status
 from app.credit.records import NAMESPACE, By, CreditRecords, NewEntry, check_known, entry_id
 from app.credit.rules import Policy
 from app.credit.steps import ENDED, Step
-from app.credit.workdays import add_working_days, local_day
+from app.credit.workdays import add_working_days
 from app.db.engine import Database
-from app.kit.clock import Clock, format_time, to_ms
+from app.kit.clock import Clock, format_time, local_day, to_ms
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.repeat import IdConflict

@@ -17,9 +17,9 @@ from app.credit.matterbook import MatterBook
 from app.credit.policy import ScoreCard, score
 from app.credit.records import NAMESPACE
 from app.credit.service import Credit
-from app.credit.workdays import end_of_day, local_day
+from app.credit.workdays import end_of_day
 from app.db.engine import Database
-from app.kit.clock import Clock, format_time, parse_time, to_ms
+from app.kit.clock import Clock, format_time, local_day, parse_time, to_ms
 from app.ledger.record import Claim
 from app.ledger.submission import Draft, Effect, Submission, View
 from app.parties.chain import party_claim

@@ -15,8 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.credit.policy import Status
-from app.credit.workdays import local_day
-from app.kit.clock import from_ms, to_ms
+from app.kit.clock import from_ms, local_day, to_ms
 from app.kit.errors import Conflict
 
 

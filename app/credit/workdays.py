@@ -14,16 +14,14 @@ from __future__ import annotations
 import calendar
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import resources
 
 from chinese_calendar import constants
 
 from app.kit.canonical import parse_json
-
-# China keeps one time zone and has had no summer time since 1991: no zone table is needed.
-SHANGHAI = timezone(timedelta(hours=8))
+from app.kit.clock import SHANGHAI, local_day
 
 _FORMAT = "suxin-workdays/1"
 _NOTICED = frozenset(day.year for day in constants.holidays)
@@ -44,13 +42,6 @@ class _Year:
     official: bool
     holidays: frozenset[date]
     workdays: frozenset[date]
-
-
-def local_day(moment: datetime) -> date:
-    """Returns the calendar day of an aware time in Asia/Shanghai."""
-    if moment.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return moment.astimezone(SHANGHAI).date()
 
 
 def is_working_day(day: date) -> bool:

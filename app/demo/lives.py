@@ -15,7 +15,6 @@ from random import Random
 from typing import Any, Literal
 from uuid import UUID
 
-from app.credit.workdays import SHANGHAI
 from app.demo.cast import (
     ALTERED,
     BASKETS,
@@ -39,7 +38,7 @@ from app.demo.cast import (
     STOCKS,
     Stock,
 )
-from app.kit.clock import truncate_ms
+from app.kit.clock import SHANGHAI, truncate_ms
 from app.parties.identity import CONSUMER
 
 Fate = Literal["whole", "told", "unsigned", "late", "resold", "refused", "complained", "waiting"]

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.credit.workdays import local_day
 from app.demo import deeds
 from app.demo.cast import (
     ALTERED,
@@ -36,6 +35,7 @@ from app.demo.cast import (
     Stock,
 )
 from app.demo.lives import SHIPMENT, Life, Step
+from app.kit.clock import local_day
 from app.kit.errors import Fault
 from app.ledger.submission import Recorded
 from app.parties.account_rules import PARTY_SCOPES

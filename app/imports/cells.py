@@ -14,11 +14,10 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple, Never
 
-from app.kit.clock import truncate_ms
+from app.kit.clock import SHANGHAI, truncate_ms
 from app.kit.errors import Invalid
 from app.trace.gtin import GTIN_LENGTHS, gtin_check_digit, parse_gtin
 
-_SHANGHAI = timezone(timedelta(hours=8))
 _EXPONENT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]+")
 _EXCEL_TEXT = re.compile(r'="([^"]*)"')
 _ERRORS = frozenset(
@@ -129,19 +128,19 @@ def read_moment(text: str) -> tuple[datetime, str]:
         if serial is None:
             _wrong("day_order" if _SHORT_DAY.match(text) else "moment_form", got=text[:40])
         days = float(f"{serial[1]}.{serial[2] or 0}")
-        began = datetime(1899, 12, 30, tzinfo=_SHANGHAI)
+        began = datetime(1899, 12, 30, tzinfo=SHANGHAI)
         moment = began + timedelta(seconds=round(days * 86_400))
         return moment.astimezone(UTC), "excel_serial"
     day = _day(found[1], found[2], found[3], text)
     rest = text[found.end() :].strip()
     if not rest:
-        return datetime(day.year, day.month, day.day, tzinfo=_SHANGHAI).astimezone(UTC), "day_alone"
+        return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).astimezone(UTC), "day_alone"
     clock = _CLOCK.fullmatch(rest)
     if clock is None:
         _wrong("moment_form", got=text[:40])
     zone = clock[4]
     try:
-        tz = _SHANGHAI if zone is None else _zone(zone)
+        tz = SHANGHAI if zone is None else _zone(zone)
         moment = datetime(
             day.year,
             day.month,

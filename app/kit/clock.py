@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Protocol
+
+# China keeps one time zone and has had no summer time since 1991: no zone table is needed.
+SHANGHAI = timezone(timedelta(hours=8))
 
 _RFC3339 = re.compile(
     r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$", re.ASCII
@@ -78,6 +81,18 @@ def from_ms(milliseconds: int) -> datetime:
     """Returns the UTC time of `to_ms`'s number, exactly."""
     seconds, rest = divmod(milliseconds, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
+
+
+def local_day(moment: datetime) -> date:
+    """Returns the calendar day of an aware time in Asia/Shanghai."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return moment.astimezone(SHANGHAI).date()
+
+
+def china_day(moment: datetime) -> str:
+    """Returns the same day as `YYYY-MM-DD`."""
+    return local_day(moment).isoformat()
 
 
 class _Days(dict[str, int]):

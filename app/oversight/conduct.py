@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.kit.clock import from_ms, parse_time, to_ms
+from app.kit.clock import from_ms, local_day, parse_time, to_ms
 from app.ledger import sealstore
 from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_some, load_stream
@@ -46,7 +45,6 @@ from app.trace.detectors import (
 from app.trace.detectors.brushing import MOST_TEXTS
 from app.trace.identifiers import parse_code
 
-_CHINA = ZoneInfo("Asia/Shanghai")
 _LISTING = frozenset({"listing"})
 _MOST_LISTINGS = 200
 _BEYOND = 50
@@ -125,7 +123,7 @@ class Conduct:
             "seq": review.seq,
             "record": review.id,
             "seller": facts.seller,
-            "month": review.occurred_at.astimezone(_CHINA).strftime("%Y-%m"),
+            "month": f"{local_day(review.occurred_at):%Y-%m}",
             "gtin": gtin,
             "category": self._category(gtin) or "other",
             "rating": rating if type(rating) is int else 0,

@@ -17,9 +17,8 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
-from app.credit.workdays import SHANGHAI, local_day
 from app.db.engine import Database
-from app.kit.clock import Clock, to_ms
+from app.kit.clock import SHANGHAI, Clock, local_day, to_ms
 from app.oversight import figurestore, store
 from app.parties.account_rules import covers
 from app.parties.identity import is_party_id

@@ -29,10 +29,9 @@ from typing import Any, Final
 import orjson
 
 from app import __version__
-from app.credit.workdays import SHANGHAI
 from app.db.engine import Database
 from app.i18n import LANGUAGES, Lang, format_moment, text
-from app.kit.clock import Clock, format_time
+from app.kit.clock import SHANGHAI, Clock, format_time
 from app.kit.errors import Conflict, Unavailable
 from app.ledger.note import NoteSigner, VerifierKey, sign_note
 from app.ledger.prover import InLog

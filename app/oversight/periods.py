@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 
-from app.credit.workdays import SHANGHAI
-from app.kit.clock import to_ms
+from app.kit.clock import SHANGHAI, to_ms
 from app.kit.errors import FieldFault, invalid
 from app.parties.registration import read_date
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from app.credit.workdays import deadline, local_day
+from app.credit.workdays import deadline
 from app.db.engine import Database
-from app.kit.clock import Clock, from_ms
+from app.kit.clock import Clock, from_ms, local_day
 from app.parties import measurestore
 from app.parties.principal import Principal
 from app.parties.store import mask_name

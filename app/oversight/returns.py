@@ -17,9 +17,9 @@ from app import outbox
 from app.credit.commitments import Commitments
 from app.credit.steps import StepRefused
 from app.credit.templates import SEVEN_DAY_RETURN, find_template
-from app.credit.workdays import end_of_day, local_day
+from app.credit.workdays import end_of_day
 from app.db.engine import Database
-from app.kit.clock import from_ms, parse_time, to_ms
+from app.kit.clock import from_ms, local_day, parse_time, to_ms
 from app.ledger import store as ledger
 from app.ledger.store import StoredRecord
 from app.trace.asked import RETURN_ASKED, RETURN_REFUSED

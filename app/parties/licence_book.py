@@ -16,11 +16,11 @@ change: `{hold: licence}` or `{end: {kind, number, day}}`, by which held moves o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
-from app.kit.clock import from_ms, parse_time, to_ms
+from app.kit.clock import china_day, from_ms, parse_time, to_ms
 
 Held = tuple[Mapping[str, Any], ...]
 Told = Mapping[str, Mapping[str, Any]]
@@ -37,19 +37,12 @@ MAX_TOLD, MAX_HELD = 32, 100
 """So many wait at most; so many periods count at most: every listing reads them."""
 ID_CHARACTERS = 16
 
-# China keeps one time zone.
-_CHINA = timezone(timedelta(hours=8))
 _FACTS = ("kind", "number", "valid_from", "valid_until", "url")
 
 
 def licence_id(kind: str, number: str) -> str:
     """Returns the id of a licence, the same for every period of one number: 16 hex digits."""
     return sha256(f"{kind}\n{number}".encode()).hexdigest()[:ID_CHARACTERS]
-
-
-def china_day(moment: datetime) -> str:
-    """Returns the day in China, `YYYY-MM-DD`."""
-    return moment.astimezone(_CHINA).date().isoformat()
 
 
 def facts_of(licence: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.kit.clock import china_day
 from app.kit.errors import Conflict, NotFound
 from app.ledger.record import Claim
 from app.ledger.submission import Draft, Effect, View
@@ -14,7 +15,6 @@ from app.parties.licence_book import (
     Held,
     can_end,
     change,
-    china_day,
     counting,
     ending,
     index_rows,

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from app.db.engine import Database
 from app.kit.canonical import check_canonical
-from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.clock import Clock, china_day, from_ms, to_ms
 from app.kit.errors import Fault, FieldFault, invalid
 from app.ledger import store as ledger
 from app.ledger.submission import Read
 from app.parties import licence_book, licencestore, store
 from app.parties.chain import PartyChain
 from app.parties.identity import SYSTEM, is_party_id
-from app.parties.licence_book import ENDING_DAYS, REFUSALS, State, china_day, licence_id
+from app.parties.licence_book import ENDING_DAYS, REFUSALS, State, licence_id
 from app.parties.licence_rules import (
     LicenceDecided,
     LicenceUnknown,

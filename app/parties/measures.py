@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from app.kit.clock import from_ms, parse_time, to_ms
+from app.kit.clock import china_day, from_ms, parse_time, to_ms
 from app.kit.errors import Conflict, FieldFault, invalid
 from app.ledger.record import Claim
 from app.ledger.submission import Draft, Effect, View
-from app.parties.licence_book import china_day
 from app.parties.rules import (
     Decide,
     decide_measure,

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from app.kit.clock import china_day
 from app.kit.errors import Denied
-from app.parties.licence_book import china_day, may_list
+from app.parties.licence_book import may_list
 
 REQUIRED_LICENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "edible_agricultural": (),

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from app.kit.clock import from_ms, parse_time
+from app.kit.clock import china_day, from_ms, parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
 from app.ledger.audit import Part as LedgerPart
@@ -38,7 +37,6 @@ from app.trace.story_part import APPLYING, NEWEST, Part, read_own
 
 Verdict = Literal["intact", "incomplete", "broken"]
 
-_CHINA = ZoneInfo("Asia/Shanghai")
 _MOST_LISTINGS = 10
 _MOST_APPLYING = 20_000
 
@@ -316,7 +314,7 @@ def _names(problems: list[Problem], record: StoredRecord) -> bool:
 
 def _warnings_above(story: Story, now: datetime) -> Iterator[str]:
     """Yields what products and lots say of their units: from their records, not the state beside."""
-    today = now.astimezone(_CHINA).date().isoformat()
+    today = china_day(now)
     by_stream: dict[str, list[Mapping[str, Any]]] = {}
     for record in story.records:
         if story.code.level == "unit" and record.stream == story.code.stream:

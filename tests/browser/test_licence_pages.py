@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.parties.licence_book import china_day
+from app.kit.clock import china_day
 from tests.browser.doors import DESK
 from tests.browser.phone import opened
 from tests.browser.test_signed_pages import enter, look

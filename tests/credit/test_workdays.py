@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 
 from app.credit import workdays
 from app.credit.workdays import (
-    SHANGHAI,
     add_months,
     add_working_days,
     deadline,
     end_of_day,
     is_official,
     is_working_day,
-    local_day,
 )
+from app.kit.clock import SHANGHAI, local_day
 
 MONDAY = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 

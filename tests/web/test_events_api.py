@@ -7,12 +7,12 @@ from hashlib import sha256
 import pytest
 
 from app.kit.canonical import canonical_bytes
+from app.kit.clock import china_day
 from app.kit.errors import Fault
 from app.ledger.checkpoint import open_receipt
 from app.ledger.note import parse_vkey
 from app.ledger.record import stream_key
 from app.ledger.store import load_facts, load_stream
-from app.parties.licence_book import china_day
 from app.trace.events import EVENT_TYPES
 from app.trace.listings import MOST_LATE, MOST_LIVE, fold_listing, listing_fact
 from app.trace.replay import told_by

@@ -10,8 +10,7 @@ from datetime import timedelta
 import pytest
 
 from app.credit.loader import Policies, load_policy
-from app.credit.workdays import local_day
-from app.kit.clock import parse_time
+from app.kit.clock import local_day, parse_time
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, GTIN, PRODUCT, open_market
 

@@ -8,7 +8,7 @@ from html import unescape
 
 import pytest
 
-from app.parties.licence_book import china_day
+from app.kit.clock import china_day
 from tests.web.conftest import AUTHORITY, PLATFORM
 from tests.web.people import open_people_market, signed_in
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from app.kit.clock import china_day
 from app.ledger import store
 from app.parties import licencestore, retellstore
-from app.parties.licence_book import china_day
 from tests.web.conftest import AUTHORITY, PLATFORM
 from tests.web.market import RIVAL
 from tests.web.test_audits_api import audit, findings

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from app.credit.alerts import warning_row
 from app.credit.matters import replay_matters
 from app.credit.snapshots import snapshot_row
-from app.credit.workdays import local_day
-from app.kit.clock import parse_time, to_ms
+from app.kit.clock import local_day, parse_time, to_ms
 from app.ledger.store import load_stream
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.market import GTIN, Market, told

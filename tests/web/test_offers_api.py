@@ -33,7 +33,7 @@ def count(seller: str, orders: int, *, period: str | None = None, gtin: str = GT
 
 @pytest.fixture
 def today(market) -> str:
-    from app.credit.workdays import local_day
+    from app.kit.clock import local_day
 
     return local_day(market.clock.now()).isoformat()
 

@@ -9,9 +9,8 @@ from html import unescape
 import pytest
 
 from app.credit.workdays import add_working_days
-from app.kit.clock import parse_time
+from app.kit.clock import china_day, parse_time
 from app.parties import measurestore, retellstore
-from app.parties.licence_book import china_day
 from tests.web.conftest import AUTHORITY
 from tests.web.people import open_people_market, signed_in
 from tests.web.test_audits_api import audit, findings

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from app.kit.clock import china_day
 from app.trace.categories import REQUIRED_LICENCES
 from app.trace.detectors.evidence import Discovery, Place
-
-_CHINA = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def find_expired_licences(
     for sold in sorted(sales, key=lambda one: (one.at, one.sale)):
         if sold.category in first:
             continue
-        on = sold.at.astimezone(_CHINA).date().isoformat()
+        on = china_day(sold.at)
         for group in REQUIRED_LICENCES.get(sold.category, ()):
             until = [
                 one.get("valid_until", on)

@@ -15,9 +15,8 @@ from markupsafe import Markup, escape
 
 from app.credit.history import Course, Event, Moment
 from app.credit.rules import Policy
-from app.credit.workdays import local_day
 from app.i18n import Lang, text
-from app.kit.clock import to_ms
+from app.kit.clock import local_day, to_ms
 
 _LEAST_SPAN: Final = 240
 _STEP: Final = 50

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from app.credit.workdays import local_day
-from app.kit.clock import parse_time
+from app.kit.clock import local_day, parse_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.licence_book import newest_of_each

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.credit.policy import ScoreCard
-from app.credit.workdays import local_day
+from app.kit.clock import local_day
 from app.oversight.complaints import Line as Complaint
 from app.oversight.queue import Queue, Waiting, queue_in, queue_of
 from app.parties.applications import Asked

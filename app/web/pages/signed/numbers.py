@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from app.credit.workdays import SHANGHAI
+from app.kit.clock import SHANGHAI
 from app.kit.errors import FieldFault, invalid
 from app.web.pages.signed.form import Form
 

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from app.credit.ledger import Filed, Taken
 from app.credit.policy import ScoreCard
 from app.credit.steps import ENDED
-from app.credit.workdays import local_day
 from app.i18n import Lang
+from app.kit.clock import local_day
 from app.kit.errors import Fault
 from app.web.deps import Rooms
 from app.web.pages.proofs import ProofReader

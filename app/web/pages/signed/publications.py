@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.kit.clock import china_day
 from app.kit.errors import Fault
 from app.oversight.publications import WORKING_DAYS, Measure
-from app.parties.licence_book import china_day
 from app.parties.sessions import SignedIn
 from app.trace.requests import EventRequest
 from app.web.body import StrictRoute
