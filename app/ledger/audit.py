@@ -22,7 +22,7 @@ from app.ledger.auditstore import EVERYTHING, AuditReads, Span, gone, head_row, 
 from app.ledger.logstore import TreeState
 from app.ledger.merkle import leaf_hash
 from app.ledger.quick import CheckRows, CheckState, ProvePlainly, QuickProof
-from app.ledger.record import record_hash, stream_key
+from app.ledger.record import has_key, record_hash, stream_key
 from app.ledger.store import HEAD, LEAF
 from app.ledger.tiles import TILE_WIDTH
 from app.ledger.treecheck import true_leaves
@@ -300,11 +300,11 @@ class LedgerAudit:
 
         A name that does not give this key is somebody else's, who must not be named for it.
         """
-        if head is not None and _has_key(head.name, key):
+        if head is not None and has_key(head.name, key):
             return head.name, None
         bodies = (read_record(row.body) for row in rows)
         names = (fields["stream"] for fields in bodies if fields is not None)
-        name = next((name for name in names if _has_key(name, key)), f"#{key}")
+        name = next((name for name in names if has_key(name, key)), f"#{key}")
         if head is None:
             return name, None
         evidence = {"column": "head.name"}
@@ -394,7 +394,3 @@ class LedgerAudit:
         place = stream_key(record.stream), record.seq
         log = record.hash, record.body, record.leaf_index, record.entry
         return self._record_row((*place, *record.columns, *log))
-
-
-def _has_key(name: object, key: object) -> bool:
-    return isinstance(name, str) and name.isascii() and stream_key(name) == key

@@ -21,7 +21,7 @@ from app.ledger import headstore, logstore
 from app.ledger.bundle_shape import is_map_root
 from app.ledger.headmap import Leaf, RootBuilder, map_key
 from app.ledger.headpages import PageDamaged, read_all
-from app.ledger.record import record_hash, stream_key
+from app.ledger.record import has_key, record_hash, stream_key
 from app.ledger.store import StoredRecord, as_bytes, stream_name
 from app.ledger.verifier import Problem, read_record
 
@@ -133,7 +133,7 @@ def _key_of(connection: Connection, row: Any, lost: dict[int, bytes | None]) -> 
     lost: keys of streams that needed a search, kept for their other leaves.
     """
     name = row.name
-    if isinstance(name, str) and name.isascii() and stream_key(name) == row.stream:
+    if has_key(name, row.stream):
         return map_key(name)
     if row.stream not in lost:
         told = _told_name(connection, row.stream)
@@ -200,7 +200,7 @@ def _differing(
 
 def _name(connection: Connection, derived: _Derived) -> str:
     name = stream_name(connection, derived.place)
-    if name is not None and name.isascii() and stream_key(name) == derived.place:
+    if has_key(name, derived.place):
         return name
     return _told_name(connection, derived.place) or f"#{derived.place}"
 

@@ -36,7 +36,7 @@ from app.ledger.headstore import MapMoved, MapState
 from app.ledger.logstore import Log, Published
 from app.ledger.merkle import leaf_hash
 from app.ledger.note import VerifierKey
-from app.ledger.record import record_hash, stream_key
+from app.ledger.record import has_key, record_hash
 from app.ledger.recorder import Recorder
 from app.ledger.served import load_checkpoint
 from app.ledger.store import StoredRecord, as_bytes, stream_name
@@ -246,8 +246,6 @@ def _leaf_of(connection: Connection, row: Any, held: bytes | None) -> Leaf | Non
     # The record was altered or is gone; its leaf row still says which it was.
     entry = as_bytes(row.hash)
     name = stream_name(connection, row.stream)
-    if leaf_hash(entry) != held or not isinstance(row.seq, int) or name is None:
-        return None
-    if not name.isascii() or stream_key(name) != row.stream:
+    if leaf_hash(entry) != held or not isinstance(row.seq, int) or not has_key(name, row.stream):
         return None
     return Leaf(map_key(name), row.seq, entry)

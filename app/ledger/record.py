@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import quote, unquote
 
 from app.kit.canonical import canonical_bytes_unchecked
@@ -131,6 +131,11 @@ def stream_key(name: str) -> int:
     with one key are refused when the second is created (see store), never mixed.
     """
     return int.from_bytes(hashlib.sha256(name.encode("ascii")).digest()[:8], "big") >> 1
+
+
+def has_key(name: object, key: object) -> TypeGuard[str]:
+    """Whether a stream's name, whatever stands in its place, is one and has this key."""
+    return isinstance(name, str) and name.isascii() and stream_key(name) == key
 
 
 def id_bytes(record_id: str) -> bytes:

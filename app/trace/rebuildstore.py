@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from app.db.tables import Head, RecordRow
 from app.kit.errors import Fault
-from app.ledger.record import stream_key
+from app.ledger.record import has_key
 from app.ledger.store import StoredRecord, load_stream
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ def streams_with(connection: Connection, types: Iterable[str]) -> Iterator[Any]:
 def sound_records(connection: Connection, row: Any) -> tuple[list[Fields], list[str]]:
     """Returns a stream's sound records in order, and what was passed over. row: of `streams_with`."""
     name = row.name
-    if not isinstance(name, str) or not name.isascii() or stream_key(name) != row.stream:
+    if not has_key(name, row.stream):
         return [], [f"#{row.stream}"]  # a head that is gone, or has somebody else's name
     sound, passed = [], []
     for record in load_stream(connection, name):

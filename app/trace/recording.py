@@ -130,6 +130,13 @@ class Recording:
             answered += in_order(prepared, recorded)
         return answered
 
+    def record_one(self, principal: Principal, request: EventRequest) -> Recorded:
+        """Returns what one event was recorded as. For threads. Raises what it is refused with."""
+        answer = self.record_and_wait(principal, [request])[0]
+        if isinstance(answer, Fault):
+            raise answer
+        return answer
+
     def hand_over(self, principal: Principal, requests: Sequence[EventRequest]) -> Underway:
         """Returns what is being recorded of a program's events, each of which stands for itself.
 

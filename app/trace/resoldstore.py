@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, delete, exists, func, not_, or_, select
 from app.db.lookup import holds_bytes, holds_told, last_bytes
 from app.db.tables import Head, RecordRow, SoldUnit
 from app.db.upsert import upsert_rows
-from app.ledger.record import stream_key
+from app.ledger.record import has_key, stream_key
 from app.ledger.store import load_some, load_stream, read_state
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces
@@ -123,7 +123,7 @@ def wrong_at_seller(
         if name is None:
             found.append(f"#{row['stream']}")
             continue
-        if not (isinstance(name, str) and name.isascii() and stream_key(name) == row["stream"]):
+        if not has_key(name, row["stream"]):
             continue  # a head that says another name than its own is told of at its own place
         try:
             code, cycle = parse_code(name), life.get("cycle")

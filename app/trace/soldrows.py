@@ -26,7 +26,7 @@ Place = tuple[str, int]
 FindListings = Callable[[str], Sequence[Happening]]
 """Returns a seller's listings of the goods' product and lot, in the order in which they were recorded."""
 
-_OVER: Mapping[str, Any] = {"gap_due_at": None, "underway": None, "moved_at": None}
+OVER: Mapping[str, Any] = {"gap_due_at": None, "underway": None, "moved_at": None}
 """What a row says of a cycle that has ended."""
 
 
@@ -87,7 +87,7 @@ def _take(
         if "seller" in row:
             found[place] = Told((row,))
         elif place in found:
-            rows = tuple({**one, **_OVER} for one in found[place].rows)
+            rows = tuple({**one, **OVER} for one in found[place].rows)
             found[place] = Told(rows, is_over=True)
 
 

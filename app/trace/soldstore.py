@@ -29,6 +29,7 @@ from app.db.hot import HotSelect
 from app.db.lookup import rows_at
 from app.db.tables import SoldDay, SoldUnit
 from app.db.upsert import count_rows, upsert_rows
+from app.trace.soldrows import OVER
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 DAY = SoldDay.__table__  # type: ignore[attr-defined]
@@ -37,7 +38,6 @@ Rows = Sequence[Mapping[str, Any]]
 Offered = tuple[str, str, int]
 """Seller, GTIN and day."""
 
-_OVER: Mapping[str, Any] = {"gap_due_at": None, "underway": None, "moved_at": None}
 _KEYS = ("seller", "gtin", "day")
 _SUMS = ("units", "steps", "independent", "gaps")
 _DAY_MS = 86_400_000
@@ -85,7 +85,7 @@ def write_sold(connection: Connection, rows: Rows) -> None:
     for row in rows:
         place = (row["stream"], row["subject"], row["cycle"])
         told = "seller" in row or place not in last
-        last[place] = row if told else {**last[place], **_OVER}
+        last[place] = row if told else {**last[place], **OVER}
     counted = [row for row in last.values() if "seller" in row]
     over = [row for row in last.values() if "seller" not in row]
     _count(connection, last)
@@ -103,7 +103,7 @@ def _end_cycles(connection: Connection, rows: Rows) -> None:
             SOLD.c.subject == bindparam("k_subject"),
             SOLD.c.cycle == bindparam("k_cycle"),
         )
-        .values(**_OVER),
+        .values(**OVER),
         [{f"k_{name}": row[name] for name in ("stream", "subject", "cycle")} for row in rows],
     )
 

@@ -248,9 +248,7 @@ def _measure(rooms: Rooms, principal: Principal, finding: str, form: Form) -> No
         data={"kind": form.text("kind"), "basis": form.text("basis")},
         id=form.text("record") or None,
     )
-    answer = rooms.recording.record_and_wait(principal, [request])[0]
-    if isinstance(answer, Fault):
-        raise answer
+    answer = rooms.recording.record_one(principal, request)
     if not answer.replayed:
         rooms.casework.note_measure(principal, finding, kind=form.text("kind"), record=answer.id)
 

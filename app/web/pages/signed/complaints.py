@@ -107,9 +107,7 @@ def act_on_complaint(
             # A platform answers in the shop's name, if it was given leave; the record says so.
             event = replace(event, actor=row.seller)
         principal.check_may("event.send", owner=principal.own_party())
-        answer = rooms.recording.record_and_wait(principal, [event])[0]
-        if isinstance(answer, Fault):
-            raise answer
+        rooms.recording.record_one(principal, event)
     except Fault as fault:
         if fault.slug not in _SHOWN or fault.key == "ticket_unknown":
             raise

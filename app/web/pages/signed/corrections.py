@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from app.i18n import text
 from app.kit.errors import Fault, FieldFault, invalid
-from app.ledger.submission import Recorded
 from app.parties.identity import parse_waybill
 from app.parties.sessions import SignedIn
 from app.trace.code import Code
@@ -98,9 +97,7 @@ def correct(request: Request, rooms: InRooms, signed: InSigned, form: InForm) ->
     code = parse_code(form.text("code"))
     own = rooms.correcting.record(principal, code, form.text("of"))
     try:
-        answer = rooms.recording.record_and_wait(principal, [_event(form, code, own)])[0]
-        if not isinstance(answer, Recorded):
-            raise answer
+        rooms.recording.record_one(principal, _event(form, code, own))
     except Fault as fault:
         sent = refused(request, form, fault)
         return _form(request, signed, lang, own, sent, status=status_of(fault))

@@ -17,7 +17,6 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, invalid
-from app.ledger.submission import Recorded
 from app.parties.identity import parse_waybill
 from app.parties.roles import EVENTS
 from app.parties.sessions import Person, SignedIn
@@ -111,9 +110,7 @@ def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: InFor
     type_ = form.text("type")
     try:
         event = _event(form, type_)
-        answer = rooms.recording.record_and_wait(principal, [event])[0]
-        if not isinstance(answer, Recorded):
-            raise answer
+        answer = rooms.recording.record_one(principal, event)
     except Fault as fault:
         sent = _at_field(refused(request, form, fault, shown=("code",)), fault)
         return _entry(request, signed, lang, type_, sent, status=status_of(fault))

@@ -57,9 +57,7 @@ def note(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Re
     principal = signed.person.principal()
     principal.check_may("event.send")
     try:
-        answer = rooms.recording.record_and_wait(principal, [event])[0]
-        if isinstance(answer, Fault):
-            raise answer
+        rooms.recording.record_one(principal, event)
     except Fault as fault:
         if fault.slug not in _SHOWN:
             raise

@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from app.credit.ratings import DAYS
 from app.kit.errors import Fault, FieldFault, invalid
-from app.ledger.submission import Recorded
 from app.parties.roles import SELLER_ROLES, sources_of
 from app.parties.sessions import SignedIn
 from app.trace.ratings import BEST, CARRIER_RATING
@@ -50,9 +49,7 @@ def rate_carrier(request: Request, rooms: InRooms, signed: InSigned, form: InFor
     principal, lang = signed.person.principal(), form.text("lang") or None
     principal.check_may("event.send")
     try:
-        answer = rooms.recording.record_and_wait(principal, [_rating(form)])[0]
-        if not isinstance(answer, Recorded):
-            raise answer
+        rooms.recording.record_one(principal, _rating(form))
     except Fault as fault:
         sent = refused(request, form, fault, shown=("code",))
         return _page(request, rooms, signed, lang, sent, status=status_of(fault))
