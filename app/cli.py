@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from app import __version__, upkeep
 from app.admitting import accounts_cli
 from app.config import PREFIX, Settings, load_settings
+from app.credit.graces import graces_in_force
 from app.db.engine import Database
 from app.exchanging import credit_cli
 from app.importing import import_file
@@ -29,13 +30,9 @@ from app.ledger.keyring import Keyring, load_keys
 from app.ledger.note import encode_base64
 from app.ledger.places import tell_places
 from app.ledger.served import signed_checkpoints
-from app.main import create_app
 from app.opening import opened_rooms
 from app.oversight.whole_audit import AuditPlan, WholeAudit, audit_stream
 from app.parties.principal import OPERATOR
-from app.rooms import graces_in_force
-from app.rotating import rotate_log
-from app.serving import check_port, run_server, run_service, run_worker
 from app.setup import check_set_up, serving_alone, set_up
 from app.terminal import (
     ERR,
@@ -103,6 +100,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Serve the API and the pages; the worker's loops run inside unless SUXIN_WORKER=external."""
+    from app.serving import run_service  # noqa: PLC0415 - needed by this command alone
+
     given: dict[str, Any] = {}
     if host is not None:
         given["host"] = host
@@ -119,6 +118,8 @@ def worker() -> None:
 
     Several may run on PostgreSQL: one leads, the others wait to take over.
     """
+    from app.serving import run_worker  # noqa: PLC0415 - needed by this command alone
+
     settings = load_settings(worker="embedded")  # whatever is set for the API processes beside it
     check_set_up(settings)
     with serving_alone(settings):
@@ -136,6 +137,7 @@ def demo(
 ) -> None:
     """Serve a throw-away, realistic data set: three merchants, one of them with an altered chain."""
     from app.demo import demo_deployment  # noqa: PLC0415 - needed by this command alone
+    from app.serving import check_port, run_server  # noqa: PLC0415
 
     if port and not data_only:
         check_port(load_settings().host, port)
@@ -258,6 +260,8 @@ def log_rotate(
 
     Interrupted, it is completed by running it again; until then nothing serves.
     """
+    from app.rotating import rotate_log  # noqa: PLC0415 - needed by this command alone
+
     settings = load_settings() if origin is None else load_settings(log_origin=origin)
     check_set_up(settings)
     rotate_log(settings, origin, yes=yes, as_json=as_json)
@@ -293,6 +297,8 @@ def settings(*, as_json: AsJSON = False) -> None:
 @cli.command()
 def openapi() -> None:
     """Print the description of the API (OpenAPI 3.1)."""
+    from app.main import create_app  # noqa: PLC0415 - needed by this command alone
+
     OUT.print_json(json.dumps(create_app(load_settings()).openapi()))
 
 
@@ -312,7 +318,7 @@ def bench(
     """Measure the figures of this machine against ceilings of the same run."""
     if database is not None and not database.startswith("postgresql://"):
         raise typer.BadParameter("expected postgresql://…", param_hint="--database")
-    from app.bench import run_bench  # noqa: PLC0415 - needed by this command alone
+    from app.bench.run import run_bench  # noqa: PLC0415 - needed by this command alone
 
     run_bench(scale=scale, only=only, server=database, as_json=as_json, out=OUT, err=ERR)
 

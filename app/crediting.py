@@ -18,7 +18,6 @@ from app.db.engine import Database
 from app.kit.canonical import parse_json
 from app.kit.clock import SystemClock, to_ms
 from app.kit.errors import Fault
-from app.rooms import policies_of
 from app.setup import check_set_up
 from app.terminal import OUT, ending_at_once, fail, show_progress
 
@@ -50,6 +49,8 @@ def replay(
     """
     settings = load_settings()
     check_set_up(settings)
+    from app.rooms import policies_of  # noqa: PLC0415 - with the whole program behind it
+
     policies, now = policies_of(settings), SystemClock().now()
     current = policies.at(now)
     other = _read_policy(policy, policies)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +24,9 @@ from app.imports.problems import Problem
 from app.opening import opened_rooms
 from app.parties.principal import Principal
 from app.terminal import ERR, OUT, fail
-from app.web.deps import Rooms
+
+if TYPE_CHECKING:
+    from app.web.deps import Rooms
 
 _SHOWN = 50
 Faults = Sequence[tuple[int, Sequence[Problem]]]

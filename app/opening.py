@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from app.config import Settings
-from app.main import configure_logs
-from app.rooms import close_rooms, open_rooms
 from app.setup import check_set_up
-from app.web.deps import Rooms
+
+if TYPE_CHECKING:
+    from app.web.deps import Rooms
 
 
 @contextlib.contextmanager
@@ -18,6 +19,10 @@ def opened_rooms(settings: Settings, *, log_level: str | None = None) -> Iterato
 
     Logs go to stderr: standard output is the answer's. Raises NotSetUp, DatabaseBehind, KeysMissing.
     """
+    # Here, so that a command which needs no rooms begins without the whole program.
+    from app.main import configure_logs  # noqa: PLC0415
+    from app.rooms import close_rooms, open_rooms  # noqa: PLC0415
+
     check_set_up(settings)
     configure_logs(log_level or settings.log_level)
     rooms = open_rooms(settings)

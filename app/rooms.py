@@ -16,9 +16,10 @@ from app.credit import store as credit_store
 from app.credit.alerts import Alerts
 from app.credit.commitments import Commitments
 from app.credit.features import Features
+from app.credit.graces import graces_in_force
 from app.credit.ledger import CreditLedger
 from app.credit.lists import Lists
-from app.credit.loader import BadPolicy, Policies, load_policy, packaged
+from app.credit.loader import BadPolicy, Policies, packaged
 from app.credit.matterbook import MatterBook
 from app.credit.matterclock import MatterClock
 from app.credit.offers import Ranking
@@ -102,7 +103,6 @@ from app.trace.catalogue import Catalogue
 from app.trace.correcting import Correcting
 from app.trace.detectors import Thresholds
 from app.trace.dispatching import Dispatching
-from app.trace.gaps import Graces
 from app.trace.issuing import Issuing
 from app.trace.offering import Offering
 from app.trace.packing import Packing
@@ -539,12 +539,6 @@ def policies_of(settings: Settings) -> Policies:
         name = "SUXIN_POLICY_DIR"
         why = f"{name} has a value it cannot have: {err}"
         raise SettingsError("settings.value", why, name=name, expected=str(err)) from err
-
-
-def graces_in_force() -> Graces:
-    """Returns the graces of the policy in force, the same in every version (`check_successor`)."""
-    told = load_policy(1).graces
-    return Graces(late=told.late_record, dispatch=told.dispatch_due, signature=told.signature_due)
 
 
 def close_rooms(rooms: Rooms) -> None:

@@ -19,9 +19,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import biip.gs1_messages  # noqa: F401 - its tables, before a request or a fork has to read them
 import uvicorn
 
 from app.config import Settings
+from app.credit.graces import graces_in_force
 from app.db.lease import NotLeading
 from app.forked import Family, Ready
 from app.kit.collector import spare_what_stays
@@ -29,7 +31,7 @@ from app.ledger.forwarding import Forwarder
 from app.ledger.intake import Intake
 from app.ledger.logstore import Fenced
 from app.main import Beside, configure_logs, create_app
-from app.rooms import close_rooms, graces_in_force, open_proofs, open_rooms
+from app.rooms import close_rooms, open_proofs, open_rooms
 from app.setup import serving_alone
 from app.terminal import ERR, fail
 from app.trace.crossing import pack_submission, unpacking

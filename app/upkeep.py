@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.config import load_settings
+from app.credit.graces import graces_in_force
 from app.db.engine import Database
 from app.db.schema import (
     LOCK_TIMEOUT_S,
@@ -23,7 +24,6 @@ from app.ledger.keyring import load_keys
 from app.oversight import figurestore
 from app.oversight.figures import CURSOR
 from app.parties import retellstore
-from app.rooms import graces_in_force
 from app.setup import check_set_up, check_there
 from app.terminal import OUT
 from app.trace import casestore, resoldstore, soldstore

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from app.config import load_settings
 from app.kit.clock import SystemClock
@@ -20,10 +19,7 @@ from app.ledger.cosign import Cosigner, make_cosigner_skey, parse_cosigner_skey
 from app.ledger.note import VerifierKey, is_key_name, parse_vkey
 from app.ledger.policy import parse_policy
 from app.ledger.witness import Heads, Witness
-from app.main import configure_logs
-from app.serving import listen
 from app.terminal import ERR, OUT, fail
-from app.web.witness import create_witness_app
 
 witness_cli = typer.Typer(
     help="A witness: cosigns other people's logs as long as they only grow.", no_args_is_help=True
@@ -74,6 +70,12 @@ def witness_serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8090,
 ) -> None:
     """Cosign what these logs publish, as long as each goes on from what was cosigned before."""
+    import uvicorn  # noqa: PLC0415 - needed by this command alone, as are the next
+
+    from app.main import configure_logs  # noqa: PLC0415
+    from app.serving import listen  # noqa: PLC0415
+    from app.web.witness import create_witness_app  # noqa: PLC0415
+
     signer = _load_key(folder)
     keys = _load_logs(log or (), logs)
     if not keys:

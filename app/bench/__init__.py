@@ -4,7 +4,3 @@ Everything runs on throw-away deployments in a temporary folder, made by the rea
 with made-up trade; all load goes to the loopback address and is bounded in count and time.
 What a figure means, and how it is measured, stands in docs/bench.md.
 """
-
-from app.bench.run import run_bench
-
-__all__ = ["run_bench"]

@@ -1,6 +1,5 @@
 """Work that is measured in a process of its own, because its memory is counted.
 
-    python -m app.bench.alone audit FOLDER PROCESSES
     python -m app.bench.alone verify FOLDER COUNT
     python -m app.bench.alone issue FOLDER COUNT
     python -m app.bench.alone import FOLDER COUNT
@@ -14,65 +13,28 @@ Says one line of JSON on standard output.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.bench.bare import hash_all
-from app.bench.figures import Peak
+from app.bench.figures import cpu_s
 from app.bench.heads import check_maps, make_maps
-from app.bench.market import Market, opened, settings_in
+from app.bench.market import Market, opened
+from app.bench.plan import settings_in
 from app.imports.mapping import Layout
 from app.kit.memory import peak_memory_mb
 from app.labels.apart import write_apart
 from app.labels.fonts import find_font
 from app.labels.placing import SheetLabel
 from app.labels.press import PrintJob
-from app.ledger.anchor import Anchor
-from app.ledger.keyring import load_keys
-from app.oversight.whole_audit import AuditPlan, WholeAudit
 from app.parties.principal import Principal
-from app.rooms import graces_in_force
 from app.trace.code import Code, digital_link, new_serial
 from app.trace.gtin import gtin_check_digit
 from app.web.deps import Rooms
-
-
-def audit(folder: Path, processes: int) -> dict[str, float]:
-    """Re-verifies everything as `suxin audit` does, then reads and hashes in a bare loop."""
-    settings = settings_in(folder)
-    keys = load_keys(settings.keys_dir)
-    plan = AuditPlan(
-        settings.database_url,
-        keys.vault_key,
-        keys.logs,
-        Anchor(settings.keys_dir).read_all(),
-        graces_in_force(),
-    )
-    began, cpu_began = time.perf_counter(), _cpu_s()
-    peak = Peak()
-    with closing(WholeAudit(plan, processes=processes)) as whole:
-        audited = whole.run(lambda _: peak.look([os.getpid(), *whole.pids]))
-    taken_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_began
-    began, cpu_began = time.perf_counter(), _cpu_s()
-    hashed = hash_all(settings.database_url)
-    return {
-        "seconds": taken_s,
-        "cpu_seconds": cpu_s,
-        "bare_seconds": time.perf_counter() - began,
-        "bare_cpu_seconds": _cpu_s() - cpu_began,
-        "records": audited.records,
-        "hashed": hashed,
-        "problems": len(audited.problems),
-        "memory_mb": peak.shared_once_mb,
-        "resident_mb": peak.resident_mb,
-    }
 
 
 def verify(count: int) -> dict[str, float]:
@@ -83,11 +45,6 @@ def verify(count: int) -> dict[str, float]:
     for _ in range(count):
         public_key.verify(signature, message)
     return {"seconds": time.perf_counter() - began}
-
-
-def _cpu_s() -> float:
-    """Returns the processor time of this process and of those that it has seen end."""
-    return sum(os.times()[:4])
 
 
 def issue(folder: Path, count: int) -> dict[str, float]:
@@ -164,7 +121,7 @@ def sheet(path: Path, count: int) -> dict[str, float]:
     """Prints made-up labels into `path`, as one file, as the service does: this is the one that asks."""
     font = find_font(settings_in(path.parent).font)
     job = PrintJob(form="pdf", symbol="qr", font_path=font)
-    before_mb, cpu_began = peak_memory_mb(), _cpu_s()
+    before_mb, cpu_began = peak_memory_mb(), cpu_s()
     began = time.perf_counter()
     with path.open("wb") as file:
         pressed = write_apart(job, (_label() for _ in range(count)), file)
@@ -173,7 +130,7 @@ def sheet(path: Path, count: int) -> dict[str, float]:
         raise RuntimeError(f"{pressed.report.labels} of {count} labels")
     return {
         "seconds": taken_s,
-        "cpu_seconds": _cpu_s() - cpu_began,
+        "cpu_seconds": cpu_s() - cpu_began,
         "memory_mb": pressed.peak_mb,
         # What the program that asked for it holds, and has not grown by but for a few labels.
         "asker_mb": peak_memory_mb(),
@@ -195,8 +152,6 @@ def main(work: str, path: Path, *count: str) -> None:
     """Does the work and says what came of it."""
     told: dict[str, Any]
     match work:
-        case "audit":
-            told = audit(path, int(count[0]))
         case "verify":
             told = verify(int(count[0]))
         case "issue":

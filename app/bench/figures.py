@@ -180,3 +180,8 @@ def _short(value: float | None) -> float | None:
     if value is None:
         return None
     return round(value, 1) if abs(value) >= 100 else float(f"{value:.3g}")
+
+
+def cpu_s() -> float:
+    """Returns the processor time of this process and of those that it has seen end."""
+    return sum(os.times()[:4])

@@ -16,8 +16,7 @@ from typing import Any
 import uuid_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.bench.plan import database_url
-from app.config import Settings, load_settings
+from app.bench.plan import settings_in
 from app.kit.errors import Fault
 from app.ledger.note import encode_base64
 from app.ledger.record import Claim, Signed, claim_message
@@ -49,23 +48,6 @@ class Player:
     party: str
     token: str
     principal: Principal
-
-
-def settings_in(folder: Path) -> Settings:
-    """Returns settings whose data is all below `folder`, whatever the environment says."""
-    return load_settings(
-        data_dir=folder / "data",
-        keys_dir=folder / "keys",
-        database_url=database_url(folder),
-        base_url="https://bench.example",
-        log_origin="bench.example/log/1",
-        host="127.0.0.1",
-        port=0,
-        worker="embedded",
-        credit_store="local",
-        witness_policy=None,
-        log_level="warning",
-    )
 
 
 @contextmanager

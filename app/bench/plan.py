@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from app.config import Settings, load_settings
+
 RUNS = 5
 DATABASE = "database-url"
 """The file of a deployment's folder that names its database; without it, it is on SQLite below `data`."""
@@ -96,3 +98,20 @@ def database_url(folder: Path) -> str:
     if told.exists():
         return told.read_text("utf-8")
     return f"sqlite:///{folder / 'data' / 'suxin.db'}"
+
+
+def settings_in(folder: Path) -> Settings:
+    """Returns settings whose data is all below `folder`, whatever the environment says."""
+    return load_settings(
+        data_dir=folder / "data",
+        keys_dir=folder / "keys",
+        database_url=database_url(folder),
+        base_url="https://bench.example",
+        log_origin="bench.example/log/1",
+        host="127.0.0.1",
+        port=0,
+        worker="embedded",
+        credit_store="local",
+        witness_policy=None,
+        log_level="warning",
+    )

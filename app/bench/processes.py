@@ -99,7 +99,13 @@ def stub() -> Iterator[Listening]:
 
 def run_alone(work: str, path: Path, *arguments: int, timeout_s: float) -> Any:
     """Returns what a piece of work of `app.bench.alone` told. Raises BenchFailed."""
-    command = [sys.executable, "-m", "app.bench.alone", work, str(path), *map(str, arguments)]
+    return run_program("app.bench.alone", work, path, *arguments, timeout_s=timeout_s)
+
+
+def run_program(module: str, *arguments: object, timeout_s: float) -> Any:
+    """Returns what a program of the bench told, in JSON on its last line. Raises BenchFailed."""
+    work = " ".join(map(str, (module, *arguments)))
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     try:
         done = subprocess.run(  # noqa: S603 - our own program
             command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=True

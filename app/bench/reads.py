@@ -18,7 +18,7 @@ from app.bench.floor import measure_floor
 from app.bench.grow import multiply
 from app.bench.market import Market, Player, opened
 from app.bench.plan import Plan
-from app.bench.processes import BenchFailed, Listening, run_alone, serving
+from app.bench.processes import BenchFailed, Listening, run_alone, run_program, serving
 from app.ledger import logstore
 from app.ledger.prover import Prover
 from app.ledger.served import load_checkpoint
@@ -115,8 +115,11 @@ class Reads:
         plan = self._plan
         told: list[dict[str, float]] = []
         for run in range(plan.runs):
-            one = run_alone(
-                "audit", folder, processes, timeout_s=600 + plan.count(_RECORDS) / 1_000
+            one = run_program(
+                "app.bench.audited",
+                folder,
+                processes,
+                timeout_s=600 + plan.count(_RECORDS) / 1_000,
             )
             if one["problems"] or one["records"] != one["hashed"]:
                 raise BenchFailed(f"the audit is not clean: {one}")

@@ -26,7 +26,7 @@ from typing import cast
 
 import uvicorn
 
-from app.bench.market import settings_in
+from app.bench.plan import settings_in
 from app.bench.processes import CONSTANT, CPU, REAL
 from app.forked import Family
 from app.ledger.forwarding import TakesSubmissions

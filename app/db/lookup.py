@@ -7,14 +7,10 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    LargeBinary,
-    Text,
     and_,
     bindparam,
     case,
-    cast,
     func,
     literal,
     or_,
@@ -70,24 +66,6 @@ def holds_bytes(connection: Connection, column: Any, needle: bytes) -> Any:
     if connection.dialect.name == "sqlite":
         return func.instr(column, told) > 0
     return func.position(told.op("IN")(column)) > 0
-
-
-def holds_told(connection: Connection, column: Any, *parts: Any) -> Any:
-    """Returns the condition that a column of bytes holds this: texts and columns of texts or numbers."""
-    text: ColumnElement[str] = cast(literal(""), Text)
-    for part in parts:
-        text = text.concat(literal(part) if isinstance(part, str) else cast(part, Text))
-    if connection.dialect.name == "sqlite":
-        return func.instr(column, cast(text, LargeBinary)) > 0
-    return func.position(func.convert_to(text, "UTF8").op("IN")(column)) > 0
-
-
-def last_bytes(connection: Connection, column: Any, count: int) -> Any:
-    """Returns the last so many bytes of a column of bytes; less where it has no more."""
-    if connection.dialect.name == "sqlite":
-        return func.substr(column, -count, type_=LargeBinary)
-    start = func.greatest(func.octet_length(column) - (count - 1), 1)
-    return func.substr(column, start, type_=LargeBinary)
 
 
 def text_in(connection: Connection, column: Any, name: str, *, width: int) -> Any:

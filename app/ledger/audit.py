@@ -72,7 +72,7 @@ class LedgerAudit:
         check_state: CheckState | None = None,
         keeps_state: Callable[[str], bool] = lambda _: False,
         check_rows: CheckRows = lambda _stream, _records: (),
-        prove_plainly: ProvePlainly = lambda _stream, _frames, _state: False,
+        prove_plainly: ProvePlainly = lambda _key, _stream, _frames, _state: False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._connection = connection

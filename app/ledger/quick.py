@@ -29,9 +29,10 @@ CheckRows = Callable[[str, list[Mapping[str, Any]]], Iterable[Problem]]
 CheckState = Callable[[str, list[Mapping[str, Any]], Mapping[str, Any]], bool]
 """Whether a head's state is the fold of its stream's records; asked only for sound streams."""
 
-ProvePlainly = Callable[[str, Sequence[Frame], bytes], bool]
-"""Whether a head's state, in its bytes, is the fold of its stream's records, and no rows of other rooms
-follow from them. False also of what is not so plain: the two above are asked then."""
+ProvePlainly = Callable[[int, str, Sequence[Frame], bytes], bool]
+"""Whether a head's state, in its bytes, is the fold of its stream's records, and the rows of other rooms
+are what follows from them; given the key of the stream, its name, frames and state, keys in ascending
+order. False also of what is not so plain: the two above are asked then."""
 
 _ZEROS = hexlify(ZERO_HASH)
 _ID_BYTES = 16
@@ -142,10 +143,11 @@ class QuickProof:
                     if hash_ != entry or hash_ != stored_hash or seq != count or at_ms < last_ms:
                         continue
                     frame = read_frame(body, part, seq, id_, type_, actor, at_ms, link)
-                    if frame is None and not self._is_clean(
-                        body, name, seq, id_, type_, actor, at_ms, link
-                    ):
-                        continue
+                    if frame is None:
+                        if not self._is_clean(body, name, seq, id_, type_, actor, at_ms, link):
+                            continue
+                        # What it refers to may be known by now.
+                        frame = read_frame(body, part, seq, id_, type_, actor, at_ms, link)
                 except _UNUSUAL:
                     continue
                 clean = True
@@ -217,7 +219,7 @@ class QuickProof:
         key, _, seq, hash_, at_ms, state = head
         if seq != count - 1 or hash_ != last_hash or at_ms != last_ms:
             return False
-        if bodies and (None in frames or not self._prove_plainly(name, frames, state)):  # type: ignore[arg-type]
+        if bodies and (None in frames or not self._prove_plainly(key, name, frames, state)):  # type: ignore[arg-type]
             assert self._check_state is not None
             kept = [orjson.loads(body) for body in bodies]
             try:

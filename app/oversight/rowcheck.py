@@ -7,8 +7,8 @@ but what is shown or counted would be false. So it is a finding of its own (`ind
 the stream whose records contradict it.
 
 In which case goods are (`case_unit`) is checked at their holder's stream, for most units say nothing of it;
-see `placecheck`. What was sold (`sold_unit`) is checked where the goods are and where their seller is; see
-`resoldstore`. There, too, what was sold by day (`sold_day`) is compared with the rows that it adds up.
+see `placecheck`. What was sold (`sold_unit`) is checked where the goods are; see `resoldstore`. Where their
+seller is, what was sold by day (`sold_day`) is compared with the rows that it adds up.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -89,7 +89,7 @@ def check_rows(
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
             wrong += misplaced_rows(connection, party)
-            units = resoldstore.wrong_at_seller(connection, party, graces, limit=20)
+            units = resoldstore.without_goods(connection, party, limit=20)
             wrong += [f"sold_unit.{unit}" for unit in units]
             wrong += _miscounted(connection, party)
             wrong += [
@@ -327,9 +327,7 @@ def _wrong_voices(
 def _wrong_sales(
     connection: Connection, stream: str, records: Sequence[Fields], graces: Graces
 ) -> list[str]:
-    """Returns the goods of which what was sold is not as recorded; `resoldstore` says which are told here."""
-    if not any(fields["type"] in resoldstore.BEGIN_A_SALE for fields in records):
-        return []
+    """Returns the goods of which what was sold is not as recorded."""
     wrong = resoldstore.wrong_at_goods(connection, stream, records, graces)
     return [f"sold_unit.{stream}" + (f"#{subject}" if subject else "") for subject in wrong]
 

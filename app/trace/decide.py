@@ -28,8 +28,6 @@ from app.trace.gaps import (
     Graces,
     responsible_for,
     seller_of,
-    underway_since,
-    vouched_steps,
 )
 from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
@@ -40,6 +38,7 @@ from app.trace.ratings import Named, NotInShipment, rating_row
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
 from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
+from app.trace.soldrows import sold_row
 from app.trace.voices import TYPES as VOICES
 from app.trace.voices import Said, check_referral, voice_effects
 
@@ -334,30 +333,9 @@ def life_effects(
             )
         elif step in old.get("gaps", {}):
             effects.append(Effect("due", {**key, "step": step}))  # met
-    first = new.get("sale") or new.get("dispatch") or new.get("signature")
-    if new["cycle"] and first is not None:
-        steps, independent = vouched_steps(new)
-        underway, moved_at = underway_since(new)
-        effects.append(
-            Effect(
-                "sold_unit",
-                {
-                    **key,
-                    "cycle": new["cycle"],
-                    "gtin": code.gtin,
-                    "seller": seller_of(new),
-                    "sold_at": first["at"],
-                    "gap_due_at": min((gap["due"] for gap in gaps.values()), default=None),
-                    "steps": steps,
-                    "independent": independent,
-                    "completed_at": new.get("completed"),
-                    "underway": underway,
-                    "moved_at": moved_at,
-                },
-            )
-        )
-    elif new["cycle"] and old.get("cycle") == new["cycle"]:
-        effects.append(Effect("sold_unit", {**key, "cycle": new["cycle"]}))  # over
+    row = sold_row(code, stream, subject, old, new)
+    if row is not None:
+        effects.append(Effect("sold_unit", row))
     return tuple(effects) + case_effects(key["stream"], old, new)
 
 

@@ -12,6 +12,8 @@ strings and a link's attributes; what it lets through and we must not is refused
 
 And two of our own: a value of variable length ends in FNC1 even when it is full (biip reads on,
 into a wrong next element), and a bracket inside a value does not end it (biip drops the rest).
+
+biip is imported where it is used: it has 16 MB of tables, and no audit and no small command reads with it.
 """
 
 from __future__ import annotations
@@ -20,12 +22,6 @@ import re
 from collections.abc import Sequence
 from typing import Never
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-from biip import ParseError
-from biip.gs1_application_identifiers import GS1ApplicationIdentifier
-from biip.gs1_digital_link_uris import GS1DigitalLinkURI
-from biip.gs1_element_strings import GS1ElementString
-from biip.gs1_messages import GS1Message
 
 from app.kit.errors import FieldFault, Invalid
 from app.parties.identity import shown
@@ -170,6 +166,9 @@ def _from_link(uri: str, loc: Loc) -> Code:
     code = _from_path(segments, loc)
     # Without the path prefix, in which biip would look for a key of its own.
     plain = f"https://{parts.netloc}/{'/'.join(segments)}?{parts.query}"
+    from biip import ParseError  # noqa: PLC0415 - see above
+    from biip.gs1_digital_link_uris import GS1DigitalLinkURI  # noqa: PLC0415
+
     try:
         read = GS1DigitalLinkURI.parse(plain).element_strings
     except (ParseError, ValueError):  # ValueError: a date or number inside that Python cannot hold
@@ -216,6 +215,9 @@ def _from_path(segments: Sequence[str], loc: Loc) -> Code:
 def _split_raw(text: str, loc: Loc) -> list[tuple[str, str]]:
     """Returns the elements of a string as a scanner sends it, FNC1 as the GS control."""
     _check_charset(text, _SCANNED, loc)
+    from biip import ParseError  # noqa: PLC0415 - see above
+    from biip.gs1_messages import GS1Message  # noqa: PLC0415
+
     text = text.strip(FNC1)
     try:
         message = GS1Message.parse(text)
@@ -246,6 +248,9 @@ def _split_bracketed(text: str, loc: Loc) -> list[tuple[str, str]]:
 
 
 def _is_ai(digits: str) -> bool:
+    from biip import ParseError  # noqa: PLC0415 - see above
+    from biip.gs1_application_identifiers import GS1ApplicationIdentifier  # noqa: PLC0415
+
     try:
         return GS1ApplicationIdentifier.extract(digits).ai == digits
     except ParseError:
@@ -261,6 +266,9 @@ def _from_elements(elements: list[tuple[str, str]], loc: Loc) -> Code:
         _refuse(loc, "no_gtin")
     gtin = parse_gtin(values.pop("01"), loc=loc, allow_item_code=True)
     code = _build(gtin, values, loc)
+    from biip import ParseError  # noqa: PLC0415 - see above
+    from biip.gs1_element_strings import GS1ElementString  # noqa: PLC0415
+
     for ai, value in [("01", gtin), *values.items()]:
         try:
             element = GS1ElementString.parse(ai + value)

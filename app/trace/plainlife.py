@@ -8,9 +8,9 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -44,26 +44,46 @@ _SOLD = (
 )
 
 
+FindRows = Callable[[int], Sequence[tuple[Any, ...]]]
+"""Returns the rows of `sold_unit` of the goods with this stream key: what is behind it, from subject on."""
+
+
+class PlainLife(NamedTuple):
+    """state: as it is kept. sale: its row from `seller` on, None of a unit that was never sold."""
+
+    state: bytes
+    sale: tuple[Any, ...] | None = None
+
+
 class PlainLives:
     """Tells lives from frames. find: reads the listings that sales refer to."""
 
-    def __init__(self, find: FindRecord, graces: Graces) -> None:
+    def __init__(self, find: FindRecord, find_rows: FindRows, graces: Graces) -> None:
         self._find = find
+        self._find_rows = find_rows
         self._graces = graces
         self._beginnings: dict[tuple[bytes, str], tuple[bytes, bytes, bytes]] = {}
         self._kept: dict[str, dict[bytes, tuple[bytes, bytes, bytes]]]
         self._kept = {type_: {} for type_ in _KEPT}
         self._listings: dict[tuple[str, int], int | None] = {}
 
-    def holds(self, name: str, frames: Sequence[Frame], state: bytes) -> bool:
-        """Whether this stream is a unit's, has one of these lives, and its state is kept as such.
+    def holds(self, key: int, name: str, frames: Sequence[Frame], state: bytes) -> bool:
+        """Whether this stream is a unit's, has one of these lives, and state and sale are kept as such.
 
-        No rows follow from a unit's records.
+        key: of the stream. No other rows follow from such records.
         """
-        return "/21/" in name and self.tell(frames) == state
+        if "/21/" not in name:
+            return False
+        told = self.tell(frames)
+        if told is None or told.state != state:
+            return False
+        kept = self._find_rows(key)
+        if told.sale is None:
+            return not kept
+        return len(kept) == 1 and kept[0] == ("", 1, name[3:17], *told.sale)
 
-    def tell(self, frames: Sequence[Frame]) -> bytes | None:
-        """Returns the state of a unit that has these records and no others, as it is kept.
+    def tell(self, frames: Sequence[Frame]) -> PlainLife | None:
+        """Returns the life of a unit that has these records and no others.
 
         frames: at least one, in order of seq from 0. None: it is not one of these lives.
         """
@@ -74,11 +94,14 @@ class PlainLives:
             raw, actor, data
         )
         if len(frames) == 1:
-            return _REGISTERED % (brand_owner, issuer, issuer, lot)
+            return PlainLife(_REGISTERED % (brand_owner, issuer, issuer, lot))
         life, seq, advanced, seller = b"registered", 0, -1, ""
         completed = sale = sent = signed = steps = signed_step = b""
         gap = listing_gap = b""
-        sold = 0
+        sold = sold_at = moved_at = 0
+        completed_at: int | None = None
+        words: list[int] = []
+        dues: dict[str, int] = {}
         graces = self._graces
         for type_, actor, source, sender, occurred, at, id_text, raw, data, refs in islice(
             frames, 1, None
@@ -101,37 +124,59 @@ class PlainLives:
                 sender != seller and source in OUTSIDE_SOURCES and data.get("proof") != "inner"
             )
             if type_ == "sale" and not sale and actor:
-                life, sale, sold = b"sold", fact, vouched
+                life, sale, sold, sold_at = b"sold", fact, vouched, occurred
+                moved_at = occurred
                 listing = self._listing_of(refs)
                 if listing is None:
-                    late = _GAP % (seq, at + graces.late_ms, b"late", at)
+                    dues["listing"] = at + graces.late_ms
+                    late = _GAP % (seq, dues["listing"], b"late", at)
                     listing_gap = b'"listing":' + late
                 else:
                     steps = b'"listing":%d,' % listing
-                due = max(occurred + graces.dispatch_ms, at + graces.late_ms)
+                    words.append(listing)
+                words.append(vouched)
+                due = dues["next"] = max(occurred + graces.dispatch_ms, at + graces.late_ms)
                 gap = b'"dispatch":' + _GAP % (seq, due, b"overdue", occurred)
                 if listing_gap:
                     gap += b","
                 gap += listing_gap
             elif type_ == "dispatch" and sale and not sent:
-                life, sent = b"in_transit", b'"dispatch":%b,' % fact
+                life, sent, moved_at = b"in_transit", b'"dispatch":%b,' % fact, occurred
                 steps = b'"dispatch":%d,%b' % (vouched, steps)
-                due = max(occurred + graces.signature_ms, at + graces.late_ms)
+                words.append(vouched)
+                due = dues["next"] = max(occurred + graces.signature_ms, at + graces.late_ms)
                 gap = listing_gap + b"," if listing_gap else b""
                 gap += b'"signature":' + _GAP % (seq, due, b"overdue", occurred)
             elif type_ == "signature" and sent and not signed:
                 life, signed, signed_step = (
                     b"signed", b',"signature":%b' % fact, b',"signature":%d' % vouched
                 )  # fmt: skip
+                words.append(vouched)
+                del dues["next"]
                 gap = listing_gap
                 if not gap:
+                    completed_at = advanced
                     completed = b'"completed":%d,' % advanced
             else:
                 return None
-        return _SOLD % (
+        state = _SOLD % (
             advanced, brand_owner, completed, sent, gap, issuer, issuer, lot, sale, signed, life,
             steps, sold, signed_step,
         )  # fmt: skip
+        underway = ("sold", "in_transit")[bool(sent)] if not signed else None
+        return PlainLife(
+            state,
+            (
+                seller,
+                sold_at,
+                min(dues.values(), default=None),
+                len(words),
+                sum(words),
+                completed_at,
+                underway,
+                moved_at if underway else None,
+            ),
+        )
 
     def _begin(self, raw: bytes, actor: str, data: Mapping[str, Any]) -> tuple[bytes, bytes, bytes]:
         """Returns what a registration leaves in the state: brand_owner, issuer, lot."""

@@ -1,32 +1,29 @@
 """SQL of what was sold, held against the records of the goods and written again from them.
 
-A life of the commonest kind (`plainlife`) is proven by the audit without a look at rows; so what is kept of
-it is looked at where its seller is: nearly all by the database itself, by how the state is spelled, the rest
-by the life. Every other life is looked at where it is, and there is said what no seller's stream would tell.
-Known gap: that a row of such a common life is missing is seen by the counts of its day alone (`sold_day`).
+An audit tells the commonest lives (`plainlife`) with their row, and reads the rows beside the records in the
+same order; every other life is told here. What is of no goods at all is looked for where its seller is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, func, not_, or_, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select
 
-from app.db.lookup import holds_bytes, holds_told, last_bytes
+from app.db.hot import HotSelect
 from app.db.tables import Head, RecordRow, SoldUnit
 from app.db.upsert import upsert_rows
-from app.ledger.record import has_key, stream_key
-from app.ledger.store import load_some, load_stream, read_state
+from app.ledger.record import stream_key
+from app.ledger.store import load_some
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
-from app.trace.life_table import STEPS, Happening
+from app.trace.life_table import Happening
 from app.trace.rebuildstore import UNTOLD, Retold, sound_records, streams_with
 from app.trace.replay import happening_of
 from app.trace.retold import finder
-from app.trace.soldrows import FindListings, Told, rows_of_life, told_rows
+from app.trace.soldrows import FindListings, Told, told_rows
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -35,8 +32,15 @@ RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 BEGIN_A_SALE = frozenset({"sale", "dispatch", "signature"})
 _LISTING = frozenset({"listing"})
 _EVERY = 2**31 - 1
-_PAGE = 2_000
-_PLACE = (SOLD.c.sold_at, SOLD.c.stream, SOLD.c.subject, SOLD.c.cycle)
+_EVERY_KEY = 2**63 - 1
+_PAGE = 1_000
+_BY_STREAM = HotSelect(select(SOLD).where(SOLD.c.stream == bindparam("key")))
+_FROM = HotSelect(
+    select(SOLD)
+    .where(SOLD.c.stream >= bindparam("key"))
+    .order_by(SOLD.c.stream)
+    .limit(bindparam("most"))
+)
 
 Fields = Mapping[str, Any]
 
@@ -86,141 +90,55 @@ def tell(
 def wrong_at_goods(
     connection: Connection, stream: str, records: Sequence[Fields], graces: Graces
 ) -> list[str]:
-    """Returns the subjects of a unit or lot whose rows are not as its records tell them. Read-only.
-
-    Of a unit's present cycle, which its seller's stream tells of, only if it is missing or somebody else's.
-    """
-    told = tell(connection, stream, records, graces, Listings(connection))
-    kept = _kept_rows(connection, stream_key(stream)) if told else {}
-    is_lot = parse_code(stream).level == "lot"
+    """Returns the subjects of a unit or lot whose rows are not as its records tell them. Read-only."""
+    sold = any(fields["type"] in BEGIN_A_SALE for fields in records)
+    told = tell(connection, stream, records, graces, Listings(connection)) if sold else {}
+    kept = _kept_rows(connection, stream_key(stream))
     return sorted(
         {
-            subject
-            for (subject, cycle), one in told.items()
-            if not _may_stand(kept.get((subject, cycle)), one, all_of_it=is_lot or one.is_over)
+            place[0]
+            for place in told.keys() | kept.keys()
+            if place not in told or kept.get(place) not in told[place].rows
         }
     )
 
 
-def _may_stand(row: Mapping[str, Any] | None, told: Told, *, all_of_it: bool) -> bool:
-    if row is None or all_of_it:
-        return row in told.rows
-    return bool(row["seller"] == told.newest["seller"])
-
-
-def wrong_at_seller(
-    connection: Connection, seller: str, graces: Graces, *, limit: int
-) -> list[str]:
-    """Returns the units whose row of their present sale, by this seller, is not as their records tell it.
-
-    Those that never were sold too, one without a stream by its key; at most `limit`. Read-only.
-    """
-    listings = Listings(connection)
-    found: list[str] = []
-    for row, name, life in _unlike(connection, seller):
-        if len(found) == limit:
-            break
-        if name is None:
-            found.append(f"#{row['stream']}")
-            continue
-        if not has_key(name, row["stream"]):
-            continue  # a head that says another name than its own is told of at its own place
-        try:
-            code, cycle = parse_code(name), life.get("cycle")
-            if cycle == row["cycle"] or not isinstance(cycle, int):
-                rows = rows_of_life(code, life, listings.of(code, life.get("lot")))
-            elif cycle > row["cycle"]:
-                continue  # of a cycle that is over its own stream tells
-            else:
-                rows = ()
-            if (not rows and cycle == row["cycle"]) or row in rows:
-                continue
-        except UNTOLD:
-            pass  # of kinds that no life has
-        # The life may have been altered, and is named at its own stream then.
-        records = [record.fields for record in load_stream(connection, name) if record.is_sound]
-        try:
-            told = tell(connection, name, records, graces, listings).get(("", row["cycle"]))
-        except UNTOLD:
-            continue
-        if records and (told is None or row not in told.rows):
-            found.append(name)
-    return found
-
-
-def _unlike(
-    connection: Connection, seller: str
-) -> Iterator[tuple[dict[str, Any], object, Mapping[str, Any]]]:
-    """Yields rows of units that are not spelled in the life kept of them, each with stream and life.
-
-    The stream's name as it stands there, None where there is no such stream.
-    """
+def without_goods(connection: Connection, seller: str, *, limit: int) -> list[str]:
+    """Returns the streams, `#` and the key, of a seller's rows that are of no goods; at most `limit`."""
     query = (
-        select(SOLD, HEAD.c.name, HEAD.c.state)
+        select(SOLD.c.stream)
         .outerjoin(HEAD, HEAD.c.stream == SOLD.c.stream)
         .where(
             SOLD.c.seller == seller,
-            SOLD.c.subject == "",
-            or_(HEAD.c.stream.is_(None), not_(_is_spelled(connection, HEAD.c.state))),
+            or_(HEAD.c.stream.is_(None), func.substr(HEAD.c.name, 1, 3) != "01/"),
         )
-        .order_by(*_PLACE)
-        .limit(_PAGE)
+        .limit(limit)
     )
-    rows = list(connection.execute(query))
-    while rows:
+    return [f"#{key}" for key in connection.scalars(query)]
+
+
+class RowsInOrder:
+    """The rows of units, read on in the order of their streams, as an audit reads their records."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._first, self._last = 0, -1
+        self._page: dict[int, list[tuple[Any, ...]]] = {}
+
+    def of(self, key: int) -> Sequence[tuple[Any, ...]]:
+        """Returns the rows of one unit without their stream. Read-only."""
+        if not self._first <= key <= self._last:
+            self._read(key)
+        return self._page.get(key, ())
+
+    def _read(self, key: int) -> None:
+        rows = _FROM.rows(self._connection, key=key, most=_PAGE)
+        page: dict[int, list[tuple[Any, ...]]] = {}
         for row in rows:
-            fields = dict(row._mapping)
-            name, raw = fields.pop("name"), fields.pop("state")
-            try:
-                life = {} if raw is None else read_state(raw)
-            except (ValueError, TypeError):
-                life = {}
-            yield fields, name, life
-        last = tuple(getattr(rows[-1], column.name) for column in _PLACE)
-        rows = list(connection.execute(query.where(tuple_(*_PLACE) > tuple_(*last))))
-
-
-def _is_spelled(connection: Connection, state: Any) -> Any:
-    """Returns the condition that the state tells of a whole sale, signed for, what the row says of it.
-
-    Canonical JSON, in which nothing but the field itself is spelled so: quotes in texts are escaped.
-    """
-    ends = [
-        and_(
-            SOLD.c.independent == count,
-            last_bytes(connection, state, len(_END % ((0,) * len(STEPS)))).in_(
-                [_end(vouched) for vouched in combinations(_STEPS, count)]
-            ),
-        )
-        for count in range(len(STEPS) + 1)
-    ]
-    return and_(
-        # As the stream is named: `01/{gtin}/21/{serial}`.
-        func.substr(HEAD.c.name, 4, 14) == SOLD.c.gtin,
-        SOLD.c.steps == len(STEPS),
-        SOLD.c.gap_due_at.is_(None),
-        SOLD.c.underway.is_(None),
-        SOLD.c.moved_at.is_(None),
-        SOLD.c.completed_at.is_not(None),
-        or_(*ends),
-        holds_told(
-            connection, state,
-            '"completed":', SOLD.c.completed_at, ',"cycle":', SOLD.c.cycle, ',"dispatch":{',
-        ),
-        holds_bytes(connection, state, b'"gaps":{},"holder":"'),
-        holds_told(
-            connection, state, '"sale":{"actor":"', SOLD.c.seller, '","at":', SOLD.c.sold_at, ","
-        ),
-    )  # fmt: skip
-
-
-_STEPS = sorted(STEPS)
-_END = b'"state":"signed","steps":{"dispatch":%d,"listing":%d,"sale":%d,"signature":%d},"v":1}'
-
-
-def _end(vouched: Sequence[str]) -> bytes:
-    """Returns how the state of a whole sale ends, of which these steps are not by the seller's word."""
-    return _END % tuple(step in vouched for step in _STEPS)
+            page.setdefault(row[0], []).append(row[1:])
+        # The last stream of a full page may have more rows than are on it.
+        self._last = rows[-1][0] - 1 if len(rows) == _PAGE else _EVERY_KEY
+        self._first, self._page = key, page
 
 
 def put_right(connection: Connection, graces: Graces) -> Retold:
@@ -260,5 +178,5 @@ def put_right(connection: Connection, graces: Graces) -> Retold:
 
 
 def _kept_rows(connection: Connection, key: int) -> dict[tuple[str, int], dict[str, Any]]:
-    rows = connection.execute(select(SOLD).where(SOLD.c.stream == key))
-    return {(row.subject, row.cycle): dict(row._mapping) for row in rows}
+    rows = _BY_STREAM.rows(connection, key=key)
+    return {(row.subject, row.cycle): row._asdict() for row in rows}

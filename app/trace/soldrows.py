@@ -7,14 +7,14 @@ after; each may stand, until the next step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.kit.clock import parse_ms
+from app.ledger.record import stream_key
 from app.trace import lifecycle
 from app.trace.code import Code
-from app.trace.decide import life_effects
-from app.trace.gaps import Graces
+from app.trace.gaps import Graces, seller_of, underway_since, vouched_steps
 from app.trace.life_table import Happening
 from app.trace.replay import FindRecord, happening_of
 
@@ -57,22 +57,40 @@ def told_rows(
         if old is None:
             old = lifecycle.begin(records[0]["actor"], lot=code.lot) if subject else {}
         # What the worker wrote since the step before this one, and what this one wrote.
-        _add(found, code, subject, _healed(old, late, at))
+        _add_healed(found, code, subject, old, late, at)
         new = lifecycle.fold(old, happening_of(fields, find), graces)
         lives[subject] = new
         _take(found, code, subject, old, new)
-        _add(found, code, subject, _healed(new, late, at))
+        _add_healed(found, code, subject, new, late, at)
     for subject, life in lives.items():
-        _add(found, code, subject, _healed(life, late, None))
+        _add_healed(found, code, subject, life, late, None)
     return found
 
 
-def rows_of_life(code: Code, life: Fields, late: FindListings) -> tuple[Row, ...]:
-    """Returns what may stand of the present cycle of a unit by the life that is kept of it; none: nothing."""
-    found: dict[Place, Told] = {}
-    for judged in (life, _healed(life, late, None)):
-        _add(found, code, "", judged)
-    return next((told.rows for told in found.values()), ())
+def sold_row(
+    code: Code, stream: str, subject: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Returns the present sale cycle as it is counted, its place alone where it is over; None: no sale."""
+    key = {"stream": stream_key(stream), "subject": subject, "cycle": new["cycle"]}
+    first = new.get("sale") or new.get("dispatch") or new.get("signature")
+    if not new["cycle"] or (first is None and old.get("cycle") != new["cycle"]):
+        return None
+    if first is None:
+        return key
+    steps, independent = vouched_steps(new)
+    underway, moved_at = underway_since(new)
+    return {
+        **key,
+        "gtin": code.gtin,
+        "seller": seller_of(new),
+        "sold_at": first["at"],
+        "gap_due_at": min((gap["due"] for gap in new["gaps"].values()), default=None),
+        "steps": steps,
+        "independent": independent,
+        "completed_at": new.get("completed"),
+        "underway": underway,
+        "moved_at": moved_at,
+    }
 
 
 def _take(
@@ -82,7 +100,8 @@ def _take(
     for place, told in found.items():
         if place[0] == subject and place[1] != cycle and not told.is_over:
             found[place] = Told(told.rows, is_over=True)
-    for row in _rows(code, subject, old, new):
+    row = sold_row(code, code.stream, subject, old, new)
+    if row is not None:
         place = (subject, row["cycle"])
         if "seller" in row:
             found[place] = Told((row,))
@@ -91,19 +110,21 @@ def _take(
             found[place] = Told(rows, is_over=True)
 
 
-def _add(found: dict[Place, Told], code: Code, subject: str, life: Fields) -> None:
-    """Adds the row of a life as it is judged, behind those that may stand already."""
-    for row in _rows(code, subject, {}, life):
+def _add_healed(
+    found: dict[Place, Told],
+    code: Code,
+    subject: str,
+    life: Fields,
+    late: FindListings,
+    until_ms: int | None,
+) -> None:
+    """Adds the row of a life that a late listing was taken in by, behind those that may stand already."""
+    healed = _healed(life, late, until_ms)
+    row = None if healed is life else sold_row(code, code.stream, subject, {}, healed)
+    if row is not None:
         place = (subject, row["cycle"])
         kept = found[place].rows if place in found else ()
         found[place] = Told((*(one for one in kept if one != row), row))
-
-
-def _rows(code: Code, subject: str, old: Fields, new: Fields) -> Iterator[Row]:
-    if new:
-        for effect in life_effects(code, code.stream, subject, old, new):
-            if effect.kind == "sold_unit":
-                yield effect.row
 
 
 def _healed(life: Fields, late: FindListings, until_ms: int | None) -> Fields:

@@ -32,6 +32,7 @@ from app.trace.decide import CodeUnknown, recalled_since
 from app.trace.gaps import Graces, Pending, pending, verdict_of
 from app.trace.life_shape import is_life
 from app.trace.plainlife import PlainLives
+from app.trace.resoldstore import RowsInOrder
 from app.trace.retold import Retold, finder
 from app.trace.story_part import APPLYING, NEWEST, Part, read_own
 
@@ -268,7 +269,7 @@ class Stories:
 
     def plain_prover(self, connection: Connection) -> Any:
         """Returns what the ledger's audit asks first of units: whether theirs is a common life."""
-        return PlainLives(finder(connection), self._graces).holds
+        return PlainLives(finder(connection), RowsInOrder(connection).of, self._graces).holds
 
 
 def _head(rows: Mapping[str, Any], stream: str) -> StreamHead:

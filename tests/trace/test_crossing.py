@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.credit.graces import graces_in_force
 from app.ledger.record import Claim, Signed
 from app.ledger.submission import Seal, Submission
-from app.rooms import graces_in_force
 from app.trace.code import Code
 from app.trace.crossing import pack_submission, unpacking
 from app.trace.decide import Decision

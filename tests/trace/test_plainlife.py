@@ -8,16 +8,20 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.db.tables import SoldUnit
 from app.kit.canonical import canonical_bytes_unchecked
 from app.kit.clock import format_time, from_ms
 from app.ledger.frame import FrameReader, name_part
 from app.ledger.record import ZERO_HASH
 from app.trace.gaps import Graces
-from app.trace.plainlife import PlainLives
+from app.trace.identifiers import parse_code
+from app.trace.plainlife import PlainLife, PlainLives
 from app.trace.replay import replay
+from app.trace.soldrows import sold_row
 from tests.trace.lives import CARRIER, GRACES, PLATFORM, SHOP
 
 UNIT = "01/06901234567892/21/A1"
+PLACE = ("stream", "subject", "cycle", "gtin")
 AT = 1_795_636_900_000
 TYPES = ["sale", "dispatch", "transit", "signature", "review", "return", "refusal", "void"]
 TYPES += [
@@ -103,12 +107,24 @@ def framed(made):
         yield frame
 
 
+def lives(graces=GRACES, kept=lambda _: ()) -> PlainLives:
+    return PlainLives(find, kept, graces)
+
+
+def sale_of(life) -> tuple | None:
+    """Returns the row of a life's sale behind its GTIN, as whoever records a step writes it."""
+    row = sold_row(parse_code(UNIT), UNIT, "", {}, life)
+    if row is None:
+        return None
+    return tuple(row[name] for name in SoldUnit.model_fields if name not in PLACE)
+
+
 @settings(max_examples=600, deadline=None)
 @given(records(), st.sampled_from([GRACES, Graces(*[timedelta(0)] * 3)]))
 def test_what_is_told_is_what_the_fold_tells(made, graces):
-    told = PlainLives(find, graces).tell(list(framed(made)))
+    told = lives(graces).tell(list(framed(made)))
     folded = replay([fields for fields, _ in made], find, graces)
-    assert told in (None, canonical_bytes_unchecked(folded))
+    assert told in (None, PlainLife(canonical_bytes_unchecked(folded), sale_of(folded)))
 
 
 def common(data, *, listed=True, until=7):
@@ -149,23 +165,51 @@ def test_the_common_lives_are_told_at_every_length():
     for listed in (True, False):
         for until in range(1, len(STRAIGHT) + 1):
             made = list(common(data, listed=listed, until=until))
-            told = PlainLives(find, GRACES).tell(list(framed(made)))
-            assert told == canonical_bytes_unchecked(
-                replay([fields for fields, _ in made], find, GRACES)
-            )
-            states.append(json.loads(told))
+            told = lives().tell(list(framed(made)))
+            folded = replay([fields for fields, _ in made], find, GRACES)
+            assert told == PlainLife(canonical_bytes_unchecked(folded), sale_of(folded))
+            states.append(json.loads(told.state))
     assert "completed" in states[6]
     assert "completed" not in states[-1]
     assert {state["state"] for state in states} == {"registered", "sold", "in_transit", "signed"}
 
 
+def held(*kept, data=None, name=UNIT, state=None) -> bool:
+    """Whether a common life is held, with these rows kept of it beside its state, or another state."""
+    frames = list(framed(list(common(data or {}))))
+    told = lives().tell(frames)
+    return lives(kept=lambda key: kept if key == 7 else ()).holds(
+        7, name, frames, told.state if state is None else state
+    )
+
+
+def kept_row() -> tuple:
+    made = list(common({}))
+    sale = sale_of(replay([fields for fields, _ in made], find, GRACES))
+    return ("", 1, "06901234567892", *sale)
+
+
 def test_an_altered_state_is_not_held():
-    lives = PlainLives(find, GRACES)
-    frames = list(framed(list(common({}))))
-    state = lives.tell(frames)
-    assert lives.holds(UNIT, frames, state)
-    assert not lives.holds("01/06901234567892", frames, state)
+    state = lives().tell(list(framed(list(common({}))))).state
+    row = kept_row()
+    assert held(row)
+    assert not held(row, name="01/06901234567892")
     for at in range(len(state)):
-        assert not lives.holds(UNIT, frames, state[:at] + b"0" + state[at + 1 :]) or (
+        assert not held(row, state=state[:at] + b"0" + state[at + 1 :]) or (
             state[at : at + 1] == b"0"
         )
+
+
+def test_a_sale_that_is_kept_otherwise_is_not_held():
+    row = kept_row()
+    assert not held()
+    assert not held(row, row)
+    assert not held(row, ("", 2, *row[2:]))
+    for at, value in enumerate(row):
+        for other in (None, 5, "x"):
+            if value != other:
+                assert not held((*row[:at], other, *row[at + 1 :]))
+    unsold = list(framed(list(common({}, until=1))))
+    state = lives().tell(unsold).state
+    assert lives().holds(7, UNIT, unsold, state)
+    assert not lives(kept=lambda _: [row]).holds(7, UNIT, unsold, state)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.credit import store
+from app.credit.graces import graces_in_force
 from app.credit.policy import score
 from app.credit.records import TOPIC, By, CreditRecords
 from app.credit.rows import replay
@@ -17,7 +18,6 @@ from app.credit.service import Credit, NewEntry
 from app.credit.steps import TABLE, Step, StepRefused
 from app.ledger.store import load_stream
 from app.oversight.rowcheck import check_rows
-from app.rooms import graces_in_force
 from tests.web.conftest import AUTHORITY
 from tests.web.market import SHOP
 
