@@ -16,10 +16,13 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection
+from sqlalchemy import BindParameter, Connection, Insert, insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import iterate
+
+_COPIED = 8
+"""Of so many new rows PostgreSQL takes a third of the time by COPY, on both sides."""
 
 
 class HotSelect:
@@ -83,6 +86,10 @@ def write_tuples(
 ) -> int:
     """Like `execute_many`, of rows whose values stand in the order of `names`."""
     dialect = connection.dialect
+    if dialect.name == "postgresql" and len(rows) >= _COPIED:
+        sql = _copy_of(statement, dialect, names)
+        if sql is not None:
+            return _copy(connection, sql, rows)
     sql, order = _text_of(statement, dialect, names)
     if order is not None:
         rows = [*map(order, rows)]
@@ -94,6 +101,28 @@ def write_tuples(
         raise _told(connection, sql, err) from err
     finally:
         cursor.close()
+
+
+def _copy(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    with connection.connection.cursor() as cursor:
+        try:
+            with cursor.copy(sql) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except connection.dialect.loaded_dbapi.Error as err:
+            raise _told(connection, sql, err) from err
+        return int(cursor.rowcount)
+
+
+@lru_cache(maxsize=256)
+def _copy_of(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> str | None:
+    """Returns the COPY that does what an INSERT of these columns does; None of another statement."""
+    # One that minds what is there already is a dialect's own, and of another type.
+    if type(statement) is not Insert or str(statement) != str(insert(statement.table)):
+        return None
+    quote = dialect.identifier_preparer.quote
+    columns = ", ".join(map(quote, names))
+    return f"COPY {quote(statement.table.name)} ({columns}) FROM STDIN"
 
 
 class _Compiled:

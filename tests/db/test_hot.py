@@ -2,9 +2,10 @@
 
 import pytest
 from sqlalchemy import bindparam, column, func, insert, select, table, union_all
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
-from app.db.hot import HotSelect
+from app.db.hot import HotSelect, write_tuples
+from app.db.upsert import upsert
 from app.ledger.store import FACT, HEAD
 
 HEADS = [
@@ -69,6 +70,38 @@ def test_an_error_is_the_one_that_callers_know(connection):
     nowhere = HotSelect(select(table("nowhere", column("a"))))
     with pytest.raises(DBAPIError):
         nowhere.rows(connection)
+
+
+ODD = ["plain", "tab\t, line\n, back\\slash, \\N, 'quote'", "", "溯信 😀", "\\."]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 500])
+def test_new_rows_are_written_as_they_are_however_many(connection, count):
+    rows = [
+        (100 + n, ODD[n % 5], n - 3, bytes([n % 256, 0, 92, 78]), n * 2**40, b"")
+        for n in range(count)
+    ]
+    names = ("stream", "name", "seq", "hash", "recorded_at", "state")
+    assert write_tuples(connection, insert(HEAD), names, rows) == count
+    found = connection.execute(select(HEAD).where(HEAD.c.stream >= 100).order_by(HEAD.c.stream))
+    assert [tuple(getattr(row, name) for name in names) for row in found] == rows
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_a_row_that_is_there_already_is_told_as_ever(connection, count):
+    rows = [(7 + n, f"party/x{n}", 0, bytes(32), 0, b"") for n in range(count)]
+    names = ("stream", "name", "seq", "hash", "recorded_at", "state")
+    with pytest.raises(IntegrityError), connection.begin_nested():
+        write_tuples(connection, insert(HEAD), names, rows)
+    assert connection.scalar(select(func.count()).select_from(HEAD)) == len(HEADS)
+
+
+def test_an_insert_that_minds_what_is_there_is_sent_as_it_is(connection):
+    """No COPY would do that."""
+    rows = [(n, f"other/{n}", 0, bytes(32), 0, b"") for n in range(1, 20)]
+    names = ("stream", "name", "seq", "hash", "recorded_at", "state")
+    creation = upsert(connection.dialect.name, HEAD, ("stream",), ())
+    assert write_tuples(connection, creation, names, rows) == 19 - len(HEADS)
 
 
 NOW_AND_THEN = HotSelect(select(func.pg_sleep(bindparam("seconds")).label("slept")))
