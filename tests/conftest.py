@@ -61,8 +61,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = config.getoption("database")
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
+    unseen: list[str] = []
     for item in items:
         touches = _touches_database(item)
+        if "postgresql" in _parameters(item) and not touches:
+            # Else it would run on no database, and nobody would miss it.
+            raise pytest.UsageError(
+                f"{item.nodeid} names a database, and asks for none that is seen"
+            )
         if touches:
             item.add_marker("database")
         about = _about_sqlite(item)
@@ -71,6 +77,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kinds = set(KINDS) & (_parameters(item) | _about_postgresql(item))
         wanted = chosen is None or (kinds <= {chosen} and (touches or chosen == "sqlite"))
         (kept if wanted else left).append(item)
+    if unseen:  # which would run on PostgreSQL never, and nobody would miss it
+        raise pytest.UsageError(f"name a database and ask for none: {', '.join(unseen)}")
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
@@ -164,7 +172,7 @@ def one_database_url(request: pytest.FixtureRequest, databases: Databases) -> st
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
+def database_url(request: pytest.FixtureRequest, databases: Databases) -> str:
     """A fresh migrated database of each kind: whatever uses this runs on both."""
     return request.getfixturevalue(f"{request.param}_database_url")
 

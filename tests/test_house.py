@@ -406,7 +406,7 @@ def test_no_committed_file_names_a_registry_or_this_workplace():
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_every_table_has_its_migration(kind, request):
+def test_every_table_has_its_migration(kind, request, databases):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
     from sqlmodel import SQLModel

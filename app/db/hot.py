@@ -86,14 +86,16 @@ def write_tuples(
 ) -> int:
     """Like `execute_many`, of rows whose values stand in the order of `names`."""
     dialect = connection.dialect
+    cursor: Any = connection.connection.cursor()
+    sql = None
     if dialect.name == "postgresql" and len(rows) >= _COPIED:
         sql = _copy_of(statement, dialect, names)
-        if sql is not None:
-            return _copy(connection, sql, rows)
-    sql, order = _text_of(statement, dialect, names)
-    if order is not None:
-        rows = [*map(order, rows)]
-    cursor = connection.connection.cursor()
+    if sql is not None:
+        cursor = _Copying(cursor)
+    else:
+        sql, order = _text_of(statement, dialect, names)
+        if order is not None:
+            rows = [*map(order, rows)]
     try:
         dialect.do_executemany(cursor, sql, rows)
         return int(cursor.rowcount)
@@ -103,15 +105,20 @@ def write_tuples(
         cursor.close()
 
 
-def _copy(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    with connection.connection.cursor() as cursor:
-        try:
-            with cursor.copy(sql) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        except connection.dialect.loaded_dbapi.Error as err:
-            raise _told(connection, sql, err) from err
-        return int(cursor.rowcount)
+class _Copying:
+    """psycopg's cursor, which copies where it is to execute many times: a statement as any other is."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def executemany(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Copies the rows."""
+        with self._cursor.copy(sql) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 @lru_cache(maxsize=256)
