@@ -27,7 +27,7 @@ from biip.gs1_digital_link_uris import GS1DigitalLinkURI
 from biip.gs1_element_strings import GS1ElementString
 from biip.gs1_messages import GS1Message
 
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import FieldFault, Invalid, invalid
 from app.parties.identity import shown
 from app.trace.code import (
     CSET_82,
@@ -136,7 +136,8 @@ def parse_unit(text: str, *, loc: Loc = ("code",)) -> Code:
     """Returns the unit that `text` names. Raises Invalid as `parse_code`, and `level` for other goods."""
     code = parse_code(text, loc=loc)
     if code.level != "unit":
-        _refuse(loc, "level", expected="unit", got=code.level)
+        params = {"expected": "unit", "got": code.level}
+        raise invalid(FieldFault(loc, "level", params, words=dict.fromkeys(params, "level")))
     return code
 
 
