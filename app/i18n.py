@@ -95,6 +95,8 @@ def _bound(lang: Lang, written: str) -> str | None:
     span = _SPAN.fullmatch(written)
     if span is not None:
         low, high = (_end(lang, end) for end in span.groups())
+        if low == high:
+            return low
         return text(lang, "bound.span", low=low, high=high)
     side = _SIDE.fullmatch(written)
     if side is None:

@@ -83,6 +83,7 @@ def test_times_are_shown_in_china():
     ("written", "zh", "en"),
     [
         ("8..32", "8 到 32", "8 to 32"),
+        ("0..0", "0", "0"),
         ("≤ 64", "最多 64", "at most 64"),
         ("≥ 1", "至少 1", "at least 1"),
         ("> 0, ≤ 9.5", "大于 0，最多 9.5", "more than 0; at most 9.5"),
