@@ -18,7 +18,7 @@ from typing import Final, Literal
 from stdnum import numdb
 
 from app.kit.canonical import parse_json
-from app.kit.clock import SHANGHAI
+from app.kit.clock import SHANGHAI, parse_time
 
 Lang = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Lang, ...]] = ("zh", "en")
@@ -31,6 +31,11 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 # public page may show.
 _WITHOUT_CITIES = frozenset({"11", "12", "31", "50", "71", "81", "82"})
 _REGION = re.compile(r"\d{6}", re.ASCII)
+_END = r"-?\d+(?:\.\d+)?|\d{4}-\d\d(?:-\d\d(?:T[\d:.]+Z)?)?"
+_SPAN = re.compile(rf"({_END})\.\.({_END})", re.ASCII)
+_SIDE = re.compile(rf"([≥≤<>]) ({_END})", re.ASCII)
+_SIDES: Final = {"≥": "least", "≤": "most", ">": "above", "<": "below"}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEARS = re.compile(r"^\[\d*-\d*\]")
 
 
@@ -63,6 +68,49 @@ def worded(
         name: joint.join(text(lang, f"{family}.{word}") for word in str(params[name]).split(", "))
         for name, family in families.items()
     }
+
+
+def in_words(lang: Lang, params: Mapping[str, object]) -> dict[str, object]:
+    """Returns params as readers say them: a moment in China's time, a bound in words.
+
+    A bound is `expected`, and is written in one way: `1..64` (both included), `≥ 1`, `≤ 64`, `> 1`,
+    `< 9`, with a number, a day, a month or a time in it; or several, with ", " between.
+    """
+    return {name: _in_words(lang, name, value) for name, value in params.items()}
+
+
+def _in_words(lang: Lang, name: str, value: object) -> object:
+    if isinstance(value, datetime):
+        return format_moment(lang, value)
+    if name != "expected" or not isinstance(value, str):
+        return value
+    said = [_bound(lang, part) for part in value.split(", ")]
+    # All are bounds, or it is something else: a list of words, an example.
+    told = [one for one in said if one is not None]
+    return text(lang, "bound.join").join(told) if len(told) == len(said) else value
+
+
+def _bound(lang: Lang, written: str) -> str | None:
+    """Returns a bound in words, None for what is none."""
+    span = _SPAN.fullmatch(written)
+    if span is not None:
+        low, high = (_end(lang, end) for end in span.groups())
+        if low == high:
+            return low
+        return text(lang, "bound.span", low=low, high=high)
+    side = _SIDE.fullmatch(written)
+    if side is None:
+        return None
+    of_time = "time" if "-" in side[2][1:] else "number"
+    return text(lang, f"bound.{_SIDES[side[1]]}.{of_time}", bound=_end(lang, side[2]))
+
+
+def _end(lang: Lang, written: str) -> str:
+    if "T" in written:
+        return format_moment(lang, parse_time(written))
+    if _DAY.fullmatch(written):
+        return format_date(lang, date.fromisoformat(written))
+    return written
 
 
 def has(key: str) -> bool:

@@ -76,7 +76,7 @@ def import_file(
         if dry_run:
             outcomes = plan.counts()
             counts = {name: outcomes[name] for name in _OUTCOMES}
-            faults: Faults = [(row.row, row.problems) for row in plan.rows if row.problems]
+            faults: Faults = [(row.row, row.problems) for row in plan.in_file() if row.problems]
             told: dict[str, Any] = {"dry_run": True, "rows": len(plan.rows), "file": plan.about()}
             told |= _listings(plan.listings)
         else:

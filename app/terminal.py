@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import DatabaseError
 
 from app.config import PREFIX, SettingsError
-from app.i18n import text
+from app.i18n import in_words, text, worded
 from app.kit.errors import Fault
 from app.ledger.bundle_report import BundleReport
 from app.ledger.verifier import Problem
@@ -142,16 +142,15 @@ def read_key(given: str) -> str:
 def sentence_of(fault: Fault) -> str:
     """Returns what a refusal says, in English."""
     try:
-        told = text("en", f"fault.{fault.key}", **fault.params)
+        told = text("en", f"fault.{fault.key}", **in_words("en", fault.params))
     except (KeyError, IndexError):
         return str(fault)
     fields = []
     for error in fault.errors:
         place = ".".join(map(str, error.loc))
         blanks = {"name": place, "expected": "…", "got": "…"}
-        fields.append(
-            f"{place}: {text('en', f'field.{error.sentence or error.kind}', **(blanks | dict(error.params)))}"
-        )
+        said = blanks | in_words("en", error.params) | worded("en", error.params, error.words)
+        fields.append(f"{place}: {text('en', f'field.{error.sentence or error.kind}', **said)}")
     return " ".join(fields) or told
 
 

@@ -460,6 +460,46 @@ def gaps(text: str) -> set[str]:
     return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
 
 
+def test_what_was_expected_is_written_in_one_way():
+    # `i18n.in_words` says bounds in the reader's language; "8-32" and ">= 1" it took for words, and
+    # people read them as they stood.
+    wrong = []
+    for path in sources():
+        for node in ast.walk(tree(path)):
+            pairs: list[tuple[object, ast.expr]] = []
+            if isinstance(node, ast.Dict):
+                pairs = [
+                    (key.value, value)
+                    for key, value in zip(node.keys, node.values, strict=True)
+                    if isinstance(key, ast.Constant)
+                ]
+            elif isinstance(node, ast.keyword):
+                pairs = [(node.arg, node.value)]
+            wrong += [
+                f"{place(path)}:{value.lineno}: {written}"
+                for name, value in pairs
+                if name == "expected" and _is_loose_bound(written := _written(value))
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _written(value: ast.expr) -> str:
+    """Returns a text as it will stand, with 1 in place of what is filled in."""
+    match value:
+        case ast.Constant(value=str(said)):
+            return said
+        case ast.JoinedStr():
+            return "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "1" for part in value.values
+            )
+        case _:
+            return ""
+
+
+def _is_loose_bound(written: str) -> bool:
+    return bool(re.match(r"<=|>=|\d+ ?[-–…]|[≥≤<>](?! \d)", written))
+
+
 def test_a_text_stands_in_one_file():
     owner: dict[str, str] = {}
     for name in locale_files():

@@ -79,6 +79,29 @@ def test_times_are_shown_in_china():
     assert i18n.format_date("en", date(2026, 11, 20)) == "20 Nov 2026"
 
 
+@pytest.mark.parametrize(
+    ("written", "zh", "en"),
+    [
+        ("8..32", "8 到 32", "8 to 32"),
+        ("0..0", "0", "0"),
+        ("≤ 64", "最多 64", "at most 64"),
+        ("≥ 1", "至少 1", "at least 1"),
+        ("> 0, ≤ 9.5", "大于 0，最多 9.5", "more than 0; at most 9.5"),
+        ("≥ 2026-09-05", "不早于 2026-09-05", "not before 5 Sep 2026"),
+        ("2026-09-05..2027-01-01", "2026-09-05 到 2027-01-01", "5 Sep 2026 to 1 Jan 2027"),
+        ("> 2026-12-31T16:05:00.000Z", "晚于 2027-01-01 00:05", "after 1 Jan 2027, 00:05"),
+        ("≤ 2026-09", "不晚于 2026-09", "not after 2026-09"),
+        ("food, drug", "food, drug", "food, drug"),
+        ("SC10144120000008", "SC10144120000008", "SC10144120000008"),
+    ],
+)
+def test_a_bound_is_said_in_words(written, zh, en):
+    said = {
+        lang: i18n.in_words(lang, {"expected": written, "got": written}) for lang in ("zh", "en")
+    }
+    assert said == {"zh": {"expected": zh, "got": written}, "en": {"expected": en, "got": written}}
+
+
 def test_a_time_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="zone"):
         i18n.format_moment("zh", datetime(2026, 1, 1))

@@ -143,7 +143,7 @@ class CreditLedger:
                 "credit_rule_not_yours", rule=rule, who=", ".join(sorted(known.entered_by))
             )
         if day is not None and day > local_day(now):
-            params = {"expected": f"<= {local_day(now)}", "got": day.isoformat()}
+            params = {"expected": f"≤ {local_day(now)}", "got": day.isoformat()}
             raise invalid(FieldFault(("occurred_on",), "range", params))
         identifier = id or str(uuid_utils.uuid7())
         by = By(principal.party or SYSTEM, source)

@@ -102,7 +102,7 @@ class OrderCounts:
             if not begun:
                 faults.append(
                     FieldFault(
-                        (*loc, "period"), "range", {"expected": f"<= {today}", "got": row.period}
+                        (*loc, "period"), "range", {"expected": f"≤ {today}", "got": row.period}
                     )
                 )
             if row.seller == platform:

@@ -144,7 +144,7 @@ def _listed(reader: Reader) -> dict[str, Any]:
 def _check_order(reader: Reader, facts: dict[str, Any]) -> None:
     produced, expires = facts.get("produced_on"), facts.get("expires_on")
     if produced and expires and date.fromisoformat(expires) < date.fromisoformat(produced):
-        reader.refuse_with("expires_on", "range", expected=f">= {produced}", got=expires)
+        reader.refuse_with("expires_on", "range", expected=f"≥ {produced}", got=expires)
 
 
 def _imported(reader: Reader) -> dict[str, str]:

@@ -138,15 +138,19 @@ def list_rows(
     limit: int,
     told: bool = False,
 ) -> list[Any]:
-    """Returns rows of a job behind `after`. told: only those with something to say. Read-only."""
-    query = select(ROW.c.n, ROW.c.row, ROW.c.outcome, ROW.c.problems).where(
-        ROW.c.job == job, ROW.c.n > after
+    """Returns rows of a job in the file's order, behind the row `after`. Read-only.
+
+    told: only those with something to say. By the spreadsheet's number: `n` is the order in which rows are
+    applied, and what happened first is recorded first.
+    """
+    query = select(ROW.c.row, ROW.c.outcome, ROW.c.problems).where(
+        ROW.c.job == job, ROW.c.row > after
     )
     if outcomes:
         query = query.where(ROW.c.outcome.in_(list(outcomes)))
     if told:
         query = query.where(ROW.c.problems.is_not(None))
-    return list(connection.execute(query.order_by(ROW.c.n).limit(limit)))
+    return list(connection.execute(query.order_by(ROW.c.row).limit(limit)))
 
 
 def finish_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

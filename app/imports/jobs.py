@@ -191,7 +191,10 @@ class Imports(Remembered):
         limit: int,
         told: bool = False,
     ) -> list[Any]:
-        """Returns rows of a job behind `after`; told: only those with faults or warnings. Read-only."""
+        """Returns rows of a job behind the row `after`, in the file's order. Read-only.
+
+        told: only those with faults or warnings.
+        """
         with self._database.read() as connection:
             _own(connection, principal, job)
             return importstore.list_rows(
@@ -204,7 +207,7 @@ class Imports(Remembered):
         while rows := self.rows(principal, job, after=after, limit=1_000, told=True):
             for row in rows:
                 yield row.row, [one for one in of_row(row) if not one.is_warning]
-            after = rows[-1].n
+            after = rows[-1].row
 
     # --- applying -------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ from app.trace.requests import EventRequest
 
 _PLACES_SHOWN = 20
 _OF_LISTING = ("listing", "listed_at")
+_CELLS = {"occurred_at": "listed_at", "title": "listing_title", "url": "url"}
+"""Fields of a listing and the columns they come from; all else is about the place."""
 
 
 def once_listed(rows: Sequence[Planned]) -> list[Planned]:
@@ -81,8 +83,7 @@ def with_listings(
     for n, row in enumerate(rows):
         match told.get(n):
             case Fault() as fault:
-                problem = replace(of_fault(fault), field="platform")
-                problems = (*row.problems, problem)
+                problems = (*row.problems, _at_cell(fault))
                 found.append(replace(row, outcome="refused", payload=None, problems=problems))
             case EventRequest():
                 places[wanted[n].place] += 1
@@ -100,7 +101,7 @@ def result_of(product: Taken, listed: Listed) -> tuple[Outcome, tuple[Problem, .
     Refused as a listing, the product may be registered all the same: then a warning says so.
     """
     if isinstance(listed, Fault):
-        problem = replace(of_fault(listed), field="platform")
+        problem = _at_cell(listed)
         kept = Problem("registered", "import.warn.registered")
         return "refused", ((problem, kept) if product.is_new else (problem,))
     is_new = product.is_new or (isinstance(listed, Recorded) and not listed.replayed)
@@ -109,6 +110,12 @@ def result_of(product: Taken, listed: Listed) -> tuple[Outcome, tuple[Problem, .
 
 def _wanted(row: Planned) -> NewOffer | None:
     return None if row.payload is None else offer_of(row.payload, row.gtin)
+
+
+def _at_cell(fault: Fault) -> Problem:
+    """Returns the problem of a listing that was refused, at the column that it is about."""
+    problem = of_fault(fault)
+    return replace(problem, field=_CELLS.get(problem.field, "platform"))
 
 
 def _bare(row: Planned) -> dict[str, Any]:

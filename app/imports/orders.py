@@ -27,7 +27,7 @@ from app.kit.clock import format_time
 from app.kit.errors import Invalid
 from app.parties.identity import parse_region, parse_waybill
 from app.trace.code import parse_lot
-from app.trace.identifiers import parse_code
+from app.trace.identifiers import parse_unit
 from app.trace.shipments import MAX_UNITS
 
 _NAMESPACE = UUID("5d0c2b60-9f4c-5a0e-8c55-0b6f0a2c7e11")
@@ -94,7 +94,7 @@ def _plan(
     if len(platform) > _MAX_TEXT:
         reader.refuse_with("platform", "length", expected=f"1..{_MAX_TEXT}", got=len(platform))
     if ordered_at and shipped_at and shipped_at < ordered_at:
-        params = {"expected": f">= {format_time(ordered_at)}", "got": format_time(shipped_at)}
+        params = {"expected": f"≥ {format_time(ordered_at)}", "got": shipped_at}
         reader.refuse_with("shipped_at", "range", **params)
     to = _region(reader)
     line = reader.read("line", read_code) or ""
@@ -163,12 +163,7 @@ def _goods(reader: Reader, mapping: Layout) -> _Goods | None:
 
 
 def _codes(text: str) -> list[str]:
-    found = []
-    for one in _SPLIT.split(text):
-        code = parse_code(one)
-        if code.level != "unit":
-            raise CellWrong("level", {"expected": "unit", "got": code.level})
-        found.append(code.stream)
+    found = [parse_unit(one).stream for one in _SPLIT.split(text)]
     if len(found) > MAX_UNITS or len(set(found)) != len(found):
         raise CellWrong("duplicate", {"got": text[:40]})
     return found

@@ -87,13 +87,17 @@ def kinds_of(principal: Principal) -> list[Kind]:
 class Plan:
     """What a file would do: the table as it was understood, and every row.
 
-    listings: how many products would be listed where, by place.
+    rows: in the order in which they are applied. listings: how many products would be listed where, by place.
     """
 
     grid: Grid
     sheet: Sheet
     rows: tuple[Planned, ...]
     listings: Mapping[str, int] = field(default_factory=dict)
+
+    def in_file(self) -> list[Planned]:
+        """Returns the rows in the file's order."""
+        return sorted(self.rows, key=lambda one: one.row)
 
     def counts(self) -> Counter[str]:
         """Returns how many rows would come to what."""
@@ -237,7 +241,7 @@ def _of_product(row: Planned, there: Any | None, party: str) -> Planned:
     needed = claims or "listing" in row.payload
     return replace(
         row,
-        outcome="unchanged",
+        outcome="created" if claims else "unchanged",
         gtin=there.gtin,
         payload=row.payload if needed else None,
         warnings=(*row.warnings, *others_facts(differs)),

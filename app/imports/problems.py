@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made_by
+from datetime import datetime
 from typing import Any, Literal
 
-from app.i18n import Lang, has, text, worded
+from app.i18n import Lang, has, in_words, text, worded
 from app.imports.cells import CellWrong
+from app.kit.clock import format_time, parse_time
 from app.kit.errors import Fault, FieldFault
 
 Outcome = Literal["created", "unchanged", "skipped", "refused", "waiting"]
@@ -21,7 +23,8 @@ class Problem:
     """A fault or a warning of one cell, or of the row (field "").
 
     column: the header as it stands in the file. value: as it stood there, cut. kind: a stable word.
-    key: of the sentence, as in `field.check_digit`. words: as of a Fault.
+    key: of the sentence, as in `field.check_digit`. params: a time stands there as `{"time": …}`, so that
+    it can be stored. words: as of a Fault.
     """
 
     kind: str
@@ -29,7 +32,7 @@ class Problem:
     field: str = ""
     column: str = ""
     value: str = ""
-    params: Mapping[str, str | int] = made_by(default_factory=dict)
+    params: Mapping[str, str | int | Mapping[str, str]] = made_by(default_factory=dict)
     words: Mapping[str, str] = made_by(default_factory=dict)
 
     @property
@@ -55,7 +58,8 @@ class Problem:
         blanks = {"name": self.column or self.field, "expected": "…", "got": self.value or "…"}
         key = self.key if has(self.key) else "field.wrong"
         try:
-            told = dict(self.params) | worded(lang, self.params, self.words)
+            params = {name: _read(value) for name, value in self.params.items()}
+            told = in_words(lang, params) | worded(lang, params, self.words)
             return text(lang, key, **(blanks | told))
         except (KeyError, IndexError):
             return text(lang, "field.wrong", **blanks)
@@ -69,7 +73,8 @@ class Problem:
 def of_error(error: CellWrong | FieldFault, name: str, column: str, value: str) -> Problem:
     """Returns the problem of a cell that could not be read, or of a field that a rule refused."""
     key = f"field.{error.sentence or error.kind}"
-    return Problem(error.kind, key, name, column, value[:_SHOWN], _plain(error.params))
+    words = error.words if isinstance(error, FieldFault) else {}
+    return Problem(error.kind, key, name, column, value[:_SHOWN], _plain(error.params), words)
 
 
 def of_fault(fault: Fault) -> Problem:
@@ -89,9 +94,15 @@ def of_row(row: Any) -> tuple[Problem, ...]:
     return tuple(Problem(**one) for one in json.loads(row.problems)) if row.problems else ()
 
 
-def _plain(params: Mapping[str, object]) -> dict[str, str | int]:
-    return {
-        name: value if isinstance(value, int) else str(value)[:200]
-        for name, value in params.items()
-        if name != "name"
-    }
+def _plain(params: Mapping[str, object]) -> dict[str, str | int | Mapping[str, str]]:
+    return {name: _stored(value) for name, value in params.items() if name != "name"}
+
+
+def _stored(value: object) -> str | int | Mapping[str, str]:
+    if isinstance(value, datetime):
+        return {"time": format_time(value)}
+    return value if isinstance(value, int) else str(value)[:200]
+
+
+def _read(value: str | int | Mapping[str, str]) -> object:
+    return parse_time(value["time"]) if isinstance(value, Mapping) else value

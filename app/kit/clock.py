@@ -48,6 +48,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def format_local(moment: datetime) -> str:
+    """Returns a time as China's clocks show it, with its offset, for tables: `2026-11-23T15:00:00+08:00`."""
+    return moment.astimezone(SHANGHAI).isoformat(timespec="seconds")
+
+
 def format_time_if(moment: datetime | None) -> str | None:
     """Returns the time as `format_time` does, None where there is none."""
     return None if moment is None else format_time(moment)

@@ -7,8 +7,9 @@ into a problem document or a line of text in the reader's language: `key` names 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +18,17 @@ class FieldFault:
 
     loc: path from the body's root, as in `("events", 3, "data", "carrier")`.
     kind: a stable word of the contract (`check_digit`, `charset`, `unknown_field`, `missing`, …).
-    params: what the sentence `field.<kind>` needs, such as `expected` and `got`.
+    params: what the sentence `field.<kind>` needs, such as `expected` and `got`. A time is a datetime, a
+    bound is written as app.i18n.in_words reads it: `1..64`, `≥ 1`, `≤ 64`.
     sentence: the sentence `field.<sentence>` in its place, where one kind has several reasons.
+    words: as of a Fault, below.
     """
 
     loc: tuple[str | int, ...]
     kind: str
     params: Mapping[str, object] = field(default_factory=dict)
     sentence: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fault(Exception):
@@ -131,3 +135,22 @@ class Overloaded(Unavailable):
 def invalid(*errors: FieldFault) -> Invalid:
     """Returns the usual refusal of one or more wrong fields."""
     return Invalid("invalid", errors=errors)
+
+
+def read_all(*reads: Callable[[], Any]) -> list[Any]:
+    """Returns what each read gives, in order. Raises one Invalid with the faults of all.
+
+    So a form is refused once, for everything that is wrong with it.
+    """
+    given: list[Any] = []
+    faults: list[FieldFault] = []
+    key = ""
+    for read in reads:
+        try:
+            given.append(read())
+        except Invalid as refused:
+            faults += refused.errors
+            key = "invalid" if key else refused.key
+    if faults:
+        raise Invalid(key, errors=tuple(faults))
+    return given

@@ -191,7 +191,7 @@ class _Reading:
         if _COUNT.fullmatch(threshold):
             count = int(threshold)
         if not 1 <= count <= len(members):
-            _refuse("threshold", line, expected=f"1-{len(members)}", got=_shown(threshold))
+            _refuse("threshold", line, expected=f"1..{len(members)}", got=_shown(threshold))
         self._groups[name] = Group(count, tuple(members))
 
     def _read(self, parse: Callable[[str], _Key], vkey: str, line: int) -> _Key:

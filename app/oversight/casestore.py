@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
 from app.db.tables import Account, Finding, FindingNote, FindingWork, Party
 from app.db.upsert import upsert_rows
-from app.oversight.kinds import FAMILIES_OF, Severity
-from app.oversight.store import during
+from app.oversight.kinds import Severity
+from app.oversight.store import GRAVITY, during, is_severe
 from app.parties.store import inside
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -64,16 +64,16 @@ def list_findings(
     at = FINDING.c.opened_at
     query = _chosen(select(FINDING, WORK.c.assignee), wanted).limit(limit)
     query = query.order_by(
-        *((_GRAVITY,) if order == "gravest" else ()), at.desc() if newest else at, FINDING.c.id
+        *((GRAVITY,) if order == "gravest" else ()), at.desc() if newest else at, FINDING.c.id
     )
     if after is not None:
         ms, last = after
         behind: Any = or_(at < ms if newest else at > ms, and_(at == ms, FINDING.c.id > last))
         if order == "gravest":
             # What a finding is never changes; one that is gone was of none.
-            row = connection.execute(select(_GRAVITY).where(FINDING.c.id == last)).first()
+            row = connection.execute(select(GRAVITY).where(FINDING.c.id == last)).first()
             rank: int = row[0] if row is not None else 0
-            grave = _GRAVITY
+            grave = GRAVITY
             behind = or_(grave > rank, and_(grave == rank, behind))
         query = query.where(behind)
     return list(connection.execute(query))
@@ -96,7 +96,7 @@ def _chosen(query: Any, wanted: Wanted) -> Any:
     if wanted.kind:
         query = query.where(FINDING.c.kind.startswith(wanted.kind, autoescape=True))
     if wanted.severity is not None:
-        query = query.where(_is_severe(wanted.severity))
+        query = query.where(is_severe(wanted.severity))
     if wanted.party:
         query = query.where(FINDING.c.party == wanted.party)
     if wanted.status == WAITING:
@@ -107,18 +107,6 @@ def _chosen(query: Any, wanted: Wanted) -> Any:
         nobody = WORK.c.assignee.is_(None)
         query = query.where(WORK.c.assignee == wanted.assignee if wanted.assignee else nobody)
     return query.where(during(FINDING.c.opened_at, wanted.since_ms, wanted.until_ms))
-
-
-def _is_severe(severity: Severity) -> Any:
-    def of(families: Sequence[str]) -> Any:
-        return or_(*(FINDING.c.kind.startswith(f"{one}.", autoescape=True) for one in families))
-
-    if severity == "ordinary":
-        return ~of([one for families in FAMILIES_OF.values() for one in families])
-    return of(FAMILIES_OF[severity])
-
-
-_GRAVITY: Any = case((_is_severe("grave"), 0), (_is_severe("serious"), 1), else_=2)
 
 
 # --- who works on it, and notes ------------------------------------------------------------------

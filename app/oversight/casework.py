@@ -182,7 +182,7 @@ class Casework:
         self.get(principal, finding)
         told = text.strip()
         if not 1 <= len(told) <= MAX_NOTE:
-            params = {"expected": f"1-{MAX_NOTE}", "got": len(told)}
+            params = {"expected": f"1..{MAX_NOTE}", "got": len(told)}
             raise invalid(FieldFault(("text",), "length", params))
         check_canonical(told, ("text",))
         self._note(principal, finding, "note", text=told)

@@ -138,7 +138,7 @@ class CustomsDesk:
             raise NothingDeclared("nothing_declared")
         told = reason.strip()
         if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
-            params = {"expected": f"1-{_MAX_REASON}", "got": len(told)}
+            params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
         data: dict[str, Any] = {"port": port.strip()}
         given = _read_documents(documents)
@@ -208,7 +208,7 @@ def _read_documents(documents: Mapping[DocumentName, str]) -> dict[DocumentName,
         if name == "waybill":
             told = parse_waybill(told, loc=("waybill",))
         elif len(told) > _MAX_NUMBER:
-            params = {"expected": f"1-{_MAX_NUMBER}", "got": len(told)}
+            params = {"expected": f"1..{_MAX_NUMBER}", "got": len(told)}
             raise invalid(FieldFault((name,), "length", params))
         check_canonical(told, (name,))
         read[name] = told

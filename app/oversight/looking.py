@@ -20,7 +20,7 @@ def read_purpose(given: str | None, *, loc: tuple[str, ...]) -> str:
     """Returns a stated purpose. loc: where it was given. Raises Invalid, kind `length`."""
     told = " ".join((given or "").split())
     if not MIN_PURPOSE <= len(told) <= MAX_PURPOSE:
-        params = {"expected": f"{MIN_PURPOSE}-{MAX_PURPOSE}", "got": len(told)}
+        params = {"expected": f"{MIN_PURPOSE}..{MAX_PURPOSE}", "got": len(told)}
         raise invalid(FieldFault(loc, "length", params))
     return told
 

@@ -27,7 +27,7 @@ def read_period(
     first = read_date(since, (*loc, names[0])) if since else None
     last = read_date(until, (*loc, names[1])) if until else None
     if first and last and last < first:
-        params = {"expected": f">= {first}", "got": last}
+        params = {"expected": f"≥ {first}", "got": last}
         raise invalid(FieldFault((*loc, names[1]), "range", params))
     return (
         None if first is None else _begin_ms(date.fromisoformat(first)),

@@ -44,8 +44,8 @@ class Queue:
 def queue_in(database: Database, region: str | None, *, limit: int) -> Queue:
     """Returns the open findings about parties of a region (GB/T 2260); None: all.
 
-    What was altered stands first, since its hold ends soon; then the oldest. A finding about nobody, on
-    the log itself, is in the queue of who sees all. Read-only.
+    The gravest stand first, of each severity the newest. A finding about nobody, on the log itself, is in
+    the queue of who sees all. Read-only.
     """
     with database.read() as connection:
         count, rows = store.queue(connection, region=region, limit=limit)

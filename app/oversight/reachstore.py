@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select
 
 from app.db.hot import HotSelect
 from app.db.tables import (
@@ -197,7 +197,8 @@ def recalls(
     party: those that are its own, or touch its goods. office: of goods whose seller is there, of products
     whose registrant is, or by a recaller who is (GB/T 2260). Reads every recall there is.
     """
-    query = select(RECALL, HEAD.c.name, HEAD.c.state).join(HEAD, HEAD.c.stream == RECALL.c.stream)
+    # The page is cut before heads are read: their states are long, and there is one for every recall.
+    query = select(RECALL).where(exists().where(HEAD.c.stream == RECALL.c.stream))
     if gtin is not None:
         query = query.where(RECALL.c.gtin == gtin)
     if is_open is not None:
@@ -210,8 +211,12 @@ def recalls(
         query = query.where(_lies_in(office))
     if after is not None:
         query = query.where(_behind(after))
-    query = query.order_by(RECALL.c.since_at.desc(), RECALL.c.stream, RECALL.c.recaller)
-    return list(connection.execute(query.limit(limit)))
+    order = (RECALL.c.since_at.desc(), RECALL.c.stream, RECALL.c.recaller)
+    some = query.order_by(*order).limit(limit).subquery()
+    named = select(some, HEAD.c.name).join(HEAD, HEAD.c.stream == some.c.stream)
+    return list(
+        connection.execute(named.order_by(some.c.since_at.desc(), some.c.stream, some.c.recaller))
+    )
 
 
 def _touches(party: str) -> Any:

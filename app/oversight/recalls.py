@@ -23,11 +23,12 @@ from app.oversight import reachstore
 from app.oversight.looking import log_look, read_purpose
 from app.oversight.offices import check_goods
 from app.oversight.periods import read_period
-from app.oversight.reach import Goods, Mark, Tally
+from app.oversight.reach import Goods, Mark, Tally, mark_of
 from app.oversight.reaching import Reaching
 from app.parties.principal import NotYours, Principal
 from app.parties.roles import reach
 from app.trace.code import MAX_SEGMENT, Code, parse_serial
+from app.trace.correcting import as_corrected
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code, parse_unit
 
@@ -37,6 +38,7 @@ MOST_SERIALS: Final = 1_000
 LOOK: Final = "reach"
 """How the log of purposes names a look at a recall's reach."""
 _ACTION: Final = "recall.read"
+_TOLD_OF: Final = frozenset({"recall", "correction"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,21 @@ class Recalls:
             )
             return [_told(connection, row) for row in rows]
 
+    def still_hold(self, codes: Sequence[str]) -> bool:
+        """Whether any of these goods is recalled now, by whomever: itself, its lot, its product."""
+        asked = [parse_code(code) for code in codes]
+        streams = {one.stream for one in asked} | {one.product_stream for one in asked}
+        with self._database.read() as connection:
+            heads = load_heads(connection, sorted(streams))
+            lots = {
+                Code(one.gtin, lot=lot).stream
+                for one in asked
+                if (lot := heads[one.stream].state.get("lot")) is not None
+            }
+            heads |= load_heads(connection, sorted(lots))
+        mark = mark_of(*(head.state for head in heads.values()))
+        return mark is not None and mark[1] is None
+
     def reach(self, principal: Principal, scope: Scope, *, purpose: str | None) -> Reached:
         """Returns how far the recall of these goods has come, or what one would have to fetch.
 
@@ -235,7 +252,7 @@ def _goods_of(scope: Scope) -> tuple[Code, tuple[str, ...] | None]:
     if not scope.serials:
         return code, None
     if len(scope.serials) > MOST_SERIALS:
-        params = {"expected": f"<= {MOST_SERIALS}", "got": len(scope.serials)}
+        params = {"expected": f"≤ {MOST_SERIALS}", "got": len(scope.serials)}
         raise invalid(FieldFault(("serials",), "length", params))
     return code, tuple(dict.fromkeys(_serial_of(code, told) for told in scope.serials))
 
@@ -269,13 +286,18 @@ def _told(connection: Connection, row: Any) -> ToldRecall:
 
 
 def _newest(connection: Connection, row: Any) -> Mapping[str, Any]:
-    """Returns the data of the recaller's newest recall of these goods, nothing where it is unreadable."""
-    for record in reversed(load_some(connection, row.name, types=frozenset({"recall"}))):
+    """Returns the data of the recaller's newest recall of these goods, as its corrections leave it.
+
+    Nothing where it is unreadable.
+    """
+    corrections: list[Mapping[str, Any]] = []
+    for record in reversed(load_some(connection, row.name, types=_TOLD_OF)):
         try:
             fields = record.fields
         except ValueError:
             continue  # altered bytes say nothing; the audit tells of them
-        if row.recaller in (fields["actor"], fields["source"], "*"):
-            data: Mapping[str, Any] = fields["data"]
-            return data
+        if fields["type"] == "correction":
+            corrections.insert(0, fields)
+        elif row.recaller in (fields["actor"], fields["source"], "*"):
+            return as_corrected(fields, corrections)
     return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, insert, select, true, update
+from sqlalchemy import Connection, and_, bindparam, case, func, insert, or_, select, true, update
 
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
@@ -26,6 +26,7 @@ from app.db.tables import (
 )
 from app.db.upsert import upsert, upsert_rows
 from app.ledger.record import stream_key
+from app.oversight.kinds import FAMILIES_OF, Severity
 from app.parties.store import inside
 from app.trace.code import Code
 
@@ -109,6 +110,21 @@ def all_open_integrity(connection: Connection) -> list[Any]:
     )
 
 
+def is_severe(severity: Severity) -> Any:
+    """Returns the condition that a finding is as grave as this, by its kind."""
+
+    def of(families: Iterable[str]) -> Any:
+        return or_(*(FINDING.c.kind.startswith(f"{one}.", autoescape=True) for one in families))
+
+    if severity == "ordinary":
+        return ~of(one for families in FAMILIES_OF.values() for one in families)
+    return of(FAMILIES_OF[severity])
+
+
+GRAVITY: Any = case((is_severe("grave"), 0), (is_severe("serious"), 1), else_=2)
+"""By how grave they are, findings in order."""
+
+
 def queue(
     connection: Connection,
     *,
@@ -118,8 +134,9 @@ def queue(
 ) -> tuple[int, list[Any]]:
     """Returns how many findings are open or in their grace, and the first of them.
 
-    What was altered stands before what is missing, the older one first. region: of the parties that
-    they are about (GB/T 2260), with all that is inside. Read-only.
+    The gravest stand first: of one's own the oldest, which ends first; of a region the newest, as in the
+    list of findings. region: of the parties that they are about (GB/T 2260), with all that is inside.
+    Read-only.
     """
     query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")))
     if party is not None:
@@ -128,8 +145,8 @@ def queue(
         query = query.join(PARTY, PARTY.c.id == FINDING.c.party)
         query = query.where(inside(PARTY.c.region, region))
     count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    gravity = case((FINDING.c.kind.startswith("integrity."), 0), else_=1)
-    query = query.order_by(gravity, FINDING.c.opened_at, FINDING.c.id).limit(limit)
+    opened = FINDING.c.opened_at if party is not None else FINDING.c.opened_at.desc()
+    query = query.order_by(GRAVITY, opened, FINDING.c.id).limit(limit)
     return int(count), list(connection.execute(query))
 
 

@@ -261,7 +261,7 @@ def read_label(given: str) -> str:
     """Returns what somebody calls a key, or whom an invitation is for. Raises Invalid at `label`."""
     label = given.strip()
     if not 1 <= len(label) <= MAX_LABEL:
-        params = {"expected": f"1-{MAX_LABEL}", "got": len(label)}
+        params = {"expected": f"1..{MAX_LABEL}", "got": len(label)}
         raise invalid(FieldFault(("label",), "length", params))
     check_canonical(label, ("label",))
     return label

@@ -53,7 +53,7 @@ def read_name(given: str) -> str:
     name = name.lower() if name.isascii() else name
     if not _MIN_NAME <= len(name) <= _MAX_NAME or not _NAME.fullmatch(name):
         raise invalid(
-            FieldFault(("name",), "account_name", {"expected": f"{_MIN_NAME}-{_MAX_NAME}"})
+            FieldFault(("name",), "account_name", {"expected": f"{_MIN_NAME}..{_MAX_NAME}"})
         )
     return name
 
@@ -70,7 +70,7 @@ def read_password(given: str, *, name: str) -> str:
     """
     password = normal_password(given)
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        params = {"expected": f"{MIN_PASSWORD}-{MAX_PASSWORD}", "got": len(password)}
+        params = {"expected": f"{MIN_PASSWORD}..{MAX_PASSWORD}", "got": len(password)}
         raise invalid(FieldFault(("password",), "length", params))
     if is_common(password, name=name):
         raise invalid(FieldFault(("password",), "password_common"))
@@ -143,7 +143,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 def read_scopes(given: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
     """Returns scopes in the order of `known`. Raises Invalid, kinds `length`, `enum`."""
     if not given:
-        params = {"expected": f"1-{len(known)}", "got": 0}
+        params = {"expected": f"1..{len(known)}", "got": 0}
         raise invalid(FieldFault(("scopes",), "length", params))
     for index, scope in enumerate(given):
         if scope not in known:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ import uuid_utils
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes, check_canonical
 from app.kit.clock import Clock, from_ms, to_ms
-from app.kit.errors import Conflict, Denied, FieldFault, Invalid, NotFound, invalid
+from app.kit.errors import Conflict, Denied, FieldFault, NotFound, invalid, read_all
 from app.kit.tokens import RandomBytes
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.parties import accountstore
@@ -139,12 +139,11 @@ class Applications:
 
         Raises Invalid with every wrong field, TriedTooOften.
         """
-        checks: list[Callable[[], Any]] = [
+        told, login, _ = read_all(
             lambda: _read(wish),
             lambda: read_name(name),
             lambda: read_password(password, name=name.strip().lower()),
-        ]
-        told, login, _ = _all_of(checks)
+        )
         self._throttle.take((_APPLYING, client.address, OF_APPLYING))
         # Only now: a hash costs what a flood of strangers must not spend, and has few turns.
         hashed = self._accounts.hash_new(password, name=login)
@@ -241,7 +240,7 @@ class Applications:
         asked = self.get(person, application)
         told = reason.strip()
         if not 1 <= len(told) <= MAX_REASON:
-            params = {"expected": f"1-{MAX_REASON}", "got": len(told)}
+            params = {"expected": f"1..{MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
         with self._database.write() as connection:
             self._decide(connection, asked, REFUSED, told, person)
@@ -302,7 +301,7 @@ def _read(wish: Wish) -> Registration:
 
     def check_contact() -> None:
         if not 1 <= len(contact) <= MAX_CONTACT:
-            params = {"expected": f"1-{MAX_CONTACT}", "got": len(contact)}
+            params = {"expected": f"1..{MAX_CONTACT}", "got": len(contact)}
             raise invalid(FieldFault(("contact",), "length", params))
         check_canonical(contact, ("contact",))
 
@@ -323,24 +322,8 @@ def _read(wish: Wish) -> Registration:
             params = {"expected": ", ".join(GROUNDS), "got": wish.ground[:40]}
             raise invalid(FieldFault(("ground",), "enum", params))
 
-    told, _, _ = _all_of([read, check_ground, check_contact])
+    told, _, _ = read_all(read, check_ground, check_contact)
     return told  # type: ignore[no-any-return]
-
-
-def _all_of(checks: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Returns what each gives. Raises one Invalid with the faults of all."""
-    given: list[Any] = []
-    faults: list[FieldFault] = []
-    key = ""
-    for check in checks:
-        try:
-            given.append(check())
-        except Invalid as refused:
-            faults += refused.errors
-            key = "invalid" if key else refused.key
-    if faults:
-        raise Invalid(key, errors=tuple(faults))
-    return given
 
 
 def _registration(asked: Asked) -> Registration:

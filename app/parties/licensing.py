@@ -156,7 +156,7 @@ class Licensing:
             raise SelfVerification("self_verification")
         evidence = evidence.strip()
         if not 1 <= len(evidence) <= MAX_EVIDENCE:
-            params = {"expected": f"1-{MAX_EVIDENCE}", "got": len(evidence)}
+            params = {"expected": f"1..{MAX_EVIDENCE}", "got": len(evidence)}
             raise invalid(FieldFault(("evidence",), "length", params))
         check_canonical(evidence, ("evidence",))
         if status == "rejected" and reason not in REFUSALS:

@@ -104,7 +104,7 @@ def decide_publication(claim: Claim, view: View) -> Draft:
 
 def _check_day(day: str, first: str, last: str) -> None:
     if not date.fromisoformat(first) <= date.fromisoformat(day) <= date.fromisoformat(last):
-        params = {"expected": f"{first} … {last}", "got": day}
+        params = {"expected": f"{first}..{last}", "got": day}
         raise invalid(FieldFault(("data", "on"), "range", params))
 
 

@@ -152,7 +152,7 @@ class Powers:
         if not is_party_id(agent) or agent == party:
             raise invalid(FieldFault(("agent",), "unknown_party", {"got": agent[:40]}))
         if not 1 <= len(types) <= MAX_MANDATE_TYPES:
-            params = {"expected": f"1-{MAX_MANDATE_TYPES}", "got": len(types)}
+            params = {"expected": f"1..{MAX_MANDATE_TYPES}", "got": len(types)}
             raise invalid(FieldFault(("types",), "length", params))
         data: dict[str, Any] = {"agent": agent, "types": list(dict.fromkeys(types))}
         if until is not None:

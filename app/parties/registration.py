@@ -138,7 +138,7 @@ class _Reader:
     def text(self, given: str, loc: Loc, limit: int) -> str:
         text = given.strip()
         if not 1 <= len(text) <= limit:
-            self._fault(loc, "length", expected=f"1-{limit}", got=len(text))
+            self._fault(loc, "length", expected=f"1..{limit}", got=len(text))
         try:
             check_clear(text, loc)
         except Invalid as refused:
@@ -147,7 +147,7 @@ class _Reader:
 
     def roles(self, given: Sequence[str], *, exempt: bool) -> tuple[str, ...]:
         if not given:
-            self._fault(("roles",), "length", expected=f"1-{len(PARTY_ROLES)}", got=0)
+            self._fault(("roles",), "length", expected=f"1..{len(PARTY_ROLES)}", got=0)
         for index, role in enumerate(given):
             if role not in PARTY_ROLES:
                 self._fault(
@@ -173,7 +173,7 @@ class _Reader:
 
     def licences(self, given: Sequence[LicenceGiven]) -> tuple[Mapping[str, str], ...]:
         if len(given) > MAX_LICENCES:
-            self._fault(("licences",), "length", expected=f"0-{MAX_LICENCES}", got=len(given))
+            self._fault(("licences",), "length", expected=f"0..{MAX_LICENCES}", got=len(given))
             return ()
         read: dict[tuple[str, str], Mapping[str, str]] = {}
         for index, licence in enumerate(given):
@@ -209,7 +209,7 @@ class _Reader:
             fields["valid_from"] = self.date(valid_from, ("valid_from",))
         least = max(today, fields.get("valid_from", today))
         if until is not None and until < least and not self._faults:
-            self._fault(("valid_until",), "range", expected=f">= {least}", got=until)
+            self._fault(("valid_until",), "range", expected=f"≥ {least}", got=until)
 
     def date(self, given: str, loc: Loc) -> str:
         try:
@@ -228,7 +228,7 @@ class _Reader:
         if not sound or not given.isascii() or not given.isprintable() or " " in given:
             self._fault(loc, "url", got=given[:80])
         elif len(given) > MAX_URL:
-            self._fault(loc, "length", expected=f"1-{MAX_URL}", got=len(given))
+            self._fault(loc, "length", expected=f"1..{MAX_URL}", got=len(given))
         return given
 
     def _fault(self, loc: Loc, kind: str, **params: object) -> None:

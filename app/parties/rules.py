@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from app.kit.clock import parse_time, to_ms
+from app.kit.clock import format_time, parse_time, to_ms
 from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.ledger.record import Claim
 from app.ledger.signatures import SignatureInvalid
@@ -277,9 +277,10 @@ def decide_mandate(claim: Claim, view: View) -> Draft:
             raise invalid(FieldFault(("types", index), "not_grantable", {"got": event_type[:40]}))
     until_ms = None
     if "until" in claim.data:
-        until_ms = to_ms(parse_time(claim.data["until"]))
+        until = parse_time(claim.data["until"])
+        until_ms = to_ms(until)
         if until_ms <= to_ms(view.now):
-            params = {"expected": "> now", "got": claim.data["until"]}
+            params = {"expected": f"> {format_time(view.now)}", "got": until}
             raise invalid(FieldFault(("until",), "range", params))
     fact = mandate_fact(agent)
     # Ended ones stay in the records; kept here they would only make the fact grow for ever.

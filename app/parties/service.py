@@ -130,7 +130,7 @@ class Parties:
             data["next_check"] = read_date(next_check, ("next_check",))
         evidence = evidence.strip()
         if not 1 <= len(evidence) <= MAX_EVIDENCE:
-            params = {"expected": f"1-{MAX_EVIDENCE}", "got": len(evidence)}
+            params = {"expected": f"1..{MAX_EVIDENCE}", "got": len(evidence)}
             raise invalid(FieldFault(("evidence",), "length", params))
         check_canonical(evidence, ("evidence",))
         row = self._row(party)

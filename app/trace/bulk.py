@@ -56,9 +56,10 @@ class NewLot(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What came of one. is_new: it was not there before. differs: told otherwise than another party did.
+    """What came of one. is_new: it, or the claim to its brand, was not there before.
 
-    gtin: of the product, which of goods without one is told here first.
+    differs: told otherwise than another party did. gtin: of the product, which of goods without one is
+    told here first.
     """
 
     is_new: bool
@@ -156,9 +157,10 @@ class Bulk:
     ) -> Taken:
         party = principal.own_party()
         differs = check_known(row, told, party)
-        if claim and row.brand_owner != party:
+        claims = claim and party not in (row.brand_owner, row.owner_claim)
+        if claims:
             self._catalogue.claim_product(principal, row.gtin)
-        return Taken(is_new=False, differs=differs, gtin=row.gtin)
+        return Taken(is_new=claims, differs=differs, gtin=row.gtin)
 
     def _alone(self, principal: Principal, product: NewProduct) -> Taken | Fault:
         try:

@@ -6,7 +6,7 @@ both stay; what is asked here is what the next correction would start from. Read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from app.trace.naming import OfUnknown
 CORRECTABLE = frozenset(
     {
         "listing", "sale", "dispatch", "transit", "signature", "refusal", "return", "transfer",
-        "acceptance", "notice", "void",
+        "acceptance", "notice", "void", "recall",
     }
 )  # fmt: skip
 """Types whose fields have a form of their own; anything else is corrected by the API."""
@@ -76,14 +76,23 @@ class Correcting:
         raise OfUnknown("of_unknown", of=of[:80])
 
 
-def _own(fields: Mapping[str, Any], corrections: Sequence[Mapping[str, Any]]) -> OwnRecord:
-    mine = [one["data"] for one in corrections if one["data"].get("of") == fields["id"]]
+def as_corrected(
+    fields: Mapping[str, Any], corrections: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Returns a record's data as the corrections leave it, of which those of its own actor count."""
     now = dict(fields["data"])
-    for data in mine:
+    for one in corrections:
+        data = one["data"]
+        if data.get("of") != fields["id"] or one["actor"] != fields["actor"]:
+            continue
         changes = data.get("changes")
         now |= changes if isinstance(changes, Mapping) else {}
         if "waybill_tail" in data:
             now["waybill_tail"] = data["waybill_tail"]
+    return now
+
+
+def _own(fields: Mapping[str, Any], corrections: Sequence[Mapping[str, Any]]) -> OwnRecord:
     return OwnRecord(
         fields["stream"],
         fields["seq"],
@@ -92,7 +101,7 @@ def _own(fields: Mapping[str, Any], corrections: Sequence[Mapping[str, Any]]) ->
         parse_time(fields["occurred_at"]),
         parse_time(fields["recorded_at"]),
         fields["data"],
-        now,
+        as_corrected(fields, corrections),
         frozenset(fields.get("sealed", {})),
-        len(mine),
+        sum(one["data"].get("of") == fields["id"] for one in corrections),
     )

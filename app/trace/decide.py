@@ -35,6 +35,7 @@ from app.trace.listings import listing_fact, listings_since, live_listing
 from app.trace.proof import Proofs, token_kind
 from app.trace.ratings import TYPES as RATINGS
 from app.trace.ratings import Named, NotInShipment, rating_row
+from app.trace.recalling import check_recall, recall_effect
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
 from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
@@ -99,6 +100,7 @@ class Decision:
         lot = None if lot_stream is None else view.heads.get(lot_stream)
         held = state if lot is None else {**state, "recall_agent": lot.state.get("recall_agent")}
         source = check_right(claim.type, held, claim.actor, sources)
+        check_recall(claim, state)
         if self.proof is not None:
             self._check_proof(state)
             if self.named is not None and self.named.id != state.get("dispatch", {}).get("id"):
@@ -285,23 +287,6 @@ def recalled_since(state: Mapping[str, Any]) -> datetime | None:
 def suspended_at(party: StreamHead | None, at: datetime) -> datetime | None:
     """Returns `at` if a measure then bars the party from listing, selling and dispatching."""
     return at if party is not None and is_suspended(party.state, at) else None
-
-
-def recall_effect(
-    code: Code, recaller: str, entry: Mapping[str, int], *, seller: str | None
-) -> Effect:
-    """Returns the index row of one recaller's recall of these goods."""
-    return Effect(
-        "recall",
-        {
-            "stream": stream_key(code.stream),
-            "recaller": recaller,
-            "gtin": code.gtin,
-            "seller": seller,
-            "since_at": entry["since"],
-            "lifted_at": entry.get("until"),
-        },
-    )
 
 
 def life_effects(

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
-from app.kit.errors import FieldFault, invalid
+from app.kit.errors import FieldFault, invalid, read_all
 from app.ledger.submission import Recorded, all_recorded
 from app.parties.identity import parse_region, parse_waybill
 from app.parties.principal import Principal
@@ -72,12 +72,12 @@ class Dispatching:
         """Returns what was dispatched. Raises the Fault that refuses it, fields named as in Parcel."""
         principal.check_may("event.send")
         case = is_sscc(parcel.code)
-        code = None if case else parse_unit(parcel.code)
-        waybill = parse_waybill(parcel.waybill)
-        if not parcel.carrier.strip():
-            raise invalid(FieldFault(("carrier",), "missing", {"name": "carrier"}))
-        if parcel.to:
-            parse_region(parcel.to, loc=("to",))
+        code, waybill, _, _ = read_all(
+            lambda: None if case else parse_unit(parcel.code),
+            lambda: parse_waybill(parcel.waybill),
+            lambda: _check_carrier(parcel.carrier),
+            lambda: parse_region(parcel.to, loc=("to",)) if parcel.to else None,
+        )
         if code is None:
             recorded = self._send_case(principal, parcel, waybill)
         else:
@@ -130,6 +130,11 @@ class Dispatching:
         sent = (life.get("dispatch") for life in lives)
         told = (one.get("carrier") for one in sent if isinstance(one, dict))
         return [one for one in dict.fromkeys(told) if isinstance(one, str) and one]
+
+
+def _check_carrier(carrier: str) -> None:
+    if not carrier.strip():
+        raise invalid(FieldFault(("carrier",), "missing", {"name": "carrier"}))
 
 
 def _events(parcel: Parcel, stream: str, waybill: str) -> list[EventRequest]:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
-from app.kit.clock import format_time
 from app.kit.errors import FieldFault, Invalid
 from app.trace.fields import FieldReader, Rule
 from app.trace.quick_fields import QuickReader
@@ -323,7 +322,9 @@ def check_event(
     faults: list[FieldFault] = []
     if level not in event_type.levels:
         expected = ", ".join(event_type.levels)
-        faults.append(FieldFault(("code",), "level", {"expected": expected, "got": level}))
+        params = {"expected": expected, "got": level}
+        words = dict.fromkeys(params, "level")
+        faults.append(FieldFault(("code",), "level", params, words=words))
     faults += [
         FieldFault(("sealed", name), "unknown_field", {"name": name})
         for name in sorted(sealed_names)
@@ -378,10 +379,11 @@ def check_time(occurred_at: datetime, now: datetime) -> None:
 
     Senders' clocks run ahead of ours by a little; goods with a code are younger than the century.
     """
+    params: dict[str, object]
     if occurred_at > now + FUTURE_TOLERANCE:
-        kind, params = "future_time", {"got": format_time(occurred_at), "now": format_time(now)}
+        kind, params = "future_time", {"got": occurred_at, "now": now}
     elif occurred_at < EARLIEST:
-        kind, params = "range", {"got": format_time(occurred_at), "expected": ">= 2000-01-01"}
+        kind, params = "range", {"got": occurred_at, "expected": "≥ 2000-01-01"}
     else:
         return
     raise Invalid("invalid", errors=(FieldFault(("occurred_at",), kind, params),))

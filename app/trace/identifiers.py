@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Never
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import FieldFault, Invalid, invalid
 from app.parties.identity import shown
 from app.trace.code import (
     CSET_82,
@@ -132,7 +132,8 @@ def parse_unit(text: str, *, loc: Loc = ("code",)) -> Code:
     """Returns the unit that `text` names. Raises Invalid as `parse_code`, and `level` for other goods."""
     code = parse_code(text, loc=loc)
     if code.level != "unit":
-        _refuse(loc, "level", expected="unit", got=code.level)
+        params = {"expected": "unit", "got": code.level}
+        raise invalid(FieldFault(loc, "level", params, words=dict.fromkeys(params, "level")))
     return code
 
 

@@ -8,7 +8,7 @@ ended says nothing of the goods. Whose parcel it is not learns nothing: to them 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -117,6 +117,7 @@ class Pushes:
         parcels = self._parcels(principal, {w for w in waybills if w is not None})
         requests: list[EventRequest] = []
         owners: list[int] = []
+        earlier: list[tuple[int, EventRequest]] = []
         for n, (item, waybill) in enumerate(zip(items, waybills, strict=True)):
             if waybill is None:
                 continue
@@ -137,74 +138,96 @@ class Pushes:
                     if parcel.current:
                         requests.append(event)
                         owners.append(n)
-                    elif self._is_known(event):
-                        results[n].status = "repeated"
-                if results[n].status == "unknown" and n not in owners[-1:]:
+                    else:
+                        earlier.append((n, event))
+                if not mine:
                     results[n].fault = WaybillUnknown("waybill_unknown")
+        for n in self._known(earlier):
+            results[n] = Pushed("repeated")
         answers = self._recording.record_and_wait(principal, requests) if requests else []
         for n, answer in zip(owners, answers, strict=True):
             _note(results[n], answer)
         return results
 
-    def _is_known(self, event: EventRequest) -> bool:
-        """Returns whether goods that travel under it no more were told this while they did. Read-only."""
-        place = (event.code, str(event.id))
+    def _known(self, events: Sequence[tuple[int, EventRequest]]) -> Iterator[int]:
+        """Yields the items told of goods that travel under it no more, while they did. Read-only."""
+        if not events:
+            return
         with self._database.read() as connection:
-            return place in store.find_by_id(connection, [place])
+            known = store.find_by_id(connection, {(e.code, str(e.id)) for _, e in events})
+        yield from (n for n, event in events if (event.code, str(event.id)) in known)
 
     def _parcels(self, principal: Principal, waybills: set[str]) -> dict[str, list[_Parcel]]:
         """Returns by waybill the goods of which this sender may speak. Read-only."""
         digests = {self._index.digest("waybill", waybill): waybill for waybill in waybills}
         found: dict[str, list[_Parcel]] = {}
         with self._database.read() as connection:
-            places = pushstore.streams_under(connection, digests)
-            last = pushstore.last_numbers(
-                connection, {stream for at in places.values() for stream, _ in at}
+            sealed = pushstore.sealings(connection, digests)
+            lives = load_lives(
+                connection, sorted({life_of(s) for at in sealed.values() for s in at})
             )
-            for digest, at in places.items():
-                for key, seq in at:
-                    parcel = _parcel(connection, principal, key, seq, last[key])
-                    if parcel is not None and parcel not in found.get(digests[digest], []):
-                        found.setdefault(digests[digest], []).append(parcel)
+            mandates = mandates_of(connection, principal, lives.values())
+        for digest, at in sealed.items():
+            parcels = found.setdefault(digests[digest], [])
+            for one in at:
+                parcel = _parcel(principal, one, lives[life_of(one)], mandates)
+                if parcel not in parcels:
+                    parcels.append(parcel)
         return found
 
 
+def life_of(sealing: pushstore.Sealing) -> tuple[str, str]:
+    """Returns the place of the life that a record is part of: its stream, and "" or a consignment."""
+    consignment = sealing.fields["data"].get("consignment")
+    return sealing.stream, "" if consignment is None else f"consignment/{consignment}"
+
+
 def _parcel(
-    connection: Connection, principal: Principal, key: int, seq: int, last: int
-) -> _Parcel | None:
+    principal: Principal,
+    sealing: pushstore.Sealing,
+    state: Mapping[str, Any],
+    mandates: frozenset[str],
+) -> _Parcel:
     """Returns the goods of a record that seals a waybill."""
-    stream = store.stream_name(connection, key)
-    record = None if stream is None else store.load_record(connection, stream, seq)
-    if stream is None or record is None:
-        return None
-    data = record.fields["data"]
+    fields, data = sealing.fields, sealing.fields["data"]
     consignment = data.get("consignment")
-    subject = "" if consignment is None else f"consignment/{consignment}"
-    state = load_lives(connection, [(stream, subject)])[stream, subject]
     dispatch = state.get("dispatch")
     # Sold again since, come back, or sent under another number: this one says nothing of the goods now.
     current = (
-        dispatch is not None and seq >= int(dispatch["seq"]) and (bool(subject) or seq == last)
+        dispatch is not None
+        and sealing.seq >= int(dispatch["seq"])
+        and (consignment is not None or sealing.is_last)
     )
-    allowed, actor = speaks_of_parcel(connection, principal, state) if current else (False, None)
-    told = str(data["of"] if record.fields["type"] == "correction" else record.fields["id"])
-    return _Parcel(stream, consignment, told, actor, current and allowed)
+    allowed, actor = speaks_of_parcel(principal, state, mandates) if current else (False, None)
+    told = str(data["of"] if fields["type"] == "correction" else fields["id"])
+    return _Parcel(sealing.stream, consignment, told, actor, current and allowed)
+
+
+def mandates_of(
+    connection: Connection, principal: Principal, lives: Iterable[Mapping[str, Any]]
+) -> frozenset[str]:
+    """Returns which of the carriers that these lives name gave the sender a mandate. Read-only."""
+    carriers = {str(life.get("dispatch", {}).get("carrier", "")) for life in lives}
+    wanted = {
+        (f"party/{carrier}", f"mandate/{principal.party}"): carrier
+        for carrier in sorted(carriers)
+        if is_party_id(carrier)
+    }
+    return frozenset(wanted[place] for place in store.load_facts(connection, wanted))
 
 
 def speaks_of_parcel(
-    connection: Connection, principal: Principal, state: Mapping[str, Any]
+    principal: Principal, state: Mapping[str, Any], mandates: frozenset[str]
 ) -> tuple[bool, str | None]:
     """Returns whether the sender may speak of the parcel, and in whose name. None: in its own.
 
-    As the carrier that the dispatch names, for it under a mandate, or as the platform of the sale.
+    As the carrier that the dispatch names, for it under a mandate (`mandates_of`), or as the platform of
+    the sale.
     """
     carrier, own = str(state["dispatch"].get("carrier", "")), str(principal.party)
     if own in (carrier, state.get("sale", {}).get("platform")):
         return True, None
-    if not is_party_id(carrier):
-        return False, None
-    mandate = (f"party/{carrier}", f"mandate/{own}")
-    return bool(store.load_facts(connection, [mandate])), carrier
+    return carrier in mandates, carrier if is_party_id(carrier) else None
 
 
 def _check(feed: str, item: Push, n: int) -> str:

@@ -7,12 +7,10 @@ rights of who sends it; who has no say in goods learns nothing of them: to it th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
-
-from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
@@ -25,7 +23,7 @@ from app.parties.principal import Principal
 from app.trace import pushstore
 from app.trace.gaps import seller_of
 from app.trace.identifiers import parse_code
-from app.trace.pushes import speaks_of_parcel
+from app.trace.pushes import life_of, mandates_of, speaks_of_parcel
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest
 from app.trace.secret_index import SecretIndex
@@ -78,6 +76,10 @@ class _Goods(NamedTuple):
     current: bool
 
 
+_Told = tuple[EventRequest, bool]
+"""An event, and whether the sender has a say in the goods now."""
+
+
 class RowEvents:
     """Says what rows would come to, and records them."""
 
@@ -125,88 +127,101 @@ class RowEvents:
     ) -> list[list[Submission] | Fault]:
         principal.check_may("event.send")
         goods = self._goods(principal, rows)
-        prepared: list[list[Submission] | Fault] = []
-        for row in rows:
-            try:
-                prepared.append(
-                    [
-                        self._recording.prepare(principal, event, None)
-                        for event in self._events(principal, row, goods)
-                    ]
-                )
-            except Fault as fault:
-                prepared.append(fault)
-        return prepared
+        told = [_events_of(principal, row, goods) for row in rows]
+        known = self._known(
+            event
+            for of in told
+            if not isinstance(of, Fault)
+            for event, current in of
+            if not current
+        )
+        return [of if isinstance(of, Fault) else self._ready(principal, of, known) for of in told]
 
-    def _events(
-        self,
-        principal: Principal,
-        row: RowEvent,
-        goods: Mapping[tuple[str, str], Sequence[_Goods]],
-    ) -> list[EventRequest]:
-        """Returns an event for each of the goods. Raises where there are none."""
-        if row.code:
-            one = _Goods(parse_code(row.code).stream, row.consignment, None, current=True)
-            return [_event(principal, row, one)]
-        number = ("waybill", row.waybill) if row.waybill else ("order", row.order)
-        found = goods.get(number, ())
-        events = [(_event(principal, row, one), one) for one in found]
-        said = [event for event, one in events if one.current or self._is_known(event)]
-        if said:
-            return said
-        raise NumberUnknown("number_unknown")
+    def _ready(
+        self, principal: Principal, of: Sequence[_Told], known: Collection[tuple[str, str]]
+    ) -> list[Submission] | Fault:
+        """Returns a row's events as they go to the recorder. known: of those without a say, the repeats."""
+        said = [event for event, current in of if current or _place(event) in known]
+        if not said:
+            return NumberUnknown("number_unknown")
+        try:
+            return [self._recording.prepare(principal, one, None) for one in said]
+        except Fault as fault:
+            return fault
 
-    def _is_known(self, event: EventRequest) -> bool:
-        """Whether the sender said this of goods in which it has no say under this number now. Read-only."""
-        place = (event.code, str(event.id))
+    def _known(self, events: Iterable[EventRequest]) -> Collection[tuple[str, str]]:
+        """Returns what the sender said of goods in which it has no say under this number now. Read-only."""
+        places = {_place(event) for event in events}
+        if not places:
+            return ()
         with self._database.read() as connection:
-            return place in store.find_by_id(connection, [place])
+            return store.find_by_id(connection, sorted(places))
 
     def _goods(
         self, principal: Principal, rows: Sequence[RowEvent]
     ) -> dict[tuple[str, str], list[_Goods]]:
         """Returns by (kind, number) the goods that were sold or sent under it. Read-only."""
         found: dict[tuple[str, str], list[_Goods]] = {}
-        with self._database.read() as connection:
-            for kind in _SOUGHT:
-                told = {str(getattr(row, kind)) for row in rows if not row.code} - {""}
-                digests = {self._index.digest(kind, number): number for number in told}
-                places = pushstore.streams_under(connection, digests, kind=kind)
-                keys = {key for at in places.values() for key, _ in at}
-                last = pushstore.last_numbers(connection, keys, kind=kind)
-                for digest, at in places.items():
-                    for key, seq in at:
-                        one = _one(
-                            connection, principal, key, seq, last=last.get(key, -1), kind=kind
-                        )
-                        known = found.setdefault((kind, digests[digest]), [])
-                        if one is not None and one not in known:
-                            known.append(one)
+        for kind in _SOUGHT:
+            told = {str(getattr(row, kind)) for row in rows if not row.code} - {""}
+            if not told:
+                continue
+            digests = {self._index.digest(kind, number): number for number in told}
+            with self._database.read() as connection:
+                sealed = pushstore.sealings(connection, digests, kind=kind)
+                places = sorted({life_of(one) for at in sealed.values() for one in at})
+                lives = load_lives(connection, places)
+                mandates = mandates_of(connection, principal, lives.values())
+            for digest, at in sealed.items():
+                known = found.setdefault((kind, digests[digest]), [])
+                for sealing in at:
+                    one = _one(principal, sealing, lives[life_of(sealing)], mandates, kind=kind)
+                    if one not in known:
+                        known.append(one)
         return found
 
 
+def _events_of(
+    principal: Principal,
+    row: RowEvent,
+    goods: Mapping[tuple[str, str], Sequence[_Goods]],
+) -> list[_Told] | Fault:
+    """Returns an event for each of the goods."""
+    if row.code:
+        try:
+            stream = parse_code(row.code).stream
+        except Fault as fault:
+            return fault
+        return [(_event(principal, row, _Goods(stream, row.consignment, None, current=True)), True)]
+    number = ("waybill", row.waybill) if row.waybill else ("order", row.order)
+    return [(_event(principal, row, one), one.current) for one in goods.get(number, ())]
+
+
+def _place(event: EventRequest) -> tuple[str, str]:
+    return event.code, str(event.id)
+
+
 def _one(
-    connection: Connection, principal: Principal, key: int, seq: int, *, last: int, kind: str
-) -> _Goods | None:
-    """Returns the goods of a record that seals a number, None where the record is not whole."""
-    stream = store.stream_name(connection, key)
-    record = None if stream is None else store.load_record(connection, stream, seq)
-    if stream is None or record is None:
-        return None
-    consignment = str(record.fields["data"].get("consignment", ""))
-    subject = f"consignment/{consignment}" if consignment else ""
-    life = load_lives(connection, [(stream, subject)])[stream, subject]
-    allowed, actor = _speaks(connection, principal, life, kind)
+    principal: Principal,
+    sealing: pushstore.Sealing,
+    life: Mapping[str, Any],
+    mandates: frozenset[str],
+    *,
+    kind: str,
+) -> _Goods:
+    """Returns the goods of a record that seals a number."""
+    consignment = str(sealing.fields["data"].get("consignment", ""))
+    allowed, actor = _speaks(principal, life, mandates, kind)
     step = life.get("dispatch" if kind == "waybill" else "sale")
-    current = allowed and step is not None and seq >= int(step["seq"])
+    current = allowed and step is not None and sealing.seq >= int(step["seq"])
     if not consignment:
         # A number that was set right by a correction is that of other goods, or of none.
-        current = current and seq == last
-    return _Goods(stream, consignment, actor, current)
+        current = current and sealing.is_last
+    return _Goods(sealing.stream, consignment, actor, current)
 
 
 def _speaks(
-    connection: Connection, principal: Principal, life: Mapping[str, Any], kind: str
+    principal: Principal, life: Mapping[str, Any], mandates: frozenset[str], kind: str
 ) -> tuple[bool, str | None]:
     """Returns whether the sender has a say in goods found by such a number, and in whose name.
 
@@ -215,7 +230,7 @@ def _speaks(
     if principal.own_party() in (seller_of(life), life.get("sale", {}).get("platform")):
         return True, None
     if kind == "waybill" and "dispatch" in life:
-        return speaks_of_parcel(connection, principal, life)
+        return speaks_of_parcel(principal, life, mandates)
     return False, None
 
 

@@ -22,12 +22,12 @@ from app.trace.code import Code
 from app.trace.decide import (
     CodeUnknown,
     check_listing,
-    recall_effect,
     suspended_at,
 )
 from app.trace.life_table import LifecycleConflict
 from app.trace.lifecycle import Around, check_around, recall_windows
 from app.trace.listings import Told, fold_listing, listing_fact
+from app.trace.recalling import check_recall, recall_effect
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 from app.trace.sending import Sending, sender_sources, who_reads
@@ -63,6 +63,7 @@ class ShelfDecision:
         effects: tuple[Effect, ...] = ()
         heard: tuple[Heard, ...] = ()
         if claim.type in ("recall", "recall_lifted"):
+            check_recall(claim, state)
             heard = recall_told(claim, self.code)
             state["recalls"] = fold_recall(
                 state.get("recalls", {}),

@@ -232,7 +232,7 @@ def _check(shipment: Shipment) -> str:
     """Returns the shipment's id in its one spelling. Raises Invalid."""
     faults = []
     if bool(shipment.codes) == (shipment.units is not None):
-        faults.append(FieldFault(("codes",), "one_of", {"expected": "codes | gtin + quantity"}))
+        faults.append(FieldFault(("codes",), "one_of"))
     if shipment.units is not None and not 1 <= shipment.units.quantity <= MAX_UNITS:
         params = {"expected": f"1..{MAX_UNITS}", "got": shipment.units.quantity}
         faults.append(FieldFault(("quantity",), "range", params))

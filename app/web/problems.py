@@ -18,7 +18,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from app.i18n import Lang, text, worded
+from app.i18n import Lang, in_words, text, worded
 from app.kit.errors import (
     Fault,
     FieldFault,
@@ -226,13 +226,13 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
     context = error.get("ctx", {})
     given = error.get("input")
     params: dict[str, object] = {"name": loc[-1] if loc else ""}
+    words: dict[str, str] = {}
     if isinstance(given, (str, int, float)):
         params["got"] = str(given)[:40]
     match kind:
         case "range":
-            signs = {"gt": "> ", "ge": "≥ ", "lt": "< ", "le": "≤ "}
-            bounds = [f"{signs[name]}{context[name]}" for name in signs if name in context]
-            params["expected"] = ", ".join(bounds) or "a number"
+            params["expected"] = _range_of(context)
+            words = {"expected": "bound"} if params["expected"] == "number" else {}
         case "length":
             low, high = context.get("min_length"), context.get("max_length")
             params["expected"] = f"≥ {low}" if low is not None else f"≤ {high}"
@@ -243,16 +243,22 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
             params["expected"] = str(context.get("pattern", ""))
         case _:
             pass
-    return FieldFault(loc, kind, params)
+    return FieldFault(loc, kind, params, words=words)
+
+
+def _range_of(context: Mapping[str, Any]) -> str:
+    """Returns the bounds that a number lies outside of, `number` for what is no finite one."""
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    bounds = [f"{sign} {context[name]}" for name, sign in signs.items() if name in context]
+    return ", ".join(bounds) or "number"
 
 
 def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
     if slug == "internal":
         return text(lang, "fault.internal")
     try:
-        return text(
-            lang, f"fault.{fault.key}", **fault.params | worded(lang, fault.params, fault.words)
-        )
+        told = in_words(lang, fault.params) | worded(lang, fault.params, fault.words)
+        return text(lang, f"fault.{fault.key}", **told)
     except (KeyError, IndexError):
         # A missing sentence must not turn a refusal into an error of ours.
         log.warning("problem.sentence_missing", key=f"fault.{fault.key}")
@@ -262,7 +268,8 @@ def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
 def _field(error: FieldFault, lang: Lang) -> str:
     blanks = {"name": error.loc[-1] if error.loc else "", "expected": "…", "got": "…"}
     try:
-        return text(lang, f"field.{error.sentence or error.kind}", **(blanks | dict(error.params)))
+        told = in_words(lang, error.params) | worded(lang, error.params, error.words)
+        return text(lang, f"field.{error.sentence or error.kind}", **(blanks | told))
     except (KeyError, IndexError):
         log.warning("problem.sentence_missing", key=f"field.{error.sentence or error.kind}")
         return text(lang, "field.wrong")

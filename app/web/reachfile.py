@@ -6,40 +6,50 @@ from collections.abc import Iterator, Sequence
 
 from fastapi.responses import Response
 
-from app.imports.export import MEDIA_TYPES, write_csv
-from app.kit.clock import format_time, from_ms
+from app.i18n import Lang, text
+from app.imports.export import write_csv
+from app.kit.clock import format_local, from_ms
 from app.oversight.reach import Goods
 from app.oversight.recalls import Scope
 from app.parties.principal import Principal
+from app.web.csvfile import answer_csv
 from app.web.deps import Rooms
 
-_COLUMNS = (
+COLUMNS = (
     "code", "lot", "state", "holder", "seller", "platform", "sold_at", "recalled_since", "lifted_at",
     "ways", "notified", "heard", "opened", "returned", "voided", "reached",
 )  # fmt: skip
 
 
-def csv_of_reach(rooms: Rooms, principal: Principal, scope: Scope, purpose: str) -> Response:
-    """Returns a line for each of the goods as an answer of CSV. Raises what the count raises."""
+def csv_of_reach(
+    rooms: Rooms, principal: Principal, scope: Scope, purpose: str, lang: Lang, *, in_words: bool
+) -> Response:
+    """Returns a line for each of the goods as an answer of CSV. Raises what the count raises.
+
+    in_words: states, ways and yes or no in the reader's words; else as the API names them, 1 or 0.
+    """
     _, goods = rooms.recalls.units(principal, scope, purpose=purpose)
-    headers = {
-        "Content-Disposition": 'attachment; filename="recall.csv"',
-        "Cache-Control": "no-store",
-    }
-    content = b"".join(write_csv(_lines(goods)))
-    return Response(content, media_type=MEDIA_TYPES["csv"], headers=headers)
+    return answer_csv(write_csv(_lines(goods, lang, in_words=in_words)), name="recall")
 
 
-def _lines(goods: Sequence[Goods]) -> Iterator[Sequence[object]]:
-    yield _COLUMNS
+def _lines(goods: Sequence[Goods], lang: Lang, *, in_words: bool) -> Iterator[Sequence[object]]:
+    def word(family: str, value: str) -> str:
+        return text(lang, f"recall.{family}.{value}") if in_words else value
+
+    def flag(value: bool) -> str | int:  # noqa: FBT001 - it is what the cell says
+        return text(lang, "recall.yes" if value else "recall.no") if in_words else int(value)
+
+    yield [text(lang, f"recall.column.{name}") for name in COLUMNS]
+    joint = text(lang, "page.list.join") if in_words else " "
     for one in goods:
         since, until = one.mark or (None, None)
+        ways = joint.join(word("way", way) for way in one.seen.ways)
         yield (
-            one.name, one.lot or "", one.state, one.holder or "", one.seller or "",
-            one.platform or "", _time(one.sold_at), _time(since), _time(until), " ".join(one.seen.ways),
-            *map(int, (*one.seen[1:], one.returned, one.voided, one.is_reached)),
+            one.name, one.lot or "", word("state", one.state), one.holder or "", one.seller or "",
+            one.platform or "", _time(one.sold_at), _time(since), _time(until), ways,
+            *map(flag, (*one.seen[1:], one.returned, one.voided, one.is_reached)),
         )  # fmt: skip
 
 
 def _time(at_ms: int | None) -> str:
-    return "" if at_ms is None else format_time(from_ms(at_ms))
+    return "" if at_ms is None else format_local(from_ms(at_ms))

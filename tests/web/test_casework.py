@@ -122,6 +122,9 @@ def test_which_person_decided_is_noted_and_the_decision_is_a_record_of_the_autho
     page = browser.get(path).text
     assert not [name for name in ("step", "since", "due_at") if f">{told[name]}<" in page]
     assert format_moment("en", parse_time(told["due_at"])) in page
+    assert f">{told['kind']}<" not in page
+    assert f">{told['seller']}<" not in page
+    assert market.rooms.parties.get(told["seller"]).name in page
     page = browser.post(path, 422, do="dismiss", reason="").text
     assert "f-reason-error" in page
     browser.post(path, do="dismiss", reason="包裹已找到")

@@ -41,7 +41,11 @@ def test_a_wrong_region_and_a_changed_waybill_are_set_right_and_both_are_shown(m
     assert owner.page.count('class="card"') == 2
     fields = form_of(owner, unit.code, sent["id"])
     assert (fields["carrier"], fields["from"], fields["to"]) == (CARRIER, "441200", "440100")
+    assert market.rooms.parties.get(CARRIER).name in owner.page.split('id="f-carrier-hint"')[1][:80]
     assert fields["waybill"] == ""  # sealed: never shown
+    both = {**fields, "to": "999999", "waybill": "X"}
+    page = owner.post(f"{PATH}/correct", 422, **both).text
+    assert re.findall(r'id="f-(\w+)-error"', page) == ["waybill"], "before the shape is asked about"
     same = owner.post(f"{PATH}/correct", 422, **fields).text
     assert "Nothing differs" in same
     assert "cannot take one away" in owner.post(f"{PATH}/correct", 422, **{**fields, "to": ""}).text

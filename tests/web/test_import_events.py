@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
 
 import pytest
+from sqlalchemy import event
 
+from app.db import hot
+from app.imports.mapping import Layout
 from tests.imports.sheets import as_csv, as_xlsx
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import AUTHORITY, GTIN, RIVAL
@@ -29,6 +35,25 @@ def parcel(market):
         return body["waybill"], body["order"], made["codes"]
 
     return send_one
+
+
+@contextmanager
+def counted(database) -> Iterator[list[str]]:
+    """Notes every statement that reads the database meanwhile."""
+    found: list[str] = []
+    fetch = hot._fetch
+
+    def note(connection, cursor, statement, *_):
+        found.append(statement)
+
+    def note_hot(connection, statement, bound):
+        found.append(statement)
+        return fetch(connection, statement, bound)
+
+    event.listen(database._reader, "before_cursor_execute", note)
+    with mock.patch.object(hot, "_fetch", note_hot):
+        yield found
+    event.remove(database._reader, "before_cursor_execute", note)
 
 
 def local(market, hours: float) -> str:
@@ -125,6 +150,8 @@ def test_each_faulty_row_is_told_at_its_cell_and_spares_its_neighbours(market, p
     for query in ("?dry_run=true", ""):
         answer = send(market, "events", as_csv(rows), query=query, lang="zh")
         assert counts(answer) == (1, 0, 0, 9), answer.text
+        numbers = [one["row"] for one in answer.json()["errors"]]
+        assert numbers == sorted(numbers), "recorded by their times, told as the file has them"
         errors = {one["row"]: one for one in answer.json()["errors"]}
         assert {n: (one["field"], one["kind"]) for n, one in errors.items()} == {
             3: ("waybill", "goods_unnamed"),
@@ -142,6 +169,14 @@ def test_each_faulty_row_is_told_at_its_cell_and_spares_its_neighbours(market, p
     assert types(market, code)[-1] == "signature"
     csv_ = market.call("GET", answer.json()["links"]["errors_csv"], token=market.keys[SHOP])
     assert "TEST9999999999" not in csv_.text.replace(waybill, "")
+    lines = [int(line.partition(",")[0]) for line in csv_.text.splitlines()[1:]]
+    assert lines == numbers
+    links = answer.json()["links"]
+    paged = market.ask("GET", f"{links['rows']}?limit=4", token=market.keys[SHOP])
+    rest = market.ask(
+        "GET", f"{links['rows']}?limit=50&cursor={paged['next']}", token=market.keys[SHOP]
+    )
+    assert [one["row"] for one in (*paged["items"], *rest["items"])] == list(range(2, 12))
 
 
 def test_a_row_of_several_units_holds_for_all_of_them_or_for_none(market, parcel):
@@ -190,7 +225,7 @@ def test_what_is_seen_late_closes_the_step_in_the_order_of_the_times(market, par
     assert counts(answer) == (2, 0, 0, 0), answer.text
     assert types(market, code)[-2:] == ["signature", "return"]
     shown = market.ask("GET", answer.json()["links"]["rows"], token=market.keys[SHOP])["items"]
-    assert [one["row"] for one in shown] == [3, 2]
+    assert [one["row"] for one in shown] == [2, 3], "told as the file has them"
 
 
 def test_a_mapping_is_remembered_and_a_wrong_kind_is_named(market, parcel):
@@ -238,3 +273,22 @@ def test_an_order_number_that_was_set_right_names_the_goods_no_more(market, parc
         1, 0, 0, 0,
     )  # fmt: skip
     assert types(market, code)[-1] == "signature"
+
+
+def test_a_file_asks_the_database_no_oftener_for_more_rows(market, parcel):
+    at = local(market, -1)
+    parcels = [parcel() for _ in range(24)]
+
+    def asked(count: int) -> int:
+        rows = [[waybill, "", "", "签收", at, "", ""] for waybill, _, _ in parcels[:count]]
+        rows += [["", order, "", "退货", at, "", "x"] for _, order, _ in parcels[:count]]
+        rows += [[f"TEST55500{n}", "", "", "签收", at, "", ""] for n in range(count)]
+        raw = as_csv([HEAD, *rows])
+        principal = market.rooms.imports.acting_for(SHOP)
+        with counted(market.rooms.database) as found:
+            plan = market.rooms.imports.plan(principal, "events", raw, Layout())
+        assert plan.counts()["created"] >= count
+        return len(found)
+
+    few = asked(2)
+    assert asked(24) == few

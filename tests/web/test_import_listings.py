@@ -103,6 +103,19 @@ def test_a_listing_that_cannot_be_refuses_its_row_wholly_and_says_why(market):
     assert counts(send(market, "products", named)) == (1, 0, 0, 0)
 
 
+def test_a_listing_of_the_future_is_blamed_on_its_time_and_said_in_chinas(market):
+    number = gtin(51_260)
+    rows = [HEAD, row(number, "集市甲", at="2030-01-05 10:30")]
+    for query in ("?dry_run=true", ""):
+        answer = send(market, "products", as_csv(rows), query=query, lang="zh")
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["kind"], error["column"]) == (
+            "listed_at", "future_time", "上架时间",
+        )  # fmt: skip
+        assert "2030-01-05 10:30" in error["msg"]
+        assert "Z" not in error["msg"]
+
+
 def test_goods_without_a_gtin_and_others_products_are_listed_too(market):
     item = as_csv([["名称", "分类", "平台"], ["散装糕点", "食品", "集市丙"]])
     assert send(market, "products", item, by=RIVAL).json()["refused"] == 1  # no licence for food

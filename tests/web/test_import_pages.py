@@ -64,6 +64,32 @@ def test_a_file_is_looked_at_and_what_was_looked_at_is_applied(market):
     assert figures(owner)["New"] == 3
 
 
+def test_a_file_that_would_write_nothing_is_not_offered_for_writing(market):
+    owner = signed_in(market)
+    page = planned(owner, "products", as_csv(products(330, 2)))
+    assert 'value="apply"' in owner.page
+    owner.post(page, do="apply")
+    planned(owner, "products", as_csv(products(330, 2)))
+    assert figures(owner)["Known, unchanged"] == 2
+    assert 'value="apply"' not in owner.page
+    assert "No row is to be written" in owner.page
+
+
+def test_a_claim_to_a_known_products_brand_is_something_to_write(market):
+    owner, rival = signed_in(market), signed_in(market, "owner", RIVAL)
+    rows = [[*HEAD, "是否品牌方"], [gtin(340), "商品340", "日用消费品", "", "否"]]
+    page = planned(owner, "products", as_csv(rows))
+    owner.post(page, do="apply")
+    rows[1][4] = "是"
+    page = planned(rival, "products", as_csv(rows))
+    assert figures(rival)["New"] == 1
+    rival.post(page, do="apply")
+    rival.get(page)
+    assert figures(rival)["New"] == 1
+    planned(rival, "products", as_csv(rows))
+    assert 'value="apply"' not in rival.page
+
+
 def test_a_job_is_forgotten_a_month_after_its_end_though_nobody_imports_any_more(market):
     pages = []
     for n in (400, 410):

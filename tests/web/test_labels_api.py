@@ -96,14 +96,14 @@ def test_a_part_is_printed_on_what_is_left_of_a_sheet(market):
 @pytest.mark.parametrize(
     ("query", "field", "expected"),
     [
-        ("start=2", "start", "0..1"),
+        ("start=2", "start", "0 to 1"),
         ("start=-1", "start", ""),
         ("count=0", "count", ""),
         ("count=-3", "count", ""),
         ("count=10001", "count", ""),
-        ("offset=24", "offset", "0..23"),
-        ("layout=a4-5x13&offset=65", "offset", "0..64"),
-        ("layout=roll-60x40&offset=1", "offset", "0..0"),
+        ("offset=24", "offset", "0 to 23"),
+        ("layout=a4-5x13&offset=65", "offset", "0 to 64"),
+        ("layout=roll-60x40&offset=1", "offset", "expected 0,"),
         ("layout=a4-9x9", "layout", "a4-5x13"),
     ],
 )

@@ -99,8 +99,11 @@ def test_the_csv_says_the_same_and_holds_no_formula(market):
     ]
     for answer in answers:
         rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
-        assert [row["by"] for row in rows] == [one["by"] for one in looks(market)]
-        assert {row["purpose"] for row in rows} == {"'=case here"}
+        assert [row["By"] for row in rows] == [one["by"] for one in looks(market)]
+        assert {row["Purpose"] for row in rows} == {"'=case here"}
+        assert all(row["At"].endswith("+08:00") for row in rows)
+    chinese = owner.http.get("/desk/looks.csv?lang=zh").content.decode("utf-8-sig")
+    assert chinese.startswith("时间,由谁,监管单位,")
     market.ask("GET", f"{LOG}.csv", token=market.keys[SHOP], status=403)
     operator = signed_in(market, "operator", None)
     assert "=case customs" in operator.get("/desk/looks").text

@@ -9,6 +9,8 @@ import itertools
 import pytest
 
 from app.kit.canonical import canonical_bytes
+from app.kit.clock import format_local, parse_time
+from app.web.reachfile import COLUMNS
 from tests.web.authority import HERE, key_of_person, open_two_provinces
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import CUSTOMS, GTIN, PRODUCT, RIVAL, SUPPLIER, told
@@ -41,7 +43,9 @@ def lines(market, code: str, *, by: str = AUTHORITY, **more) -> list[dict[str, s
     answer = market.call("POST", f"{R}/reach.csv", body, token=market.keys.get(by, by))
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
-    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    table = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
+    assert next(table)[0] in ("Code", "追溯码")
+    return [dict(zip(COLUMNS, line, strict=True)) for line in table]
 
 
 def sale(market, code: str, *, hours: float = -5, **sealed):
@@ -113,7 +117,7 @@ def test_every_number_follows_from_the_records(market):
     assert rows[back]["returned"] == rows[back]["reached"] == rows[told_]["notified"] == "1"
     assert (rows[known]["ways"], rows[resold]["ways"]) == ("contact order", "")
     assert (rows[stock]["state"], rows[stock]["reached"]) == ("registered", "0")
-    assert rows[silent]["recalled_since"] == after["recalled_since"]
+    assert rows[silent]["recalled_since"] == format_local(parse_time(after["recalled_since"]))
     assert rows[by_platform]["platform"] == PLATFORM
 
 

@@ -103,7 +103,7 @@ def test_a_merchant_recalls_several_units_at_once_or_none(market):
     form = {"lang": "en", "type": "recall", "reason": "loose lids"}
     entry = re.search(r'name="entry" value="([^"]+)"', owner.page)[1]
     owner.post(f"{D}/new", 403, **form, codes="\n".join([*units, foreign]), entry=entry)
-    assert f"It was {foreign} that was refused" in owner.page
+    assert f"Line 4, “{foreign}”: " in owner.page
     warned = lambda code: "recalled" in market.ask("GET", f"/api/v1/code?code={code}")["warnings"]  # noqa: E731
     assert not any(map(warned, units))
     market.clock.advance(1)
@@ -120,6 +120,84 @@ def test_a_merchant_recalls_several_units_at_once_or_none(market):
     assert "2 reached" not in told_of(owner.page)
     owner.post(f"{D}/reach", 403, lang="en", code=foreign)
     assert 'role="alert"' in owner.page
+
+
+def test_every_bad_line_is_named_with_its_number_and_what_else_is_wrong(market):
+    _, units = new_lot(market)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"{D}/new?lang=en")
+    codes = f"{units[0]}\n\n01/06901234567890\n{units[1]} nonsense"
+    owner.post(f"{D}/new", 422, lang="en", type="recall", codes=codes, reason="")
+    said = re.search(r'id="f-codes-error">([^<]+)<', owner.page)[1].splitlines()
+    assert [one.split("”")[0] for one in said] == [
+        "Line 3, “01/06901234567890",
+        "Line 4, “nonsense",
+    ]
+    assert "Wrong check digit" in said[0]
+    assert 'id="f-reason-error"' in owner.page
+    owner.post(f"{D}/new", 422, lang="en", type="recall", codes="x\n" * 30, reason="lids")
+    assert "more lines are wrong too" in owner.page
+
+
+def test_a_recall_that_stands_is_led_to_and_not_made_twice(market):
+    lot, (unit, _) = new_lot(market)
+    owner = signed_in(market, "owner", SHOP)
+    form = {"lang": "en", "type": "recall", "reason": "loose lids"}
+    owner.get(f"{D}/new?lang=en")
+    owner.post(f"{D}/new", **form, codes=lot)
+    owner.post(f"{D}/new", 409, **form, codes=lot)
+    assert "Your recall of these goods holds already" in owner.page
+    assert f"{D}?code={lot.replace('/', '%2F')}" in owner.page or f"{D}?code={lot}" in owner.page
+    owner.post(f"{D}/new", 409, **form, codes=f"{unit}\n{lot}")
+    assert f"Line 2, “{lot}”: Your recall" in owner.page
+    # Named twice in two spellings, it is one thing.
+    digital = f"https://example.org/{unit}"
+    owner.post(f"{D}/new", **form, codes=f"{unit}\n{digital}")
+    (record,) = [
+        one["record"]
+        for one in market.ask("GET", f"/api/v1/lots/{lot[3:17]}/{lot[21:]}/events")["items"]
+        if one["record"]["type"] == "recall"
+    ]
+    # What was wrong with it is set right by a form of its own.
+    owner.get(f"/desk/records?code={lot}&lang=en")
+    path = f"/desk/records/correct?code={lot}&of={record['id']}"
+    owner.get(f"{path}&lang=en")
+    fields = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', owner.page))
+    del fields["csrf"]
+    owner.post("/desk/records/correct", **{**fields, "level": "1"})
+    owner.get(f"{D}?code={lot}&lang=en")
+    assert "Level: 1" in owner.page or "Level 1" in told_of(owner.page)
+
+
+def test_who_lifts_a_recall_is_told_where_another_holds(market):
+    lot, (unit, _) = new_lot(market)
+    market.send(AUTHORITY, lot, "recall", {"reason": "glass"}, hours=0)
+    owner = signed_in(market, "owner", SHOP)
+    for code in (lot, unit):
+        market.send(SHOP, code, "recall", {"reason": "lids"}, hours=0)
+        owner.get(f"{D}/new?lang=en")
+        lifted = {"lang": "en", "type": "recall_lifted", "codes": code, "reason": "checked"}
+        owner.get(owner.post(f"{D}/new", **lifted).headers["location"])
+        assert "the goods are still recalled" in owner.page
+        assert "The recall is lifted" not in owner.page
+
+
+def test_the_file_is_headed_in_the_readers_language_in_chinas_time(market):
+    lot, (unit, _) = new_lot(market)
+    market.sell(unit)
+    market.send(SHOP, lot, "recall", {"reason": "lids"}, hours=0)
+    owner = signed_in(market, "owner", SHOP)
+    files = {}
+    for lang in ("zh", "en"):
+        owner.get(f"{D}?lang={lang}")
+        answer = owner.post(f"{D}/reach.csv", 200, lang=lang, code=lot)
+        files[lang] = answer.content.decode("utf-8-sig").splitlines()
+    assert files["zh"][0].startswith("追溯码,批号,状态,")
+    assert files["en"][0].startswith("Code,Lot,State,")
+    (line,) = [one for one in files["zh"] if one.startswith(unit)]
+    assert ",已售未发," in line
+    assert "+08:00" in line
+    assert "Z," not in line
 
 
 def test_who_neither_oversees_nor_sells_has_no_page_of_recalls(market):

@@ -48,6 +48,16 @@ def goods(market):
     market.clock.advance(86400)
 
 
+def listed(market, code: str) -> list[dict]:
+    path = f"/api/v1/recalls?code={code}&limit=100"
+    return market.ask("GET", path, token=market.keys[AUTHORITY])["items"]
+
+
+def notices(market, code: str) -> str:
+    """The part of a page that stands before the chain itself."""
+    return market.call("GET", f"/{code}?lang=en").text.split('class="chain"')[0]
+
+
 def warned(market, code: str) -> bool:
     return "recalled" in market.ask("GET", f"/api/v1/code?code={code}")["warnings"]
 
@@ -131,14 +141,42 @@ def test_what_came_before_the_recall_is_accepted_and_what_came_after_is_not(mark
 
 
 @pytest.mark.parametrize("level", ["unit", "lot", "product"])
-def test_a_recall_said_again_later_frees_nothing_that_was_barred(market, goods, level):
+def test_a_recall_that_stands_is_not_made_again(market, goods, level):
     (lot, unit), _ = goods
     code = {"unit": unit, "lot": lot, "product": f"01/{GOODS}"}[level]
     by = AUTHORITY if level == "product" else SHOP
-    market.send(by, code, "recall", GLASS, hours=-5)
-    market.send(by, code, "recall", GLASS, hours=-1)
+    first = market.send(by, code, "recall", {**GLASS, "level": 2}, hours=-5)
+    for hours in (-1, -7):
+        told = market.refused(by, code, "recall", {"reason": "lids"}, hours=hours)
+        assert told == (409, "lifecycle-conflict", "recall_stands")
+    (one,) = [r for r in listed(market, code) if r["code"] == code and r["lifted_at"] is None]
+    assert (one["reason"], one["level"], one["recaller"]) == ("glass", 2, by)
+    # The same again, by its id, is answered as before; somebody else recalls the same goods.
+    again = market.post(by, code, "recall", {**GLASS, "level": 2}, hours=-5, id=first["id"])
+    assert again.json()["seq"] == first["seq"], again.text
+    if by != AUTHORITY:
+        market.send(AUTHORITY, code, "recall", GLASS, hours=-2)
     assert market.refused(SHOP, unit, "sale", hours=-3) == RECALLED
     market.send(SHOP, unit, "sale", {}, hours=-6)
+
+
+def test_a_recall_is_set_right_by_a_correction_and_made_again_once_lifted(market, goods):
+    (lot, _), _ = goods
+    first = market.send(SHOP, lot, "recall", {**GLASS, "level": 3}, hours=-5)
+    changes = {"changes": {"level": 1, "reason": "glass splinters"}, "of": first["id"]}
+    market.send(SHOP, lot, "correction", changes, hours=-4)
+    (one,) = [r for r in listed(market, lot) if r["code"] == lot]
+    assert (one["reason"], one["level"]) == ("glass splinters", 1)
+    assert "glass splinters" in market.call("GET", f"/{lot}?lang=en").text
+    market.send(SHOP, lot, "recall_lifted", CHECKED, hours=-3)
+    assert "glass splinters" not in notices(market, lot)
+    market.send(SHOP, lot, "recall", {"reason": "lids"}, hours=-2)
+    (one,) = [r for r in listed(market, lot) if r["code"] == lot]
+    assert (one["reason"], one["level"], one["lifted_at"]) == ("lids", None, None)
+    assert "lids" in notices(market, lot)
+    # A regulator lifts everybody's recall, and nobody's notice says otherwise.
+    market.send(AUTHORITY, lot, "recall_lifted", CHECKED, hours=-1)
+    assert "lids" not in notices(market, lot)
 
 
 def test_a_recall_that_says_it_began_long_ago_undoes_nothing_recorded(market, goods):

@@ -18,7 +18,7 @@ from app.oversight.seeking import Query as Seek
 from app.trace.code import Code
 from app.web.api.subjects import GTINPath, SegmentPath, lot_code, product_code, unit_code
 from app.web.body import Body, api_router
-from app.web.deps import Caller, InRooms, Rooms
+from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.links import code_path
 from app.web.lookfile import csv_of_looks
 from app.web.openapi import problems
@@ -282,6 +282,7 @@ def list_looks(
 def export_looks(
     rooms: InRooms,
     principal: Caller,
+    lang: Language,
     by: _By = None,
     code: _CodeAsked = None,
     purpose: _Text = None,
@@ -289,9 +290,9 @@ def export_looks(
     since: _Day = None,
     until: _Day = None,
 ) -> Response:
-    """Returns the same as a spreadsheet."""
+    """Returns the same as a spreadsheet, headed in the reader's language, in China's time."""
     wanted = _wanted(by=by, code=code, purpose=purpose, party=party, since=since, until=until)
-    return csv_of_looks(rooms, principal, wanted)
+    return csv_of_looks(rooms, principal, wanted, lang)
 
 
 def _wanted(

@@ -6,7 +6,6 @@ import re
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.kit.errors import FieldFault, invalid
@@ -17,6 +16,7 @@ from app.trace.issuing import MAX_COUNT
 from app.web.api.products import GTIN
 from app.web.api.subjects import look_body, unit_code
 from app.web.body import Body, api_router
+from app.web.csvfile import answer_csv
 from app.web.deps import Caller, InRooms
 from app.web.openapi import problems
 
@@ -88,8 +88,7 @@ class InnerOut(BaseModel):
 def issue_codes(rooms: InRooms, principal: Caller, body: CodesIn, response: Response) -> BatchOut:
     """Orders 1 to 100,000 codes of a product or lot; a job makes them, and survives any stop."""
     if body.id is not None and not _BATCH_ID.fullmatch(body.id):
-        params = {"expected": "1-64 of A-Z a-z 0-9 . _ -", "got": body.id}
-        raise invalid(FieldFault(("id",), "form", params))
+        raise invalid(FieldFault(("id",), "form", {"got": body.id[:80]}, "batch_id"))
     batch, replayed = rooms.issuing.order(
         principal,
         order_id=body.id,
@@ -125,11 +124,7 @@ def read_batch(rooms: InRooms, principal: Caller, batch_id: BatchId) -> BatchOut
 def read_codes(rooms: InRooms, principal: Caller, batch_id: BatchId) -> Response:
     """Returns `code,uri,serial,inner`, in the order of printing; UTF-8 with a mark for Excel."""
     batch = rooms.issuing.own_batch(principal, batch_id)
-
-    headers = {"Content-Disposition": f'attachment; filename="codes-{batch.batch_id}.csv"'}
-    return StreamingResponse(
-        rooms.printing.code_lines(batch), media_type="text/csv; charset=utf-8", headers=headers
-    )
+    return answer_csv(rooms.printing.code_lines(batch), name=f"codes-{batch.batch_id}")
 
 
 @router.get(

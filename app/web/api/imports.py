@@ -7,7 +7,6 @@ import time
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
-from fastapi.responses import StreamingResponse
 
 from app.i18n import Lang
 from app.imports.columns import Kind
@@ -30,6 +29,7 @@ from app.web.api.import_bodies import (
     RowErrorOut,
 )
 from app.web.body import api_router
+from app.web.csvfile import answer_csv
 from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.openapi import problems
 from app.web.paging import InPage, PageBody, page_response
@@ -149,7 +149,7 @@ def list_import_rows(
         principal, import_id, outcomes=[outcome] if outcome else (),
         after=after[0] if after else -1, limit=page.limit + 1,
     )  # fmt: skip
-    shown, following = page.cut(rows, lambda row: (row.n,))
+    shown, following = page.cut(rows, lambda row: (row.row,))
     told = []
     for row in shown:
         found = of_row(row)
@@ -174,9 +174,8 @@ def read_import_errors(
 ) -> Response:
     """Returns row, column, value, reason and what was expected, in the reader's language."""
     _own(rooms, principal, import_id)
-    headers = {"Content-Disposition": f'attachment; filename="import-errors-{import_id}.csv"'}
-    lines = write_csv(error_rows(lang, rooms.imports.faults(principal, import_id)))
-    return StreamingResponse(lines, media_type=MEDIA_TYPES["csv"], headers=headers)
+    lines = error_rows(lang, rooms.imports.faults(principal, import_id))
+    return answer_csv(write_csv(lines), name=f"import-errors-{import_id}")
 
 
 @router.get(
@@ -284,8 +283,9 @@ def _own(rooms: Rooms, principal: Principal, import_id: str) -> tuple[Any, dict[
 
 def _plan(plan: Plan, lang: Lang) -> ImportOut:
     counts = plan.counts()
-    faults = [(row.row, one) for row in plan.rows for one in row.problems]
-    warned = [(row.row, one) for row in plan.rows for one in row.warnings]
+    rows = plan.in_file()
+    faults = [(row.row, one) for row in rows for one in row.problems]
+    warned = [(row.row, one) for row in rows for one in row.warnings]
     return ImportOut(
         kind=plan.sheet.kind,
         status="planned",

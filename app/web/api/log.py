@@ -290,7 +290,7 @@ def read_consistency(
         for name, value, most in (("to", size, published.size), ("from", from_, size)):
             if value > most:
                 place = FieldFault(
-                    ("query", name), "range", {"expected": f"1-{most}", "got": value}
+                    ("query", name), "range", {"expected": f"1..{most}", "got": value}
                 )
                 raise invalid(place)
         signed = (published.size, published.root)

@@ -303,7 +303,7 @@ def register_lot(rooms: InRooms, principal: Caller, body: LotIn, response: Respo
     if body.expires_on is not None:
         facts["expires_on"] = body.expires_on
         if body.produced_on is not None and body.expires_on < body.produced_on:
-            params = {"expected": f">= {body.produced_on}", "got": body.expires_on}
+            params = {"expected": f"≥ {body.produced_on}", "got": body.expires_on}
             raise invalid(FieldFault(("expires_on",), "range", params))
     if body.quantity is not None:
         sealed["quantity"] = SealedInput({"quantity": body.quantity})

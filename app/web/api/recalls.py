@@ -11,7 +11,7 @@ from app.kit.clock import format_time, format_time_if, from_ms
 from app.oversight.reach import WAYS
 from app.oversight.recalls import MOST_SERIALS, Reached, Scope, ToldRecall, scope_of
 from app.web.body import Body, api_router
-from app.web.deps import Caller, InRooms, Rooms
+from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.links import code_path
 from app.web.openapi import problems
 from app.web.paging import InPage, PageBody
@@ -210,9 +210,13 @@ def read_reach(rooms: InRooms, principal: Caller, body: ReachIn) -> ReachOut:
         **_KNOWN,
     },
 )
-def export_reach(rooms: InRooms, principal: Caller, body: ReachIn) -> Response:
-    """Returns a line for each of the goods: state, holder, seller, ways to the buyer, what came since."""
-    return csv_of_reach(rooms, principal, body.scope(), body.purpose)
+def export_reach(rooms: InRooms, principal: Caller, lang: Language, body: ReachIn) -> Response:
+    """Returns a line for each of the goods: state, holder, seller, ways to the buyer, what came since.
+
+    Headed in the reader's language, times as in China with their offset; states and ways as the API
+    names them.
+    """
+    return csv_of_reach(rooms, principal, body.scope(), body.purpose, lang, in_words=False)
 
 
 def _reach(rooms: Rooms, found: Reached) -> ReachOut:

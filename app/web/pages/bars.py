@@ -12,8 +12,8 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-_HEIGHT: Final = 148
-_TOP, _BOTTOM = 22, 22
+_HEIGHT: Final = 162
+_TOP, _BOTTOM = 22, 36  # below are two lines: the months, and the years under those that begin one
 _LEFT: Final = 2
 _UNIT: Final = 28  # of one month
 _ON_A_PHONE: Final = 12
@@ -52,17 +52,25 @@ def short_count(count: int) -> str:
 
 
 def draw_share(part: int, most: int, *, room: bool = False) -> Markup:
-    """Returns one bar as long as `part` is of `most`, for a row of a table. room: with what is missing."""
+    """Returns one bar as long as `part` is of `most`, for a row of a table.
+
+    room: with what is missing, and as wide as the page lets it be.
+    """
     length = round(120 * part / most, 1) if most else 0.0
     length = max(length, 2.0) if part else 0.0
-    return Markup(  # noqa: S704 - numbers alone
-        '<svg class="share" viewBox="0 0 120 10" width="120" height="10" aria-hidden="true" '
-        f'focusable="false">{_ROOM if room else ""}<rect class="bar-now" width="{length}" height="10"/></svg>'
+    name = "share share-wide" if room else "share"
+    return Markup(  # noqa: S704 - numbers and our own constants
+        f'<svg class="{name}" viewBox="0 0 120 10" width="120" height="10" preserveAspectRatio="none" '
+        f'aria-hidden="true" focusable="false">{_ROOM if room else ""}'
+        f'<rect class="bar-now" width="{length}" height="10"/></svg>'
     )
 
 
 def _bars(counts: Sequence[tuple[str, int]]) -> Iterator[str]:
     most = max((count for _, count in counts), default=0) or 1
+    years = {n for n, (month, _) in enumerate(counts) if month.endswith("-01")}
+    if 1 not in years:  # two years side by side have no room
+        years.add(0)
     room = _HEIGHT - _TOP - _BOTTOM
     for n, (month, count) in enumerate(counts):
         x = _LEFT + n * _UNIT
@@ -77,8 +85,6 @@ def _bars(counts: Sequence[tuple[str, int]]) -> Iterator[str]:
                 f'width="{_UNIT - _GAP}" height="{height}"/>'
             )
             yield f'<text class="bars-count" x="{middle}" y="{y - 5}">{escape(short_count(count))}</text>'
-        dated = n == 0 or month.endswith("-01")
-        label, name = (
-            (f"{month[2:4]}/{month[5:]}", "bars-year") if dated else (month[5:], "bars-month")
-        )
-        yield f'<text class="{name}" x="{middle}" y="{_HEIGHT - 6}">{escape(label)}</text>'
+        yield f'<text x="{middle}" y="{_HEIGHT - 20}">{escape(month[5:])}</text>'
+        if n in years:
+            yield f'<text x="{middle}" y="{_HEIGHT - 5}">{escape(month[:4])}</text>'

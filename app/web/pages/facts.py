@@ -11,6 +11,8 @@ from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.licence_book import newest_of_each
 from app.parties.licences import LICENCE_KINDS
+from app.parties.roles import REGULATOR
+from app.trace.correcting import as_corrected
 from app.trace.evidence import MOST_RECORDS
 from app.trace.gaps import seller_of
 from app.trace.story import Story
@@ -99,6 +101,36 @@ def as_told(fields: Mapping[str, Any], types: Mapping[str, str]) -> tuple[str, d
     told = {"reason": changes} if isinstance(changes, str) else dict(changes or {})
     tail = {name: data[name] for name in ("waybill_tail",) if name in data}
     return types.get(str(data.get("of")), ""), told | tail
+
+
+def notices_of(look: Look) -> Iterator[tuple[StoredRecord, Mapping[str, Any], Mapping[str, Any]]]:
+    """Yields recalls that hold, and notices: record, fields, and data as its corrections leave it.
+
+    A regulator lifts everybody's recall of the goods, others their own; recalled again, it holds again.
+    """
+    corrections: list[Mapping[str, Any]] = []
+    found: dict[tuple[str, str], tuple[StoredRecord, Mapping[str, Any]]] = {}
+    for record, fields in readable(look):
+        place, by = record.stream, fields["actor"]
+        match fields["type"]:
+            case "correction":
+                corrections.append(fields)
+            case "recall":
+                found.pop((place, by), None)
+                found[place, by] = record, fields
+            case "recall_lifted" if fields["source"] == REGULATOR:
+                found = {
+                    at: one for at, one in found.items()
+                    if at[0] != place or one[1]["type"] == "notice"
+                }  # fmt: skip
+            case "recall_lifted":
+                found.pop((place, by), None)
+            case "notice":
+                found[place, fields["id"]] = record, fields
+            case _:
+                pass
+    for record, fields in found.values():
+        yield record, fields, as_corrected(fields, corrections)
 
 
 def last_ending(look: Look) -> int:

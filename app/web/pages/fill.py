@@ -33,6 +33,7 @@ from app.web.pages.facts import (
     level_of,
     licences_of,
     links_of,
+    notices_of,
     parties_in,
     readable,
     registration_of,
@@ -359,24 +360,15 @@ class Filler:
             )
 
     def _notices(self, look: Look) -> Iterator[Notice]:
-        lifted = {
-            (record.stream, fields["actor"])
-            for record, fields in readable(look)
-            if fields["type"] == "recall_lifted"
-        }
-        for record, fields in readable(look):
-            kind = fields["type"]
-            if kind == "recall" and (record.stream, fields["actor"]) in lifted:
-                continue
-            if kind in ("recall", "notice"):
-                yield Notice(
-                    kind=kind,
-                    on=level_of(record.stream),
-                    by=self._name(fields["actor"]),
-                    at=parse_time(fields["occurred_at"]),
-                    reason=str(fields["data"].get("reason") or fields["data"].get("text", "")),
-                    level=str(fields["data"].get("level", "")),
-                )
+        for record, fields, data in notices_of(look):
+            yield Notice(
+                kind=fields["type"],
+                on=level_of(record.stream),
+                by=self._name(fields["actor"]),
+                at=parse_time(fields["occurred_at"]),
+                reason=str(data.get("reason") or data.get("text", "")),
+                level=str(data.get("level", "")),
+            )
 
     def _attributed(self, look: Look) -> Obliged | None:
         for finding in look.findings:

@@ -44,16 +44,29 @@ _LICENCES = 3
 
 @router.get("/apply")
 def show_apply(
-    request: Request, rooms: InRooms, signed: MaybeSigned, lang: AskedLang = None
+    request: Request,
+    rooms: InRooms,
+    signed: MaybeSigned,
+    lang: AskedLang = None,
+    who: Literal["registered", "exempt", ""] = "",
 ) -> Response:
-    """Asks who the merchant is; who is signed in already and was refused corrects what was said."""
-    sent = prefilled(exempt="no")
+    """Asks who the merchant is; who is signed in already and was refused corrects what was said.
+
+    A company and a person whom the law exempts are asked for different things, so each has its own form.
+    """
+    sent = prefilled(exempt="yes" if who == "exempt" else "no")
     if signed is not None and signed.stage == "full":
         last = rooms.applications.of(signed.person)
         if signed.person.role != "applicant" or last is None or last.status != "refused":
             return RedirectResponse(HOME, 303)
-        who = {"exempt": "yes"} if last.exempt else {"exempt": "no", "uscc": last.party}
-        values = {**who, "name": last.name, "region": last.region or ""}
+        exempt = last.exempt if not who else who == "exempt"
+        values = {
+            "exempt": "yes" if exempt else "no",
+            "name": last.name,
+            "region": last.region or "",
+        }
+        if not last.exempt:
+            values["uscc"] = last.party
         for n, licence in enumerate(last.licences[:_LICENCES]):
             values |= {f"licences_{n}_{key}": value for key, value in licence.items()}
         sent = prefilled(**values)
@@ -159,14 +172,16 @@ def _wish(form: Form) -> Wish:
         for n in range(_LICENCES)
         if (number := form.text(f"licences_{n}_number"))
     ]
+    exempt = form.text("exempt") == "yes"
+    # What the other form asks for is not taken.
     return Wish(
-        uscc=form.text("uscc"),
+        uscc="" if exempt else form.text("uscc"),
         name=form.text("name"),
         contact=form.text("contact"),
         region=form.text("region") or None,
         licences=licences,
-        exempt=form.text("exempt") == "yes",
-        ground=form.text("ground"),
+        exempt=exempt,
+        ground=form.text("ground") if exempt else "",
     )
 
 
@@ -182,7 +197,7 @@ def _at_account(fault: Fault) -> Fault:
 def _form(
     request: Request, signed: SignedIn | None, lang: str | None, sent: Sent, *, status: int = 200
 ) -> Response:
-    frame = frame_of(request, lang, "/apply")
+    frame = frame_of(request, lang, "/apply", keeps=("who",))
     again = signed is not None and signed.stage == "full"
     html = render_page(
         "apply.html",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.clock import from_ms
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, invalid, read_all
 from app.labels.layouts import LAYOUTS, LayoutName
 from app.parties.sessions import SignedIn
 from app.trace.printing import REASON_MAX, SHEET_MAX, PrintOrder
 from app.trace.printing import Form as PrintForm
 from app.web.body import StrictRoute
+from app.web.csvfile import answer_csv
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.entry import types_of
@@ -106,18 +107,20 @@ def preview_label(
 def read_codes(rooms: InRooms, signed: InSigned, batch_id: str) -> Response:
     """Returns the codes as CSV, for programs that print by themselves."""
     batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
-    headers = {"Content-Disposition": f'attachment; filename="codes-{batch.batch_id}.csv"'}
-    lines = rooms.printing.code_lines(batch)
-    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+    return answer_csv(rooms.printing.code_lines(batch), name=f"codes-{batch.batch_id}")
 
 
 def _order(form: Form, batch: Any) -> PrintOrder:
     """Raises Invalid, fields named as the form has them."""
-    for name, known in (("layout", LAYOUTS), ("symbol", _SYMBOLS), ("output", _OUTPUTS)):
-        if form.text(name) not in known:
-            params = {"expected": ", ".join(known), "got": form.text(name)[:40]}
-            raise invalid(FieldFault((name,), "enum", params))
     output = form.text("output")
+    *_, start, count, offset = read_all(
+        lambda: _check_known(form, "layout", LAYOUTS),
+        lambda: _check_known(form, "symbol", _SYMBOLS),
+        lambda: _check_known(form, "output", _OUTPUTS),
+        lambda: whole(form, "start", 1, max(batch.done, 1), default=1) - 1,
+        lambda: whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX),
+        lambda: whole(form, "offset", 0, 10**3, default=0) if output == "pdf" else 0,
+    )
     layout: Any = form.text("layout")
     symbol: Any = form.text("symbol")
     kind: PrintForm = "pdf" if output == "pdf" else "zpl"
@@ -125,12 +128,18 @@ def _order(form: Form, batch: Any) -> PrintOrder:
         form=kind,
         layout=layout if kind == "pdf" else "roll-60x40",
         symbol=symbol,
-        start=whole(form, "start", 1, max(batch.done, 1), default=1) - 1,
-        count=whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX),
-        offset=whole(form, "offset", 0, 10**3, default=0) if kind == "pdf" else 0,
+        start=start,
+        count=count,
+        offset=offset,
         dpi=300 if output == "zpl300" else 203,
         reason=form.text("reason")[:REASON_MAX] or None,
     )
+
+
+def _check_known(form: Form, name: str, known: Collection[str]) -> None:
+    if form.text(name) not in known:
+        params = {"expected": ", ".join(known), "got": form.text(name)[:40]}
+        raise invalid(FieldFault((name,), "enum", params))
 
 
 def _batch(

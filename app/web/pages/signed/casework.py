@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.clock import from_ms, parse_time, to_ms
+from app.kit.clock import from_ms, to_ms
 from app.kit.errors import Fault, FieldFault, invalid
 from app.oversight.casestore import WAITING, Order, Wanted
 from app.oversight.casework import MOST_COUNTED
@@ -26,10 +26,10 @@ from app.trace.requests import EventRequest
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.clues import clues_of, parties_named
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
-from app.web.pages.signed.values import as_text
 from app.web.paging import Page, encode_place
 from app.web.problems import status_of
 
@@ -43,8 +43,6 @@ _FAMILIES: Final = (
     "integrity", "log", "index", "identity", "brushing", "licence", "listing", "continuity",
 )  # fmt: skip
 _STATES: Final = (WAITING, "open", "grace", "closed", "dismissed")
-_TIMES: Final = frozenset({"since", "due_at"})
-"""What of a missing step's evidence is a time: shown as China's, like every time on a page."""
 _ME, _NOBODY = "@me", "@nobody"
 _FILTERS: Final = ("status", "kind", "severity", "region", "party", "age", "assignee")
 
@@ -233,7 +231,7 @@ def _do(rooms: Rooms, principal: Principal, finding: str, do: str, form: Form) -
 def _reason(form: Form) -> str:
     told = form.text("reason")
     if not 1 <= len(told) <= 500:
-        raise invalid(FieldFault(("reason",), "length", {"expected": "1-500", "got": len(told)}))
+        raise invalid(FieldFault(("reason",), "length", {"expected": "1..500", "got": len(told)}))
     return told
 
 
@@ -273,7 +271,8 @@ def _finding(
     told = as_json(row)
     decides = may(principal.roles, "finding.attribute")
     custody = rooms.findings.custody(row)
-    known = rooms.parties.get_some({one.holder for one in custody})
+    asked = {*(one.holder for one in custody), *parties_named(told["evidence"])}
+    names = {one.id: one.name for one in rooms.parties.get_some(asked).values() if one.name}
     settled = row.attributed_to is not None or row.status == "dismissed"
     return answer_signed(
         "finding.html",
@@ -288,12 +287,9 @@ def _finding(
         party=rooms.parties.get(row.party, principal) if row.party else None,
         work=work,
         history=[(one, from_ms(one.at)) for one in rooms.findings.history(row.id)],
-        as_text=as_text,
-        times={
-            name: parse_time(told["evidence"][name]) for name in _TIMES & told["evidence"].keys()
-        },
+        clues=clues_of(frame.lang, told["evidence"], names),
         custody=custody,
-        holders={one.id: one.name for one in known.values()},
+        holders=names,
         sent=sent,
         sents={name: sent if name == which else BLANK for name in forms},
         assign=prefilled(assignee=work.assignee or "") if which != "assign" else sent,

@@ -19,6 +19,7 @@ from app.trace.code import Code
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, code_of, frame_of
+from app.web.pages.signed.clues import clues_of, parties_named
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does
@@ -132,6 +133,7 @@ def _page(
     path = f"{PATH}/{code.stream}"
     sees = reach(principal.roles, "sealed.read") == "any" and "events" in principal.scopes
     frame = frame_of(request, lang, path, keeps=("cursor",))
+    names = {one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()}
     return answer_signed(
         "chain.html",
         frame,
@@ -145,12 +147,13 @@ def _page(
         cursor=cursor,
         following="" if chain.following is None else encode_place((chain.following,)),
         product=rooms.catalogue.product(code.gtin).name,
-        names={one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()},
+        names=names,
         sent=sent,
         sees_recalls=does("recall.read")(signed.person),
         opened=opened or {},
         as_text=as_text,
         in_words=partial(in_words, frame.lang),
+        clues_of=partial(clues_of, frame.lang, names=names),
         # Of a stream above, the page of that stream opens its own.
         may_open=sees and any(line.own and "sealed" in line.fields for line in chain.lines),
         checked_at=rooms.clock.now(),
@@ -163,3 +166,5 @@ def _parties_in(chain: Chain) -> Iterator[str]:
             told = line.fields.get(name)
             if isinstance(told, str) and is_party_id(told):
                 yield told
+    for problem in chain.others:
+        yield from parties_named(problem.evidence)

@@ -13,13 +13,12 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.i18n import text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.i18n import Lang, text
+from app.kit.errors import Fault, FieldFault, Invalid, invalid
 from app.parties.identity import parse_waybill
 from app.parties.sessions import SignedIn
 from app.trace.code import Code
 from app.trace.correcting import OwnRecord
-from app.trace.events import SIGNATURE_KINDS
 from app.trace.identifiers import parse_code
 from app.trace.requests import EventRequest, SealedInput
 from app.web.body import StrictRoute
@@ -40,6 +39,14 @@ CORRECT: Final = f"{PATH}/correct"
 _ASKED = Annotated[str, Query(max_length=2048)]
 _SHOWN: Final = 100
 _WAS: Final = "was_"
+_PARTIES: Final = ("carrier", "platform", "to", "from")
+"""Fields that may name a party: the last two of a transfer and its acceptance; elsewhere they are places."""
+_LEVELS: Final = ("1", "2", "3")
+_OF_RECALL: Final = (
+    Field("reason", required=True),
+    Field("level", "pick", choices=_LEVELS),
+    Field("basis"),
+)
 
 
 @router.get(PATH)
@@ -87,7 +94,7 @@ def show_correction(
     own = rooms.correcting.record(signed.person.principal(), parse_code(code), of)
     stands = {one.name: str(own.now.get(one.name, "")) for one in _fields(own) if not one.sealed}
     was = {_WAS + name: value for name, value in stands.items()}
-    return _form(request, signed, lang, own, prefilled(**stands, **was))
+    return _form(request, rooms, signed, lang, own, prefilled(**stands, **was))
 
 
 @router.post(CORRECT)
@@ -100,7 +107,7 @@ def correct(request: Request, rooms: InRooms, signed: InSigned, form: InForm) ->
         rooms.recording.record_one(principal, _event(form, code, own))
     except Fault as fault:
         sent = refused(request, form, fault)
-        return _form(request, signed, lang, own, sent, status=status_of(fault))
+        return _form(request, rooms, signed, lang, own, sent, status=status_of(fault))
     path = f"{PATH}?{urlencode({'code': code.stream})}"
     return go_on(frame_of(request, lang, PATH), path, told="corrected")
 
@@ -112,18 +119,23 @@ def _event(form: Form, code: Code, own: OwnRecord) -> EventRequest:
     """
     changes: dict[str, Any] = {}
     sealed: dict[str, SealedInput] = {}
-    faults = []
+    faults: list[FieldFault] = []
     for field in _fields(own):
         given, stands = form.text(field.name), form.text(_WAS + field.name)
         if field.sealed:
             if given and field.sealed == "waybill":
-                sealed["waybill"] = SealedInput({"number": parse_waybill(given)})
+                try:
+                    sealed["waybill"] = SealedInput({"number": parse_waybill(given)})
+                except Invalid as wrong:
+                    faults += wrong.errors
             elif given:
                 sealed[field.sealed] = SealedInput({"number": given[:64]})
         elif stands and not given:
             faults.append(FieldFault((field.name,), "missing", sentence="correction_empty"))
         elif given != stands:
-            changes[field.name] = given
+            changes[field.name] = (
+                int(given) if field.name == "level" and given in _LEVELS else given
+            )
     if not (changes or sealed or faults):
         faults.append(FieldFault((_fields(own)[0].name,), "missing", sentence="correction_same"))
     if faults:
@@ -140,11 +152,14 @@ def _event(form: Form, code: Code, own: OwnRecord) -> EventRequest:
 
 def _fields(own: OwnRecord) -> tuple[Field, ...]:
     """Returns what of a record can be set right. A flag cannot: listed or not is a listing of its own."""
+    if own.type == "recall":
+        return _OF_RECALL
     return tuple(one for one in FIELDS.get(own.type, ()) if one.kind != "flag")
 
 
 def _form(
     request: Request,
+    rooms: Rooms,
     signed: SignedIn,
     lang: str | None,
     own: OwnRecord,
@@ -165,10 +180,19 @@ def _form(
         sent=sent,
         fields=fields,
         labels={one.name: label_of(frame.lang, own.type, one) for one in fields},
-        kinds=[(one, text(frame.lang, f"goods.kind.{one}")) for one in SIGNATURE_KINDS],
+        picks={one.name: _choices(frame.lang, one, sent) for one in fields if one.kind == "pick"},
+        names=_names(rooms, [own]),
         back=f"{PATH}?{urlencode({'code': own.stream})}",
         action=CORRECT,
     )
+
+
+def _choices(lang: Lang, field: Field, sent: Sent) -> list[tuple[str, str]]:
+    family = "recall.level" if field.name == "level" else "goods.kind"
+    known = [(one, text(lang, f"{family}.{one}")) for one in field.choices]
+    stands = sent.value(_WAS + field.name)
+    # What was told in a word of its own, or not at all, stands until somebody chooses another.
+    return known if stands in field.choices else [(stands, stands or "–"), *known]
 
 
 def _path(own: OwnRecord) -> str:
@@ -176,5 +200,5 @@ def _path(own: OwnRecord) -> str:
 
 
 def _names(rooms: Rooms, records: list[OwnRecord]) -> dict[str, str]:
-    said = {str(one.now.get(name, "")) for one in records for name in ("carrier", "platform")}
+    said = {str(one.now.get(name, "")) for one in records for name in _PARTIES}
     return {party: view.name or party for party, view in rooms.parties.get_some(said).items()}

@@ -69,8 +69,13 @@ def work_on_declaration(
 
 def _decide(rooms: Rooms, signed: SignedIn, form: Form, documents: Any) -> None:
     decision: Any = form.text("do")
-    if not form.text("port"):
-        raise invalid(FieldFault(("port",), "missing", {"name": "port"}))
+    missing = [
+        FieldFault((name,), "missing", {"name": name})
+        for name in ("port", *(("reason",) if decision == "hold" else ()))
+        if not form.text(name)
+    ]
+    if missing:
+        raise invalid(*missing)
     rooms.customs.decide(
         signed.person.principal(),
         form.text("number"),

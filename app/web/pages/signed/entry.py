@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, invalid, read_all
 from app.parties.identity import parse_waybill
 from app.parties.roles import EVENTS
 from app.parties.sessions import Person, SignedIn
@@ -123,11 +123,32 @@ def _event(form: Form, type_: str) -> EventRequest:
     """Returns the event of a form. Raises Invalid."""
     if type_ not in FIELDS:
         raise invalid(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
-    faults = []
+    (data, sealed), at, _ = read_all(
+        lambda: _said(form, type_), lambda: moment(form, "occurred_at"), lambda: _check_code(form)
+    )
+    if consignment := form.text("consignment"):
+        data["consignment"] = consignment
+    return EventRequest(
+        code=form.text("code"),
+        type=type_,
+        data=data,
+        id=form.uuid("entry"),
+        occurred_at=at,
+        sealed=sealed,
+    )
+
+
+def _check_code(form: Form) -> None:
+    if not form.text("code"):
+        raise invalid(FieldFault(("code",), "missing", {"name": "code"}))
+    parse_code(form.text("code"))
+
+
+def _said(form: Form, type_: str) -> tuple[dict[str, Any], dict[str, SealedInput]]:
+    """Returns what is told in the clear, and what is sealed. Raises Invalid for all that is wrong."""
+    faults: list[FieldFault] = []
     data: dict[str, Any] = {}
     sealed: dict[str, SealedInput] = {}
-    if not form.text("code"):
-        faults.append(FieldFault(("code",), "missing", {"name": "code"}))
     for field in FIELDS[type_]:
         told = form.text(field.name)
         if not told:
@@ -136,23 +157,17 @@ def _event(form: Form, type_: str) -> EventRequest:
         elif field.kind == "flag":
             data[field.name] = True
         elif field.sealed == "waybill":
-            sealed["waybill"] = SealedInput({"number": parse_waybill(told)})
+            try:
+                sealed["waybill"] = SealedInput({"number": parse_waybill(told)})
+            except Invalid as wrong:
+                faults += wrong.errors
         elif field.sealed:
             sealed[field.sealed] = SealedInput({"number": told[:64]})
         else:
             data[field.name] = told
     if faults:
         raise invalid(*faults)
-    if consignment := form.text("consignment"):
-        data["consignment"] = consignment
-    return EventRequest(
-        code=form.text("code"),
-        type=type_,
-        data=data,
-        id=form.uuid("entry"),
-        occurred_at=moment(form, "occurred_at"),
-        sealed=sealed,
-    )
+    return data, sealed
 
 
 def _at_field(sent: Sent, fault: Fault) -> Sent:

@@ -69,7 +69,7 @@ class Form:
 class Sent:
     """A form as a template draws it: blank, or refused with what was typed and why.
 
-    errors: field -> sentence. message: what is wrong beyond one field.
+    errors: field -> sentences, a line each. message: what is wrong beyond one field.
     """
 
     items: tuple[tuple[str, str], ...] = ()
@@ -106,9 +106,11 @@ def refused(request: Request, form: Form, fault: Fault, *, shown: tuple[str, ...
     """
     lang = lang_of(request, form.text("lang"))
     problem = describe(fault, lang=lang, instance=visit_of(request).id)
-    errors: dict[str, str] = {}
+    told: dict[str, dict[str, None]] = {}
     for error in problem.get("errors", ()):
-        errors.setdefault(_field_of(error["loc"], form), error["msg"])
+        told.setdefault(_field_of(error["loc"], form), {})[error["msg"]] = None
+    # Everything that is wrong with a field, a line each: who mends one fault is not sent back for the next.
+    errors = {name: "\n".join(said) for name, said in told.items()}
     message = problem["detail"]
     if errors and fault.key == "invalid":
         message = text(lang, "form.refused")

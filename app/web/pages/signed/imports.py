@@ -14,13 +14,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.imports.columns import KINDS, Kind, columns_of
-from app.imports.export import MEDIA_TYPES, error_rows, write_csv
+from app.imports.export import error_rows, write_csv
 from app.imports.grid import MAX_ROWS
 from app.imports.mapping import Layout, presets
 from app.imports.plans import check_may, kinds_of
@@ -30,6 +29,7 @@ from app.kit.errors import Fault, FieldFault, invalid
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
+from app.web.csvfile import answer_csv
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, form_reader, prefilled, refused
@@ -140,7 +140,7 @@ def show_import(
         told=told_of(request),
         job=job,
         faults=[one for row in shown for one in _faults(row.row, of_row(row), frame.lang)],
-        next_after=shown[-1].n if len(rows) > _ROWS else None,
+        next_after=shown[-1].row if len(rows) > _ROWS else None,
         fields=[(c.names[frame.lang][0], job.about["columns"].get(c.field, ""))
                 for c in columns_of(job.kind) if c.field in job.about["columns"]],
         next=_NEXT[job.kind] if job.status == "done" and job.counts.get("created") else "",
@@ -175,9 +175,8 @@ def read_faults(
     principal = signed.person.principal()
     _own(rooms, principal, job_id)
     told = lang_of(request, lang)
-    headers = {"Content-Disposition": f'attachment; filename="import-errors-{job_id}.csv"'}
-    lines = write_csv(error_rows(told, rooms.imports.faults(principal, job_id)))
-    return StreamingResponse(lines, media_type=MEDIA_TYPES["csv"], headers=headers)
+    lines = error_rows(told, rooms.imports.faults(principal, job_id))
+    return answer_csv(write_csv(lines), name=f"import-errors-{job_id}")
 
 
 # --- parts ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from app.oversight.periods import read_period
 from app.web.body import StrictRoute
 from app.web.deps import InRooms
 from app.web.lookfile import csv_of_looks
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.form import Form, Sent, prefilled, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed
@@ -80,8 +80,10 @@ def show_looks(
 
 @router.get(f"{PATH}.csv")
 def export_looks(
+    request: Request,
     rooms: InRooms,
     signed: InSigned,
+    lang: AskedLang = None,
     by: _Text = "",
     code: _Code = "",
     purpose: _Text = "",
@@ -91,7 +93,8 @@ def export_looks(
 ) -> Response:
     """Returns the same as CSV."""
     asked = prefilled(by=by, code=code, purpose=purpose, party=party, since=since, until=until)
-    return csv_of_looks(rooms, signed.person.principal(), _wanted(asked))
+    told = lang_of(request, lang)
+    return csv_of_looks(rooms, signed.person.principal(), _wanted(asked), told)
 
 
 def _wanted(asked: Sent) -> WantedLooks:

@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.clock import from_ms
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, invalid, read_all
 from app.parties.sessions import SignedIn
+from app.trace.catalogue import check_facts
 from app.trace.categories import REQUIRED_LICENCES, missing_licences
+from app.trace.code import parse_lot
 from app.trace.gtin import display_gtin, parse_gtin
 from app.trace.issuing import MAX_COUNT
 from app.trace.offering import may_list
@@ -86,9 +88,14 @@ def register_product(request: Request, rooms: InRooms, signed: InSigned, form: I
     """Registers a product; one that others registered is led to as it is."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     facts = {name: form.text(name) for name in ("name", "category", *_FACTS) if form.text(name)}
+    gtin = form.text("gtin") or None
     try:
+        read_all(
+            lambda: check_facts("product", {"issuer": principal.own_party(), **facts}, ()),
+            lambda: None if gtin is None else parse_gtin(gtin, allow_item_code=True),
+        )
         done = rooms.catalogue.register_product(
-            principal, facts, gtin=form.text("gtin") or None, claim=bool(form.text("claim"))
+            principal, facts, gtin=gtin, claim=bool(form.text("claim"))
         )
     except Fault as fault:
         sent = refused(request, form, fault)
@@ -113,16 +120,13 @@ def register_lot(
     """Registers a lot."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     try:
-        days = {name: day(form, name) for name in ("produced_on", "expires_on")}
-        facts = {name: told for name, told in days.items() if told}
-        if len(facts) == 2 and facts["expires_on"] < facts["produced_on"]:
-            params = {"expected": f">= {facts['produced_on']}", "got": facts["expires_on"]}
-            raise invalid(FieldFault(("expires_on",), "range", params))
-        quantity = whole(form, "quantity", 1, 10**12, default=0)
-        sealed = {"quantity": SealedInput({"quantity": quantity})} if quantity else {}
-        rooms.catalogue.register_lot(
-            principal, gtin=gtin, lot=form.text("lot"), facts=facts, sealed=sealed
+        number, facts, quantity = read_all(
+            lambda: parse_lot(form.text("lot"), loc=("lot",)),
+            lambda: _days(form),
+            lambda: whole(form, "quantity", 1, 10**12, default=0),
         )
+        sealed = {"quantity": SealedInput({"quantity": quantity})} if quantity else {}
+        rooms.catalogue.register_lot(principal, gtin=gtin, lot=number, facts=facts, sealed=sealed)
     except Fault as fault:
         return _product(request, rooms, signed, gtin, lang, "lot", form, fault)
     path = f"{PATH}/{gtin}"
@@ -147,6 +151,15 @@ def order_codes(
     except Fault as fault:
         return _product(request, rooms, signed, gtin, lang, "codes", form, fault)
     return go_on(frame_of(request, lang, PATH), f"/desk/batches/{batch.batch_id}")
+
+
+def _days(form: Form) -> dict[str, str]:
+    """Returns the days of a lot that were told. Raises Invalid."""
+    made, ends = read_all(lambda: day(form, "produced_on"), lambda: day(form, "expires_on"))
+    if made and ends and ends < made:
+        params = {"expected": f"≥ {made}", "got": ends}
+        raise invalid(FieldFault(("expires_on",), "range", params))
+    return {name: told for name, told in (("produced_on", made), ("expires_on", ends)) if told}
 
 
 def _categories(lang: Lang) -> list[tuple[str, str]]:

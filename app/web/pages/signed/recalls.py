@@ -6,6 +6,7 @@ no history. A recall is an event like others; of many codes all are recorded, or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID, uuid5
@@ -17,20 +18,22 @@ from starlette.responses import Response
 from app.i18n import text
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid
+from app.ledger.submission import Abandoned
 from app.oversight.reach import OUT, WAYS
 from app.oversight.recalls import Reached, Scope, ToldRecall, scope_of
 from app.parties.principal import Principal
 from app.parties.roles import EVENTS, OFFICIAL_ROLES, REGULATOR
 from app.parties.sessions import SignedIn
 from app.trace.identifiers import parse_code
-from app.trace.recording import find_refusal
+from app.trace.recalling import RecallStands
 from app.trace.requests import EventRequest
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.bars import draw_share
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.lines import Line, LinesRefused, read_lines, refused_lines
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.paging import Page, encode_place
@@ -91,9 +94,11 @@ def show_reach(request: Request, rooms: InRooms, signed: InSigned, form: InForm)
 
 
 @router.post(f"{PATH}/reach.csv")
-def export_reach(rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+def export_reach(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
     """Returns a line for each of the goods as CSV."""
-    return csv_of_reach(rooms, signed.person.principal(), _scope(form), form.text("purpose"))
+    principal, lang = signed.person.principal(), lang_of(request, form.text("lang") or None)
+    purpose = form.text("purpose")
+    return csv_of_reach(rooms, principal, _scope(form), purpose, lang, in_words=True)
 
 
 @router.get(f"{PATH}/new")
@@ -113,22 +118,41 @@ def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InFo
     """Records a recall, or that it is over, of one code or of several at once."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     type_ = form.text("type")
+    standing: list[str] = []
     try:
-        events = _events(form, type_)
-        refusal = find_refusal(rooms.recording.record_and_wait(principal, events, atomic=True))
-        if refusal is not None:
-            n, fault = refusal
-            if len(events) > 1 and not fault.errors:
-                params = {"got": events[n].code}
-                fault.errors = (FieldFault(("codes",), "refused", params, "refused_unit"),)
-            raise fault
+        asked = _events(form, type_)
+        events = [event for _, event in asked]
+        answers = rooms.recording.record_and_wait(principal, events, atomic=True)
+        wrong = [
+            (line, answer)
+            for (line, _), answer in zip(asked, answers, strict=True)
+            if isinstance(answer, Fault) and not isinstance(answer, Abandoned)
+        ]
+        standing = [
+            event.code
+            for event, answer in zip(events, answers, strict=True)
+            if isinstance(answer, RecallStands)
+        ]
+        if wrong:
+            raise wrong[0][1] if len(events) == 1 else LinesRefused("codes", wrong)
     except Fault as fault:
-        sent = refused(request, form, fault, shown=("code", "codes"))
-        return _new(request, signed, lang, type_, sent, status=status_of(fault))
+        shown = ("code", "codes")
+        if isinstance(fault, LinesRefused):
+            sent = refused_lines(request, form, fault, shown=shown)
+        else:
+            sent = refused(request, form, fault, shown=shown)
+        return _new(request, signed, lang, type_, sent, status=status_of(fault), standing=standing)
     # A lot may hold a `%` or a `/`, which a stream's name escapes and an address must once more.
-    path = f"{PATH}?{urlencode({'code': parse_code(events[0].code).stream})}"
-    told = "recall_made" if type_ == "recall" else "recall_lifted"
-    return go_on(frame_of(request, lang, PATH), path, told=told)
+    path = f"{PATH}?{urlencode({'code': events[0].code})}"
+    return go_on(frame_of(request, lang, PATH), path, told=_told(rooms, type_, events))
+
+
+def _told(rooms: Rooms, type_: str, events: Sequence[EventRequest]) -> str:
+    """Returns what to say: of what was lifted, whether it is recalled all the same."""
+    if type_ == "recall":
+        return "recall_made"
+    still = rooms.recalls.still_hold([event.code for event in events])
+    return "recall_lifted_others" if still else "recall_lifted"
 
 
 def may_recall(principal: Principal) -> bool:
@@ -147,19 +171,22 @@ def _scope(form: Form) -> Scope:
     )
 
 
-def _events(form: Form, type_: str) -> list[EventRequest]:
-    """Returns the events of a form. Raises Invalid."""
-    codes = list(dict.fromkeys(form.text("codes").split()))
+def _events(form: Form, type_: str) -> list[tuple[Line, EventRequest]]:
+    """Returns the events of a form, each with its line. Raises Invalid, LinesRefused."""
+    lines = read_lines(form, "codes")
+    codes, wrong = _codes(lines)
     faults = [
         FieldFault((name,), "missing", {"name": name})
-        for name, told in (("codes", codes), ("reason", form.text("reason")))
+        for name, told in (("codes", lines), ("reason", form.text("reason")))
         if not told
     ]
     if type_ not in _TYPES:
         faults.append(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
     if len(codes) > MOST_CODES:
-        params = {"expected": f"<= {MOST_CODES}", "got": len(codes)}
+        params = {"expected": f"≤ {MOST_CODES}", "got": len(codes)}
         faults.append(FieldFault(("codes",), "length", params))
+    if wrong:
+        raise LinesRefused("codes", wrong, faults)
     if faults:
         raise invalid(*faults)
     data: dict[str, object] = {"reason": form.text("reason")}
@@ -169,15 +196,30 @@ def _events(form: Form, type_: str) -> list[EventRequest]:
         data["basis"] = form.text("basis")
     entry = form.uuid("entry")
     return [
-        EventRequest(
-            code=parse_code(code, loc=("codes",)).stream,
-            type=type_,
-            data=data,
-            # Sent twice, each is recorded once.
-            id=None if entry is None else str(uuid5(UUID(entry), code)),
+        (
+            line,
+            EventRequest(
+                code=stream,
+                type=type_,
+                data=data,
+                # Sent twice, each is recorded once.
+                id=None if entry is None else str(uuid5(UUID(entry), line.text)),
+            ),
         )
-        for code in codes
+        for stream, line in codes.items()
     ]
+
+
+def _codes(lines: Sequence[Line]) -> tuple[dict[str, Line], list[tuple[Line, Fault]]]:
+    """Returns the goods with the lines that name them first, and what is wrong with other lines."""
+    found: dict[str, Line] = {}
+    wrong: list[tuple[Line, Fault]] = []
+    for line in lines:
+        try:
+            found.setdefault(parse_code(line.text, loc=("codes",)).stream, line)
+        except Fault as fault:
+            wrong.append((line, fault))
+    return found, wrong
 
 
 def _list(
@@ -279,7 +321,9 @@ def _new(
     sent: Sent,
     *,
     status: int = 200,
+    standing: Sequence[str] = (),
 ) -> Response:
+    """standing: goods of the form that are recalled already."""
     principal = signed.person.principal()
     principal.check_may("event.send")
     frame = frame_of(request, lang, f"{PATH}/new", keeps=("code", "type"))
@@ -294,6 +338,7 @@ def _new(
         type=type_ if type_ in _TYPES else "recall",
         levels=[("", text(frame.lang, "recall.level.none"))]
         + [(str(n), text(frame.lang, f"recall.level.{n}")) for n in (1, 2, 3)],
+        standing=standing,
         orders=REGULATOR in principal.roles,
         most=MOST_CODES,
     )

@@ -23,7 +23,7 @@ def read_said(form: Form, name: str, *, most: int = MOST_WORDS, required: bool =
     if required and not said:
         raise invalid(FieldFault((name,), "missing", {"name": name}))
     if len(said) > most:
-        raise invalid(FieldFault((name,), "length", {"expected": f"1-{most}", "got": len(said)}))
+        raise invalid(FieldFault((name,), "length", {"expected": f"1..{most}", "got": len(said)}))
     return said
 
 

@@ -167,7 +167,7 @@ _TOLD = frozenset(
         "report_made", "report_closed", "labels_none",
         "licence_told", "licence_ended", "licence_withdrawn", "licence_verified", "licence_rejected",
         "measure_published",
-        "recall_made", "recall_lifted",
+        "recall_made", "recall_lifted", "recall_lifted_others",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip
