@@ -92,7 +92,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
     What was sold, and where it is, is told again by the records of the goods, what is in which case by their
-    lives; what was sold on a day is counted again, and so are licences of parties and measures; what documents
+    lives; what was sold on a day is counted again, and so are licences of parties and measures; which files
     the records name is found anew.
 
     The figures by month are forgotten; the worker counts them again along the log.
