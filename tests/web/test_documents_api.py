@@ -207,8 +207,9 @@ def test_the_party_and_regulators_in_office_read_what_a_record_names_and_nobody_
     (seen,) = entries_of(market, party, by=AUTHORITY)
     assert seen["steps"] == told_back["steps"]
     market.clock.set(parse_time(entry["effective_at"]))
-    (public,) = entries_of(market, party, by=None)
-    assert "documents" not in str(public)
+    for by in (None, RIVAL, CUSTOMS):
+        (public,) = entries_of(market, party, by=by)
+        assert "documents" not in str(public), by
 
 
 def test_to_name_somebodys_digest_opens_nothing(market):
