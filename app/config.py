@@ -196,6 +196,13 @@ class Settings(BaseSettings):
         "recorded in the log. Default 3600. Trust: what was hidden of a chain's end since the last "
         "map shows in no evidence.",
     )
+    documents_mb: int = Field(
+        default=200,
+        ge=1,
+        le=1_000_000,
+        description="How many MB of documents each party may have here, which go with objections, wishes "
+        "for repair, decisions and entries. Default 200.",
+    )
     audit_records_per_s: int = Field(
         default=2_000,
         ge=1,

@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 
 from app.config import Settings, SettingsError
-from app.credit import exchangestore, matterstore, rankstore
+from app.credit import documentstore, exchangestore, matterstore, rankstore
 from app.credit import store as credit_store
 from app.credit.alerts import Alerts
 from app.credit.commitments import Commitments
+from app.credit.documents import Documents
 from app.credit.features import Features
 from app.credit.graces import graces_in_force
 from app.credit.ledger import CreditLedger
@@ -134,6 +135,7 @@ WRITERS = {
     **voicestore.WRITERS,
     **credit_store.WRITERS,
     **matterstore.WRITERS,
+    **documentstore.WRITERS,
     **movestore.WRITERS,
     **rankstore.WRITERS,
     **exchangestore.WRITERS,
@@ -474,6 +476,7 @@ def _open_oversight(
         "credit_ledger": CreditLedger(
             database, credit, clock=clock, vault=vault, on_effect=promises["lists"].recheck
         ),
+        "documents": Documents(database, clock=clock, vault=vault, most_mb=settings.documents_mb),
         "outlook": Outlook(database, credit, commitments, clock=clock),
         "undecided": Undecided(database, credit.policies, clock=clock, vault=vault),
         "ranking": ranked,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.config import load_settings
+from app.credit import documentstore
 from app.credit.graces import graces_in_force
 from app.db.engine import Database
 from app.db.schema import (
@@ -91,12 +92,13 @@ def reindex(*, as_json: AsJSON = False) -> None:
     """Make the index of the search, the rows of ratings and of voices again from the records, at once.
 
     What was sold, and where it is, is told again by the records of the goods, what is in which case by their
-    lives; what was sold on a day is counted again, and so are licences of parties and measures.
+    lives; what was sold on a day is counted again, and so are licences of parties and measures; which files
+    the records name is found anew.
 
     The figures by month are forgotten; the worker counts them again along the log.
 
     After an upgrade from a release without them, or where an audit names `search_word`, `rating`, `voice`,
-    `sold_unit`, `sold_day`, `case_unit`, `licence`, `party.licences` or `measure`.
+    `sold_unit`, `sold_day`, `case_unit`, `licence`, `party.licences`, `measure` or `document_use`.
     A record that was damaged is passed over and named; `suxin audit` says what is wrong with it.
     Nothing can be recorded meanwhile: about a minute for 100,000 products.
     """
@@ -112,10 +114,12 @@ def reindex(*, as_json: AsJSON = False) -> None:
             places = casestore.put_right(connection)
             days = soldstore.put_right(connection)
             parties = retellstore.put_right(connection)
+            named = documentstore.put_right(connection)
             figurestore.forget(connection, CURSOR)
     finally:
         database.close()
-    damaged = sorted({*ratings.damaged, *voices.damaged, *sold.damaged, *parties.damaged})
+    several = (ratings, voices, sold, parties, named)
+    damaged = sorted({one for rebuilt in several for one in rebuilt.damaged})
     if as_json:
         OUT.print_json(
             json.dumps(
@@ -127,6 +131,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
                     "places": places,
                     "days": days,
                     "parties": parties.made,
+                    "documents": named.made,
                     "damaged": damaged,
                 }
             )
@@ -136,7 +141,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
         f"the search has {rows} words of products and lots; {ratings.made} ratings are counted, "
         f"{voices.made} reviews and complaints found, {sold.made} sales told again, "
         f"{places} units put into the cases where their lives say, {days} days of sales counted again, "
-        f"{parties.made} licences and measures told again"
+        f"{parties.made} licences and measures told again, {named.made} documents found in the records"
     )
     for one in damaged:
         OUT.print(f"passed over, it is damaged: {one}", markup=False)

@@ -123,6 +123,7 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
         Loop("issue", rooms.issuing.issue_some, 0.25),
         Loop("imports", rooms.imports.work, 0.5),
         Loop("old-imports", rooms.imports.forget_ended, 60.0),
+        Loop("documents", rooms.documents.forget, 60.0),
         Loop("deadlines", rooms.deadlines.raise_due, 1.0),
         Loop("credit", rooms.credit_ledger.mature, 1.0),
         Loop("matters", rooms.matter_clock.mature, 1.0),

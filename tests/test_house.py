@@ -70,6 +70,7 @@ PURE = {
     "app.parties.standing",
     "app.credit.rules",
     "app.credit.fields",
+    "app.credit.document_kinds",
     "app.credit.loader",
     "app.credit.history",
     "app.credit.policy",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -19,6 +19,7 @@ import structlog
 import uuid_utils
 
 from app.credit import store
+from app.credit.document_uses import Named, digests_of
 from app.credit.maturing import Maturing
 from app.credit.policy import Entry, ScoreCard, Status
 from app.credit.records import By, EntryUnknown, NewEntry, words_of
@@ -90,6 +91,14 @@ class Filed:
     def status_at(self, now: datetime) -> Status:
         """Returns the state as time has it, whether or not the worker has recorded it yet."""
         return self.standing.at(now)
+
+    def named(self) -> Iterator[Named]:
+        """Yields the documents that its evidence and steps name."""
+        for digest in digests_of({"evidence": self.entry.evidence}):
+            yield self.actor, digest
+        for step in self.steps:
+            for digest in step.attachments:
+                yield step.actor, digest
 
 
 class CreditLedger:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,8 @@ from uuid import uuid5
 from sqlalchemy import Connection
 
 from app.credit import matterstore
+from app.credit.document_uses import Named, digests_of
+from app.credit.ledger import Given
 from app.credit.matterbook import AlreadyStands, MatterBook, MatterUnknown
 from app.credit.matters import Kind, Stand
 from app.credit.records import NAMESPACE, By, check_known, words_of
@@ -61,7 +63,7 @@ class OwnListing(Denied):
 
 @dataclass(frozen=True, slots=True)
 class ListStep:
-    """A step of a listing. text: of who took it, None for those whom it is not addressed to."""
+    """A step of a listing. text, attachments: of who took it, for those whom they are addressed to."""
 
     step: str
     status: str
@@ -69,6 +71,7 @@ class ListStep:
     actor: str
     decide_by: datetime | None
     text: str | None = None
+    attachments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,14 @@ class Listed:
     by: str
     steps: tuple[ListStep, ...]
     may: frozenset[str] = frozenset()
+
+    def named(self) -> Iterator[Named]:
+        """Yields the documents that its evidence and steps name."""
+        for digest in digests_of({"evidence": self.evidence}):
+            yield self.by, digest
+        for step in self.steps:
+            for digest in step.attachments:
+                yield step.actor, digest
 
 
 class Lists:
@@ -139,25 +150,21 @@ class Lists:
         replayed = self._begin(terms, party, criterion, evidence, id, by)
         return self.find(id, public=False), replayed
 
-    def object(
-        self, principal: Principal, listing: str, text: str, *, id: str | None
-    ) -> tuple[Listed, bool]:
+    def object(self, principal: Principal, listing: str, given: Given) -> tuple[Listed, bool]:
         """Returns the listing, objected to by the party that it names."""
         days = self._credit.policy.objection.decide_working_days
-        return self._take(principal, listing, "object", text, id=id, days=days)
+        return self._take(principal, listing, "object", given, days=days)
 
-    def ask_removal(
-        self, principal: Principal, listing: str, text: str, *, id: str | None
-    ) -> tuple[Listed, bool]:
+    def ask_removal(self, principal: Principal, listing: str, given: Given) -> tuple[Listed, bool]:
         """Returns the listing whose removal before its term its party has asked for."""
         days = self._credit.policy.repair.decide_working_days
-        return self._take(principal, listing, "ask_removal", text, id=id, days=days)
+        return self._take(principal, listing, "ask_removal", given, days=days)
 
     def decide(
-        self, principal: Principal, listing: str, outcome: str, text: str, *, id: str | None
+        self, principal: Principal, listing: str, outcome: str, given: Given
     ) -> tuple[Listed, bool]:
         """Returns the listing as a regulator decided; outcome: a word of DECISIONS."""
-        return self._take(principal, listing, DECISIONS[outcome], text, id=id)
+        return self._take(principal, listing, DECISIONS[outcome], given)
 
     def find(self, listing: str, *, public: bool) -> Listed:
         """Returns one listing. Raises MatterUnknown for what is none, or is not public where asked so."""
@@ -315,9 +322,8 @@ class Lists:
         return self._book.begin(party, data, by=by).replayed
 
     def _take(
-        self, principal: Principal, listing: str, step: str, text: str, *, id: str | None,
-        days: int = 0,
-    ) -> tuple[Listed, bool]:  # fmt: skip
+        self, principal: Principal, listing: str, step: str, given: Given, *, days: int = 0
+    ) -> tuple[Listed, bool]:
         own = step in ("object", "ask_removal")
         action = "credit.object" if own else "list.enter"
         principal.check_may(action)
@@ -329,13 +335,14 @@ class Lists:
         else:
             check_office(self._database, principal, row.party)
         by = By(principal.party or SYSTEM, voice(principal.roles, action))
-        content = canonical_bytes({"text": text})
+        content = canonical_bytes({"text": given.text or ""})
         recorded = self._book.take_step(
             listing,
             step,
             kinds=BOTH,
             by=by,
-            record_id=id,
+            record_id=given.id,
+            more={"attachments": list(given.attachments)} if given.attachments else {},
             due=lambda now: deadline(now, working_days=days) if days else None,
             seals=(Seal("text", secrets.token_bytes(SALT_BYTES), content),),
         )
@@ -378,7 +385,9 @@ class Lists:
         )
 
     def _step(self, row: Any, reads: Connection | None) -> ListStep:
-        by = json.loads(row.more).get("decide_by")
+        told = json.loads(row.more)
+        by = told.get("decide_by")
         text = None if reads is None else words_of(reads, self._vault, row)
+        named = () if reads is None else tuple(told.get("attachments", ()))
         moment = None if by is None else parse_time(by)
-        return ListStep(row.step, row.status, from_ms(row.at), row.actor, moment, text)
+        return ListStep(row.step, row.status, from_ms(row.at), row.actor, moment, text, named)

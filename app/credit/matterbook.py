@@ -14,6 +14,7 @@ from uuid import uuid5
 import uuid_utils
 
 from app.credit import matterstore
+from app.credit.document_uses import use_effects
 from app.credit.matters import (
     TYPES,
     Kind,
@@ -95,13 +96,13 @@ class MatterBook:
             known = view.facts.get((stream, key))
             if known is not None and Stand.of_fact(known).stands(view.now):
                 raise AlreadyStands("matter_stands", name=data["name"])
-            row = matter_row(
-                data, party=party, actor=by.actor, seq=head.seq + 1, at_ms=to_ms(view.now)
-            )
+            seq = head.seq + 1
+            row = matter_row(data, party=party, actor=by.actor, seq=seq, at_ms=to_ms(view.now))
+            uses = use_effects(data, actor=by.actor, about=party, seq=seq)
             return Draft(
                 head.state,
                 facts={key: Stand.of_data(data).as_fact()},
-                effects=(Effect("matter", row),),
+                effects=(Effect("matter", row), *uses),
                 outbox=((MOVED, {"matter": data["matter"], "step": "begin"}),),
             )
 
@@ -176,12 +177,14 @@ class MatterBook:
                 data, of="matter", party=row.party, actor=by.actor, seq=head.seq + 1, at_ms=now_ms,
                 record_id=record_id,
             )  # fmt: skip
+            uses = use_effects(data, actor=by.actor, about=row.party, seq=head.seq + 1)
             return Draft(
                 head.state,
                 facts={key: moved.as_fact()},
                 effects=(
                     Effect("matter_moved", moved_row(moved, at_ms=now_ms)),
                     Effect("matter_step", told),
+                    *uses,
                 ),
                 outbox=((MOVED, {"matter": row.id, "step": data["step"]}),),
             )

@@ -18,6 +18,7 @@ import uuid_utils
 from sqlalchemy import Connection
 
 from app.credit import store
+from app.credit.document_uses import use_effects
 from app.credit.policy import Status
 from app.credit.rows import (
     entry_row,
@@ -205,12 +206,14 @@ class CreditRecords:
 
         def decide(claim: Claim, view: View) -> Draft:
             head = view.heads[claim.stream]
-            row_now = row | {"seq": head.seq + 1, "created_at": to_ms(view.now)}
+            seq = head.seq + 1
+            row_now = row | {"seq": seq, "created_at": to_ms(view.now)}
+            uses = use_effects(data, actor=by.actor, about=new.party, seq=seq)
             fact = standing_of(data).as_fact()
             return Draft(
                 head.state,
                 facts={fact_key(identifier): fact},
-                effects=(Effect("credit_entry", row_now),),
+                effects=(Effect("credit_entry", row_now), *uses),
             )
 
         def is_ours(connection: Connection) -> None:
@@ -325,11 +328,9 @@ class CreditRecords:
                           "next_at": moved.next_ms}  # fmt: skip
             step_row = step_row_of(data, party=row.party, seq=head.seq + 1, at_ms=now_ms,
                                    actor=by.actor, record_id=record_id)  # fmt: skip
-            return Draft(
-                head.state,
-                facts={key: moved.as_fact()},
-                effects=(Effect("credit_status", status_row), Effect("credit_step", step_row)),
-            )
+            uses = use_effects(data, actor=by.actor, about=row.party, seq=head.seq + 1)
+            rows = (Effect("credit_status", status_row), Effect("credit_step", step_row), *uses)
+            return Draft(head.state, facts={key: moved.as_fact()}, effects=rows)
 
         reads = (Read(stream, key),)
         return self.write(

@@ -1141,6 +1141,52 @@ class MatterStep(SQLModel, table=True):
     """JSON of what else the record says."""
 
 
+class Document(SQLModel, table=True):
+    """A file that a party handed in with what it says. No part of any record: they name its digest.
+
+    Content and name are sealed (ledger.vault), each under a data key of its own.
+    """
+
+    __table_args__ = (
+        Index("document_waits", "waits_until", **_only("waits_until IS NOT NULL")),
+        Index("document_kept", "kept_at"),
+    )
+
+    party: str = _text(key=True)
+    digest: str = _text(key=True)
+    """SHA-256 of the content, hex, as records name it."""
+    kind: str = _text()
+    """Its media type, told by its bytes."""
+    size: int = _big()
+    """Bytes of the content."""
+    kept_at: int = _big()
+    waits_until: int | None = _big(null=True)
+    """When it is removed unless a record names it; empty: one does."""
+    name_sealed: bytes = _bytes()
+    name_key: bytes = _bytes()
+    sealed: bytes = _bytes()
+    wrapped_key: bytes = _bytes()
+
+
+class DocumentUse(SQLModel, table=True):
+    """Index over the records of `party/{about}` that name a document, kept or not."""
+
+    __tablename__ = "document_use"
+    __table_args__ = (
+        Index("document_use_about", "about"),
+        Index("document_use_digest", "digest"),
+    )
+
+    party: str = _text(key=True)
+    """Who named it: the record's actor."""
+    digest: str = _text(key=True)
+    about: str = _text(key=True)
+    """The party whose stream it is."""
+    seq: int = _big(key=True)
+    matter: str = _text()
+    """Id of the entry, listing or commitment."""
+
+
 class CreditSnapshot(SQLModel, table=True):
     """Index over `credit_snapshot` records: the grade of a party at the end of each month."""
 

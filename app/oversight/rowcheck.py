@@ -10,6 +10,8 @@ In which case goods are (`case_unit`) is checked at their holder's stream, for m
 see `placecheck`. What was sold (`sold_unit`) is checked where the goods are; see `resoldstore`. Where their
 seller is, what was sold by day (`sold_day`) is compared with the rows that it adds up.
 
+Documents that a party handed in are opened and held against their digests, wherever records name them.
+
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
 
@@ -21,9 +23,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.credit import alerts, exchangestore, matterstore, rankstore, snapshots
+from app.credit import (
+    alerts,
+    documents,
+    documentstore,
+    exchangestore,
+    matterstore,
+    rankstore,
+    snapshots,
+)
 from app.credit import store as credit_store
 from app.credit.alerts import warning_row
+from app.credit.document_uses import told_uses
 from app.credit.matters import replay_matters
 from app.credit.orders import fact_key, told_rows
 from app.credit.rows import replay
@@ -31,6 +42,7 @@ from app.credit.snapshots import snapshot_row
 from app.kit.clock import parse_time, to_ms
 from app.ledger.record import stream_key
 from app.ledger.store import as_bytes
+from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.oversight.placecheck import lacks_case, misplaced_rows
@@ -50,9 +62,17 @@ _DECISIONS = ("attribution", "dismissal")
 
 
 def check_rows(
-    connection: Connection, stream: str, records: Sequence[Fields], *, graces: Graces
+    connection: Connection,
+    stream: str,
+    records: Sequence[Fields],
+    *,
+    graces: Graces,
+    vault: Vault | None = None,
 ) -> Iterator[Problem]:
-    """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only."""
+    """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only.
+
+    vault: opens documents; without it they are not.
+    """
     wrong: list[str] = []
     find: Callable[[], Any]
     first = next((fields for fields in records if fields["type"] == "registration"), None)
@@ -85,6 +105,7 @@ def check_rows(
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
             wrong += _wrong_orders(connection, party, records)
+            wrong += _wrong_documents(connection, party, records, vault)
             wrong += [
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
@@ -269,6 +290,21 @@ def _wrong_decisions(connection: Connection, party: str, records: Sequence[Field
             or ("dismissal" in said) != (row.status == "dismissed")
         ):
             wrong.append(f"finding.{finding}")
+    return wrong
+
+
+def _wrong_documents(
+    connection: Connection, party: str, records: Sequence[Fields], vault: Vault | None
+) -> list[str]:
+    """Returns the rows of documents that records name which are not as recorded, and altered documents."""
+    kept = {
+        place: row._mapping for place, row in documentstore.uses_about(connection, party).items()
+    }
+    told = told_uses(party, records)
+    apart = {place for place in told.keys() | kept.keys() if told.get(place) != kept.get(place)}
+    wrong = sorted(f"document_use.{seq}" for _, _, _, seq in apart)
+    if vault is not None:
+        wrong += [f"document.{one}" for one in documents.unsound(connection, vault, party)]
     return wrong
 
 

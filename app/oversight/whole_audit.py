@@ -92,7 +92,7 @@ def new_audit(
         vault=vault,
         check_state=stories.state_checker(connection),
         keeps_state=keeps_state,
-        check_rows=partial(check_rows, connection, graces=stories.graces),
+        check_rows=partial(check_rows, connection, graces=stories.graces, vault=vault),
         prove_plainly=stories.plain_prover(connection),
         progress=progress,
     )

@@ -32,6 +32,9 @@ from app.web.visit import visit_of
 
 MAX_DEPTH = 32
 MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_FORM_BYTES = 16 * 1024 * 1024
+"""Of a form with several documents, from somebody who has signed in."""
+
 MAX_UNKNOWN_BYTES = 512 * 1024
 """Of a body from somebody without a key: more than any call that he may make can mean."""
 

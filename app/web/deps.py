@@ -23,6 +23,7 @@ from starlette.requests import Request
 
 from app.credit.alerts import Alerts
 from app.credit.commitments import Commitments
+from app.credit.documents import Documents
 from app.credit.features import Features
 from app.credit.ledger import CreditLedger
 from app.credit.lists import Lists
@@ -176,6 +177,7 @@ class Rooms:
     credit_ledger: CreditLedger
     commitments: Commitments
     lists: Lists
+    documents: Documents
     outlook: Outlook
     undecided: Undecided
     matter_clock: MatterClock

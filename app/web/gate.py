@@ -23,7 +23,7 @@ from app.i18n import pick_language
 from app.kit.errors import Fault, TooLarge, TooMany
 from app.parties.access import APIKeys, KeyRefused
 from app.parties.principal import Principal
-from app.web.body import MAX_BODY_BYTES
+from app.web.body import MAX_BODY_BYTES, MAX_FORM_BYTES
 from app.web.limits import RateLimit, client_address, is_ours, parse_networks
 from app.web.paths import route_path
 from app.web.problems import answer
@@ -48,6 +48,9 @@ _HEADERS: Final = {
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _API: Final = "/api/"
+_TAKES_DOCUMENTS: Final = ("/desk/credit/", "/desk/decisions/")
+"""Below these a form may bring several files. It is read only once its sender is known."""
+
 _REGION: Final = re.compile(r"[1-8][0-9]{5}", re.ASCII)
 
 Headers = Mapping[bytes, str]
@@ -98,7 +101,7 @@ class Gate:
         before = REQUEST_ID.set(visit.id)
         try:
             await self._admit(scope, headers, visit)
-            await self._app(scope, _Counted(receive), send_on)
+            await self._app(scope, _Counted(receive, _most_of(scope)), send_on)
         except Fault as fault:
             if started:
                 raise
@@ -143,8 +146,9 @@ class Gate:
         if refused is not None:
             raise refused
         length = headers.get(b"content-length", "0")
-        if not length.isdigit() or int(length[:20]) > MAX_BODY_BYTES:
-            raise _too_large()
+        most = _most_of(scope)
+        if not length.isdigit() or int(length[:20]) > most:
+            raise _too_large(most)
 
     def _finish_headers(self, message: Message, visit: Visit) -> None:
         headers = message["headers"] = list(message.get("headers", ()))
@@ -169,16 +173,17 @@ async def _authenticate(scope: Scope, authorization: str) -> Principal:
 class _Counted:
     """A body that ends with TooLarge where it grows beyond the limit, whatever length it announced."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
+        self._most = most
         self._bytes = 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
-            if self._bytes > MAX_BODY_BYTES:
-                raise _too_large()
+            if self._bytes > self._most:
+                raise _too_large(self._most)
         return message
 
 
@@ -188,5 +193,10 @@ def _told(scope: Scope) -> str:
     return "/join/…" if path.startswith("/join/") else path
 
 
-def _too_large() -> TooLarge:
-    return TooLarge("body_too_large", limit=MAX_BODY_BYTES)
+def _most_of(scope: Scope) -> int:
+    """Returns how many bytes a request's body may have; its path is one to route on."""
+    return MAX_FORM_BYTES if scope["path"].startswith(_TAKES_DOCUMENTS) else MAX_BODY_BYTES
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge("body_too_large", limit=most)

@@ -60,6 +60,7 @@ STATUS: Mapping[str, int] = {
     "invalid": 422,
     "signature-invalid": 422,
     "too-many-requests": 429,
+    "document-altered": 500,
     "internal": 500,
     "overloaded": 503,
     "unavailable": 503,

@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.kit.errors import FieldFault, Malformed, UnsupportedMedia, invalid
-from app.web.body import MAX_BODY_BYTES
+from app.web.body import MAX_FORM_BYTES
 from app.web.deps import Caller
 from app.web.paths import CONTROL
 
@@ -25,7 +25,7 @@ _MAX_FIELD_BYTES = 2 * 1024 * 1024
 class InMemory(MultiPartParser):
     """A parser whose files stay in memory."""
 
-    spool_max_size = MAX_BODY_BYTES + 1
+    spool_max_size = MAX_FORM_BYTES + 1
     """Above what the gate lets in, so that no file ever reaches the disk."""
 
     def close(self) -> None:
@@ -36,10 +36,11 @@ class InMemory(MultiPartParser):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The bytes of the part `file`, and the text parts beside it."""
+    """The bytes of the part `file`, the text parts beside it, and the name that the file came under."""
 
     raw: bytes
     fields: dict[str, str]
+    name: str = ""
 
 
 async def _read_upload(request: Request, _caller: Caller) -> Upload:
@@ -53,11 +54,13 @@ async def _read_upload(request: Request, _caller: Caller) -> Upload:
     )
     fields: dict[str, str] = {}
     raw: bytes | None = None
+    called = ""
     try:
         form = await parser.parse()
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
-                raw = await value.read() if name == "file" else raw
+                if name == "file":
+                    raw, called = await value.read(), value.filename or ""
             elif CONTROL.search(value):
                 raise invalid(FieldFault((name[:80],), "control"))
             else:
@@ -68,7 +71,7 @@ async def _read_upload(request: Request, _caller: Caller) -> Upload:
         parser.close()
     if raw is None:
         raise invalid(FieldFault(("file",), "missing"))
-    return Upload(raw, fields)
+    return Upload(raw, fields, called)
 
 
 InUpload = Annotated[Upload, Depends(_read_upload)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.browser.phone import opened
 from tests.browser.test_signed_pages import LONG, enter, look
+from tests.credit.files import HTML, JPEG, PDF
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.people import open_people_market
 from tests.web.standing import live
@@ -18,6 +20,7 @@ from tests.web.test_undecided_api import enter as enter_fact
 pytestmark = pytest.mark.browser
 
 DESK = {"width": 1280, "height": 900}
+PHOTO = {"name": "waybill.jpg", "mimeType": "image/jpeg", "buffer": JPEG}
 LONG_WORDS = "包装破损，砚台边角有裂纹。" * 12 + LONG
 
 
@@ -104,14 +107,17 @@ def test_an_objection_is_made_on_a_phone_and_decided_at_a_desk(market, chromium)
         enter(phone, market, path="/desk/credit")
         phone.locator(f'a[href$="{entry["id"]}"]').first.click()
         phone.locator("#f-text").fill("已按期发货，见运单")
-        photo = {"name": "waybill.jpg", "mimeType": "image/jpeg", "buffer": b"a photo"}
-        phone.locator('input[type="file"]').first.set_input_files(photo)
+        phone.locator('input[type="file"]').first.set_input_files(PHOTO)
         phone.locator('button[value="object"]').click()
         phone.locator(".told").wait_for()
         assert phone.get_by_text("已按期发货，见运单").is_visible()
 
         enter(desk, market, "owner", AUTHORITY, path="/desk/decisions")
         desk.locator(f'a[href*="{entry["id"]}"]').click()
+        with desk.expect_download() as saved:
+            desk.get_by_role("link", name="waybill.jpg").click()
+        assert Path(saved.value.path()).read_bytes() == JPEG
+        assert saved.value.suggested_filename == "waybill.jpg"
         desk.locator("#f-reason").fill("查明属实")
         desk.get_by_role("button", name="异议成立").click()
         desk.locator(".told").wait_for()
@@ -120,6 +126,37 @@ def test_an_objection_is_made_on_a_phone_and_decided_at_a_desk(market, chromium)
         assert phone.get_by_text("查明属实").is_visible()
         assert phone.locator(".state", has_text="已撤销").first.is_visible()
         assert told.complaints == []
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_documents_are_shown_on_every_screen_and_a_wrong_one_is_named(
+    market, chromium, pictures, lang
+):
+    entry = enter_fact(market, SHOP)
+    page_of = f"/desk/credit/entries/{entry['id']}"
+    wrong = {"name": "说明.html.pdf", "mimeType": "application/pdf", "buffer": HTML}
+    letter = {"name": f"{LONG}.pdf", "mimeType": "application/pdf", "buffer": PDF * 20_000}
+    with opened(chromium, lang=lang) as (page, noted):
+        enter(page, market, path="/desk/credit")
+        page.goto(market.url + page_of)
+        fields = page.locator('input[type="file"]')
+        page.locator("#f-text").fill("已按期发货，见运单")
+        fields.nth(0).set_input_files(PHOTO)
+        fields.nth(1).set_input_files(wrong)
+        page.locator('button[value="object"]').click()
+        page.locator("#f-file2-error").wait_for()
+        assert page.locator("#f-text").input_value() == "已按期发货，见运单"
+        look(page, pictures, "own-documents-refused", lang)
+        fields.nth(0).set_input_files(PHOTO)
+        fields.nth(1).set_input_files(letter)
+        page.locator('button[value="object"]').click()
+        page.locator(".told").wait_for()
+        look(page, pictures, "own-documents", lang)
+    with opened(chromium, lang=lang, viewport=DESK) as (page, noted):
+        enter(page, market, "owner", AUTHORITY, path="/desk/decisions")
+        page.goto(f"{market.url}/desk/decisions/entries/{SHOP}/{entry['id']}")
+        look(page, pictures, "decision-documents", lang)
+        assert noted.complaints == []
 
 
 def test_a_complaint_is_followed_from_both_sides(market, chromium):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.credit.templates import templates
 from app.ledger.note import NoteSigner
+from tests.credit.files import PDF
 from tests.exchange.changes import made
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import GTIN, RIVAL, Market
@@ -224,6 +225,9 @@ class World:
         file = ("a.csv", "名称,类别\n竹凳,其他\n".encode("gbk"))
         made = market.call("POST", "/api/v1/products/import", token=shop, files={"file": file})
         self.names["import_id"] = made.json()["id"]
+        file = ("a.pdf", PDF)
+        made = market.call("POST", "/api/v1/documents", token=shop, files={"file": file})
+        self.names["digest"] = made.json()["digest"]
         self.packed = market.one().code
         market.ask("POST", f"/api/v1/cases/{CASE}/pack", {"codes": [self.packed]}, token=shop,
                    status=201)  # fmt: skip

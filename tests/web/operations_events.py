@@ -26,6 +26,7 @@ from tests.web.operations import (
     parcel,
 )
 from tests.web.operations_authority import AUTHORITIES
+from tests.web.operations_documents import DOCUMENTS
 from tests.web.operations_goods import GOODS
 from tests.web.operations_imports import IMPORTS
 from tests.web.operations_promises import PROMISES
@@ -445,5 +446,6 @@ OPERATIONS = (
     | TEXTS
     | UNDERWAY
     | AUTHORITIES
+    | DOCUMENTS
     | PROOFS
 )

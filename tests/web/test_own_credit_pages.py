@@ -9,6 +9,7 @@ import re
 import pytest
 
 from app.kit.clock import parse_time
+from tests.credit.files import JPEG
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import open_people_market, signed_in
@@ -50,13 +51,13 @@ def test_from_a_notice_by_objection_and_repair_to_a_clean_file(market):
     owner.get(page)
     id_ = hidden(owner.page)
     said = {"do": "object", "id": id_, "text": "已按期\n发货", "number": "WB-1"}
-    answer = owner.post(page, file=("waybill.jpg", b"a photo"), **said)
+    answer = owner.post(page, file=("waybill.jpg", JPEG), **said)
     assert "objected" in answer.headers["Location"]
-    owner.post(page, **said, file=("waybill.jpg", b"a photo"))  # sent twice: one objection
+    owner.post(page, **said, file=("waybill.jpg", JPEG))  # sent twice: one objection
     steps = seen(market, entry["id"], shop)["steps"]
     assert [one["step"] for one in steps] == ["object"]
     assert steps[0]["text"] == "已按期 发货 [WB-1]"
-    assert steps[0]["attachments"] == [hashlib.sha256(b"a photo").hexdigest()]
+    assert steps[0]["attachments"] == [hashlib.sha256(JPEG).hexdigest()]
     assert "Decision due" in owner.get(page).text
     owner.post(page, 409, do="object", id=hidden(id_page(market)), text="again")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -10,12 +10,16 @@ from fastapi import Path, Response
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.credit.document_uses import Named, digests_of
+from app.credit.documents import Told
 from app.credit.ledger import Filed, Given, Taken
 from app.credit.policy import ScoreCard
 from app.credit.rules import Rule
 from app.i18n import Lang
 from app.kit.clock import format_time, format_time_if, to_ms
+from app.parties.principal import Principal
 from app.trace.claims import record_id
+from app.web.api.documents import NamedDocumentOut, named_out
 from app.web.body import Body, Day, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms, Viewer
 from app.web.openapi import problems, repeated
@@ -26,13 +30,16 @@ router = api_router(tag="credit")
 PartyId = Annotated[str, Path(max_length=64, examples=["91441200MA4TE5T00Q"])]
 EntryId = Annotated[str, Path(max_length=80, examples=["0192f3a0-0000-7000-8000-00000000beef"])]
 _Id = Annotated[str, Field(max_length=64)]
-_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Line = Annotated[str, Field(min_length=1, max_length=200)]
 _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 class StepOut(BaseModel):
-    """A step that was taken; `text` and `attachments` for the party itself and regulators alone."""
+    """A step that was taken; `text` and `attachments` for the party itself and regulators alone.
+
+    `documents`: which of the attachments are kept here; each link is for those who may read it.
+    """
 
     step: str
     status: str
@@ -41,12 +48,14 @@ class StepOut(BaseModel):
     reason: str | None = None
     decide_by: str | None = None
     attachments: list[str] | None = None
+    documents: tuple[NamedDocumentOut, ...] | None = None
     text: str | None = None
 
 
 class EntryOut(BaseModel):
     """An entry of the ledger of credit; `weight` is what it counts now, `why` says why.
 
+    `documents`: which attachments of the evidence are kept here, for the party itself and regulators.
     `approximate`: its dates count working days of a year whose official calendar is not known yet.
     """
 
@@ -70,6 +79,7 @@ class EntryOut(BaseModel):
     chains: int | None = None
     approximate: bool | None = None
     evidence: dict[str, Any]
+    documents: tuple[NamedDocumentOut, ...] | None = None
     steps: list[StepOut]
     links: dict[str, str]
 
@@ -81,9 +91,9 @@ class EvidenceIn(Body):
     number: _Line | None = None
     issuer: _Line | None = None
     url: Annotated[str, Field(pattern=r"^https://[!-~]{1,300}$")] | None = None
-    record: _Digest | None = None
+    record: Digest | None = None
     finding: Annotated[str, Field(max_length=80)] | None = None
-    attachments: Annotated[list[_Digest], Field(min_length=1, max_length=20)] | None = None
+    attachments: Annotated[list[Digest], Field(min_length=1, max_length=20)] | None = None
 
     @model_validator(mode="after")
     def _rests_on_something(self) -> EvidenceIn:
@@ -118,7 +128,10 @@ class EntryIn(Body):
 
 
 class StatementIn(Body):
-    """What a party says to its entry. `attachments`: SHA-256 of documents, kept by who sends them."""
+    """What a party says to its entry.
+
+    `attachments`: SHA-256 of documents, handed in at `/documents` or kept by who sends them.
+    """
 
     model_config = {
         **Body.model_config,
@@ -129,7 +142,7 @@ class StatementIn(Body):
 
     id: _Id | None = None
     text: Annotated[str, Field(min_length=1, max_length=2000)]
-    attachments: Annotated[list[_Digest], Field(max_length=20)] = []
+    attachments: Annotated[list[Digest], Field(max_length=20)] = []
 
 
 class DecisionIn(Body):
@@ -146,7 +159,7 @@ class DecisionIn(Body):
     id: _Id | None = None
     outcome: Literal["upheld", "dismissed", "granted", "refused", "withdrawn"]
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
-    attachments: Annotated[list[_Digest], Field(max_length=20)] = []
+    attachments: Annotated[list[Digest], Field(max_length=20)] = []
 
 
 _REPEATED = repeated(EntryOut)
@@ -171,7 +184,8 @@ def read_entries(
     place = None if after is None else (after[0], after[1])
     rows, card = rooms.credit_ledger.page_of(party, viewer, after=place, limit=page.limit + 1)
     shown, following = page.cut(rows, _place)
-    return page_response([_entry(rooms, lang, card, one) for one in shown], following)
+    told = _documents(rooms, viewer, party, shown)
+    return page_response([_entry(rooms, lang, card, one, told) for one in shown], following)
 
 
 @router.post(
@@ -196,7 +210,7 @@ def enter_fact(
         day=None if body.occurred_on is None else date.fromisoformat(body.occurred_on),
         id=None if body.id is None else record_id(body.id),
     )
-    return _one(rooms, lang, filed, answer, replayed)
+    return _one(rooms, caller, lang, filed, answer, replayed)
 
 
 @router.post(
@@ -212,7 +226,7 @@ def object_to_entry(
 ) -> EntryOut:  # fmt: skip
     """By the party that it charges, while the policy's days run; it is decided by `decide_by`."""
     filed, replayed = rooms.credit_ledger.object(caller, entry, _given(body, body.text))
-    return _one(rooms, lang, filed, answer, replayed)
+    return _one(rooms, caller, lang, filed, answer, replayed)
 
 
 @router.post(
@@ -228,7 +242,7 @@ def ask_for_repair(
 ) -> EntryOut:  # fmt: skip
     """By the party that it charges, from `earliest_repair_at` on; it is decided by `decide_by`."""
     filed, replayed = rooms.credit_ledger.ask_repair(caller, entry, _given(body, body.text))
-    return _one(rooms, lang, filed, answer, replayed)
+    return _one(rooms, caller, lang, filed, answer, replayed)
 
 
 @router.post(
@@ -246,7 +260,7 @@ def decide_on_entry(
     filed, replayed = rooms.credit_ledger.decide(
         caller, entry, body.outcome, _given(body, body.reason)
     )
-    return _one(rooms, lang, filed, answer, replayed)
+    return _one(rooms, caller, lang, filed, answer, replayed)
 
 
 def _given(body: StatementIn | DecisionIn, text: str) -> Given:
@@ -257,15 +271,26 @@ def _place(filed: Filed) -> tuple[int, str]:
     return to_ms(filed.entry.effective_at), filed.entry.id
 
 
-def _one(rooms: Rooms, lang: Lang, filed: Filed, answer: Response, replayed: bool) -> EntryOut:
+def _one(
+    rooms: Rooms, caller: Principal, lang: Lang, filed: Filed, answer: Response, replayed: bool
+) -> EntryOut:
     if replayed:
         answer.status_code = 200
     party = filed.entry.party
     answer.headers["Location"] = f"/api/v1/credit/{party}/entries"
-    return _entry(rooms, lang, rooms.credit.card(party), filed)
+    told = _documents(rooms, caller, party, [filed])
+    return _entry(rooms, lang, rooms.credit.card(party), filed, told)
 
 
-def _entry(rooms: Rooms, lang: Lang, card: ScoreCard, filed: Filed) -> EntryOut:
+def _documents(
+    rooms: Rooms, viewer: Principal | None, party: str, filed: Sequence[Filed]
+) -> Mapping[Named, Told]:
+    return rooms.documents.tell(viewer, party, [pair for one in filed for pair in one.named()])
+
+
+def _entry(
+    rooms: Rooms, lang: Lang, card: ScoreCard, filed: Filed, told: Mapping[Named, Told]
+) -> EntryOut:
     entry, now = filed.entry, rooms.clock.now()
     rules: Mapping[str, Rule] = rooms.credit.policy.rules
     weight, rule = card.weights.get(entry.id), rules.get(entry.rule)
@@ -293,12 +318,13 @@ def _entry(rooms: Rooms, lang: Lang, card: ScoreCard, filed: Filed) -> EntryOut:
         chains=entry.facts.chains,
         approximate=filed.approximate or None,
         evidence=dict(entry.evidence),
-        steps=[_step(step) for step in filed.steps],
+        documents=named_out(told, filed.actor, digests_of({"evidence": entry.evidence})),
+        steps=[_step(step, told) for step in filed.steps],
         links=links,
     )
 
 
-def _step(step: Taken) -> StepOut:
+def _step(step: Taken, told: Mapping[Named, Told]) -> StepOut:
     return StepOut(
         step=step.step,
         status=step.status,
@@ -307,5 +333,6 @@ def _step(step: Taken) -> StepOut:
         reason=step.reason,
         decide_by=format_time_if(step.decide_by),
         attachments=list(step.attachments) or None,
+        documents=named_out(told, step.actor, step.attachments),
         text=step.text,
     )

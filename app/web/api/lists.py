@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -9,12 +10,17 @@ from fastapi import Path, Response
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.credit.document_uses import Named, digests_of
+from app.credit.documents import Told
+from app.credit.ledger import Given
 from app.credit.lists import Listed
 from app.i18n import Lang
 from app.kit.clock import format_time, format_time_if, from_ms, to_ms
 from app.parties.offices import check_office
+from app.parties.principal import Principal
 from app.trace.claims import record_id
-from app.web.api.entries import EvidenceIn
+from app.web.api.documents import NamedDocumentOut, named_out
+from app.web.api.entries import Digest, EvidenceIn
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms, Viewer
 from app.web.openapi import problems, repeated
@@ -29,18 +35,26 @@ _Id = Annotated[str, Field(max_length=64)]
 
 
 class ListStepOut(BaseModel):
-    """A step of a listing; `text` for the party itself and regulators alone."""
+    """A step of a listing; `text`, `attachments` for the party itself and regulators alone.
+
+    `documents`: which of the attachments are kept here; each link is for those who may read it.
+    """
 
     step: str
     status: str
     at: str
     by: str
     decide_by: str | None = None
+    attachments: list[str] | None = None
+    documents: tuple[NamedDocumentOut, ...] | None = None
     text: str | None = None
 
 
 class ListingOut(BaseModel):
-    """A listing. `listed_at`: when it takes effect, after the days to state a case."""
+    """A listing. `listed_at`: when it takes effect, after the days to state a case.
+
+    `documents`: which attachments of the evidence are kept here, for the party itself and regulators.
+    """
 
     id: str
     party: str
@@ -57,6 +71,7 @@ class ListingOut(BaseModel):
     ended_at: str | None = None
     approximate: bool | None = None
     evidence: dict[str, Any]
+    documents: tuple[NamedDocumentOut, ...] | None = None
     entered_by: str
     steps: tuple[ListStepOut, ...]
     links: dict[str, str]
@@ -98,7 +113,10 @@ class ListingIn(Body):
 
 
 class ListTextIn(Body):
-    """What a party says to its listing; it and regulators read it, the record only commits to it."""
+    """What a party says to its listing; it and regulators read it, the record only commits to it.
+
+    `attachments`: SHA-256 of documents, handed in at `/documents` or kept by who sends them.
+    """
 
     model_config = {
         **Body.model_config,
@@ -107,6 +125,7 @@ class ListTextIn(Body):
 
     id: _Id | None = None
     text: Annotated[str, Field(min_length=1, max_length=2000)]
+    attachments: Annotated[list[Digest], Field(max_length=20)] = []
 
 
 class ListDecisionIn(Body):
@@ -120,6 +139,7 @@ class ListDecisionIn(Body):
     id: _Id | None = None
     outcome: Literal["upheld", "dismissed", "granted", "refused", "withdrawn"]
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    attachments: Annotated[list[Digest], Field(max_length=20)] = []
 
 
 class GradeOut(BaseModel):
@@ -157,7 +177,7 @@ def read_list(rooms: InRooms, lang: Language, page: InPage, name: Name) -> Respo
     """Returns the listings in force, longest first. Public."""
     found = rooms.lists.page(name, after=page.after(int, str), limit=page.limit + 1)
     shown, following = page.cut(found, lambda one: (to_ms(one.listed_at), one.id))
-    return page_response([_shown(rooms, one, lang) for one in shown], following)
+    return page_response([_shown(rooms, one, lang, {}) for one in shown], following)
 
 
 @router.post(
@@ -179,7 +199,7 @@ def enter_list(
         evidence=body.evidence.model_dump(exclude_none=True),
         id=str(uuid4()) if body.id is None else record_id(body.id),
     )
-    return _answer(rooms, made, lang, answer, replayed)
+    return _answer(rooms, caller, made, lang, answer, replayed)
 
 
 @router.post(
@@ -194,8 +214,8 @@ def object_to_listing(
     answer: Response,
 ) -> ListingOut:  # fmt: skip
     """By the party on the black list, within the policy's days; decided by `decide_by`."""
-    made, replayed = rooms.lists.object(caller, listing, body.text, id=_id(body.id))
-    return _answer(rooms, made, lang, answer, replayed)
+    made, replayed = rooms.lists.object(caller, listing, _given(body, body.text))
+    return _answer(rooms, caller, made, lang, answer, replayed)
 
 
 @router.post(
@@ -210,8 +230,8 @@ def ask_for_removal(
     answer: Response,
 ) -> ListingOut:  # fmt: skip
     """By the party on the black list, from `removal_from` on; decided by `decide_by`."""
-    made, replayed = rooms.lists.ask_removal(caller, listing, body.text, id=_id(body.id))
-    return _answer(rooms, made, lang, answer, replayed)
+    made, replayed = rooms.lists.ask_removal(caller, listing, _given(body, body.text))
+    return _answer(rooms, caller, made, lang, answer, replayed)
 
 
 @router.post(
@@ -226,8 +246,9 @@ def decide_on_listing(
     answer: Response,
 ) -> ListingOut:  # fmt: skip
     """By a regulator, never in its own case."""
-    made, replayed = rooms.lists.decide(caller, listing, body.outcome, body.reason, id=_id(body.id))
-    return _answer(rooms, made, lang, answer, replayed)
+    given = _given(body, body.reason)
+    made, replayed = rooms.lists.decide(caller, listing, body.outcome, given)
+    return _answer(rooms, caller, made, lang, answer, replayed)
 
 
 @router.get(
@@ -239,7 +260,8 @@ def decide_on_listing(
 def read_listings(rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId) -> Response:
     """Returns those in force; to the party itself and regulators also announced and ended ones."""
     found = rooms.lists.of_party(party, viewer)
-    return page_response([_shown(rooms, one, lang) for one in found], None)
+    told = rooms.documents.tell(viewer, party, [pair for one in found for pair in one.named()])
+    return page_response([_shown(rooms, one, lang, told) for one in found], None)
 
 
 @router.get(
@@ -290,18 +312,20 @@ def read_warnings(rooms: InRooms, caller: Caller, page: InPage, party: PartyId) 
     )  # fmt: skip
 
 
-def _id(given: str | None) -> str | None:
-    return None if given is None else record_id(given)
+def _given(body: ListTextIn | ListDecisionIn, text: str) -> Given:
+    return Given(text, tuple(body.attachments), None if body.id is None else record_id(body.id))
 
 
-def _answer(rooms: Rooms, made: Listed, lang: Lang, answer: Response, replayed: bool) -> ListingOut:
+def _answer(
+    rooms: Rooms, caller: Principal, made: Listed, lang: Lang, answer: Response, replayed: bool
+) -> ListingOut:
     if replayed:
         answer.status_code = 200
     answer.headers["Location"] = f"/api/v1/credit/{made.party}/lists"
-    return _shown(rooms, made, lang)
+    return _shown(rooms, made, lang, rooms.documents.tell(caller, made.party, made.named()))
 
 
-def _shown(rooms: Rooms, one: Listed, lang: Lang) -> ListingOut:
+def _shown(rooms: Rooms, one: Listed, lang: Lang, told: Mapping[Named, Told]) -> ListingOut:
     criteria = rooms.credit.policies.get(one.policy).lists[one.list].criteria
     known = criteria.get(one.criterion)
     return ListingOut(
@@ -320,11 +344,14 @@ def _shown(rooms: Rooms, one: Listed, lang: Lang) -> ListingOut:
         ended_at=format_time_if(one.ended_at),
         approximate=one.approximate or None,
         evidence=dict(one.evidence),
+        documents=named_out(told, one.by, digests_of({"evidence": one.evidence})),
         entered_by=one.by,
         steps=tuple(
             ListStepOut(
                 step=step.step, status=step.status, at=format_time(step.at), by=step.actor,
                 decide_by=format_time_if(step.decide_by), text=step.text,
+                attachments=list(step.attachments) or None,
+                documents=named_out(told, step.actor, step.attachments),
             )
             for step in one.steps
         ),

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
 from app.web.pages.alarm import alarm_of
+from app.web.pages.documentwords import DOCUMENT_WORDS
 from app.web.pages.environment import LanguageEnvironment
 from app.web.pages.journey import days_between, stops_of
 from app.web.pages.pieces import Pieces
@@ -176,6 +177,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
         rule_says=partial(rule_says, lang),
         step_item=pieces.step,
         party_card=pieces.party,
+        **DOCUMENT_WORDS,
     )
     return environment
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kit.clock import from_ms
-from app.kit.errors import Denied, Fault, NotFound, TooMany, Unavailable
+from app.kit.errors import Denied, Fault, NotFound, TooLarge, TooMany, Unavailable
 from app.ledger import logstore
 from app.ledger.served import load_checkpoint
 from app.oversight.looks import Look
@@ -120,6 +120,8 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         kind = "not_found"
     elif isinstance(fault, TooMany):
         kind = "too_many"
+    elif isinstance(fault, TooLarge):
+        kind = "too_large"
     elif isinstance(fault, Unavailable):
         kind = "unavailable"
     elif isinstance(fault, FormForeign):

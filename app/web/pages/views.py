@@ -413,7 +413,9 @@ class ErrorView:
     """Something went wrong on our side or too often. request_id is what a person can quote."""
 
     frame: Frame
-    kind: Literal["internal", "unavailable", "too_many", "not_found", "forbidden", "stale"]
+    kind: Literal[
+        "internal", "unavailable", "too_many", "too_large", "not_found", "forbidden", "stale"
+    ]
     request_id: str = ""
     retry_after_s: int | None = None
 

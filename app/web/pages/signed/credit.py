@@ -25,10 +25,10 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.dossier import fill_dossier
 from app.web.pages.signed.entry import PATH as ENTRY_PATH
-from app.web.pages.signed.form import BLANK, Form, InForm, Sent, form_reader, refused
+from app.web.pages.signed.form import BLANK, Form, Sent, form_reader, refused
 from app.web.pages.signed.offers import OfferAdvice, fill_offers
 from app.web.pages.signed.own_entries import OwnEntry, Until, own_entries, until
-from app.web.pages.signed.sayings import FILES, read_digests, read_said, step_id
+from app.web.pages.signed.sayings import FILES, hand_in, read_said, step_id
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.pages.standing_render import draw_courses
@@ -134,7 +134,8 @@ def answer_entry(
     repairs = form.text("do") == "repair"
     try:
         text = _statement(form, "repair_" if repairs else "")
-        given = Given(text, read_digests(form), step_id(form, "repair" if repairs else "object"))
+        named = hand_in(form, rooms, principal)
+        given = Given(text, named, step_id(form, "repair" if repairs else "object"))
         if repairs:
             rooms.credit_ledger.ask_repair(principal, entry, given)
         else:
@@ -160,7 +161,7 @@ def show_listing(
 
 @router.post(f"{PATH}/lists/{{listing}}")
 def answer_listing(
-    request: Request, rooms: InRooms, signed: InSigned, form: InForm, listing: str
+    request: Request, rooms: InRooms, signed: InSigned, form: _InFile, listing: str
 ) -> Response:
     """Takes an objection to a listing, or an application for its early removal."""
     principal = signed.person.principal()
@@ -168,11 +169,12 @@ def answer_listing(
     removes = form.text("do") == "removal"
     try:
         text = _statement(form, "removal_" if removes else "")
-        id_ = step_id(form, "removal" if removes else "object")
+        named = hand_in(form, rooms, principal)
+        given = Given(text, named, step_id(form, "removal" if removes else "object"))
         if removes:
-            rooms.lists.ask_removal(principal, listing, text, id=id_)
+            rooms.lists.ask_removal(principal, listing, given)
         else:
-            rooms.lists.object(principal, listing, text, id=id_)
+            rooms.lists.object(principal, listing, given)
     except Fault as fault:
         if fault.slug not in _SHOWN:
             raise
@@ -292,6 +294,7 @@ def _entry(
         if filed.entry.party != party:
             raise NotFound("credit_entry_unknown", id=entry[:80])
         (shown,) = own_entries(rooms, frame.lang, [filed], rooms.credit.card(party))
+        documents = rooms.documents.tell(signed.person.principal(), party, filed.named())
     return answer_signed(
         "own_entry.html",
         frame,
@@ -303,6 +306,7 @@ def _entry(
         one=shown,
         me=party,
         files=FILES,
+        documents=documents,
         policy=rooms.credit.policy,
     )
 
@@ -332,5 +336,7 @@ def _listing(
         sent=sent,
         one=own_listing(rooms, found, frame.lang),
         me=party,
+        files=FILES,
+        documents=rooms.documents.tell(signed.person.principal(), party, found.named()),
         policy=rooms.credit.policy,
     )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.credit.commitments import JUDGED, Commitment
+from app.credit.document_uses import Named
 from app.credit.ledger import Given
 from app.credit.lists import DECISIONS as LIST_DECISIONS
 from app.credit.matters import PROMISE_STEPS
@@ -28,7 +29,7 @@ from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.credit import own_listing
 from app.web.pages.signed.form import BLANK, Form, Sent, form_reader, refused
 from app.web.pages.signed.own_entries import own_entries, until
-from app.web.pages.signed.sayings import FILES, read_digests, read_said, step_id
+from app.web.pages.signed.sayings import FILES, hand_in, read_said, step_id
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.paging import Page, encode_place
@@ -45,12 +46,16 @@ _InFile = Annotated[Form, Depends(form_reader(max_files=len(FILES)))]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is decided. kind: `entries`, `lists` or `commitments`. outcomes: that are possible now."""
+    """What is decided. kind: `entries`, `lists` or `commitments`. outcomes: that are possible now.
+
+    named: documents that its evidence and steps name.
+    """
 
     kind: str
     party: str
     told: Any
     outcomes: tuple[str, ...]
+    named: tuple[Named, ...] = ()
 
 
 @router.get(PATH)
@@ -114,10 +119,11 @@ def decide(
         id_ = step_id(form, outcome)
         match kind:
             case "entries" if outcome in DECISIONS:
-                given = Given(reason, read_digests(form), id_)
+                given = Given(reason, hand_in(form, rooms, principal), id_)
                 rooms.credit_ledger.decide(principal, case, outcome, given)
             case "lists" if outcome in LIST_DECISIONS:
-                rooms.lists.decide(principal, case, outcome, reason, id=id_)
+                given = Given(reason, hand_in(form, rooms, principal), id_)
+                rooms.lists.decide(principal, case, outcome, given)
             case "commitments" if outcome in JUDGED:
                 rooms.commitments.judge(
                     principal, party, case, outcome, reason=reason, evidence={}, id=id_
@@ -153,12 +159,13 @@ def _find(rooms: Rooms, principal: Principal, place: tuple[str, str, str], lang:
         case "entries":
             filed = rooms.credit_ledger.find(case, privileged=True)
             (told,) = own_entries(rooms, lang, [filed], rooms.credit.card(filed.entry.party))
-            steps = DECISIONS
-            found = Case(kind, filed.entry.party, told, _possible(steps, filed.may))
+            outcomes = _possible(DECISIONS, filed.may)
+            found = Case(kind, filed.entry.party, told, outcomes, tuple(filed.named()))
         case "lists":
             listing = rooms.lists.find(case, public=False)
             told_listing = own_listing(rooms, listing, lang)
-            found = Case(kind, listing.party, told_listing, _possible(LIST_DECISIONS, listing.may))
+            outcomes = _possible(LIST_DECISIONS, listing.may)
+            found = Case(kind, listing.party, told_listing, outcomes, tuple(listing.named()))
         case "commitments":
             promise = rooms.commitments.find(party, case, viewer=principal)
             found = Case(kind, party, promise, _judgements(promise))
@@ -197,6 +204,7 @@ def _case(
         found = _find(rooms, principal, place, frame.lang)
         about = rooms.parties.get(party)
         card = rooms.credit.card(party)
+        documents = rooms.documents.tell(principal, party, found.named)
     return answer_signed(
         "decision.html",
         frame,
@@ -210,7 +218,8 @@ def _case(
         about=about,
         card=card,
         own=party == principal.party,
-        files=FILES if kind == "entries" else (),
+        files=FILES if kind in ("entries", "lists") else (),
+        documents=documents,
         highest=rooms.credit.policy.highest,
         me=principal.party,
     )

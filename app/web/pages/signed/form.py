@@ -69,12 +69,14 @@ class Form:
 class Sent:
     """A form as a template draws it: blank, or refused with what was typed and why.
 
-    errors: field -> sentences, a line each. message: what is wrong beyond one field.
+    errors: field -> sentences, a line each. message: what is wrong beyond one field. had_files: files were
+    chosen, which no browser fills in again.
     """
 
     items: tuple[tuple[str, str], ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
+    had_files: bool = False
 
     def value(self, name: str) -> str:
         """Returns what to show in a field."""
@@ -116,7 +118,8 @@ def refused(request: Request, form: Form, fault: Fault, *, shown: tuple[str, ...
         message = text(lang, "form.refused")
     secret = frozenset(_SECRETS) - frozenset(shown)
     kept = tuple((name, value) for name, value in form.items if name not in secret)
-    return Sent(kept, errors, message)
+    had_files = any(file.filename for file in form.files.values())
+    return Sent(kept, errors, message, had_files)
 
 
 def missing(form: Form, lang: Lang, *names: str) -> Sent | None:

@@ -47,6 +47,7 @@ class OwnEntry:
     status: str
     ended: bool
     day: date
+    entered_by: str
     entered_at: datetime
     effective_at: datetime
     expires_at: datetime | None
@@ -102,6 +103,7 @@ def _own(rooms: Rooms, lang: Lang, proofs: ProofReader, filed: Filed, card: Scor
         status=str(status),
         ended=ended,
         day=entry.day,
+        entered_by=filed.actor,
         entered_at=filed.entered_at,
         effective_at=entry.effective_at,
         expires_at=entry.expires_at,

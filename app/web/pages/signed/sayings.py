@@ -1,11 +1,13 @@
-"""What signed-in people write into forms: words for a record, files that they keep, ids of what is sent."""
+"""What signed-in people put into forms: words for a record, documents beside them, ids of what is sent."""
 
 from __future__ import annotations
 
 import unicodedata
-from hashlib import sha256
 
+from app.credit.documents import Handed
 from app.kit.errors import FieldFault, invalid
+from app.parties.principal import Principal
+from app.web.deps import Rooms
 from app.web.pages.formwords import form_id
 from app.web.pages.signed.form import Form
 
@@ -27,10 +29,16 @@ def read_said(form: Form, name: str, *, most: int = MOST_WORDS, required: bool =
     return said
 
 
-def read_digests(form: Form) -> tuple[str, ...]:
-    """Returns SHA-256 (hex) of the files that were chosen; the files themselves are not kept."""
-    raws = [form.files[name].file.read() for name in FILES if name in form.files]
-    return tuple(dict.fromkeys(sha256(raw).hexdigest() for raw in raws if raw))
+def hand_in(form: Form, rooms: Rooms, principal: Principal) -> tuple[str, ...]:
+    """Returns SHA-256 (hex) of the files that were chosen, kept for the party. Raises as `Documents.keep`."""
+    chosen = [
+        Handed((name,), file.filename or "", file.file.read())
+        for name in FILES
+        if (file := form.files.get(name)) is not None and file.filename
+    ]
+    if not chosen:
+        return ()
+    return tuple(dict.fromkeys(kept.digest for kept, _ in rooms.documents.keep(principal, chosen)))
 
 
 def step_id(form: Form, step: str) -> str | None:
