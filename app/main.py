@@ -65,6 +65,7 @@ from app.web.openapi import describe_api
 from app.web.pages import (
     badge,
     camera,
+    carried,
     forms,
     logpage,
     privacy,
@@ -135,6 +136,7 @@ ROUTERS = (
     reportcheck.router,
     badge.router,
     forms.router,
+    carried.router,
     *SIGNED_ROUTERS,
 )
 
