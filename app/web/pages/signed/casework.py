@@ -27,8 +27,9 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.parties import deals
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, go_on, told_of
+from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
 from app.web.pages.signed.values import as_text
 from app.web.paging import Page, encode_place
 from app.web.problems import status_of
@@ -310,5 +311,7 @@ def _finding(
         and row.party is not None,
         attributions=[(one, text(frame.lang, f"casework.to.{one}")) for one in ATTRIBUTIONS],
         measures=[(one, text(frame.lang, f"casework.measure.{one}")) for one in MEASURE_KINDS],
+        deals=deals(signed.person),
+        enters=does("credit.enter")(signed.person),
         record=frame.showing,
     )

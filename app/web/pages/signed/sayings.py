@@ -29,8 +29,14 @@ def read_said(form: Form, name: str, *, most: int = MOST_WORDS, required: bool =
 
 def read_digests(form: Form) -> tuple[str, ...]:
     """Returns SHA-256 (hex) of the files that were chosen; the files themselves are not kept."""
-    raws = [form.files[name].file.read() for name in FILES if name in form.files]
-    return tuple(dict.fromkeys(sha256(raw).hexdigest() for raw in raws if raw))
+    digests = [file_digest(form, name) for name in FILES]
+    return tuple(dict.fromkeys(one for one in digests if one))
+
+
+def file_digest(form: Form, name: str) -> str:
+    """Returns SHA-256 (hex) of the file in a field, "" where none was chosen; the file is not kept."""
+    raw = form.files[name].file.read() if name in form.files else b""
+    return sha256(raw).hexdigest() if raw else ""
 
 
 def step_id(form: Form, step: str) -> str | None:
