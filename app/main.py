@@ -66,6 +66,7 @@ from app.web.openapi import describe_api
 from app.web.pages import (
     badge,
     camera,
+    carried,
     forms,
     logpage,
     privacy,
@@ -137,6 +138,7 @@ ROUTERS = (
     reportcheck.router,
     badge.router,
     forms.router,
+    carried.router,
     *SIGNED_ROUTERS,
 )
 

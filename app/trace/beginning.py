@@ -3,6 +3,9 @@
 Told until goods have left the shop once: a newcomer is led from page to page, and nobody else is asked
 to have printed labels who never needs any. What is told is where things are now: a listing that ended is
 to be made again before the first sale, since a sale without one leaves a gap.
+
+A licence that was told is the party's part done: whether it counts is for who verifies it. Whoever the law
+exempts needs none; of who went on to a product, the product's page says which licence it lacks.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from app.parties.standing import VERIFIED
 from app.parties.store import find_party
 from app.trace import beginstore
 
-Step = Literal["verified", "product", "listing", "codes", "print", "dispatch"]
-STEPS: Final[tuple[Step, ...]] = ("verified", "product", "listing", "codes", "print", "dispatch")
+Step = Literal["verified", "licence", "product", "listing", "codes", "print", "dispatch"]
+STEPS: Final[tuple[Step, ...]] = (
+    "verified", "licence", "product", "listing", "codes", "print", "dispatch",
+)  # fmt: skip
 """In the order in which they are to be done."""
 
 
@@ -65,9 +70,13 @@ class Beginnings:
             offered = beginstore.offered_product(connection, party)
             batch = beginstore.newest_batch(connection, party)
             has_printed = batch is not None and beginstore.has_printed(connection, party)
+            has_licence = beginstore.has_licence(connection, party)
+        has_product = bool(registered or offered or batch)
+        is_exempt = row is not None and row.exempt
         told: dict[Step, bool] = {
             "verified": row is not None and row.status == VERIFIED,
-            "product": bool(registered or offered or batch),
+            "licence": has_licence or is_exempt or has_product,
+            "product": has_product,
             "listing": offered is not None,
             "codes": batch is not None,
             "print": has_printed,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from app.db.tables import Batch, LabelPrint, Offer, Product, SoldUnit
+from app.parties.store import LICENCE
 
 PRODUCT = Product.__table__  # type: ignore[attr-defined]
 OFFER = Offer.__table__  # type: ignore[attr-defined]
@@ -44,6 +45,11 @@ def has_printed(connection: Connection, party: str) -> bool:
     """Returns whether labels of a party's codes were printed at any time."""
     own = BATCH.join(PRINT, PRINT.c.batch_id == BATCH.c.batch_id)
     return _any(connection, select(PRINT.c.print_id).select_from(own).where(BATCH.c.party == party))
+
+
+def has_licence(connection: Connection, party: str) -> bool:
+    """Returns whether a party told of a licence that was not refused."""
+    return _any(connection, select(LICENCE.c.licence).where(LICENCE.c.party == party))
 
 
 def _first(connection: Connection, query: Any) -> str | None:

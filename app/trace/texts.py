@@ -9,11 +9,13 @@ gone (PIPL art. 47): the commitment stays, so every hash holds and the page says
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal, get_args
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
-from app.kit.clock import Clock, to_ms
+from app.kit.clock import Clock, parse_time, to_ms
 from app.kit.errors import Denied, NotFound
 from app.ledger import sealstore, store
 from app.ledger.record import Claim, id_bytes, stream_key
@@ -38,6 +40,21 @@ _ERASABLE = frozenset({"review", "follow_up", "complaint", "message"})
 _ENDS = frozenset({"return", "refusal"})
 
 Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicText:
+    """A text that the public reads, or would. text: None where it is hidden or was erased.
+
+    hidden: why it is, "" where it is not. by: `consumer`, or the party that replied.
+    """
+
+    id: str
+    type: str
+    at: datetime
+    by: str
+    text: str | None
+    hidden: str
 
 
 class TextUnknown(NotFound):
@@ -89,6 +106,28 @@ class Texts:
         (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
         return recorded
 
+    def public(self, principal: Principal, code: Code) -> list[PublicText]:
+        """Returns the texts of a unit or lot that may be hidden, or shown again, oldest first.
+
+        What is hidden is not opened: that is a look at sealed data, and asks for a purpose. Raises what
+        `check_may` raises, CodeUnknown. Read-only.
+        """
+        principal.check_may("text.hide")
+        records = self._load(code)
+        hidden = hidden_texts(records)
+        return [
+            PublicText(
+                id=fields["id"],
+                type=fields["type"],
+                at=parse_time(fields["recorded_at"]),
+                by=fields["actor"],
+                text=None if fields["id"] in hidden else self.open_said(code, fields),
+                hidden=hidden.get(fields["id"], ""),
+            )
+            for fields in records
+            if fields["type"] in _PUBLIC and "text" in fields.get("sealed", {})
+        ]
+
     def written(self, code: Code, proof: ConsumerProof) -> list[Fields]:
         """Returns the records that whoever has this proof wrote about a unit or lot, oldest first.
 
@@ -107,8 +146,8 @@ class Texts:
             self._check_any(code, records, proof)
         return mine
 
-    def open_own(self, code: Code, fields: Fields) -> str | None:
-        """Returns the words of a record to who wrote it, None where there are none any more. Read-only."""
+    def open_said(self, code: Code, fields: Fields) -> str | None:
+        """Returns the words of a record to who may read them, None where there are none left. Read-only."""
         for section in fields.get("sealed", ()):
             with self._database.read() as connection:
                 told = sealstore.open_words(

@@ -48,7 +48,7 @@ _HEADERS: Final = {
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 _API: Final = "/api/"
-_TAKES_DOCUMENTS: Final = ("/desk/credit/", "/desk/decisions/")
+_TAKES_DOCUMENTS: Final = ("/desk/credit/", "/desk/decisions/", "/desk/parties/")
 """Below these a form may bring several files. It is read only once its sender is known."""
 
 _REGION: Final = re.compile(r"[1-8][0-9]{5}", re.ASCII)

@@ -37,6 +37,9 @@ class Form:
         """Writes each value into its field; a choice is touched."""
         for name, value in values.items():
             field = self.panel.locator(f"[name={name}]")
+            folded = self.panel.locator(f"details:not([open]):has([name={name}]) > summary")
+            if folded.count():
+                folded.click()
             if field.first.get_attribute("type") == "radio":
                 self.panel.locator(f"label:has([name={name}][value='{value}'])").click()
             else:

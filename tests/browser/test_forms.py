@@ -362,3 +362,53 @@ def test_the_address_of_an_answer_opened_again_leads_to_the_code(counter, chromi
         assert Form(page, "review").panel.is_visible()
         assert page.goto(counter.url("reports")).status == 200
         assert page.url == counter.url("")
+
+
+# ---------------------------------------------------------------- with a proof that was brought along
+
+
+ORDER = """<form method="post" action="{url}"><input type="hidden" name="proof" value="{proof}">
+<button>{unit}</button></form>"""
+
+
+@every
+@pytest.mark.parametrize("screen", [(390, 844), (1280, 900)])
+def test_a_complaint_is_two_touches_and_a_text(counter, chromium, pictures, lang, screen):
+    """From an order page of a platform: touch "complain", touch what it is about, write, send."""
+    unit, touches = counter.unit(), []
+    token = counter.trade.claims[unit]
+    order = ORDER.format(url=counter.url(unit, lang), proof=token, unit=unit)
+    width, height = screen
+    with phone(chromium, lang=lang) as (page, noted):
+        page.set_viewport_size({"width": width, "height": height})
+        page.set_content(order)
+        page.get_by_role("button").click()
+        page.locator("#act").wait_for()
+
+        def touch(place) -> None:
+            place.click()
+            touches.append(place)
+
+        touch(page.locator("a[href='#complaint']").first)
+        panel = page.locator("#complaint")
+        assert panel.locator("[name=category]:checked").count() == 0, "nobody chose for the buyer"
+        assert not panel.locator("[name=proof]").is_visible()
+        touch(panel.locator("label:has([value=quality])"))
+        send, words = panel.locator("button"), panel.locator("[name=text]")
+        for place in (panel.locator("label:has([value=quality])"), words, send):
+            box = place.bounding_box()
+            assert box["height"] >= 44
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= height, "what comes next is in view"
+        assert len(touches) == 2
+        pictures(page, f"complaint-{lang}-{width}.png", full_page=False)
+        check_layout(page)
+        check_structure(page, lang=lang)
+        words.fill("瓶盖渗漏")
+        with page.expect_navigation() as answer:
+            send.click()
+        assert answer.value.status == 201
+        assert token not in page.content()
+        check_untold(noted, token)
+    (told,) = [one for one in counter.said(unit) if one["type"] == "complaint"]
+    assert told["data"] == {"category": "quality", "proof": "platform"}

@@ -124,7 +124,7 @@ def test_a_new_shop_sees_where_to_begin_and_later_what_waits(market, chromium, p
         enter(page, market, "owner", party)
         look(page, pictures, "begin", lang)
         page.locator(".begin-next .button-first").click()
-        page.wait_for_url("**/desk/products/new*")
+        page.wait_for_url("**/desk/licences*")
         market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"}, hours=-40)
         assert ship(market, by=party, gtin=GTIN, quantity=2).status_code == 201
         page.goto(market.url + "/desk")

@@ -66,12 +66,13 @@ def sending(market, **more) -> dict:
     }  # fmt: skip
 
 
-def test_one_dispatch_and_one_signature_move_all_that_is_in_the_case(market):
-    case, made = packed(market)
+def test_one_dispatch_and_one_signature_move_all_48_that_are_in_the_case(market):
+    case, made = packed(market, 48)
     sale = {"type": "sale", "data": {"region": "440100"}, "occurred_at": market.at(-3)}
     ask(market, f"{case}/events", sale)
-    sent = ask(market, f"{case}/events", sending(market, count=3))
+    sent = ask(market, f"{case}/events", sending(market, count=48))
     assert sorted(sent["codes"]) == sorted(made)
+    assert len(made) == 48
     assert {event["type"] for event in sent["events"]} == {"dispatch"}
     assert {state_of(market, code)["state"] for code in made} == {"in_transit"}
     signature = {"type": "signature", "data": {"kind": "in_person"}, "occurred_at": market.at(-1)}

@@ -40,6 +40,10 @@ def test_a_new_shop_is_led_from_step_to_step_by_the_pages_alone(market):
         assert f'class="button button-first" href="{link}"' in page
         owner.get(link.replace("&amp;", "&"))
 
+    assert next_of(market, party) == "licence"
+    go_on(f"{DESK}/licences")
+    owner.post(f"{DESK}/licences", kind="business", number=party)
+
     assert next_of(market, party) == "product"
     go_on(f"{DESK}/products/new")
     owner.post(f"{DESK}/products/new", gtin=GTIN, name="竹编果盘", category="consumer_goods")
@@ -83,6 +87,14 @@ def test_a_colleague_who_may_not_do_the_next_step_is_told_so(market):
     page = signed_in(market, "staff", party, scopes=("products",)).get(DESK).text
     assert "A colleague with the permission" in page
     assert f"{DESK}/entry?type=listing" not in page
+
+
+def test_who_went_on_without_a_licence_is_not_led_back(market):
+    party = market.newcomer()
+    assert next_of(market, party) == "licence"
+    body = {"gtin": gtin(75), "name": "果盘", "category": "consumer_goods"}
+    market.ask("POST", "/api/v1/products", body, token=market.keys[party], status=201)
+    assert next_of(market, party) == "listing"
 
 
 def test_a_listing_that_ended_is_to_be_made_again(market):

@@ -171,7 +171,7 @@ def list_gaps(rooms: InRooms, principal: Caller, page: InPage) -> Response:
     responses=problems("forbidden"),
 )
 def read_first_steps(rooms: InRooms, principal: Caller) -> FirstStepsOut:
-    """Tells a new seller which steps are done: verified, product, listing, codes, print, dispatch."""
+    """Tells a new seller which steps are done: from verified and licence to print and dispatch."""
     told = rooms.beginnings.of(principal)
     return FirstStepsOut(
         over=told.is_over,

@@ -23,9 +23,11 @@ from app.web.body import StrictRoute
 from app.web.checks import check_report_limit
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
+from app.web.pages.carried import carried, drop, offer_carried
 from app.web.pages.fill import Filler
 from app.web.pages.formwords import form_id, read_values, read_words
 from app.web.pages.render import render_result, render_scan
+from app.web.pages.signed.form import check_origin
 from app.web.pages.views import Actions, FormName, FormState, ResultView
 from app.web.problems import describe, status_of
 from app.web.visit import visit_of
@@ -92,16 +94,16 @@ def _take(
     section = "detail" if form == "complaint" else "text"
     content, wrong = read_words(values, frame.lang, required=form == "complaint")
     errors |= wrong
-    proof = values.get("proof", "").strip()
+    proof, brought = values.get("proof", "").strip(), carried(request)
+    by_inner = bool(proof) and values.get("proof_kind") == "inner"
+    if brought and not proof:
+        check_origin(request, rooms)
+    proof = proof or brought
     if not proof:
         errors["proof"] = text(frame.lang, "field.missing", name="proof")
     answer: Recorded | Fault | None = None
     if not errors:
-        given = (
-            ConsumerProof(inner=proof)
-            if values.get("proof_kind") == "inner"
-            else ConsumerProof(token=proof)
-        )
+        given = ConsumerProof(inner=proof) if by_inner else ConsumerProof(token=proof)
         event = EventRequest(
             code=code.stream,
             type=form,
@@ -127,8 +129,14 @@ def _take(
     look = rooms.looks.look(code)
     status = 422 if answer is None else status_of(answer)
     view = Filler(rooms, frame).scan_view(look, form=state)
-    page = render_scan(replace(view, form=_place(state, view.actions)))
-    return answer_page(page, frame.lang, status=status)
+    view = replace(view, form=_place(state, view.actions))
+    # What was brought along and proves nothing is asked for again.
+    is_refused = brought == proof and "proof" in state.errors
+    page = render_scan(view if is_refused else offer_carried(view, request))
+    refusal = answer_page(page, frame.lang, status=status)
+    if is_refused:
+        drop(refusal, code)
+    return refusal
 
 
 def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response:

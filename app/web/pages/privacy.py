@@ -113,7 +113,7 @@ def _written(rooms: Rooms, code: Code, proof: ConsumerProof) -> tuple[Written, .
             erasable=told is not None,
         )
         for fields in rooms.texts.written(code, proof)
-        for told in (rooms.texts.open_own(code, fields),)
+        for told in (rooms.texts.open_said(code, fields),)
     )
 
 

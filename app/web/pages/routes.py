@@ -27,6 +27,7 @@ from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
+from app.web.pages.carried import offer_carried
 from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of
 from app.web.pages.render import link_within, render_error, render_home, render_scan
@@ -190,7 +191,8 @@ def _show(
             raise
         return answer_unknown(frame, path.lstrip("/"), fault)
     device = _count_scan(request, rooms, code) if code.level == "unit" else None
-    response = answer_page(render_scan(Filler(rooms, frame).scan_view(seen)), frame.lang)
+    view = offer_carried(Filler(rooms, frame).scan_view(seen), request)
+    response = answer_page(render_scan(view), frame.lang)
     if device is not None:
         response.set_cookie(
             COOKIE,

@@ -25,7 +25,7 @@ Obliged = Literal["merchant", "platform", "carrier", "aggregator", "operator"]
 WarningKind = Literal[
     "recalled", "expired", "under_measure", "clone_suspected", "sold_before", "provisional_gap"
 ]
-Proof = Literal["claim", "inner"]
+Proof = Literal["carried", "claim", "inner"]
 FormName = Literal["review", "follow_up", "complaint", "report"]
 
 STAGES: tuple[str, ...] = ("listing", "sale", "dispatch", "signature")
@@ -308,7 +308,8 @@ class Links:
 class Actions:
     """What the reader may do: form targets (same origin, POST), each empty when not open.
 
-    follow_up and review exclude each other. proofs: the ways of proof this unit takes.
+    follow_up and review exclude each other. proofs: the ways of proof this unit takes;
+    `carried`: one was brought along, and none need be typed.
     """
 
     review: str = ""

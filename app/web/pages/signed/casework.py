@@ -28,8 +28,9 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.clues import clues_of, parties_named
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.parties import deals
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, go_on, told_of
+from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
 from app.web.paging import Page, encode_place
 from app.web.problems import status_of
 
@@ -306,5 +307,7 @@ def _finding(
         and row.party is not None,
         attributions=[(one, text(frame.lang, f"casework.to.{one}")) for one in ATTRIBUTIONS],
         measures=[(one, text(frame.lang, f"casework.measure.{one}")) for one in MEASURE_KINDS],
+        deals=deals(signed.person),
+        enters=does("credit.enter")(signed.person),
         record=frame.showing,
     )

@@ -20,7 +20,9 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, code_of, frame_of
 from app.web.pages.signed.clues import clues_of, parties_named
+from app.web.pages.signed.entry import types_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
+from app.web.pages.signed.parties import deals
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does
 from app.web.pages.signed.values import as_text, in_words
@@ -150,6 +152,9 @@ def _page(
         names=names,
         sent=sent,
         sees_recalls=does("recall.read")(signed.person),
+        hides=does("text.hide")(signed.person),
+        inspects="inspection" in types_of(signed.person) and "events" in principal.scopes,
+        deals=deals(signed.person),
         opened=opened or {},
         as_text=as_text,
         in_words=partial(in_words, frame.lang),

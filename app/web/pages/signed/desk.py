@@ -180,6 +180,7 @@ def _begin(rooms: Rooms, person: Person) -> list[Begin]:
 
 
 _MAY: Mapping[BeginStep, str] = {
+    "licence": "licence.tell",
     "product": "product.register",
     "listing": "event.send",
     "codes": "code.issue",
@@ -192,6 +193,8 @@ def _begin_page(step: BeginStep, told: Beginning, person: Person) -> str:
     if step not in _MAY or not does(_MAY[step])(person):
         return ""
     match step:
+        case "licence":
+            return "/desk/licences"
         case "product":
             return "/desk/products/new"
         case "listing" if told.gtin:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, Invalid, invalid, read_all
 from app.parties.identity import parse_waybill
-from app.parties.roles import EVENTS
+from app.parties.roles import EVENTS, OFFICIAL_ROLES
 from app.parties.sessions import Person, SignedIn
 from app.trace.events import SIGNATURE_KINDS
 from app.trace.identifiers import parse_code
@@ -27,8 +27,9 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms
 from app.web.links import page_path
 from app.web.pages.answers import AskedLang, frame_of
-from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.form import Form, Sent, form_reader, prefilled, refused
 from app.web.pages.signed.numbers import moment
+from app.web.pages.signed.sayings import file_digest
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does
 from app.web.problems import status_of
@@ -38,7 +39,9 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 PATH: Final = "/desk/entry"
 
 _ASKED = Annotated[str, Query(max_length=2048)]
-Kind = Literal["line", "region", "words", "flag", "pick"]
+_InFile = Annotated[Form, Depends(form_reader(max_files=1))]
+Kind = Literal["line", "region", "words", "flag", "pick", "file"]
+"""A `file` is recorded by its SHA-256 alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ FIELDS: Final[Mapping[str, tuple[Field, ...]]] = {
     "transfer": (Field("to", required=True),),
     "acceptance": (Field("from", required=True),),
     "notice": (Field("text", "words", required=True),),
+    "inspection": (
+        Field("result", required=True),
+        Field("body"),
+        Field("report_digest", "file"),
+    ),
     "void": (Field("reason", required=True),),
 }
 """What is told by hand, and the fields of each. What binds many goods (recall, measure) is not here."""
@@ -103,7 +111,7 @@ def show_entry(
 
 
 @router.post(PATH)
-def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: _InFile) -> Response:
     """Records an event; the next page says so and asks for the next code."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     principal.check_may("event.send")
@@ -150,7 +158,7 @@ def _said(form: Form, type_: str) -> tuple[dict[str, Any], dict[str, SealedInput
     data: dict[str, Any] = {}
     sealed: dict[str, SealedInput] = {}
     for field in FIELDS[type_]:
-        told = form.text(field.name)
+        told = file_digest(form, field.name) if field.kind == "file" else form.text(field.name)
         if not told:
             if field.required:
                 faults.append(FieldFault((field.name,), "missing", {"name": field.name}))
@@ -193,11 +201,13 @@ def _entry(
     frame = frame_of(request, lang, PATH, keeps=("type", "code", "consignment"))
     types = types_of(signed.person)
     chosen = type_ if type_ in types else ""
+    official = bool(signed.person.roles & OFFICIAL_ROLES)
     return answer_signed(
         "entry.html",
         frame,
         signed,
-        at="shipments",
+        at="search" if official else "shipments",
+        official=official,
         status=status,
         told="",
         types=types,

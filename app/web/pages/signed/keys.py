@@ -1,4 +1,7 @@
-"""API keys of one's party: made with scopes, shown once, revoked; when each was last used."""
+"""Keys of one's party: API keys, shown once, and the public keys by which its signatures are checked.
+
+Of a signing key only the public half ever comes here, with a signature of its own as the proof.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from app.web.problems import status_of
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 _PATH = "/account/keys"
+_SHOWN = frozenset({"invalid", "already-exists", "signature-invalid"})
 
 
 @router.get(_PATH)
@@ -63,6 +67,44 @@ def revoke_key(request: Request, rooms: InRooms, signed: InConfirmed, form: InFo
     return go_on(frame_of(request, form.text("lang"), _PATH), _PATH, told="key_revoked")
 
 
+@router.post(f"{_PATH}/signing")
+def add_signing_key(
+    request: Request, rooms: InRooms, signed: InConfirmed, form: InForm
+) -> Response:
+    """Adds a signing key, a record of the party."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    try:
+        key_id, _ = rooms.powers.add_signing_key(
+            principal,
+            principal.own_party(),
+            public_key=form.text("public_key"),
+            proof=form.text("proof"),
+        )
+    except Fault as fault:
+        if fault.slug not in _SHOWN:
+            raise
+        sent = refused(request, form, fault)
+        return _keys(request, rooms, signed, lang, BLANK, signing=sent, status=status_of(fault))
+    rooms.people.accounts.log(
+        signed.person.id, "signing_key_added", detail=key_id, client=client_of(request)
+    )
+    return go_on(frame_of(request, lang, _PATH), _PATH, told="signing_key_added")
+
+
+@router.post(f"{_PATH}/signing/revoke")
+def revoke_signing_key(
+    request: Request, rooms: InRooms, signed: InConfirmed, form: InForm
+) -> Response:
+    """Revokes a signing key: it signs nothing that is recorded from now on."""
+    principal = signed.person.principal()
+    rooms.powers.revoke_signing_key(principal, principal.own_party(), form.text("key"))
+    rooms.people.accounts.log(
+        signed.person.id, "signing_key_revoked", detail=form.text("key"), client=client_of(request)
+    )
+    frame = frame_of(request, form.text("lang") or None, _PATH)
+    return go_on(frame, _PATH, told="signing_key_revoked")
+
+
 def _keys(
     request: Request,
     rooms: Rooms,
@@ -72,6 +114,7 @@ def _keys(
     *,
     status: int = 200,
     made: NewKey | None = None,
+    signing: Sent = BLANK,
 ) -> Response:
     frame = frame_of(request, lang, _PATH)
     principal = signed.person.principal()
@@ -88,4 +131,7 @@ def _keys(
         keys=list(reversed(rooms.keys.list_of(principal, principal.party or ""))),
         scopes=[(scope, text(frame.lang, f"scope.{scope}")) for scope in scopes],
         words={scope: text(frame.lang, f"scope.{scope}") for scope in PARTY_SCOPES},
+        party=principal.party,
+        signing=signing,
+        signing_keys=rooms.powers.signing_keys(principal.own_party())[::-1],
     )

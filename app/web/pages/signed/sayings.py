@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from hashlib import sha256
+
+from starlette.datastructures import UploadFile
 
 from app.credit.documents import Handed
 from app.kit.errors import FieldFault, invalid
@@ -29,16 +32,26 @@ def read_said(form: Form, name: str, *, most: int = MOST_WORDS, required: bool =
     return said
 
 
+def chosen_files(form: Form) -> list[tuple[str, UploadFile]]:
+    """Returns the files that were chosen, each by its field."""
+    found = ((name, form.files.get(name)) for name in FILES)
+    return [(name, file) for name, file in found if file is not None and file.filename]
+
+
 def hand_in(form: Form, rooms: Rooms, principal: Principal) -> tuple[str, ...]:
     """Returns SHA-256 (hex) of the files that were chosen, kept for the party. Raises as `Documents.keep`."""
-    chosen = [
-        Handed((name,), file.filename or "", file.file.read())
-        for name in FILES
-        if (file := form.files.get(name)) is not None and file.filename
+    handed = [
+        Handed((name,), file.filename or "", file.file.read()) for name, file in chosen_files(form)
     ]
-    if not chosen:
+    if not handed:
         return ()
-    return tuple(dict.fromkeys(kept.digest for kept, _ in rooms.documents.keep(principal, chosen)))
+    return tuple(dict.fromkeys(kept.digest for kept, _ in rooms.documents.keep(principal, handed)))
+
+
+def file_digest(form: Form, name: str) -> str:
+    """Returns SHA-256 (hex) of the file in a field, "" where none was chosen; the file is not kept."""
+    raw = form.files[name].file.read() if name in form.files else b""
+    return sha256(raw).hexdigest() if raw else ""
 
 
 def step_id(form: Form, step: str) -> str | None:

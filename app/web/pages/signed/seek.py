@@ -21,6 +21,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
+from app.web.pages.signed.parties import deals
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed
 from app.web.problems import status_of
@@ -137,5 +138,6 @@ def _page(
         found=found,
         parts=parts or [],
         alone=alone,
+        deals=deals(signed.person),
         narrowed=any(sent.value(name) for name in _KEPT[1:]) or bool(sent.errors),
     )

@@ -20,6 +20,7 @@ from app.parties.roles import (
     PLATFORM,
     SELLER_ROLES,
     SUPPLIER,
+    grantable_types,
     may,
     reach,
 )
@@ -77,6 +78,10 @@ def _has_licences(person: Person) -> bool:
     return own and does("licence.tell")(person)
 
 
+def _gives_mandates(person: Person) -> bool:
+    return _of_a_party("mandate.manage")(person) and bool(grantable_types(person.roles))
+
+
 def sees_all_findings(person: Person) -> bool:
     """Whether somebody oversees everybody: authorities and the operator."""
     return does("finding.read")(person) and reach(person.roles, "finding.read") == "any"
@@ -95,6 +100,7 @@ ITEMS: tuple[Item, ...] = (
     Item("credit", "/desk/credit", _sees_own_credit, on_phone=False),
     Item("reviews", "/desk/reviews", does("voice.read", roles=SELLER_ROLES), on_phone=False),
     Item("complaints", "/desk/complaints", does("voice.read"), on_phone=False),
+    Item("texts", "/desk/texts", does("text.hide"), on_phone=False),
     Item("recalls", "/desk/recalls", _of_a_party("recall.read"), on_phone=False),
     Item("reports", "/desk/reports", does("report.read"), on_phone=False),
     Item("decisions", "/desk/decisions", does("credit.decide"), on_phone=False),
@@ -109,9 +115,11 @@ ITEMS: tuple[Item, ...] = (
     Item("licences", "/desk/licences", _has_licences, on_phone=False),
     Item("licence_checks", "/desk/licence-checks", does("party.verify"), on_phone=False),
     Item("applications", "/applications", lambda person: person.is_operator),
+    Item("order_counts", "/desk/order-counts", _of_a_party("orders.report"), on_phone=False),
     Item("badge", "/desk/badge", _of_a_party("badge.manage"), on_phone=False),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
+    Item("mandates", "/account/mandates", _gives_mandates, on_phone=False),
     Item("webhooks", "/account/webhooks", _of_a_party("webhook.manage"), on_phone=False),
     Item("account", "/account", _everybody),
 )
@@ -168,6 +176,8 @@ _TOLD = frozenset(
         "licence_told", "licence_ended", "licence_withdrawn", "licence_verified", "licence_rejected",
         "measure_published",
         "recall_made", "recall_lifted", "recall_lifted_others",
+        "measure_lifted", "entry_made", "listing_made", "text_hidden", "text_shown",
+        "signing_key_added", "signing_key_revoked", "mandate_given", "mandate_ended", "orders_told",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
 )  # fmt: skip
