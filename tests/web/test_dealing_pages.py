@@ -17,6 +17,7 @@ from tests.web.people import open_people_market, signed_in
 from tests.web.test_own_credit_pages import hidden
 from tests.web.test_texts_api import WORDS, bought, page, review
 
+REPORT = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 PARTIES = "/desk/parties"
 TEXTS = "/desk/texts"
 LAW = {"title": "行政处罚决定书", "number": "肇市监罚〔2026〕1号"}
@@ -116,13 +117,13 @@ def test_a_fact_is_entered_by_a_rule_of_the_policy_with_its_evidence(market, off
     assert "f-occurred_on-error" in office.page
     assert entries(market, shop) == []
     more = {"number": "2026-9", "issuer": "Zhaoqing", "sure": "yes", **told}
-    office.post(place, file=("report.pdf", b"a report"), **more)
-    office.post(place, file=("report.pdf", b"a report"), **more)  # sent twice: one entry
+    office.post(place, file=("report.pdf", REPORT), **more)
+    office.post(place, file=("report.pdf", REPORT), **more)  # sent twice: one entry
     (made,) = entries(market, shop)
     assert (made["rule"], made["points"], made["status"]) == ("spot_check_failed", -80, "notice")
     assert made["evidence"] == {
         "title": "Spot check report", "number": "2026-9", "issuer": "Zhaoqing",
-        "attachments": [hashlib.sha256(b"a report").hexdigest()],
+        "attachments": [hashlib.sha256(REPORT).hexdigest()],
     }  # fmt: skip
     # From the party's page to where it can be withdrawn.
     case = f"/desk/decisions/entries/{shop}/{made['id']}"
@@ -265,9 +266,9 @@ def test_the_report_of_a_spot_check_is_recorded_by_its_fingerprint(market, offic
     answer = office.http.post(
         "/desk/entry",
         data={"csrf": token, "type": "inspection", "code": lot, "result": "qualified"},
-        files={"report_digest": ("report.pdf", b"a report")},
+        files={"report_digest": ("report.pdf", REPORT)},
         headers={"Origin": market.url, "Sec-Fetch-Site": "same-origin"},
     )
     assert answer.status_code == 303, answer.text
     record = market.ask("GET", f"/api/v1/lots/{GTIN}/SPOT-2/events")["items"][-1]["record"]
-    assert record["data"]["report_digest"] == hashlib.sha256(b"a report").hexdigest()
+    assert record["data"]["report_digest"] == hashlib.sha256(REPORT).hexdigest()

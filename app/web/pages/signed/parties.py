@@ -217,8 +217,8 @@ def _event(rooms: Rooms, form: Form, party: str, step: _Step) -> EventRequest:
     check_sure(form)
     until = moment(form, "until") if step == "measure" else None
     if until is not None:
-        if until <= rooms.clock.now():
-            params = {"expected": "> now", "got": form.text("until")}
+        if until <= (now := rooms.clock.now()):
+            params = {"expected": f"> {format_time(now)}", "got": form.text("until")}
             raise invalid(FieldFault(("until",), "range", params))
         data["until"] = format_time(until)
     return EventRequest(
