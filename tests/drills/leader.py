@@ -1,7 +1,8 @@
 """Two services on one PostgreSQL under load; the leader is killed, or sleeps through its lease.
 
 `python -m tests.drills.leader --times 20` kills the leader that many times on one deployment, lets it
-sleep as often in between (`--pauses`), and says how each round went; the suite runs one of each. After
+sleep as often in between (`--pauses`), every other time with heads locked, and says how each round went; the
+suite runs one of each. After
 every round: whoever is left leads within the lease, `audit` and `fsck` are clean, what was acknowledged
 is there and published by its receipt, and all checkpoints that anybody was ever shown are of one log.
 """
@@ -31,6 +32,7 @@ from app.ledger.merkle import leaf_hash, root_of
 from app.ledger.note import parse_vkey
 from tests.databases import DATABASES
 from tests.drills.deployment import Deployment, wait_until
+from tests.drills.sessions import describe_sessions, stop_with_locks
 from tests.drills.trade import CARRIER, SHOP, Trade, event, moment
 from tests.faults.receipts import text_of
 
@@ -39,13 +41,11 @@ LEASE_S = 2
 HELD_UP_S = 8.0
 ANSWER_TIMEOUT_S = 4.0
 MOVING_UNITS = 6
-_SESSIONS = """
-SELECT pid, application_name, state, wait_event_type, wait_event, pg_blocking_pids(pid),
-       clock_timestamp() - xact_start, clock_timestamp() - state_change, left(query, 120)
-FROM pg_stat_activity
-WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
-ORDER BY xact_start
-"""
+_WAYS = {
+    "kill": "killed",
+    "stop": "paused beyond its lease",
+    "hold": "paused beyond its lease with heads locked",
+}
 
 
 @dataclass
@@ -96,8 +96,7 @@ class Pair:
             except httpx.TransportError as err:
                 lines.append(f"{place.log.name}: {err!r}")
         with self.places[0].opened() as run:
-            lines += [" | ".join(map(str, row)) for row in run(_SESSIONS)]
-        return "\n".join(lines)
+            return "\n".join([*lines, describe_sessions(run)])
 
     def other(self, place: Deployment) -> Deployment:
         return next(one for one in self.places if one is not place)
@@ -251,7 +250,10 @@ class Round:
 
 
 def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
-    """Lets the leader die (`kill`) or sleep past its lease (`stop`); returns what is worth telling."""
+    """Lets the leader die (`kill`) or sleep past its lease; returns what is worth telling.
+
+    It falls asleep at any moment (`stop`), or at one at which it has heads locked (`hold`).
+    """
     found: list[Deployment] = []
 
     def one_leads() -> bool:
@@ -267,12 +269,15 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
         wait_until(lambda: len(pair.acked) > before + 20, "the load has begun")
         time.sleep(moments.uniform(0, 0.7))
         before_epoch = pair.epoch()
-        begun = time.monotonic()
-        if how == "kill":
-            assert leader.kill() == -9
-        else:
-            leader.signal_all(signal.SIGSTOP)
         try:
+            begun = time.monotonic()
+            if how == "kill":
+                assert leader.kill() == -9
+            elif how == "stop":
+                leader.signal_all(signal.SIGSTOP)
+            else:
+                stop_with_locks(leader)
+                begun = time.monotonic()
             took = wait_until(lambda: pair.epoch() > before_epoch, "another one has the lease")
             wait_until(lambda: pair.leads(heir), "it says that it leads")
             epoch = pair.epoch()
@@ -283,7 +288,7 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
                 return max(pair.shown) > size
 
             try:
-                wait_until(lambda: goes_on() or (how == "stop" and pair.has_anchor(leader)), told)
+                wait_until(lambda: goes_on() or (how != "kill" and pair.has_anchor(leader)), told)
             except AssertionError as err:
                 # Before it is woken, or nobody ever knows what stood in the way.
                 err.add_note(pair.describe())
@@ -294,13 +299,13 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
                 leader.signal_all(signal.SIGCONT)
                 wait_until(goes_on, told)
             signed = time.monotonic() - begun
-            if how == "stop":
+            if how != "kill":
                 # Well past its lease, whenever the other one came.
                 time.sleep(max(0.0, LEASE_S * 1.5 - (time.monotonic() - begun)))
         finally:
-            if how == "stop":
+            if how != "kill":
                 leader.signal_all(signal.SIGCONT)
-        if how == "stop":
+        if how != "kill":
             time.sleep(LEASE_S / 2)  # it works on, as it believes
             # Unless it has taken the lease anew from one that this machine held up.
             assert not pair.leads(leader) or pair.epoch() > epoch, "it leads as if it never slept"
@@ -340,7 +345,8 @@ def main() -> None:
     given = parser.parse_args()
     moments = random.Random(given.seed)
     pauses = given.times if given.pauses is None else given.pauses
-    pairs = itertools.zip_longest(["kill"] * given.times, ["stop"] * pauses)
+    ways = itertools.islice(itertools.cycle(["stop", "hold"]), pauses)
+    pairs = itertools.zip_longest(["kill"] * given.times, ways)
     rounds = [how for pair in pairs for how in pair if how is not None]
     told: dict[str, Told] = {}
     print(f"lease {LEASE_S} s; two services, one PostgreSQL", flush=True)
@@ -373,7 +379,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for how, of in told.items():
-        print(of.line({"kill": "killed", "stop": "paused beyond its lease"}[how]))
+        print(of.line(_WAYS[how]))
     print(f"passed: {given.times} kills in a row, {pauses} pauses in between; {last}", flush=True)
 
 
