@@ -14,20 +14,18 @@ from functools import partial
 from typing import Literal
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.db.lease import NotLeading
-from app.ledger.anchor import AnchorMoved
+from app.ledger.hindrance import PASSING
 from app.ledger.logstore import Fenced
 from app.web.deps import Rooms
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_WAIT_S = 30.0
-# What keeps a leader from signing and would not go better with another one in its place: a lease lost
-# already, a database that does not answer, an anchor that moved between two looks.
-_EVERYWHERE_THE_SAME = (NotLeading, Fenced, SQLAlchemyError, AnchorMoved)
+# What keeps a leader from signing and would not go better with another one in its place.
+_EVERYWHERE_THE_SAME = (NotLeading, Fenced, *PASSING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Connections: SQLite embedded, PostgreSQL as a service; one shape for both.
 
-PostgreSQL: a writer that stands still inside its transaction is cut off by the server, so that its
-row locks cannot outlive its lease; one whose machine is gone is noticed within seconds.
+PostgreSQL: a writer that stands still inside its transaction is cut off by the server, or, where that
+cannot tell, by whoever may lead (app.db.stalled), so that its row locks cannot outlive its lease; one
+whose machine is gone is noticed within seconds.
 
 SQLite: WAL, `synchronous=FULL`, foreign keys on. Writers begin with BEGIN IMMEDIATE, because a
 transaction that reads a head and only then asks for the write lock can lose the race silently.
@@ -38,6 +39,8 @@ _EMPTYING_MS = 500
 # what stands there a second after the last `move_log`, so that nobody who waits for a commit does it.
 _LOG_PAGES = 16_000
 _STALLED_AFTER_S = 5.0
+# How the names of all sessions of ours begin that must not stand still with locks.
+SESSION_PREFIX = "suxin-"
 # libpq's own names; what the URL says comes first.
 _PATIENCE = {
     "connect_timeout": 5,
@@ -55,7 +58,8 @@ class Database:
         """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only."""
         self.url = url
         # PostgreSQL knows our sessions by it (`application_name`).
-        self.session_name = f"suxin-{secrets.token_hex(4)}"
+        self.session_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        self.stalled_after_s = stalled_after_s
         self._snapshot = threading.local()
         # Whoever erased something last may have been killed before the log was emptied.
         self._log_is_owed = True

@@ -24,6 +24,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, sel
 from sqlalchemy.exc import DBAPIError
 
 from app.db.engine import Database
+from app.db.stalled import Stalled
 from app.db.tables import Leader, LogState
 from app.kit.errors import Fault
 
@@ -36,7 +37,6 @@ _NAME = "log"
 # A leader renews, and the others look, this often in a lease.
 _LOOKS = 5
 _LEAST_PAUSE_S = 0.05
-_LOCK_NOT_AVAILABLE = "55P03"
 _BARRED_LEASES = 3
 # A leader that is dead is waited for a lease, and so much longer for what the clocks differ by.
 _GRACE_S = 1.0
@@ -63,12 +63,6 @@ _FENCE = update(_STATE).values(epoch=bindparam("new_epoch"))
 _STANDING = select(
     _LEADER.c.holder, _LEADER.c.epoch, (_LEADER.c.expires_at - _NOW_MS).label("left_ms")
 ).where(_LEADER.c.name == _NAME)
-
-# Sessions of our own role, which needs no privilege.
-_CUT_OFF = text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE application_name = :name AND datname = current_database() AND usename = current_user"
-)
 
 
 class NotLeading(Exception):
@@ -115,6 +109,7 @@ class Lease:
         # what another has given up, or forget what another has taken. Not needed to look.
         self._changing = threading.RLock()
         self._pinned = False
+        self._stalled = Stalled(database)
         # Replaced as one: (epoch, until when by our own clock), or None while another leads.
         self._held: tuple[int, float] | None = None
         self._pause_s = _LEAST_PAUSE_S
@@ -152,7 +147,7 @@ class Lease:
         values = {"me": self._me, "term_ms": int(self._lease_s * 1000)}
         left_s = self._lease_s
         with self._database.write() as connection:
-            # Whoever stands still in a transaction of its own is cut off by the server, not by us.
+            # Whoever stands still with the lock is cut off meanwhile, by the server or by `keep`.
             connection.execute(text(f"SET LOCAL lock_timeout = {int(self._lease_s * 250)}"))
             epoch = None if before is None else before[0]
             if epoch is not None:
@@ -215,33 +210,21 @@ class Lease:
             time.sleep(self.pause_s())
 
     def keep(self) -> bool:
-        """Renews, and bears a database that does not answer. Returns False: there is never more."""
+        """Renews, and bears a database that does not answer. Returns False: there is never more.
+
+        And ends the sessions that stand still with their locks: one may have the lock that we need,
+        or one that keeps everybody from recording.
+        """
         try:
             self.renew()
         except DBAPIError as err:
             self._pause_s = self._lease_s / (2 * _LOOKS)
             log.warning("lease.not_renewed", me=self._me, error=repr(err.orig))
-            if getattr(err.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
-                self._cut_off()
-        return False
-
-    def _cut_off(self) -> None:
-        """Ends the sessions of a holder whose time is over: one of them has the lock that we need.
-
-        The server ends a transaction that stands still between two statements by itself, but not one
-        whose program stopped in the middle of a row of them. Who was merely held up connects again.
-        """
         try:
-            with self._database.read() as connection:
-                row = connection.execute(_STANDING).first()
-                if row is None or row.left_ms > 0:
-                    return
-                session_name = row.holder.split(":")[-2] if ":" in row.holder else ""
-                if session_name and session_name != self._database.session_name:
-                    ended = connection.execute(_CUT_OFF, {"name": session_name}).all()
-                    log.warning("lease.cut_off", holder=row.holder, sessions=len(ended))
+            self._stalled.end()
         except DBAPIError as err:
-            log.warning("lease.not_cut_off", me=self._me, error=repr(err.orig))
+            log.warning("lease.not_looked", me=self._me, error=repr(err.orig))
+        return False
 
     def pause_s(self) -> float:
         """Returns in how many seconds to look again."""

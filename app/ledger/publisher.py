@@ -30,6 +30,7 @@ from app.ledger.anchor import Anchor
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from app.ledger.finals import Mending, find_damage, mend
 from app.ledger.heads import rotating_to
+from app.ledger.hindrance import Hindrance
 from app.ledger.logstore import Fenced, LeavesMissing, Published, TreeState
 from app.ledger.merkle import EMPTY_ROOT, Edge, edge_append, edge_root
 from app.ledger.note import NoteSigner, VerifierKey
@@ -87,10 +88,6 @@ class RotationUnfinished(LogFault):
     """A rotation was interrupted: the old log has said its last word, and the new one not its first."""
 
 
-class PublishFailed(Fault):
-    """Something that has no sentence of its own kept the log from being signed. why: its class."""
-
-
 class Publisher:
     """Owns its transactions. One process signs; the anchor's compare-and-swap notices a second.
 
@@ -127,7 +124,12 @@ class Publisher:
         self._heard_in: int | None = None
         self._report = report
         self._cosigning = cosigning or Unwitnessed()
-        self.fault: Fault | None = None
+        self._hindrance = Hindrance()
+
+    @property
+    def fault(self) -> Fault | None:
+        """What keeps this process from publishing, or None (app.ledger.hindrance)."""
+        return self._hindrance.fault(leads=self._lease is None or self._lease.leads())
 
     def check_start(self, *, signs: bool = True) -> None:
         """Returns if the database's tree may go on from the anchored checkpoint.
@@ -164,18 +166,15 @@ class Publisher:
         try:
             published = self._publish()
         except QuorumMissing as fault:
-            self.fault = fault
+            self._hindrance.keep(fault)
             log.warning("publisher.quorum_missing", **fault.params)
             return None
-        except Fault as fault:
-            self.fault = fault
-            raise
         except (NotLeading, Fenced):
             raise  # another process leads; what kept this one from it stays said
         except Exception as err:
-            self.fault = PublishFailed("publish_failed", why=type(err).__name__)
+            self._hindrance.keep(err)
             raise
-        self.fault = None
+        self._hindrance.clear()
         return published
 
     def _publish(self) -> Published | None:

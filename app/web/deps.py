@@ -45,8 +45,9 @@ from app.exchange.sender import Backroom, Sender
 from app.i18n import Lang
 from app.imports.jobs import Imports
 from app.kit.clock import Clock
-from app.kit.errors import Unauthenticated
+from app.kit.errors import Fault, Unauthenticated
 from app.ledger.headmaker import HeadsMaps
+from app.ledger.hindrance import PublishFailed
 from app.ledger.keyring import Keyring
 from app.ledger.publisher import Publisher
 from app.ledger.receipts import Receipts
@@ -115,7 +116,7 @@ class Leading:
     """How the process of a service that runs the worker's loops stands.
 
     id: of its lease, None on SQLite. leads: whether it gives records their place. fault: the key of why
-    the last try to publish was refused.
+    the last try to publish was refused, and where that has no sentence of its own, the error's name.
     """
 
     id: str | None
@@ -236,8 +237,12 @@ class Rooms:
         return Leading(
             id=None if lease is None else lease.id,
             leads=lease is None or lease.leads(),
-            fault=None if fault is None else fault.key,
+            fault=None if fault is None else _told(fault),
         )
+
+
+def _told(fault: Fault) -> str:
+    return f"{fault.key}: {fault.params['why']}" if isinstance(fault, PublishFailed) else fault.key
 
 
 async def rooms_of(request: Request) -> Rooms:

@@ -233,7 +233,7 @@ def test_a_leader_that_is_stopped_in_the_middle_of_a_row_of_statements_is_cut_of
             asleep.pgconn.send_flush_request()
             asleep.pgconn.flush()
             time.sleep(1.1)
-            heir = place.lease(lease_s=1)
+            heir = Lease(place.database(stalled_after_s=0.5), lease_s=1)
             until = time.monotonic() + 20
             while not heir.leads() and time.monotonic() < until:
                 heir.keep()

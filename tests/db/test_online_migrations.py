@@ -14,7 +14,7 @@ from alembic import command
 from sqlalchemy import event
 
 from app.db import schema
-from app.db.engine import Database
+from app.db.engine import SESSION_PREFIX, Database
 from app.db.schema import MigrationStopped, is_served, migrate
 from tests.databases import DATABASES, opened
 
@@ -206,6 +206,28 @@ def end_behind_a_new_one(database: Database, seen: set[str]) -> None:
         if writes and statement not in seen:
             seen.add(statement)
             raise Ended
+
+
+def test_work_between_two_statements_is_not_taken_for_standing_still(tmp_path):
+    """Else a service beside it would end it (app.db.stalled)."""
+    url = DATABASES.empty(tmp_path, kind="postgresql")
+    database = Database(url)
+    names = set()
+
+    @event.listens_for(database.writer, "before_cursor_execute")
+    def _look(connection, cursor, statement, *_) -> None:
+        if "CREATE TABLE" in statement:
+            shown = connection.connection.execute("SHOW application_name").fetchone()
+            names.add(shown[0])
+
+    migrate(database)
+    assert names == {"suxin migrate"}
+    assert not next(iter(names)).startswith(SESSION_PREFIX)
+    with database.write() as connection:
+        shown = connection.exec_driver_sql("SHOW application_name").scalar_one()
+    assert shown == database.session_name, "the connection is not used again"
+    database.close()
+    DATABASES.drop(url)
 
 
 def test_of_two_who_migrate_the_second_does_not_keep_the_first_from_its_end(url):

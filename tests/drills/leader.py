@@ -1,7 +1,8 @@
 """Two services on one PostgreSQL under load; the leader is killed, or sleeps through its lease.
 
 `python -m tests.drills.leader --times 20` kills the leader that many times on one deployment, lets it
-sleep as often in between (`--pauses`), and says how each round went; the suite runs one of each. After
+sleep as often in between (`--pauses`), every other time with heads locked, and says how each round went; the
+suite runs one of each. After
 every round: whoever is left leads within the lease, `audit` and `fsck` are clean, what was acknowledged
 is there and published by its receipt, and all checkpoints that anybody was ever shown are of one log.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import random
 import signal
 import tempfile
@@ -30,6 +32,7 @@ from app.ledger.merkle import leaf_hash, root_of
 from app.ledger.note import parse_vkey
 from tests.databases import DATABASES
 from tests.drills.deployment import Deployment, wait_until
+from tests.drills.sessions import describe_sessions, stop_with_locks
 from tests.drills.trade import CARRIER, SHOP, Trade, event, moment
 from tests.faults.receipts import text_of
 
@@ -38,6 +41,11 @@ LEASE_S = 2
 HELD_UP_S = 8.0
 ANSWER_TIMEOUT_S = 4.0
 MOVING_UNITS = 6
+_WAYS = {
+    "kill": "killed",
+    "stop": "paused beyond its lease",
+    "hold": "paused beyond its lease with heads locked",
+}
 
 
 @dataclass
@@ -77,6 +85,18 @@ class Pair:
         held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
         owners = {int(one[4]) for one in held if one[1] == "FLOCK" and one[5].endswith(lock)}
         return not owners.isdisjoint(pid for pids in place.processes.values() for pid in pids)
+
+    def describe(self) -> str:
+        """Returns what each place says of itself, and which sessions wait, for what and for whom."""
+        lines = []
+        for place in self.places:
+            try:
+                answer = httpx.get(f"{place.url}/readyz", timeout=ANSWER_TIMEOUT_S, trust_env=False)
+                lines.append(f"{place.log.name}: {answer.status_code} {answer.text}")
+            except httpx.TransportError as err:
+                lines.append(f"{place.log.name}: {err!r}")
+        with self.places[0].opened() as run:
+            return "\n".join([*lines, describe_sessions(run)])
 
     def other(self, place: Deployment) -> Deployment:
         return next(one for one in self.places if one is not place)
@@ -210,24 +230,30 @@ def two_services(folder: Path) -> Iterator[Pair]:
 
 @dataclass(frozen=True)
 class Round:
-    """took_s: from the kill or pause until another one had the lease. in_the_way: it slept with the lock of
-    the anchor in its hands, so that nobody could sign until it was woken."""
+    """took_s: from the kill or pause until another one had the lease. signed_s: until that one had signed
+    what came since. in_the_way: it slept with the lock of the anchor in its hands, so that nobody could
+    sign until it was woken."""
 
     how: str
     took_s: float
+    signed_s: float
     acknowledged: int
     checkpoints: int
     in_the_way: bool
 
     def __str__(self) -> str:
         return (
-            f"{self.how}: taken over after {self.took_s:.2f} s, {self.acknowledged} acknowledged, "
+            f"{self.how}: taken over after {self.took_s:.2f} s, signed on after {self.signed_s:.2f} s, "
+            f"{self.acknowledged} acknowledged, "
             f"{self.checkpoints} checkpoints shown by now"
         ) + (", signing waited until it woke: it had the anchor's lock" if self.in_the_way else "")
 
 
 def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
-    """Lets the leader die (`kill`) or sleep past its lease (`stop`); returns what is worth telling."""
+    """Lets the leader die (`kill`) or sleep past its lease; returns what is worth telling.
+
+    It falls asleep at any moment (`stop`), or at one at which it has heads locked (`hold`).
+    """
     found: list[Deployment] = []
 
     def one_leads() -> bool:
@@ -243,12 +269,15 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
         wait_until(lambda: len(pair.acked) > before + 20, "the load has begun")
         time.sleep(moments.uniform(0, 0.7))
         before_epoch = pair.epoch()
-        begun = time.monotonic()
-        if how == "kill":
-            assert leader.kill() == -9
-        else:
-            leader.signal_all(signal.SIGSTOP)
         try:
+            begun = time.monotonic()
+            if how == "kill":
+                assert leader.kill() == -9
+            elif how == "stop":
+                leader.signal_all(signal.SIGSTOP)
+            else:
+                stop_with_locks(leader)
+                begun = time.monotonic()
             took = wait_until(lambda: pair.epoch() > before_epoch, "another one has the lease")
             wait_until(lambda: pair.leads(heir), "it says that it leads")
             epoch = pair.epoch()
@@ -258,19 +287,25 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
             def goes_on() -> bool:
                 return max(pair.shown) > size
 
-            wait_until(lambda: goes_on() or (how == "stop" and pair.has_anchor(leader)), told)
+            try:
+                wait_until(lambda: goes_on() or (how != "kill" and pair.has_anchor(leader)), told)
+            except AssertionError as err:
+                # Before it is woken, or nobody ever knows what stood in the way.
+                err.add_note(pair.describe())
+                raise
             if not goes_on():
                 # Its sleep began in the moment in which it alone may sign: nobody can before it goes on.
                 in_the_way = True
                 leader.signal_all(signal.SIGCONT)
                 wait_until(goes_on, told)
-            if how == "stop":
+            signed = time.monotonic() - begun
+            if how != "kill":
                 # Well past its lease, whenever the other one came.
                 time.sleep(max(0.0, LEASE_S * 1.5 - (time.monotonic() - begun)))
         finally:
-            if how == "stop":
+            if how != "kill":
                 leader.signal_all(signal.SIGCONT)
-        if how == "stop":
+        if how != "kill":
             time.sleep(LEASE_S / 2)  # it works on, as it believes
             # Unless it has taken the lease anew from one that this machine held up.
             assert not pair.leads(leader) or pair.epoch() > epoch, "it leads as if it never slept"
@@ -280,22 +315,26 @@ def run_round(pair: Pair, how: str, moments: random.Random) -> Round:
     pair.repeat_unanswered()
     heir.wait_published()
     pair.check(heir)
-    return Round(how, took, len(pair.acked) - before, len(pair.shown), in_the_way)
+    return Round(how, took, signed, len(pair.acked) - before, len(pair.shown), in_the_way)
 
 
 @dataclass
 class Told:
-    """What the rounds of one way came to: how long each took another to lead, and what was acknowledged."""
+    """What the rounds of one way came to.
+
+    signed_s: without those in which the one that slept had the anchor's lock.
+    """
 
     took_s: list[float] = field(default_factory=list)
+    signed_s: list[float] = field(default_factory=list)
     acknowledged: int = 0
 
     def line(self, how: str) -> str:
-        took = sorted(self.took_s)
-        return (
-            f"| {how} | {len(took)} | {took[0]:.2f} | {median(took):.2f} | {took[-1]:.2f} "
-            f"| {self.acknowledged} |"
-        )
+        took, signed = self.took_s, self.signed_s
+        times = [min(took), median(took), max(took)]
+        times += [median(signed), max(signed)] if signed else [math.nan] * 2
+        told = " | ".join(f"{time_s:.2f}" for time_s in times)
+        return f"| {how} | {len(took)} | {told} | {self.acknowledged} |"
 
 
 def main() -> None:
@@ -306,7 +345,8 @@ def main() -> None:
     given = parser.parse_args()
     moments = random.Random(given.seed)
     pauses = given.times if given.pauses is None else given.pauses
-    pairs = itertools.zip_longest(["kill"] * given.times, ["stop"] * pauses)
+    ways = itertools.islice(itertools.cycle(["stop", "hold"]), pauses)
+    pairs = itertools.zip_longest(["kill"] * given.times, ways)
     rounds = [how for pair in pairs for how in pair if how is not None]
     told: dict[str, Told] = {}
     print(f"lease {LEASE_S} s; two services, one PostgreSQL", flush=True)
@@ -319,12 +359,13 @@ def main() -> None:
                     except AssertionError:
                         for place in pair.places:
                             print(
-                                f"{place.log.name}:\n{place.log.read_text()[-4_000:]}", flush=True
+                                f"{place.log.name}:\n{place.log.read_text()[-40_000:]}", flush=True
                             )
                         raise
                     print(f"round {number} of {len(rounds)}: {done}", flush=True)
                     of = told.setdefault(how, Told())
                     of.took_s.append(done.took_s)
+                    of.signed_s += [] if done.in_the_way else [done.signed_s]
                     of.acknowledged += done.acknowledged
                 last = (
                     f"{len(pair.acked)} records acknowledged and all there by their receipts, "
@@ -332,10 +373,13 @@ def main() -> None:
                 )
         finally:
             DATABASES.close()
-    print("| leader | rounds | another led after, s: least | median | most | acknowledged |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| leader | rounds | another led after, s: least | median | most "
+        "| and had signed what came since after, s: median | most | acknowledged |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for how, of in told.items():
-        print(of.line({"kill": "killed", "stop": "paused beyond its lease"}[how]))
+        print(of.line(_WAYS[how]))
     print(f"passed: {given.times} kills in a row, {pauses} pauses in between; {last}", flush=True)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
 
 from app.db.lease import Lease, NotLeading
@@ -274,6 +275,18 @@ def test_a_database_that_does_not_answer_makes_nobody_step_down(ledger, monkeypa
         publish.work()
     assert first.lease.leads()
     assert first.publisher.fault is not None
+    Process(ledger).take_over()
+    assert not first.lease.renew()
+    assert first.publisher.fault is None, "who leads now publishes"
+
+
+def test_what_the_database_said_is_told_by_its_own_name(ledger, monkeypatch):
+    first = Process(ledger).take_over()
+    error = OperationalError("SELECT 1", {}, LockNotAvailable("55P03"))
+    monkeypatch.setattr(first.publisher, "_publish", mock.Mock(side_effect=error))
+    with pytest.raises(OperationalError):
+        first.publisher.publish()
+    assert first.publisher.fault.params == {"why": "LockNotAvailable"}
 
 
 def test_who_slept_through_its_lease_mends_no_final_checkpoint(ledger):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.db.lease import Lease
+from app.ledger.anchor import AnchorBusy
 from app.ledger.publisher import LogFault
 from tests.databases import opened
 from tests.fakes import FakeClock
@@ -70,6 +71,20 @@ def test_a_publisher_that_cannot_publish_is_not_ready_and_says_why(service):
     answer = service.call("GET", "/readyz")
     assert answer.status_code == 503
     assert "publishing (database_contradicts_anchor)" in answer.json()["detail"]
+
+
+def test_an_error_without_a_sentence_is_said_by_its_name(service, monkeypatch):
+    def refuse():
+        raise AnchorBusy("/secret/path")
+
+    if service.rooms.lease is not None:
+        service.rooms.lease.renew()
+    monkeypatch.setattr(service.rooms.publisher, "_publish", refuse)
+    with pytest.raises(AnchorBusy):
+        service.rooms.publisher.publish()
+    detail = service.call("GET", "/readyz").json()["detail"]
+    assert "publishing (publish_failed: AnchorBusy)" in detail
+    assert "/secret" not in detail
 
 
 def test_a_promise_that_was_not_kept_is_not_ready(service):

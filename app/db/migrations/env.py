@@ -46,7 +46,9 @@ with engine.connect() as connection:
         # A migration must never queue behind a long reader and stop the service behind itself.
         connection.exec_driver_sql(f"SET lock_timeout = {lock_ms}")
         connection.exec_driver_sql(f"SET statement_timeout = {statement_ms}")
-        # Between the statements of a step that moves data there may be work.
+        # Between the statements of a step that moves data there may be work: neither the server nor a
+        # service beside it (app.db.stalled) takes it for one that stands still.
+        connection.exec_driver_sql("SET application_name = 'suxin migrate'")
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")
         connection.commit()
         take_turn(connection)
