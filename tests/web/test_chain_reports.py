@@ -37,6 +37,7 @@ def unit(market):
     sent = market.dispatch(unit.code)
     changes = {"of": sent["id"], "changes": {"to": "440300"}}
     market.send(SHOP, unit.code, "correction", changes)
+    market.publish()
     market.sign(unit.code)
     market.publish()
     return unit
@@ -118,6 +119,9 @@ def test_every_record_is_anchored_in_time_by_a_checkpoint_that_the_log_signed(ma
         said = open_note(anchor["note"], [key]).text.split("\n")
         assert said[:3] == [anchor["origin"], str(anchor["size"]), anchor["root"]]
     assert len(anchors) == len({one["anchor"] for one in only_chain(content)["records"]})
+    own = [one["anchor"] for one in only_chain(content)["records"] if one["own"]]
+    assert own[:4] == own[:1] * 4
+    assert own[3] < own[4], "each stands under the first one that covered it, not under the newest"
 
 
 def test_what_came_after_the_audit_is_counted_and_not_told(market):
