@@ -79,6 +79,7 @@ from app.oversight.owed import Owed
 from app.oversight.packages import Packages
 from app.oversight.publications import Publications
 from app.oversight.recalls import Recalls
+from app.oversight.report_chains import ReportedChains
 from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
@@ -173,6 +174,13 @@ def open_rooms(
     made_reports = AuditReports(
         database,
         overseeing["audits"],
+        ReportedChains(
+            database,
+            overseeing["chains"],
+            cosigning,
+            graces=overseeing["stories"].graces,
+            parties=parties_of["parties"],
+        ),
         cosigning,
         keyring.receipt,
         clock=clock,

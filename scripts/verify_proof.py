@@ -29,7 +29,8 @@ from typing import Any
 
 sys.dont_write_bytecode = True  # a package's folder must stay what it was
 
-REPORT, PACKAGE, BADGE = "suxin-audit-report/1", "suxin-package/1", "suxin-badge/1"
+REPORTS = ("suxin-audit-report/1", "suxin-audit-report/2")  # the first lists no chains
+PACKAGE, BADGE = "suxin-package/1", "suxin-badge/1"
 MATCHES, DIFFERS, UNREADABLE, UNANCHORED = "matches", "differs", "unreadable", "unanchored"
 EXIT_CODES = {MATCHES: 0, DIFFERS: 1, UNREADABLE: 2, UNANCHORED: 3}
 MANIFEST = "MANIFEST.txt"
@@ -69,6 +70,8 @@ TEXT = {
         "checked_files": "files with the SHA-256 of the signed manifest: {count}",
         "checked_signature": "signature by {key}",
         "checked_report": "the report's content, made at {at}",
+        "checked_records": "records listed in it by their hashes: {count}, of {chains} chains",
+        "checked_states": "signed states of the log in it, under the log's own key: {count}",
         "checked_sealed": "sealed sections that are what was recorded: {count}",
         "checked_badge": "badge of {party} for {domain}, grade {grade} as of {at}",
     },
@@ -102,6 +105,8 @@ TEXT = {
         "checked_files": "与签名清单的 SHA-256 相符的文件：{count}",
         "checked_signature": "签名：{key}",
         "checked_report": "报告内容，生成于 {at}",
+        "checked_records": "报告逐条列出的记录（哈希）：{count}，链：{chains}",
+        "checked_states": "报告中由日志自己的公钥签名的状态：{count}",
         "checked_sealed": "与记录相符的密封内容：{count}",
         "checked_badge": "{party} 在 {domain} 的标识，等级 {grade}，截至 {at}",
     },
@@ -175,7 +180,7 @@ class Run:
             return
         lines = text.split("\n")
         content = told.get("report")
-        if not isinstance(content, dict) or len(lines) != 7 or lines[0] != REPORT:
+        if not isinstance(content, dict) or len(lines) != 7 or lines[0] != told["format"]:
             self.wrong("disagrees", name, field="format")
             return
         signed = dict(line.split(" ", 1) for line in lines[3:6] if " " in line)
@@ -195,6 +200,11 @@ class Run:
                 self.wrong("disagrees", name, field=field)
                 return
         self.right("checked_report", at=lines[2])
+        chains = content.get("chains", [])
+        if chains:
+            count = sum(len(one["records"]) for one in chains)
+            self.right("checked_records", count=count, chains=len(chains))
+        self.check_states(content, name)
         matching = 0
         for paper in papers:
             if sha256(read(paper)) in (signed.get("zh"), signed.get("en")):
@@ -203,6 +213,25 @@ class Run:
                 self.wrong("not_of_it", paper.name)
         if matching:
             self.right("checked_files", count=matching)
+
+    def check_states(self, content: dict[str, Any], name: str) -> None:
+        """Holds the log's states in a report against their signed notes, where the log's key was given."""
+        keys = {key[0]: key for key in self.keys}
+        count = 0
+        for one in [*content.get("logs", ()), *content.get("anchors", ())]:
+            key = keys.get(one["origin"])
+            if key is None:
+                continue
+            try:
+                said = self.vb.open_note(one["note"], key).split("\n")[:3]
+            except ValueError:
+                said = []
+            if said != [one["origin"], str(one["size"]), one["root"]]:
+                self.wrong("disagrees", name, field=f"checkpoint {one['size']}")
+                return
+            count += 1
+        if count:
+            self.right("checked_states", count=count)
 
     # --------------------------------------------------------------- an evidence package
 
@@ -373,7 +402,7 @@ def check(
     except ValueError as err:
         raise Unreadable("not_json", name=path.name) from err
     kind = told.get("format") if isinstance(told, dict) else None
-    if kind == REPORT:
+    if kind in REPORTS:
         run.check_report(told, path.name, papers)
     elif kind == BADGE:
         refuse_papers(papers)

@@ -1,4 +1,4 @@
-"""Pages of text as PDF: headings, sentences and lists of facts, in the typeface that labels use.
+"""Pages of text as PDF: headings, sentences, lists of facts and tables, in the typeface that labels use.
 
 For papers that are filed and read again: A4, the page's number of all pages on each, and one symbol at
 the top right of the first that leads to where the paper can be checked. Everything is laid out before
@@ -29,6 +29,9 @@ _NAME: Final = 34 * MM  # of a fact, before its value
 _SYMBOL: Final = 30 * MM
 _BESIDE: Final = _COLUMN - _SYMBOL - 8 * MM
 _FOOT: Final = 8.0
+_CELL: Final = 7.5  # of a table
+_GUTTER: Final = 2 * MM
+_NOTE: Final = 18 * MM  # of a note, before its value
 _LEADING: Final = 1.45
 # Size in points, and room above it in lines of its own.
 _STYLES: Final[dict[Style, tuple[float, float]]] = {
@@ -38,6 +41,7 @@ _STYLES: Final[dict[Style, tuple[float, float]]] = {
     "small": (8.5, 0.2),
 }
 _MOST_LINES: Final = 10_000
+_KEPT: Final = 60  # characters of a text that is wrapped once: words, but no hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,32 @@ class Facts:
     title: str = ""
 
 
-Block = Words | Facts
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table: for each column lines of text, and below them notes of a name and a value.
+
+    A note's value has the width of all columns but the first, so that a hash stands on one line.
+    marked: with a bar beside it, for what does not agree.
+    """
+
+    cells: tuple[tuple[str, ...], ...]
+    notes: tuple[tuple[str, str], ...] = ()
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a header, which is repeated on each page with the caption, as is told of what it is.
+
+    columns: title and width in mm, 170 in all. A row stays on one page where it fits.
+    """
+
+    columns: tuple[tuple[str, float], ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+
+
+Block = Words | Facts | Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +98,7 @@ class Paper:
 
     title: str
     subject: str
-    head: Sequence[Block]
+    head: Sequence[Words | Facts]
     body: Sequence[Block]
     address: str
     foot: str
@@ -97,12 +126,16 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """height: to the next line's top. above: room before it, which a page's first line leaves out."""
+    """height: to the next line's top. above: room before it, which a page's first line leaves out.
+
+    bar: whether a bar stands beside it.
+    """
 
     height: float
     pieces: tuple[_Piece, ...]
     above: float = 0.0
     rule: bool = False
+    bar: bool = False
 
 
 @dataclass(slots=True)
@@ -150,6 +183,8 @@ class _Setter:
     def __init__(self, typeface: Typeface) -> None:
         self._typeface = typeface
         self.replaced: set[str] = set()
+        # The same few words stand in most rows of a table.
+        self._wrapped: dict[tuple[str, float, float], list[str]] = {}
 
     def show(self, text: str) -> str:
         """Returns the text as it prints, and notes what is replaced."""
@@ -157,13 +192,68 @@ class _Setter:
         self.replaced |= shown.replaced
         return shown.text
 
-    def lines(self, block: Block, width: float) -> list[_Line]:
+    def lines(self, block: Words | Facts, width: float) -> list[_Line]:
         """Returns a block's lines; they belong on one page."""
         match block:
             case Words():
                 return self._words(block, width)
             case Facts():
                 return list(self._facts(block, width))
+
+    def header(self, table: Table) -> list[_Line]:
+        """Returns what stands above a table's rows on every page."""
+        lines = []
+        for n, text in enumerate(self._wrap(table.caption, _CELL, _COLUMN)):
+            above = _CELL * _LEADING * 0.6 if n == 0 else 0.0
+            lines.append(_Line(_CELL * _LEADING, (_Piece(0, text, _CELL),), above=above))
+        titles = tuple((title,) for title, _ in table.columns)
+        return [*lines, *self._cells(table, titles, mute=True, above=_CELL * 0.4)]
+
+    def row(self, table: Table, row: Row) -> list[_Line]:
+        """Returns a row's lines, a rule above the first; they belong on one page."""
+        lines = list(self._cells(table, row.cells, above=_CELL * 0.6, bar=row.marked))
+        first = table.columns[0][1] * MM
+        height = _CELL * _LEADING
+        for name, value in row.notes:
+            names = self._wrap(name, _CELL, _NOTE - _GUTTER)
+            values = self._wrap(value, _CELL, _COLUMN - first - _NOTE)
+            for n in range(max(len(names), len(values))):
+                pieces = []
+                if n < len(names):
+                    pieces.append(_Piece(first, names[n], _CELL, mute=True))
+                if n < len(values):
+                    pieces.append(_Piece(first + _NOTE, values[n], _CELL))
+                lines.append(_Line(height, tuple(pieces), bar=row.marked))
+        return lines
+
+    def _cells(
+        self,
+        table: Table,
+        cells: tuple[tuple[str, ...], ...],
+        *,
+        above: float,
+        mute: bool = False,
+        bar: bool = False,
+    ) -> Iterator[_Line]:
+        """Yields lines of cells side by side."""
+        wrapped, lefts, x = [], [], 0.0
+        for (_, width_mm), texts in zip(table.columns, cells, strict=True):
+            width = width_mm * MM
+            wrapped.append(
+                [line for text in texts for line in self._wrap(text, _CELL, width - _GUTTER)]
+            )
+            lefts.append(x)
+            x += width
+        for n in range(max(map(len, wrapped))):
+            pieces = tuple(
+                _Piece(left, lines[n], _CELL, mute=mute)
+                for left, lines in zip(lefts, wrapped, strict=True)
+                if n < len(lines)
+            )
+            first = n == 0
+            yield _Line(
+                _CELL * _LEADING, pieces, above=above if first else 0.0, rule=first, bar=bar
+            )
 
     def _words(self, block: Words, width: float) -> list[_Line]:
         size, above = _STYLES[block.style]
@@ -197,8 +287,14 @@ class _Setter:
                 yield _Line(height, tuple(pieces), above=height * 0.15 if n == 0 else 0.0)
 
     def _wrap(self, text: str, size: float, width: float) -> list[str]:
-        shown = self.show(text)
-        return self._typeface.wrap(shown, size=size, width=width, lines=_MOST_LINES)
+        told = (text, size, width)
+        lines = self._wrapped.get(told)
+        if lines is None:
+            shown = self.show(text)
+            lines = self._typeface.wrap(shown, size=size, width=width, lines=_MOST_LINES)
+            if len(text) <= _KEPT:
+                self._wrapped[told] = lines
+        return lines
 
 
 def _paginate(setter: _Setter, paper: Paper) -> list[_Page]:
@@ -216,24 +312,37 @@ def _paginate(setter: _Setter, paper: Paper) -> list[_Page]:
             pages[-1].lines.append((y, line))
             y -= line.height
 
-    for block in paper.head:
-        put(setter.lines(block, _BESIDE))
+    def put_whole(lines: list[_Line], again: list[_Line] | None = None) -> None:
+        """Puts lines on one page where they fit on one. again: what a new page begins with."""
+        nonlocal y
+        needed = sum(line.height + line.above for line in lines)
+        room = _HEIGHT - _TOP - _BOTTOM - sum(line.height + line.above for line in again or ())
+        if needed <= room and y - needed < _BOTTOM and pages[-1].lines:
+            pages.append(_Page())
+            y = _HEIGHT - _TOP
+            put(again or [])
+        put(lines)
+
+    for beside in paper.head:
+        put(setter.lines(beside, _BESIDE))
     if len(pages) == 1:
         y = min(y, _HEIGHT - _TOP - _SYMBOL - 6 * MM)
     waiting: list[_Line] = []  # a heading, which stands on the page of what follows it
     for block in paper.body:
+        if isinstance(block, Table):
+            header = setter.header(block)
+            before = [*waiting, *header]
+            for row in block.rows:
+                put_whole([*before, *setter.row(block, row)], None if before else header)
+                before = []
+            waiting = before  # of a table without rows
+            continue
         lines = setter.lines(block, _COLUMN)
         if isinstance(block, Words) and block.style == "heading":
             waiting += lines
             continue
-        whole = [*waiting, *lines]
+        put_whole([*waiting, *lines])
         waiting = []
-        needed = sum(line.height + line.above for line in whole)
-        fits_one = needed <= _HEIGHT - _TOP - _BOTTOM
-        if fits_one and y - needed < _BOTTOM and pages[-1].lines:
-            pages.append(_Page())
-            y = _HEIGHT - _TOP
-        put(whole)
     put(waiting)
     return pages
 
@@ -251,6 +360,9 @@ def _draw_line(canvas: Any, typeface: Typeface, line: _Line, y: float) -> None:
         canvas.setLineWidth(0.5)
         top = y + line.above * 0.35
         canvas.line(_SIDE, top, _WIDTH - _SIDE, top)
+    if line.bar:
+        canvas.setFillGray(0.08)
+        canvas.rect(_SIDE - 3 * MM, y - line.height, 1 * MM, line.height, stroke=0, fill=1)
     for piece in line.pieces:
         canvas.setFillGray(0.38 if piece.mute else 0.08)
         canvas.setFont(typeface.name, piece.size)

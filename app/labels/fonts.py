@@ -95,6 +95,10 @@ class Typeface:
         Spaces of all kinds and controls become one space, invisible marks go. A missing character
         gives way to its compatibility form (℃ to °C), else to the replacement sign.
         """
+        if (
+            text.isascii() and text.isprintable()
+        ):  # each of these the typeface has, or it is refused
+            return Printable(" ".join(text.split()), frozenset())
         shown: list[str] = []
         replaced: set[str] = set()
         for char in unicodedata.normalize("NFC", text):

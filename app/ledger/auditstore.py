@@ -6,7 +6,7 @@ several processes. Read-only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from heapq import merge
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, null, select
 from app.db.engine import fetch_plainly
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
+from app.ledger.record import stream_key
 from app.ledger.store import HEAD, LEAF, RECORD, UNSEQUENCED, as_bytes
 from app.ledger.verifier import HeadRow, LostRecord
 
@@ -187,6 +188,28 @@ class AuditReads:
     def _stream_rows(self, query: Any, **place: int) -> Iterator[Row[Any]]:
         with self._connection.execute(query, place) as rows:
             yield from rows
+
+
+def last_leaves(
+    connection: Connection, streams: Sequence[str], *, end: int
+) -> dict[str, tuple[int, bytes]]:
+    """Returns (seq, hash) of the last record that the logs hold of each stream before a position.
+
+    Only of streams that have one there. Read-only.
+    """
+    by_key = {stream_key(name): name for name in streams}
+    found: dict[str, tuple[int, bytes]] = {}
+    for keys in chunks(list(by_key)):
+        last = (
+            select(LEAF.c.stream, func.max(LEAF.c.seq).label("seq"))
+            .where(LEAF.c.stream.in_(keys), LEAF.c.leaf_index < end)
+            .group_by(LEAF.c.stream)
+            .subquery()
+        )
+        same = (LEAF.c.stream == last.c.stream) & (LEAF.c.seq == last.c.seq)
+        rows = connection.execute(select(LEAF.c.stream, LEAF.c.seq, LEAF.c.hash).join(last, same))
+        found |= {by_key[row.stream]: (row.seq, as_bytes(row.hash)) for row in rows}
+    return found
 
 
 def rank(value: object) -> tuple[int, Any]:

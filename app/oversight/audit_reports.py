@@ -2,9 +2,10 @@
 
 The JSON holds the content, the SHA-256 of both PDF files and a signed note over all three hashes, by the
 key that signs receipts (`/log/receipt-key`): the log's own key signs checkpoints and nothing else. What
-an audit met was kept when it ended, so a report made a month later tells of that day.
+an audit met was kept when it ended, so a report made a month later tells of that day; and so do the
+chains in it, which are told as they stood under the signed state of the log that the audit began with.
 
-    suxin-audit-report/1
+    suxin-audit-report/2
     <id of the audit>
     <when the report was made>
     report <SHA-256 of the canonical JSON of `report`>
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,12 +31,14 @@ from app.kit.clock import Clock, format_time, from_ms, to_ms
 from app.kit.errors import Conflict, Fault, NotFound
 from app.labels.document import write_paper
 from app.labels.fonts import find_font
-from app.ledger.checkpoint import open_checkpoint
-from app.ledger.note import NoteSigner, encode_base64, open_note, parse_vkey, sign_note
+from app.ledger.note import NoteSigner, open_note, sign_note
 from app.ledger.witnesses import Cosigning
 from app.oversight import jobstore
 from app.oversight.audits import MOST_MET, Audits
-from app.oversight.report_content import FORMAT, content_of, paper_of
+from app.oversight.report_chains import ReportedChains
+from app.oversight.report_content import FORMAT, FORMATS, content_of
+from app.oversight.report_paper import paper_of
+from app.oversight.report_states import read_logs
 from app.parties.principal import OutsideRegion, Principal
 from app.parties.store import find_party
 
@@ -80,6 +83,7 @@ class AuditReports:
         self,
         database: Database,
         audits: Audits,
+        chains: ReportedChains,
         cosigning: Cosigning,
         signer: NoteSigner,
         *,
@@ -89,6 +93,7 @@ class AuditReports:
     ) -> None:
         self._database = database
         self._audits = audits
+        self._chains = chains
         self._cosigning = cosigning
         self._signer = signer
         self._clock = clock
@@ -160,8 +165,9 @@ class AuditReports:
         told = report.told
         try:
             text = open_note(told["note"], [self._signer.vkey]).text
-            return text == _text_of(
-                told["report"], sha256(canonical(told["report"])).hexdigest(), report.pdf
+            digest = sha256(canonical(told["report"])).hexdigest()
+            return told["format"] in FORMATS and text == _text_of(
+                told["format"], told["report"], digest, report.pdf
             )
         except (Fault, KeyError, TypeError):
             return False
@@ -186,11 +192,19 @@ class AuditReports:
             with self._database.read() as connection:
                 party = find_party(connection, scope["party"])
             name = "" if party is None else party.name
-        met = self._audits.met(job.id, after=-1, limit=MOST_MET)
+        met = [one for _, one in self._audits.met(job.id, after=-1, limit=MOST_MET)]
+        logs = read_logs(job.checkpoints, self._cosigning)
+        chains = self._chains.read(
+            None if scope == "all" else self._audits.names(scope),
+            met=met,
+            logs=logs,
+            at=from_ms(job.started_at or job.created_at),
+        )
         return content_of(
             job,
-            findings=[one for _, one in met],
-            logs=read_logs(job.checkpoints, self._cosigning),
+            findings=met,
+            logs=logs,
+            chains=chains,
             name=name,
             service=self._base_url,
             made_at=made_at,
@@ -207,14 +221,16 @@ class AuditReports:
                 lang: {"sha256": hashes[lang], "bytes": len(files[lang])} for lang in LANGUAGES
             },
             "key": str(self._signer.vkey),
-            "note": sign_note(_text_of(content, digest, files), self._signer),
+            "note": sign_note(_text_of(FORMAT, content, digest, files), self._signer),
         }
         return orjson.dumps(signed).decode()
 
 
-def _text_of(content: Mapping[str, Any], digest: str, files: Mapping[Lang, bytes]) -> str:
+def _text_of(
+    signed_as: str, content: Mapping[str, Any], digest: str, files: Mapping[Lang, bytes]
+) -> str:
     """Returns what is signed: which report, when, and the SHA-256 of its JSON and of each file."""
-    lines = [FORMAT, content["id"], content["made_at"], f"report {digest}"]
+    lines = [signed_as, content["id"], content["made_at"], f"report {digest}"]
     lines += [f"{lang} {sha256(files[lang]).hexdigest()}" for lang in LANGUAGES]
     return "\n".join([*lines, ""])
 
@@ -222,24 +238,3 @@ def _text_of(content: Mapping[str, Any], digest: str, files: Mapping[Lang, bytes
 def canonical(value: object) -> bytes:
     """Returns JSON with sorted keys and without spaces: what is hashed."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-
-
-def read_logs(checkpoints: str | None, cosigning: Cosigning) -> Sequence[dict[str, Any]]:
-    """Returns the signed states that an audit began with, and who had cosigned each by then."""
-    told = []
-    for one in json.loads(checkpoints or "[]"):
-        key = parse_vkey(one["key"])
-        signed = open_checkpoint(one["note"], [key], origin=key.name)
-        seen = cosigning.read(one["note"])
-        told.append(
-            {
-                "origin": key.name,
-                "key": one["key"],
-                "size": signed.size,
-                "root": encode_base64(signed.root),
-                "published_at": format_time(from_ms(one["published_at"])),
-                "note": one["note"],
-                "witnesses": [{"name": w.key.name, "at": format_time(w.at)} for w in seen],
-            }
-        )
-    return told

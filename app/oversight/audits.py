@@ -213,7 +213,7 @@ class Audits:
 
     def _begin(self, job_id: str, scope: Any) -> list[str]:
         """Returns the streams of a scope, none for all; notes how many, and what was signed until now."""
-        names = [] if scope == "all" else self._names(scope)
+        names = [] if scope == "all" else self.names(scope)
         with self._database.read() as connection:
             total = jobstore.count_streams(connection) if scope == "all" else len(names)
             signed = [(key, load_checkpoint(connection, key)) for key in self._log_keys]
@@ -307,7 +307,8 @@ class Audits:
             for start in range(0, len(names), _JOB_CHUNK):
                 yield self._check(names[start : start + _JOB_CHUNK])
 
-    def _names(self, scope: Mapping[str, str]) -> list[str]:
+    def names(self, scope: Mapping[str, str]) -> list[str]:
+        """Returns the names of the streams in a scope that is not everything. Read-only."""
         with self._database.read() as connection:
             if "party" in scope:
                 return store.party_streams(connection, scope["party"])

@@ -53,11 +53,12 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A signed checkpoint. first: the one under which a record first stood, with when it was signed."""
+    """A signed checkpoint. note: as it is served, with its cosignatures; at: when it was signed."""
 
     origin: str
     size: int
     root: bytes
+    note: str
     at: datetime
 
 
@@ -353,7 +354,8 @@ def _place(lines: Sequence[Line]) -> Any:
 
 
 def _anchor(origin: str, published: Published) -> Anchor:
-    return Anchor(origin, published.size, published.root, from_ms(published.published_at_ms))
+    at = from_ms(published.published_at_ms)
+    return Anchor(origin, published.size, published.root, published.note, at)
 
 
 def _time(fields: Mapping[str, Any], name: str) -> datetime | None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from app.db import turns
-from app.db.tables import AuditFinding, AuditJob, AuditReport, Head
+from app.db.lookup import chunks
+from app.db.tables import AuditFinding, AuditJob, AuditReport, Finding, Head
 from app.db.upsert import upsert
+from app.ledger.record import stream_key
 from app.oversight import store
 
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 MET = AuditFinding.__table__  # type: ignore[attr-defined]
 REPORT = AuditReport.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
+FINDING = Finding.__table__  # type: ignore[attr-defined]
 
+_MISSING = "continuity.missing_"
 _IS_OPEN = JOB.c.status.in_(("waiting", "running"))
 # The operator has no id; as a party it comes first.
 _asked_by = func.coalesce(JOB.c.asked_by, "")
@@ -64,6 +69,34 @@ def findings_of(connection: Connection, ids: Sequence[str]) -> list[Any]:
         store.find_findings(connection, ids),
         key=lambda row: (not row.kind.startswith("integrity."), row.opened_at, row.id),
     )
+
+
+def count_missing(
+    connection: Connection, streams: Sequence[str] | None, *, at_ms: int
+) -> dict[str, int]:
+    """Returns by step how many were missing at a moment on these streams, None: on all. Read-only.
+
+    Those that counted by then and were neither made up for nor dismissed.
+    """
+    query = (
+        select(FINDING.c.kind, func.count())
+        .where(
+            FINDING.c.kind.startswith(_MISSING),
+            FINDING.c.opened_at <= at_ms,
+            FINDING.c.closed_at.is_(None) | (FINDING.c.closed_at > at_ms),
+        )
+        .group_by(FINDING.c.kind)
+    )
+    if streams is None:
+        queries = [query]
+    else:
+        keys = list(map(stream_key, streams))
+        queries = [query.where(FINDING.c.stream.in_(some)) for some in chunks(keys)]
+    counted: Counter[str] = Counter()
+    for one in queries:
+        for kind, count in connection.execute(one):
+            counted[kind.removeprefix(_MISSING)] += count
+    return dict(sorted(counted.items()))
 
 
 def keep_met(connection: Connection, job: str, told: Sequence[str]) -> None:

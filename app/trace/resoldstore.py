@@ -46,10 +46,11 @@ Fields = Mapping[str, Any]
 
 
 class Listings:
-    """The listings of sellers, each read once."""
+    """The listings of sellers, each read once. end: the position behind those that count, None for all."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, end: int | None = None) -> None:
         self._connection = connection
+        self._end = end
         self._kept: dict[tuple[str, str], list[Happening]] = {}
 
     def of(self, code: Code, lot: object = None) -> FindListings:
@@ -69,9 +70,14 @@ class Listings:
         if place not in self._kept:
             rows = load_some(self._connection, stream, types=_LISTING, actor=seller, limit=_EVERY)
             self._kept[place] = [
-                happening_of(row.fields, lambda *_: None) for row in rows if row.is_sound
+                happening_of(row.fields, lambda *_: None)
+                for row in rows
+                if row.is_sound and self._counts(row.leaf_index)
             ]
         return self._kept[place]
+
+    def _counts(self, position: int | None) -> bool:
+        return self._end is None or (position is not None and position < self._end)
 
 
 def tell(

@@ -49,7 +49,7 @@ def told_rows(
     found: dict[Place, Told] = {}
     lives: dict[str, dict[str, Any]] = {}
     for fields in records:
-        subject = _subject(code, fields)
+        subject = subject_of(code, fields)
         if subject is None:
             continue
         at = parse_ms(fields["recorded_at"])
@@ -119,15 +119,15 @@ def _add_healed(
     until_ms: int | None,
 ) -> None:
     """Adds the row of a life that a late listing was taken in by, behind those that may stand already."""
-    healed = _healed(life, late, until_ms)
-    row = None if healed is life else sold_row(code, code.stream, subject, {}, healed)
+    later = healed(life, late, until_ms)
+    row = None if later is life else sold_row(code, code.stream, subject, {}, later)
     if row is not None:
         place = (subject, row["cycle"])
         kept = found[place].rows if place in found else ()
         found[place] = Told((*(one for one in kept if one != row), row))
 
 
-def _healed(life: Fields, late: FindListings, until_ms: int | None) -> Fields:
+def healed(life: Fields, late: FindListings, until_ms: int | None) -> Fields:
     """Returns the life with its seller's late listings taken in, of those recorded until then."""
     gap = life.get("gaps", {}).get("listing")
     seller = life.get("sale", {}).get("actor")
@@ -141,7 +141,7 @@ def _healed(life: Fields, late: FindListings, until_ms: int | None) -> Fields:
     return life
 
 
-def _subject(code: Code, fields: Fields) -> str | None:
+def subject_of(code: Code, fields: Fields) -> str | None:
     """Returns of which life a record is, None where it is of none."""
     if code.level == "unit":
         return ""

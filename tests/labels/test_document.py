@@ -7,7 +7,7 @@ import io
 import pytest
 
 from app.kit.errors import Invalid
-from app.labels.document import Facts, Paper, Words, write_paper
+from app.labels.document import Facts, Paper, Row, Table, Words, write_paper
 from app.labels.fonts import find_font
 from tests.labels.reading import page_texts, pages, zxing_texts
 
@@ -63,6 +63,42 @@ def test_what_is_longer_than_a_page_goes_on_and_a_long_word_is_broken():
     assert report.pages > 1
     lines = "".join(page_texts(pdf)).replace("\n", "")
     assert lines.count("0123456789abcdef") > 280  # of 300, for pages' feet stand between some
+
+
+def table(count: int, **more) -> Table:
+    rows = tuple(
+        Row(((f"行{n}",), (f"事项{n}", "很长的说明" * 12)), (("哈希", f"{n:064x}"),))
+        for n in range(count)
+    )
+    return Table((("序号", 20.0), ("什么", 150.0)), rows, **more)
+
+
+def test_a_table_repeats_its_header_on_each_page_and_never_parts_a_row():
+    pdf, report = printed(paper(Words("标题", "heading"), table(60, caption="甲链")))
+    texts = page_texts(pdf)
+    assert report.pages == len(texts) > 2
+    for text in texts:
+        assert text.count("序号") == text.count("甲链") == 1
+    for n in range(60):
+        (page,) = [text for text in texts if f"{n:064x}" in text]
+        assert f"事项{n}\n" in page, "its first line stands on the page of its last one"
+    assert "标题" in texts[0]
+
+
+def test_a_table_without_rows_still_says_its_columns():
+    pdf, _ = printed(paper(table(0)))
+    assert "什么" in page_texts(pdf)[0]
+
+
+def test_a_marked_row_has_a_bar_beside_it():
+    def left_edge(row: Row) -> int:
+        pdf, _ = printed(paper(Table((("序号", 170.0),), (row,))))
+        (page,) = pages(pdf, dpi=72)
+        strip = page.crop((47, 0, 54, page.height))  # left of the column, which begins at 20 mm
+        return int(strip.getextrema()[0])
+
+    assert left_edge(Row((("一",),), marked=True)) < 100
+    assert left_edge(Row((("一",),))) > 200
 
 
 def test_what_the_font_lacks_is_a_visible_sign_and_told():

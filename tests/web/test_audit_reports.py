@@ -59,7 +59,7 @@ def test_a_sound_audit_becomes_a_report_that_a_stranger_can_check(market, tmp_pa
     key = receipt_key(market)
     assert report["key"] == key
     text = open_note(report["note"], [parse_vkey(key)]).text.split("\n")
-    assert text[:2] == ["suxin-audit-report/1", job["id"]]
+    assert text[:2] == ["suxin-audit-report/2", job["id"]]
     content = report["report"]
     assert (content["result"], content["told"]) == ("sound", [])
     assert (content["streams"], content["records"]) == (job["streams"], job["records"])

@@ -39,7 +39,10 @@ class ReportSigned(BaseModel):
 
 
 class ReportOut(ReportSigned):
-    """A report. report: what was checked, against which checkpoints and how, what was met and what not."""
+    """A report. report: what was checked, against which checkpoints and how, what was met, and the chains.
+
+    docs/proof.md names its parts.
+    """
 
     report: dict[str, Any]
 

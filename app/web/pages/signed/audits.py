@@ -15,7 +15,6 @@ from app.i18n import Lang, text
 from app.kit.clock import from_ms, parse_time
 from app.kit.errors import Fault, FieldFault, NotFound, TooMany, invalid
 from app.oversight.audit_reports import PATH as REPORTS_PATH
-from app.oversight.audit_reports import read_logs
 from app.oversight.audits import MOST_MET
 from app.oversight.report_content import (
     evidence_says,
@@ -23,6 +22,7 @@ from app.oversight.report_content import (
     scope_says,
     unchecked_of,
 )
+from app.oversight.report_states import read_logs
 from app.parties.roles import reach
 from app.parties.sessions import Person, SignedIn
 from app.web.body import StrictRoute
