@@ -310,5 +310,4 @@ def _finding(
         and row.party is not None,
         attributions=[(one, text(frame.lang, f"casework.to.{one}")) for one in ATTRIBUTIONS],
         measures=[(one, text(frame.lang, f"casework.measure.{one}")) for one in MEASURE_KINDS],
-        record=frame.showing,
     )

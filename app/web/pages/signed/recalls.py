@@ -83,7 +83,7 @@ def show_reach(request: Request, rooms: InRooms, signed: InSigned, form: InForm)
     try:
         found = rooms.recalls.reach(principal, _scope(form), purpose=form.text("purpose"))
     except Fault as fault:
-        sent = refused(request, form, fault, shown=("code",))
+        sent = refused(request, form, fault)
         recalls = _list(rooms, principal, "", "", "")
         return _page(request, rooms, signed, lang, sent, recalls, status=status_of(fault))
     sent = Sent(tuple((name, form.text(name)) for name in _ASKED))
@@ -123,7 +123,7 @@ def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InFo
                 fault.errors = (FieldFault(("codes",), "refused", params, "refused_unit"),)
             raise fault
     except Fault as fault:
-        sent = refused(request, form, fault, shown=("code", "codes"))
+        sent = refused(request, form, fault)
         return _new(request, signed, lang, type_, sent, status=status_of(fault))
     # A lot may hold a `%` or a `/`, which a stream's name escapes and an address must once more.
     path = f"{PATH}?{urlencode({'code': parse_code(events[0].code).stream})}"
