@@ -113,7 +113,7 @@ def opened(
         yield page, noted
     finally:
         context.close()
-    assert noted.flaws == []
+    assert noted.flaws == [], noted.flaws
 
 
 def _note_address(noted: Noted, url: str) -> None:

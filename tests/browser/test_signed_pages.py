@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.browser.measures import check_structure, measure
 from tests.browser.phone import opened
-from tests.browser.screens import look
+from tests.browser.screens import SCREENS, look
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import CUSTOMS
 from tests.web.people import NEW, make_account, new_name, open_people_market
@@ -151,7 +152,13 @@ def test_errors_and_the_description_of_the_api_can_be_read_on_every_screen(
         assert page.goto(market.url + "/applications").status == 403
         look(page, pictures, "error-403", lang)
         assert page.goto(f"{market.url}/docs?lang={lang}").status == 200
-        look(page, pictures, "docs", lang)
+        check_structure(page, lang=lang, also_dark=True)
+        for width, height in SCREENS:
+            page.set_viewport_size({"width": width, "height": height})
+            told = measure(page)
+            # A table of every role is wider than a screen, and is moved by itself.
+            assert told["width"] <= told["room"]
+            assert (told["pale"], told["small"]) == ([], [])
 
 
 def test_a_person_applies_waits_is_let_in_and_signs_out(market, chromium):
