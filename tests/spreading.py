@@ -18,7 +18,7 @@ _ALONE = frozenset(
     f"{_BROWSER}/test_{name}.py"
     for name in (
         "authority_pages", "axe", "licence_pages", "listing_pages", "merchant_pages", "modules",
-        "own_pages", "policies", "proof_pages", "record_pages", "shipping_pages", "signed_pages",
+        "own_pages", "phone", "policies", "proof_pages", "record_pages", "shipping_pages", "signed_pages",
         "standing_pages", "three_doors",
     )
 )  # fmt: skip

@@ -593,6 +593,20 @@ def is_root(program) -> bool:
     return not any(g.typer_instance is program for v in others for g in v.registered_groups)
 
 
+def test_every_page_of_who_signs_in_is_documented():
+    """Recalls and reports had pages for weeks that the table of pages did not know."""
+    from app.web.pages.signed.routers import SIGNED_ROUTERS
+
+    told = (ROOT / "docs" / "accounts.md").read_text(encoding="utf-8")
+    pages = {
+        re.match(r"/[^/]+(/[a-z-]+)?", route.path)[0]
+        for router in SIGNED_ROUTERS
+        for route in router.routes
+        if "GET" in route.methods
+    }
+    assert sorted(page for page in pages - {"/sign-out"} if f"`{page}" not in told) == []
+
+
 def test_every_problem_type_is_documented():
     from app.kit.errors import Fault
 

@@ -60,11 +60,11 @@ class SecondFactor:
     ) -> tuple[str, ...]:
         """Returns recovery codes after a first right code. Writes `account`, `recovery_code`.
 
-        Raises Invalid at `code`.
+        Raises Invalid at `second_code`.
         """
         step = self._step_of(secret, code) if _SECRET.fullmatch(secret) else None
         if step is None:
-            raise invalid(FieldFault(("code",), "second_code"))
+            raise invalid(FieldFault(("second_code",), "second_code"))
         sealed = self._vault.seal(
             place=_place(account), salt=self._random(SALT_BYTES), content=secret.encode("ascii")
         )

@@ -157,7 +157,7 @@ class SignIn:
                 token = self._sessions.renew(connection, signed, stage=stage)
                 self._entered(connection, person.id, client)
         if kind is None:
-            raise invalid(FieldFault(("code",), "second_code"))
+            raise invalid(FieldFault(("second_code",), "second_code"))
         self._throttle.clear(_CODE, person.name)
         self._forgive(person.name, device)
         return Opened(token, stage, self._devices.token(person.name, before=device))

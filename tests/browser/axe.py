@@ -27,6 +27,7 @@ _SHOW = """async ([html, address]) => {
   location.hash = hash;  // what it leads to is shown otherwise
 }"""
 
+_missed: list[str] = []
 _glasses: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
@@ -36,10 +37,19 @@ def is_there() -> bool:
 
 
 def check_access(page: Any, *, also_dark: bool = False) -> None:
-    """axe finds nothing wrong. Where it is missing, tests/browser/test_axe.py says so."""
-    if is_there():
-        found = violations(page, also_dark=also_dark)
-        assert found == [], f"{page.url}: {found}"
+    """axe finds nothing wrong. Where it is missing, `missed` tells what it did not look at."""
+    if not is_there():
+        _missed.append(page.url)
+        return
+    found = violations(page, also_dark=also_dark)
+    assert found == [], f"{page.url}: {found}"
+
+
+def missed() -> list[str]:
+    """Returns the pages that nobody looked at since this was asked last."""
+    told = _missed[:]
+    _missed.clear()
+    return told
 
 
 def violations(page: Any, *, also_dark: bool = False) -> list[Any]:

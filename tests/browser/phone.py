@@ -19,7 +19,6 @@ OTHER_PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
     "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
 )
-WIDTHS = ((360, 740), (390, 844), (1280, 900))
 
 # A third of what a page costs is the process kept ready for the next one, which a fresh device never
 # uses. The last list that chromium is given counts, so what playwright turns off is off here too, as
@@ -67,11 +66,14 @@ class Noted:
     """What happened while pages were open. sent: bytes of page and style, by address, where weighed.
 
     addresses: every address that was asked, in order, as a history or a server's log keeps it.
+    flaws: complaints that are right for no page: what its Content-Security-Policy forbade, and errors
+    of its scripts. Who opened it fails by them, whether a test asks for complaints or not.
     """
 
     hosts: set[str] = field(default_factory=set)
     addresses: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    flaws: list[str] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
 
 
@@ -88,6 +90,7 @@ def opened(
     """Yields a page of a fresh device and what is noted of it; without script unless asked for.
 
     weighed: the bytes of every answer are fetched from the browser a second time, and counted.
+    Fails by a flaw of any page that was open, unless something failed before.
     """
     context = browser.new_context(**{
         "locale": "zh-CN" if lang == "zh" else "en-GB",
@@ -102,7 +105,7 @@ def opened(
     page.on("request", lambda request: _note_address(noted, request.url))
     # A broken Content-Security-Policy is told on the console, as an error.
     page.on("console", lambda told: _note_console(noted, told))
-    page.on("pageerror", lambda error: noted.complaints.append(str(error)))
+    page.on("pageerror", lambda error: _note_flaw(noted, str(error)))
     page.on("requestfailed", lambda request: _note_failure(noted, request))
     if weighed:
         page.on("response", lambda response: _note_size(noted, response))
@@ -110,6 +113,7 @@ def opened(
         yield page, noted
     finally:
         context.close()
+    assert noted.flaws == [], noted.flaws
 
 
 def _note_address(noted: Noted, url: str) -> None:
@@ -119,7 +123,15 @@ def _note_address(noted: Noted, url: str) -> None:
 
 def _note_console(noted: Noted, told: Any) -> None:
     if told.type in ("error", "warning"):
-        noted.complaints.append(told.text)
+        if "Content Security Policy" in told.text:
+            _note_flaw(noted, told.text)
+        else:
+            noted.complaints.append(told.text)
+
+
+def _note_flaw(noted: Noted, said: str) -> None:
+    noted.complaints.append(said)
+    noted.flaws.append(said)
 
 
 def _note_failure(noted: Noted, request: Any) -> None:

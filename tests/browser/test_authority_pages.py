@@ -8,7 +8,8 @@ import pytest
 
 from app.ledger.record import stream_key
 from tests.browser.phone import opened
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.screens import look
+from tests.browser.test_signed_pages import enter
 from tests.web.authority import neglected, open_two_provinces, sold
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import CUSTOMS, GTIN

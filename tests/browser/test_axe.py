@@ -7,10 +7,8 @@ import pytest
 from tests.browser import axe
 from tests.browser.phone import opened
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not axe.is_there(), reason="npm has not brought axe-core"),
-]
+pytestmark = pytest.mark.browser
+is_there = pytest.mark.skipif(not axe.is_there(), reason="npm has not brought axe-core")
 
 PAGE = """<html lang="en"><title>x</title><main><h1>x</h1>{}</main></html>"""
 FLAWS = [
@@ -38,6 +36,7 @@ def rules(page, **more) -> list[str]:
     return [found[0] for found in axe.violations(page, **more)]
 
 
+@is_there
 @every
 @pytest.mark.parametrize(("html", "broken"), FLAWS)
 def test_a_flaw_is_seen_whether_the_page_may_run_scripts_or_not(chromium, script, html, broken):
@@ -46,6 +45,7 @@ def test_a_flaw_is_seen_whether_the_page_may_run_scripts_or_not(chromium, script
         assert rules(page) == broken
 
 
+@is_there
 @every
 def test_what_is_pale_in_the_dark_alone_is_seen_and_the_page_stays_light(chromium, script):
     with opened(chromium, script=script) as (page, _):
@@ -57,6 +57,7 @@ def test_what_is_pale_in_the_dark_alone_is_seen_and_the_page_stays_light(chromiu
         assert rules(page) == ["color-contrast"]
 
 
+@is_there
 @every
 def test_what_an_address_leads_to_is_seen(chromium, script):
     with opened(chromium, script=script) as (page, _):
@@ -64,3 +65,12 @@ def test_what_an_address_leads_to_is_seen(chromium, script):
         assert rules(page) == []
         page.goto("http://suxin.example/#x")
         assert rules(page) == ["color-contrast"]
+
+
+def test_where_axe_is_missing_it_is_told_what_nobody_looked_at(chromium, monkeypatch, tmp_path):
+    monkeypatch.setattr(axe, "SOURCE", tmp_path / "axe.min.js")
+    with opened(chromium) as (page, _):
+        show(page, FLAWS[1][0])
+        axe.check_access(page)
+    assert axe.missed() == ["http://suxin.example/"]
+    assert axe.missed() == []

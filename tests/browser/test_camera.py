@@ -14,7 +14,7 @@ from app.web.pages.camera import decoder_path
 from tests.browser.counter import phone
 from tests.browser.filming import NEITHER, NO_DETECTOR, QR, film, seeing, symbol
 from tests.browser.measures import check_layout, check_structure
-from tests.browser.phone import WIDTHS
+from tests.browser.screens import check_screens
 
 pytestmark = pytest.mark.browser
 
@@ -160,12 +160,7 @@ def test_the_camera_page_fits_every_screen_in_light_and_dark(counter, chromium, 
         page.goto(counter.url("scan", lang))
         page.locator("#camera button").wait_for()
         check_structure(page, lang=lang, also_dark=True)
-        for width, height in WIDTHS:
-            page.set_viewport_size({"width": width, "height": height})
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                check_layout(page)
-                pictures(page, f"camera-{lang}-{width}-{scheme}.png")
+        check_screens(page, pictures, f"camera-{lang}")
         assert noted.complaints == []
 
 

@@ -14,7 +14,7 @@ from app.i18n import text
 from tests.browser.counter import phone
 from tests.browser.form import Form
 from tests.browser.measures import check_layout, check_structure
-from tests.browser.phone import WIDTHS
+from tests.browser.screens import check_screens
 from tests.browser.test_forms import check_untold, claim, every
 from tests.drills.deployment import wait_until
 from tests.drills.trade import SHOP, event, moment
@@ -36,17 +36,7 @@ def complain(counter: Any, page: Any, unit: str, lang: str) -> tuple[str, str]:
 
 def look(page: Any, lang: str) -> None:
     check_layout(page)
-    check_structure(page, lang=lang)
-
-
-def shoot(page: Any, pictures: Any, name: str) -> None:
-    """Looks at the page as it is on every screen, in light and in dark."""
-    for width, height in WIDTHS:
-        page.set_viewport_size({"width": width, "height": height})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            check_layout(page)
-            pictures(page, f"{name}-{width}-{scheme}.png")
+    check_structure(page, lang=lang, also_dark=True)
 
 
 @every
@@ -79,7 +69,7 @@ def test_a_complaint_is_followed_answered_and_settled(counter, chromium, picture
         page.locator("label:has([name=settled])").click()
         page.locator("#more button").click()
         page.locator(".state-settled").wait_for()
-        shoot(page, pictures, f"ticket-{lang}")
+        check_screens(page, pictures, f"ticket-{lang}")
         check_untold(noted, number, query)
         assert noted.complaints == []
     _, message = counter.said(unit)
@@ -132,7 +122,7 @@ def test_what_one_wrote_is_seen_and_erased(counter, chromium, pictures, lang):
         page.get_by_role("button", name=text(lang, "page.privacy.mine.show")).click()
         page.locator(".said-text").wait_for()
         assert page.locator(".said-text").inner_text() == WORDS
-        shoot(page, pictures, f"privacy-{lang}")
+        check_screens(page, pictures, f"privacy-{lang}")
         page.get_by_role("button", name=text(lang, "page.privacy.mine.erase")).click()
         page.locator(".told-good").wait_for()
         assert WORDS not in page.content()
@@ -211,7 +201,7 @@ def test_the_log_tells_what_the_checkpoint_says(counter, chromium, pictures, lan
         assert counter.trade.place.client.get("/log/key").text.strip() in shown
         assert re.search(r"[A-Za-z0-9+/]{43}=", shown)
         assert text(lang, "page.logs.who.none") in shown
-        shoot(page, pictures, f"log-{lang}")
+        check_screens(page, pictures, f"log-{lang}")
         look(page, lang)
         assert noted.complaints == []
 
@@ -222,7 +212,7 @@ def test_every_page_is_sound_and_leads_to_the_others(counter, chromium, pictures
     with phone(chromium, lang=lang) as (page, noted):
         page.goto(counter.url(place, lang))
         look(page, lang)
-        shoot(page, pictures, f"{place or 'home'}-{lang}")
+        check_screens(page, pictures, f"{place or 'home'}-{lang}")
         led = page.locator("footer nav a").evaluate_all("all => all.map((a) => a.pathname)")
         assert led == ["/scan", "/ticket", "/privacy", "/log"]
         assert noted.complaints == []

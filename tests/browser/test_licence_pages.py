@@ -9,7 +9,8 @@ import pytest
 from app.kit.clock import china_day
 from tests.browser.doors import DESK
 from tests.browser.phone import opened
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.screens import look
+from tests.browser.test_signed_pages import enter
 from tests.web.conftest import AUTHORITY
 from tests.web.people import open_people_market
 

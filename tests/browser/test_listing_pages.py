@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.phone import opened
+from tests.browser.screens import look
 from tests.browser.test_merchant_pages import unexpected
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.test_signed_pages import enter
 from tests.imports.sheets import gtin
 from tests.web.conftest import SHOP
 from tests.web.people import open_people_market

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.phone import opened
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.screens import look
+from tests.browser.test_signed_pages import enter
 from tests.imports.sheets import as_csv, gtin
 from tests.web.market import GTIN
 from tests.web.people import open_people_market

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser.phone import opened
-from tests.browser.test_signed_pages import LONG, enter, look
+from tests.browser.screens import look
+from tests.browser.test_signed_pages import LONG, enter
 from tests.credit.files import HTML, JPEG, PDF
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.people import open_people_market

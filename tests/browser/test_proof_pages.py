@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.phone import opened
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.screens import look
+from tests.browser.test_signed_pages import enter
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.people import open_people_market
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.phone import opened
+from tests.browser.screens import look
 from tests.browser.test_authority_pages import LANGS, PHONE, unexpected
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.test_signed_pages import enter
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.market import RIVAL, SUPPLIER
 from tests.web.people import open_people_market

@@ -7,8 +7,9 @@ from datetime import timedelta, timezone
 import pytest
 
 from tests.browser.phone import opened
+from tests.browser.screens import look
 from tests.browser.test_merchant_pages import pick_file, unexpected
-from tests.browser.test_signed_pages import enter, look
+from tests.browser.test_signed_pages import enter
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN
 from tests.web.people import open_people_market

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.measures import check_layout, check_structure
-from tests.browser.phone import WIDTHS, opened
+from tests.browser.measures import check_structure
+from tests.browser.phone import opened
+from tests.browser.screens import check_screens
 from tests.drills.trade import BUYER, ORDER, WAYBILL
 
 pytestmark = pytest.mark.browser
@@ -61,15 +62,7 @@ def test_a_scan_shows_its_state_without_script_on_every_screen_and_in_the_dark(
         assert answer.status == (404 if verdict == "unknown" else 200)
         page.locator(f"section.verdict-{verdict} svg").first.wait_for()
         check_structure(page, lang=lang, also_dark=True)
-        for width, height in WIDTHS:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            pictures(page, f"{state}-{lang}-{width}.png")
-        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        for width, height in WIDTHS[1:]:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            pictures(page, f"{state}-{lang}-{width}-dark.png")
+        check_screens(page, pictures, f"{state}-{lang}")
         words = page.locator("body").inner_text()
         for said in SAID.get((state, lang), ()):
             assert said in words or said in words.lower()
@@ -136,11 +129,8 @@ def test_language_follows_the_phone_until_the_reader_chooses(shown, chromium):
 def test_front_page_leads_from_a_typed_code_to_its_page(shown, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
         page.goto(shown.trade.place.url)
-        check_structure(page, lang=lang)
-        for width, height in WIDTHS:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            pictures(page, f"home-{lang}-{width}.png")
+        check_structure(page, lang=lang, also_dark=True)
+        check_screens(page, pictures, f"home-{lang}")
         page.locator("input[name=code]").fill(f"https://id.example/{shown.codes['intact']}")
         page.locator("input[name=code]").press("Enter")
         page.wait_for_url(f"**/{shown.codes['intact']}*")

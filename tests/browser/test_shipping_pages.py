@@ -11,8 +11,9 @@ from app.trace.gtin import gtin_check_digit
 from app.web.pages.camera import decoder_path
 from tests.browser.filming import BARS, NEITHER, NO_DETECTOR, QR, film, seeing
 from tests.browser.phone import opened
+from tests.browser.screens import look
 from tests.browser.test_merchant_pages import unexpected
-from tests.browser.test_signed_pages import enter, look, sign_in
+from tests.browser.test_signed_pages import enter, sign_in
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import PRODUCT
 from tests.web.people import NEW, open_people_market

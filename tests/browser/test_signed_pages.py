@@ -6,15 +6,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.measures import check_layout, check_structure
+from tests.browser.measures import check_structure, measure
 from tests.browser.phone import opened
-from tests.web.conftest import AUTHORITY, SHOP
+from tests.browser.screens import SCREENS, look
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
+from tests.web.market import CUSTOMS
 from tests.web.people import NEW, make_account, new_name, open_people_market
 from tests.web.test_account_pages import FIELDS, new_code
+from tests.web.test_sign_in import code_at
 
 pytestmark = pytest.mark.browser
 
-SCREENS = ((360, 740), (390, 844), (1280, 900), (1440, 900))
 LONG = "Zhaoqing-Duanzhou-Inkstone-and-Brush-Manufacturing-and-Trading-Company（虚构）<b>"
 
 
@@ -36,30 +38,15 @@ def enter(page, market, *given, path: str = "/desk", **more) -> str:
     return name
 
 
-def sign_in(page, market, name: str, password: str, *, path: str = "/desk") -> None:
-    """Signs somebody in by the form, and opens a page."""
-    page.goto(f"{market.url}/sign-in?next={path}")
+def sign_in(
+    page, market, name: str, password: str, *, path: str = "/desk", onward: str = ""
+) -> None:
+    """Signs somebody in by the form, and opens a page; onward: where the page on the way leads on to."""
+    page.goto(f"{market.url}/sign-in?next={onward or path}")
     page.locator("#f-name").fill(name)
     page.locator("#f-password").fill(password)
     page.locator(".narrow .button-first").click()
-    page.wait_for_url(f"**{path}")
-
-
-def look(page, pictures, name: str, lang: str, scheme: str | None = None) -> None:
-    """Measures the page on every screen, in light and in dark, with what is folded opened.
-
-    Loaded once: what a page shows in the dark and on another screen is a matter of style alone.
-    scheme: one of the two, where the page comes another way in the other.
-    """
-    check_structure(page, lang=lang, also_dark=scheme is None)
-    page.locator("details").evaluate_all("all => all.forEach((one) => one.open = true)")
-    for dress in ("dark", "light") if scheme is None else (scheme,):
-        page.emulate_media(color_scheme=dress, reduced_motion="reduce")
-        for width, height in SCREENS if dress == "light" else SCREENS[1:3]:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            if width in (390, 1280):
-                pictures(page, f"{name}-{lang}-{dress}-{width}.png")
+    page.wait_for_url(f"**{path}*" if onward else f"**{path}")
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
@@ -118,6 +105,60 @@ def test_the_operators_and_an_authoritys_pages_can_be_read_on_every_screen(
         enter(page, market, "owner", AUTHORITY)
         look(page, pictures, "authority-desk", lang)
         assert _unexpected(noted) == []
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_second_step_can_be_read_on_every_screen(market, chromium, pictures, lang):
+    with opened(chromium, lang=lang) as (page, noted):
+        name = enter(page, market, path="/account/second")
+        secret = page.locator('[name="second_secret"]').input_value()
+        page.locator("#f-second_code").fill("000000")
+        page.locator("#main .form .button-first").click()
+        page.locator("#f-second_code-error").wait_for()
+        look(page, pictures, "second-refused", lang)
+        page.locator("#f-second_code").fill(code_at(market, secret))
+        page.locator("#main .form .button-first").click()
+        page.locator(".code-list code").first.wait_for()
+        look(page, pictures, "second-codes", lang)
+        page.goto(market.url + "/account/second")
+        look(page, pictures, "second-on", lang)
+        page.context.clear_cookies()
+        sign_in(page, market, name, NEW, path="/sign-in/code", onward="/desk")
+        look(page, pictures, "sign-in-code", lang)
+        page.locator("#f-second_code").fill("000000")
+        page.locator(".narrow .button-first").click()
+        page.locator("#f-second_code-error").wait_for()
+        look(page, pictures, "sign-in-code-refused", lang)
+        assert _unexpected(noted) == []
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("party", [PLATFORM, CARRIER, CUSTOMS])
+def test_everybodys_desk_can_be_read_on_every_screen(market, chromium, pictures, lang, party):
+    with opened(chromium, lang=lang) as (page, noted):
+        enter(page, market, "owner", party)
+        look(page, pictures, f"desk-{party}", lang)
+        assert _unexpected(noted) == []
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_errors_and_the_description_of_the_api_can_be_read_on_every_screen(
+    market, chromium, pictures, lang
+):
+    with opened(chromium, lang=lang) as (page, _):
+        assert page.goto(market.url + "/nothing-here").status == 404
+        look(page, pictures, "error-404", lang)
+        enter(page, market)
+        assert page.goto(market.url + "/applications").status == 403
+        look(page, pictures, "error-403", lang)
+        assert page.goto(f"{market.url}/docs?lang={lang}").status == 200
+        check_structure(page, lang=lang, also_dark=True)
+        for width, height in SCREENS:
+            page.set_viewport_size({"width": width, "height": height})
+            told = measure(page)
+            # A table of every role is wider than a screen, and is moved by itself.
+            assert told["width"] <= told["room"]
+            assert (told["pale"], told["small"]) == ([], [])
 
 
 def test_a_person_applies_waits_is_let_in_and_signs_out(market, chromium):

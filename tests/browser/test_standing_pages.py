@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser.phone import opened
-from tests.browser.test_signed_pages import look
+from tests.browser.screens import look
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import open_market
 from tests.web.operations import listing, signed

@@ -13,7 +13,8 @@ from app.ledger.bundle import verify_bundle_bytes
 from app.web.links import code_path
 from tests.browser.measures import check_layout, check_structure
 from tests.browser.modules import LACKING
-from tests.browser.phone import WIDTHS, opened
+from tests.browser.phone import opened
+from tests.browser.screens import check_screens
 from tests.ledger.bundles import OTHER_LOG_KEY, VKEY, intact, unit_records
 
 pytestmark = pytest.mark.browser
@@ -73,14 +74,8 @@ def test_a_file_gets_the_verdict_of_suxin_verify(shown, chromium, pictures, tmp_
         assert headline(page) == said(lang, f"bundle.verdict_{report['verdict']}")
         check_says(page, report, lang)
         assert page.locator("#keys code").all_inner_texts() == [key.strip()]
-        for width, height in WIDTHS:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            pictures(page, f"verify-{state}-{lang}-{width}.png")
-        check_structure(page, lang=lang)
-        page.emulate_media(color_scheme="dark")
-        check_layout(page)
-        pictures(page, f"verify-{state}-{lang}-dark.png")
+        check_screens(page, pictures, f"verify-{state}-{lang}")
+        check_structure(page, lang=lang, also_dark=True)
         assert noted.complaints == []
 
 
@@ -279,10 +274,7 @@ def test_the_devices_verdict_stands_beside_the_pages_own(shown, chromium, pictur
         check_says(page, report, lang, root="#self-told")
         assert page.locator("#self-told .refusal").count() == 0
         check_structure(page, lang=lang)
-        for width, height in WIDTHS:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            pictures(page, f"here-{state}-{lang}-{width}.png")
+        check_screens(page, pictures, f"here-{state}-{lang}")
         assert noted.complaints == []
 
 

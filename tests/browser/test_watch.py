@@ -14,7 +14,7 @@ from app.ledger.note import NoteSigner, encode_base64
 from app.ledger.tiles import append_tiles, consistency_proof_from_tiles
 from tests.browser.counter import phone
 from tests.browser.measures import check_layout, check_structure
-from tests.browser.phone import WIDTHS
+from tests.browser.screens import check_screens
 from tests.drills.trade import GTIN, SHOP
 from tests.ledger.bundles import ORIGIN, UNIT, VKEY, SmallLog
 
@@ -150,13 +150,7 @@ def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictur
             assert (saved["proof"]["from"], saved["proof"]["to"]) == (str(size - 1), str(size))
         else:
             assert saved.get("proof", {}).get("hashes") == proof
-        for width, height in WIDTHS:
-            page.set_viewport_size({"width": width, "height": height})
-            check_layout(page)
-            pictures(page, f"alarm-{kind}-{lang}-{width}.png", full_page=False)
-        page.emulate_media(color_scheme="dark")
-        check_layout(page)
-        pictures(page, f"alarm-{kind}-{lang}-dark.png", full_page=False)
+        check_screens(page, pictures, f"alarm-{kind}-{lang}", full_page=False)
         # Showing the first log again does not make it unseen.
         page.unroute(CHECKPOINT)
         look(page, counter, lang)

@@ -8,6 +8,7 @@ from tests.web.authority import open_two_provinces
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import CUSTOMS, GTIN
 from tests.web.people import signed_in
+from tests.web.shown_forms import Shown
 
 LOOK, DECIDE = "/api/v1/customs/declarations", "/api/v1/customs/decisions"
 NUMBER, OTHER = "516620261000000012", "516620261000000020"
@@ -188,3 +189,36 @@ def test_nobody_says_that_documents_agree_but_who_compared_them(market, type_):
     answer = market.call("POST", "/api/v1/events", event, token=market.keys[CUSTOMS])
     assert answer.status_code == 422, answer.text
     assert "documents" in str(answer.json()["errors"])
+
+
+def test_a_corrected_decision_is_about_the_goods_that_were_chosen(market):
+    """One declaration, two lots: a refused form leads back to the second, not to the first."""
+    lots = [f"01/{GTIN}/10/IMP-{n}" for n in (3, 4)]
+    for lot in lots:
+        told = {
+            "declaration": "516620261000000038",
+            "mode": "9610",
+            "port": "广州南沙",
+            "origin": "IT",
+        }
+        body = {"gtin": GTIN, "lot": lot.rpartition("/")[2], "import": told}
+        market.ask("POST", "/api/v1/lots", body, token=market.keys[SHOP], status=201)
+    market.work()
+    browser = signed_in(market, "owner", CUSTOMS)
+    browser.get("/desk/customs")
+    browser.post("/desk/customs", 200, do="look", number="516620261000000038")
+    form = decision_form(browser.page)
+    assert form.offers("code") == lots
+    sent = {name: form.values(name)[-1] for name in ("number", "record")}
+    chosen = {"code": lots[1], "port": "广州南沙", "reason": ""}
+    browser.post("/desk/customs", 422, do="hold", **sent, **chosen)
+    form = decision_form(browser.page)
+    assert form.values("code") == [lots[1]]
+    corrected = {name: form.values(name)[-1] for name in ("number", "record", "code", "port")}
+    browser.post("/desk/customs", 200, do="hold", **corrected, reason="单证待核")
+    told = look(market, "516620261000000038")["goods"]
+    assert {one["code"]: one["decision"] for one in told} == {lots[0]: None, lots[1]: "hold"}
+
+
+def decision_form(page: str):
+    return next(one for one in Shown(page).forms if "code" in one.names())

@@ -23,8 +23,8 @@ def market(databases, tmp_path_factory):
 def batch_of(market, browser, **fields) -> str:
     """Orders codes by the form, has them made and returns the page of the batch."""
     browser.get(f"{PATH}/{GTIN}")
-    order = re.search(r'name="order" value="([^"]+)"', browser.page)[1]
-    answer = browser.post(f"{PATH}/{GTIN}/codes", order=order, **{"count": "3", **fields})
+    order = re.search(r'name="entry" value="([^"]+)"', browser.page)[1]
+    answer = browser.post(f"{PATH}/{GTIN}/codes", entry=order, **{"count": "3", **fields})
     market.work()
     return answer.headers["Location"]
 
@@ -72,9 +72,9 @@ def test_from_a_new_product_to_a_printed_sheet(market):
 def test_the_form_for_codes_sent_twice_is_one_order(market):
     owner = signed_in(market)
     owner.get(f"{PATH}/{GTIN}")
-    order = re.search(r'name="order" value="([^"]+)"', owner.page)[1]
+    order = re.search(r'name="entry" value="([^"]+)"', owner.page)[1]
     first, again = (
-        owner.post(f"{PATH}/{GTIN}/codes", order=order, count="2").headers["Location"] for _ in "12"
+        owner.post(f"{PATH}/{GTIN}/codes", entry=order, count="2").headers["Location"] for _ in "12"
     )
     assert first == again
 

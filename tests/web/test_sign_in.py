@@ -358,12 +358,12 @@ def test_a_one_time_password_must_be_changed_first(market, made, browser):
     assert "/account/password" in browser.get("/desk", 303).headers["Location"]
     browser.get("/account/password")
     before = browser.cookie
-    browser.post("/account/password", 422, old=once, password="short")
+    browser.post("/account/password", 422, old_password=once, password="short")
     assert "15-128" in browser.page
-    browser.post("/account/password", 422, old=once, password=f"{name}2026password")
-    browser.post("/account/password", 422, old=once, password=once)
-    browser.post("/account/password", 401, old="wrong" * 4, password=NEW)
-    answer = browser.post("/account/password", old=once, password=NEW, next="/desk")
+    browser.post("/account/password", 422, old_password=once, password=f"{name}2026password")
+    browser.post("/account/password", 422, old_password=once, password=once)
+    browser.post("/account/password", 401, old_password="wrong" * 4, password=NEW)
+    answer = browser.post("/account/password", old_password=once, password=NEW, next="/desk")
     assert browser.cookie != before
     assert answer.headers["Location"].startswith("/desk")
     browser.get("/desk")
@@ -377,7 +377,7 @@ def test_a_new_password_signs_the_others_out(market, made, browser):
     other.sign_in(name, password)
     browser.sign_in(name, password)
     browser.get("/account/password")
-    browser.post("/account/password", old=password, password="another sentence of mine")
+    browser.post("/account/password", old_password=password, password="another sentence of mine")
     browser.get("/account")
     other.get("/account", 303)
 
@@ -425,10 +425,10 @@ def test_a_reset_while_a_password_is_looked_at_lets_nobody_in(market, made, monk
 def turn_on(market, browser) -> tuple[str, list[str]]:
     """Turns the second step on; returns its secret and the recovery codes."""
     browser.get("/account/second")
-    secret = re.search(r'name="secret" value="([A-Z2-7]{32})"', browser.page)[1]
-    browser.post("/account/second", 422, secret=secret, code="000000")
+    secret = re.search(r'name="second_secret" value="([A-Z2-7]{32})"', browser.page)[1]
+    browser.post("/account/second", 422, second_secret=secret, second_code="000000")
     assert f'value="{secret}"' in browser.page
-    browser.post("/account/second", 200, secret=secret, code=code_at(market, secret))
+    browser.post("/account/second", 200, second_secret=secret, second_code=code_at(market, secret))
     return secret, re.findall(r"<code>([2-9A-Z-]{14})</code>", browser.page)
 
 
@@ -452,21 +452,21 @@ def test_the_second_step_is_asked_for_and_each_code_is_good_once(market, made, b
     assert "/sign-in/code" in other.get("/desk", 303).headers["Location"]
     other.get("/account/password", 303)
     other.get("/sign-in/code")
-    other.post("/sign-in/code", 422, code=code_at(market, secret, seconds=-90))
-    other.post("/sign-in/code", code=code_at(market, secret))
+    other.post("/sign-in/code", 422, second_code=code_at(market, secret, seconds=-90))
+    other.post("/sign-in/code", second_code=code_at(market, secret))
     assert other.cookie != half
     other.get("/desk")
 
     third = new_browser(market)
     third.sign_in(name, password)
     third.get("/sign-in/code")
-    third.post("/sign-in/code", 422, code=code_at(market, secret))  # taken before
-    third.post("/sign-in/code", code=codes[0].lower())
+    third.post("/sign-in/code", 422, second_code=code_at(market, secret))  # taken before
+    third.post("/sign-in/code", second_code=codes[0].lower())
     third.get("/desk")
     fourth = new_browser(market)
     fourth.sign_in(name, password)
     fourth.get("/sign-in/code")
-    fourth.post("/sign-in/code", 422, code=codes[0])
+    fourth.post("/sign-in/code", 422, second_code=codes[0])
     assert "9 recovery codes" in third.get("/account").text
 
 
@@ -481,7 +481,7 @@ def test_a_secret_that_was_altered_in_the_database_opens_nothing_and_fails_nothi
     other = new_browser(market)
     other.sign_in(name, password)
     other.get("/sign-in/code")
-    other.post("/sign-in/code", 422, code=code_at(market, secret))
+    other.post("/sign-in/code", 422, second_code=code_at(market, secret))
 
 
 def test_guesses_of_codes_wait_as_guesses_of_passwords_do(market, made, browser):
@@ -492,8 +492,8 @@ def test_guesses_of_codes_wait_as_guesses_of_passwords_do(market, made, browser)
     other.sign_in(name, password)
     other.get("/sign-in/code")
     for _ in range(5):
-        other.post("/sign-in/code", 422, code="123456")
-    answer = other.post("/sign-in/code", 429, code=code_at(market, secret, seconds=30))
+        other.post("/sign-in/code", 422, second_code="123456")
+    answer = other.post("/sign-in/code", 429, second_code=code_at(market, secret, seconds=30))
     assert int(answer.headers["Retry-After"]) == 15
 
 

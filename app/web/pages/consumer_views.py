@@ -30,7 +30,8 @@ class TicketView:
     """A complaint as who made it follows it, a report as far as there is anything to follow, or the form.
 
     query: the query code, which only an answer to it holds. names: of the parties that said something.
-    problem: why the form leads nowhere; refusal, kept: of a message, with what it said. done: what has
+    problem: why the form leads nowhere, wrong: by which of its fields; refusal, kept: of a message, with
+    what it said, too_long: whether that is why. done: what has
     just been done.
     """
 
@@ -42,7 +43,9 @@ class TicketView:
     product: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    wrong: Literal["", "ticket", "query"] = ""
     refusal: str = ""
+    too_long: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
     done: Literal["", "message", "erased"] = ""
 
@@ -63,7 +66,8 @@ class Written:
 class PrivacyView:
     """What is kept about the reader. looks: of this device, None for nothing.
 
-    written: None before anybody asked. code, proof, proof_kind: as they were sent, for the erasing.
+    written: None before anybody asked. code, proof, proof_kind: as they were sent, for the erasing; ticket:
+    of a report that is not found. wrong: by which field `problem` is.
     """
 
     frame: Frame
@@ -73,8 +77,9 @@ class PrivacyView:
     proof: str = ""
     proof_kind: str = "claim"
     written: Sequence[Written] | None = None
+    ticket: str = ""
     problem: str = ""
-    ticket_problem: str = ""
+    wrong: Literal["", "code", "proof", "ticket"] = ""
     done: Literal["", "looks", "text", "report"] = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +14,11 @@ from starlette.responses import Response
 
 from app.i18n import text
 from app.kit.clock import parse_time
-from app.kit.errors import Fault
+from app.kit.errors import Fault, Invalid
 from app.trace.code import Code
+from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
+from app.trace.proof import ProofInvalid
 from app.trace.requests import ConsumerProof
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -66,9 +68,11 @@ def _change(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Respon
             return response
         case "report":
             view = _view(request, rooms, lang)
-            if not rooms.reports.erase(values.get("ticket", "").strip()):
+            ticket = values.get("ticket", "").strip()[:64]
+            if not rooms.reports.erase(ticket):
                 problem = text(view.frame.lang, "page.privacy.no_report")
-                return _answer(replace(view, ticket_problem=problem), status=404)
+                view = replace(view, ticket=ticket, problem=problem, wrong="ticket")
+                return _answer(view, status=404)
             return _answer(replace(view, done="report"))
         case _:
             return _show_written(request, rooms, values)
@@ -86,10 +90,17 @@ def _show_written(request: Request, rooms: Rooms, values: Mapping[str, str]) -> 
             view = replace(view, done="text")
         written = _written(rooms, code, proof)
     except Fault as fault:
-        view = replace(view, problem=say_fault(fault, view.frame.lang))
+        view = replace(view, problem=say_fault(fault, view.frame.lang), wrong=_wrong(fault))
         return _answer(view, status=status_of(fault))
     # The proof goes back to who has just sent it, in a page that nobody keeps: each text has a button.
     return _answer(replace(view, proof=given, written=written))
+
+
+def _wrong(fault: Fault) -> Literal["", "code", "proof"]:
+    """Returns the field that a fault is about, "" where it is about neither."""
+    if isinstance(fault, ProofInvalid):
+        return "proof"
+    return "code" if isinstance(fault, Invalid | CodeUnknown) else ""
 
 
 def _proof(kind: str, given: str) -> ConsumerProof:

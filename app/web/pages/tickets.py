@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -61,7 +61,8 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
         case = rooms.cases.find(ticket, query)
     except ProofInvalid as fault:
         problem = text(frame.lang, f"fault.{fault.key}")
-        view = TicketView(frame=frame, ticket=ticket[:64], problem=problem)
+        wrong: Literal["query", "ticket"] = "query" if query else "ticket"
+        view = TicketView(frame=frame, ticket=ticket[:64], problem=problem, wrong=wrong)
         return _answer(view, status=status_of(fault))
     match values.get("act"):
         case "message":
@@ -110,7 +111,8 @@ def _take_message(
     view = _filled(rooms, frame, rooms.cases.find(case.ticket, query), query)
     if isinstance(answer, Recorded):
         return _answer(replace(view, done="message"), status=200 if answer.replayed else 201)
-    view = replace(view, refusal=say_fault(answer, frame.lang), kept=values)
+    said = say_fault(answer, frame.lang)
+    view = replace(view, refusal=said, too_long=bool(errors), kept=values)
     return _answer(view, status=status_of(answer))
 
 

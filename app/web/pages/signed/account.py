@@ -73,10 +73,10 @@ def show_second(
 @router.post("/account/second")
 def turn_on_second(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> Response:
     """Takes the first code of the app."""
-    lang, secret = form.text("lang") or None, form.text("secret")
+    lang, secret = form.text("lang") or None, form.text("second_secret")
     try:
         codes, token = rooms.people.sign_in.turn_on_second(
-            signed, secret=secret, code=form.text("code"), client=client_of(request)
+            signed, secret=secret, code=form.text("second_code"), client=client_of(request)
         )
     except Fault as fault:
         sent = refused(request, form, fault)

@@ -102,7 +102,7 @@ def change_case(
     try:
         done = _change(rooms, signed.person.principal(), form, case, do)
     except Fault as fault:
-        sent = _at_field(refused(request, form, fault, shown=("code",)), fault, do)
+        sent = _at_field(refused(request, form, fault), fault, do, lang)
         if for_script:
             return JSONResponse({"ok": False, "message": sent.reason}, status_code=status_of(fault))
         return _case(request, rooms, signed, asked, case, sent, status=status_of(fault))
@@ -135,14 +135,14 @@ def _told(code: str, lang: Lang) -> dict[str, str]:
     return {"message": text(lang, "goods.case.added"), "code": code, "page": page_path(code)}
 
 
-def _at_field(sent: Sent, fault: Fault, do: str) -> Sent:
+def _at_field(sent: Sent, fault: Fault, do: str, lang: Lang) -> Sent:
     """Returns the form with the reason at the one field of `add`, which is sent on as a list of one."""
     if do != "add":
         return sent
     told = dict(sent.errors)
     at = told.pop("codes", "")
     told.setdefault("code", at if at and isinstance(fault, Invalid) else sent.message)
-    return replace(sent, errors=told)
+    return replace(sent, errors=told, message=text(lang, "form.refused"))
 
 
 def _led(sscc: str, lang: str | None, **told: str) -> Response:
@@ -205,7 +205,7 @@ def _case(
         is_open=all(unit.state in ("registered", "returned", "sold") for unit in case.units),
         most=MAX_UNITS,
         page_of=page_path,
-        sending=str(uuid_utils.uuid7()),
+        sending=sent.value("sending") or str(uuid_utils.uuid7()),
         scripts=DESK_PATH,
         modules=CAMERA_PATH,
         decoder=decoder_path(),

@@ -309,5 +309,4 @@ def _finding(
         measures=[(one, text(frame.lang, f"casework.measure.{one}")) for one in MEASURE_KINDS],
         deals=deals(signed.person),
         enters=does("credit.enter")(signed.person),
-        record=frame.showing,
     )

@@ -64,7 +64,7 @@ def show_records(
             found = rooms.correcting.records(principal, parse_code(code))
         except Fault as fault:
             form = Form((("code", code), ("lang", lang or "")))
-            sent, status = refused(request, form, fault, shown=("code",)), status_of(fault)
+            sent, status = refused(request, form, fault), status_of(fault)
     return answer_signed(
         "records.html",
         frame_of(request, lang, PATH, keeps=("code",)),

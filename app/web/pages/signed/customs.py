@@ -117,5 +117,5 @@ def _page(
         declared=declared,
         decide=decide,
         names={one.id: one.name for one in rooms.parties.get_some(parties).values()},
-        record=frame.showing,
+        goods=[(one.code, one.code) for one in declared.goods] if declared else [],
     )

@@ -75,7 +75,7 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
     try:
         sent = _send(rooms, signed, form)
     except Fault as fault:
-        again = _at_field(refused(request, form, fault, shown=("code",)))
+        again = _at_field(refused(request, form, fault), lang)
         if for_script:
             return JSONResponse(
                 {"ok": False, "message": again.reason}, status_code=status_of(fault)
@@ -116,11 +116,11 @@ def _told(sent: Sent, lang: Lang) -> dict[str, str]:
     return {"message": message, "code": sent.stream, "page": page_path(sent.stream)}
 
 
-def _at_field(sent: SentForm) -> SentForm:
+def _at_field(sent: SentForm, lang: Lang) -> SentForm:
     """Returns the form with the reason at the label, where it is about the goods and not about a field."""
     if sent.errors:
         return sent
-    return replace(sent, errors={"code": sent.message})
+    return replace(sent, errors={"code": sent.message}, message=text(lang, "form.refused"))
 
 
 def _page(

@@ -120,7 +120,7 @@ def record_entry(request: Request, rooms: InRooms, signed: InSigned, form: _InFi
         event = _event(form, type_)
         answer = rooms.recording.record_one(principal, event)
     except Fault as fault:
-        sent = _at_field(refused(request, form, fault, shown=("code",)), fault)
+        sent = _at_field(refused(request, form, fault), fault)
         return _entry(request, signed, lang, type_, sent, status=status_of(fault))
     on = {"lang": lang} if lang else {}
     query = urlencode({"type": type_, "done": answer.stream, **on})

@@ -69,7 +69,6 @@ def _package(rooms: Rooms, signed: SignedIn, form: Form) -> Package:
     }
     if finding := form.text("finding"):
         return rooms.packages.of_finding(finding, principal, **asked)
-    # Not `code`: that is what people type who sign in, and a refused form never shows it again.
     if not form.text("goods"):
         raise invalid(FieldFault(("goods",), "missing"))
     code = parse_code(form.text("goods"), loc=("goods",))

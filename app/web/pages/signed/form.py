@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -30,7 +30,12 @@ from app.web.upload import InMemory
 from app.web.visit import visit_of
 
 TOKEN_FIELD = "csrf"  # noqa: S105 - the field's name
-_SECRETS = ("password", "old", "again", "code", "secret", TOKEN_FIELD)
+SECRETS: Final = frozenset(
+    {"password", "old_password", "second_code", "second_secret", TOKEN_FIELD}
+)
+"""Fields that no page ever shows again. No other field has such a name: what they hold is in the name."""
+_ONCE: Final = frozenset({"id", "entry", "record", "sending"})
+"""Fields by which a form that is sent twice counts once."""
 _MOST_FIELDS = 1_000
 
 
@@ -86,6 +91,10 @@ class Sent:
         """Whether this choice was made."""
         return (name, value) in self.items
 
+    def of(self, name: str, value: str) -> Sent:
+        """Returns this form if it is the one of several that brings along this value, else BLANK."""
+        return self if self.value(name) == value else BLANK
+
     @property
     def reason(self) -> str:
         """Why it was refused, in one line, for who sees no fields."""
@@ -100,11 +109,11 @@ def prefilled(**values: str) -> Sent:
     return Sent(tuple(values.items()))
 
 
-def refused(request: Request, form: Form, fault: Fault, *, shown: tuple[str, ...] = ()) -> Sent:
-    """Returns the form as it was sent, with why it was refused; never a password or a code.
+def refused(request: Request, form: Form, fault: Fault) -> Sent:
+    """Returns the form as it was sent, with why it was refused; never what is in SECRETS.
 
-    shown: names that are a secret in other forms, and none in this one. A fault's place (`licences`, 0,
-    `number`) is looked for as `licences_0_number`, `number`, `licences`.
+    A fault's place (`licences`, 0, `number`) is looked for as `licences_0_number`, `number`, `licences`.
+    An id that was taken before, with other words, is not kept: sent once more it is something new.
     """
     lang = lang_of(request, form.text("lang"))
     problem = describe(fault, lang=lang, instance=visit_of(request).id)
@@ -116,8 +125,9 @@ def refused(request: Request, form: Form, fault: Fault, *, shown: tuple[str, ...
     message = problem["detail"]
     if errors and fault.key == "invalid":
         message = text(lang, "form.refused")
-    secret = frozenset(_SECRETS) - frozenset(shown)
-    kept = tuple((name, value) for name, value in form.items if name not in secret)
+    kept = _kept(form)
+    if fault.slug == "id-conflict":
+        kept = tuple((name, value) for name, value in kept if name not in _ONCE)
     had_files = any(file.filename for file in form.files.values())
     return Sent(kept, errors, message, had_files)
 
@@ -127,8 +137,11 @@ def missing(form: Form, lang: Lang, *names: str) -> Sent | None:
     errors = {name: text(lang, "field.missing", name=name) for name in names if not form.text(name)}
     if not errors:
         return None
-    kept = tuple((name, value) for name, value in form.items if name not in _SECRETS)
-    return Sent(kept, errors, text(lang, "form.refused"))
+    return Sent(_kept(form), errors, text(lang, "form.refused"))
+
+
+def _kept(form: Form) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in form.items if name not in SECRETS)
 
 
 def _field_of(loc: list[str | int], form: Form) -> str:

@@ -50,12 +50,10 @@ def read_lines(form: Form, name: str) -> list[Line]:
     ]
 
 
-def refused_lines(
-    request: Request, form: Form, fault: LinesRefused, *, shown: tuple[str, ...] = ()
-) -> Sent:
+def refused_lines(request: Request, form: Form, fault: LinesRefused) -> Sent:
     """Returns the form as `refused` does, each wrong line told at its field by number, text and reason."""
     lang = lang_of(request, form.text("lang"))
-    sent = refused(request, form, fault, shown=shown)
+    sent = refused(request, form, fault)
     return replace(sent, errors={**sent.errors, fault.name: "\n".join(_said(lang, fault))})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, NotFound, invalid
 from app.parties.account_rules import MIN_PASSWORD, STAFF_SCOPES, Role
 from app.parties.accounts import Place, reaches
 from app.parties.roles import OFFICIAL_ROLES
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import AskedLang, answer_page, frame_of
+from app.web.pages.answers import AskedLang, answer_page, frame_of, lang_of
 from app.web.pages.render import render_page
 from app.web.pages.signed.form import BLANK, Form, InForm, InOpenForm, Sent, prefilled, refused
 from app.web.pages.signed.session import HOME, InConfirmed, client_of, set_session
@@ -53,6 +54,9 @@ def invite(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
         )
     except Fault as fault:
         sent = refused(request, form, fault)
+        if isinstance(fault, NotFound):
+            refusal = text(lang_of(request, lang), "form.refused")
+            sent = replace(sent, errors={"party": sent.message}, message=refusal)
         return _people(
             request, rooms, signed, lang, sent, party=party or "", status=status_of(fault)
         )

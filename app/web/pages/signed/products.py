@@ -142,7 +142,7 @@ def order_codes(
     try:
         batch, _ = rooms.issuing.order(
             principal,
-            order_id=form.uuid("order"),
+            order_id=form.uuid("entry"),
             gtin=gtin,
             count=whole(form, "count", 1, MAX_COUNT),
             lot=form.text("of_lot") or None,

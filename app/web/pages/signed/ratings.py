@@ -51,7 +51,7 @@ def rate_carrier(request: Request, rooms: InRooms, signed: InSigned, form: InFor
     try:
         rooms.recording.record_one(principal, _rating(form))
     except Fault as fault:
-        sent = refused(request, form, fault, shown=("code",))
+        sent = refused(request, form, fault)
         return _page(request, rooms, signed, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), PATH, told="rated")
 

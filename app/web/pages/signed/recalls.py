@@ -86,7 +86,7 @@ def show_reach(request: Request, rooms: InRooms, signed: InSigned, form: InForm)
     try:
         found = rooms.recalls.reach(principal, _scope(form), purpose=form.text("purpose"))
     except Fault as fault:
-        sent = refused(request, form, fault, shown=("code",))
+        sent = refused(request, form, fault)
         recalls = _list(rooms, principal, "", "", "")
         return _page(request, rooms, signed, lang, sent, recalls, status=status_of(fault))
     sent = Sent(tuple((name, form.text(name)) for name in _ASKED))
@@ -136,11 +136,10 @@ def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InFo
         if wrong:
             raise wrong[0][1] if len(events) == 1 else LinesRefused("codes", wrong)
     except Fault as fault:
-        shown = ("code", "codes")
         if isinstance(fault, LinesRefused):
-            sent = refused_lines(request, form, fault, shown=shown)
+            sent = refused_lines(request, form, fault)
         else:
-            sent = refused(request, form, fault, shown=shown)
+            sent = refused(request, form, fault)
         return _new(request, signed, lang, type_, sent, status=status_of(fault), standing=standing)
     # A lot may hold a `%` or a `/`, which a stream's name escapes and an address must once more.
     path = f"{PATH}?{urlencode({'code': events[0].code})}"

@@ -28,10 +28,11 @@ from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
 from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.batches import layout_words
-from app.web.pages.signed.form import BLANK, InForm
+from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
 from app.web.paging import Page
+from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
@@ -90,6 +91,45 @@ def show_shipments(
     cursor: _CURSOR = None,
 ) -> Response:
     """Shows the beginning of every list, or one of them as far as somebody goes."""
+    return _page(request, rooms, signed, lang, BLANK, show=show, cursor=cursor)
+
+
+@router.post(LABELS)
+def print_labels(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Returns the labels of the parcels that have none as a file."""
+    lang, layout = form.text("lang") or None, form.text("layout")
+    out = io.BytesIO()
+    try:
+        if layout not in LAYOUTS:
+            params = {"expected": ", ".join(LAYOUTS), "got": layout[:40]}
+            raise invalid(FieldFault(("layout",), "enum", params))
+        rooms.parcel_labels.write(
+            signed.person.principal(),
+            out,
+            layout=cast("LayoutName", layout),
+            symbol="qr",
+            lang=lang_of(request, lang),
+        )
+    except Invalid as fault:
+        if fault.key == "no_labels":
+            return go_on(frame_of(request, lang, PATH), PATH, told="labels_none")
+        sent = refused(request, form, fault)
+        return _page(request, rooms, signed, lang, sent, status=status_of(fault))
+    headers = {"Content-Disposition": 'attachment; filename="labels-parcels.pdf"'}
+    return Response(out.getvalue(), media_type="application/pdf", headers=headers)
+
+
+def _page(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    lang: str | None,
+    sent: Sent,
+    *,
+    show: str = "",
+    cursor: str | None = None,
+    status: int = 200,
+) -> Response:
     principal = signed.person.principal()
     principal.check_may("event.send")
     principal.own_party()
@@ -104,6 +144,7 @@ def show_shipments(
         frame_of(request, lang, PATH, keeps=("show", "cursor")),
         signed,
         at="shipments",
+        status=status,
         told=told_of(request),
         parts=parts,
         alone=alone,
@@ -112,34 +153,9 @@ def show_shipments(
         page_of=page_path,
         act_of=_act,
         unprinted=None if alone else _unprinted(rooms, signed),
-        sent=BLANK,
+        sent=sent,
         layouts=layout_words(lang_of(request, lang)),
     )
-
-
-@router.post(LABELS)
-def print_labels(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
-    """Returns the labels of the parcels that have none as a file."""
-    lang = form.text("lang") or None
-    layout = form.text("layout")
-    if layout not in LAYOUTS:
-        params = {"expected": ", ".join(LAYOUTS), "got": layout[:40]}
-        raise invalid(FieldFault(("layout",), "enum", params))
-    out = io.BytesIO()
-    try:
-        rooms.parcel_labels.write(
-            signed.person.principal(),
-            out,
-            layout=cast("LayoutName", layout),
-            symbol="qr",
-            lang=lang_of(request, lang),
-        )
-    except Invalid as fault:
-        if fault.key != "no_labels":
-            raise
-        return go_on(frame_of(request, lang, PATH), PATH, told="labels_none")
-    headers = {"Content-Disposition": 'attachment; filename="labels-parcels.pdf"'}
-    return Response(out.getvalue(), media_type="application/pdf", headers=headers)
 
 
 def _unprinted(rooms: Rooms, signed: SignedIn) -> Unprinted | None:

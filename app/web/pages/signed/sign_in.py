@@ -129,7 +129,7 @@ def take_code(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOwe
     try:
         opened = rooms.people.sign_in.second(
             signed,
-            form.text("code"),
+            form.text("second_code"),
             client=client_of(request),
             device=device_shown(request, rooms),
         )
@@ -185,7 +185,10 @@ def change_password(
         raise Led("sign_in_needed", to="/sign-in")
     try:
         opened = rooms.people.sign_in.change_password(
-            signed, old=form.raw("old"), new=form.raw("password"), client=client_of(request)
+            signed,
+            old=form.raw("old_password"),
+            new=form.raw("password"),
+            client=client_of(request),
         )
     except Fault as fault:
         return _refuse(request, "password.html", "/account/password", form, fault, signed)
@@ -232,7 +235,7 @@ def _refuse(
         wait = text(frame.lang, "page.error.retry", count=fault.retry_after_s)
         sent = Sent(sent.items, sent.errors, f"{sent.message} {wait}")
     if fault.key == "password_wrong":
-        place = "old" if template == "password.html" else "password"
+        place = "old_password" if template == "password.html" else "password"
         sent = Sent(sent.items, {place: sent.message}, text(frame.lang, "form.refused"))
     response = _door(
         request, template, path, lang, sent, signed, onward=form.text("next"), status=status

@@ -59,7 +59,7 @@ def change_text(request: Request, rooms: InRooms, signed: InSigned, form: InForm
     except Fault as fault:
         if fault.slug not in _SHOWN:
             raise
-        sent = refused(request, form, fault, shown=("code",))
+        sent = refused(request, form, fault)
         return _texts(request, rooms, signed, code, lang, sent, status=status_of(fault))
     path = f"{PATH}?code={quote(recorded.stream, safe='/')}"
     return go_on(frame_of(request, lang, PATH), path, told="text_shown" if shows else "text_hidden")
@@ -100,7 +100,7 @@ def _texts(
                 raise
             stream = ""
             if sent is BLANK:
-                sent = refused(request, Form((("code", code),)), fault, shown=("code",))
+                sent = refused(request, Form((("code", code),)), fault)
                 status = status_of(fault)
     parties = rooms.parties.get_some({one.by for one in found})
     return answer_signed(
