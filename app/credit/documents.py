@@ -110,7 +110,8 @@ class Documents:
         principal.check_may(KEEP)
         party = principal.own_party()
         _check(files)
-        rows = {row["digest"]: row for row in (self._sealed(party, file) for file in files)}
+        sealed = {row["digest"]: row for row in (self._sealed(party, file) for file in files)}
+        rows = dict(sorted(sealed.items()))
         made: dict[str, bool] = {}
         with self._database.write() as connection:
             self._check_room(connection, party, files)

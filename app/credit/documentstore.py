@@ -39,7 +39,12 @@ _LIGHT = [column for column in DOCUMENT.c if column.name not in ("sealed", "wrap
 _IS_NAMED = exists().where(USE.c.party == DOCUMENT.c.party, USE.c.digest == DOCUMENT.c.digest)
 _NAME = (
     update(DOCUMENT)
-    .where(DOCUMENT.c.party == bindparam("k_party"), DOCUMENT.c.digest == bindparam("k_digest"))
+    .where(
+        DOCUMENT.c.party == bindparam("k_party"),
+        DOCUMENT.c.digest == bindparam("k_digest"),
+        # SQLite would write the whole row again, content and all.
+        DOCUMENT.c.waits_until.is_not(None),
+    )
     .values(waits_until=None)
 )
 
@@ -53,9 +58,9 @@ class Retold(NamedTuple):
 
 def _write_uses(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     upsert_rows(connection, USE, rows, keys=(*_KEYS, "about", "seq"))
-    connection.execute(
-        _NAME, [{"k_party": row["party"], "k_digest": row["digest"]} for row in rows]
-    )
+    # In order, as whoever hands documents in again has them: neither waits for the other in a circle.
+    places = sorted({(row["party"], row["digest"]) for row in rows})
+    connection.execute(_NAME, [{"k_party": party, "k_digest": digest} for party, digest in places])
 
 
 WRITERS: Mapping[str, EffectWriter] = {"document_use": _write_uses}
@@ -196,5 +201,6 @@ def put_right(connection: Connection) -> Retold:
         if len(found) < _PAGE:
             break
         after = found[-1]
-    connection.execute(update(DOCUMENT).where(_IS_NAMED).values(waits_until=None))
+    waits = DOCUMENT.c.waits_until.is_not(None)
+    connection.execute(update(DOCUMENT).where(_IS_NAMED, waits).values(waits_until=None))
     return Retold(made, tuple(damaged))

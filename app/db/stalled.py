@@ -33,7 +33,7 @@ _STANDING = text(
     "SELECT pid, application_name AS name, state_change FROM pg_stat_activity "
     "WHERE datname = current_database() AND usename = current_user "
     "AND application_name LIKE :ours AND application_name <> :own "
-    "AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL"
+    "AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL AND state_change IS NOT NULL"
 )
 _END = text("SELECT pg_terminate_backend(:pid)")
 

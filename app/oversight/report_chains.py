@@ -36,6 +36,7 @@ from app.trace.gaps import Graces, Pending, pending
 from app.trace.identifiers import parse_code
 from app.trace.missing import lives_of
 from app.trace.resoldstore import Listings
+from app.trace.retold import finder
 
 MOST_CHAINS: Final = 20
 MOST_RECORDS: Final = 2_000
@@ -157,12 +158,11 @@ class ReportedChains:
             found.left.append(name)
             return
         try:
-            code = parse_code(name)
+            told, anchors = self._tell(parse_code(name), under, found.room)
         except Fault:
-            # A name that a hand has altered: the finding tells of it, and there is no chain to follow.
+            # A name that a hand has altered, or a chain of which nothing is left: the finding tells of it.
             found.left.append(name)
             return
-        told, anchors = self._tell(code, under, found.room)
         found.chains.append(told)
         found.anchors |= anchors
         found.room -= len(told["records"])
@@ -235,7 +235,14 @@ class ReportedChains:
         gaps = []
         with self._database.read() as connection:
             late = Listings(connection, end=under.end).of(code, lot)
-            lives = lives_of(code, own, lambda *place: here.get(place), self._graces, late)
+            stored = finder(connection)
+            lives = lives_of(
+                code,
+                own,
+                lambda *place: here[place] if place in here else stored(*place),
+                self._graces,
+                late,
+            )
             for subject, life in lives.items():
                 for gap in pending(life):
                     party = find_answering(

@@ -82,10 +82,11 @@ def check_rows(
             wrong = _differing("product", _told_product(first, records), find)
             if not wrong:  # else its words are somebody else's
                 wrong = _missing_words(connection, find())
-        case ["01", gtin, "10", _] if first is not None:
-            told = {"party": first["actor"], "facts": lot_facts(first["data"])}
-            find = partial(trace_store.find_lot, connection, stream)
-            wrong = _differing("lot", told, find)
+        case ["01", gtin, "10", _]:
+            if first is not None:
+                told = {"party": first["actor"], "facts": lot_facts(first["data"])}
+                find = partial(trace_store.find_lot, connection, stream)
+                wrong = _differing("lot", told, find)
             wrong += _wrong_ratings(connection, stream, gtin, records)
             wrong += _wrong_voices(connection, stream, gtin, records)
             wrong += _wrong_sales(connection, stream, records, graces)

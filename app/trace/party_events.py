@@ -26,6 +26,10 @@ class PartyCodeUnknown(NotFound):
     slug = "code-unknown"
 
 
+_MEASURES = frozenset({"measure", "measure_lifted"})
+"""Nobody takes or lifts one in its own case."""
+
+
 @dataclass(frozen=True, slots=True)
 class _PartyDecision:
     sending: Sending
@@ -66,6 +70,8 @@ def prepare_party_event(
         raise invalid(FieldFault(("signed",), "unknown_field", {"name": "signed"}))
     seals = [seal_section(name, given, signed=False) for name, given in request.sealed.items()]
     actor = read_actor(principal, request.actor)
+    if request.type in _MEASURES and request.code.removeprefix(PREFIX) in (actor, principal.party):
+        raise Denied("credit_own_case")
     sending = Sending(principal.party, principal.roles)
     claim = Claim(
         stream=request.code,

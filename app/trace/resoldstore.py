@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select
+from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select
 
 from app.db.hot import HotSelect
 from app.db.tables import Head, RecordRow, SoldUnit
@@ -33,11 +33,13 @@ BEGIN_A_SALE = frozenset({"sale", "dispatch", "signature"})
 _LISTING = frozenset({"listing"})
 _EVERY = 2**31 - 1
 _EVERY_KEY = 2**63 - 1
+_SOLD_GOODS = ("01/%/21/%", "01/%/10/%")
 _PAGE = 1_000
 _BY_STREAM = HotSelect(select(SOLD).where(SOLD.c.stream == bindparam("key")))
 _FROM = HotSelect(
     select(SOLD)
-    .where(SOLD.c.stream >= bindparam("key"))
+    # To SQLite any text is more than any number.
+    .where(SOLD.c.stream >= bindparam("key"), SOLD.c.stream <= _EVERY_KEY)
     .order_by(SOLD.c.stream)
     .limit(bindparam("most"))
 )
@@ -116,7 +118,10 @@ def without_goods(connection: Connection, seller: str, *, limit: int) -> list[st
         .outerjoin(HEAD, HEAD.c.stream == SOLD.c.stream)
         .where(
             SOLD.c.seller == seller,
-            or_(HEAD.c.stream.is_(None), func.substr(HEAD.c.name, 1, 3) != "01/"),
+            or_(
+                HEAD.c.stream.is_(None),
+                not_(or_(*(HEAD.c.name.like(goods) for goods in _SOLD_GOODS))),
+            ),
         )
         .limit(limit)
     )

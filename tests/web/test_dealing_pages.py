@@ -188,6 +188,9 @@ def test_only_who_may_and_only_in_office_deals_with_a_party(market, shop):
     assert measures(market, shop) == listings(market, shop) == entries(market, shop) == []
     own = signed_in(market, "owner", AUTHORITY)
     assert "another authority" in own.get(f"{PARTIES}/{AUTHORITY}").text
+    for place in ("/measure", "/lift"):
+        own.post(f"{PARTIES}/{AUTHORITY}{place}", 403, kind="warn", basis="x", sure="yes")
+    assert measures(market, AUTHORITY) == []
     own.get(f"{PARTIES}/91441200MA4TE5ZZZ9", 404)
 
 
@@ -197,6 +200,7 @@ def test_the_operator_enters_what_the_policy_leaves_to_it_and_nothing_more(marke
     form = operator.get(f"{PARTIES}/{shop}/entry").text
     assert 'value="licence_verified"' in form
     assert 'value="counterfeit"' not in form
+    assert 'type="file"' not in form, "no party keeps the operator's documents"
     operator.post(f"{PARTIES}/{shop}/entry", rule="licence_verified", sure="yes", id=hidden(form),
                   title="Licences seen", number="1")  # fmt: skip
     assert [one["rule"] for one in entries(market, shop)] == ["licence_verified"]

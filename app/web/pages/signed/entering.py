@@ -30,7 +30,7 @@ from app.web.pages.signed.parties import PATH, SHOWN, check_deals
 from app.web.pages.signed.resting import check_sure, read_evidence
 from app.web.pages.signed.sayings import FILES, step_id
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, go_on
+from app.web.pages.signed.shell import answer_signed, does, go_on
 from app.web.pages.standing_words import say_signed
 from app.web.problems import status_of
 
@@ -180,7 +180,7 @@ def _entry(
         classes={name: terms.title[frame.lang] for name, terms in policy.classes.items()},
         policy=policy,
         sent=sent,
-        files=FILES,
+        files=FILES if does("document.keep")(signed.person) else (),
         today=china_day(rooms.clock.now()),
     )
 
