@@ -19,7 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.drills.processes", "app.cli"])
+# Nearly every command that a drill calls serves or opens the rooms: what the command line imports late.
+PRELOADED = ["tests.drills.processes", "app.cli", "app.serving", "app.rotating"]
+_context.set_forkserver_preload(PRELOADED)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from app.kit.errors import Fault
+from tests.drills.processes import PRELOADED
 from tests.faults.life import Life
 from tests.faults.matters import Matter, with_writers
 from tests.faults.tracing import TIMEOUT_S, status, traced, wait
@@ -26,7 +27,7 @@ from tests.ledger.ledgers import Ledger
 
 _context = multiprocessing.get_context("forkserver")
 # One server a test process: also what the drills want of it.
-_context.set_forkserver_preload(["tests.drills.processes", "app.cli", "tests.faults.victim"])
+_context.set_forkserver_preload([*PRELOADED, "tests.faults.victim"])
 TURNS = 2
 NOT_STARTED = 3
 
