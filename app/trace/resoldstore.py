@@ -7,6 +7,7 @@ same order; every other life is told here. What is of no goods at all is looked 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select
 from app.db.hot import HotSelect
 from app.db.tables import Head, RecordRow, SoldUnit
 from app.db.upsert import upsert_rows
-from app.ledger.record import stream_key
+from app.ledger.record import has_key, stream_key
 from app.ledger.store import load_some
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces
@@ -112,9 +113,12 @@ def wrong_at_goods(
 
 
 def without_goods(connection: Connection, seller: str, *, limit: int) -> list[str]:
-    """Returns the streams, `#` and the key, of a seller's rows that are of no goods; at most `limit`."""
+    """Returns the streams, `#` and the key, of a seller's rows that are of no goods; at most `limit`.
+
+    A head that says another name than its own is told of at its own place. Read-only.
+    """
     query = (
-        select(SOLD.c.stream)
+        select(SOLD.c.stream, HEAD.c.name)
         .outerjoin(HEAD, HEAD.c.stream == SOLD.c.stream)
         .where(
             SOLD.c.seller == seller,
@@ -123,9 +127,13 @@ def without_goods(connection: Connection, seller: str, *, limit: int) -> list[st
                 not_(or_(*(HEAD.c.name.like(goods) for goods in _SOLD_GOODS))),
             ),
         )
-        .limit(limit)
     )
-    return [f"#{key}" for key in connection.scalars(query)]
+    ghosts = (row.stream for row in connection.execute(query) if _is_no_goods(row))
+    return [f"#{key}" for key in islice(ghosts, limit)]
+
+
+def _is_no_goods(row: Any) -> bool:
+    return row.name is None or has_key(row.name, row.stream)
 
 
 class RowsInOrder:
