@@ -58,7 +58,7 @@ def test_what_cannot_be_printed_leaves_no_file(served: Trade, tmp_path):
     batch, _ = ordered(served, 2)
     for arguments, words in (
         (("no-such-batch", "--out", "x.pdf"), ("no-such-batch",)),
-        ((batch, "--out", "x.pdf", "--start", "2"), ("start", "0..1")),
+        ((batch, "--out", "x.pdf", "--start", "2"), ("start", "0 to 1")),
         ((batch, "--out", "x.doc"), ("x.doc", ".zpl")),
     ):
         where = [str(tmp_path / one) if one.startswith("x.") else one for one in arguments]
