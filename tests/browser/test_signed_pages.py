@@ -77,7 +77,7 @@ def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures,
         page.goto(market.url + "/account/keys")
         page.locator("#f-label").fill("ERP")
         page.locator('input[name="scopes"]').first.check()
-        page.locator(".form .button-first").click()
+        page.locator("form:has(#f-label) .button-first").click()
         page.locator(".once code").wait_for()
         look(page, pictures, "owner-key-made", lang)
         assert _unexpected(noted) == []
