@@ -196,8 +196,8 @@ def open_rooms(
     return Rooms(
         base_url=settings.base_url,
         font=settings.font,
-        # SQLite is read in this very process, mostly from memory.
-        page_turns=Turns(at_once=1 if database.dialect == "sqlite" else 2),
+        # Two threads that compute take Python from each other, and both are late; on PostgreSQL, too.
+        page_turns=Turns(at_once=1),
         database=database,
         clock=clock,
         keyring=keyring,
