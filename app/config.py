@@ -222,6 +222,13 @@ class Settings(BaseSettings):
         description="Requests a second that one address may make without a key, twice that at "
         "once. Default 500; 0 means no limit, and less than 100 is refused.",
     )
+    key_per_second: int = Field(
+        default=5_000,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second that one API key may make of each process, twice that at once. "
+        "Default 5000; 0 means no limit, and less than 10 is refused.",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Addresses or networks of our own reverse proxies, separated by commas. "
@@ -295,6 +302,13 @@ class Settings(BaseSettings):
     def _check_limit(cls, value: int) -> int:
         if 0 < value < 100:
             raise ValueError("0, or at least 100")
+        return value
+
+    @field_validator("key_per_second")
+    @classmethod
+    def _check_key_limit(cls, value: int) -> int:
+        if 0 < value < 10:
+            raise ValueError("0, or at least 10")
         return value
 
     @field_validator("trusted_proxies", mode="before")

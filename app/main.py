@@ -213,6 +213,7 @@ def create_app(
     app.add_middleware(
         Gate,
         anonymous_per_second=settings.anonymous_per_second,
+        key_per_second=settings.key_per_second,
         trusted_proxies=settings.trusted_proxies,
         https=settings.base_url.startswith("https:"),
         region_header=settings.region_header,

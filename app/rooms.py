@@ -32,6 +32,7 @@ from app.credit.search import Search
 from app.credit.service import Credit
 from app.credit.snapshots import Snapshots
 from app.credit.undecided import Undecided
+from app.credit.words import Words
 from app.db.engine import Database
 from app.db.lease import Lease
 from app.imports import importstore
@@ -441,7 +442,8 @@ def _open_oversight(
     )
     findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
     looks = Looks(database, stories, findings, clock=clock)
-    promises = _open_promises(database, recorder, credit, vault, clock)
+    words = Words(database, clock=clock, vault=vault)
+    promises = _open_promises(database, recorder, credit, words, clock)
     discoveries = Discoveries(database, credit, clock=clock)
 
     def thresholds_at(moment: datetime) -> Thresholds:
@@ -482,11 +484,11 @@ def _open_oversight(
         "stories": stories,
         "credit": credit,
         "credit_ledger": CreditLedger(
-            database, credit, clock=clock, vault=vault, on_effect=promises["lists"].recheck
+            database, credit, clock=clock, words=words, on_effect=promises["lists"].recheck
         ),
         "documents": Documents(database, clock=clock, vault=vault, most_mb=settings.documents_mb),
         "outlook": Outlook(database, credit, commitments, clock=clock),
-        "undecided": Undecided(database, credit.policies, clock=clock, vault=vault),
+        "undecided": Undecided(database, credit.policies, clock=clock, words=words),
         "ranking": ranked,
         "ratings": Ratings(
             database, clock=clock, vault=vault, key=keyring.subkey("buyer-pseudonym")
@@ -528,11 +530,11 @@ def _open_oversight(
 
 
 def _open_promises(
-    database: Database, recorder: Recorder, credit: Credit, vault: Vault, clock: Clock
+    database: Database, recorder: Recorder, credit: Credit, words: Words, clock: Clock
 ) -> dict[str, Any]:
     book = MatterBook(database, recorder, clock=clock)
-    commitments = Commitments(database, book, credit, clock=clock, vault=vault)
-    lists = Lists(database, book, credit, clock=clock, vault=vault)
+    commitments = Commitments(database, book, credit, clock=clock, words=words)
+    lists = Lists(database, book, credit, clock=clock, words=words)
     return {
         "commitments": commitments,
         "lists": lists,

@@ -92,6 +92,7 @@ def test_a_mistyped_name_is_refused_and_the_right_one_named(monkeypatch, place):
         ("WORKER", "none"),
         ("PORT", "70000"),
         ("ANONYMOUS_PER_SECOND", "50"),
+        ("KEY_PER_SECOND", "9"),
         ("TRUSTED_PROXIES", "everybody"),
         ("PUBLISH_INTERVAL_MS", "0"),
     ],

@@ -28,7 +28,7 @@ from app.db.tables import (
     SideIndex,
     SoldUnit,
 )
-from app.kit.clock import to_ms
+from app.kit.clock import china_day, from_ms, to_ms
 from app.ledger.record import stream_key
 from app.oversight.seeking import GROUPS
 from app.parties.access import NewKey
@@ -116,6 +116,7 @@ def fill(
     index = SecretIndex(rooms.keyring.subkey("side-index"))
     parties = [_party(n) for n in range(min(_PARTIES, max(count // 50, 20)))]
     first_ms = now_ms - count * 1_000
+    first_day = china_day(from_ms(first_ms))
     with rooms.database.write() as connection:
         rows = [
             {
@@ -158,7 +159,11 @@ def fill(
         "common_name": {"q": "贸易商行"},
         "latin_name": {"q": "trading 19"},
         "licence": {"q": _LICENCE},
-        "region": {"region": "441200", "since": "2020-01-01", "until": "2099-01-01"},
+        "region": {"region": "441200"},
+        "region_days": {"region": "441200", "since": "2020-01-01", "until": "2099-01-01"},
+        "days": {"since": "2020-01-01", "until": "2099-01-01"},
+        "day": {"since": first_day, "until": first_day},
+        "region_day": {"region": "440000", "since": first_day, "until": first_day},
         "name_in_region": {"q": "示例", "region": "440000"},
         "nothing": {"q": "NOSUCHNUMBER99"},
     }

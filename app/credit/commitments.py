@@ -20,10 +20,11 @@ from app.credit import matterstore
 from app.credit.matterbook import MOVED, MatterBook, MatterUnknown
 from app.credit.matters import ACTIVE, BROKEN, KEPT, QUESTIONED, WITHDRAWN, Kind, Stand
 from app.credit.policy import Status
-from app.credit.records import By, NewEntry, check_known, entry_id, words_of
+from app.credit.records import By, NewEntry, check_known, entry_id
 from app.credit.service import Credit
 from app.credit.store import find_entry
 from app.credit.templates import Template, all_versions, find_template, templates
+from app.credit.words import NOTHING, Reading, Said, Words, purpose_of
 from app.credit.workdays import add_months, deadline
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
@@ -31,7 +32,7 @@ from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger import store as ledger_store
 from app.ledger.submission import Seal
-from app.ledger.vault import SALT_BYTES, Vault
+from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
 from app.parties.offices import check_office, sees_whole
 from app.parties.principal import Principal
@@ -48,13 +49,20 @@ JUDGED = {"broken": "break", "cleared": "clear"}
 """Outcomes that a regulator may decide, by the word of the API."""
 
 
+Place = tuple[int, str]
+"""When a commitment was signed (ms), and its id."""
+
+
 class OwnCommitment(Denied):
     """Nobody judges its own commitment."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """A step of a commitment; evidence as the record names it. text: the reason of who judged it."""
+    """A step of a commitment; evidence as the record names it. text: the reason of who judged it.
+
+    closed: it was not opened for this reader.
+    """
 
     step: str
     status: str
@@ -63,6 +71,7 @@ class StepSeen:
     public_from: datetime | None
     more: Mapping[str, Any]
     text: str | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +93,10 @@ class Commitments:
     """Signs, withdraws and judges. `topics` are handled by the outbox, `mature` by the worker."""
 
     def __init__(
-        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock, vault: Vault
+        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock, words: Words
     ) -> None:
         self._database = database
-        self._vault = vault
+        self._words = words
         self._book = book
         self._credit = credit
         self._clock = clock
@@ -194,20 +203,56 @@ class Commitments:
 
     def of_party(self, party: str, viewer: Principal | None) -> list[Commitment]:
         """Returns a party's commitments, oldest first, as `viewer` may see them. Raises PartyUnknown."""
+        return self.page_of(party, viewer, after=None, limit=None)[0]
+
+    def page_of(
+        self,
+        party: str,
+        viewer: Principal | None,
+        *,
+        after: Place | None,
+        limit: int | None,
+        purpose: str | None = None,
+    ) -> tuple[list[Commitment], bool]:
+        """Returns what `of_party` does of those behind `after`, and whether there are more.
+
+        purpose: for which an authority opens reasons. Raises PartyUnknown, Invalid. Writes `access_log`.
+        """
         privileged = sees_whole(self._database, viewer, party, _JUDGE)
         with self._database.read() as connection:
             check_known(connection, party)
             rows = matterstore.matters_of(connection, party, ONLY)
-            steps = matterstore.steps_of(connection, party) if rows else []
-        return [self._shown(row, steps, privileged=privileged) for row in rows]
+            behind = [row for row in rows if after is None or (row.effective_at, row.id) > after]
+            steps = matterstore.steps_of(connection, party) if behind else []
+        with self._words.reading(viewer if privileged else None, purpose) as reading:
+            found = [self._shown(row, steps, reading) for row in behind[:limit]]
+        return found, limit is not None and len(behind) > limit
 
-    def find(self, party: str, commitment: str, *, viewer: Principal | None) -> Commitment:
-        """Returns one commitment as `viewer` may see it. Raises MatterUnknown."""
+    def find(
+        self, party: str, commitment: str, *, viewer: Principal | None, purpose: str | None = None
+    ) -> Commitment:
+        """Returns one commitment as `viewer` may see it. Raises MatterUnknown, Invalid.
+
+        purpose: for which an authority opens reasons. Writes `access_log`.
+        """
         row = self._row(party, commitment)
         with self._database.read() as connection:
             steps = matterstore.steps_of(connection, party)
         privileged = sees_whole(self._database, viewer, party, _JUDGE)
-        return self._shown(row, steps, privileged=privileged)
+        with self._words.reading(viewer if privileged else None, purpose) as reading:
+            return self._shown(row, steps, reading)
+
+    def open_case(
+        self, principal: Principal, party: str, commitment: str, *, purpose: str | None = None
+    ) -> Commitment:
+        """Returns one commitment as its judge reads it: what is in question is opened for that.
+
+        Raises MatterUnknown, Invalid, what `check_may` raises. Writes `access_log`.
+        """
+        principal.check_may(_JUDGE)
+        status = self._row(party, commitment).status
+        told = purpose_of(status, commitment, stated=purpose)
+        return self.find(party, commitment, viewer=principal, purpose=told)
 
     def in_force(self, party: str, template: str, at: datetime) -> Any | None:
         """Returns the row of the commitment that bound a party at a time, or None. Read-only."""
@@ -273,11 +318,11 @@ class Commitments:
         # Points for a commitment in force are for that, and it is no more.
         self._credit.annul(party=row.party, rule="commitment_active", key=row.id, reason=reason)
 
-    def _reason(self, step: Any) -> str | None:
-        if step.actor in (SYSTEM, step.party):
-            return None
+    def _reason(self, step: Any, reading: Reading) -> Said:
+        if step.actor == step.party:
+            return NOTHING
         with self._database.read() as connection:
-            return words_of(connection, self._vault, step, section=_REASON)
+            return reading.of(connection, step, section=_REASON)
 
     def _overturned(self, row: Any) -> bool:
         entry = entry_id(party=row.party, rule="commitment_broken", key=row.id)
@@ -292,8 +337,9 @@ class Commitments:
             raise MatterUnknown("matter_unknown", id=commitment[:80])
         return row
 
-    def _shown(self, row: Any, steps: list[Any], *, privileged: bool) -> Commitment:
-        now, seen = self._clock.now(), []
+    def _shown(self, row: Any, steps: list[Any], reading: Reading) -> Commitment:
+        privileged, seen = reading.viewer is not None, []
+        now = self._clock.now()
         status = Stand.of_row(row).at(now)
         ended_ms = row.ended_at
         for step in steps:
@@ -309,10 +355,11 @@ class Commitments:
                 if step.step == "break":
                     status, ended_ms = ACTIVE, None
                 continue
+            said = self._reason(step, reading)
             seen.append(
                 StepSeen(
                     step.step, step.status, from_ms(step.at), step.actor, public_from,
-                    more if privileged else {}, self._reason(step) if privileged else None,
+                    more if privileged else {}, said.text, said.closed,
                 )
             )  # fmt: skip
         if status == QUESTIONED and not privileged:

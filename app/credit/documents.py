@@ -26,6 +26,7 @@ from app.kit.clock import Clock, from_ms, to_ms
 from app.kit.errors import Fault, FieldFault, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
+from app.parties.looking import log_look
 from app.parties.offices import is_in_office
 from app.parties.principal import Principal
 from app.parties.roles import ACTIONS, reach
@@ -121,10 +122,11 @@ class Documents:
         ]
 
     def read(self, principal: Principal, digest: str) -> Opened:
-        """Returns a document. Raises what `check_may` raises, DocumentUnknown, DocumentAltered. Read-only.
+        """Returns a document. Raises what `check_may` raises, DocumentUnknown, DocumentAltered.
 
         To a regulator only one that a record names which it is in office for, handed in by that record's
-        own actor: to name somebody's digest opens nothing.
+        own actor: to name somebody's digest opens nothing. It is addressed to those in charge, so nobody is
+        asked why; each look at another's says for which matter. Writes `access_log`.
         """
         principal.check_may(READ)
         row = None
@@ -183,7 +185,12 @@ class Documents:
         for use in uses:
             if self._decides(principal, use.about):
                 with self._database.read() as connection:
-                    return documentstore.find_document(connection, use.party, digest)
+                    row = documentstore.find_document(connection, use.party, digest)
+                if row is not None:
+                    place, why = [(use.seq, "document")], f"work on case {use.matter}"
+                    about = f"party/{use.about}"
+                    log_look(self._database, principal, about, place, why, clock=self._clock)
+                return row
         return None
 
     def _decides(self, viewer: Principal, about: str) -> bool:

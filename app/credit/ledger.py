@@ -1,8 +1,8 @@
 """The ledger of credit as its readers and writers meet it: enter, object, repair, decide, mature.
 
 Who may do what is `steps.TABLE` with `roles.ACTIONS`; nobody decides in its own case. A text that
-goes with a step is addressed to the other side: the party and regulators read it, the record only
-commits to it.
+goes with a step is addressed to the other side: the party and regulators read it (app.credit.words), the
+record only commits to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 from typing import Any
 
 import structlog
@@ -22,10 +21,11 @@ from app.credit import store
 from app.credit.document_uses import Named, digests_of
 from app.credit.maturing import Maturing
 from app.credit.policy import Entry, ScoreCard, Status
-from app.credit.records import By, EntryUnknown, NewEntry, words_of
+from app.credit.records import By, EntryUnknown, NewEntry
 from app.credit.rows import entry_of, standing_of_row
 from app.credit.service import Credit
 from app.credit.steps import DECISIONS, Standing, Step, open_steps
+from app.credit.words import Reading, Words, purpose_of
 from app.credit.workdays import Deadline, deadline
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
@@ -33,7 +33,7 @@ from app.kit.clock import Clock, from_ms, local_day, parse_time, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger.repeat import IdConflict
 from app.ledger.submission import Seal
-from app.ledger.vault import SALT_BYTES, Vault
+from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
 from app.parties.offices import check_office, sees_whole
 from app.parties.principal import Principal
@@ -63,7 +63,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A step that was taken. text: None also for those whom it is not addressed to."""
+    """A step that was taken. text: None also for those whom it is not addressed to; closed: not opened."""
 
     step: str
     status: str
@@ -73,6 +73,7 @@ class Taken:
     decide_by: datetime | None
     attachments: tuple[str, ...]
     text: str | None
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +114,14 @@ class CreditLedger:
         credit: Credit,
         *,
         clock: Clock,
-        vault: Vault,
+        words: Words,
         on_effect: Callable[[str, str], None] = lambda _party, _entry: None,
     ) -> None:
         self._on_effect = on_effect
         self._database = database
         self._credit = credit
         self._clock = clock
-        self._vault = vault
+        self._words = words
         self._maturing = Maturing(database, store.ENTRY, clock=clock)
 
     def enter(
@@ -157,16 +158,16 @@ class CreditLedger:
         identifier = id or str(uuid_utils.uuid7())
         by = By(principal.party or SYSTEM, source)
         if self._is_repeat(party, identifier, rule=rule, evidence=evidence, day=day, by=by):
-            return self.find(identifier, privileged=True), True
+            return self.find(identifier, principal), True
         new = NewEntry(party, rule, identifier, evidence, now, day=day)
         try:
             self._credit.records.make_entry(new, policy, identifier=identifier, by=by)
         except IdConflict:
             # The same call twice at once: whoever came second finds what the first one wrote.
             if self._is_repeat(party, identifier, rule=rule, evidence=evidence, day=day, by=by):
-                return self.find(identifier, privileged=True), True
+                return self.find(identifier, principal), True
             raise
-        return self.find(identifier, privileged=True), False
+        return self.find(identifier, principal), False
 
     def object(self, principal: Principal, entry: str, given: Given) -> tuple[Filed, bool]:
         """Returns the entry, objected to by the party that it charges, and whether it was before."""
@@ -194,36 +195,56 @@ class CreditLedger:
 
         The party itself and regulators in office there see all, others what is public. Raises PartyUnknown.
         """
-        entries, card = self._credit.entries(party)
-        privileged = sees_whole(self._database, viewer, party, "finding.read")
-        shown = [e for e in entries if privileged or self._credit.is_public(e)]
-        return self._filed(party, shown, privileged=privileged), card
+        found, _, card = self.page_of(party, viewer, after=None, limit=None)
+        return found, card
 
     def page_of(
-        self, party: str, viewer: Principal | None, *, after: Place | None, limit: int
-    ) -> tuple[list[Filed], ScoreCard]:
-        """Returns what `file_of` does of the entries behind `after`, at most so many, and the score now.
+        self,
+        party: str,
+        viewer: Principal | None,
+        *,
+        after: Place | None,
+        limit: int | None,
+        purpose: str | None = None,
+    ) -> tuple[list[Filed], bool, ScoreCard]:
+        """Returns what `file_of` does of the entries behind `after`, whether there are more, the score now.
 
-        Every entry is read for the score; steps and their words for these alone. Raises PartyUnknown.
+        purpose: for which an authority opens what was said. Every entry is read for the score; steps and
+        their words for those of the page alone. Raises PartyUnknown, Invalid. Writes `access_log`.
         """
         entries, card = self._credit.entries(party)
         privileged = sees_whole(self._database, viewer, party, "finding.read")
-        shown = (
+        behind = [
             one
             for one in entries
             if (after is None or (to_ms(one.effective_at), one.id) > after)
             and (privileged or self._credit.is_public(one))
-        )
-        return self._filed(party, list(islice(shown, limit)), privileged=privileged), card
+        ]
+        with self._words.reading(viewer if privileged else None, purpose) as reading:
+            found = self._filed(party, behind[:limit], reading)
+        return found, limit is not None and len(behind) > limit, card
 
-    def find(self, entry: str, *, privileged: bool) -> Filed:
-        """Returns one entry. Raises EntryUnknown. Read-only."""
+    def find(self, entry: str, viewer: Principal, *, purpose: str | None = None) -> Filed:
+        """Returns one entry, for whoever may see all of it. Raises EntryUnknown, Invalid.
+
+        purpose: for which an authority opens what was said. Writes `access_log`.
+        """
         with self._database.read() as connection:
             row = store.find_entry(connection, entry)
         if row is None:
             raise EntryUnknown("credit_entry_unknown", id=entry[:80])
-        (filed,) = self._filed(row.party, [entry_of(row)], privileged=privileged)
+        with self._words.reading(viewer, purpose) as reading:
+            (filed,) = self._filed(row.party, [entry_of(row)], reading)
         return filed
+
+    def open_case(self, principal: Principal, entry: str, *, purpose: str | None = None) -> Filed:
+        """Returns one entry as its decider reads it: what waits for a decision is opened for that.
+
+        Raises EntryUnknown, Invalid, what `check_may` raises. Writes `access_log`.
+        """
+        principal.check_may("credit.decide")
+        status = self.find(entry, principal).status_at(self._clock.now())
+        return self.find(entry, principal, purpose=purpose_of(status, entry, stated=purpose))
 
     def mature(self) -> bool:
         """Records what time has done to entries: taken effect, lapsed. Returns whether more may be due.
@@ -272,7 +293,7 @@ class CreditLedger:
         recorded = self._credit.records.take_step(
             entry, step, by=by, record_id=given.id, more=more, due=due, seals=seals
         )
-        return self.find(entry, privileged=True), recorded.replayed
+        return self.find(entry, principal), recorded.replayed
 
     def _is_repeat(
         self,
@@ -296,7 +317,7 @@ class CreditLedger:
             raise IdConflict("id_conflict", id=identifier, stream=f"party/{party}")
         return True
 
-    def _filed(self, party: str, entries: Sequence[Entry], *, privileged: bool) -> list[Filed]:
+    def _filed(self, party: str, entries: Sequence[Entry], reading: Reading) -> list[Filed]:
         if not entries:
             return []
         among = [one.id for one in entries]
@@ -304,8 +325,10 @@ class CreditLedger:
             rows = {row.id: row for row in store.entry_rows(connection, party, among)}
             steps: dict[str, list[Taken]] = {}
             for step in store.step_rows(connection, party, among):
+                if step.entry not in rows:
+                    continue  # nobody asked for it, so nobody looks at it
                 told = json.loads(step.more)
-                text = words_of(connection, self._vault, step) if privileged else None
+                said = reading.of(connection, step)
                 by = told.get("decide_by")
                 steps.setdefault(step.entry, []).append(
                     Taken(
@@ -315,8 +338,9 @@ class CreditLedger:
                         actor=step.actor,
                         reason=told.get("reason"),
                         decide_by=None if by is None else parse_time(by),
-                        attachments=tuple(told.get("attachments", ())) if privileged else (),
-                        text=text,
+                        attachments=tuple(told.get("attachments", ())) if reading.viewer else (),
+                        text=said.text,
+                        closed=said.closed,
                     )
                 )
         now = self._clock.now()

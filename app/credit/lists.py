@@ -9,31 +9,28 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import uuid5
 
-from sqlalchemy import Connection
-
 from app.credit import matterstore
-from app.credit.document_uses import Named, digests_of
 from app.credit.ledger import Given
+from app.credit.listed import Listed, ListStep, told_steps
 from app.credit.matterbook import AlreadyStands, MatterBook, MatterUnknown
 from app.credit.matters import Kind, Stand
-from app.credit.records import NAMESPACE, By, check_known, words_of
+from app.credit.records import NAMESPACE, By, check_known
 from app.credit.rules import Criterion, ListName, ListTerms, RuleClass
 from app.credit.service import Credit
 from app.credit.steps import StepRefused
+from app.credit.words import Words, purpose_of
 from app.credit.workdays import add_months, deadline, end_of_day
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
-from app.kit.clock import Clock, format_time, from_ms, local_day, parse_time, to_ms
+from app.kit.clock import Clock, format_time, from_ms, local_day, to_ms
 from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger.submission import Seal
-from app.ledger.vault import SALT_BYTES, Vault
+from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
 from app.parties.offices import check_office, sees_whole
 from app.parties.principal import Principal
@@ -61,61 +58,17 @@ class OwnListing(Denied):
     """Nobody lists itself, or decides on its own listing."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListStep:
-    """A step of a listing. text, attachments: of who took it, for those whom they are addressed to."""
-
-    step: str
-    status: str
-    at: datetime
-    actor: str
-    decide_by: datetime | None
-    text: str | None = None
-    attachments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A listing as it stands now. may: the steps that a person may take with it now."""
-
-    id: str
-    party: str
-    list: ListName
-    criterion: str
-    policy: int
-    status: str
-    noticed_at: datetime
-    listed_at: datetime
-    until: datetime
-    removal_from: datetime | None
-    object_until: datetime | None
-    ended_at: datetime | None
-    approximate: bool
-    evidence: Mapping[str, Any]
-    by: str
-    steps: tuple[ListStep, ...]
-    may: frozenset[str] = frozenset()
-
-    def named(self) -> Iterator[Named]:
-        """Yields the documents that its evidence and steps name."""
-        for digest in digests_of({"evidence": self.evidence}):
-            yield self.by, digest
-        for step in self.steps:
-            for digest in step.attachments:
-                yield step.actor, digest
-
-
 class Lists:
     """Both lists. `review` is called after each monthly grade, `recheck` as an entry takes effect."""
 
     def __init__(
-        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock, vault: Vault
+        self, database: Database, book: MatterBook, credit: Credit, *, clock: Clock, words: Words
     ) -> None:
         self._database = database
         self._book = book
         self._credit = credit
         self._clock = clock
-        self._vault = vault
+        self._words = words
 
     def enter(
         self,
@@ -148,7 +101,7 @@ class Lists:
             self._check_met(party, known, evidence)
         by = By(principal.party or SYSTEM, voice(principal.roles, "list.enter"))
         replayed = self._begin(terms, party, criterion, evidence, id, by)
-        return self.find(id, public=False), replayed
+        return self.find(id, principal), replayed
 
     def object(self, principal: Principal, listing: str, given: Given) -> tuple[Listed, bool]:
         """Returns the listing, objected to by the party that it names."""
@@ -166,28 +119,50 @@ class Lists:
         """Returns the listing as a regulator decided; outcome: a word of DECISIONS."""
         return self._take(principal, listing, DECISIONS[outcome], given)
 
-    def find(self, listing: str, *, public: bool) -> Listed:
-        """Returns one listing. Raises MatterUnknown for what is none, or is not public where asked so."""
-        row = self._row(listing)
-        with self._database.read() as connection:
-            steps = matterstore.steps_of(connection, row.party)
-            found = self._listed(row, steps, None if public else connection)
-        if public and not self._is_public(row):
-            raise MatterUnknown("matter_unknown", id=listing[:80])
-        return found
+    def find(self, listing: str, viewer: Principal, *, purpose: str | None = None) -> Listed:
+        """Returns one listing, for whoever may see all of it. Raises MatterUnknown, Invalid.
 
-    def of_party(self, party: str, viewer: Principal | None) -> list[Listed]:
+        purpose: for which an authority opens what was said. Writes `access_log`.
+        """
+        row = self._row(listing)
+        with (
+            self._words.reading(viewer, purpose) as reading,
+            self._database.read() as connection,
+        ):
+            steps = matterstore.steps_of_matters(connection, [listing])
+            return self._listed(row, told_steps(connection, steps, reading))
+
+    def open_case(
+        self, principal: Principal, listing: str, *, purpose: str | None = None
+    ) -> Listed:
+        """Returns one listing as its decider reads it: what waits for a decision is opened for that.
+
+        Raises MatterUnknown, Invalid, what `check_may` raises. Writes `access_log`.
+        """
+        principal.check_may("list.enter")
+        status = Stand.of_row(self._row(listing)).at(self._clock.now())
+        return self.find(listing, principal, purpose=purpose_of(status, listing, stated=purpose))
+
+    def of_party(
+        self, party: str, viewer: Principal | None, *, purpose: str | None = None
+    ) -> list[Listed]:
         """Returns a party's listings, oldest first: those in force; all for itself and its regulators.
 
-        Raises PartyUnknown. Read-only.
+        purpose: for which an authority opens what was said. Raises PartyUnknown, Invalid. Writes
+        `access_log`.
         """
         privileged = sees_whole(self._database, viewer, party, "list.enter")
-        with self._database.read() as connection:
+        with (
+            self._words.reading(viewer if privileged else None, purpose) as reading,
+            self._database.read() as connection,
+        ):
             check_known(connection, party)
             rows = matterstore.matters_of(connection, party, BOTH)
-            steps = matterstore.steps_of(connection, party) if rows else []
-            reads = connection if privileged else None
-            return [self._listed(r, steps, reads) for r in rows if privileged or self._is_public(r)]
+            shown = [row for row in rows if privileged or self._is_public(row)]
+            among = {row.id for row in shown}
+            steps = matterstore.steps_of(connection, party) if shown else []
+            told = told_steps(connection, [one for one in steps if one.matter in among], reading)
+            return [self._listed(row, told) for row in shown]
 
     def page(self, name: ListName, *, after: tuple[int, str] | None, limit: int) -> list[Listed]:
         """Returns who is on a list now, longest first. Read-only."""
@@ -195,7 +170,7 @@ class Lists:
             rows = matterstore.listed_now(
                 connection, KINDS[name], now_ms=to_ms(self._clock.now()), after=after, limit=limit
             )
-        return [self._listed(row, ()) for row in rows]
+        return [self._listed(row, {}) for row in rows]
 
     def grades(self, party: str, *, after: str, limit: int) -> list[Any]:
         """Returns a party's monthly grades behind month `after`. Raises PartyUnknown. Read-only."""
@@ -346,7 +321,7 @@ class Lists:
             due=lambda now: deadline(now, working_days=days) if days else None,
             seals=(Seal("text", secrets.token_bytes(SALT_BYTES), content),),
         )
-        return self.find(listing, public=False), recorded.replayed
+        return self.find(listing, principal), recorded.replayed
 
     def _row(self, listing: str) -> Any:
         with self._database.read() as connection:
@@ -360,8 +335,7 @@ class Lists:
         stand = Stand.of_row(row)
         return row.effective_at <= to_ms(now) and not stand.over and stand.at(now) != "ended"
 
-    def _listed(self, row: Any, steps: Sequence[Any], reads: Connection | None = None) -> Listed:
-        """Returns a listing. reads: what texts are opened by, for those whom they are addressed to."""
+    def _listed(self, row: Any, steps: Mapping[str, Sequence[ListStep]]) -> Listed:
         stand, now = Stand.of_row(row), self._clock.now()
         status = stand.at(now)
         return Listed(
@@ -380,14 +354,6 @@ class Lists:
             approximate=bool(row.approximate),
             evidence=json.loads(row.evidence),
             by=row.actor,
-            steps=tuple(self._step(step, reads) for step in steps if step.matter == row.id),
+            steps=tuple(steps.get(row.id, ())),
             may=frozenset(step for step in PERSONS if stand.takes(step, now=now)),
         )
-
-    def _step(self, row: Any, reads: Connection | None) -> ListStep:
-        told = json.loads(row.more)
-        by = told.get("decide_by")
-        text = None if reads is None else words_of(reads, self._vault, row)
-        named = () if reads is None else tuple(told.get("attachments", ()))
-        moment = None if by is None else parse_time(by)
-        return ListStep(row.step, row.status, from_ms(row.at), row.actor, moment, text, named)

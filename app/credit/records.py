@@ -33,7 +33,6 @@ from app.credit.workdays import Deadline, deadline, end_of_day
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, local_day, to_ms
 from app.kit.errors import Fault, NotFound, Unavailable
-from app.ledger import sealstore
 from app.ledger import store as ledger_store
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
@@ -48,7 +47,6 @@ from app.ledger.submission import (
     View,
     all_recorded,
 )
-from app.ledger.vault import Vault
 from app.parties.chain import party_claim
 from app.parties.identity import SYSTEM
 
@@ -122,19 +120,6 @@ def data_of(connection: Connection, stream: str, record_id: str) -> Mapping[str,
         return None
     data: Mapping[str, Any] = orjson.loads(found[2])["data"]
     return data
-
-
-def words_of(
-    connection: Connection, vault: Vault, step: Any, *, section: str = "text"
-) -> str | None:
-    """Returns what was said with a step of an entry or matter, as its record holds it sealed. Read-only.
-
-    None of the service's own steps, and where it does not open: it was erased, or was altered and the audit
-    says so; a dossier does not fail for it.
-    """
-    if step.actor == SYSTEM:
-        return None
-    return sealstore.open_words(connection, vault, (f"party/{step.party}", step.record_id, section))
 
 
 def entry_id(*, party: str, rule: str, key: str) -> str:

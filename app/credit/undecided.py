@@ -1,14 +1,14 @@
 """What waits for a regulator: objections, applications for repair or removal, commitments in question.
 
-Found by their rows; what a party said is opened for whom it is addressed to. Nobody is shown its own case,
-since nobody decides in it. Read-only.
+Found by their rows; what a party said is opened apart from that, for whom it is addressed to. Nobody is
+shown its own case, since nobody decides in it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,20 +18,18 @@ from app.credit import matterstore, store, waitstore
 from app.credit.lists import NAMES
 from app.credit.loader import Policies
 from app.credit.matters import Kind
-from app.credit.records import words_of
 from app.credit.rules import Criterion, ListName, Rule, Texts
 from app.credit.templates import Template, find_template
 from app.credit.waitstore import NEVER, Waiting
+from app.credit.words import Wish, Words, deciding
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
-from app.ledger.vault import Vault
 from app.parties.principal import Principal
 from app.parties.store import find_parties
 
 Place = tuple[int, str]
 """Until when it is to be decided (ms), and its id."""
 
-Wish = Literal["objection", "repair", "removal", "question"]
 _WISHES: Mapping[str, Wish] = {
     "object": "objection",
     "ask_repair": "repair",
@@ -48,7 +46,7 @@ class Asked:
 
     of: an entry, a listing (`list` is which), a commitment. title: of its rule, criterion or template.
     version: of the policy that made it, or of the template. decide_by: None where no term runs.
-    text: None where it is erased or the service asked.
+    text: None until it is opened, and where it is erased or the service asked. step: which says it.
     """
 
     of: Literal["entry", "listing", "commitment"]
@@ -64,7 +62,8 @@ class Asked:
     asked_at: datetime
     decide_by: datetime | None
     approximate: bool
-    text: str | None
+    step: Any
+    text: str | None = None
 
     @property
     def place(self) -> Place:
@@ -76,19 +75,19 @@ class Undecided:
     """The queue of decisions."""
 
     def __init__(
-        self, database: Database, policies: Policies, *, clock: Clock, vault: Vault
+        self, database: Database, policies: Policies, *, clock: Clock, words: Words
     ) -> None:
         self._database = database
         self._policies = policies
         self._clock = clock
-        self._vault = vault
+        self._words = words
 
     def page(
         self, principal: Principal, *, after: Place | None = None, limit: int
     ) -> tuple[int, list[Asked]]:
         """Returns how many wait for this authority, in its region, and those behind `after`.
 
-        Raises what `check_may` raises.
+        What was said is not opened. Raises what `check_may` raises. Read-only.
         """
         principal.check_may("credit.decide")
         waiting = Waiting(
@@ -106,9 +105,22 @@ class Undecided:
             shown = sorted(found, key=lambda one: one.place)[:limit]
             ids = sorted({one.row.party for one in shown})
             parties = {row.id: row for row in find_parties(connection, ids)}
-            return count, [self._told(connection, one, parties[one.row.party]) for one in shown]
+            return count, [self._told(one, parties[one.row.party]) for one in shown]
 
-    def _told(self, connection: Connection, one: _Waiting, party: Any) -> Asked:
+    def opened(self, principal: Principal, waiting: Sequence[Asked]) -> list[Asked]:
+        """Returns the same with what was said: it is addressed to who decides, and each is a look for that.
+
+        Raises what `check_may` raises. Writes `access_log`.
+        """
+        principal.check_may("credit.decide")
+        with self._words.reading(principal) as reading, self._database.read() as connection:
+            said = [
+                reading.of(connection, one.step, purpose=deciding(one.wish, one.id))
+                for one in waiting
+            ]
+        return [replace(one, text=told.text) for one, told in zip(waiting, said, strict=True)]
+
+    def _told(self, one: _Waiting, party: Any) -> Asked:
         name = NAMES[Kind(one.row.kind)] if one.of == "listing" else None
         return Asked(
             of=one.of,
@@ -124,7 +136,7 @@ class Undecided:
             asked_at=from_ms(one.step.at),
             decide_by=one.decide_by,
             approximate=bool(one.told.get("approximate")),
-            text=words_of(connection, self._vault, one.step),
+            step=one.step,
         )
 
     def _title(self, one: _Waiting, name: ListName | None) -> Texts:

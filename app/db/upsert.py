@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db.hot import execute_many
+
+Adds = Callable[[Any, Any], ColumnElement[bool]]
 
 
 def upsert_rows(
@@ -40,15 +42,17 @@ def count_rows(
     keys: Sequence[str],
     kept: Sequence[str],
     sums: Sequence[str],
+    adds: Adds | None = None,
 ) -> None:
     """Inserts rows, or adds the columns `sums` to those of existing ones. Writes `table`.
 
-    kept: columns that stay as they are in existing rows; the others are given the new values. Two
-    processes that add to one row lose nothing of each other.
+    kept: columns that stay as they are in existing rows; the others are given the new values. adds: which
+    existing rows are added to, of their columns as they stand and as they are given, without values to be
+    bound; None: all. Two processes that add to one row lose nothing of each other.
     """
     if rows:
         dialect, names = connection.dialect.name, tuple(rows[0])
-        statement = _count(dialect, table, names, tuple(keys), tuple(kept), tuple(sums))
+        statement = _count(dialect, table, names, tuple(keys), tuple(kept), tuple(sums), adds)
         execute_many(connection, statement, rows)
 
 
@@ -79,13 +83,15 @@ def _count(
     keys: tuple[str, ...],
     kept: tuple[str, ...],
     sums: tuple[str, ...],
+    adds: Adds | None,
 ) -> Any:
     statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
-    given = {
-        name: table.c[name] + statement.excluded[name] if name in sums else statement.excluded[name]
-        for name in names
-        if name not in (*keys, *kept)
-    }
+    given = {name: statement.excluded[name] for name in names if name not in (*keys, *kept, *sums)}
+    for name in sums:
+        more = statement.excluded[name]
+        if adds is not None:
+            more = case((adds(table.c, statement.excluded), more), else_=literal_column("0"))
+        given[name] = table.c[name] + more
     return statement.on_conflict_do_update(index_elements=keys, set_=given)
 
 

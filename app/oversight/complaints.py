@@ -2,11 +2,12 @@
 
 Found by their rows, told from the chain. The words of who complained are sealed: to read them takes a stated
 purpose, and each look is logged before anything is shown, the seller's too. What the other side said is
-open to whoever may see the matter at all.
+open to whoever may see the matter at all; what of it is no public reply is a look as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,8 +19,9 @@ from app.kit.clock import Clock, from_ms, to_ms
 from app.kit.errors import NotFound
 from app.ledger.record import stream_key
 from app.oversight.cases import Case, Cases, Located
-from app.oversight.looking import log_look, read_purpose
 from app.parties.account_rules import covers
+from app.parties.identity import CONSUMER
+from app.parties.looking import log_look, read_purpose
 from app.parties.principal import Principal
 from app.parties.roles import PLATFORM, REGULATOR, SELLER_ROLES, reach
 from app.parties.store import find_party
@@ -30,6 +32,7 @@ As = Literal["seller", "platform", "authority"]
 """In which part somebody meets a complaint."""
 
 READ = "voice.read"
+_DETAIL = "detail"
 
 
 class TicketUnknown(NotFound):
@@ -108,11 +111,14 @@ class Complaints:
     def read(self, principal: Principal, ticket: str) -> tuple[Case, Any]:
         """Returns a matter without the words of who complained, and its row.
 
-        Raises TicketUnknown for none, or none of the caller's. Read-only.
+        What the other sides wrote in it is addressed to whoever works on it: that look is for just that.
+        Raises TicketUnknown for none, or none of the caller's. Writes `access_log`.
         """
         with self._database.read() as connection:
             found, row = self._find(connection, principal, ticket)
-            return self._cases.tell(connection, found, opens=False), row
+            case = self._cases.tell(connection, found, opens=False)
+        self._log(principal, found, _of_others(case, principal), f"work on complaint {case.ticket}")
+        return case, row
 
     def open(
         self, principal: Principal, ticket: str, purpose: str | None, *, loc: tuple[str, ...]
@@ -127,9 +133,13 @@ class Complaints:
             closed = self._cases.tell(connection, found, opens=False)
             opened = self._cases.tell(connection, found)
         # Of the same snapshot, so that nothing is handed over that was not written down.
-        sections = [(one.seq, "detail") for one in closed.said if one.closed]
-        log_look(self._database, principal, found.stream, sections, told, clock=self._clock)
+        sections = [one.seq for one in closed.said if one.closed]
+        self._log(principal, found, [*sections, *_of_others(opened, principal)], told)
         return opened
+
+    def _log(self, principal: Principal, found: Located, seqs: Sequence[int], purpose: str) -> None:
+        looked_at = [(seq, _DETAIL) for seq in seqs]
+        log_look(self._database, principal, found.stream, looked_at, purpose, clock=self._clock)
 
     def _find(
         self, connection: Connection, principal: Principal, ticket: str
@@ -162,6 +172,20 @@ class Complaints:
             referred_to=row.referred_to,
             place=(row.number, row.stream, row.seq),
         )
+
+
+def _of_others(case: Case, principal: Principal) -> list[int]:
+    """Returns the seqs of what another side sealed, who did not complain, and this reader sees.
+
+    Not of a reply: that is public.
+    """
+    return [
+        one.seq
+        for one in case.said
+        if one.kind in ("message", "referral")
+        and one.text
+        and one.actor not in (principal.party, CONSUMER)
+    ]
 
 
 def _is_for(connection: Connection, principal: Principal, row: Any) -> bool:

@@ -9,7 +9,8 @@ goods, and those are goods of this declaration.
 Only what was compared here stands in a record as compared: no event can bring `documents` along.
 What is decided is a record of the lot or unit (`customs_release`, `customs_hold`), the later one of
 which holds. The port says whose decision it is, not a region of GB/T 2260, so an account's region bounds
-nothing here. Each look by a number is logged.
+nothing here. Each look by a number is logged, with the declaration as its purpose: by its last digits, since
+the number itself is stored nowhere.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
@@ -28,8 +29,8 @@ from app.kit.errors import Fault, FieldFault, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.submission import Recorded
 from app.oversight import seekstore
-from app.oversight.looking import log_looks
 from app.parties.identity import Declaration, parse_declaration, parse_waybill
+from app.parties.looking import log_looks
 from app.parties.principal import Principal
 from app.trace.code import lot_stream
 from app.trace.identifiers import parse_code
@@ -42,12 +43,10 @@ DOCUMENTS: tuple[DocumentName, ...] = ("order", "payment", "waybill")
 Standing = Literal["agrees", "differs", "absent", "not_given"]
 Outcome = Literal["agree", "differ", "absent"]
 Decision = Literal["release", "hold"]
-PURPOSE: Final = "customs"
-"""What the log of purposes says of looks from here."""
-
 _DECIDED = frozenset({"registration", "customs_release", "customs_hold"})
 _MAX_NUMBER, _MAX_REASON = 64, 500
 _MOST_GOODS = 200
+_TAIL = 4
 
 
 class NothingDeclared(NotFound):
@@ -112,7 +111,7 @@ class CustomsDesk:
         documents: numbers as the declaration list has them. Raises NothingDeclared, Invalid.
         """
         declared, rows = self._find(principal, number, documents)
-        self._log(principal, rows)
+        self._log(principal, rows, "check", declared.declaration)
         return declared
 
     def decide(
@@ -150,7 +149,7 @@ class CustomsDesk:
             sealed["reason"] = SealedInput({"text": told})
         elif certificate.strip():
             data["certificate"] = certificate.strip()
-        self._log(principal, rows)
+        self._log(principal, rows, "decide", declared.declaration)
         request = EventRequest(
             code=stream,
             type=f"customs_{decision}",
@@ -194,9 +193,16 @@ class CustomsDesk:
             number.replace(" ", ""), year_now=self._clock.now().year, loc=("number",)
         )
 
-    def _log(self, principal: Principal, rows: Sequence[Any]) -> None:
+    def _log(
+        self,
+        principal: Principal,
+        rows: Sequence[Any],
+        does: Literal["check", "decide"],
+        declaration: Declaration,
+    ) -> None:
         told = ((row.stream, row.seq, row.kind) for row in rows)
-        log_looks(self._database, principal, told, PURPOSE, clock=self._clock)
+        purpose = f"{does} declaration …{declaration.number[-_TAIL:]}"
+        log_looks(self._database, principal, told, purpose, clock=self._clock)
 
 
 def _read_documents(documents: Mapping[DocumentName, str]) -> dict[DocumentName, str]:

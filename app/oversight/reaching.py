@@ -7,7 +7,7 @@ what is sealed about its buyer, what was recorded since the recall, and whether 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -98,23 +98,25 @@ class Reaching:
     def all(self, lot: str | None) -> Iterator[tuple[Goods, int]]:
         """Yields every unit and consignment of the product, or of a lot of it, and how many are like it."""
         serials = reachstore.serials(self._connection, self._gtin, lot)
-        yield from self.units(serials, lot=None, named=False)
+        yield from self.units(serials, lots=None, named=False)
         for number in reachstore.lots(self._connection, self._gtin) if lot is None else [lot]:
             yield from self._read(self._consignments(number))
 
     def units(
-        self, serials: Sequence[str], *, lot: str | None, named: bool = True
+        self, serials: Sequence[str], *, lots: Collection[str] | None, named: bool = True
     ) -> Iterator[tuple[Goods, int]]:
-        """Yields the units with these serials; with a lot, those of it. named: by who asks."""
+        """Yields the units with these serials; with lots, those of them. named: by who asks."""
         for start in range(0, len(serials), reachstore.PIECE):
             piece = serials[start : start + reachstore.PIECE]
-            yield from self._read(self._units(piece, lot, named=named))
+            yield from self._read(self._units(piece, lots, named=named))
         for raw, count in self._more_alike.items():
             for one, _ in self._read([self._alike[raw]]):
                 yield one, count
         self._more_alike.clear()
 
-    def _units(self, serials: Sequence[str], lot: str | None, *, named: bool) -> list[_Found]:
+    def _units(
+        self, serials: Sequence[str], lots: Collection[str] | None, *, named: bool
+    ) -> list[_Found]:
         names = {}
         for serial in serials:
             stream = Code(self._gtin, serial=serial).stream
@@ -137,8 +139,8 @@ class Reaching:
                 self._more_alike[row.state] = self._more_alike.get(row.state, 0) + 1
                 continue
             life = read_state(row.state) if alike is None else alike.life
-            # A lot beside serials narrows them.
-            if lot is not None and life.get("lot") != lot:
+            # Lots beside serials narrow them.
+            if lots is not None and life.get("lot") not in lots:
                 continue
             one = _Found(name, key, life, row.recorded_at)
             if life.get("state") == "registered" and len(self._alike) < _MOST_ALIKE:

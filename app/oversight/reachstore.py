@@ -6,10 +6,11 @@ recorded since a recall is looked for only where something was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select, tuple_
 
 from app.db.hot import HotSelect
 from app.db.tables import (
@@ -95,12 +96,11 @@ _SOLD_THEN = HotSelect(
 )
 
 
-def count_codes(connection: Connection, gtin: str, lot: str | None) -> int:
-    """Returns how many codes were made of a product, or of a lot of it. Reads every order of codes."""
-    query = select(func.coalesce(func.sum(BATCH.c.done), 0)).where(BATCH.c.gtin == gtin)
-    if lot is not None:
-        query = query.where(BATCH.c.lot == lot)
-    return int(connection.execute(query).scalar_one())
+def count_codes(connection: Connection, gtin: str, lots: Collection[str] | None) -> int:
+    """Returns how many codes were made of a product, or of lots of it. Reads every order of codes."""
+    query = select(BATCH.c.lot, func.sum(BATCH.c.done).label("made")).where(BATCH.c.gtin == gtin)
+    rows = connection.execute(query.group_by(BATCH.c.lot))
+    return sum(int(row.made or 0) for row in rows if lots is None or row.lot in lots)
 
 
 def serials(connection: Connection, gtin: str, lot: str | None) -> list[str]:
@@ -108,6 +108,76 @@ def serials(connection: Connection, gtin: str, lot: str | None) -> list[str]:
     if lot is None:
         return [row.serial for row in _SERIALS.rows(connection, gtin=gtin)]
     return [row.serial for row in _SERIALS_OF_LOT.rows(connection, gtin=gtin, lot=lot)]
+
+
+class Issued(NamedTuple):
+    """Where a serial stands in the order of issue. n: its place in its order of codes."""
+
+    party: str
+    created_at: int
+    batch_id: str
+    n: int
+
+
+def find_issued(
+    connection: Connection, gtin: str, serial: str, *, lot: str | None, party: str | None
+) -> Issued | None:
+    """Returns where a serial of a product, or of a lot of it, stands; party: that issued it, None: any."""
+    query = (
+        select(BATCH.c.party, BATCH.c.created_at, BATCH.c.batch_id, CODE.c.n)
+        .join(BATCH, BATCH.c.batch_id == CODE.c.batch_id)
+        .where(CODE.c.serial == serial, BATCH.c.gtin == gtin)
+    )
+    if lot is not None:
+        query = query.where(BATCH.c.lot == lot)
+    if party is not None:
+        query = query.where(BATCH.c.party == party)
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else Issued(*row)
+
+
+def issued_between(
+    connection: Connection, gtin: str, first: Issued, last: Issued, *, lot: str | None, most: int
+) -> list[str]:
+    """Returns the serials that first's issuer issued from `first` to `last`, both included, at most so many.
+
+    In the order of issue: by when the codes were ordered, in each order as they are printed.
+    """
+    place = tuple_(BATCH.c.created_at, BATCH.c.batch_id)
+    query = select(BATCH.c.batch_id).where(
+        BATCH.c.party == first.party,
+        BATCH.c.gtin == gtin,
+        place >= (first.created_at, first.batch_id),
+        place <= (last.created_at, last.batch_id),
+    )
+    if lot is not None:
+        query = query.where(BATCH.c.lot == lot)
+    query = query.order_by(BATCH.c.created_at, BATCH.c.batch_id)
+    found: list[str] = []
+    for batch in connection.execute(query).scalars().all():
+        codes = select(CODE.c.serial).where(CODE.c.batch_id == batch)
+        if batch == first.batch_id:
+            codes = codes.where(CODE.c.n >= first.n)
+        if batch == last.batch_id:
+            codes = codes.where(CODE.c.n <= last.n)
+        codes = codes.order_by(CODE.c.n).limit(most - len(found))
+        found += connection.execute(codes).scalars()
+        if len(found) >= most:
+            break
+    return found
+
+
+def lots_produced(connection: Connection, gtin: str, first: str, last: str) -> list[str]:
+    """Returns the lots of a product that were made from one day to another (`YYYY-MM-DD`), both included.
+
+    A lot that does not say when it was made is none of them. Reads every lot of the product.
+    """
+    query = select(LOT.c.lot, LOT.c.facts).where(LOT.c.gtin == gtin).order_by(LOT.c.lot)
+    return [
+        row.lot
+        for row in connection.execute(query)
+        if first <= str(json.loads(row.facts).get("produced_on", "")) <= last
+    ]
 
 
 def lots(connection: Connection, gtin: str) -> list[str]:

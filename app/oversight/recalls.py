@@ -10,55 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms
-from app.kit.errors import FieldFault, invalid
 from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_some
 from app.oversight import reachstore
-from app.oversight.looking import log_look, read_purpose
 from app.oversight.offices import check_goods
-from app.oversight.periods import read_period
-from app.oversight.reach import Goods, Mark, Tally, mark_of
+from app.oversight.reach import UNREADABLE, Goods, Mark, Tally, mark_of
 from app.oversight.reaching import Reaching
+from app.oversight.scoping import Chosen, Scope, choose
+from app.parties.looking import log_look, read_purpose
 from app.parties.principal import NotYours, Principal
-from app.parties.roles import reach
-from app.trace.code import MAX_SEGMENT, Code, parse_serial
+from app.parties.roles import REGULATOR, reach
+from app.trace.code import Code
 from app.trace.correcting import as_corrected
 from app.trace.decide import CodeUnknown
-from app.trace.identifiers import parse_code, parse_unit
+from app.trace.identifiers import parse_code
 
-MOST_GOODS: Final = 200_000
-"""Who asks about more is asked to choose a lot, serials, or a time of sale: the answer comes at once."""
-MOST_SERIALS: Final = 1_000
 LOOK: Final = "reach"
 """How the log of purposes names a look at a recall's reach."""
 _ACTION: Final = "recall.read"
 _TOLD_OF: Final = frozenset({"recall", "correction"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Which goods. code: a product, a lot or a unit, in any form. serials: of these units alone.
-
-    sold_since_ms, sold_until_ms: of those sold then, until exclusive, by whichever of their sales.
-    """
-
-    code: str
-    serials: tuple[str, ...] = ()
-    sold_since_ms: int | None = None
-    sold_until_ms: int | None = None
-
-
-def scope_of(code: str, serials: Sequence[str], *, sold_since: str, sold_until: str) -> Scope:
-    """Returns the goods that are asked about; days of China, "" for none. Raises Invalid."""
-    names = ("sold_since", "sold_until")
-    since_ms, until_ms = read_period(sold_since, sold_until, names=names)
-    return Scope(code=code, serials=tuple(serials), sold_since_ms=since_ms, sold_until_ms=until_ms)
+_OVER: Final = frozenset({"void", UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +66,25 @@ class Reached:
         if self.tally.recalled or (own[0] is not None and own[1] is None):
             return None
         return max((one for one in (self.tally.until, own[1]) if one is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a recall of a part of the goods, or its end, comes to. goods: its lots, or its units.
+
+    codes: those of them on which it is recorded; of the others it holds already. left_out: goods that take
+    none: void, unreadable, or without a code of their own (a consignment).
+    """
+
+    found: Reached
+    goods: tuple[str, ...]
+    codes: tuple[str, ...]
+    left_out: int = 0
+
+    @property
+    def digest(self) -> str:
+        """What stands for just these goods, so that what was counted is what is recorded."""
+        return sha256("\n".join(self.goods).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +170,42 @@ class Recalls:
         lines: list[Goods] = []
         return self._look(principal, scope, purpose, lines), lines
 
+    def plan(self, principal: Principal, scope: Scope, *, lifts: bool, purpose: str) -> Plan:
+        """Returns on which codes a recall of a part of the goods is recorded, or that it is over.
+
+        purpose: what the log of purposes says of an authority's look. Raises and writes as `reach`.
+        """
+        lines: list[Goods] = []
+        found = self._look(principal, scope, purpose, lines)
+        if scope.is_of_lots:
+            asked, left_out = self._lots(principal, scope), 0
+        else:
+            asked = tuple(
+                one.name for one in lines if "#" not in one.name and one.state not in _OVER
+            )
+            left_out = len(lines) - len(asked)
+        with self._database.read() as connection:
+            heads = load_heads(connection, asked)
+        todo = tuple(
+            stream
+            for stream in asked
+            if _stands(heads[stream].state, principal, any_recall=lifts) is lifts
+        )
+        return Plan(found, asked, todo, left_out)
+
+    def _lots(self, principal: Principal, scope: Scope) -> tuple[str, ...]:
+        """Returns the streams of a scope's lots; where somebody sees its own alone, of these."""
+        code = parse_code(scope.code)
+        own = None if reach(principal.roles, _ACTION) == "any" else principal.own_party()
+        with self._database.read() as connection:
+            lots = choose(connection, scope, code, own=own).lots or ()
+            heads = load_heads(connection, [Code(code.gtin, lot=lot).stream for lot in lots])
+        return tuple(
+            stream
+            for stream, head in heads.items()
+            if own is None or own in (head.state.get("party"), head.state.get("recall_agent"))
+        )
+
     def _look(
         self,
         principal: Principal,
@@ -184,21 +217,22 @@ class Recalls:
         sees_all = reach(principal.roles, _ACTION) == "any"
         if sees_all:
             purpose = read_purpose(purpose, loc=("purpose",))
-        code, serials = _goods_of(scope)
+        code, own = parse_code(scope.code), None if sees_all else principal.own_party()
         with self._database.read() as connection:
             head = load_heads(connection, [code.stream])[code.stream]
             if not head.exists:
                 raise CodeUnknown("code_unknown", code=code.stream)
+            chosen = choose(connection, scope, code, own=own)
             reaching = Reaching(
                 connection,
                 gtin=code.gtin,
-                own=None if sees_all else principal.own_party(),
+                own=own,
                 office=principal.region,
                 sold=(scope.sold_since_ms, scope.sold_until_ms),
                 apart=lines is not None,
             )
             tally = Tally()
-            for one, count in _goods(connection, reaching, code, serials):
+            for one, count in _goods(reaching, chosen):
                 tally.add(one, count)
                 if lines is not None:
                     lines.append(one)
@@ -223,16 +257,23 @@ class Recalls:
         return replace(found, notices=notices)
 
 
-def _goods(
-    connection: Connection, reaching: Reaching, code: Code, serials: Sequence[str] | None
-) -> Iterator[tuple[Goods, int]]:
-    """Returns goods and how many are like them, read as they are asked for. Raises Invalid: too many."""
-    if serials is not None:
-        return reaching.units(serials, lot=None if code.serial else code.lot)
-    if reachstore.count_codes(connection, code.gtin, code.lot) > MOST_GOODS:
-        # Not how many: of others' goods that is nobody's business.
-        raise invalid(FieldFault(("code",), "too_many_goods", {"expected": MOST_GOODS}))
-    return reaching.all(code.lot)
+def _goods(reaching: Reaching, chosen: Chosen) -> Iterator[tuple[Goods, int]]:
+    """Yields goods and how many are like them, read as they are asked for."""
+    if chosen.serials is not None:
+        yield from reaching.units(chosen.serials, lots=chosen.lots, named=chosen.named)
+    elif chosen.lots is None:
+        yield from reaching.all(None)
+    else:
+        for lot in chosen.lots:
+            yield from reaching.all(lot)
+
+
+def _stands(state: Mapping[str, Any], principal: Principal, *, any_recall: bool) -> bool:
+    """Whether the caller's recall of these very goods holds; any_recall: or one that it may lift."""
+    recalls = state.get("recalls", {})
+    sees_all = any_recall and REGULATOR in principal.roles
+    named = recalls if sees_all else {principal.party} & set(recalls)
+    return any("until" not in recalls[who] for who in named)
 
 
 def _notices(connection: Connection, code: Code, since_ms: int | None) -> int:
@@ -242,30 +283,6 @@ def _notices(connection: Connection, code: Code, since_ms: int | None) -> int:
     streams = {code.product_stream, code.stream} if code.lot else {code.product_stream}
     keys = [stream_key(stream) for stream in sorted(streams)]
     return reachstore.count_notices(connection, keys, since_ms)
-
-
-def _goods_of(scope: Scope) -> tuple[Code, tuple[str, ...] | None]:
-    """Returns the code, and the serials that were named; None: all there are. Raises Invalid."""
-    code = parse_code(scope.code)
-    if code.serial is not None:
-        return code, (code.serial,)
-    if not scope.serials:
-        return code, None
-    if len(scope.serials) > MOST_SERIALS:
-        params = {"expected": f"≤ {MOST_SERIALS}", "got": len(scope.serials)}
-        raise invalid(FieldFault(("serials",), "length", params))
-    return code, tuple(dict.fromkeys(_serial_of(code, told) for told in scope.serials))
-
-
-def _serial_of(code: Code, told: str) -> str:
-    """Returns the serial of a serial, or of a unit's whole code. Raises Invalid."""
-    told, loc = told.strip(), ("serials",)
-    if len(told) <= MAX_SEGMENT and not told.startswith(("01/", "(")):
-        return parse_serial(told, loc=loc)
-    unit = parse_unit(told, loc=loc)
-    if unit.gtin != code.gtin:
-        raise invalid(FieldFault(loc, "other_product", {"got": unit.gtin}))
-    return str(unit.serial)
 
 
 def _told(connection: Connection, row: Any) -> ToldRecall:

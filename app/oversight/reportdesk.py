@@ -20,10 +20,10 @@ from app.kit.clock import Clock, from_ms
 from app.kit.errors import Conflict, NotFound
 from app.ledger.vault import SealBroken, Vault
 from app.oversight import reportstore
-from app.oversight.looking import log_look, read_purpose
 from app.oversight.reports import as_ticket, seal_place
 from app.oversight.reportstore import WAITING
 from app.parties.account_rules import covers
+from app.parties.looking import log_look, read_purpose
 from app.parties.principal import Principal
 from app.parties.store import find_parties
 from app.trace.identifiers import parse_code

@@ -20,19 +20,21 @@ from app.kit.clock import Clock
 from app.kit.errors import FieldFault, invalid
 from app.ledger.store import head_rows
 from app.oversight import seekstore
-from app.oversight.looking import log_looks, read_purpose
 from app.oversight.offices import places_of
 from app.oversight.seekstore import MOST, Bounds
 from app.oversight.seekwords import SEALED, Kind, Reading, read_query
 from app.oversight.store import names_of
 from app.parties.account_rules import covers
 from app.parties.identity import parse_region
+from app.parties.looking import log_looks, read_purpose
 from app.parties.principal import Principal
 from app.trace import wordstore
 from app.trace.code import Code
 from app.trace.secret_index import SecretIndex
 from app.trace.words import query_words
 
+By = Kind | Literal["region", "sold", "issued"]
+"""As what something was found. `region`: it was registered there, or anywhere, in the time asked for."""
 Group = Literal["parties", "products", "lots", "units"]
 GROUPS: tuple[Group, ...] = ("parties", "products", "lots", "units")
 SEARCH_PURPOSE = "search"
@@ -42,7 +44,7 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is looked for. text: any number or name, "" for all of a region. region: GB/T 2260, "" for all.
+    """What is looked for. text: any number or name, "" for all of a region or a time. region: GB/T 2260.
 
     since_ms, until_ms: of the hit's own time (registered, issued, sold, recorded), until exclusive.
     """
@@ -62,7 +64,7 @@ class Hit:
     """
 
     key: str
-    by: Kind | Literal["region", "sold"]
+    by: By
     at_ms: int
     party: str | None = None
     name: str = ""
@@ -117,7 +119,8 @@ class Seeking:
         if query.purpose.strip():
             purpose = read_purpose(query.purpose, loc=("purpose",))
         readings = read_query(query.text, year_now=self._clock.now().year)
-        if not readings and not query.region:
+        is_bounded = query.region or query.since_ms is not None or query.until_ms is not None
+        if not readings and not is_bounded:
             raise invalid(FieldFault(("q",), "missing", {"name": "q"}))
         regions = tuple(one for one in (query.region, principal.region) if one)
         bounds = Bounds(regions, query.since_ms, query.until_ms)
@@ -183,6 +186,11 @@ class Seeking:
         for party in looking.values("party"):
             if looking.is_at(list(seekstore.regions_of(connection, [party]).values())):
                 yield from _sold(looking, [party], None)
+        if not looking.readings:
+            yield from _named(looking, seekstore.sold_anywhere(connection, looking.bounds))
+            for row in seekstore.issued_anywhere(connection, looking.bounds):
+                stream = Code(row.gtin, serial=row.serial).stream
+                yield Hit(stream, "issued", row.created_at, row.party)
 
     def _sealed_streams(self, looking: _Looking) -> Iterator[tuple[Kind, str, int]]:
         """Yields (kind, stream, time) of the records with a number, where the caller is in office."""
@@ -211,7 +219,7 @@ def _parties(looking: _Looking) -> Iterator[Hit]:
         looking.connection, ids=ids, licences=licences, names=names, bounds=looking.bounds
     )
     for row in rows:
-        by: Kind | Literal["region"] = "region"
+        by: By = "region"
         if row.id in ids:
             by = "party"
         elif looking.readings:
@@ -296,19 +304,26 @@ def _stands(looking: _Looking, stream: str) -> bool:
 
 
 def _sold(looking: _Looking, sellers: Sequence[str], gtin: str | None) -> Iterator[Hit]:
-    rows = seekstore.sold(looking.connection, sellers=sellers, gtin=gtin, bounds=looking.bounds)
+    yield from _named(
+        looking,
+        seekstore.sold(looking.connection, sellers=sellers, gtin=gtin, bounds=looking.bounds),
+    )
+
+
+def _named(looking: _Looking, rows: Sequence[Any]) -> Iterator[Hit]:
+    """Yields sold units by the names of their streams."""
     names = names_of(looking.connection, list({row.stream for row in rows}))
     for row in rows:
         if row.stream in names:
             yield Hit(names[row.stream], "sold", row.sold_at, row.seller)
 
 
-def _lot_hits(rows: Sequence[Any], by: Kind | Literal["region"]) -> Iterator[Hit]:
+def _lot_hits(rows: Sequence[Any], by: By) -> Iterator[Hit]:
     for row in rows:
         yield Hit(Code(row.gtin, lot=row.lot).stream, by, row.created_at, row.party)
 
 
-def _product_hits(rows: Iterable[Any], by: Kind | Literal["region"]) -> Iterator[Hit]:
+def _product_hits(rows: Iterable[Any], by: By) -> Iterator[Hit]:
     for row in rows:
         yield Hit(row.gtin, by, row.created_at, row.registrant, row.name)
 

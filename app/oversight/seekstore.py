@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, false, func, or_, select
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
+from app.db.hot import HotSelect
 from app.db.lookup import chunks
 from app.db.tables import (
     Batch,
@@ -37,8 +48,16 @@ HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 
+_AT_ONCE = 32
+"""Sellers whose sales one statement reads."""
+_LATE = 2**62
 MOST = 1_000
 """Of each group no more is found: who has so many looks for something narrower."""
+
+
+_CODES = select(
+    BATCH.c.batch_id, BATCH.c.gtin, CODE.c.n, CODE.c.serial, BATCH.c.party, BATCH.c.created_at
+).join(BATCH, BATCH.c.batch_id == CODE.c.batch_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,21 +193,90 @@ def sellers_of(connection: Connection, gtin: str, bounds: Bounds) -> list[str]:
 def sold(
     connection: Connection, *, sellers: Sequence[str], gtin: str | None, bounds: Bounds
 ) -> list[Any]:
-    """Returns (name, seller, sold_at) of units these sellers sold, the newest first.
+    """Returns (stream, seller, sold_at) of units these sellers sold, the newest first.
 
-    A seller at a time, each by its index: together they would all be read before they are sorted. Once
-    there are enough, of the next seller only what is newer than the oldest of them is read.
+    Of each seller by its index no more than are wanted: together they would all be read before they are
+    sorted. Once there are enough, of the next ones only what is newer than the oldest of them is read.
     """
     found: list[Any] = []
-    for seller in sellers:
-        query = select(SOLD.c.stream, SOLD.c.seller, SOLD.c.sold_at).where(SOLD.c.seller == seller)
-        if gtin is not None:
-            query = query.where(SOLD.c.gtin == gtin)
-        query = _within(query, SOLD.c.sold_at, bounds)
+    since_ms, until_ms = bounds.since_ms or 0, _LATE if bounds.until_ms is None else bounds.until_ms
+    asked = {} if gtin is None else {"gtin": gtin}
+    for start in range(0, len(sellers), _AT_ONCE):
+        some = [*sellers[start : start + _AT_ONCE], *[""] * _AT_ONCE][:_AT_ONCE]
+        named = {f"seller_{n}": seller for n, seller in enumerate(some)}
         if len(found) > MOST:
-            query = query.where(SOLD.c.sold_at > found[-1].sold_at)
-        rows = connection.execute(query.order_by(SOLD.c.sold_at.desc()).limit(MOST + 1))
-        found = sorted([*found, *rows], key=lambda row: -row.sold_at)[: MOST + 1]
+            since_ms = max(since_ms, found[-1].sold_at + 1)
+        rows = _newest_sales(of_product=gtin is not None, most=MOST + 1).rows(
+            connection, **named, **asked, since=since_ms, until=until_ms
+        )
+        if rows:
+            found = sorted([*found, *rows], key=lambda row: -row.sold_at)[: MOST + 1]
+    return found
+
+
+@cache
+def _newest_sales(*, of_product: bool, most: int) -> HotSelect:
+    """Returns the statement that reads of so many sellers the newest sales of each."""
+    parts = []
+    for n in range(_AT_ONCE):
+        query = select(SOLD.c.stream, SOLD.c.seller, SOLD.c.sold_at).where(
+            SOLD.c.seller == bindparam(f"seller_{n}"),
+            SOLD.c.sold_at >= bindparam("since"),
+            SOLD.c.sold_at < bindparam("until"),
+        )
+        if of_product:
+            query = query.where(SOLD.c.gtin == bindparam("gtin"))
+        newest = query.order_by(SOLD.c.sold_at.desc()).limit(literal_column(str(most))).subquery()
+        parts.append(select(newest.c.stream, newest.c.seller, newest.c.sold_at))
+    return HotSelect(union_all(*parts))
+
+
+def sold_anywhere(connection: Connection, bounds: Bounds) -> list[Any]:
+    """Returns what `sold` does of all sellers in the regions, whoever they are.
+
+    The newest so many sales are those of the so many sellers who sold last: of all others no sale is read.
+    """
+    last = _within(
+        select(func.max(SOLD.c.sold_at)).where(SOLD.c.seller == PARTY.c.id), SOLD.c.sold_at, bounds
+    )
+    sellers = _in_regions(select(PARTY.c.id, last.scalar_subquery().label("last")), bounds)
+    found = sellers.subquery()
+    latest = (
+        select(found.c.id)
+        .where(found.c.last.is_not(None))
+        .order_by(found.c.last.desc(), found.c.id)
+        .limit(MOST + 1)
+    )
+    return sold(
+        connection, sellers=list(connection.execute(latest).scalars()), gtin=None, bounds=bounds
+    )
+
+
+def issued_anywhere(connection: Connection, bounds: Bounds) -> list[Any]:
+    """Returns (gtin, serial, party, created_at) of codes issued by parties in the regions, newest first.
+
+    Reads every order of codes of that time, and the codes of as many of them as are needed.
+    """
+    query = select(BATCH).where(BATCH.c.done > 0)
+    if bounds.regions:
+        query = _in_regions(query.join(PARTY, PARTY.c.id == BATCH.c.party), bounds)
+    query = _within(query, BATCH.c.created_at, bounds)
+    query = query.order_by(BATCH.c.created_at.desc(), BATCH.c.batch_id).limit(MOST + 1)
+    count, whole = 0, {}
+    last: tuple[str, int] | None = None
+    for place, order in enumerate(connection.execute(query)):
+        if count + order.done > MOST:
+            last = (order.batch_id, MOST + 1 - count)
+            break
+        count += order.done
+        whole[order.batch_id] = place
+    found: list[Any] = []
+    for some in chunks(list(whole)):
+        found += connection.execute(_CODES.where(BATCH.c.batch_id.in_(some)))
+    found.sort(key=lambda row: (whole[row.batch_id], row.n))
+    if last is not None:
+        codes = _CODES.where(BATCH.c.batch_id == last[0]).order_by(CODE.c.n).limit(last[1])
+        found += connection.execute(codes)
     return found
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, and_, bindparam, case, func, insert, or_, sel
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
 from app.db.tables import (
-    AccessLog,
     AuditJob,
     Batch,
     BatchCode,
@@ -32,7 +31,6 @@ from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
-ACCESS = AccessLog.__table__  # type: ignore[attr-defined]
 JOB = AuditJob.__table__  # type: ignore[attr-defined]
 CURSOR = Cursor.__table__  # type: ignore[attr-defined]
 BATCH = Batch.__table__  # type: ignore[attr-defined]
@@ -148,11 +146,6 @@ def queue(
     opened = FINDING.c.opened_at if party is not None else FINDING.c.opened_at.desc()
     query = query.order_by(GRAVITY, opened, FINDING.c.id).limit(limit)
     return int(count), list(connection.execute(query))
-
-
-def insert_access(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Logs looks at what somebody else sealed. Writes `access_log`."""
-    connection.execute(insert(ACCESS), list(rows))
 
 
 def insert_job(connection: Connection, row: Mapping[str, Any]) -> None:

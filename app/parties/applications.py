@@ -6,6 +6,9 @@ the party is registered, and verified, when the operator has seen who it is; its
 the application said. A natural person whom the law exempts from registration (E-commerce Law art. 10) says
 on which ground; the id that the party will have is drawn with the application, so that an acceptance broken
 off halfway registers nobody twice. Somebody who waits has an account that speaks for nobody.
+
+Contact and ground are sealed, and addressed to who decides: while an application waits, opening it is for
+that, later for a stated purpose alone. Each look is in the log of purposes before anything is shown.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +34,7 @@ from app.parties.account_rules import OF_APPLYING, read_name, read_password
 from app.parties.accounts import Accounts, Place
 from app.parties.applicationstore import ACCEPTED, REFUSED, WAITING
 from app.parties.identity import is_exempt_id, new_exempt_id
+from app.parties.looking import log_look, read_purpose
 from app.parties.registration import LicenceGiven, Registration, read_registration
 from app.parties.rules import AlreadyRegistered
 from app.parties.service import Parties
@@ -43,6 +47,7 @@ GROUNDS = ("farm", "handicraft", "service", "petty")
 need no permit, sporadic transactions of small amounts (E-commerce Law art. 10)."""
 _SHOWN = 100
 _APPLYING = "applying"
+_CONTACT = "contact"
 
 
 class ApplicationUnknown(NotFound):
@@ -83,7 +88,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An application. contact: only where it was opened for the operator; None: erased or altered.
+    """An application. contact: only where it was opened for the operator; None: erased, altered or `closed`.
 
     party: its USCC, or the id under which an exempt person will be registered, whose `ground` is opened with
     the contact.
@@ -103,6 +108,7 @@ class Asked:
     decided_at: datetime | None
     contact: str | None = None
     ground: str = ""
+    closed: bool = False
     others: int = 0
     people: int = 0
 
@@ -187,21 +193,40 @@ class Applications:
         return [_asked(row) for row in rows]
 
     def get(self, person: Person, application: str) -> Asked:
-        """Returns an application with its contact. Raises NotOperating, ApplicationUnknown. Read-only."""
+        """Returns an application, closed. Raises NotOperating, ApplicationUnknown. Read-only."""
+        return self._get(person, application)[0]
+
+    def open(self, person: Person, application: str, *, purpose: str | None = None) -> Asked:
+        """Returns an application with its contact: of one that waits, to decide it; else as stated.
+
+        Raises NotOperating, ApplicationUnknown, Invalid. Writes `access_log`.
+        """
+        asked, row = self._get(person, application)
+        if not asked.closed or (purpose is None and asked.status != WAITING):
+            return asked
+        told = f"decide application {asked.id}"
+        if purpose is not None:
+            told = read_purpose(purpose, loc=("purpose",))
+        stream = f"application/{asked.id}"
+        place = [(0, _CONTACT)]
+        log_look(self._database, person.principal(), stream, place, told, clock=self._clock)
+        opened = self._open(row)
+        return replace(
+            asked,
+            contact=opened.get("contact"),
+            ground=opened.get("ground", ""),
+            closed=False,
+        )
+
+    def _get(self, person: Person, application: str) -> tuple[Asked, Any]:
         _check_operates(person)
         with self._database.read() as connection:
             row = store.find_application(connection, application)
             if row is None:
                 raise ApplicationUnknown("application_unknown")
             waiting, people = store.count_of_code(connection, row.uscc)
-        opened = self._open(row)
-        return _asked(
-            row,
-            contact=opened.get("contact"),
-            ground=opened.get("ground", ""),
-            others=waiting - (row.status == WAITING),
-            people=people,
-        )
+        asked = replace(_asked(row), others=waiting - (row.status == WAITING), people=people)
+        return asked, row
 
     def accept(self, person: Person, application: str, *, evidence: str, client: Client) -> None:
         """Registers and verifies the party, and makes the applicant its owner.
@@ -284,9 +309,7 @@ class Applications:
         store.insert_application(connection, row)
 
     def _open(self, row: Any) -> Mapping[str, str]:
-        """Returns the contact, and an exempt person's ground; nothing where it is erased or altered."""
-        if row.contact is None or row.contact_key is None:
-            return {}
+        """Returns the contact, and an exempt person's ground; nothing where it was altered."""
         try:
             _, content = self._vault.open(
                 place=_place(row.id), sealed=bytes(row.contact), wrapped_key=bytes(row.contact_key)
@@ -331,9 +354,7 @@ def _registration(asked: Asked) -> Registration:
     return Registration(uscc, asked.name, ("merchant",), asked.region, asked.licences)
 
 
-def _asked(
-    row: Any, *, contact: str | None = None, ground: str = "", others: int = 0, people: int = 0
-) -> Asked:
+def _asked(row: Any) -> Asked:
     return Asked(
         id=row.id,
         account=row.account,
@@ -346,10 +367,7 @@ def _asked(
         reason=row.reason,
         created_at=from_ms(row.created_at),
         decided_at=None if row.decided_at is None else from_ms(row.decided_at),
-        contact=contact,
-        ground=ground,
-        others=others,
-        people=people,
+        closed=row.contact is not None and row.contact_key is not None,
     )
 
 
@@ -359,4 +377,4 @@ def _check_operates(person: Person) -> None:
 
 
 def _place(application: str) -> tuple[str, str, str]:
-    return f"application/{application}", application, "contact"
+    return f"application/{application}", application, _CONTACT

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from app.db.hot import HotSelect, execute_many
-from app.db.tables import APIKey, LicenceRow, Party
+from app.db.tables import AccessLog, APIKey, LicenceRow, Party
 from app.ledger.record import record_hash, stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import LEAF, RECORD, StoredRecord, as_bytes
@@ -23,6 +23,7 @@ LICENCE = LicenceRow.__table__  # type: ignore[attr-defined]
 # Above every digit: the end of what begins with a prefix, in any order of text that we use.
 _BEHIND_DIGITS = ":"
 KEY = APIKey.__table__  # type: ignore[attr-defined]
+LOOK = AccessLog.__table__  # type: ignore[attr-defined]
 
 _BY_ID = HotSelect(select(PARTY).where(PARTY.c.id == bindparam("id")))
 _BY_IDS = HotSelect(select(PARTY).where(PARTY.c.id.in_(bindparam("ids", expanding=True))))
@@ -247,6 +248,11 @@ WRITERS: Mapping[str, EffectWriter] = {
     "licences": _move_licences,
 }
 """Writers of this room's effects, for the Recorder."""
+
+
+def insert_looks(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Logs looks at what somebody else sealed. Writes `access_log`."""
+    connection.execute(insert(LOOK), list(rows))
 
 
 def _key(row: Any) -> KeyRow:

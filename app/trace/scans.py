@@ -1,6 +1,8 @@
 """Scans: how often a code was looked at, by how many devices, since when.
 
-Counted in memory and written a second later in one transaction, so that a page view writes nothing.
+Counted in memory and written a second later in one transaction, so that a page view writes nothing. A page
+that is loaded again is no other look: while its token lives, which is a day from its last look on, a device
+counts once.
 A device is an HMAC that cannot be led back to an address. Of its place at most the city is kept, where
 a proxy of ours tells it. A device that is new to a code is told to whoever looks for copied labels.
 """
@@ -23,6 +25,8 @@ from app.trace import scanstore
 DEVICE_BYTES = 16
 CODE_SCANNED = "code.scanned"
 """Topic of the outbox: a code was opened by a device that had not opened it before."""
+LIFE_S = scanstore.LIFE_MS // 1_000
+"""How long a device's token lives, which each look makes new."""
 _MAX_BUFFER = 10_000
 
 
@@ -38,7 +42,7 @@ class DeviceLooks:
 
 @dataclass(frozen=True, slots=True)
 class ScanCount:
-    """Looks at a code. first_at: None where there was none."""
+    """Looks at a code, repeats left out. first_at: None where there was none."""
 
     loads: int
     devices: int
@@ -57,7 +61,7 @@ class Scans:
         self._moving = threading.Lock()
         self._moves = 0
         self._lock = threading.Lock()
-        # Guarded by _lock: stream key -> device -> [first_at, last_at, loads], and of how many pairs;
+        # Guarded by _lock: stream key -> device -> [first_at, last_at], and of how many pairs;
         # and by both the device's city.
         self._buffer: dict[int, dict[bytes, list[int]]] = {}
         self._buffered = 0
@@ -69,7 +73,7 @@ class Scans:
         return hmac.new(self._key, told, sha256).digest()[:DEVICE_BYTES]
 
     def note(self, stream: str, device: bytes, *, region: str | None = None) -> None:
-        """Counts one look; a flood beyond the buffer is not counted rather than kept.
+        """Notes one look; a flood beyond the buffer is not counted rather than kept.
 
         region: GB/T 2260, six digits; no more of it than the city is kept.
         """
@@ -78,9 +82,9 @@ class Scans:
         with self._lock:
             seen = self._buffer.get(key, {}).get(device)
             if seen is not None:
-                seen[1], seen[2] = now, seen[2] + 1
+                seen[1] = now
             elif self._buffered < _MAX_BUFFER:
-                self._buffer.setdefault(key, {})[device] = [now, now, 1]
+                self._buffer.setdefault(key, {})[device] = [now, now]
                 self._buffered += 1
                 if region is not None:
                     self._regions[(key, device)] = f"{region[:4]}00"
@@ -96,16 +100,19 @@ class Scans:
             with self._lock:
                 if self._moves != moves:
                     continue
-                for device, (first, _, loads) in self._buffer.get(key, {}).items():
-                    before = rows.get(device, (first, 0))
-                    rows[device] = (min(before[0], first), before[1] + loads)
+                for device, (first, last) in self._buffer.get(key, {}).items():
+                    before = rows.get(device)
+                    if before is None:
+                        rows[device] = (first, last, 1)
+                    elif first - before[1] >= scanstore.LIFE_MS:
+                        rows[device] = (before[0], last, before[2] + 1)
                 break
         if not rows:
             return ScanCount(0, 0, None)
         return ScanCount(
-            sum(loads for _, loads in rows.values()),
+            sum(loads for _, _, loads in rows.values()),
             len(rows),
-            from_ms(min(first for first, _ in rows.values())),
+            from_ms(min(first for first, _, _ in rows.values())),
         )
 
     def of_device(self, device: bytes) -> DeviceLooks | None:
@@ -160,10 +167,10 @@ class Scans:
             self._regions = {**self._regions, **regions}
             for key, devices in taken.items():
                 buffered = self._buffer.setdefault(key, {})
-                for device, (first, last, loads) in devices.items():
+                for device, (first, last) in devices.items():
                     seen = buffered.get(device)
                     if seen is None:
-                        buffered[device] = [first, last, loads]
+                        buffered[device] = [first, last]
                         self._buffered += 1
                     else:
-                        seen[0], seen[2] = first, seen[2] + loads
+                        seen[0] = first

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_column, select
 
 from app.db.hot import HotSelect
 from app.db.tables import Scan
@@ -15,8 +16,11 @@ SCAN = Scan.__table__  # type: ignore[attr-defined]
 # A code that more devices than this have seen is no longer counted exactly; nobody buys it.
 _MOST_DEVICES = 1_000
 
+LIFE_MS = 86_400_000
+"""How long a device's token lives after its last look; a look within it is that look repeated."""
+
 _OF_CODE = HotSelect(
-    select(SCAN.c.device, SCAN.c.first_at, SCAN.c.loads)
+    select(SCAN.c.device, SCAN.c.first_at, SCAN.c.last_at, SCAN.c.loads)
     .where(SCAN.c.stream == bindparam("stream"))
     .limit(_MOST_DEVICES)
 )
@@ -29,10 +33,10 @@ _KNOWN = HotSelect(
 )
 
 
-def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int]]:
-    """Returns by device when it first looked and how often. Read-only."""
+def load(connection: Connection, stream: int) -> dict[bytes, tuple[int, int, int]]:
+    """Returns by device when it first and last looked, and how often that counted. Read-only."""
     rows = _OF_CODE.rows(connection, stream=stream)
-    return {bytes(row.device): (row.first_at, row.loads) for row in rows}
+    return {bytes(row.device): (row.first_at, row.last_at, row.loads) for row in rows}
 
 
 def add(
@@ -42,7 +46,8 @@ def add(
 ) -> list[int]:
     """Adds looks and returns the codes that a device opened for the first time. Writes `scan`.
 
-    taken: stream -> device -> first_at, last_at, loads. A device keeps the city of its first look.
+    taken: stream -> device -> first_at, last_at of a look. It counts once, unless it repeats one of before.
+    A device keeps the city of its first look.
     """
     fresh = [
         stream
@@ -56,15 +61,30 @@ def add(
             "device": device,
             "first_at": first,
             "last_at": last,
-            "loads": loads,
+            "loads": 1,
             "region": regions.get((stream, device)),
         }
         for stream, devices in sorted(taken.items())
-        for device, (first, last, loads) in sorted(devices.items())
+        for device, (first, last) in sorted(devices.items())
     ]
     kept = ("first_at", "region")
-    count_rows(connection, SCAN, rows, keys=("stream", "device"), kept=kept, sums=("loads",))
+    count_rows(
+        connection,
+        SCAN,
+        rows,
+        keys=("stream", "device"),
+        kept=kept,
+        sums=("loads",),
+        adds=_is_another_look,
+    )
     return fresh
+
+
+_LIFE: ColumnElement[int] = literal_column(str(LIFE_MS))
+
+
+def _is_another_look(before: Any, now: Any) -> Any:
+    return now.first_at - before.last_at >= _LIFE
 
 
 def of_device(connection: Connection, device: bytes) -> list[tuple[int, int, int]]:

@@ -1,7 +1,7 @@
 """What every request passes first and every answer last.
 
-In: the path to route on, the client's address and language, its key, the limit for those without
-one, the size of the body. Out: security headers, a request id, and for an error nobody expected one
+In: the path to route on, the client's address and language, its key, the limit for each key and for those
+without one, the size of the body. Out: security headers, a request id, and for an error nobody expected one
 log line and a problem that says only the request's id. HEAD is asked of the handlers as GET.
 """
 
@@ -69,12 +69,14 @@ class Gate:
         app: ASGIApp,
         *,
         anonymous_per_second: int = 0,
+        key_per_second: int = 0,
         trusted_proxies: Sequence[str] = (),
         https: bool = False,
         region_header: str = "",
     ) -> None:
         self._app = app
-        self._limit = RateLimit(anonymous_per_second, monotonic_s=time.monotonic)
+        self._limit = RateLimit(anonymous_per_second, name="address", monotonic_s=time.monotonic)
+        self._key_limit = RateLimit(key_per_second, name="key", monotonic_s=time.monotonic)
         self._trusted = parse_networks(trusted_proxies)
         self._region_header = region_header.lower().encode("latin-1")
         self._headers = {**_HEADERS, **dict([_HSTS] if https else [])}
@@ -141,8 +143,13 @@ class Gate:
             except KeyRefused as fault:
                 refused = fault
         # A wrong key counts as none, so that guessing is limited like everything without a key.
-        if visit.principal is None and not self._limit.take(visit.address):
-            raise TooMany("too_many_requests", retry_after_s=1)
+        if visit.principal is None:
+            if not self._limit.take(visit.address):
+                visit.limit = self._limit
+                raise TooMany("too_many_requests", retry_after_s=1)
+        elif not self._key_limit.take(visit.principal.key_id):
+            visit.limit = self._key_limit
+            raise TooMany("key_too_often", retry_after_s=1)
         if refused is not None:
             raise refused
         length = headers.get(b"content-length", "0")
@@ -155,6 +162,8 @@ class Gate:
         present = {name for name, _ in headers}
         headers += [(name, value) for name, value in self._headers.items() if name not in present]
         headers.append((b"x-request-id", visit.id.encode("ascii")))
+        if visit.limit is not None:
+            headers += visit.limit.fields
         if visit.principal is not None and b"cache-control" not in present:
             headers.append((b"cache-control", b"no-store"))
 

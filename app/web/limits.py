@@ -1,4 +1,4 @@
-"""How often one address may ask without a key, and which address that is."""
+"""How often one address may ask without a key, or one key, and which address that is."""
 
 from __future__ import annotations
 
@@ -12,24 +12,34 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class RateLimit:
-    """A bucket of tokens an address: `per_second` flow in, twice that fits. 0 means no limit."""
+    """A bucket of tokens for each who asks: `per_second` flow in, twice that fits. 0 means no limit.
 
-    def __init__(self, per_second: int, *, monotonic_s: Callable[[], float]) -> None:
+    name: of what is limited, in the fields of an answer. Each process counts for itself.
+    """
+
+    def __init__(
+        self, per_second: int, *, name: str = "address", monotonic_s: Callable[[], float]
+    ) -> None:
+        self.fields = (
+            (b"ratelimit-policy", f'"{name}";q={per_second};w=1'.encode("ascii")),
+            (b"ratelimit", f'"{name}";r=0;t=1'.encode("ascii")),
+        )
+        """What an answer beyond the limit says of it (draft-ietf-httpapi-ratelimit-headers)."""
         self._per_second = per_second
         self._monotonic_s = monotonic_s
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, address: str) -> bool:
-        """Returns whether one more request of this address is within the limit, and counts it."""
+    def take(self, who: str) -> bool:
+        """Returns whether one more request of this address or key is within the limit, and counts it."""
         if not self._per_second:
             return True
         now_s = self._monotonic_s()
         most = 2.0 * self._per_second
-        tokens, since_s = self._buckets.pop(address, (most, now_s))
+        tokens, since_s = self._buckets.pop(who, (most, now_s))
         tokens = min(most, tokens + (now_s - since_s) * self._per_second)
         within = tokens >= 1.0
         # Put back last: the dict's order is then that of use, and the first is the longest unused.
-        self._buckets[address] = (tokens - 1.0 if within else tokens, now_s)
+        self._buckets[who] = (tokens - 1.0 if within else tokens, now_s)
         if len(self._buckets) > _MAX_ADDRESSES:
             self._buckets.pop(next(iter(self._buckets)))
         return within

@@ -10,7 +10,7 @@ from app.i18n import Lang, text
 from app.imports.export import write_csv
 from app.kit.clock import format_local, from_ms
 from app.oversight.reach import Goods
-from app.oversight.recalls import Scope
+from app.oversight.scoping import Scope
 from app.parties.principal import Principal
 from app.web.csvfile import answer_csv
 from app.web.deps import Rooms

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from app.i18n import Lang
 from app.parties.principal import Principal
+from app.web.limits import RateLimit
 
 SCOPE_KEY = "suxin.visit"
 
@@ -23,7 +24,8 @@ class Visit:
     """id: the request's own, in logs and problems. address: of the client, behind proxies of ours.
 
     is_head: the client asked by HEAD; handlers see GET. principal: None for who showed no key.
-    region: the client's city (GB/T 2260) by a proxy of ours, None where none tells it.
+    region: the client's city (GB/T 2260) by a proxy of ours, None where none tells it. limit: that this
+    request was beyond.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Visit:
     is_head: bool = False
     principal: Principal | None = None
     region: str | None = None
+    limit: RateLimit | None = None
 
 
 def visit_of(connection: HTTPConnection) -> Visit:

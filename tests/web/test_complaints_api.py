@@ -175,6 +175,13 @@ def test_it_is_handed_to_the_platform_and_by_it_to_the_authority(market):
     assert "买家要求平台介入" not in page(market, it)
     market.send(PLATFORM, it.unit.code, "referral", about | {"to": "regulator"})
     assert lines(market, by=AUTHORITY)[made["ticket"]]["referred_to"] == "regulator"
+    before = len(looks(market))
+    for by in (SHOP, PLATFORM, AUTHORITY):
+        told_ = market.ask("GET", f"{C}/{made['ticket']}", token=market.keys[by])
+        assert told_["said"][1]["text"] == "买家要求平台介入", "addressed to who works on it"
+    assert [(one.party, one.purpose) for one in looks(market)[before:]] == [
+        (by, f"work on complaint {made['ticket']}") for by in (PLATFORM, AUTHORITY)
+    ], "its own words are no look"
     case = follow(market, made)
     assert [one["outcome"] for one in case["said"]] == ["", "platform", "regulator"]
     assert case["status"] == "waiting", "nobody has answered yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.kit.clock import china_day
 from app.trace.code import Code, digital_link, element_string
 from tests.web.authority import HERE, keys_of, open_two_provinces, seek, sold
 from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
@@ -102,6 +103,73 @@ def test_a_region_alone_lists_who_is_registered_there(market):
     assert {market.near, market.baker} <= set(keys_of(found, "parties"))
     assert market.far not in keys_of(found, "parties")
     assert seek(market, "zongzi", region="110000")["groups"]["parties"]["count"] == 0
+
+
+def units(found) -> list[tuple[str, str]]:
+    return [(one["key"], one["by"]) for one in found["groups"]["units"]["items"]]
+
+
+def test_a_region_and_a_day_list_the_units_sold_and_issued_there_then(market):
+    # Of these days nothing else is; of another province nothing is found.
+    market.clock.advance(40 * 86_400)
+    by = {
+        who: market.newcomer(region=region)
+        for who, region in (("near", "469001"), ("far", "542100"))
+    }
+    made = {}
+    for who, party in by.items():
+        market.send(party, f"01/{GTIN}", "listing", {"url": "https://shop.example/1"})
+        made[who] = market.issue(2, by=party)
+        market.clock.advance(60)
+        market.send(party, made[who][0].code, "sale", {}, hours=0)
+    market.work()
+    (sold_near, kept_near), (sold_far, kept_far) = made["near"], made["far"]
+    day = china_day(market.clock.now())
+    near = [(sold_near.code, "sold"), (kept_near.code, "issued")]
+    for asked in ({"region": "469001", "since": day, "until": day}, {"region": "469001"}):
+        assert units(seek(market, **asked, limit=500)) == near, "what was sold comes first, once"
+    found = seek(market, since=day, until=day, limit=500)
+    assert units(found)[:2] == [(sold_far.code, "sold"), (sold_near.code, "sold")], "newest first"
+    assert set(units(found)) >= {*near, (sold_far.code, "sold"), (kept_far.code, "issued")}
+    assert {by["near"], by["far"]} <= set(keys_of(found, "parties"))
+    assert market.near not in keys_of(found, "parties"), "registered on another day"
+    assert market.unit.code not in keys_of(found, "units")
+    assert units(seek(market, region="469001", until="2020-01-01")) == []
+    assert units(seek(market, since="2099-01-01")) == []
+    market.clock.advance(86_400)
+
+
+def test_the_newest_sales_are_those_of_the_newest_sellers(market, monkeypatch):
+    """Of sellers beyond so many no sale is read, and none of the newest is missed."""
+    market.clock.advance(40 * 86_400)
+    first = china_day(market.clock.now())
+    sales = []
+    for _ in range(3):
+        party = market.newcomer(region="469005")
+        market.send(party, f"01/{GTIN}", "listing", {"url": "https://shop.example/1"})
+        for unit in market.issue(2, by=party):
+            market.clock.advance(60)
+            market.send(party, unit.code, "sale", {}, hours=0)
+            sales.append(unit.code)
+    market.work()
+    whole = seek(market, region="469005", since=first, limit=500)
+    assert [key for key, by in units(whole) if by == "sold"] == sales[::-1]
+    for most in (1, 2, 3, 5):
+        monkeypatch.setattr("app.oversight.seekstore.MOST", most)
+        monkeypatch.setattr("app.oversight.seeking.MOST", most)
+        found = seek(market, region="469005", since=first, limit=500)
+        assert keys_of(found, "units") == sales[::-1][:most]
+        assert found["groups"]["units"]["more"]
+
+
+def test_the_page_takes_days_alone(market):
+    browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"])
+    browser.get("/desk/search")
+    page = browser.post("/desk/search", 200, q="", since="2020-01-01", until="2099-01-01").text
+    assert "Everything of this time" in page
+    assert "sold" in page
+    browser.post("/desk/search", 422, q="")
+    assert "f-q-error" in browser.page
 
 
 def test_a_group_is_read_page_by_page(market):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.config import Settings
 from app.web.limits import RateLimit, client_address, parse_networks
 from tests.web.conftest import SHOP
 
@@ -81,8 +82,30 @@ def test_without_a_key_an_address_is_limited_with_one_it_is_not(start, no_time_p
         assert refused[0].headers["Retry-After"] == "1"
         assert refused[0].json()["type"] == "/problems/too-many-requests"
         path = "/api/v1/parties/" + running.register()
+        assert refused[0].headers["RateLimit-Policy"] == '"address";q=100;w=1'
+        assert refused[0].headers["RateLimit"] == '"address";r=0;t=1'
+        assert "RateLimit" not in answers[0].headers
         keyed = {running.call("GET", path, token=running.admin).status_code for _ in range(300)}
         assert keyed == {200}
+
+
+def test_each_key_is_limited_by_itself_and_generously(start, no_time_passes):
+    assert Settings(data_dir="d", keys_dir="k").key_per_second == 5_000
+    with start(key_per_second=10) as running:
+        path = "/api/v1/parties/" + running.register()
+        other = running.key_of(SHOP)
+        answers = [running.call("GET", path, token=other) for _ in range(25)]
+        assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 5
+        refused = answers[-1]
+        assert refused.json()["type"] == "/problems/too-many-requests"
+        assert "this API key" in refused.json()["detail"]
+        assert refused.headers["Retry-After"] == "1"
+        assert refused.headers["RateLimit-Policy"] == '"key";q=10;w=1'
+        assert refused.headers["RateLimit"] == '"key";r=0;t=1'
+        assert running.call("GET", path, token=running.admin).status_code == 200, "another key"
+        assert running.call("GET", path).status_code == 200, "and whoever has none"
+        wrong = other[:-64] + "0" * 64
+        assert running.call("GET", path, token=wrong).status_code == 401, "a guess takes no turn"
 
 
 def test_a_reader_who_is_too_quick_is_told_on_a_page(start, no_time_passes):

@@ -304,11 +304,11 @@ def test_an_authority_states_a_purpose_and_its_looks_are_logged(market):
 
 
 def test_too_many_goods_are_refused_without_saying_how_many(market, monkeypatch):
-    from app.oversight import recalls
+    from app.oversight import scoping
 
     number, lot = new_lot(market)
     (first, *_) = market.issue(3, lot=number)
-    monkeypatch.setattr(recalls, "MOST_GOODS", 2)
+    monkeypatch.setattr(scoping, "MOST_GOODS", 2)
     problem = market.call(
         "POST", f"{R}/reach", {"code": lot, "purpose": "too wide"}, token=market.keys[AUTHORITY]
     ).json()

@@ -326,6 +326,7 @@ def test_looks_at_the_page_are_counted_by_device(market):
     market.call("GET", page, headers={"User-Agent": "phone four", "Sec-Purpose": "prefetch"})
     market.call("GET", unit.path)
     scans = market.ask("GET", unit.path)["scans"]
-    assert (scans["count"], scans["devices"], scans["first_at"]) == (4, 2, market.at())
+    # A page that is loaded again by the same device is no other look: its token is alive.
+    assert (scans["count"], scans["devices"], scans["first_at"]) == (2, 2, market.at())
     market.rooms.scans.flush()
     assert market.ask("GET", unit.path)["scans"] == scans

@@ -13,11 +13,11 @@ from app.credit.templates import Template, templates
 from app.i18n import Lang
 from app.kit.clock import format_time, format_time_if, to_ms
 from app.trace.claims import record_id
-from app.web.api.entries import EvidenceIn
+from app.web.api.entries import EvidenceIn, Purpose
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Viewer
 from app.web.openapi import problems, repeated
-from app.web.paging import InPage, PageBody, page_response
+from app.web.paging import InPage, PageBody, encode_place, page_response
 
 router = api_router(tag="credit")
 
@@ -43,7 +43,10 @@ class TemplateOut(BaseModel):
 
 
 class CommitmentStepOut(BaseModel):
-    """A step; `evidence` and `text`, the reason, for the party itself and regulators alone."""
+    """A step; `evidence` and `text`, the reason, for the party itself and regulators alone.
+
+    `closed`: another authority's reason, opened for a stated `purpose`.
+    """
 
     step: str
     status: str
@@ -52,6 +55,7 @@ class CommitmentStepOut(BaseModel):
     public_from: str | None = None
     evidence: dict[str, Any] | None = None
     text: str | None = None
+    closed: Literal[True] | None = None
 
 
 class CommitmentOut(BaseModel):
@@ -127,13 +131,23 @@ def list_templates() -> list[TemplateOut]:
     response_model=PageBody[CommitmentOut],
 )
 def list_commitments(
-    rooms: InRooms, viewer: Viewer, lang: Language, page: InPage, party: PartyId
+    rooms: InRooms,
+    viewer: Viewer,
+    lang: Language,
+    page: InPage,
+    party: PartyId,
+    purpose: Purpose = None,
 ) -> Response:
-    """Returns every commitment of a party, oldest first, ended ones too. Public."""
+    """Returns every commitment of a party, oldest first, ended ones too. Public.
+
+    Another authority's reasons a regulator opens with `purpose`, and each look is logged.
+    """
     after = page.after(int, str)
-    found = rooms.commitments.of_party(party, viewer)
-    rows = [one for one in found if after is None or _place(one) > after]
-    shown, following = page.cut(rows, _place)
+    place = None if after is None else (after[0], after[1])
+    shown, more = rooms.commitments.page_of(
+        party, viewer, after=place, limit=page.limit, purpose=purpose
+    )
+    following = encode_place(_place(shown[-1])) if more else None
     return page_response([_shown(one, lang) for one in shown], following)
 
 
@@ -247,6 +261,7 @@ def _step(step: StepSeen) -> CommitmentStepOut:
         public_from=format_time_if(step.public_from),
         evidence=step.more.get("evidence"),
         text=step.text,
+        closed=step.closed or None,
     )
 
 

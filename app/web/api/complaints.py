@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from app.kit.clock import format_time, format_time_if
 from app.oversight.cases import Case
 from app.oversight.complaints import Line
-from app.oversight.looking import MAX_PURPOSE
 from app.oversight.reviews import Rated, Review, Words
+from app.parties.looking import MAX_PURPOSE
 from app.web.api.texts import DueOut, SaidOut, dues_of, said_fields
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms

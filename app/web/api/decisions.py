@@ -80,13 +80,15 @@ class OutlookOut(BaseModel):
 def read_undecided(rooms: InRooms, caller: Caller, lang: Language, page: InPage) -> Response:
     """Returns objections, applications for repair or removal, and commitments in question, by deadline.
 
-    For regulators, never their own case.
+    For regulators, never their own case. `text` is opened for the decision: each is a look in the log of
+    purposes, as `decide objection …`, or `repair`, `removal`.
     """
     after = page.after(int, str)
     place = None if after is None else (after[0], after[1])
     _, found = rooms.undecided.page(caller, after=place, limit=page.limit + 1)
     shown, following = page.cut(found, lambda one: one.place)
-    return page_response([_asked(one, lang) for one in shown], following)
+    told = rooms.undecided.opened(caller, shown)
+    return page_response([_asked(one, lang) for one in told], following)
 
 
 @router.get(

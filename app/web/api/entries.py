@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -23,12 +23,16 @@ from app.web.api.documents import NamedDocumentOut, named_out
 from app.web.body import Body, Day, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms, Viewer
 from app.web.openapi import problems, repeated
-from app.web.paging import InPage, PageBody, page_response
+from app.web.paging import InPage, PageBody, encode_place, page_response
 
 router = api_router(tag="credit")
 
 PartyId = Annotated[str, Path(max_length=64, examples=["91441200MA4TE5T00Q"])]
 EntryId = Annotated[str, Path(max_length=80, examples=["0192f3a0-0000-7000-8000-00000000beef"])]
+Purpose = Annotated[
+    str | None,
+    Query(max_length=400, description="Why an authority opens what others said; logged."),
+]
 _Id = Annotated[str, Field(max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Line = Annotated[str, Field(min_length=1, max_length=200)]
@@ -36,9 +40,10 @@ _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 class StepOut(BaseModel):
-    """A step that was taken; `text` and `attachments` for the party itself and regulators alone.
+    """A step that was taken; `text` and `attachments` for the party itself and authorities alone.
 
-    `documents`: which of the attachments are kept here; each link is for those who may read it.
+    `closed`: an authority opens `text` for a stated `purpose`. `documents`: which of the attachments are
+    kept here; each link is for those who may read it.
     """
 
     step: str
@@ -50,6 +55,7 @@ class StepOut(BaseModel):
     attachments: list[str] | None = None
     documents: tuple[NamedDocumentOut, ...] | None = None
     text: str | None = None
+    closed: Literal[True] | None = None
 
 
 class EntryOut(BaseModel):
@@ -173,17 +179,25 @@ _STEPS = {**_REPEATED, **problems("forbidden", "not-found", "lifecycle-conflict"
     response_model=PageBody[EntryOut],
 )
 def read_entries(
-    rooms: InRooms, viewer: Viewer, lang: Language, page: InPage, party: PartyId
+    rooms: InRooms,
+    viewer: Viewer,
+    lang: Language,
+    page: InPage,
+    party: PartyId,
+    purpose: Purpose = None,
 ) -> Response:
     """Returns each entry with rule, points, weight now, evidence, status and dates.
 
     Repaired, lapsed, cancelled and announced entries are shown to the party itself and to regulators
-    alone; an announced one becomes public when it takes effect.
+    alone; an announced one becomes public when it takes effect. What others said with a step an authority
+    opens with `purpose`, and each look is logged.
     """
     after = page.after(int, str)
     place = None if after is None else (after[0], after[1])
-    rows, card = rooms.credit_ledger.page_of(party, viewer, after=place, limit=page.limit + 1)
-    shown, following = page.cut(rows, _place)
+    shown, more, card = rooms.credit_ledger.page_of(
+        party, viewer, after=place, limit=page.limit, purpose=purpose
+    )
+    following = encode_place(_place(shown[-1])) if more else None
     told = _documents(rooms, viewer, party, shown)
     return page_response([_entry(rooms, lang, card, one, told) for one in shown], following)
 
@@ -335,4 +349,5 @@ def _step(step: Taken, told: Mapping[Named, Told]) -> StepOut:
         attachments=list(step.attachments) or None,
         documents=named_out(told, step.actor, step.attachments),
         text=step.text,
+        closed=step.closed or None,
     )

@@ -13,14 +13,14 @@ from pydantic_core import PydanticCustomError
 from app.credit.document_uses import Named, digests_of
 from app.credit.documents import Told
 from app.credit.ledger import Given
-from app.credit.lists import Listed
+from app.credit.listed import Listed
 from app.i18n import Lang
 from app.kit.clock import format_time, format_time_if, from_ms, to_ms
 from app.parties.offices import check_office
 from app.parties.principal import Principal
 from app.trace.claims import record_id
 from app.web.api.documents import NamedDocumentOut, named_out
-from app.web.api.entries import Digest, EvidenceIn
+from app.web.api.entries import Digest, EvidenceIn, Purpose
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms, Viewer
 from app.web.openapi import problems, repeated
@@ -37,7 +37,8 @@ _Id = Annotated[str, Field(max_length=64)]
 class ListStepOut(BaseModel):
     """A step of a listing; `text`, `attachments` for the party itself and regulators alone.
 
-    `documents`: which of the attachments are kept here; each link is for those who may read it.
+    `closed`: a regulator opens `text` for a stated `purpose`. `documents`: which of the attachments are kept
+    here; each link is for those who may read it.
     """
 
     step: str
@@ -48,6 +49,7 @@ class ListStepOut(BaseModel):
     attachments: list[str] | None = None
     documents: tuple[NamedDocumentOut, ...] | None = None
     text: str | None = None
+    closed: Literal[True] | None = None
 
 
 class ListingOut(BaseModel):
@@ -257,9 +259,14 @@ def decide_on_listing(
     responses=problems("not-found"),
     response_model=PageBody[ListingOut],
 )
-def read_listings(rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId) -> Response:
-    """Returns those in force; to the party itself and regulators also announced and ended ones."""
-    found = rooms.lists.of_party(party, viewer)
+def read_listings(
+    rooms: InRooms, viewer: Viewer, lang: Language, party: PartyId, purpose: Purpose = None
+) -> Response:
+    """Returns those in force; to the party itself and regulators also announced and ended ones.
+
+    What others said with a step a regulator opens with `purpose`, and each look is logged.
+    """
+    found = rooms.lists.of_party(party, viewer, purpose=purpose)
     told = rooms.documents.tell(viewer, party, [pair for one in found for pair in one.named()])
     return page_response([_shown(rooms, one, lang, told) for one in found], None)
 
@@ -350,6 +357,7 @@ def _shown(rooms: Rooms, one: Listed, lang: Lang, told: Mapping[Named, Told]) ->
             ListStepOut(
                 step=step.step, status=step.status, at=format_time(step.at), by=step.actor,
                 decide_by=format_time_if(step.decide_by), text=step.text,
+                closed=step.closed or None,
                 attachments=list(step.attachments) or None,
                 documents=named_out(told, step.actor, step.attachments),
             )

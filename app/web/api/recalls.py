@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, format_time_if, from_ms
 from app.oversight.reach import WAYS
-from app.oversight.recalls import MOST_SERIALS, Reached, Scope, ToldRecall, scope_of
+from app.oversight.recalls import Reached, ToldRecall
+from app.oversight.scoping import MOST_SERIALS, Scope, scope_of
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.links import code_path
@@ -92,7 +93,11 @@ def _recall(one: ToldRecall, names: dict[str, str], recaller: str | None) -> Rec
 
 
 class ReachIn(Body):
-    """Which goods: a product, lot or unit; of it these serials, or what was sold between two days."""
+    """Which goods: a product, lot or unit; of it these serials or a range of them, by the date of sale.
+
+    `serial_from`, `serial_to`: both included, in the order in which their issuer ordered and prints them.
+    `produced_since`, `produced_until`: of lots made then. Days are days of China, both included.
+    """
 
     model_config = {
         **Body.model_config,
@@ -105,6 +110,10 @@ class ReachIn(Body):
     serials: Annotated[
         list[Annotated[str, Field(max_length=2048)]], Field(max_length=MOST_SERIALS)
     ] = Field(default_factory=list)
+    serial_from: Annotated[str, Field(max_length=2048)] = ""
+    serial_to: Annotated[str, Field(max_length=2048)] = ""
+    produced_since: Annotated[str, Field(max_length=10)] = ""
+    produced_until: Annotated[str, Field(max_length=10)] = ""
     sold_since: Annotated[str, Field(max_length=10)] = ""
     sold_until: Annotated[str, Field(max_length=10)] = ""
     purpose: Annotated[str, Field(max_length=200)] = ""
@@ -112,7 +121,14 @@ class ReachIn(Body):
     def scope(self) -> Scope:
         """Returns the goods that are asked about. Raises Invalid."""
         return scope_of(
-            self.code, self.serials, sold_since=self.sold_since, sold_until=self.sold_until
+            self.code,
+            self.serials,
+            serial_from=self.serial_from,
+            serial_to=self.serial_to,
+            produced_since=self.produced_since,
+            produced_until=self.produced_until,
+            sold_since=self.sold_since,
+            sold_until=self.sold_until,
         )
 
 
@@ -191,7 +207,7 @@ class ReachOut(BaseModel):
 
 @router.post("/recalls/reach", summary="A recall's reach", responses=_KNOWN)
 def read_reach(rooms: InRooms, principal: Caller, body: ReachIn) -> ReachOut:
-    """Counts the goods of a product, a lot or named serials, and what is known of their buyers.
+    """Counts the goods of a product, a lot, serials or dates, and what is known of their buyers.
 
     Before a recall it says what one would have to fetch, after it how far it came. An authority states
     its `purpose`, and the look is logged; one with a region counts the goods that belong there. A

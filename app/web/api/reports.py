@@ -8,8 +8,8 @@ from fastapi import Path, Response
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time
-from app.oversight.looking import MAX_PURPOSE
 from app.oversight.reportdesk import ReportLine
+from app.parties.looking import MAX_PURPOSE
 from app.web.api.complaints import OpeningIn
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms

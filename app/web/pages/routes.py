@@ -23,6 +23,7 @@ from app.oversight.reporting import PATIENCE_S
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
+from app.trace.scans import LIFE_S
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
@@ -41,7 +42,6 @@ from app.web.visit import REQUEST_ID, SCOPE_KEY, visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
-_COOKIE_DAYS = 1
 _ROBOTS = re.compile(r"bot|crawl|spider|slurp|preview|headless|curl|wget|python", re.IGNORECASE)
 _LANG = Annotated[str | None, Query(max_length=8)]
 
@@ -197,7 +197,7 @@ def _show(
         response.set_cookie(
             COOKIE,
             device.hex(),
-            max_age=_COOKIE_DAYS * 86_400,
+            max_age=LIFE_S,
             httponly=True,
             samesite="lax",
             secure=rooms.base_url.startswith("https:"),

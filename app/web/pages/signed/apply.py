@@ -137,12 +137,15 @@ def show_application(
 def decide(
     request: Request, rooms: InRooms, signed: InSigned, form: InForm, application: str
 ) -> Response:
-    """Takes the decision."""
+    """Takes the decision; or opens for a purpose the contact of one that is decided."""
     lang, client = form.text("lang") or None, client_of(request)
     path = f"/applications/{application}"
     frame = frame_of(request, lang, path)
     accepts = form.text("do") == "accept"
     try:
+        if form.text("do") == "open":
+            purpose = form.text("purpose")
+            return _application(request, rooms, signed, application, lang, BLANK, purpose=purpose)
         if accepts:
             rooms.applications.accept(
                 signed.person, application, evidence=form.text("evidence"), client=client
@@ -225,9 +228,10 @@ def _application(
     sent: Sent,
     *,
     status: int = 200,
+    purpose: str | None = None,
 ) -> Response:
     frame = frame_of(request, lang, f"/applications/{application}")
-    asked = rooms.applications.get(signed.person, application)
+    asked = rooms.applications.open(signed.person, application, purpose=purpose)
     known = {one.kind: one.query_url for one in LICENCE_KINDS.values()}
     return answer_signed(
         "application.html",

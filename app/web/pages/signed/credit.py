@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.credit.ledger import Given
-from app.credit.lists import Listed
+from app.credit.listed import Listed
 from app.credit.raising import Raising
 from app.i18n import Lang
 from app.kit.clock import from_ms
@@ -287,10 +287,11 @@ def _entry(
     *,
     status: int = 200,
 ) -> Response:
-    party = _own_party(signed.person.principal())
+    principal = signed.person.principal()
+    party = _own_party(principal)
     frame = frame_of(request, lang, f"{PATH}/entries/{entry}")
     with rooms.database.one_snapshot():
-        filed = rooms.credit_ledger.find(entry, privileged=True)
+        filed = rooms.credit_ledger.find(entry, principal)
         if filed.entry.party != party:
             raise NotFound("credit_entry_unknown", id=entry[:80])
         (shown,) = own_entries(rooms, frame.lang, [filed], rooms.credit.card(party))
@@ -321,9 +322,10 @@ def _listing(
     *,
     status: int = 200,
 ) -> Response:
-    party = _own_party(signed.person.principal())
+    principal = signed.person.principal()
+    party = _own_party(principal)
     frame = frame_of(request, lang, f"{PATH}/lists/{listing}")
-    found = rooms.lists.find(listing, public=False)
+    found = rooms.lists.find(listing, principal)
     if found.party != party:
         raise NotFound("matter_unknown", id=listing[:80])
     return answer_signed(

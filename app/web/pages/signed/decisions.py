@@ -109,11 +109,13 @@ def decide(
     party: str,
     case: str,
 ) -> Response:
-    """Takes a decision, with its reason."""
+    """Takes a decision, with its reason; or opens for a purpose what was said in what is over."""
     principal = signed.person.principal()
     place = (kind, party, case)
-    _find(rooms, principal, place, "zh")  # not of another region
     outcome = form.text("do")
+    if outcome == "open":
+        return _opened(request, rooms, signed, form, place)
+    _find(rooms, principal, place, "zh", opens=False)  # not of another region
     try:
         reason = read_said(form, "reason")
         id_ = step_id(form, outcome)
@@ -148,8 +150,19 @@ def _page_of(one: Any) -> str:
     return f"{PATH}/{kinds[one.of]}/{one.party}/{one.id}"
 
 
-def _find(rooms: Rooms, principal: Principal, place: tuple[str, str, str], lang: Any) -> Case:
-    """Returns a matter that this authority may decide on. Raises what `check_may` raises, NotFound."""
+def _find(
+    rooms: Rooms,
+    principal: Principal,
+    place: tuple[str, str, str],
+    lang: Any,
+    *,
+    opens: bool,
+    purpose: str | None = None,
+) -> Case:
+    """Returns a matter that this authority may decide on. Raises what `check_may` raises, NotFound.
+
+    opens: with what its party said, for the decision or a stated purpose; each look is logged.
+    """
     principal.check_may("credit.decide")
     kind, party, case = place
     region = rooms.parties.get(party).region
@@ -157,17 +170,24 @@ def _find(rooms: Rooms, principal: Principal, place: tuple[str, str, str], lang:
         raise NotFound("path_unknown")
     match kind:
         case "entries":
-            filed = rooms.credit_ledger.find(case, privileged=True)
+            ledger = rooms.credit_ledger
+            filed = ledger.find(case, principal)
+            if opens and filed.entry.party == party:
+                filed = ledger.open_case(principal, case, purpose=purpose)
             (told,) = own_entries(rooms, lang, [filed], rooms.credit.card(filed.entry.party))
             outcomes = _possible(DECISIONS, filed.may)
             found = Case(kind, filed.entry.party, told, outcomes, tuple(filed.named()))
         case "lists":
-            listing = rooms.lists.find(case, public=False)
+            listing = rooms.lists.find(case, principal)
+            if opens and listing.party == party:
+                listing = rooms.lists.open_case(principal, case, purpose=purpose)
             told_listing = own_listing(rooms, listing, lang)
             outcomes = _possible(LIST_DECISIONS, listing.may)
             found = Case(kind, listing.party, told_listing, outcomes, tuple(listing.named()))
         case "commitments":
             promise = rooms.commitments.find(party, case, viewer=principal)
+            if opens:
+                promise = rooms.commitments.open_case(principal, party, case, purpose=purpose)
             found = Case(kind, party, promise, _judgements(promise))
         case _:
             raise NotFound("path_unknown")
@@ -187,6 +207,25 @@ def _judgements(promise: Commitment) -> tuple[str, ...]:
     )
 
 
+def _opened(
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    form: Form,
+    place: tuple[str, str, str],
+) -> Response:
+    """Shows a matter with what was said, for a purpose: in this answer alone."""
+    lang = form.text("lang")
+    try:
+        purpose = form.text("purpose")
+        return _case(request, rooms, signed, place, lang, BLANK, purpose=purpose)
+    except Fault as fault:
+        if fault.slug != "invalid":
+            raise
+        sent = refused(request, form, fault)
+        return _case(request, rooms, signed, place, lang, sent, status=status_of(fault))
+
+
 def _case(
     request: Request,
     rooms: Rooms,
@@ -196,15 +235,18 @@ def _case(
     sent: Sent,
     *,
     status: int = 200,
+    purpose: str | None = None,
 ) -> Response:
     kind, party, case = place
     principal = signed.person.principal()
     frame = frame_of(request, lang, f"{PATH}/{kind}/{party}/{case}")
     with rooms.database.one_snapshot():
-        found = _find(rooms, principal, place, frame.lang)
+        found = _find(rooms, principal, place, frame.lang, opens=True, purpose=purpose)
         about = rooms.parties.get(party)
         card = rooms.credit.card(party)
         documents = rooms.documents.tell(principal, party, found.named)
+    steps = found.told.told.steps if kind == "lists" else found.told.steps
+    others = [step for step in steps if step.text is not None and step.actor != principal.party]
     return answer_signed(
         "decision.html",
         frame,
@@ -222,4 +264,6 @@ def _case(
         documents=documents,
         highest=rooms.credit.policy.highest,
         me=principal.party,
+        closed=any(step.closed for step in steps),
+        looked=party != principal.party and bool(others),
     )

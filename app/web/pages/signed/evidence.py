@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kit.errors import Fault, FieldFault, invalid
-from app.oversight.looking import MAX_PURPOSE, MIN_PURPOSE
 from app.oversight.packages import Package
+from app.parties.looking import MAX_PURPOSE, MIN_PURPOSE
 from app.parties.roles import reach
 from app.parties.sessions import SignedIn
 from app.trace.identifiers import parse_code

@@ -10,7 +10,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, invalid
 from app.ledger.record import stream_key
-from app.oversight import store
+from app.parties import store
 from app.parties.principal import Principal
 
 MIN_PURPOSE, MAX_PURPOSE = 4, 200
@@ -49,6 +49,18 @@ def log_looks(
     clock: Clock,
 ) -> None:
     """Notes who looks at which sections (stream's key, seq, name), each once. Writes `access_log`."""
+    told = ((*place, purpose) for place in looked_at)
+    write_looks(database, principal, told, clock=clock)
+
+
+def write_looks(
+    database: Database,
+    principal: Principal,
+    looks: Iterable[tuple[int, int, str, str]],
+    *,
+    clock: Clock,
+) -> None:
+    """Notes looks, each with a purpose of its own (stream's key, seq, name, purpose). Writes `access_log`."""
     rows = [
         {
             "id": str(uuid_utils.uuid7()),
@@ -61,8 +73,8 @@ def log_looks(
             "purpose": purpose,
             "region": principal.region,
         }
-        for stream, seq, section in dict.fromkeys(looked_at)
+        for stream, seq, section, purpose in dict.fromkeys(looks)
     ]
     if rows:
         with database.write() as connection:
-            store.insert_access(connection, rows)
+            store.insert_looks(connection, rows)

@@ -1,0 +1,224 @@
+"""Making a recall and lifting one, through a page.
+
+A recall is an event like others: on the codes that are named, or on the lots or units that a range of serials
+or of dates comes to. What it comes to is counted and shown first; recorded is what was shown, all of it or
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+from urllib.parse import urlencode
+from uuid import UUID, uuid5
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.i18n import text
+from app.kit.errors import Fault, FieldFault, invalid
+from app.ledger.submission import Abandoned
+from app.oversight.recalls import Plan
+from app.parties.looking import MAX_PURPOSE
+from app.parties.principal import Principal
+from app.parties.roles import REGULATOR
+from app.parties.sessions import SignedIn
+from app.trace.identifiers import parse_code
+from app.trace.recalling import RecallStands
+from app.trace.requests import EventRequest
+from app.web.body import StrictRoute
+from app.web.deps import InRooms, Rooms
+from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.lines import Line, LinesRefused, read_lines, refused_lines
+from app.web.pages.signed.recalls import NARROWED, PATH, STATES, scope_in
+from app.web.pages.signed.session import InSigned
+from app.web.pages.signed.shell import answer_signed, go_on
+from app.web.problems import status_of
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+MOST_CODES: Final = 200
+"""Of one form: it is typed by hand; more go by the API."""
+MOST_RANGE: Final = 1_000
+"""Lots or units that a range may come to: of more a recall of the lot, or of the product, says the same."""
+_TYPES: Final = ("recall", "recall_lifted")
+
+_Text = Annotated[str, Query(max_length=2048)]
+
+
+@router.get(f"{PATH}/new")
+def show_new(
+    request: Request,
+    signed: InSigned,
+    lang: AskedLang = None,
+    code: _Text = "",
+    type: _Text = "recall",
+) -> Response:
+    """Shows the form of a recall, or of lifting one."""
+    return _new(request, signed, lang, type, prefilled(codes=code))
+
+
+@router.post(f"{PATH}/new")
+def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
+    """Records a recall, or that it is over, on codes, or on what a range comes to once that was shown."""
+    principal, lang = signed.person.principal(), form.text("lang") or None
+    type_, standing = form.text("type"), list[str]()
+    try:
+        if any(form.text(name) for name in NARROWED):
+            plan = _plan(rooms, principal, form)
+            if form.text("counted") != plan.digest:
+                return _new(request, signed, lang, type_, Sent(form.items), plan=plan)
+            if not plan.codes:
+                # Sent a second time: the first one did it.
+                return _go_on(request, rooms, lang, type_, plan.goods)
+            lines = [Line(n, code) for n, code in enumerate(plan.codes, 1)]
+        else:
+            lines = read_lines(form, "codes")
+        asked = _events(form, type_, lines)
+        events = [event for _, event in asked]
+        answers = rooms.recording.record_and_wait(principal, events, atomic=True)
+        wrong = [
+            (line, answer)
+            for (line, _), answer in zip(asked, answers, strict=True)
+            if isinstance(answer, Fault) and not isinstance(answer, Abandoned)
+        ]
+        standing = [
+            event.code
+            for event, answer in zip(events, answers, strict=True)
+            if isinstance(answer, RecallStands)
+        ]
+        if wrong:
+            raise wrong[0][1] if len(events) == 1 else LinesRefused("codes", wrong)
+    except Fault as fault:
+        if isinstance(fault, LinesRefused):
+            sent = refused_lines(request, form, fault)
+        else:
+            sent = refused(request, form, fault)
+        return _new(request, signed, lang, type_, sent, status=status_of(fault), standing=standing)
+    return _go_on(request, rooms, lang, type_, [event.code for event in events])
+
+
+def _go_on(
+    request: Request, rooms: Rooms, lang: str | None, type_: str, codes: Sequence[str]
+) -> Response:
+    # A lot may hold a `%` or a `/`, which a stream's name escapes and an address must once more.
+    path = f"{PATH}?{urlencode({'code': codes[0]})}"
+    return go_on(frame_of(request, lang, PATH), path, told=_told(rooms, type_, codes))
+
+
+def _told(rooms: Rooms, type_: str, codes: Sequence[str]) -> str:
+    """Returns what to say: of what was lifted, whether it is recalled all the same."""
+    if type_ == "recall":
+        return "recall_made"
+    return "recall_lifted_others" if rooms.recalls.still_hold(codes) else "recall_lifted"
+
+
+def _plan(rooms: Rooms, principal: Principal, form: Form) -> Plan:
+    """Returns what a range comes to. Raises Invalid; where it comes to nothing, or too much."""
+    if form.text("codes"):
+        raise invalid(FieldFault(("codes",), "one_way", {}))
+    missing = [name for name in ("code", "reason") if not form.text(name)]
+    if missing:
+        raise invalid(*(FieldFault((name,), "missing", {"name": name}) for name in missing))
+    purpose = f"{form.text('type')} {form.text('reason')}"[:MAX_PURPOSE]
+    lifts = form.text("type") == "recall_lifted"
+    plan = rooms.recalls.plan(principal, scope_in(form), lifts=lifts, purpose=purpose)
+    if not plan.goods:
+        raise invalid(FieldFault(("code",), "no_goods", {}))
+    if not plan.codes and form.text("counted") != plan.digest:
+        raise invalid(FieldFault(("code",), "nothing_to_do", {}))
+    if len(plan.codes) > MOST_RANGE:
+        raise invalid(FieldFault(("code",), "too_many_goods", {"expected": MOST_RANGE}))
+    return plan
+
+
+def _events(form: Form, type_: str, lines: Sequence[Line]) -> list[tuple[Line, EventRequest]]:
+    """Returns the events of a form, each with its line. Raises Invalid, LinesRefused."""
+    codes, wrong = _codes(lines)
+    faults = [
+        FieldFault((name,), "missing", {"name": name})
+        for name, told in (("codes", lines), ("reason", form.text("reason")))
+        if not told
+    ]
+    if type_ not in _TYPES:
+        faults.append(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
+    if form.text("codes") and len(codes) > MOST_CODES:
+        params = {"expected": f"≤ {MOST_CODES}", "got": len(codes)}
+        faults.append(FieldFault(("codes",), "length", params))
+    if wrong:
+        raise LinesRefused("codes", wrong, faults)
+    if faults:
+        raise invalid(*faults)
+    data: dict[str, object] = {"reason": form.text("reason")}
+    if form.text("level").isdecimal():
+        data["level"] = int(form.text("level")[:4])
+    if form.text("basis") and type_ == "recall":
+        data["basis"] = form.text("basis")
+    entry = form.uuid("entry")
+    return [
+        (
+            line,
+            EventRequest(
+                code=stream,
+                type=type_,
+                data=data,
+                # Sent twice, each is recorded once.
+                id=None if entry is None else str(uuid5(UUID(entry), line.text)),
+            ),
+        )
+        for stream, line in codes.items()
+    ]
+
+
+def _codes(lines: Sequence[Line]) -> tuple[dict[str, Line], list[tuple[Line, Fault]]]:
+    """Returns the goods with the lines that name them first, and what is wrong with other lines."""
+    found: dict[str, Line] = {}
+    wrong: list[tuple[Line, Fault]] = []
+    for line in lines:
+        try:
+            found.setdefault(parse_code(line.text, loc=("codes",)).stream, line)
+        except Fault as fault:
+            wrong.append((line, fault))
+    return found, wrong
+
+
+def _new(
+    request: Request,
+    signed: SignedIn,
+    lang: str | None,
+    type_: str,
+    sent: Sent,
+    *,
+    status: int = 200,
+    plan: Plan | None = None,
+    standing: Sequence[str] = (),
+) -> Response:
+    """plan: what a range comes to. standing: goods of the form that are recalled already."""
+    principal = signed.person.principal()
+    principal.check_may("event.send")
+    frame = frame_of(request, lang, f"{PATH}/new", keeps=("code", "type"))
+    tally = None if plan is None else plan.found.tally
+    return answer_signed(
+        "recall_new.html",
+        frame,
+        signed,
+        at="recalls",
+        status=status,
+        told="",
+        sent=sent,
+        type=type_ if type_ in _TYPES else "recall",
+        levels=[("", text(frame.lang, "recall.level.none"))]
+        + [(str(n), text(frame.lang, f"recall.level.{n}")) for n in (1, 2, 3)],
+        standing=standing,
+        orders=REGULATOR in principal.roles,
+        most=MOST_CODES,
+        most_range=MOST_RANGE,
+        plan=plan,
+        of_lots=plan is not None and "/10/" in plan.codes[0],
+        states=[]
+        if tally is None
+        else [(state, tally.states[state]) for state in STATES if tally.states[state]],
+        narrowed=any(sent.value(name) for name in NARROWED),
+    )
