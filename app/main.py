@@ -198,10 +198,11 @@ def create_app(
         redirect_slashes=False,
         # Nothing of ours listens to it, and to ask whether anybody does costs every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        generate_unique_id_function=lambda route: route.name,
     )
     for router in ROUTERS:
-        app.include_router(router)
+        # Each route as it is: `include_router` makes all of them once more for the first who asks for
+        # one of the last, which takes half a second and 5 MB, and tries each of them twice.
+        app.router.routes.extend(router.routes)
     app.state.problem_page = pages.problem_page
     app.mount(DESK_PATH, verify.Modules(directory=STATIC / "desk"), name="desk")
     app.mount(MODULES_PATH, verify.Modules(directory=STATIC / "verify"), name="modules")

@@ -94,6 +94,7 @@ from app.parties.access import APIKeys
 from app.parties.applications import Applications
 from app.parties.chain import PartyChain
 from app.parties.licensing import Licensing
+from app.parties.passwords import Passwords
 from app.parties.people import open_people
 from app.parties.powers import Powers
 from app.parties.service import Parties
@@ -151,11 +152,13 @@ def open_rooms(
     clock: Clock | None = None,
     random: RandomBytes = secrets.token_bytes,
     events_to: Callable[[Recorder], TakesSubmissions] = lambda own: own,
+    passwords: Passwords | None = None,
 ) -> Rooms:
     """Returns the running services; `close_rooms` ends them. Raises KeysMissing.
 
     random: gives serials their bits; the demo brings a seeded one. events_to: what takes events in,
-    given these rooms' own recorder, which takes everything else in.
+    given these rooms' own recorder, which takes everything else in. passwords: of full strength
+    unless given.
     """
     clock = clock or SystemClock()
     keyring = load_keys(settings.keys_dir)
@@ -171,7 +174,9 @@ def open_rooms(
     lease = None if database.dialect == "sqlite" else Lease(database, lease_s=settings.lease_s)
     overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
     cosigning = _open_witnesses(database, settings)
-    parties_of = _open_parties(database, recorder, vault, keyring, clock, settings)
+    parties_of = _open_parties(
+        database, recorder, vault, keyring, clock, settings, passwords or Passwords()
+    )
     made_reports = AuditReports(
         database,
         overseeing["audits"],
@@ -330,6 +335,7 @@ def _open_parties(
     keyring: Keyring,
     clock: Clock,
     settings: Settings,
+    passwords: Passwords,
 ) -> dict[str, Any]:
     chain = PartyChain(recorder, clock=clock)
     people = open_people(
@@ -339,6 +345,7 @@ def _open_parties(
         vault=vault,
         idle=timedelta(minutes=settings.session_idle_min),
         longest=timedelta(hours=settings.session_hours),
+        passwords=passwords,
     )
     parties = Parties(database, chain, content_key=keyring.subkey("party-content"))
     return {

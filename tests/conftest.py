@@ -12,6 +12,7 @@ import pytest
 
 from tests.databases import DATABASES, KINDS, Databases
 from tests.fakes import FakeClock
+from tests.memory import use_memory
 from tests.postgres import PostgresServer
 from tests.spreading import ByUnit, sort_by_unit
 
@@ -48,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    use_memory()
     DATABASES.kind = config.getoption("database") or "sqlite"
 
 

@@ -22,9 +22,11 @@ import psycopg
 
 START_TIMEOUT_S = 120
 RUNS_AS = "nobody"
-# Nothing of a test outlives the run, so nothing is forced to disk or tidied up.
+# Nothing of a test outlives the run, so nothing is forced to disk or tidied up. The log, which may stand in
+# memory, stays small.
 _FORGETFUL = {
     "fsync": "off", "full_page_writes": "off", "autovacuum": "off", "shared_buffers": "64MB",
+    "max_wal_size": "128MB",
 }  # fmt: skip
 _DURABLE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 

@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import typer.main
 import yaml
 
 from app.config import check_names
+from tests.asking import fetch
 from tests.databases import DATABASES
 from tests.drills.deployment import wait_until
 from tests.drills.processes import run, start
@@ -199,16 +199,14 @@ def test_the_steps_lead_to_a_service_whose_worker_leads(services, kind, tmp_path
             return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
         def ready() -> dict[str, Any]:
-            answer = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5, trust_env=False)
+            answer = fetch(f"http://127.0.0.1:{port}/readyz", timeout=5)
             return answer.json() if answer.status_code == 200 else {}
 
         wait_until(healthy, "the health check succeeds")
         wait_until(lambda: ready().get("leader") is not None, "the worker leads")
         assert ready()["leads"] is False, "the service does not"
         address = f"http://127.0.0.1:{port}/log/checkpoint"
-        wait_until(
-            lambda: httpx.get(address, trust_env=False).status_code == 200, "the worker signs"
-        )
+        wait_until(lambda: fetch(address).status_code == 200, "the worker signs")
     finally:
         for process in running:
             process.terminate()

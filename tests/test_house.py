@@ -403,6 +403,20 @@ def test_no_committed_file_names_a_registry_or_this_workplace():
     assert not found, found
 
 
+# ---------------------------------------------------------------- routes
+
+
+def test_a_route_is_made_once():
+    """Included, each was made again by the first request that came so far: half a second for who sent it."""
+    from app.config import Settings
+    from app.main import ROUTERS, create_app
+
+    served = set(map(id, create_app(Settings()).routes))
+    ours = [route for router in ROUTERS for route in router.routes]
+    assert len(ours) > 100
+    assert [route.path for route in ours if id(route) not in served] == []
+
+
 # ---------------------------------------------------------------- tables
 
 

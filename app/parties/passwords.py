@@ -16,17 +16,16 @@ from app.parties.account_rules import MAX_PASSWORD, normal_password
 _MEMORY_KIB, _PASSES, _LANES = 19 * 1024, 2, 1
 _AT_ONCE = 4
 _PATIENCE_S = 5.0
-# Of this strength and of no password; made up, since to hash one would cost each start of a process.
-_NOBODYS = f"$argon2id$v=19$m={_MEMORY_KIB},t={_PASSES},p={_LANES}${'A' * 22}${'A' * 43}"
 
 
 class Passwords:
     """Hashes of one strength; those of another are known as `outdated`."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher(
-            time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES
-        )
+    def __init__(self, *, memory_kib: int = _MEMORY_KIB, passes: int = _PASSES) -> None:
+        """memory_kib, passes: that each hash costs; less is for tests of other things alone."""
+        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=_LANES)
+        # As strong and of no password; made up, since to hash one would cost each start of a process.
+        self.nobodys = f"$argon2id$v=19$m={memory_kib},t={passes},p={_LANES}${'A' * 22}${'A' * 43}"
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
 
     def hash(self, password: str) -> str:
@@ -40,7 +39,7 @@ class Passwords:
         told = normal_password(given) if len(given) <= 4 * MAX_PASSWORD else ""
         with self._turn():
             try:
-                self._hasher.verify(stored or _NOBODYS, told)
+                self._hasher.verify(stored or self.nobodys, told)
             except (VerificationError, InvalidHashError):
                 return False
         return stored is not None

@@ -48,9 +48,9 @@ def open_people(
     vault: Vault,
     idle: timedelta,
     longest: timedelta,
+    passwords: Passwords,
 ) -> People:
     """Returns the services. idle, longest: of sessions."""
-    passwords = Passwords()
     second = SecondFactor(clock=clock, vault=vault, recovery_key=keys.subkey("recovery-code"))
     accounts = Accounts(database, clock=clock, passwords=passwords, second=second)
     sessions = Sessions(

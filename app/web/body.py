@@ -161,6 +161,10 @@ def _is_json(content_type: str) -> bool:
     return is_json and message.get_content_charset("utf-8") == "utf-8"
 
 
+def _name_of(route: APIRoute) -> str:
+    return route.name
+
+
 class StrictRoute(APIRoute):
     """Reads bodies by `read_json` and hands path parameters over decoded exactly once.
 
@@ -169,6 +173,11 @@ class StrictRoute(APIRoute):
 
     checks_text: ClassVar[bool] = True
     max_bytes: ClassVar[int] = MAX_BODY_BYTES
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        # The description calls each operation by its handler's name.
+        more["generate_unique_id_function"] = _name_of
+        super().__init__(path, endpoint, **more)
 
     def check_first(self, request: Request) -> None:
         """Raises the fault of a request whose body need not be read: Unauthenticated."""

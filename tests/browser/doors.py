@@ -23,6 +23,7 @@ import httpx
 
 from app.i18n import text
 from app.kit.clock import format_time
+from tests.asking import fetch
 from tests.browser.filming import BARS, NO_DETECTOR, QR, film, seeing
 from tests.browser.form import Form
 from tests.browser.phone import opened
@@ -216,7 +217,7 @@ def verify_offline(carried: Carried, demo: Demo, work: Path) -> dict[str, tuple[
         package.extractall(folder)
     keys = work / "keys"
     keys.write_text(
-        "".join(httpx.get(demo.url + path).text for path in ("/log/key", "/log/receipt-key"))
+        "".join(fetch(demo.url + path).text for path in ("/log/key", "/log/receipt-key"))
     )
     program = ROOT / "scripts" / "verify_proof.py"
     papers = [carried.files["json"], carried.files["pdf"]]
@@ -266,7 +267,7 @@ def verdict(demo: Demo, unit: str) -> str:
     path = f"{demo.url}/api/v1/codes/{gtin.zfill(14)}/{serial}"
 
     def told() -> str:
-        return str(httpx.get(path, timeout=30).json()["verdict"])
+        return str(fetch(path, timeout=30).json()["verdict"])
 
     wait_until(lambda: told() != "provisional", "all of the chain is in a signed checkpoint")
     return told()

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from tests.asking import plain_client
 from tests.databases import DATABASES, Run, opened
 from tests.drills.processes import Done, run, start
 from tests.ports import free_port, is_free
@@ -122,7 +123,7 @@ class Deployment:
             cwd=self.folder, env=self.env, out=self.log.with_suffix(".out"), err=self.log,
             days_ago=days_ago,
         )  # fmt: skip
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._client = plain_client(base_url=self.url, timeout=30)
         until = time.monotonic() + START_TIMEOUT_S
         while not self._is_ready():
             assert self._process.is_alive(), self.log.read_text("utf-8")

@@ -30,6 +30,7 @@ import httpx
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.merkle import leaf_hash, root_of
 from app.ledger.note import parse_vkey
+from tests.asking import fetch, plain_client
 from tests.databases import DATABASES
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.sessions import describe_sessions, stop_with_locks
@@ -74,7 +75,7 @@ class Pair:
 
     def leads(self, place: Deployment) -> bool:
         try:
-            answer = httpx.get(f"{place.url}/readyz", timeout=ANSWER_TIMEOUT_S, trust_env=False)
+            answer = fetch(f"{place.url}/readyz", timeout=ANSWER_TIMEOUT_S)
         except httpx.TransportError:
             return False
         return answer.status_code == 200 and answer.json()["leads"]
@@ -124,7 +125,7 @@ class Pair:
 
     def _post(self, number: int) -> None:
         headers = {"Authorization": f"Bearer {self.trade.keys[CARRIER]}"}
-        with httpx.Client(timeout=ANSWER_TIMEOUT_S, trust_env=False, headers=headers) as client:
+        with plain_client(timeout=ANSWER_TIMEOUT_S, headers=headers) as client:
             for turn in itertools.count(number):
                 if self._ending.is_set():
                     return
@@ -153,7 +154,7 @@ class Pair:
         """Keeps every checkpoint that a process shows; none may be smaller than the one before."""
         vkey = parse_vkey(self.places[0].vkey)
         last = 0
-        with httpx.Client(timeout=ANSWER_TIMEOUT_S, trust_env=False) as client:
+        with plain_client(timeout=ANSWER_TIMEOUT_S) as client:
             while not self._ending.wait(0.03):
                 try:
                     answer = client.get(f"{place.url}/log/checkpoint")

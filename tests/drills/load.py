@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from tests.asking import plain_client
 from tests.drills.trade import CARRIER, GTIN, PLATFORM, SHOP, Trade, event, moment
 
 _CITIES = ("440100", "440300", "440600", "441200")
@@ -61,7 +62,7 @@ class Load:
         return told
 
     def _keep(self, number: int, work: Callable[[httpx.Client, int], None]) -> None:
-        with httpx.Client(base_url=self.trade.place.url, timeout=30, trust_env=False) as client:
+        with plain_client(base_url=self.trade.place.url, timeout=30) as client:
             turn = number
             while not self._ending.is_set():
                 try:

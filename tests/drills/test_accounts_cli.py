@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.asking import plain_client
 from tests.drills.test_cli import check_refused
 from tests.drills.trade import SHOP, Trade
 
@@ -17,7 +18,7 @@ from tests.drills.trade import SHOP, Trade
 def enter(place, name: str, password: str) -> Iterator[httpx.Client]:
     """Yields a browser that has signed in."""
     headers = {"Accept": "text/html"}
-    with httpx.Client(base_url=place.url, headers=headers, timeout=60) as browser:
+    with plain_client(base_url=place.url, headers=headers, timeout=60) as browser:
         answer = browser.post("/sign-in", data={"name": name, "password": password})
         assert answer.status_code == 303, answer.text[:2000]
         yield browser

@@ -31,6 +31,7 @@ from tlog_scales.tlog import InclusionProofInvalid
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.cosign import parse_cosigner_vkey, read_cosignatures
 from app.ledger.note import parse_vkey
+from tests.asking import fetch
 from tests.drills.deployment import wait_until
 from tests.drills.test_foreign_verifier import Published, rfc6962_leaf
 from tests.drills.trade import CARRIER, GTIN, PLATFORM, SHOP, STALL, Trade
@@ -177,7 +178,7 @@ def test_a_foreign_witness_cosigns_our_log(tmp_path):
 
 def answers(url: str) -> bool:
     try:
-        httpx.get(url, timeout=5, trust_env=False)
+        fetch(url, timeout=5)
     except httpx.TransportError:
         return False
     return True

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.asking import fetch, plain_client
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.load import Load
 from tests.drills.processes import run
@@ -57,7 +58,7 @@ def test_what_is_seen_of_the_processes(moving: Load):
     assert {name: len(pids) for name, pids in place.processes.items()} == SEVERAL
     # Each of them answers for the service, whoever is asked.
     for _ in range(20):
-        told = httpx.get(f"{place.url}/readyz", trust_env=False).json()
+        told = fetch(f"{place.url}/readyz").json()
         assert (told["status"], told["leads"]) == ("ready", True)
 
 
@@ -66,7 +67,7 @@ def test_a_burst_of_pages_is_shared_out_and_each_reader_gets_his_own(moving: Loa
     headers = {"User-Agent": "Mozilla/5.0 (iPhone)", "Accept-Language": "zh-CN"}
 
     def look(unit: str) -> httpx.Response:
-        return httpx.get(f"{place.url}/{unit}", headers=headers, timeout=30, trust_env=False)
+        return fetch(f"{place.url}/{unit}", headers=headers, timeout=30)
 
     asked = units * 8
     with ThreadPoolExecutor(len(asked)) as readers:
@@ -131,7 +132,7 @@ def test_whoever_waits_for_the_log_is_answered_by_whichever_process(moving: Load
     token = moving.trade.keys[CARRIER]
     for wait in ("sequenced", "published") * 4:
         body = event(moving.moving[0], "transit", {"region": "440100"}, moment(minutes=1))
-        with httpx.Client(base_url=place.url, timeout=30, trust_env=False) as client:
+        with plain_client(base_url=place.url, timeout=30) as client:
             answer = client.post(
                 f"/api/v1/events?wait={wait}",
                 json=body,

@@ -9,12 +9,12 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.cosign import parse_cosigner_vkey, read_cosignatures
 from app.ledger.note import parse_vkey
+from tests.asking import fetch
 from tests.databases import DATABASES
 from tests.drills.deployment import wait_until
 from tests.drills.processes import run
@@ -63,7 +63,7 @@ def test_two_organisations_watch_each_others_logs(two, tmp_path):
         assert told["at"] == cosignature.at.isoformat(timespec="milliseconds")[:-6] + "Z"
         # What the watcher remembers is what the log shows.
         place = sha256(f"{log.name}.test/log/1".encode()).hexdigest()
-        seen = httpx.get(f"{watcher.url}/{place}/checkpoint", trust_env=False).text
+        seen = fetch(f"{watcher.url}/{place}/checkpoint").text
         assert open_checkpoint(seen, [parse_vkey(log.key)]).size == size_of(log)
 
     # A buyer's evidence, checked with the policy alone, by the command and by the one file.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.asking import fetch
 from tests.drills.deployment import Deployment
 from tests.drills.processes import run, start
 from tests.ports import free_port
@@ -43,7 +44,7 @@ class WitnessProcess:
             assert self._process.is_alive(), (self.folder / "err").read_text()
             assert time.monotonic() < until
             try:
-                httpx.get(f"{self.url}/x/checkpoint", timeout=5, trust_env=False)
+                fetch(f"{self.url}/x/checkpoint", timeout=5)
                 return
             except httpx.TransportError:
                 time.sleep(0.05)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
+from tests.asking import plain_client
 from tests.databases import DATABASES, Databases
 
 SHOP = "91441200MA4TE5T00Q"
@@ -20,6 +21,8 @@ STALL = "92441202MA4TE5T01M"
 PLATFORM = "91441204MA4TE5T02Q"
 AUTHORITY = "11441200007000001C"
 CARRIER = "91440000MA4TE5T04E"
+# Argon2's least. How strong a deployment's hashes are is told by tests/web/test_sign_in.py.
+QUICK = {"memory_kib": 8, "passes": 1}
 
 
 class Service:
@@ -29,7 +32,7 @@ class Service:
         self.app = app
         self.url = url
         self.admin = app.state.rooms.keys.create_admin().token
-        self.client = httpx.Client(base_url=url, timeout=20)
+        self.client = plain_client(base_url=url, timeout=20)
 
     @property
     def rooms(self):
@@ -142,29 +145,34 @@ def serving(
     clock: Any = None,
     prepare: Callable[[Any], None] = lambda _: None,
     beside: Callable[[Any], Any] = nullcontext,
+    url: str | None = None,
 ) -> Iterator[tuple[Any, str]]:
-    """Serves an app on a fresh database; yields the app and its address."""
+    """Serves an app on a fresh database, or on the one at `url`; yields the app and its address."""
     from app.db.engine import Database
     from app.ledger import logstore
     from app.ledger.keyring import create_keys
     from app.main import create_app
+    from app.parties.passwords import Passwords
     from app.rooms import open_rooms
 
-    url = DATABASES.new(settings.data_dir)
-    settings = settings.model_copy(update={"database_url": url})
+    database_url = url or DATABASES.new(settings.data_dir)
+    settings = settings.model_copy(update={"database_url": database_url})
     create_keys(settings.keys_dir, origin=settings.log_origin)
     database = Database(settings.database_url)
     with database.write() as connection:
         logstore.create_state(connection, settings.log_origin)
     database.close()
-    rooms = None if clock is None else open_rooms(settings, clock=clock)
+    rooms = (
+        None if clock is None else open_rooms(settings, clock=clock, passwords=Passwords(**QUICK))
+    )
     app = create_app(settings, rooms=rooms, beside=beside)
     prepare(app)
     try:
         with _serve(app) as address:
             yield app, address
     finally:
-        DATABASES.drop(url)
+        if url is None:
+            DATABASES.drop(database_url)
 
 
 @contextmanager

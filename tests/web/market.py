@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import httpx
 from app.kit.clock import format_time
 from app.parties.identity import uscc_check_digit
 from app.web.limits import RateLimit
-from tests.databases import opened, sqlite_path, stored_values
+from tests.databases import DATABASES, opened, sqlite_path, stored_values
 from tests.fakes import FakeClock
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP, STALL, Service, serving
 
@@ -244,21 +246,55 @@ def told(answer: httpx.Response) -> tuple[int, str, str | None]:
     return answer.status_code, found["type"].removeprefix("/problems/"), found.get("reason")
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A market that was opened and is closed: its database, and the tokens by party."""
+
+    url: str
+    keys_dir: Path
+    keys: dict[str, str]
+
+
+@cache
+def _opened() -> _Opened:
+    """The first market of this process, opened as everybody opens one; others begin as copies of it."""
+    folder = DATABASES.folder()
+    settings, clock = _settings(folder), FakeClock()
+    url = DATABASES.new(folder)
+    with serving(settings, clock=clock, url=url) as (app, address):
+        first = Market(app, address, clock)
+        with first.client:
+            first.open()
+    return _Opened(url, settings.keys_dir, first.keys)
+
+
 @contextmanager
 def open_market(folder: Path, *, worker: bool = False, **changes: Any) -> Iterator[Market]:
-    """Serves a market in `folder`; worker: with the loops running inside. changes: of its settings."""
-    from app.config import Settings
+    """Serves a market in `folder`; worker: with the loops running inside.
+
+    changes: of its settings; none that a log begins with.
+    """
     from app.worker import embedded_loops
 
-    settings = Settings(
-        data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0, **changes
-    )
-    clock = FakeClock()
+    begun = _opened()
+    settings, clock = _settings(folder, **changes), FakeClock()
+    shutil.copytree(begun.keys_dir, settings.keys_dir)
+    database_url = DATABASES.copy(begun.url, folder)
+    settings = settings.model_copy(update={"database_url": database_url})
     beside = embedded_loops(settings) if worker else nullcontext
-    with serving(settings, clock=clock, beside=beside) as (app, url):
-        running = Market(app, url, clock)
-        running.settings = settings.model_copy(update={"database_url": running.rooms.database.url})
-        running.rooms.report_limit = RateLimit(0, monotonic_s=time.monotonic)
-        with running.client:
-            running.open()
-            yield running
+    try:
+        with serving(settings, clock=clock, beside=beside, url=database_url) as (app, url):
+            running = Market(app, url, clock)
+            running.settings = settings
+            running.keys |= begun.keys
+            running.rooms.report_limit = RateLimit(0, monotonic_s=time.monotonic)
+            with running.client:
+                yield running
+    finally:
+        DATABASES.drop(database_url)
+
+
+def _settings(folder: Path, **changes: Any) -> Any:
+    from app.config import Settings
+
+    return Settings(data_dir=folder, keys_dir=folder / "keys", anonymous_per_second=0, **changes)

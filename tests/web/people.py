@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from app.parties.accounts import Place
+from tests.asking import plain_client
 from tests.web.conftest import SHOP
 from tests.web.market import open_market
 
@@ -30,7 +31,7 @@ class Browser:
         headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
         if address:
             headers["X-Forwarded-For"] = address
-        self.http = httpx.Client(base_url=market.url, timeout=20, headers=headers)
+        self.http = plain_client(base_url=market.url, timeout=20, headers=headers)
         _opened.append(self.http)
         self.page = ""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from functools import partial
 
-import httpx
 import pyotp
 import pytest
 
 from app.parties.accounts import NOWHERE
+from app.parties.accountstore import find_by_name
 from app.parties.sessions import SessionOver
 from app.parties.signing_in import SignInRefused
+from tests.asking import plain_client
 from tests.web.conftest import AUTHORITY
 from tests.web.people import (
     COOKIE,
@@ -331,7 +332,7 @@ def test_another_process_knows_the_session_and_the_failures(market, made, browse
     rooms = open_rooms(settings, clock=market.clock)
     app = create_app(settings, rooms=rooms)
     with _serve(app) as url:
-        there = httpx.Client(base_url=url, timeout=60, headers={"Accept": "text/html"})
+        there = plain_client(base_url=url, timeout=60, headers={"Accept": "text/html"})
         there.cookies.set(COOKIE, browser.cookie)
         assert there.get("/account").status_code == 200
         for n in range(5):
@@ -349,6 +350,23 @@ def test_another_process_knows_the_session_and_the_failures(market, made, browse
 
 
 # --- passwords -----------------------------------------------------------------------------------
+
+
+def test_a_deployment_hashes_at_full_strength_and_makes_a_weaker_hash_anew(market, made):
+    """These tests' own market hashes at the least that there is, to be quick."""
+    from app.rooms import close_rooms, open_rooms
+
+    name, password = made()
+    rooms = open_rooms(market.settings, clock=market.clock)
+    stored = []
+    try:
+        for _ in range(2):
+            with rooms.database.read() as connection:
+                stored.append(find_by_name(connection, name).password)
+            rooms.people.sign_in.enter(name, password, client=NOWHERE)
+    finally:
+        close_rooms(rooms)
+    assert [one.split("$")[3] for one in stored] == ["m=8,t=1,p=1", "m=19456,t=2,p=1"]
 
 
 def test_a_one_time_password_must_be_changed_first(market, made, browser):

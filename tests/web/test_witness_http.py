@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import httpx
 import pytest
 
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.cosign import read_answer
 from app.ledger.note import NoteSigner, split_note
 from app.ledger.witness import MAX_REQUEST, place_of
+from tests.asking import plain_client
 from tests.ledger.peers import true_witness
 from tests.ledger.test_witness import (
     FORK,
@@ -34,7 +34,7 @@ def client(tmp_path):
     key = WITNESS.vkey.name
     with (
         true_witness(tmp_path, key, [LOG.vkey], seed=4) as (signer, url),
-        httpx.Client(base_url=url, timeout=30) as asking,
+        plain_client(base_url=url, timeout=30) as asking,
     ):
         assert signer.vkey == WITNESS.vkey
         yield asking
