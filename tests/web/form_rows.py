@@ -182,6 +182,24 @@ ROWS = (
         bad={"reason": "x" * 501}),
     Row(route="/desk/findings/{finding}", do="measure", who="regulator", page=at("{s.finding}"),
         bad={"basis": "x" * 501}),
+    Row(route="/desk/texts", do="hide", who="regulator", page=at("/desk/texts?code={s.reviewed}"),
+        bad={"reason": "nothing"}),
+    Row(route="/desk/parties/{party}/measure", who="regulator", page=at("/desk/parties/{s.accused}/measure"),
+        fields={"until": "2099-01-01T10:00"}, bad={"basis": ""}),
+    Row(route="/desk/parties/{party}/lift", who="regulator", page=at("/desk/parties/{s.accused}/lift"),
+        bad={"basis": ""}),
+    Row(route="/desk/parties/{party}/entry", who="regulator", page=at("/desk/parties/{s.accused}/entry"),
+        fields={"title": ODD, "number": "2026-1", "issuer": ODD, "occurred_on": "2026-11-02"},
+        bad={"url": "http://x.example/1"}),
+    Row(route="/desk/parties/{party}/lists/{name}", who="regulator",
+        page=at("/desk/parties/{s.accused}/lists/black"),
+        fields={"number": "2026-1", "issuer": ODD, "url": "https://x.example/1"}, bad={"title": ""}),
+    Row(route="/account/mandates", who="owner", page="/account/mandates",
+        fields={"until": "2099-01-01T10:00"}, bad={"agent": "nobody"}),
+    Row(route="/account/keys/signing", who="owner", page="/account/keys", fields={"proof": "x"},
+        bad={"public_key": "x"}),
+    Row(route="/desk/order-counts", who="platform", page="/desk/order-counts",
+        fields={"seller": ODD, "gtin": GTIN, "orders": "3"}, bad={"period": "x"}),
     Row(route="/desk/customs", do="look", who="customs", page="/desk/customs", bad={"number": "51"},
         fields={"order": ODD, "payment": ODD, "waybill": ODD}),
     Row(route="/desk/customs", do="hold", who="customs", page=looked_at, bad={"reason": ""},
@@ -268,6 +286,8 @@ BUTTONS: Mapping[str, tuple[str, str | Callable[[Any, Stage], Any]]] = {
     "/account/second/off": ("doubly", "/account/second"),
     "/account/people/uninvite": ("owner", "/account/people"),
     "/account/keys/revoke": ("owner", "/account/keys"),
+    "/account/keys/signing/revoke": ("owner", "/account/keys"),
+    "/account/mandates/end": ("owner", "/account/mandates"),
     "/account/webhooks/act": ("owner", "/account/webhooks"),
     "/desk/licences/end": ("owner", "/desk/licences"),
     "/desk/recalls/reach.csv": ("owner", reached),
@@ -277,3 +297,6 @@ BUTTONS: Mapping[str, tuple[str, str | Callable[[Any, Stage], Any]]] = {
     "/desk/imports/{job_id}": ("owner", at("{s.job}")),
 }
 """Forms in which nobody types anything: route -> who opens which page. A file is chosen anew each time."""
+
+FROM_ELSEWHERE = frozenset({"/01/{gtin}/21/{serial}"})
+"""What a shop's own page sends here."""

@@ -16,6 +16,7 @@ from tests.web.test_account_pages import FIELDS, new_code
 from tests.web.test_commitments_api import signed
 from tests.web.test_licence_pages import tell
 from tests.web.test_lists_api import black
+from tests.web.test_parties_api import PUBLIC, proof
 from tests.web.test_publications import measure
 from tests.web.test_shipment_pages import case_number
 from tests.web.test_shipments_api import ship
@@ -28,6 +29,7 @@ PARTIES = {
     "owner": ("owner", SHOP),
     "regulator": ("owner", AUTHORITY),
     "customs": ("owner", CUSTOMS),
+    "platform": ("owner", PLATFORM),
     "operator": ("operator", None),
 }
 
@@ -180,6 +182,11 @@ class Stage:
         self.join = f"/join/{invite(place, label='x', by=None, client=NOWHERE).token}"
         invite(place, label="y", by=None, client=NOWHERE)
         make_account(market, "staff", SHOP, scopes=["products"])
+        market.mandate(SHOP, PLATFORM, "review")
+        key = {"public_key": PUBLIC, "proof": proof(SHOP)}
+        market.ask(
+            "POST", f"/api/v1/parties/{SHOP}/signing-keys", key, token=market.keys[SHOP], status=201
+        )
         applicant = new_browser(market)
         applicant.get("/apply")
         who = {"uscc": new_code(), "name": FIELDS["name"], "contact": FIELDS["contact"]}

@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from app.web.pages.signed.form import SECRETS
 from tests.drills.processes import ROOT
 from tests.web.authority import open_two_provinces
-from tests.web.form_rows import BUTTONS, ROWS, Row
+from tests.web.form_rows import BUTTONS, FROM_ELSEWHERE, ROWS, Row
 from tests.web.form_stage import Stage
 from tests.web.shown_forms import Shown, ShownForm
 
@@ -32,7 +32,7 @@ def test_every_page_that_takes_a_form_has_a_row(stage):
         for route in iter_route_contexts(stage.market.app.routes)
         if "POST" in (route.methods or ()) and not route.path.startswith("/api/")
     }
-    assert posted == {row.route for row in ROWS} | BUTTONS.keys()
+    assert posted == {row.route for row in ROWS} | BUTTONS.keys() | FROM_ELSEWHERE
 
 
 def test_no_row_stands_twice():
