@@ -93,7 +93,12 @@ MAPPED = {f"mapping_columns_{column.field}": ODD for column in columns_of("shipm
     f"mapping_defaults_{name}": ODD for name in ("platform", "carrier", "shipped_at")
 }
 DATES = {"since": "2026-01-02", "until": "2026-02-03"}
-REACHED = {"serials": "S1\nS2", "sold_since": "2026-01-02", "sold_until": "2026-02-03"}
+PART = {
+    "serial_from": "S1", "serial_to": "S9", "produced_since": "2025-12-01", "produced_until": "2025-12-31",
+    "sold_since": "2026-01-02", "sold_until": "2026-02-03",
+}  # fmt: skip
+NO_PART = dict.fromkeys(PART, "")
+REACHED = {**PART, "serials": "S1\nS2", "serial_from": "", "serial_to": ""}
 
 ROWS = (
     # --- anybody
@@ -212,9 +217,11 @@ ROWS = (
     Row(route="/desk/recalls/reach", who="regulator", page="/desk/recalls", bad={"purpose": SHORT},
         fields={"code": f"01/{GTIN}", **REACHED}),
     Row(route="/desk/recalls/new", who="regulator", page="/desk/recalls/new", bad={"reason": ""},
-        fields={"codes": f"01/{GTIN}\n01/{GTIN}/10/IMP-1", "basis": ODD}),
+        fields={"codes": f"01/{GTIN}\n01/{GTIN}/10/IMP-1", "basis": ODD, "code": "", **NO_PART}),
     Row(route="/desk/recalls/new", who="owner", page="/desk/recalls/new", bad={"codes": "nothing"},
-        fields={"reason": ODD}),
+        fields={"reason": ODD, "code": "", **NO_PART}),
+    Row(route="/desk/recalls/new", who="owner", page="/desk/recalls/new", bad={"code": "nothing"},
+        fields={"reason": ODD, "codes": "", **PART}),
     # --- sellers
     Row(route="/desk/licences", who="owner", page="/desk/licences", bad={"number": "JY1"},
         fields={"kind": "food_business", "valid_from": "2026-01-02", "valid_until": "2031-02-03",

@@ -182,7 +182,7 @@ class Stage:
         self.join = f"/join/{invite(place, label='x', by=None, client=NOWHERE).token}"
         invite(place, label="y", by=None, client=NOWHERE)
         make_account(market, "staff", SHOP, scopes=["products"])
-        market.mandate(SHOP, PLATFORM, "review")
+        market.mandate(SHOP, PLATFORM, "listing")
         key = {"public_key": PUBLIC, "proof": proof(SHOP)}
         market.ask(
             "POST", f"/api/v1/parties/{SHOP}/signing-keys", key, token=market.keys[SHOP], status=201
