@@ -190,8 +190,15 @@ def test_the_party_and_regulators_in_office_read_what_a_record_names_and_nobody_
         {"digest": digest, "kept": True, "name": "揽收.pdf", "media_type": "application/pdf",
          "size": len(raw), "links": link}
     ]  # fmt: skip
+    looks = lambda: market.ask("GET", "/api/v1/access-log?limit=500", token=market.admin)["items"]  # noqa: E731
+    before = len(looks())
     for token in (market.keys[party], market.keys[AUTHORITY], near):
         assert read(market, digest, by=token).content == raw
+    assert [
+        (one["code"], one["section"], one["purpose"]) for one in looks()[: -before or None]
+    ] == [(f"party/{party}", "document", f"work on case {entry['id']}")] * 2, (
+        "who handed it in looks at its own"
+    )
     for token in (far, *(market.keys[one] for one in (RIVAL, PLATFORM, CARRIER))):
         assert told(read(market, digest, by=token, status=404)) == (404, "not-found", None)
     for token in (market.keys[CUSTOMS], market.admin):
@@ -205,8 +212,9 @@ def test_the_party_and_regulators_in_office_read_what_a_record_names_and_nobody_
     assert told(read(market, digest, by=without, status=403))[1] == "forbidden"
 
     (seen,) = entries_of(market, party, by=AUTHORITY)
-    (same,) = seen["steps"]
-    assert same["documents"] == step["documents"]
+    # The document is there for who decides; what was said beside it opens for a purpose.
+    closed = {**step, "closed": True}
+    assert seen["steps"] == [{name: told for name, told in closed.items() if name != "text"}]
     market.clock.set(parse_time(entry["effective_at"]))
     for by in (None, RIVAL, CUSTOMS):
         (public,) = entries_of(market, party, by=by)
