@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -93,7 +95,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit | Non
 def _touches_database(item: pytest.Item) -> bool:
     if "databases" in getattr(item, "fixturenames", ()):
         return True
-    held = vars(getattr(item, "module", None) or object).values()
+    return _opens_databases(getattr(item, "module", None))
+
+
+@cache
+def _opens_databases(module: ModuleType | None) -> bool:
+    held = vars(module or object).values()
     return any(str(getattr(one, "__module__", "")).startswith(_OPENERS) for one in held)
 
 

@@ -7,6 +7,7 @@ longest come first, so that all processes end together.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import PurePosixPath
 
 import pytest
@@ -36,7 +37,11 @@ _LONG = (
 
 def unit_of(nodeid: str) -> str:
     """Returns the file or the folder whose tests stay together."""
-    file = nodeid.partition("::")[0]
+    return _unit_of_file(nodeid.partition("::")[0])
+
+
+@cache
+def _unit_of_file(file: str) -> str:
     folder = str(PurePosixPath(file).parent)
     return folder if folder in (_BROWSER, _DRILLS) and file not in _ALONE else file
 

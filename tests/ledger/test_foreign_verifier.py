@@ -37,8 +37,12 @@ VKEY = str(SIGNER.vkey)
 
 BIG = 65_536 + 300  # three levels, partial tiles at two of them
 ENTRIES = [n.to_bytes(32, "big") for n in range(BIG)]
-HASHES = [leaf_hash(entry) for entry in ENTRIES]
 SIZES = [1, 2, 255, 256, 257, 600, 65_536, 65_537, BIG]
+
+
+@cache
+def hashes() -> list[bytes]:
+    return [leaf_hash(entry) for entry in ENTRIES]
 
 
 @cache
@@ -51,7 +55,7 @@ def read_tile(level: int, index: int) -> bytes | None:
 
 
 def head(size: int) -> Checkpoint:
-    return Checkpoint(ORIGIN, size, edge_root(size, edge_append(0, (), HASHES[:size])))
+    return Checkpoint(ORIGIN, size, edge_root(size, edge_append(0, (), hashes()[:size])))
 
 
 def publish(folder: Path, size: int) -> None:
@@ -79,7 +83,7 @@ def test_tlog_scales_builds_the_same_root_and_proofs_from_our_tiles(tmp_path, si
     for index in some_indices(size):
         assert log.get_entry(index) == ENTRIES[index]
         proof = log.get_inclusion_proof(index, size)
-        proof.check(HASHES[index], checkpoint.root_hash)
+        proof.check(hashes()[index], checkpoint.root_hash)
         assert proof.node_hashes == inclusion_proof_from_tiles(index, size, read_tile)
 
 
@@ -100,14 +104,14 @@ def test_tlog_scales_refuses_what_was_touched(tmp_path):
     with pytest.raises(RuntimeError):
         checkpoint.verify(Vkey.from_string(str(OTHER.vkey)))
     with pytest.raises(InclusionProofInvalid):
-        log.get_inclusion_proof(5, 600).check(HASHES[6], checkpoint.root_hash)
+        log.get_inclusion_proof(5, 600).check(hashes()[6], checkpoint.root_hash)
     tile = tmp_path / "tile" / "0" / "001"
     tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
     again = TilesReader(LocalBackend(tmp_path))
     again.get_checkpoint()
     assert again.calculate_root_hash() == checkpoint.root_hash  # from the level above
     with pytest.raises(InclusionProofInvalid):
-        again.get_inclusion_proof(300, 600).check(HASHES[300], checkpoint.root_hash)
+        again.get_inclusion_proof(300, 600).check(hashes()[300], checkpoint.root_hash)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -117,7 +121,7 @@ def test_metamorphic_log_accepts_checkpoint_and_inclusion_proofs(size):
     assert (found.origin, found.size, found.root) == (ORIGIN, size, head(size).root)
     for index in some_indices(size):
         proof = inclusion_proof_from_tiles(index, size, read_tile)
-        metamorphic_log.checkpoint_verify_inclusion(note, [VKEY], index, HASHES[index], proof)
+        metamorphic_log.checkpoint_verify_inclusion(note, [VKEY], index, hashes()[index], proof)
 
 
 def test_metamorphic_log_accepts_consistency_proofs():
@@ -137,9 +141,9 @@ def test_metamorphic_log_refuses_what_was_touched():
     with pytest.raises(refused):
         metamorphic_log.checkpoint_verify(note.replace("\n600\n", "\n601\n"), [VKEY])
     with pytest.raises(refused):
-        metamorphic_log.checkpoint_verify_inclusion(note, [VKEY], 6, HASHES[5], proof)
+        metamorphic_log.checkpoint_verify_inclusion(note, [VKEY], 6, hashes()[5], proof)
     with pytest.raises(refused):
-        metamorphic_log.checkpoint_verify_inclusion(note, [VKEY], 5, HASHES[5], proof[:-1])
+        metamorphic_log.checkpoint_verify_inclusion(note, [VKEY], 5, hashes()[5], proof[:-1])
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="aics-tlog needs Python 3.12")

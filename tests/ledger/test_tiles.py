@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -287,8 +288,16 @@ def test_hash_above_a_full_tile_is_the_root_of_its_leaves():
 # --------------------------------------------------------------------------------------- proofs
 
 BIG = 70_000
-ALL = grown(BIG)
-HASHES = [leaf_hash(entry) for entry in entries(BIG)]
+
+
+@cache
+def big_tiles() -> dict[tuple[int, int], bytes]:
+    return grown(BIG)
+
+
+@cache
+def big_hashes() -> list[bytes]:
+    return [leaf_hash(entry) for entry in entries(BIG)]
 
 
 SIZES = st.one_of(
@@ -305,11 +314,15 @@ def test_inclusion_proofs_of_tiles_verify_for_every_published_size(size, data):
 
     def counting(level: int, tile_index: int) -> bytes | None:
         read.append((level, tile_index))
-        return ALL.get((level, tile_index))
+        return big_tiles().get((level, tile_index))
 
     proof = inclusion_proof_from_tiles(index, size, counting)
     verify_inclusion(
-        index=index, size=size, leaf_hash=HASHES[index], proof=proof, root=root_of(HASHES[:size])
+        index=index,
+        size=size,
+        leaf_hash=big_hashes()[index],
+        proof=proof,
+        root=root_of(big_hashes()[:size]),
     )
     assert len(set(read)) == len(read) <= 6
 
@@ -321,9 +334,9 @@ def test_consistency_proofs_of_tiles_verify(sizes):
     verify_consistency(
         size1=size1,
         size2=size2,
-        root1=root_of(HASHES[:size1]),
-        root2=root_of(HASHES[:size2]),
-        proof=consistency_proof_from_tiles(size1, size2, reading(ALL)),
+        root1=root_of(big_hashes()[:size1]),
+        root2=root_of(big_hashes()[:size2]),
+        proof=consistency_proof_from_tiles(size1, size2, reading(big_tiles())),
     )
 
 
