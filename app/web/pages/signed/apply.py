@@ -215,6 +215,7 @@ def _form(
             *((one, text(frame.lang, f"apply.ground.{one}")) for one in GROUNDS),
         ],
         least=MIN_PASSWORD,
+        indexable=status == 200 and not again,
     )
     return answer_page(html, frame.lang, status=status)
 

@@ -22,6 +22,7 @@ from app.web.visit import visit_of
 
 _COOKIE = "suxin_session"
 _HOST_COOKIE = f"__Host-{_COOKIE}"
+COOKIES = (_HOST_COOKIE, _COOKIE)
 _DEVICE = "suxin_device"
 _HOST_DEVICE = f"__Host-{_DEVICE}"
 # A path of ours, never `//elsewhere` nor anything a browser reads as one.
