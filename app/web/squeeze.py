@@ -1,8 +1,8 @@
 """Content coding (RFC 9110 section 8.4): a page on a bad line is a third of its size.
 
 Compressed is what is asked for with no secret about: a page that repeats what its address says, beside a
-secret of its reader, would tell that secret by its length (BREACH). So whoever is signed in, or carries a proof
-of purchase, gets pages as they are; static files hold nobody's secret.
+secret of its reader, would tell that secret by its length (BREACH). So whoever is signed in, or carries a
+proof of purchase, gets pages as they are; static files hold nobody's secret.
 """
 
 from __future__ import annotations
