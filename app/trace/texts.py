@@ -28,6 +28,7 @@ from app.parties.roles import REGULATOR
 from app.trace.claims import record_id
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, token_subject
+from app.trace.offices import check_goods
 from app.trace.proof import ProofInvalid, Proofs, check_inner, token_kind
 from app.trace.requests import ConsumerProof
 from app.trace.store import find_inner
@@ -91,9 +92,10 @@ class Texts:
     ) -> Recorded:
         """Returns the `hiding` record of a public text; shown: it is to be read again.
 
-        The same id and content again is answered as before. Raises TextUnknown, CodeUnknown.
+        An authority with a region hides those about goods of that region. The same id and content again is
+        answered as before. Raises TextUnknown, CodeUnknown, OutsideRegion.
         """
-        principal.check_may("text.hide")
+        self._check_may(principal, code)
         until, _ = self._split(code, of, _PUBLIC)
         fields = until[-1]
         if "text" not in fields.get("sealed", {}):
@@ -110,9 +112,9 @@ class Texts:
         """Returns the texts of a unit or lot that may be hidden, or shown again, oldest first.
 
         What is hidden is not opened: that is a look at sealed data, and asks for a purpose. Raises what
-        `check_may` raises, CodeUnknown. Read-only.
+        `check_may` raises, CodeUnknown, OutsideRegion. Read-only.
         """
-        principal.check_may("text.hide")
+        self._check_may(principal, code)
         records = self._load(code)
         hidden = hidden_texts(records)
         return [
@@ -180,6 +182,12 @@ class Texts:
         # SQLite's log holds what was overwritten until it is emptied; a reader in the way only delays it.
         self._database.truncate_log()
         return recorded
+
+    def _check_may(self, principal: Principal, code: Code) -> None:
+        principal.check_may("text.hide")
+        with self._database.read() as connection:
+            if store.load_heads(connection, [code.stream])[code.stream].exists:
+                check_goods(connection, principal, code.stream)
 
     def _erasure(self, code: Code, fields: Fields, sections: Sequence[str]) -> Submission:
         data = {"of": fields["id"], "sections": list(sections)} | _subject(fields)
