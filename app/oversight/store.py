@@ -97,15 +97,12 @@ def open_findings(
 
 
 def all_open_integrity(connection: Connection) -> list[Any]:
-    """Returns every open finding on integrity or on the log itself. Read-only."""
-    return list(
-        connection.execute(
-            select(FINDING).where(
-                FINDING.c.status == "open",
-                FINDING.c.kind.startswith("integrity.") | FINDING.c.kind.startswith("log."),
-            )
-        )
+    """Returns every open finding on integrity, on the log itself or on rows of nobody. Read-only."""
+    kinds = [FINDING.c.kind.startswith(f"{one}.") for one in ("integrity", "log")]
+    query = select(FINDING).where(
+        FINDING.c.status == "open", or_(*kinds, FINDING.c.stream.is_(None))
     )
+    return list(connection.execute(query))
 
 
 def is_severe(severity: Severity) -> Any:

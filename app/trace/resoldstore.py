@@ -1,7 +1,8 @@
 """SQL of what was sold, held against the records of the goods and written again from them.
 
 An audit tells the commonest lives (`plainlife`) with their row, and reads the rows beside the records in the
-same order; every other life is told here. What is of no goods at all is looked for where its seller is.
+same order; every other life is told here. What is of no goods at all is looked for where its seller is, and
+once a round where the seller is no party.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select
 
 from app.db.hot import HotSelect
-from app.db.tables import Head, RecordRow, SoldUnit
+from app.db.tables import Head, Party, RecordRow, SoldDay, SoldUnit
 from app.db.upsert import upsert_rows
 from app.ledger.record import has_key, stream_key
 from app.ledger.store import load_some
@@ -27,6 +28,8 @@ from app.trace.retold import finder
 from app.trace.soldrows import FindListings, Told, told_rows
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+DAY = SoldDay.__table__  # type: ignore[attr-defined]
+PARTY = Party.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 
@@ -130,6 +133,19 @@ def without_goods(connection: Connection, seller: str, *, limit: int) -> list[st
     )
     ghosts = (row.stream for row in connection.execute(query) if _is_no_goods(row))
     return [f"#{key}" for key in islice(ghosts, limit)]
+
+
+def strangers(connection: Connection, *, limit: int) -> list[str]:
+    """Returns sellers of rows, or of counts by day, that are no party; at most `limit`. Read-only.
+
+    No stream of theirs is audited. Reads an index over every row.
+    """
+    found: set[str] = set()
+    for table in (SOLD, DAY):
+        is_party = exists().where(PARTY.c.id == table.c.seller)
+        query = select(table.c.seller).where(~is_party).distinct().limit(limit)
+        found.update(connection.execute(query).scalars())
+    return sorted(found)[:limit]
 
 
 def _is_no_goods(row: Any) -> bool:
