@@ -13,8 +13,10 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -119,6 +121,19 @@ def each_of(connection: Connection, party: str) -> Iterator[Any]:
         row = find_document(connection, party, digest)
         if row is not None:
             yield row
+
+
+def kept_behind(
+    connection: Connection, after: tuple[int, str, str] | None, *, limit: int
+) -> list[tuple[int, str, str]]:
+    """Returns (kept_at, party, digest) of documents behind a place, in this order. Read-only."""
+    place = (DOCUMENT.c.kept_at, DOCUMENT.c.party, DOCUMENT.c.digest)
+    query = select(*place).order_by(*place).limit(limit)
+    if after is not None:
+        at, *rest = after
+        behind = tuple_(*place[1:]) > tuple_(*(literal(one) for one in rest))
+        query = query.where(place[0] >= at, or_(place[0] > at, behind))
+    return [tuple(row) for row in connection.execute(query)]
 
 
 def overdue(connection: Connection, *, now_ms: int, limit: int = 20) -> list[Any]:
