@@ -308,4 +308,5 @@ def _behind(after: tuple[Any, ...]) -> Any:
     later = or_(
         RECALL.c.stream > stream, and_(RECALL.c.stream == stream, RECALL.c.recaller > recaller)
     )
-    return or_(RECALL.c.since_at < since, and_(RECALL.c.since_at == since, later))
+    # The bound first, by which an index begins there.
+    return and_(RECALL.c.since_at <= since, or_(RECALL.c.since_at < since, later))
