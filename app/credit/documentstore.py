@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -25,6 +25,7 @@ from app.db.lookup import chunks
 from app.db.tables import CreditEntry, Document, DocumentUse, Matter, Party
 from app.db.upsert import upsert, upsert_rows
 from app.ledger import store as ledger
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.stage import EffectWriter
 
 DOCUMENT = Document.__table__  # type: ignore[attr-defined]
@@ -49,13 +50,6 @@ _NAME = (
     )
     .values(waits_until=None)
 )
-
-
-class Retold(NamedTuple):
-    """made: rows. damaged: `stream#seq` of records that are not what was recorded."""
-
-    made: int
-    damaged: tuple[str, ...]
 
 
 def _write_uses(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -192,7 +186,7 @@ def uses_about(connection: Connection, about: str) -> dict[Place, Any]:
     return {place_of(row._mapping): row for row in rows}
 
 
-def put_right(connection: Connection) -> Retold:
+def put_right(connection: Connection) -> Rebuilt:
     """Makes the rows of all uses again from the records. Writes `document_use`, `document`.
 
     Of a party with a damaged record among them all stays as it was.
@@ -218,4 +212,4 @@ def put_right(connection: Connection) -> Retold:
         after = found[-1]
     waits = DOCUMENT.c.waits_until.is_not(None)
     connection.execute(update(DOCUMENT).where(_IS_NAMED, waits).values(waits_until=None))
-    return Retold(made, tuple(damaged))
+    return Rebuilt(made, tuple(damaged))

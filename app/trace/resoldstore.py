@@ -16,13 +16,14 @@ from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select
 from app.db.hot import HotSelect
 from app.db.tables import Head, Party, RecordRow, SoldDay, SoldUnit
 from app.db.upsert import upsert_rows
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.record import has_key, stream_key
 from app.ledger.store import load_some
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.life_table import Happening
-from app.trace.rebuildstore import UNTOLD, Retold, sound_records, streams_with
+from app.trace.rebuildstore import UNTOLD, sound_records, streams_with
 from app.trace.replay import happening_of
 from app.trace.retold import finder
 from app.trace.soldrows import FindListings, Told, told_rows
@@ -176,7 +177,7 @@ class RowsInOrder:
         self._first, self._page = key, page
 
 
-def put_right(connection: Connection, graces: Graces) -> Retold:
+def put_right(connection: Connection, graces: Graces) -> Rebuilt:
     """Writes again what was sold, wherever the records say something else. Writes `sold_unit`.
 
     Of goods with a damaged record the rows stay as they are. Counts by day are not touched.
@@ -209,7 +210,7 @@ def put_right(connection: Connection, graces: Graces) -> Retold:
                 )
             )
         made += len(wrong) + len(kept.keys() - told.keys())
-    return Retold(made, tuple(damaged))
+    return Rebuilt(made, tuple(damaged))
 
 
 def _kept_rows(connection: Connection, key: int) -> dict[tuple[str, int], dict[str, Any]]:
