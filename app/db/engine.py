@@ -54,11 +54,23 @@ _PATIENCE = {
 class Database:
     """One database: `read()` gives a snapshot, `write()` a transaction that commits at its end."""
 
-    def __init__(self, url: str, *, stalled_after_s: float = _STALLED_AFTER_S) -> None:
-        """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        stalled_after_s: float = _STALLED_AFTER_S,
+        command: str | None = None,
+    ) -> None:
+        """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only.
+
+        command: the name of one that writes all in one transaction and computes between its statements for
+        as long as it takes. Nobody ends it for that: whoever began it sees it, and ends it where it hangs.
+        """
         self.url = url
         # PostgreSQL knows our sessions by it (`application_name`).
         self.session_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        if command is not None:
+            self.session_name, stalled_after_s = f"suxin {command}", 0
         self.stalled_after_s = stalled_after_s
         self._snapshot = threading.local()
         # Whoever erased something last may have been killed before the log was emptied.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,10 @@ from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
+from app.oversight.documentwalk import DocumentWalk
 from app.oversight.finding_rows import as_text, concerned_in, dump
 from app.oversight.findings import Findings
+from app.oversight.salescheck import check_strangers
 from app.oversight.scopes import read_scope
 from app.oversight.whole_audit import new_audit
 from app.parties.principal import Principal
@@ -74,7 +76,7 @@ class Met:
 
 
 class Audits:
-    """Runs audits; `walk` and `run_job` are loops of the worker."""
+    """Runs audits; `walk` and `run_job` are loops of the worker, and so is `documents.work`."""
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class Audits:
         self._anchor = anchor
         self._records_per_s = records_per_s
         self._served: str | None = None  # the party whose turn was last
+        self.documents = DocumentWalk(database, findings, clock=clock, vault=vault)
 
     def ask(self, principal: Principal, scope: Mapping[str, str] | None) -> Any:
         """Returns the job for a scope: None for all, else one of party, gtin, code.
@@ -243,7 +246,7 @@ class Audits:
         with self._database.read() as connection:
             after = store.load_cursor(connection, _WALK)
             rows = store.next_streams(connection, after, _SLICE_STREAMS)
-            audit = self._audit(connection)
+            audit = self._audit(connection, opens_documents=_altered_documents(connection, rows))
             names: list[str] = []
             problems: list[Problem] = []
             for at in range(0, len(rows), _SLICE_STEP):
@@ -264,7 +267,7 @@ class Audits:
         return False
 
     def check_log(self) -> set[str]:
-        """Checks the whole tree and streams that lost everything; returns ids of findings."""
+        """Checks the whole tree, and streams and rows that nobody is left of; returns ids of findings."""
         anchored = self._anchor.read_all()
         with self._database.read() as connection:
             signed, foreign = signed_checkpoints(connection, self._log_keys, anchored)
@@ -283,6 +286,7 @@ class Audits:
                 return bool(found)
 
             problems += list(check_heads(connection, is_known=is_known))
+            problems += check_strangers(connection)
         ids = set(self._findings.report(problems))
         if is_signed:
             # A tree that is not the signed one clears nobody: what it says may be what was altered.
@@ -326,8 +330,21 @@ class Audits:
         self._findings.close_restored(names, still=ids)
         return ids
 
-    def _audit(self, connection: Connection) -> LedgerAudit:
-        return new_audit(connection, vault=self._vault, stories=self._stories)
+    def _audit(
+        self, connection: Connection, opens_documents: Callable[[str], bool] = lambda _: True
+    ) -> LedgerAudit:
+        return new_audit(
+            connection, vault=self._vault, stories=self._stories, opens_documents=opens_documents
+        )
+
+
+def _altered_documents(connection: Connection, rows: Sequence[Any]) -> Callable[[str], bool]:
+    """Returns which of these streams' parties have an open finding on a document, which may be over.
+
+    Other documents are left to DocumentWalk, a few at a time.
+    """
+    found = store.open_findings(connection, [row.name for row in rows], kind="index.")
+    return {row.stream_name for row in found if "document." in row.evidence}.__contains__
 
 
 def _check_next(audit: LedgerAudit, after: int, rows: Sequence[Any]) -> list[Problem]:

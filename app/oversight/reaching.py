@@ -26,7 +26,6 @@ from app.oversight.reach import (
     read_goods,
     ways_of,
 )
-from app.parties.account_rules import covers
 from app.trace.code import Code
 
 _NEVER = 2**62
@@ -48,9 +47,8 @@ class _Found(NamedTuple):
 class Reaching:
     """Of one product, inside the caller's snapshot. Read-only.
 
-    own: the party whose goods are counted, None: everybody's. office: a region (GB/T 2260) that goods
-    must belong to. sold: from, until exclusive (ms). apart: whether goods in stock that are alike are
-    named one by one.
+    own: the party whose goods are counted, None: everybody's. sold: from, until exclusive (ms). apart:
+    whether goods in stock that are alike are named one by one.
     """
 
     def __init__(
@@ -59,7 +57,6 @@ class Reaching:
         *,
         gtin: str,
         own: str | None,
-        office: str | None,
         sold: tuple[int | None, int | None],
         apart: bool,
     ) -> None:
@@ -67,13 +64,12 @@ class Reaching:
         self._gtin = gtin
         self._product = self._head_state(Code(gtin).stream)
         self._own = own
-        self._office = office
         self._sold = sold
         self._apart = apart
         self._lots: dict[str, Mapping[str, Any]] = {}
         self._marks: dict[str | None, Mark | None] = {}
         self._recall_times: dict[str | None, list[int]] = {}
-        self._regions: dict[str, str | None] = {}
+        self._registered: dict[str, bool] = {}
         self._alike: dict[bytes, _Found] = {}
         self._more_alike: dict[bytes, int] = {}
         self._unknown: list[str] = []
@@ -121,8 +117,10 @@ class Reaching:
         for serial in serials:
             stream = Code(self._gtin, serial=serial).stream
             names[stream_key(stream)] = stream
+        then = self._sold_then(list(names))
+        if then is not None and not named:
+            names = {key: name for key, name in names.items() if key in then}
         rows = {row.stream: row for row in reachstore.lives(self._connection, list(names))}
-        then = self._sold_then(list(rows))
         found: list[_Found] = []
         for key, name in names.items():
             row = rows.get(key)
@@ -169,16 +167,13 @@ class Reaching:
 
     def _read(self, found: Iterable[_Found]) -> Iterator[tuple[Goods, int]]:
         shown: list[tuple[_Found, Mark | None]] = []
-        if self._office is not None:
-            found = list(found)
-            self._learn_regions(found)
         for one in found:
             try:
                 if self._is_shown(one.life):
                     shown.append((one, self._mark(one.life)))
             except _DAMAGED:
                 # Whose it is cannot be told, so only who sees all goods is told of it.
-                if self._own is None and self._office is None:
+                if self._own is None:
                     yield Goods(one.name, UNREADABLE), 1
         seen = self._buyers([pair for pair in shown if pair[0].life["state"] in OUT])
         for one, mark in shown:
@@ -258,8 +253,6 @@ class Reaching:
     # --- whose, and since when -------------------------------------------------------------------
 
     def _is_shown(self, life: Mapping[str, Any]) -> bool:
-        if self._office is not None and not self._is_there(life):
-            return False
         if self._own is None:
             return True
         return self._own in _parties_of(life) or self._is_of_lot(life.get("lot"))
@@ -279,27 +272,13 @@ class Reaching:
     def _head_state(self, stream: str) -> Mapping[str, Any]:
         return load_heads(self._connection, [stream])[stream].state
 
-    def _is_there(self, life: Mapping[str, Any]) -> bool:
-        """As app.oversight.offices does: where they are who made, sold or hold it, or where it was sold."""
-        office = str(self._office)
-        places = [self._regions.get(party) for party in _parties_of(life)]
-        places.append((life.get("sale") or {}).get("region"))
-        return any(covers(office, place) for place in places)
-
-    def _learn_regions(self, found: Iterable[_Found]) -> None:
-        parties: set[str] = set()
-        for one in found:
-            try:
-                parties |= _parties_of(one.life)
-            except _DAMAGED:
-                continue  # told of below
-        self._parties(parties)
-
     def _parties(self, names: set[str]) -> frozenset[str]:
-        """Returns which of these names are parties, and keeps where they are."""
-        new = {name for name in names if name not in self._regions}
-        self._regions |= reachstore.registered_parties(self._connection, new) if new else {}
-        return frozenset(name for name in names if name in self._regions)
+        """Returns which of these names are parties."""
+        new = names - self._registered.keys()
+        if new:
+            known = reachstore.registered_parties(self._connection, new)
+            self._registered |= {name: name in known for name in new}
+        return frozenset(name for name in names if self._registered[name])
 
     def _mark(self, life: Mapping[str, Any]) -> Mark | None:
         lot = life.get("lot")

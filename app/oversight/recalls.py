@@ -1,17 +1,18 @@
 """Recalls: which there are, and how far each has come. Making and lifting one is an event like others.
 
-An authority sees all goods, one with a region those that belong there; each of its looks is logged with
-a purpose first. A merchant, a supplier or a recall agent sees the goods that it issued, holds or sold,
-and those of its own lots; of what others issued under the same GTIN it learns nothing.
+An authority sees all goods: a recall is one of the whole country, and who is in office in one place must
+see how far it has come in the others. Each of its looks is logged with a purpose first. A merchant, a
+supplier or a recall agent sees the goods that it issued, holds or sold, and those of its own lots; of what
+others issued under the same GTIN it learns nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
@@ -20,10 +21,9 @@ from app.kit.clock import Clock, from_ms
 from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_some
 from app.oversight import reachstore
-from app.oversight.offices import check_goods
 from app.oversight.reach import UNREADABLE, Goods, Mark, Tally, mark_of
 from app.oversight.reaching import Reaching
-from app.oversight.scoping import Chosen, Scope, choose
+from app.oversight.scoping import MOST_GOODS, Chosen, Scope, choose, too_many
 from app.parties.looking import log_look, read_purpose
 from app.parties.principal import NotYours, Principal
 from app.parties.roles import REGULATOR, reach
@@ -106,6 +106,30 @@ class ToldRecall:
     place: tuple[int, int, str]
 
 
+class _Lines(Protocol):
+    """Takes goods one by one."""
+
+    def append(self, one: Goods, /) -> None: ...
+
+
+@dataclass(slots=True)
+class _Recallable:
+    """The streams of goods that take a recall, at most `most`, and how many others there are."""
+
+    most: int
+    names: list[str] = field(default_factory=list)
+    left_out: int = 0
+
+    def append(self, one: Goods, /) -> None:
+        """Takes one of the goods, or counts it. Raises Invalid."""
+        if "#" in one.name or one.state in _OVER:
+            self.left_out += 1
+            return
+        self.names.append(one.name)
+        if len(self.names) > self.most:
+            raise too_many(self.most)
+
+
 class Recalls:
     """Lists recalls and counts their reach. Writes `access_log` alone."""
 
@@ -159,7 +183,7 @@ class Recalls:
     def reach(self, principal: Principal, scope: Scope, *, purpose: str | None) -> Reached:
         """Returns how far the recall of these goods has come, or what one would have to fetch.
 
-        Raises Invalid, CodeUnknown, NotYours, OutsideRegion. Writes `access_log`.
+        Raises Invalid, CodeUnknown, NotYours. Writes `access_log`.
         """
         return self._look(principal, scope, purpose)
 
@@ -170,20 +194,23 @@ class Recalls:
         lines: list[Goods] = []
         return self._look(principal, scope, purpose, lines), lines
 
-    def plan(self, principal: Principal, scope: Scope, *, lifts: bool, purpose: str) -> Plan:
+    def plan(
+        self, principal: Principal, scope: Scope, *, lifts: bool, purpose: str, most: int
+    ) -> Plan:
         """Returns on which codes a recall of a part of the goods is recorded, or that it is over.
 
-        purpose: what the log of purposes says of an authority's look. Raises and writes as `reach`.
+        purpose: what the log of purposes says of an authority's look. most: codes that it may come to; no
+        more goods are read than are needed to know that it is too many. Raises and writes as `reach`.
         """
-        lines: list[Goods] = []
-        found = self._look(principal, scope, purpose, lines)
+        lines = _Recallable(most)
         if scope.is_of_lots:
-            asked, left_out = self._lots(principal, scope), 0
+            asked = self._lots(principal, scope)
+            if len(asked) > most:
+                raise too_many(most)
+            found = self._look(principal, scope, purpose)
         else:
-            asked = tuple(
-                one.name for one in lines if "#" not in one.name and one.state not in _OVER
-            )
-            left_out = len(lines) - len(asked)
+            found = self._look(principal, scope, purpose, lines, most=most)
+            asked = tuple(lines.names)
         with self._database.read() as connection:
             heads = load_heads(connection, asked)
         todo = tuple(
@@ -191,7 +218,7 @@ class Recalls:
             for stream in asked
             if _stands(heads[stream].state, principal, any_recall=lifts) is lifts
         )
-        return Plan(found, asked, todo, left_out)
+        return Plan(found, asked, todo, lines.left_out)
 
     def _lots(self, principal: Principal, scope: Scope) -> tuple[str, ...]:
         """Returns the streams of a scope's lots; where somebody sees its own alone, of these."""
@@ -211,7 +238,9 @@ class Recalls:
         principal: Principal,
         scope: Scope,
         purpose: str | None,
-        lines: MutableSequence[Goods] | None = None,
+        lines: _Lines | None = None,
+        *,
+        most: int = MOST_GOODS,
     ) -> Reached:
         principal.check_may(_ACTION)
         sees_all = reach(principal.roles, _ACTION) == "any"
@@ -222,12 +251,15 @@ class Recalls:
             head = load_heads(connection, [code.stream])[code.stream]
             if not head.exists:
                 raise CodeUnknown("code_unknown", code=code.stream)
-            chosen = choose(connection, scope, code, own=own)
+            # A range of issue that nothing else narrows comes to all that it holds.
+            whole = scope.produced is None and not scope.is_sold_then
+            chosen = choose(
+                connection, scope, code, own=own, most_issued=most if whole else MOST_GOODS
+            )
             reaching = Reaching(
                 connection,
                 gtin=code.gtin,
                 own=own,
-                office=principal.region,
                 sold=(scope.sold_since_ms, scope.sold_until_ms),
                 apart=lines is not None,
             )
@@ -236,10 +268,9 @@ class Recalls:
                 tally.add(one, count)
                 if lines is not None:
                     lines.append(one)
-            if not tally.count:
-                if not sees_all and (code.serial or not reaching.is_ours(code.lot)):
-                    raise NotYours("not_yours")
-                check_goods(connection, principal, code.stream)
+            mine = sees_all or tally.count or (not code.serial and reaching.is_ours(code.lot))
+            if not mine:
+                raise NotYours("not_yours")
             found = Reached(
                 code, self._clock.now(), tally, reaching.mark_of_lot(code.lot), 0, reaching.unknown
             )

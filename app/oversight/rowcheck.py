@@ -7,10 +7,10 @@ but what is shown or counted would be false. So it is a finding of its own (`ind
 the stream whose records contradict it.
 
 In which case goods are (`case_unit`) is checked at their holder's stream, for most units say nothing of it;
-see `placecheck`. What was sold (`sold_unit`) is checked where the goods are; see `resoldstore`. Where their
-seller is, what was sold by day (`sold_day`) is compared with the rows that it adds up.
+see `placecheck`. What was sold is checked where the goods are, and where their seller is; see `salescheck`.
 
-Documents that a party handed in are opened and held against their digests, wherever records name them.
+Documents that a party handed in are opened and held against their digests; by the walk in the background a
+few at a time, see `documentwalk`.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
@@ -46,13 +46,13 @@ from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import movestore
 from app.oversight.placecheck import lacks_case, misplaced_rows
+from app.oversight.salescheck import baseless_sales, wrong_sales
 from app.parties import licence_book, licencestore, measures, measurestore
 from app.parties import store as party_store
-from app.trace import ratings, ratingstore, resoldstore, soldstore, voices, voicestore
+from app.trace import ratings, ratingstore, voices, voicestore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 from app.trace.gaps import Graces
-from app.trace.soldstore import day_named
 from app.trace.wordstore import missing_words
 
 Fields = Mapping[str, Any]
@@ -89,14 +89,14 @@ def check_rows(
                 wrong = _differing("lot", told, find)
             wrong += _wrong_ratings(connection, stream, gtin, records)
             wrong += _wrong_voices(connection, stream, gtin, records)
-            wrong += _wrong_sales(connection, stream, records, graces)
+            wrong += wrong_sales(connection, stream, records, graces)
         case ["01", gtin, "21", _]:
             wrong = _wrong_ratings(connection, stream, gtin, records)
             packed = any(fields["type"] == "pack" for fields in records)
             if packed and lacks_case(connection, stream):
                 wrong.append("case_unit")
             wrong += _wrong_voices(connection, stream, gtin, records)
-            wrong += _wrong_sales(connection, stream, records, graces)
+            wrong += wrong_sales(connection, stream, records, graces)
         case ["party", party]:
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
@@ -111,9 +111,7 @@ def check_rows(
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
             wrong += misplaced_rows(connection, party)
-            units = resoldstore.without_goods(connection, party, limit=20)
-            wrong += [f"sold_unit.{unit}" for unit in units]
-            wrong += _miscounted(connection, party)
+            wrong += baseless_sales(connection, party)
             wrong += [
                 f"voice.{seq}" for _, seq in voicestore.unfounded(connection, party, limit=20)
             ]
@@ -359,20 +357,6 @@ def _wrong_voices(
         for row in told
         if row["seq"] not in kept or not _same(row, kept[row["seq"]])
     ]
-
-
-def _wrong_sales(
-    connection: Connection, stream: str, records: Sequence[Fields], graces: Graces
-) -> list[str]:
-    """Returns the goods of which what was sold is not as recorded."""
-    wrong = resoldstore.wrong_at_goods(connection, stream, records, graces)
-    return [f"sold_unit.{stream}" + (f"#{subject}" if subject else "") for subject in wrong]
-
-
-def _miscounted(connection: Connection, party: str) -> list[str]:
-    """Returns the days on which the counts that ranking reads are not those of the rows of what was sold."""
-    apart = soldstore.days_apart(connection, party, limit=20)
-    return [f"sold_day.{gtin}.{day_named(day)}" for _, gtin, day in apart]
 
 
 def _missing_words(connection: Connection, product: Any) -> list[str]:

@@ -143,10 +143,12 @@ class Powers:
         agent: str,
         types: Sequence[str],
         until: datetime | None = None,
-    ) -> str:
-        """Returns the id of a new mandate: `agent` may send these types in the party's name.
+        id_: str | None = None,
+    ) -> tuple[str, bool]:
+        """Returns the id of a mandate, and whether it was given before (a repeat of `id_`).
 
-        until: exclusive. Raises Invalid, or what `check_may` raises.
+        `agent` may send these types in the party's name. until: exclusive. Raises Invalid, IdConflict, or
+        what `check_may` raises.
         """
         principal.check_may("mandate.manage", owner=party)
         if not is_party_id(agent) or agent == party:
@@ -165,11 +167,12 @@ class Powers:
             rules.decide_mandate,
             action="mandate.manage",
             reads=(Read(party_stream(agent)), Read(party_stream(party), mandate_fact(agent))),
+            id_=id_,
         )
-        return recorded.id
+        return recorded.id, recorded.replayed
 
-    def revoke_mandate(self, principal: Principal, party: str, mandate_id: str) -> None:
-        """Takes a mandate back; again, or after its end, is no harm.
+    def revoke_mandate(self, principal: Principal, party: str, mandate_id: str) -> bool:
+        """Takes a mandate back; returns whether it stood. Again, or after its end, is no harm.
 
         Raises MandateUnknown, or what `check_may` raises.
         """
@@ -186,7 +189,8 @@ class Powers:
                 reads=(Read(party_stream(party), mandate_fact(agent)),),
             )
         except rules.MandateEnded:
-            return
+            return False
+        return True
 
     def mandates(self, principal: Principal, party: str) -> list[MandateView]:
         """Returns the mandates a party gave, by agent. Read-only."""

@@ -20,10 +20,11 @@ from sqlalchemy import (
 )
 
 from app.db.tables import Head, Party, RecordRow, Voice
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.stage import EffectWriter
 from app.parties.store import inside
 from app.trace.identifiers import parse_code
-from app.trace.rebuildstore import Retold, retell
+from app.trace.rebuildstore import retell
 from app.trace.voices import COMPLAINT, ENDED_BY_RETURN, KIND, SAYING, told_rows
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -98,7 +99,7 @@ def _params(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
 WRITERS: Mapping[str, EffectWriter] = {KIND: _write_voices}
 
 
-def rebuild_voices(connection: Connection) -> Retold:
+def rebuild_voices(connection: Connection) -> Rebuilt:
     """Makes all rows again from the records. Writes `voice`."""
     return retell(
         connection,

@@ -274,17 +274,20 @@ def test_a_merchant_counts_its_own_goods_and_learns_nothing_of_others(market):
     )
 
 
-def test_an_office_counts_what_belongs_to_its_region(market):
+def test_an_office_of_one_place_counts_what_is_everywhere(market):
+    """A recall is one of the whole country: who made it must see how far it has come."""
     number, lot = new_lot(market, market.far)
     here, there = (one.code for one in market.issue(2, by=market.far, lot=number))
     market.send(market.far, here, "sale", {"region": HERE}, hours=-1)
     market.send(market.far, there, "sale", {"region": "110100"}, hours=-1)
-    assert reach(market, lot)["units"] == 2
-    assert [row["code"] for row in lines(market, lot, by="regional")] == [here]
-    answer = market.call(
-        "POST", f"{R}/reach", {"code": there, "purpose": "why not"}, token=market.keys["regional"]
-    )
-    assert told(answer)[:2] == (403, "forbidden")
+    market.send("regional", lot, "recall", GLASS)
+    assert reach(market, lot, by="regional") | {"as_of": ""} == reach(market, lot) | {"as_of": ""}
+    assert {row["code"] for row in lines(market, lot, by="regional")} == {here, there}
+    assert reach(market, there, by="regional")["units"] == 1
+    (look, *_) = market.ask(
+        "GET", f"/api/v1/access-log?code={there}", token=market.keys[AUTHORITY]
+    )["items"]
+    assert (look["section"], look["region"]) == ("reach", HERE)
 
 
 def test_an_authority_states_a_purpose_and_its_looks_are_logged(market):

@@ -30,7 +30,7 @@ def test_what_is_asked_waits_with_its_words_until_it_is_decided(market):
     entry = enter(market, shop)
     assert waiting(market, shop) == []
     objected = step(market, entry["id"], "objection", by=shop)
-    (one,) = waiting(market, shop)
+    (one,) = waiting(market, shop, query="?opened=true")
     assert (one["of"], one["wish"], one["id"]) == ("entry", "objection", entry["id"])
     assert (one["points"], one["text"]) == (-80, "情况说明")
     assert one["decide_by"] == objected["steps"][-1]["decide_by"]
@@ -59,7 +59,7 @@ def test_listings_and_commitments_in_question_wait_too(market):
     assert done["steps"][-1]["text"] == "已履行"
     promise = signed(market, shop, "seven_day_return")
     market.rooms.commitments.question(promise["id"], once="x", evidence={"outcome": "refused"})
-    found = {one["wish"]: one for one in waiting(market, shop)}
+    found = {one["wish"]: one for one in waiting(market, shop, query="?opened=true")}
     assert found["objection"]["of"] == "listing"
     assert found["objection"]["text"] == "已履行"
     assert "text" not in found["question"]

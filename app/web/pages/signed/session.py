@@ -67,6 +67,11 @@ def client_of(request: Request) -> Client:
     return Client(visit_of(request).address, request.headers.get("user-agent", ""))
 
 
+def note(request: Request, rooms: Rooms, signed: SignedIn, kind: str, detail: str) -> None:
+    """Adds to one's own access log what was done by a page. Writes `account_event`."""
+    rooms.people.accounts.log(signed.person.id, kind, detail=detail, client=client_of(request))
+
+
 def set_session(response: Response, rooms: Rooms, token: str) -> None:
     """Gives the browser its session. Until it closes; the server ends it sooner."""
     secure = is_secure(rooms)

@@ -57,9 +57,7 @@ def change_text(request: Request, rooms: InRooms, signed: InSigned, form: InForm
             id_=step_id(form, f"{of} {'show' if shows else 'hide'}"),
         )
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _texts(request, rooms, signed, code, lang, sent, status=status_of(fault))
     path = f"{PATH}?code={quote(recorded.stream, safe='/')}"
     return go_on(frame_of(request, lang, PATH), path, told="text_shown" if shows else "text_hidden")

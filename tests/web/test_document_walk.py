@@ -1,0 +1,113 @@
+"""The background opens documents a few at a time, and tells of one that was altered."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from app.credit import documents, documentstore
+from app.oversight import documentwalk, store
+from tests.credit.files import pdf
+from tests.web.conftest import AUTHORITY
+
+
+def digest_of(raw: bytes) -> str:
+    return sha256(raw).hexdigest()
+
+
+def new_walk(market) -> documentwalk.DocumentWalk:
+    rooms = market.rooms
+    return documentwalk.DocumentWalk(
+        rooms.database, rooms.findings, clock=market.clock, vault=rooms.vault
+    )
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """The digests of documents that are opened."""
+    found: list[str] = []
+    content = documents.open_content
+    monkeypatch.setattr(
+        documents, "open_content", lambda vault, row: [found.append(row.digest), content(vault, row)][1]
+    )  # fmt: skip
+    return found
+
+
+def walked(market) -> None:
+    """Lets the audit in the background go round all streams once."""
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, "audit.walk", -1, 0)
+    for _ in range(1_000):
+        market.rooms.audits.walk()
+        with market.rooms.database.read() as connection:
+            if store.load_cursor(connection, "audit.walk") == -1:
+                return
+    raise AssertionError("the walk did not come round")
+
+
+def named(market, party: str) -> list[str]:
+    query = f"?party={party}&kind=index&status=open&limit=500"
+    found = market.ask("GET", f"/api/v1/findings{query}", token=market.keys[AUTHORITY])["items"]
+    return sorted(name for one in found for name in one["evidence"]["column"].split())
+
+
+def test_a_few_at_a_time_and_the_altered_one_is_found_until_it_is_over(market, opened, monkeypatch):
+    """Never all of a party at once, however many it keeps."""
+    party = market.newcomer()
+    files = [pdf(f"one of many {n}") for n in range(5)]
+    for raw in files:
+        market.clock.advance(1)
+        market.call(
+            "POST", "/api/v1/documents", token=market.keys[party], files={"file": ("a.pdf", raw)}
+        )
+    bad = digest_of(files[3])
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, documentwalk.CURSOR, -1, 0)
+    walked(market)
+    assert opened == [], "the walk over the streams opens none"
+
+    monkeypatch.setattr(documentwalk, "SLICE_S", 0)
+    market.tamper("UPDATE document SET kind = 'text/html' WHERE digest = ?", bad)
+    with market.rooms.database.read() as connection:
+        whole = len(documentstore.kept_behind(connection, None, limit=10_000))
+    walk = new_walk(market)
+    for n in range(whole):
+        walk.work()
+        assert len(opened) == n + 1, "one a slice, where a slice has no time"
+    assert set(map(digest_of, files)) <= set(opened)
+    assert named(market, party) == [f"document.{bad}"]
+
+    # What was found stays until it is over, though the walk passes by the others.
+    opened.clear()
+    walked(market)
+    assert named(market, party) == [f"document.{bad}"]
+    assert set(opened) == set(map(digest_of, files)), "of this party alone"
+    market.tamper("UPDATE document SET kind = 'application/pdf' WHERE digest = ?", bad)
+    walked(market)
+    assert named(market, party) == []
+
+
+def test_a_walk_goes_on_where_the_last_one_stood(market, opened, monkeypatch):
+    """As after a restart: of the moment that the cursor says nothing is passed over."""
+    party = market.newcomer()
+    market.clock.advance(1)
+    files = [pdf(f"of one moment {n}") for n in range(3)]
+    for raw in files:  # the clock stands still meanwhile
+        market.call(
+            "POST", "/api/v1/documents", token=market.keys[party], files={"file": ("a.pdf", raw)}
+        )
+    monkeypatch.setattr(documentwalk, "SLICE_S", 0)
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, documentwalk.CURSOR, -1, 0)
+    walk = new_walk(market)
+    while not set(map(digest_of, files)) & set(opened):
+        walk.work()
+    opened.clear()
+    walk = new_walk(market)
+    for _ in files:
+        walk.work()
+    assert sorted(opened) == sorted(map(digest_of, files))
+    walk.work()  # the round is over, and the next one begins
+    walk.work()
+    assert len(opened) > len(files)

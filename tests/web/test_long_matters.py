@@ -1,0 +1,71 @@
+"""A matter, and goods, about which very much was said: pages stay pages, and nothing is told wrongly."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger import reading
+from app.oversight import cases
+from app.trace import texts
+from app.trace.identifiers import parse_code
+from app.trace.requests import ConsumerProof
+from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.test_texts_api import bought, complain, erase, follow, review, sealed, ticket
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """As if a hundred were two, and five hundred three."""
+    monkeypatch.setattr(cases, "MOST_SAID", 2)
+    monkeypatch.setattr(texts, "MOST_TEXTS", 2)
+    monkeypatch.setattr(reading, "_PIECE", 3)
+
+
+def say(market, it, made, words: str, **more) -> dict:
+    more = {"headers": ticket(made), "sealed": sealed(words, "detail"), **more}
+    return market.send(None, it.unit.code, "message", {"of": made["id"]}, **more)
+
+
+def test_of_a_long_matter_the_first_the_newest_and_the_first_answers_are_shown(market):
+    it = bought(market)
+    made = complain(market, it, "打不开盖子")
+    for n in range(3):
+        say(market, it, made, f"追问{n}")
+    reply = {"of": made["id"], "outcome": "accepted"}
+    market.send(SHOP, it.unit.code, "reply", reply, sealed=sealed("马上换"))
+    for n in range(3, 6):
+        say(market, it, made, f"追问{n}")
+    told = follow(market, made)
+    said = [one["text"] for one in told["said"]]
+    assert said == ["打不开盖子", "追问0", "追问1", "马上换", "追问4", "追问5"]
+    assert told["left_out"] == 2
+    assert told["status"] == "answered"
+    assert all(due["met_at"] for due in told["dues"])
+    form = {"ticket": made["ticket"], "query": made["query_code"]}
+    page = market.call("POST", "/ticket", data=form | {"lang": "en"}).text
+    assert "2 more stand in the chain" in page
+    one = market.ask("GET", f"/api/v1/complaints/{made['ticket']}", token=market.keys[SHOP])
+    assert one["left_out"] == 2
+
+
+def test_a_text_is_found_hidden_and_erased_wherever_it_stands(market):
+    """On a lot that others buy from, too, whose sales are before it and behind it."""
+    it = bought(market)
+    first = review(market, it, "第一句")
+    more = {"headers": it.proof, "sealed": sealed("再说一句")}
+    later = [
+        market.send(None, it.unit.code, "follow_up", {"rating": 3}, **more)["id"] for _ in range(3)
+    ]
+    key = market.keys[AUTHORITY]
+    body = {"code": it.unit.code, "of": first["id"], "reason": "insult"}
+    market.ask("POST", "/api/v1/hidings", body, token=key, status=201)
+    principal = market.rooms.keys.authenticate(key)
+    shown = market.rooms.texts.public(principal, parse_code(it.unit.code))
+    assert [one.id for one in shown] == later[-2:]
+    written = market.rooms.texts.written(
+        parse_code(it.unit.code), ConsumerProof(token=it.proof["Suxin-Claim"])
+    )
+    assert [one["id"] for one in written] == later[-2:]
+    assert erase(market, it, first["id"], it.proof).status_code == 201
+    other = bought(market)
+    assert erase(market, it, later[0], other.proof).status_code == 403
