@@ -39,6 +39,9 @@ _EMPTYING_MS = 500
 # what stands there a second after the last `move_log`, so that nobody who waits for a commit does it.
 _LOG_PAGES = 16_000
 _STALLED_AFTER_S = 5.0
+# PostgreSQL's, of readers and of writers each: (kept open, at most).
+_CONNECTIONS = (10, 20)
+_CONNECTIONS_APART = (2, 5)
 # How the names of all sessions of ours begin that must not stand still with locks.
 SESSION_PREFIX = "suxin-"
 # libpq's own names; what the URL says comes first.
@@ -60,18 +63,22 @@ class Database:
         *,
         stalled_after_s: float = _STALLED_AFTER_S,
         command: str | None = None,
+        apart_from: Database | None = None,
     ) -> None:
         """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only.
 
         command: the name of one that writes all in one transaction and computes between its statements for
         as long as it takes. Nobody ends it for that: whoever began it sees it, and ends it where it hangs.
+        apart_from: see `apart`.
         """
         self.url = url
         # PostgreSQL knows our sessions by it (`application_name`).
-        self.session_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        own_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        self.session_name = own_name if apart_from is None else apart_from.session_name
         if command is not None:
             self.session_name, stalled_after_s = f"suxin {command}", 0
         self.stalled_after_s = stalled_after_s
+        self._apart: Database | None = None
         self._snapshot = threading.local()
         # Whoever erased something last may have been killed before the log was emptied.
         self._log_is_owed = True
@@ -82,10 +89,27 @@ class Database:
             self._reader = _sqlite_engine(url, writer=False)
             self._turnstile = Turnstile(Path(make_url(url).database or ""))
         else:
+            most = _CONNECTIONS if apart_from is None else _CONNECTIONS_APART
             self._writer = _postgresql_engine(
-                url, self.session_name, stalled_after_s=stalled_after_s
+                url, self.session_name, most=most, stalled_after_s=stalled_after_s
             )
-            self._reader = _postgresql_engine(url, self.session_name, stalled_after_s=None)
+            self._reader = _postgresql_engine(
+                url, self.session_name, most=most, stalled_after_s=None
+            )
+
+    @property
+    def apart(self) -> Database:
+        """The same database by a few connections of its own, for whoever keeps the log or the lease.
+
+        Requests may have all others, and wait in them for one another; the log's next checkpoint waits
+        for none of them. Closed with this one. On SQLite it is this one: there is one writer in any
+        case, and there are more readers than requests at once.
+        """
+        if self.dialect == "sqlite":
+            return self
+        if self._apart is None:
+            self._apart = Database(self.url, stalled_after_s=self.stalled_after_s, apart_from=self)
+        return self._apart
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -167,6 +191,8 @@ class Database:
 
     def close(self) -> None:
         """Closes every pooled connection."""
+        if self._apart is not None:
+            self._apart.close()
         self._reader.dispose()
         self._writer.dispose()
         if self._turnstile is not None:
@@ -217,12 +243,16 @@ def _with_psycopg(url: str) -> str:
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
-def _postgresql_engine(url: str, session_name: str, *, stalled_after_s: float | None) -> Engine:
+def _postgresql_engine(
+    url: str, session_name: str, *, most: tuple[int, int], stalled_after_s: float | None
+) -> Engine:
+    """most: how many connections are kept open, and how many there are at most."""
     given = make_url(url).query
+    kept, at_most = most
     engine = create_engine(
         _with_psycopg(url),
-        pool_size=10,
-        max_overflow=10,
+        pool_size=kept,
+        max_overflow=at_most - kept,
         pool_pre_ping=True,
         connect_args={
             **{name: value for name, value in _PATIENCE.items() if name not in given},

@@ -26,7 +26,7 @@ from app.db.lease import Lease, NotLeading
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Fault
 from app.ledger import checkpointstore, logstore
-from app.ledger.anchor import Anchor
+from app.ledger.anchor import Anchor, AnchorMoved
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from app.ledger.finals import Mending, find_damage, mend
 from app.ledger.heads import rotating_to
@@ -50,6 +50,8 @@ from app.ledger.witnesses import (
 log = structlog.get_logger(__name__)
 
 _CHUNK = 5_000
+# How often a start looks again where somebody signed between its looks at the anchor and at the tree.
+_LOOKS = 5
 
 
 class LogFault(Fault):
@@ -141,19 +143,24 @@ class Publisher:
         DatabaseContradictsAnchor, AnchorMissing, AnchorForeign, AnchorBehind, LogOfOtherOrigin,
         RotationUnfinished, WitnessAhead or WitnessContradicts.
         """
-        note = self._anchor.read()
+        # Before the anchor: witnesses may take their time, in which a leader signs again and again.
         seen = self._cosigning.last_seen(self._signer.vkey)
-        try:
-            with self._database.read() as connection:
-                # First: it explains whatever else would be found.
-                if (origin := rotating_to(connection)) is not None:
-                    raise RotationUnfinished("rotation_unfinished", origin=origin)
-                state, _ = self._look(connection, note)
-                check_seen(connection, state, seen)
-        except (AnchorForeign, AnchorBehind, AnchorMissing) as fault:
-            if signs:
-                raise
-            log.info("publisher.no_anchor", fault=fault.key)
+        for looks_left in reversed(range(_LOOKS)):
+            note = self._anchor.read()
+            try:
+                with self._database.read() as connection:
+                    # First: it explains whatever else would be found.
+                    if (origin := rotating_to(connection)) is not None:
+                        raise RotationUnfinished("rotation_unfinished", origin=origin)
+                    state, _ = self._look(connection, note)
+                    check_seen(connection, state, seen)
+            except (AnchorForeign, AnchorBehind, AnchorMissing) as fault:
+                if looks_left and self._anchor.read() != note:
+                    continue
+                if signs:
+                    raise
+                log.info("publisher.no_anchor", fault=fault.key)
+            return
 
     def publish(self) -> Published | None:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
@@ -183,7 +190,12 @@ class Publisher:
         note = self._anchor.read()
         heard = self._hear(epoch)
         with self._database.read() as connection:
-            state, anchored = self._look(connection, note)
+            try:
+                state, anchored = self._look(connection, note)
+            except (AnchorBehind, AnchorMissing) as fault:
+                if self._anchor.read() == note:
+                    raise
+                raise AnchorMoved("somebody signed since it was read") from fault
             served = load_checkpoint(connection, self._signer.vkey)
             if heard is not None:
                 self._check_heard(connection, state, served, heard)
