@@ -73,8 +73,9 @@ class Database:
         """
         self.url = url
         # PostgreSQL knows our sessions by it (`application_name`).
-        own_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
-        self.session_name = own_name if apart_from is None else apart_from.session_name
+        self.session_name: str = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        if apart_from is not None:
+            self.session_name = apart_from.session_name
         if command is not None:
             self.session_name, stalled_after_s = f"suxin {command}", 0
         self.stalled_after_s = stalled_after_s
