@@ -75,7 +75,7 @@ class Turns:
         if more:
             return 0.0
         pause_s = loop.interval_s() if callable(loop.interval_s) else loop.interval_s
-        longer_s = pause_s * 2 ** min(self._failures, 10)
+        longer_s: float = pause_s * 2 ** min(self._failures, 10)
         return min(longer_s, max(loop.longest_wait_s, pause_s))
 
 

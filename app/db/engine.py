@@ -71,7 +71,7 @@ class Database:
         self.url = url
         # PostgreSQL knows our sessions by it (`application_name`).
         own_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
-        self.session_name = own_name if apart_from is None else apart_from.session_name
+        self.session_name: str = own_name if apart_from is None else apart_from.session_name
         self.stalled_after_s = stalled_after_s
         self._apart: Database | None = None
         self._snapshot = threading.local()
