@@ -27,7 +27,6 @@ from tests.databases import DATABASES
 from tests.fakes import FakeClock
 from tests.web.conftest import SHOP, STALL, Service, serving
 
-
 # By docs/credit-store.md: an entry, each step of its life, a hold placed or lifted.
 SENT = ("credit_entry", "credit_status", "credit_hold", "credit_hold_lifted")
 
