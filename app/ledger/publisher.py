@@ -50,8 +50,7 @@ from app.ledger.witnesses import (
 log = structlog.get_logger(__name__)
 
 _CHUNK = 5_000
-# How often a start looks again where somebody signed between its looks at the anchor and at the tree.
-_LOOKS = 5
+_LOOKS = 5  # of a start, where somebody signs between its looks at the anchor and at the tree
 
 
 class LogFault(Fault):
@@ -139,9 +138,9 @@ class Publisher:
         signs: False in a process that never does, which may stand on a host without the anchor.
 
         Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
-        And from what the witnesses that answer have seen. Raises DatabaseBehindAnchor,
-        DatabaseContradictsAnchor, AnchorMissing, AnchorForeign, AnchorBehind, LogOfOtherOrigin,
-        RotationUnfinished, WitnessAhead or WitnessContradicts.
+        And from what the witnesses that answer have seen. Raises DatabaseBehindAnchor, AnchorMissing,
+        DatabaseContradictsAnchor, AnchorForeign, AnchorBehind, LogOfOtherOrigin, RotationUnfinished,
+        WitnessAhead or WitnessContradicts.
         """
         # Before the anchor: witnesses may take their time, in which a leader signs again and again.
         seen = self._cosigning.last_seen(self._signer.vkey)
@@ -165,10 +164,10 @@ class Publisher:
     def publish(self) -> Published | None:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
 
-        None too while too few witnesses cosigned it: the next call offers them the same note. Raises
-        LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else
-        signs; NotLeading or logstore.Fenced where another process leads; OSError where the anchor's folder
-        is not there. `fault` keeps what it was until it goes again.
+        None too while too few witnesses cosigned it: the next call offers them the same note. Raises LogFault
+        if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else signs; NotLeading
+        or logstore.Fenced where another process leads; OSError where the anchor's folder is not there. `fault`
+        keeps what it was until it goes again.
         """
         try:
             published = self._publish()
@@ -193,9 +192,9 @@ class Publisher:
             try:
                 state, anchored = self._look(connection, note)
             except (AnchorBehind, AnchorMissing) as fault:
-                if self._anchor.read() == note:
-                    raise
-                raise AnchorMoved("somebody signed since it was read") from fault
+                if self._anchor.read() != note:
+                    raise AnchorMoved("somebody signed since it was read") from fault
+                raise
             served = load_checkpoint(connection, self._signer.vkey)
             if heard is not None:
                 self._check_heard(connection, state, served, heard)
