@@ -42,3 +42,16 @@ def test_hashes_short_answers_and_parts_are_left_alone(service):
     part = service.client.get("/static/suxin.css", headers={**asked, "Range": "bytes=0-4999"})
     assert (part.status_code, len(part.content)) == (206, 5_000)
     assert "Content-Encoding" not in part.headers
+
+
+def test_a_compressed_file_is_known_again_and_never_gone_on_with(service):
+    """RFC 9110 section 8.8.3: two codings of one file are not the same bytes."""
+    path, taken = "/static/suxin.css", {"Accept-Encoding": "gzip"}
+    plain = service.client.get(path, headers=PLAIN).headers["ETag"]
+    first = service.client.get(path, headers=taken).headers
+    assert first["ETag"] == f"W/{plain}"
+    assert "Accept-Ranges" not in first
+    again = {**taken, "If-None-Match": first["ETag"]}
+    assert service.client.get(path, headers=again).status_code == 304
+    rest = {**taken, "Range": "bytes=100-", "If-Range": first["ETag"]}
+    assert service.client.get(path, headers=rest).status_code == 200
