@@ -79,7 +79,6 @@ class Database:
         if command is not None:
             self.session_name, stalled_after_s = f"suxin {command}", 0
         self.stalled_after_s = stalled_after_s
-        self._apart: Database | None = None
         self._snapshot = threading.local()
         # Whoever erased something last may have been killed before the log was emptied.
         self._log_is_owed = True
@@ -97,20 +96,15 @@ class Database:
             self._reader = _postgresql_engine(
                 url, self.session_name, most=most, stalled_after_s=None
             )
-
-    @property
-    def apart(self) -> Database:
-        """The same database by a few connections of its own, for whoever keeps the log or the lease.
-
-        Requests may have all others, and wait in them for one another; the log's next checkpoint waits
-        for none of them. Closed with this one. On SQLite it is this one: there is one writer in any
-        case, and there are more readers than requests at once.
-        """
-        if self.dialect == "sqlite":
-            return self
-        if self._apart is None:
-            self._apart = Database(self.url, stalled_after_s=self.stalled_after_s, apart_from=self)
-        return self._apart
+        # The same database by a few connections of its own, for whoever keeps the log or the lease. Requests
+        # may have all others, and wait in them for one another; the log's next checkpoint waits for none of
+        # them. Closed with this one. On SQLite it is this one: there is one writer in any case, and there are
+        # more readers than requests at once.
+        self.apart: Database = (
+            self
+            if self.dialect == "sqlite" or apart_from is not None
+            else Database(url, stalled_after_s=stalled_after_s, apart_from=self)
+        )
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -192,8 +186,8 @@ class Database:
 
     def close(self) -> None:
         """Closes every pooled connection."""
-        if self._apart is not None:
-            self._apart.close()
+        if self.apart is not self:
+            self.apart.close()
         self._reader.dispose()
         self._writer.dispose()
         if self._turnstile is not None:
