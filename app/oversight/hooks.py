@@ -79,15 +79,16 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A message to a webhook, as a list shows it."""
+    """A message to a webhook, as a list shows it. may_resend: it is dead, and the webhook is not ended."""
 
     id: str
-    webhook: str
+    url: str
     event: str
     status: str
     attempts: int
     created_at: datetime
     last_error: str | None
+    may_resend: bool
 
 
 class Hooks:
@@ -185,7 +186,14 @@ class Hooks:
             rows = hookstore.recent_deliveries(connection, party, limit=limit)
         return [
             Sending(
-                r.id, r.webhook, r.event, r.status, r.attempts, from_ms(r.created_at), r.last_error
+                r.id,
+                r.url,
+                r.event,
+                r.status,
+                r.attempts,
+                from_ms(r.created_at),
+                r.last_error,
+                may_resend=r.status == DEAD and r.ended_at is None,
             )
             for r in rows
         ]

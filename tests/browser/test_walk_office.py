@@ -198,7 +198,7 @@ def test_an_audit_is_watched_to_its_end_and_its_report_taken_away_and_compared(
     reader = walk(market).open(office.path)
     pdf = {"name": "report.pdf", "mimeType": "application/pdf", "buffer": paper.read_bytes()}
     reader.send(".photo button", file=pdf)
-    assert reader.page.locator("section.told[role=alert]").count() == 1
+    assert reader.page.locator("section.told-good[role=alert]").count() == 1
     pdf["buffer"] += b"\n"
     reader.send(".photo button", file=pdf)
     assert reader.page.locator("section.refusal[role=alert]").count() == 1
