@@ -20,7 +20,7 @@ _ALONE = frozenset(
     for name in (
         "authority_pages", "axe", "licence_pages", "listing_pages", "merchant_pages", "modules",
         "own_pages", "phone", "policies", "proof_pages", "record_pages", "shipping_pages", "signed_pages",
-        "standing_pages", "three_doors",
+        "standing_pages", "three_doors", "walk_account", "walk_goods", "walk_office", "walk_voices", "walks",
     )
 )  # fmt: skip
 _LONG = (

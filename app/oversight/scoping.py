@@ -143,19 +143,21 @@ def _issued(
     connection: Connection, ends: tuple[str, str], code: Code, *, own: str | None, most: int
 ) -> tuple[str, ...]:
     found: list[Issued] = []
-    for name, told in zip(("serial_from", "serial_to"), ends, strict=True):
-        serial = _serial_of(code, told, name)
+    named = {
+        name: _serial_of(code, told, name)
+        for name, told in zip(("serial_from", "serial_to"), ends, strict=True)
+    }
+    for name, serial in named.items():
         one = reachstore.find_issued(connection, code.gtin, serial, lot=code.lot, party=own)
         if one is None:
             raise invalid(FieldFault((name,), "serial_unknown", {"got": serial}))
         found.append(one)
     first, last = found
     if first.party != last.party:
-        raise invalid(FieldFault(("serial_to",), "other_issuer", {"got": ends[1][:MAX_SEGMENT]}))
+        raise invalid(FieldFault(("serial_to",), "other_issuer", {"got": named["serial_to"]}))
     if first[1:] > last[1:]:
-        raise invalid(
-            FieldFault(("serial_to",), "issued_before", {"expected": ends[0][:MAX_SEGMENT]})
-        )
+        params = {"expected": named["serial_from"]}
+        raise invalid(FieldFault(("serial_to",), "issued_before", params))
     serials = reachstore.issued_between(
         connection, code.gtin, first, last, lot=code.lot, most=most + 1
     )

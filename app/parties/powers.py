@@ -18,7 +18,7 @@ from app.db.engine import Database
 from app.kit.clock import format_time, from_ms
 from app.kit.errors import FieldFault, Invalid, NotFound, invalid
 from app.ledger import store as ledger
-from app.ledger.signatures import check_public_key, verify_signature
+from app.ledger.signatures import SignatureInvalid, check_public_key, verify_signature
 from app.ledger.submission import Read
 from app.parties import rules, store
 from app.parties.chain import PartyChain
@@ -84,7 +84,11 @@ class Powers:
             params = {"expected": "Ed25519", "got": public_key}
             raise invalid(FieldFault(("public_key",), "public_key", params)) from err
         message = f"suxin-key/1\n{party}\n{public_key}".encode("ascii")
-        verify_signature(public_key=raw, signature=signature, message=message)
+        try:
+            verify_signature(public_key=raw, signature=signature, message=message)
+        except SignatureInvalid as err:
+            wrong = FieldFault(("proof",), "proof", {"party": party})
+            raise SignatureInvalid(err.key, errors=(wrong,)) from err
         key_id = sha256(raw).hexdigest()[:SIGNING_KEY_ID_CHARACTERS]
         known = self._facts(party, key_fact(key_id)).get(key_fact(key_id))
         if known is not None and known.get("revoked_ms") is None:

@@ -43,6 +43,7 @@ def test_a_key_made_as_the_page_says_is_added_and_revoked(market, tmp_path):
     forged = base64.b64encode(bytes(64)).decode()
     owner.post(f"{KEYS}/signing", 422, public_key=public, proof=forged)
     assert f'value="{public}"' in owner.page, "what was typed stays"
+    assert "f-proof-error" in owner.page, "and the field that is wrong says so"
     assert signing_keys(market, party) == []
     owner.post(f"{KEYS}/signing", 422, public_key="abc", proof=proof)
     assert "f-public_key-error" in owner.page

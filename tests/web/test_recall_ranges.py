@@ -95,6 +95,14 @@ def test_a_range_that_cannot_be_is_refused_at_its_field(market, product):
     assert kinds(told) == [("serial_to", "other_issuer")]
 
 
+def test_a_range_the_wrong_way_names_the_serial_however_it_was_written(market, product):
+    a, b = issue(market, product, 2)
+    for told in (b.serial, b.code):
+        asked = {"serial_from": told, "serial_to": a.code}
+        (error,) = reach(market, product, status=422, **asked)["errors"]
+        assert f"“{b.serial}”" in error["msg"]
+
+
 def test_days_of_production_choose_the_lots_and_narrow_the_rest(market, product):
     lots = {
         name: lot(market, product, name, day)

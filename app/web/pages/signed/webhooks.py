@@ -84,7 +84,6 @@ def _webhooks(
 ) -> Response:
     frame = frame_of(request, lang, _PATH)
     principal = signed.person.principal()
-    hooks = rooms.hooks.hooks(principal)
     return answer_signed(
         "webhooks.html",
         frame,
@@ -94,8 +93,7 @@ def _webhooks(
         told=told_of(request),
         sent=sent,
         made=made,
-        hooks=hooks,
-        urls={hook.id: hook.url for hook in hooks},
+        hooks=rooms.hooks.hooks(principal),
         deliveries=rooms.hooks.recent(principal, limit=_SHOWN),
         events=[(event, text(frame.lang, f"hook.event.{event}")) for event in EVENTS],
     )
