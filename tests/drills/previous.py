@@ -45,7 +45,7 @@ MOVING_UNITS = 6
 ORDER_EVERY_S = 2.0
 # How long the log may go without a larger checkpoint while records come in all the time; on an idle
 # machine it is a second.
-STANDS_STILL_S = 10.0
+STANDS_STILL_S = 20.0
 _LOOK_EVERY_S = 0.05
 
 
@@ -188,7 +188,7 @@ class Told:
         )
 
 
-def run_drill(earlier_code: Path, folder: Path, *, load_s: float = 6.0) -> Told:
+def run_drill(earlier_code: Path, folder: Path, *, load_s: float = 4.0) -> Told:
     """Lets it happen; returns what is worth telling. load_s: how long each of the stages lasts."""
     url = DATABASES.empty(folder, kind="postgresql")
     earlier = Deployment(folder / "market", database_url=url, code=earlier_code).init()
@@ -281,7 +281,7 @@ def _is_done(trade: Trade, place: Deployment, order: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/drill previous", description=__doc__)
     parser.add_argument("rev", nargs="?", help="an earlier commit; the newest with an older schema")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of load in each of four stages")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of load in each of four stages")
     given = parser.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="suxin-drill-") as name:
