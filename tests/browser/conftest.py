@@ -111,6 +111,8 @@ def pictures(request: pytest.FixtureRequest) -> Callable[..., None]:
 
     def take(page: Any, name: str, *, full_page: bool = True) -> None:
         if folder is not None:
+            # Playwright draws the screen that it knows of, and check_screens tells the page alone.
+            page.set_viewport_size(page.evaluate("({width: innerWidth, height: innerHeight})"))
             page.screenshot(path=Path(folder, name), full_page=full_page)
 
     return take

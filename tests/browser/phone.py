@@ -25,10 +25,12 @@ OTHER_PHONE = (
 )
 
 # A third of what a page costs is the process kept ready for the next one, which a fresh device never
-# uses. The last list that chromium is given counts, so what playwright turns off is off here too, as
-# far as it has to do with pages or asks somebody outside.
+# uses; and a page of ours has nothing to do with who opened it (Cross-Origin-Opener-Policy), for which a
+# fresh device's empty page would be thrown away with its process. The last list that chromium is given
+# counts, so what playwright turns off is off here too, as far as it has to do with pages or asks somebody
+# outside.
 _OFF = (
-    "SpareRendererForSitePerProcess",
+    "SpareRendererForSitePerProcess", "CrossOriginOpenerPolicy",
     "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
     "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
     "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch",
