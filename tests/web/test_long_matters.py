@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
+from app.db.engine import Database
 from app.ledger import reading
 from app.oversight import cases
 from app.trace import texts
 from app.trace.identifiers import parse_code
 from app.trace.requests import ConsumerProof
 from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.test_consumers_api import inner
 from tests.web.test_texts_api import bought, complain, erase, follow, review, sealed, ticket
 
 
@@ -69,3 +73,27 @@ def test_a_text_is_found_hidden_and_erased_wherever_it_stands(market):
     assert erase(market, it, first["id"], it.proof).status_code == 201
     other = bought(market)
     assert erase(market, it, later[0], other.proof).status_code == 403
+
+
+def test_nobody_who_holds_a_reader_waits_for_a_second_one(market, monkeypatch):
+    """On PostgreSQL there are fewer of them than threads: all would wait for each other."""
+    it = bought(market)
+    by_inner = inner(it.unit.inner)
+    made = review(market, it, "扫码写的", headers=by_inner)
+    held, most, read = 0, 0, Database.read
+
+    @contextmanager
+    def counted(self):
+        nonlocal held, most
+        held, most = held + 1, max(most, held + 1)
+        try:
+            with read(self) as connection:
+                yield connection
+        finally:
+            held -= 1
+
+    monkeypatch.setattr(Database, "read", counted)
+    proof = ConsumerProof(inner=it.unit.inner)
+    written = market.rooms.texts.written(parse_code(it.unit.code), proof)
+    assert [one["id"] for one in written] == [made["id"]]
+    assert most == 1
