@@ -8,6 +8,7 @@ import pytest
 
 from app.db.engine import Database
 from app.ledger import reading
+from app.ledger.record import stream_key
 from app.oversight import cases
 from app.trace import texts
 from app.trace.identifiers import parse_code
@@ -97,3 +98,21 @@ def test_nobody_who_holds_a_reader_waits_for_a_second_one(market, monkeypatch):
     written = market.rooms.texts.written(parse_code(it.unit.code), proof)
     assert [one["id"] for one in written] == [made["id"]]
     assert most == 1
+
+
+def test_the_record_says_of_what_type_it_is_and_not_the_row_beside_it(market):
+    """The column is an index: altered it hides no hiding, keeps no author from erasing, breaks no page."""
+    it = bought(market)
+    words, other = "谁也不该再读到的一句", "写的人要删去的一句"
+    of, mine = review(market, it, words)["id"], complain(market, it, other)
+    body = {"code": it.unit.code, "of": of, "reason": "insult"}
+    key = market.keys[AUTHORITY]
+    market.ask("POST", "/api/v1/hidings", body, token=key, status=201)
+    stream = stream_key(it.unit.code)
+    for was, now in (("hiding", "label"), ("complaint", "label"), ("dispatch", "message")):
+        market.tamper("UPDATE record SET type = ? WHERE stream = ? AND type = ?", now, stream, was)
+    principal = market.rooms.keys.authenticate(key)
+    (shown,) = market.rooms.texts.public(principal, parse_code(it.unit.code))
+    assert (shown.text, shown.hidden) == (None, "insult")
+    assert [one["kind"] for one in follow(market, mine)["said"]] == ["complaint"]
+    assert erase(market, it, mine["id"], it.proof).status_code == 201
