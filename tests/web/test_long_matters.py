@@ -116,3 +116,26 @@ def test_the_record_says_of_what_type_it_is_and_not_the_row_beside_it(market):
     assert (shown.text, shown.hidden) == (None, "insult")
     assert [one["kind"] for one in follow(market, mine)["said"]] == ["complaint"]
     assert erase(market, it, mine["id"], it.proof).status_code == 201
+
+
+def test_that_a_matter_is_settled_stays_said_however_much_is_answered_afterwards(market):
+    """What who complained said last decides, so it is kept, and nothing of theirs before it."""
+    it = bought(market)
+    made = complain(market, it, "打不开盖子")
+    for n in range(3):
+        say(market, it, made, f"追问{n}")
+    of = {"of": made["id"]}
+    more = {"headers": ticket(made), "sealed": sealed("好了", "detail")}
+    market.send(None, it.unit.code, "message", of | {"settled": True}, **more)
+    for n in range(4):
+        market.send(SHOP, it.unit.code, "reply", of, sealed=sealed(f"谢谢{n}"))
+    told = follow(market, made)
+    said = [one["text"] for one in told["said"]]
+    assert said == ["打不开盖子", "追问0", "追问1", "好了", "谢谢0", "谢谢2", "谢谢3"]
+    assert told["left_out"] == 2
+    assert told["status"] == "settled"
+    say(market, it, made, "又坏了")
+    told = follow(market, made)
+    said = [one["text"] for one in told["said"]]
+    assert said == ["打不开盖子", "追问0", "追问1", "谢谢0", "谢谢3", "又坏了"]
+    assert (told["left_out"], told["status"]) == (4, "answered")
