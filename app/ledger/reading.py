@@ -17,16 +17,18 @@ def each_of(
 ) -> Iterator[Mapping[str, Any]]:
     """Yields what a stream's records of these types say, in order of seq. Read-only.
 
+    Of which type one is it says itself; the column beside it is an index, which a hand may have altered.
     What a hand has altered says nothing, and is passed over: the audit tells of it.
     """
     while True:
         piece = load_stream(connection, stream, after_seq=after_seq, limit=_PIECE)
         for record in piece:
-            if record.columns is not None and record.columns.type in types:
-                try:
-                    yield record.fields
-                except ValueError:
-                    continue
+            try:
+                fields = record.fields
+            except ValueError:
+                continue
+            if fields["type"] in types:
+                yield fields
         if len(piece) < _PIECE:
             return
         after_seq = piece[-1].seq

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import uuid_utils
 from sqlalchemy import Connection
@@ -73,6 +73,15 @@ class Met:
 
     findings: Sequence[tuple[int, dict[str, Any]]]
     outside: int
+
+
+class _Read(NamedTuple):
+    """Streams that were read in one snapshot. before: ids of the findings that were open in it."""
+
+    names: list[str]
+    before: frozenset[str]
+    problems: list[Problem]
+    records: int
 
 
 class Audits:
@@ -188,9 +197,9 @@ class Audits:
         found: set[str] = set()
         try:
             parts = self._begin(job.id, scope)
-            for names, problems, read in self._chunks(scope, parts):
-                streams, records = streams + len(names), records + read
-                found |= self._take_in(names, problems)
+            for part in self._chunks(scope, parts):
+                streams, records = streams + len(part.names), records + part.records
+                found |= self._take_in(part)
                 with self._database.write() as connection:
                     store.update_job(
                         connection, job.id, streams=streams, records=records, findings=len(found)
@@ -246,6 +255,7 @@ class Audits:
         with self._database.read() as connection:
             after = store.load_cursor(connection, _WALK)
             rows = store.next_streams(connection, after, _SLICE_STREAMS)
+            before = _open_before(connection, [row.name for row in rows])
             audit = self._audit(connection, opens_documents=_altered_documents(connection, rows))
             names: list[str] = []
             problems: list[Problem] = []
@@ -261,7 +271,7 @@ class Audits:
             # Moved before findings are written: what cannot be written must not stop the walk.
             position = -1 if round_done else after
             store.save_cursor(connection, _WALK, position, to_ms(self._clock.now()))
-        self._take_in(names, problems)
+        self._take_in(_Read(names, before, problems, audit.records))
         if round_done:
             self.check_log()
         return False
@@ -293,20 +303,20 @@ class Audits:
             self._findings.close_log_restored(still=ids)
         return ids
 
-    def _chunks(
-        self, scope: Any, names: list[str]
-    ) -> Iterator[tuple[list[str], list[Problem], int]]:
+    def _chunks(self, scope: Any, names: list[str]) -> Iterator[_Read]:
         if scope == "all":
             after = -1
             while True:
                 with self._database.read() as connection:
                     rows = store.next_streams(connection, after, _JOB_CHUNK)
+                    part = [row.name for row in rows]
+                    before = _open_before(connection, part)
                     audit = self._audit(connection)
                     problems = _check_next(audit, after, rows)
                 if not rows:
                     return
                 after = rows[-1].stream
-                yield [row.name for row in rows], problems, audit.records
+                yield _Read(part, before, problems, audit.records)
         else:
             for start in range(0, len(names), _JOB_CHUNK):
                 yield self._check(names[start : start + _JOB_CHUNK])
@@ -320,14 +330,15 @@ class Audits:
                 return store.stream_names(connection, f"01/{scope['gtin']}")
         return [scope["code"]]
 
-    def _check(self, names: list[str]) -> tuple[list[str], list[Problem], int]:
+    def _check(self, names: list[str]) -> _Read:
         with self._database.read() as connection:
+            before = _open_before(connection, names)
             audit = self._audit(connection)
-            return names, list(audit.check_streams(names)), audit.records
+            return _Read(names, before, list(audit.check_streams(names)), audit.records)
 
-    def _take_in(self, names: Iterable[str], problems: Iterable[Problem]) -> set[str]:
-        ids = set(self._findings.report(problems))
-        self._findings.close_restored(names, still=ids)
+    def _take_in(self, part: _Read) -> set[str]:
+        ids = set(self._findings.report(part.problems))
+        self._findings.close_restored(part.names, before=part.before, still=ids)
         return ids
 
     def _audit(
@@ -345,6 +356,10 @@ def _altered_documents(connection: Connection, rows: Sequence[Any]) -> Callable[
     """
     found = store.open_findings(connection, [row.name for row in rows], kind="index.")
     return {row.stream_name for row in found if "document." in row.evidence}.__contains__
+
+
+def _open_before(connection: Connection, names: Sequence[str]) -> frozenset[str]:
+    return frozenset(row.id for row in store.open_findings(connection, names))
 
 
 def _check_next(audit: LedgerAudit, after: int, rows: Sequence[Any]) -> list[Problem]:

@@ -129,15 +129,19 @@ class Located(NamedTuple):
 class _Heard:
     """What was said in a matter, of which the first and the newest are kept, however long it goes on.
 
-    And the first answer and the first proposal, from which the clocks are told.
+    And the first answer and the first proposal, from which the clocks are told, and what who complained
+    said last, from which it is told whether the matter is settled.
     """
 
     first: list[Fields] = field(default_factory=list)
     marked: list[Fields] = field(default_factory=list)
     newest: deque[Fields] = field(default_factory=deque)
-    left_out: int = 0
+    own: Fields | None = None
+    """The newest message of who complained that has left `newest`."""
+    heard: int = 0
 
     def add(self, fields: Fields) -> None:
+        self.heard += 1
         if len(self.first) < MOST_SAID:
             self.first.append(fields)
             return
@@ -145,16 +149,23 @@ class _Heard:
         if len(self.newest) > MOST_SAID:
             oldest = self.newest.popleft()
             kept = [*self.first, *self.marked]
-            if any(
+            if _is_own(oldest):
+                self.own = oldest
+            elif any(
                 is_it(oldest) and not any(map(is_it, kept)) for is_it in (_is_answer, _proposes)
             ):
                 self.marked.append(oldest)
-            else:
-                self.left_out += 1
 
     @property
     def kept(self) -> list[Fields]:
-        return [*self.first, *self.marked, *self.newest]
+        """Those that are kept, in order."""
+        own = () if self.own is None or any(map(_is_own, self.newest)) else (self.own,)
+        between = sorted((*self.marked, *own), key=lambda fields: int(fields["seq"]))
+        return [*self.first, *between, *self.newest]
+
+    @property
+    def left_out(self) -> int:
+        return self.heard - len(self.kept)
 
 
 class Cases:
@@ -305,6 +316,11 @@ class Cases:
 def _answers(one: Said) -> bool:
     """Whether the seller's side answers a complaint by it."""
     return one.kind in ("reply", "return") or (one.kind == "message" and one.actor != CONSUMER)
+
+
+def _is_own(fields: Fields) -> bool:
+    """Whether who complained said it."""
+    return fields["type"] == "message" and fields["actor"] == CONSUMER
 
 
 def _is_answer(fields: Fields) -> bool:

@@ -9,7 +9,7 @@ gone (PIPL art. 47): the commitment stays, so every hash holds and the page says
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -228,12 +228,10 @@ class Texts:
         return Claim(code.stream, id_, type_, actor, now, data, {})
 
     def _author(self, code: Code, proof: ConsumerProof) -> _Author:
-        def check() -> None:
-            with self._database.read() as connection:
-                kept = find_inner(connection, code.stream)
-            check_inner(kept, proof.inner)
-
-        return _Author(code, proof, self._proofs, check)
+        # Now, and not while records are read: who holds a reader waits for no second one.
+        with self._database.read() as connection:
+            kept = find_inner(connection, code.stream)
+        return _Author(code, proof, self._proofs, kept)
 
     def _find(self, code: Code, of: str, types: frozenset[str]) -> Fields:
         """Returns the named record. Raises TextUnknown, and what `_read` raises."""
@@ -271,14 +269,12 @@ class _Author:
     """
 
     def __init__(
-        self, code: Code, proof: ConsumerProof, proofs: Proofs, check_inner: Callable[[], None]
+        self, code: Code, proof: ConsumerProof, proofs: Proofs, kept_inner: bytes | None
     ) -> None:
         self._code = code
         self._proof = proof
         self._proofs = proofs
-        self._check_inner = check_inner
-        self._inner_refused: ProofInvalid | None = None
-        self._inner_asked = False
+        self._kept_inner = kept_inner
         self._sold: dict[tuple[str, str | None], str] = {}
 
     @property
@@ -319,25 +315,14 @@ class _Author:
             return
         if fields["data"].get("proof") != "inner" or ended:
             raise ProofInvalid("inner_code")
-        self._check_inner_once()
+        check_inner(self._kept_inner, proof.inner)
 
     def check_any(self) -> None:
         """Raises ProofInvalid for a proof that belonged to nothing that was passed by."""
         if self.is_by_inner:
-            self._check_inner_once()
+            check_inner(self._kept_inner, self._proof.inner)
             return
         raise ProofInvalid("claim_token")
-
-    def _check_inner_once(self) -> None:
-        # It asks the database, and is the same for every record.
-        if not self._inner_asked:
-            self._inner_asked = True
-            try:
-                self._check_inner()
-            except ProofInvalid as fault:
-                self._inner_refused = fault
-        if self._inner_refused is not None:
-            raise self._inner_refused
 
 
 def hidden_texts(records: Sequence[Fields]) -> dict[str, str]:

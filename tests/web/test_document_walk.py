@@ -111,3 +111,32 @@ def test_a_walk_goes_on_where_the_last_one_stood(market, opened, monkeypatch):
     walk.work()  # the round is over, and the next one begins
     walk.work()
     assert len(opened) > len(files)
+
+
+def test_what_was_found_while_the_walk_was_reading_is_not_over(market, monkeypatch):
+    """The walk read before: it has not opened that document, and knows nothing of it."""
+    party = market.newcomer()
+    raw = pdf("altered in between")
+    market.call(
+        "POST", "/api/v1/documents", token=market.keys[party], files={"file": ("a.pdf", raw)}
+    )
+    bad, audits = digest_of(raw), market.rooms.audits
+    take_in = audits._take_in
+
+    def late(part):
+        if not named(market, party):
+            market.tamper("UPDATE document SET kind = 'text/html' WHERE digest = ?", bad)
+            walk = new_walk(market)
+            while not named(market, party):
+                walk.work()
+        return take_in(part)
+
+    monkeypatch.setattr(audits, "_take_in", late)
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, "audit.walk", -1, 0)
+    market.rooms.audits.walk()
+    assert named(market, party) == [f"document.{bad}"]
+    monkeypatch.undo()
+    market.tamper("UPDATE document SET kind = 'application/pdf' WHERE digest = ?", bad)
+    walked(market)
+    assert named(market, party) == []

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
+from app.db.engine import Database
 from app.ledger import reading
+from app.ledger.record import stream_key
 from app.oversight import cases
 from app.trace import texts
 from app.trace.identifiers import parse_code
 from app.trace.requests import ConsumerProof
 from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.test_consumers_api import inner
 from tests.web.test_texts_api import bought, complain, erase, follow, review, sealed, ticket
 
 
@@ -69,3 +74,68 @@ def test_a_text_is_found_hidden_and_erased_wherever_it_stands(market):
     assert erase(market, it, first["id"], it.proof).status_code == 201
     other = bought(market)
     assert erase(market, it, later[0], other.proof).status_code == 403
+
+
+def test_nobody_who_holds_a_reader_waits_for_a_second_one(market, monkeypatch):
+    """On PostgreSQL there are fewer of them than threads: all would wait for each other."""
+    it = bought(market)
+    by_inner = inner(it.unit.inner)
+    made = review(market, it, "扫码写的", headers=by_inner)
+    held, most, read = 0, 0, Database.read
+
+    @contextmanager
+    def counted(self):
+        nonlocal held, most
+        held, most = held + 1, max(most, held + 1)
+        try:
+            with read(self) as connection:
+                yield connection
+        finally:
+            held -= 1
+
+    monkeypatch.setattr(Database, "read", counted)
+    proof = ConsumerProof(inner=it.unit.inner)
+    written = market.rooms.texts.written(parse_code(it.unit.code), proof)
+    assert [one["id"] for one in written] == [made["id"]]
+    assert most == 1
+
+
+def test_the_record_says_of_what_type_it_is_and_not_the_row_beside_it(market):
+    """The column is an index: altered it hides no hiding, keeps no author from erasing, breaks no page."""
+    it = bought(market)
+    words, other = "谁也不该再读到的一句", "写的人要删去的一句"
+    of, mine = review(market, it, words)["id"], complain(market, it, other)
+    body = {"code": it.unit.code, "of": of, "reason": "insult"}
+    key = market.keys[AUTHORITY]
+    market.ask("POST", "/api/v1/hidings", body, token=key, status=201)
+    stream = stream_key(it.unit.code)
+    for was, now in (("hiding", "label"), ("complaint", "label"), ("dispatch", "message")):
+        market.tamper("UPDATE record SET type = ? WHERE stream = ? AND type = ?", now, stream, was)
+    principal = market.rooms.keys.authenticate(key)
+    (shown,) = market.rooms.texts.public(principal, parse_code(it.unit.code))
+    assert (shown.text, shown.hidden) == (None, "insult")
+    assert [one["kind"] for one in follow(market, mine)["said"]] == ["complaint"]
+    assert erase(market, it, mine["id"], it.proof).status_code == 201
+
+
+def test_that_a_matter_is_settled_stays_said_however_much_is_answered_afterwards(market):
+    """What who complained said last decides, so it is kept, and nothing of theirs before it."""
+    it = bought(market)
+    made = complain(market, it, "打不开盖子")
+    for n in range(3):
+        say(market, it, made, f"追问{n}")
+    of = {"of": made["id"]}
+    more = {"headers": ticket(made), "sealed": sealed("好了", "detail")}
+    market.send(None, it.unit.code, "message", of | {"settled": True}, **more)
+    for n in range(4):
+        market.send(SHOP, it.unit.code, "reply", of, sealed=sealed(f"谢谢{n}"))
+    told = follow(market, made)
+    said = [one["text"] for one in told["said"]]
+    assert said == ["打不开盖子", "追问0", "追问1", "好了", "谢谢0", "谢谢2", "谢谢3"]
+    assert told["left_out"] == 2
+    assert told["status"] == "settled"
+    say(market, it, made, "又坏了")
+    told = follow(market, made)
+    said = [one["text"] for one in told["said"]]
+    assert said == ["打不开盖子", "追问0", "追问1", "谢谢0", "谢谢3", "又坏了"]
+    assert (told["left_out"], told["status"]) == (4, "answered")
