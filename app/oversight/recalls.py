@@ -2,8 +2,9 @@
 
 An authority sees all goods of a recall: it is one of the whole country, and who is in office in one place
 must see how far it has come in the others. Of goods that nobody recalled, or recalls now, it sees those of
-its region. Each of its looks is logged with a purpose first. A merchant, a supplier or a recall agent sees the goods that it issued, holds or sold, and those of its own lots; of what
-others issued under the same GTIN it learns nothing.
+its region. Each of its looks is logged with a purpose first. A merchant, a supplier or a recall agent sees
+the goods that it issued, holds or sold, and those of its own lots; of what others issued under the same
+GTIN it learns nothing.
 """
 
 from __future__ import annotations
