@@ -26,6 +26,7 @@ from app.oversight.reach import (
     read_goods,
     ways_of,
 )
+from app.parties.account_rules import covers
 from app.trace.code import Code
 
 _NEVER = 2**62
@@ -47,8 +48,9 @@ class _Found(NamedTuple):
 class Reaching:
     """Of one product, inside the caller's snapshot. Read-only.
 
-    own: the party whose goods are counted, None: everybody's. sold: from, until exclusive (ms). apart:
-    whether goods in stock that are alike are named one by one.
+    own: the party whose goods are counted, None: everybody's. office: a region (GB/T 2260) that they belong
+    to, or else are, or were, recalled; None: all. sold: from, until exclusive (ms). apart: whether goods in
+    stock that are alike are named one by one.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Reaching:
         *,
         gtin: str,
         own: str | None,
+        office: str | None,
         sold: tuple[int | None, int | None],
         apart: bool,
     ) -> None:
@@ -64,12 +67,16 @@ class Reaching:
         self._gtin = gtin
         self._product = self._head_state(Code(gtin).stream)
         self._own = own
+        self._office = office
         self._sold = sold
         self._apart = apart
         self._lots: dict[str, Mapping[str, Any]] = {}
         self._marks: dict[str | None, Mark | None] = {}
         self._recall_times: dict[str | None, list[int]] = {}
-        self._registered: dict[str, bool] = {}
+        self._parties: dict[str, str | None] = {}
+        """With their regions."""
+        self._others: set[str] = set()
+        """Names that are no party's."""
         self._alike: dict[bytes, _Found] = {}
         self._more_alike: dict[bytes, int] = {}
         self._unknown: list[str] = []
@@ -167,13 +174,17 @@ class Reaching:
 
     def _read(self, found: Iterable[_Found]) -> Iterator[tuple[Goods, int]]:
         shown: list[tuple[_Found, Mark | None]] = []
+        if self._office is not None:
+            found = list(found)
+            self._learn_owners(found)
         for one in found:
             try:
-                if self._is_shown(one.life):
-                    shown.append((one, self._mark(one.life)))
+                mark = self._mark(one.life)
+                if self._is_shown(one.life, mark):
+                    shown.append((one, mark))
             except _DAMAGED:
                 # Whose it is cannot be told, so only who sees all goods is told of it.
-                if self._own is None:
+                if self._own is None and self._office is None:
                     yield Goods(one.name, UNREADABLE), 1
         seen = self._buyers([pair for pair in shown if pair[0].life["state"] in OUT])
         for one, mark in shown:
@@ -192,7 +203,7 @@ class Reaching:
         kept = self._sections(out)
         words, opened = self._later_words(out), self._opened(out)
         platforms = {one.name: _platform(one.life) for one, _ in out}
-        parties = self._parties({name for name in platforms.values() if name is not None})
+        self._learn({name for name in platforms.values() if name is not None})
         found = {}
         for one, mark in out:
             since = _NEVER if mark is None or one.recorded_at < 0 else mark[0]
@@ -200,7 +211,9 @@ class Reaching:
                 since = self._known_since(one, since, words.get(one.key, ()))
             told = {kind for kind, at in words.get(one.key, ()) if at >= since} - {"recall"}
             found[one.name] = Seen(
-                ways_of(one.life, kept.get(one.name, 0), by_party=platforms[one.name] in parties),
+                ways_of(
+                    one.life, kept.get(one.name, 0), by_party=platforms[one.name] in self._parties
+                ),
                 told="notice" in told,
                 heard=bool(told - {"notice"}),
                 opened=opened.get(one.key, -1) >= since,
@@ -252,7 +265,9 @@ class Reaching:
 
     # --- whose, and since when -------------------------------------------------------------------
 
-    def _is_shown(self, life: Mapping[str, Any]) -> bool:
+    def _is_shown(self, life: Mapping[str, Any], mark: Mark | None) -> bool:
+        if self._office is not None and mark is None and not self._is_there(life):
+            return False
         if self._own is None:
             return True
         return self._own in _parties_of(life) or self._is_of_lot(life.get("lot"))
@@ -272,13 +287,27 @@ class Reaching:
     def _head_state(self, stream: str) -> Mapping[str, Any]:
         return load_heads(self._connection, [stream])[stream].state
 
-    def _parties(self, names: set[str]) -> frozenset[str]:
-        """Returns which of these names are parties."""
-        new = names - self._registered.keys()
+    def _is_there(self, life: Mapping[str, Any]) -> bool:
+        """As app.trace.offices has it: where they are who made, sold or hold it, or where it was sold."""
+        places = [self._parties.get(party) for party in _parties_of(life)]
+        places.append((life.get("sale") or {}).get("region"))
+        return any(covers(str(self._office), place) for place in places)
+
+    def _learn_owners(self, found: Iterable[_Found]) -> None:
+        names: set[str] = set()
+        for one in found:
+            try:
+                names |= _parties_of(one.life)
+            except _DAMAGED:
+                continue  # told of below
+        self._learn(names)
+
+    def _learn(self, names: set[str]) -> None:
+        """Notes which of these names are parties, and where."""
+        new = names - self._parties.keys() - self._others
         if new:
-            known = reachstore.registered_parties(self._connection, new)
-            self._registered |= {name: name in known for name in new}
-        return frozenset(name for name in names if self._registered[name])
+            self._parties |= reachstore.registered_parties(self._connection, new)
+            self._others |= new - self._parties.keys()
 
     def _mark(self, life: Mapping[str, Any]) -> Mark | None:
         lot = life.get("lot")

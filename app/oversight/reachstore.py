@@ -230,13 +230,14 @@ def sold_then(connection: Connection, keys: list[int], since_ms: int, until_ms: 
     }
 
 
-def registered_parties(connection: Connection, names: Iterable[str]) -> set[str]:
-    """Returns those of these names that are parties."""
+def registered_parties(connection: Connection, names: Iterable[str]) -> dict[str, str | None]:
+    """Returns those of these names that are parties, each with its region; None: it has told none."""
     wanted = sorted(set(names))
-    found: set[str] = set()
+    found: dict[str, str | None] = {}
     for start in range(0, len(wanted), PIECE):
-        query = select(PARTY.c.id).where(PARTY.c.id.in_(wanted[start : start + PIECE]))
-        found.update(connection.execute(query).scalars())
+        piece = wanted[start : start + PIECE]
+        query = select(PARTY.c.id, PARTY.c.region).where(PARTY.c.id.in_(piece))
+        found |= {row.id: row.region for row in connection.execute(query)}
     return found
 
 

@@ -1,9 +1,10 @@
 """Recalls: which there are, and how far each has come. Making and lifting one is an event like others.
 
-An authority sees all goods: a recall is one of the whole country, and who is in office in one place must
-see how far it has come in the others. Each of its looks is logged with a purpose first. A merchant, a
-supplier or a recall agent sees the goods that it issued, holds or sold, and those of its own lots; of what
-others issued under the same GTIN it learns nothing.
+An authority sees all goods of a recall: it is one of the whole country, and who is in office in one place
+must see how far it has come in the others. Of goods that nobody recalled, or recalls now, it sees those of
+its region. Each of its looks is logged with a purpose first. A merchant, a supplier or a recall agent sees
+the goods that it issued, holds or sold, and those of its own lots; of what others issued under the same
+GTIN it learns nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from app.trace.code import Code
 from app.trace.correcting import as_corrected
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
+from app.trace.offices import check_goods
 
 LOOK: Final = "reach"
 """How the log of purposes names a look at a recall's reach."""
@@ -43,7 +45,8 @@ _OVER: Final = frozenset({"void", UNREADABLE})
 class Reached:
     """What was counted. unknown: serials that were named and are nobody's. mark: of product or lot.
 
-    notices: on product and lot since the recall, for all to read.
+    notices: on product and lot since the recall, for all to read. office: the region (GB/T 2260) of which
+    goods were counted that nobody recalled; None: of all.
     """
 
     code: Code
@@ -52,6 +55,7 @@ class Reached:
     mark: Mark | None
     notices: int
     unknown: tuple[str, ...]
+    office: str | None
 
     @property
     def since_ms(self) -> int | None:
@@ -183,7 +187,7 @@ class Recalls:
     def reach(self, principal: Principal, scope: Scope, *, purpose: str | None) -> Reached:
         """Returns how far the recall of these goods has come, or what one would have to fetch.
 
-        Raises Invalid, CodeUnknown, NotYours. Writes `access_log`.
+        Raises Invalid, CodeUnknown, NotYours, OutsideRegion. Writes `access_log`.
         """
         return self._look(principal, scope, purpose)
 
@@ -207,9 +211,9 @@ class Recalls:
             asked = self._lots(principal, scope)
             if len(asked) > most:
                 raise too_many(most)
-            found = self._look(principal, scope, purpose)
+            found = self._look(principal, scope, purpose, recalls=True)
         else:
-            found = self._look(principal, scope, purpose, lines, most=most)
+            found = self._look(principal, scope, purpose, lines, most=most, recalls=True)
             asked = tuple(lines.names)
         with self._database.read() as connection:
             heads = load_heads(connection, asked)
@@ -241,16 +245,23 @@ class Recalls:
         lines: _Lines | None = None,
         *,
         most: int = MOST_GOODS,
+        recalls: bool = False,
     ) -> Reached:
+        """recalls: the caller is about to recall these goods, or to lift that."""
         principal.check_may(_ACTION)
         sees_all = reach(principal.roles, _ACTION) == "any"
         if sees_all:
             purpose = read_purpose(purpose, loc=("purpose",))
         code, own = parse_code(scope.code), None if sees_all else principal.own_party()
         with self._database.read() as connection:
-            head = load_heads(connection, [code.stream])[code.stream]
+            heads = load_heads(connection, {code.stream, code.product_stream})
+            head = heads[code.stream]
             if not head.exists:
                 raise CodeUnknown("code_unknown", code=code.stream)
+            is_recall = (recalls and REGULATOR in principal.roles) or mark_of(
+                *(one.state for one in heads.values())
+            )
+            office = None if is_recall else principal.region
             # A range of issue that nothing else narrows comes to all that it holds.
             whole = scope.produced is None and not scope.is_sold_then
             chosen = choose(
@@ -260,6 +271,7 @@ class Recalls:
                 connection,
                 gtin=code.gtin,
                 own=own,
+                office=office,
                 sold=(scope.sold_since_ms, scope.sold_until_ms),
                 apart=lines is not None,
             )
@@ -271,8 +283,16 @@ class Recalls:
             mine = sees_all or tally.count or (not code.serial and reaching.is_ours(code.lot))
             if not mine:
                 raise NotYours("not_yours")
+            if not tally.count and office is not None:
+                check_goods(connection, principal, code.stream)
             found = Reached(
-                code, self._clock.now(), tally, reaching.mark_of_lot(code.lot), 0, reaching.unknown
+                code,
+                self._clock.now(),
+                tally,
+                reaching.mark_of_lot(code.lot),
+                0,
+                reaching.unknown,
+                office,
             )
             notices = _notices(connection, code, found.since_ms)
         if sees_all:
