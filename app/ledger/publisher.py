@@ -166,8 +166,8 @@ class Publisher:
 
         None too while too few witnesses cosigned it: the next call offers them the same note. Raises LogFault
         if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else signs; NotLeading
-        or logstore.Fenced where another process leads; OSError where the anchor's folder is not there. `fault`
-        keeps what it was until it goes again.
+        or logstore.Fenced where another process leads; OSError where the anchor's folder is not there.
+        `fault` keeps what it was until it goes again.
         """
         try:
             published = self._publish()
