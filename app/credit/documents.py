@@ -39,6 +39,7 @@ AFTER_END: Final = timedelta(days=3 * 366)
 """For how long it is kept after the last matter that named it has ended."""
 
 _MB: Final = 1024 * 1024
+_PAGE: Final = 100
 
 
 class DocumentUnknown(NotFound):
@@ -136,13 +137,10 @@ class Documents:
         party = principal.own_party()
         with self._database.read() as connection:
             row = documentstore.find_document(connection, party, digest)
-            uses = documentstore.uses_of(connection, digest)
-            uses = [use for use in uses if _says_so(connection, use)]
-        own = [use.about for use in uses if use.party == party]
-        if own and not any(self._reads(principal, about) for about in own):
+        if row is not None and not self._keeps(principal, digest):
             row = None  # another office's
         if row is None:
-            row = self._named_for(principal, uses)
+            row = self._named_for(principal, digest)
         if row is None:
             raise DocumentUnknown("document_unknown")
         return Opened(self._name_of(row), row.kind, open_content(self._vault, row))
@@ -181,10 +179,24 @@ class Documents:
                 documentstore.drop(connection, old, now_ms=now_ms, before_ms=before_ms)
         return bool(old)
 
-    def _named_for(self, principal: Principal, uses: Sequence[Any]) -> Any | None:
+    def _keeps(self, principal: Principal, digest: str) -> bool:
+        """Whether a document that the caller's party handed in is for this account.
+
+        It is until a record names it, and then where one does that the account reads.
+        """
+        is_named = False
+        for use, is_read in self._uses(principal, digest, own=True):
+            # Of those that are not read only the first one matters.
+            if (is_read or not is_named) and self._says_so(use):
+                if is_read:
+                    return True
+                is_named = True
+        return not is_named
+
+    def _named_for(self, principal: Principal, digest: str) -> Any | None:
         """Returns a document that another one handed in and named in what the caller reads, or None."""
-        for use in uses:
-            if use.party == principal.party or not self._reads(principal, use.about):
+        for use, is_read in self._uses(principal, digest, own=False):
+            if not is_read or not self._says_so(use):
                 continue
             with self._database.read() as connection:
                 row = documentstore.find_document(connection, use.party, use.digest)
@@ -194,6 +206,30 @@ class Documents:
                 log_look(self._database, principal, about, place, why, clock=self._clock)
             return row
         return None
+
+    def _uses(self, principal: Principal, digest: str, *, own: bool) -> Iterator[tuple[Any, bool]]:
+        """Yields the rows that name a document, and whether the caller reads what they are about.
+
+        own: by the caller's party, or by others. A page at a time: a record is read for none of them.
+        """
+        reads: dict[str, bool] = {}
+        last, party = None, principal.own_party()
+        while True:
+            with self._database.read() as connection:
+                page = documentstore.uses_of(
+                    connection, digest, party, own=own, after=last, limit=_PAGE
+                )
+            for use in page:
+                if use.about not in reads:
+                    reads[use.about] = self._reads(principal, use.about)
+                yield use, reads[use.about]
+            if len(page) < _PAGE:
+                return
+            last = page[-1]
+
+    def _says_so(self, use: Any) -> bool:
+        with self._database.read() as connection:
+            return _says_so(connection, use)
 
     def _reads(self, viewer: Principal, about: str) -> bool:
         """Whether a viewer reads what records about a party name: that party, and who is in office for it."""

@@ -173,11 +173,21 @@ def _ended(before_ms: int) -> tuple[Any, ...]:
 # --- the records that name them ------------------------------------------------------------------
 
 
-def uses_of(connection: Connection, digest: str) -> list[Any]:
-    """Returns the uses of kept documents with this digest, by those who handed them in. Read-only."""
+def uses_of(
+    connection: Connection, digest: str, party: str, *, own: bool, after: Any | None, limit: int
+) -> list[Any]:
+    """Returns the uses of kept documents with this digest, by who handed them in. Read-only.
+
+    own: by this party, else by all others. after: the last one of the page before.
+    """
     kept = and_(DOCUMENT.c.party == USE.c.party, DOCUMENT.c.digest == USE.c.digest)
+    place = (USE.c.party, USE.c.about, USE.c.seq)
     query = select(USE).join(DOCUMENT, kept).where(USE.c.digest == digest)
-    return list(connection.execute(query.order_by(USE.c.party, USE.c.about, USE.c.seq)))
+    query = query.where(USE.c.party == party if own else USE.c.party != party)
+    if after is not None:
+        behind = (literal(one) for one in (after.party, after.about, after.seq))
+        query = query.where(tuple_(*place) > tuple_(*behind))
+    return list(connection.execute(query.order_by(*place).limit(limit)))
 
 
 def uses_about(connection: Connection, about: str) -> dict[Place, Any]:

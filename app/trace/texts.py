@@ -53,15 +53,24 @@ Fields = Mapping[str, Any]
 class PublicText:
     """A text that the public reads, or would. text: None where it is hidden or was erased.
 
-    hidden: why it is, "" where it is not. by: `consumer`, or the party that replied.
+    seq: of its record, by which older ones are asked for. hidden: why it is, "" where it is not. by: `consumer`, or the party that replied.
     """
 
     id: str
+    seq: int
     type: str
     at: datetime
     by: str
     text: str | None
     hidden: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTexts:
+    """Texts of some goods, oldest first. is_more: whether there are older ones."""
+
+    texts: Sequence[PublicText]
+    is_more: bool
 
 
 class TextUnknown(NotFound):
@@ -113,23 +122,28 @@ class Texts:
         (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
         return recorded
 
-    def public(self, principal: Principal, code: Code) -> list[PublicText]:
-        """Returns the texts of a unit or lot that may be hidden, or shown again, oldest first.
+    def public(
+        self, principal: Principal, code: Code, *, before: int | None = None
+    ) -> PublicTexts:
+        """Returns the texts of a unit or lot that may be hidden, or shown again.
 
-        The newest MOST_TEXTS of them. What is hidden is not opened: that is a look at sealed data, and asks
+        The newest MOST_TEXTS of them, before: of those whose seq is less. What is hidden is not opened: that is a look at sealed data, and asks
         for a purpose. Raises what `check_may` raises, CodeUnknown, OutsideRegion. Read-only.
         """
         self._check_may(principal, code)
-        newest, hidings = deque[Fields](maxlen=MOST_TEXTS), list[Fields]()
+        newest, hidings = deque[Fields](maxlen=MOST_TEXTS + 1), list[Fields]()
         for fields in self._read(code, _PUBLIC | {"hiding"}):
             if fields["type"] == "hiding":
                 hidings.append(fields)
-            elif "text" in fields.get("sealed", {}):
+            elif "text" in fields.get("sealed", {}) and (before is None or fields["seq"] < before):
                 newest.append(fields)
-        hidden = hidden_texts(hidings)
-        return [
+        hidden, is_more = hidden_texts(hidings), len(newest) > MOST_TEXTS
+        if is_more:
+            newest.popleft()
+        shown = [
             PublicText(
                 id=fields["id"],
+                seq=fields["seq"],
                 type=fields["type"],
                 at=parse_time(fields["recorded_at"]),
                 by=fields["actor"],
@@ -138,6 +152,7 @@ class Texts:
             )
             for fields in newest
         ]
+        return PublicTexts(shown, is_more)
 
     def written(self, code: Code, proof: ConsumerProof) -> list[Fields]:
         """Returns the records that whoever has this proof wrote about a unit or lot, oldest first.

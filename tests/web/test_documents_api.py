@@ -321,6 +321,36 @@ def test_a_row_that_no_record_bears_out_opens_nothing_and_is_found(market):
     assert problems_of(market, party) == []
 
 
+def test_a_look_reads_no_further_than_the_first_record_that_opens_it(market, monkeypatch):
+    """However many name it; and goes on behind those that no record bears out."""
+    loaded, load = [], service.ledger_store.load_record
+
+    def counted(connection, stream, seq):
+        loaded.append(stream)
+        return load(connection, stream, seq)
+
+    monkeypatch.setattr(service.ledger_store, "load_record", counted)
+    monkeypatch.setattr(service, "_PAGE", 2)
+    raw, one, other = pdf("named by many"), market.newcomer(region=HERE), market.newcomer()
+    digest = digest_of(raw)
+    hand_in(market, raw, by=AUTHORITY)
+    for charged in (other, one, one, one):
+        charge(market, charged, raw)
+    for by in (AUTHORITY, one, market.newcomer("regulator", region=HERE)):
+        loaded.clear()
+        assert read(market, digest, by=by).content == raw
+        assert len(loaded) == 1, by
+    loaded.clear()
+    read(market, digest, by=RIVAL, status=404)
+    assert loaded == []
+    for seq in range(-3, 0):
+        market.tamper("INSERT INTO document_use VALUES (?, ?, ?, ?, 'x')", AUTHORITY, digest, one, seq)
+    assert read(market, digest, by=one).content == raw
+    assert loaded == [f"party/{one}"] * 4
+    with market.rooms.database.write() as connection:
+        documentstore.put_right(connection)
+
+
 def test_a_listing_takes_documents_too(market):
     party = market.newcomer()
     raw, letter = pdf("listing"), pdf("of the decision")

@@ -66,7 +66,13 @@ def test_a_text_is_found_hidden_and_erased_wherever_it_stands(market):
     market.ask("POST", "/api/v1/hidings", body, token=key, status=201)
     principal = market.rooms.keys.authenticate(key)
     shown = market.rooms.texts.public(principal, parse_code(it.unit.code))
-    assert [one.id for one in shown] == later[-2:]
+    assert [one.id for one in shown.texts] == later[-2:]
+    assert shown.is_more
+    shown = market.rooms.texts.public(
+        principal, parse_code(it.unit.code), before=shown.texts[0].seq
+    )
+    assert [(one.id, one.hidden) for one in shown.texts] == [(first["id"], "insult"), (later[0], "")]
+    assert not shown.is_more
     written = market.rooms.texts.written(
         parse_code(it.unit.code), ConsumerProof(token=it.proof["Suxin-Claim"])
     )
@@ -112,7 +118,7 @@ def test_the_record_says_of_what_type_it_is_and_not_the_row_beside_it(market):
     for was, now in (("hiding", "label"), ("complaint", "label"), ("dispatch", "message")):
         market.tamper("UPDATE record SET type = ? WHERE stream = ? AND type = ?", now, stream, was)
     principal = market.rooms.keys.authenticate(key)
-    (shown,) = market.rooms.texts.public(principal, parse_code(it.unit.code))
+    (shown,) = market.rooms.texts.public(principal, parse_code(it.unit.code)).texts
     assert (shown.text, shown.hidden) == (None, "insult")
     assert [one["kind"] for one in follow(market, mine)["said"]] == ["complaint"]
     assert erase(market, it, mine["id"], it.proof).status_code == 201
