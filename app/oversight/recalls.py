@@ -19,12 +19,14 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms
+from app.kit.errors import FieldFault, invalid
 from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_some
+from app.ledger.submission import StreamHead
 from app.oversight import reachstore
 from app.oversight.reach import UNREADABLE, Goods, Mark, Tally, mark_of
 from app.oversight.reaching import Reaching
-from app.oversight.scoping import MOST_GOODS, Chosen, Scope, choose, too_many
+from app.oversight.scoping import Chosen, Scope, choose
 from app.parties.looking import log_look, read_purpose
 from app.parties.principal import NotYours, Principal
 from app.parties.roles import REGULATOR, reach
@@ -111,27 +113,65 @@ class ToldRecall:
 
 
 class _Lines(Protocol):
-    """Takes goods one by one."""
+    """Takes goods one by one, inside the snapshot that they are read from."""
 
-    def append(self, one: Goods, /) -> None: ...
+    def take(self, connection: Connection, one: Goods, /) -> None: ...
+
+    def finish(self, connection: Connection, /) -> None: ...
+
+
+@dataclass(slots=True)
+class _Told:
+    """Goods, each by itself."""
+
+    goods: list[Goods] = field(default_factory=list)
+
+    def take(self, _: Connection, one: Goods) -> None:
+        self.goods.append(one)
+
+    def finish(self, _: Connection) -> None:
+        """Nothing waits."""
 
 
 @dataclass(slots=True)
 class _Recallable:
-    """The streams of goods that take a recall, at most `most`, and how many others there are."""
+    """The streams of goods that take a recall, those of them to record it on, and how many take none.
 
+    lifts: whether it is the end of one. most: on how many it may be recorded.
+    """
+
+    principal: Principal
+    lifts: bool
     most: int
     names: list[str] = field(default_factory=list)
+    todo: list[str] = field(default_factory=list)
     left_out: int = 0
+    _waiting: list[str] = field(default_factory=list)
 
-    def append(self, one: Goods, /) -> None:
+    def take(self, connection: Connection, one: Goods) -> None:
         """Takes one of the goods, or counts it. Raises Invalid."""
         if "#" in one.name or one.state in _OVER:
             self.left_out += 1
             return
-        self.names.append(one.name)
-        if len(self.names) > self.most:
-            raise too_many(self.most)
+        self._waiting.append(one.name)
+        if len(self._waiting) >= reachstore.PIECE:
+            self.finish(connection)
+
+    def finish(self, connection: Connection) -> None:
+        """Looks at those taken since it last did. Raises Invalid where there is too much to record."""
+        waiting, self._waiting = self._waiting, []
+        self.add(waiting, load_heads(connection, waiting))
+
+    def add(self, names: Sequence[str], heads: Mapping[str, StreamHead]) -> None:
+        """Takes streams. Raises Invalid where there is too much to record."""
+        self.names += names
+        self.todo += [
+            name
+            for name in names
+            if _stands(heads[name].state, self.principal, any_recall=self.lifts) is self.lifts
+        ]
+        if len(self.todo) > self.most:
+            raise invalid(FieldFault(("code",), "too_many_to_recall", {"expected": self.most}))
 
 
 class Recalls:
@@ -195,47 +235,39 @@ class Recalls:
         self, principal: Principal, scope: Scope, *, purpose: str | None
     ) -> tuple[Reached, Sequence[Goods]]:
         """Returns what `reach` does, and a line for each of the goods; raises and writes as that."""
-        lines: list[Goods] = []
-        return self._look(principal, scope, purpose, lines), lines
+        lines = _Told()
+        return self._look(principal, scope, purpose, lines), lines.goods
 
     def plan(
         self, principal: Principal, scope: Scope, *, lifts: bool, purpose: str, most: int
     ) -> Plan:
         """Returns on which codes a recall of a part of the goods is recorded, or that it is over.
 
-        purpose: what the log of purposes says of an authority's look. most: codes that it may come to; no
-        more goods are read than are needed to know that it is too many. Raises and writes as `reach`.
+        purpose: what the log of purposes says of an authority's look. most: codes that it may be recorded
+        on; little more is read than shows that they are too many. Raises and writes as `reach`.
         """
-        lines = _Recallable(most)
+        picked = _Recallable(principal, lifts, most)
         if scope.is_of_lots:
-            asked = self._lots(principal, scope)
-            if len(asked) > most:
-                raise too_many(most)
+            principal.check_may(_ACTION)  # before any is read
+            self._pick_lots(principal, scope, picked)
             found = self._look(principal, scope, purpose, recalls=True)
         else:
-            found = self._look(principal, scope, purpose, lines, most=most, recalls=True)
-            asked = tuple(lines.names)
-        with self._database.read() as connection:
-            heads = load_heads(connection, asked)
-        todo = tuple(
-            stream
-            for stream in asked
-            if _stands(heads[stream].state, principal, any_recall=lifts) is lifts
-        )
-        return Plan(found, asked, todo, lines.left_out)
+            found = self._look(principal, scope, purpose, picked, recalls=True)
+        return Plan(found, tuple(picked.names), tuple(picked.todo), picked.left_out)
 
-    def _lots(self, principal: Principal, scope: Scope) -> tuple[str, ...]:
-        """Returns the streams of a scope's lots; where somebody sees its own alone, of these."""
+    def _pick_lots(self, principal: Principal, scope: Scope, picked: _Recallable) -> None:
+        """Picks a scope's lots; where somebody sees its own alone, of these."""
         code = parse_code(scope.code)
         own = None if reach(principal.roles, _ACTION) == "any" else principal.own_party()
         with self._database.read() as connection:
             lots = choose(connection, scope, code, own=own).lots or ()
             heads = load_heads(connection, [Code(code.gtin, lot=lot).stream for lot in lots])
-        return tuple(
+        names = [
             stream
             for stream, head in heads.items()
             if own is None or own in (head.state.get("party"), head.state.get("recall_agent"))
-        )
+        ]
+        picked.add(names, heads)
 
     def _look(
         self,
@@ -244,7 +276,6 @@ class Recalls:
         purpose: str | None,
         lines: _Lines | None = None,
         *,
-        most: int = MOST_GOODS,
         recalls: bool = False,
     ) -> Reached:
         """recalls: the caller is about to recall these goods, or to lift that."""
@@ -262,11 +293,7 @@ class Recalls:
                 *(one.state for one in heads.values())
             )
             office = None if is_recall else principal.region
-            # A range of issue that nothing else narrows comes to all that it holds.
-            whole = scope.produced is None and not scope.is_sold_then
-            chosen = choose(
-                connection, scope, code, own=own, most_issued=most if whole else MOST_GOODS
-            )
+            chosen = choose(connection, scope, code, own=own)
             reaching = Reaching(
                 connection,
                 gtin=code.gtin,
@@ -279,7 +306,9 @@ class Recalls:
             for one, count in _goods(reaching, chosen):
                 tally.add(one, count)
                 if lines is not None:
-                    lines.append(one)
+                    lines.take(connection, one)
+            if lines is not None:
+                lines.finish(connection)
             mine = sees_all or tally.count or (not code.serial and reaching.is_ours(code.lot))
             if not mine:
                 raise NotYours("not_yours")

@@ -105,18 +105,10 @@ def scope_of(
     )
 
 
-def choose(
-    connection: Connection,
-    scope: Scope,
-    code: Code,
-    *,
-    own: str | None,
-    most_issued: int = MOST_GOODS,
-) -> Chosen:
+def choose(connection: Connection, scope: Scope, code: Code, *, own: str | None) -> Chosen:
     """Returns the goods of a scope. code: its own, read. own: who asks of what it issued alone; None: of all.
 
-    most_issued: units that a range of issue may come to. Raises Invalid: a serial of nobody, or of another
-    issuer; too many goods. Read-only.
+    Raises Invalid: a serial of nobody, or of another issuer; too many goods. Read-only.
     """
     if code.serial is not None:
         return Chosen(code, (code.serial,), None)
@@ -125,12 +117,11 @@ def choose(
         made = reachstore.lots_produced(connection, code.gtin, *scope.produced)
         lots = tuple(lot for lot in made if code.lot in (None, lot))
     if scope.issued is not None:
-        serials = _issued(connection, scope.issued, code, own=own, most=most_issued)
+        serials = _issued(connection, scope.issued, code, own=own)
         return Chosen(code, serials, lots, named=False)
     if not scope.serials:
         if reachstore.count_codes(connection, code.gtin, lots) > MOST_GOODS:
-            # Not how many: of others' goods that is nobody's business.
-            raise too_many(MOST_GOODS)
+            raise _too_many()
         return Chosen(code, None, lots)
     if len(scope.serials) > MOST_SERIALS:
         params = {"expected": f"≤ {MOST_SERIALS}", "got": len(scope.serials)}
@@ -140,7 +131,7 @@ def choose(
 
 
 def _issued(
-    connection: Connection, ends: tuple[str, str], code: Code, *, own: str | None, most: int
+    connection: Connection, ends: tuple[str, str], code: Code, *, own: str | None
 ) -> tuple[str, ...]:
     found: list[Issued] = []
     named = {
@@ -159,17 +150,16 @@ def _issued(
         params = {"expected": named["serial_from"]}
         raise invalid(FieldFault(("serial_to",), "issued_before", params))
     serials = reachstore.issued_between(
-        connection, code.gtin, first, last, lot=code.lot, most=most + 1
+        connection, code.gtin, first, last, lot=code.lot, most=MOST_GOODS + 1
     )
-    if len(serials) > most:
-        raise too_many(most)
+    if len(serials) > MOST_GOODS:
+        raise _too_many()
     return tuple(serials)
 
 
-def too_many(most: int) -> Exception:
-    """Returns the refusal of a scope that comes to more goods than this."""
-    kind = "too_many_goods" if most >= MOST_GOODS else "too_many_to_recall"
-    return invalid(FieldFault(("code",), kind, {"expected": most}))
+def _too_many() -> Exception:
+    # Not how many: of others' goods that is nobody's business.
+    return invalid(FieldFault(("code",), "too_many_goods", {"expected": MOST_GOODS}))
 
 
 def _serial_of(code: Code, told: str, name: str) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import random
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, event, insert, select
 
 from app.db.engine import Database
 from app.oversight import casestore, reachstore
 from app.oversight.casestore import FINDING, WAITING, Wanted
 from app.oversight.kinds import FAMILIES_OF, SEVERITIES, severity_of
-from app.oversight.reachstore import RECALL
+from app.oversight.reachstore import HEAD, RECALL
 from app.oversight.store import is_severe
 from tests.databases import DATABASES
 
@@ -89,48 +91,68 @@ def test_the_database_tells_severities_as_the_rules_do(database):
             assert set(found) == told
 
 
-class Explaining:
-    """Answers as the connection does, and keeps how each statement is carried out."""
+MANY = 5_000
+"""Rows enough that no planner reads them whole."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.dialect = connection.dialect
-        self.plans: list[str] = []
-        if self.dialect.name == "postgresql":
-            # Else a small table is read whole.
-            for way in ("seqscan", "bitmapscan"):
-                connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
 
-    def execute(self, query: Any) -> Any:
-        told = str(query.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True}))
-        how = "EXPLAIN" if self.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
-        rows = self._connection.exec_driver_sql(f"{how} {told.replace('%', '%%')}")
-        self.plans.append("\n".join(str(row[-1]) for row in rows))
-        return self._connection.execute(query)
+@pytest.fixture(scope="module")
+def many(databases, tmp_path_factory):
+    """Thousands of findings, most of them over, and of recalls, each with its stream."""
+    url = DATABASES.new(tmp_path_factory.mktemp("many"))
+    made = Database(url)
+    chance = random.Random(6)
+    findings = [
+        finding(n, f"{chance.choice(FAMILIES)}.x", status, n)
+        for n, status in enumerate(chance.choices(STATUSES, (1, 1, 37, 1), k=MANY))
+    ]
+    recall = {"recaller": "A", "gtin": "1", "seller": None, "lifted_at": None}
+    recalls = [{**recall, "stream": n, "since_at": n // 2} for n in range(MANY)]
+    head = {"seq": 0, "hash": b"", "recorded_at": 0, "state": b"{}"}
+    heads = [{**head, "stream": n, "name": f"01/{n}"} for n in range(MANY)]
+    with made.write() as connection:
+        for table, rows in ((FINDING, findings), (RECALL, recalls), (HEAD, heads)):
+            connection.execute(insert(table), rows)
+    if made.dialect == "postgresql":
+        with made.write() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    yield made
+    made.close()
+    DATABASES.drop(url)
+
+
+@contextmanager
+def explained(connection: Connection) -> Iterator[list[str]]:
+    """Yields how each statement is carried out: the very one that is sent, with its bound values."""
+    plans: list[str] = []
+    how = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+
+    def explain(_: Any, cursor: Any, statement: str, values: Any, *__: Any) -> None:
+        cursor.execute(f"{how} {statement}", values)
+        plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+
+    event.listen(connection, "before_cursor_execute", explain)
+    try:
+        yield plans
+    finally:
+        event.remove(connection, "before_cursor_execute", explain)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_a_page_of_the_gravest_reads_an_index_of_its_severity(database, severity):
-    with database.read() as connection:
-        asked: Any = Explaining(connection)
-        casestore.list_findings(
-            asked, Wanted(status=WAITING, severity=severity), after=None, limit=5, order="gravest"
-        )
-    assert len(asked.plans) == 2, "one for each status"
-    for plan in asked.plans:
+def test_a_page_of_the_gravest_reads_an_index_of_its_severity(many, severity):
+    with many.read() as connection, explained(connection) as plans:
+        wanted = Wanted(status=WAITING, severity=severity)
+        found = casestore.list_findings(connection, wanted, after=None, limit=5, order="gravest")
+    assert len(found) == 5
+    assert len(plans) == 2, "one for each status"
+    for plan in plans:
         assert f"finding_{severity}" in plan
         assert "finding_opened" not in plan
 
 
-def test_a_page_of_recalls_reads_an_index_of_when_they_began(database):
-    row = {"recaller": "A", "gtin": "1", "seller": None, "lifted_at": None}
-    with database.write() as connection:
-        connection.execute(
-            insert(RECALL), [{**row, "stream": n, "since_at": n % 50} for n in range(300)]
-        )
+def test_a_page_of_recalls_reads_an_index_of_when_they_began(many):
     of_all = {"party": None, "office": None, "gtin": None, "is_open": None}
-    with database.read() as connection:
-        asked: Any = Explaining(connection)
-        reachstore.recalls(asked, **of_all, after=(25, 25, "A"), limit=5)
-    (plan,) = asked.plans
+    with many.read() as connection, explained(connection) as plans:
+        found = reachstore.recalls(connection, **of_all, after=(25, 50, "A"), limit=5)
+    assert [row.since_at for row in found] == [25, 24, 24, 23, 23]
+    (plan,) = plans
     assert "recall_since" in plan

@@ -9,6 +9,8 @@ import pytest
 
 from app.kit.clock import china_day
 from app.oversight import reachstore
+from app.oversight.scoping import Scope
+from app.parties.principal import Principal, ScopeMissing
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import open_people_market, signed_in
@@ -265,10 +267,62 @@ def read_of(monkeypatch) -> list[int]:
     return found
 
 
-def test_a_range_that_comes_to_too_much_is_refused_before_its_goods_are_read(
+def test_goods_that_take_no_recall_or_are_recalled_do_not_make_a_range_too_large(
     market, product, monkeypatch
 ):
-    """However many they are: by serials none is read, else no more than show that it is too many."""
+    """What is counted is what is left to record: of a roll with void labels, of a range partly recalled."""
+    flat = issue(market, product, 5)
+    monkeypatch.setattr("app.web.pages.signed.recall_new.MOST_RANGE", 2)
+    monkeypatch.setattr(reachstore, "PIECE", 2)
+    market.send(SHOP, flat[1].code, "void", {"reason": "damaged"}, hours=0)
+    market.send(SHOP, flat[2].code, "recall", {"reason": "one of them"}, hours=0)
+    market.send(SHOP, flat[4].code, "recall", {"reason": "another"}, hours=0)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"{D}/new?lang=en")
+    form = {
+        "lang": "en", "type": "recall", "reason": "glass", "code": product,
+        "serial_from": flat[0].serial, "serial_to": flat[4].serial,
+    }  # fmt: skip
+    owner.post(f"{D}/new", 200, **form)
+    assert "Units that it will be recorded on: 2" in told_of(owner.page)
+    lifted = {**form, "type": "recall_lifted", "reason": "checked"}
+    owner.post(f"{D}/new", 200, **lifted)
+    assert "Without a recall that you could lift: 2" in told_of(owner.page)
+    market.clock.advance(1)
+    owner.post(f"{D}/new", **lifted, counted=counted(owner.page))
+    assert not any(recalled(market, one.code) for one in flat)
+
+
+def test_lots_are_recalled_however_many_are_already(market, product, monkeypatch):
+    lots = [lot(market, product, name, "2026-10-01", units=1)[0] for name in "ABC"]
+    monkeypatch.setattr("app.web.pages.signed.recall_new.MOST_RANGE", 1)
+    for one in lots[:2]:
+        market.send(SHOP, one, "recall", {"reason": "glass"}, hours=0)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"{D}/new?lang=en")
+    form = {
+        "lang": "en", "type": "recall", "reason": "glass", "code": product,
+        "produced_until": "2026-10-01",
+    }  # fmt: skip
+    owner.post(f"{D}/new", 200, **form)
+    assert "Lots that it will be recorded on: 1" in told_of(owner.page)
+
+
+def test_who_may_not_read_recalls_is_refused_before_any_lot_is_read(market, product, monkeypatch):
+    lot(market, product, "A", "2026-10-01", units=1)
+    read = list[str]()
+    nobody = Principal("k", SHOP, frozenset({"merchant"}), frozenset())
+    monkeypatch.setattr(reachstore, "lots_produced", lambda *told: [read.append(told[1]), []][1])
+    part = Scope(code=f"01/{product}", produced=("2026-10-01", "2026-10-01"))
+    with pytest.raises(ScopeMissing):
+        market.rooms.recalls.plan(nobody, part, lifts=False, purpose="recall glass", most=2)
+    assert read == []
+
+
+def test_a_range_that_comes_to_too_much_is_refused_before_all_its_goods_are_read(
+    market, product, monkeypatch
+):
+    """However many they are, no more is read than shows that it is too many; of lots no goods are."""
     lots = [lot(market, product, name, "2026-10-01", units=3) for name in "ABC"]
     flat = [unit for _, units in lots for unit in units]
     for unit in flat:
@@ -281,14 +335,14 @@ def test_a_range_that_comes_to_too_much_is_refused_before_its_goods_are_read(
     form = {"lang": "en", "type": "recall", "reason": "glass", "code": product}
     today = china_day(market.clock.now())
     for part, most in (
-        ({"serial_from": flat[0].serial, "serial_to": flat[2].serial}, 0),
+        ({"serial_from": flat[0].serial, "serial_to": flat[8].serial}, 4),
         ({"produced_until": "2026-10-01"}, 0),
         ({"sold_since": today, "sold_until": today}, 4),
         ({"sold_since": today, "serial_from": flat[0].serial, "serial_to": flat[8].serial}, 4),
     ):
         read.clear()
         owner.post(f"{D}/new", 422, **form, **part)
-        assert 'id="f-code-error">This part comes to more than 2 codes.' in owner.page, part
+        assert 'id="f-code-error">It would be recorded on more than 2 codes.' in owner.page, part
         assert sum(read) <= most, part
     ends = {"serial_from": flat[1].serial, "serial_to": flat[2].serial}
     owner.post(f"{D}/new", 200, **form, **ends)

@@ -23,7 +23,8 @@ PartyId = Annotated[str, Path(max_length=64, examples=["91441200MA4TE5T00Q"])]
 class AskedOut(BaseModel):
     """Something that waits.
 
-    `text`: of who asks, where it is opened; absent where it was erased or the service asks.
+    `text`: of who asks, where it is opened; absent where it was erased or the service asks. `closed`: it is
+    kept and was not opened.
     `decide_by`: absent where no term runs. `approximate`: it counts working days of a year whose
     official calendar is not known yet.
     """
@@ -39,6 +40,7 @@ class AskedOut(BaseModel):
     decide_by: str | None = None
     approximate: bool | None = None
     text: str | None = None
+    closed: Literal[True] | None = None
     links: dict[str, str]
 
 
@@ -90,7 +92,8 @@ def read_undecided(
     place = None if after is None else (after[0], after[1])
     _, found = rooms.undecided.page(caller, after=place, limit=page.limit + 1)
     shown, following = page.cut(found, lambda one: one.place)
-    told = rooms.undecided.opened(caller, shown) if opened else shown
+    tell = rooms.undecided.opened if opened else rooms.undecided.marked
+    told = tell(caller, shown)
     return page_response([_asked(one, lang) for one in told], following)
 
 
@@ -143,5 +146,6 @@ def _asked(one: Asked, lang: Lang) -> AskedOut:
         decide_by=format_time_if(one.decide_by),
         approximate=one.approximate or None,
         text=one.text,
+        closed=one.closed or None,
         links={"decision": paths[one.of], "party": f"/api/v1/parties/{one.party}"},
     )
