@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -313,9 +313,14 @@ def open_content(vault: Vault, row: Any) -> bytes:
     return content
 
 
-def unsound(connection: Connection, vault: Vault, party: str) -> Iterator[str]:
-    """Yields the digests of a party's documents that are not what was handed in. Read-only."""
-    for row in documentstore.each_of(connection, party):
+def unsound(
+    connection: Connection, vault: Vault, party: str, *, only: Collection[str] | None = None
+) -> Iterator[str]:
+    """Yields the digests of a party's documents that are not what was handed in. Read-only.
+
+    only: these are opened, None for all.
+    """
+    for row in documentstore.each_of(connection, party, only=only):
         if not is_sound(vault, row):
             yield row.digest
 

@@ -108,10 +108,15 @@ def bytes_of(connection: Connection, party: str) -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
-def each_of(connection: Connection, party: str) -> Iterator[Any]:
-    """Yields a party's documents with their content, one in memory at a time. Read-only."""
-    query = select(DOCUMENT.c.digest).where(DOCUMENT.c.party == party)
-    for digest in list(connection.execute(query.order_by(DOCUMENT.c.digest)).scalars()):
+def each_of(connection: Connection, party: str, *, only: Collection[str] | None) -> Iterator[Any]:
+    """Yields a party's documents with their content, one in memory at a time. Read-only.
+
+    only: those of these digests, None for all.
+    """
+    if only is None:
+        query = select(DOCUMENT.c.digest).where(DOCUMENT.c.party == party)
+        only = list(connection.execute(query).scalars())
+    for digest in sorted(only):
         row = find_document(connection, party, digest)
         if row is not None:
             yield row

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
 from app.oversight.documentwalk import DocumentWalk
-from app.oversight.finding_rows import as_text, concerned_in, dump
+from app.oversight.finding_rows import DOCUMENT, as_text, concerned_in, dump
 from app.oversight.findings import Findings
 from app.oversight.salescheck import check_strangers
 from app.oversight.scopes import read_scope
@@ -256,7 +256,7 @@ class Audits:
             after = store.load_cursor(connection, _WALK)
             rows = store.next_streams(connection, after, _SLICE_STREAMS)
             before = _open_before(connection, [row.name for row in rows])
-            audit = self._audit(connection, opens_documents=_altered_documents(connection, rows))
+            audit = self._audit(connection, documents=_altered_documents(connection, rows))
             names: list[str] = []
             problems: list[Problem] = []
             for at in range(0, len(rows), _SLICE_STEP):
@@ -342,20 +342,26 @@ class Audits:
         return ids
 
     def _audit(
-        self, connection: Connection, opens_documents: Callable[[str], bool] = lambda _: True
+        self,
+        connection: Connection,
+        documents: Callable[[str], Collection[str] | None] = lambda _: None,
     ) -> LedgerAudit:
-        return new_audit(
-            connection, vault=self._vault, stories=self._stories, opens_documents=opens_documents
-        )
+        return new_audit(connection, vault=self._vault, stories=self._stories, documents=documents)
 
 
-def _altered_documents(connection: Connection, rows: Sequence[Any]) -> Callable[[str], bool]:
-    """Returns which of these streams' parties have an open finding on a document, which may be over.
+def _altered_documents(
+    connection: Connection, rows: Sequence[Any]
+) -> Callable[[str], Collection[str]]:
+    """Returns by stream the digests of documents with an open finding, which may be over.
 
     Other documents are left to DocumentWalk, a few at a time.
     """
-    found = store.open_findings(connection, [row.name for row in rows], kind="index.")
-    return {row.stream_name for row in found if "document." in row.evidence}.__contains__
+    altered: dict[str, list[str]] = {}
+    for row in store.open_findings(connection, [row.name for row in rows], kind="index."):
+        column = str(json.loads(row.evidence).get("column", ""))
+        if column.startswith(DOCUMENT):
+            altered.setdefault(row.stream_name, []).append(column.removeprefix(DOCUMENT))
+    return lambda stream: altered.get(stream, ())
 
 
 def _open_before(connection: Connection, names: Sequence[str]) -> frozenset[str]:

@@ -8,7 +8,6 @@ finding at its party's stream, as every audit that is asked for says it too.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from typing import Final
 
 from app.credit import documentstore
@@ -19,6 +18,7 @@ from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import store
 from app.oversight.findings import Findings
+from app.oversight.rowcheck import altered_document
 
 CURSOR: Final = "audit.documents"
 SLICE_S: Final = 0.1
@@ -49,13 +49,13 @@ class DocumentWalk:
                 # Those of that moment once more: of them the cursor does not say which were read.
                 self._last = before, "", ""
             places = documentstore.kept_behind(connection, self._last, limit=_MOST)
-        wrong: dict[str, list[str]] = defaultdict(list)
+        wrong: list[Problem] = []
         for place in places:
             self._last, (_, party, digest) = place, place
             with self._database.read() as connection:
                 row = documentstore.find_document(connection, party, digest)
             if row is not None and not is_sound(self._vault, row):
-                wrong[party].append(f"document.{digest}")
+                wrong.append(altered_document(party, digest))
             if time.monotonic() > end:
                 break
         if len(places) < _MOST and (not places or self._last == places[-1]):
@@ -64,8 +64,5 @@ class DocumentWalk:
         if position != before:
             with self._database.write() as connection:
                 store.save_cursor(connection, CURSOR, position, to_ms(self._clock.now()))
-        self._findings.report(
-            Problem("index.row_mismatch", f"party/{party}", None, None, {"column": " ".join(names)})
-            for party, names in wrong.items()
-        )
+        self._findings.report(wrong)
         return False

@@ -17,7 +17,7 @@ Not checked: rows that follow from several streams or from none (offers, due ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,7 @@ from app.ledger.store import as_bytes
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import movestore
+from app.oversight.finding_rows import DOCUMENT
 from app.oversight.placecheck import lacks_case, misplaced_rows
 from app.oversight.salescheck import baseless_sales, wrong_sales
 from app.parties import licence_book, licencestore, measures, measurestore
@@ -68,10 +69,11 @@ def check_rows(
     *,
     graces: Graces,
     vault: Vault | None = None,
+    only: Collection[str] | None = None,
 ) -> Iterator[Problem]:
     """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only.
 
-    vault: opens documents; without it they are not.
+    vault: opens documents; without it they are not. only: digests of those that it opens, None for all.
     """
     wrong: list[str] = []
     find: Callable[[], Any]
@@ -106,7 +108,10 @@ def check_rows(
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
             wrong += _wrong_orders(connection, party, records)
-            wrong += _wrong_documents(connection, party, records, vault)
+            wrong += _wrong_documents(connection, party, records)
+            if vault is not None:
+                altered = documents.unsound(connection, vault, party, only=only)
+                yield from (altered_document(party, digest) for digest in altered)
             wrong += [
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
@@ -124,6 +129,12 @@ def check_rows(
     if wrong:
         evidence = {"column": " ".join(wrong[:20])}
         yield Problem("index.row_mismatch", stream, None, None, evidence)
+
+
+def altered_document(party: str, digest: str) -> Problem:
+    """Returns what is said of a document that is not what was handed in; each is a finding of its own."""
+    evidence = {"column": f"{DOCUMENT}{digest}"}
+    return Problem("index.row_mismatch", f"party/{party}", None, None, evidence)
 
 
 def _told_product(first: Fields, records: Sequence[Fields]) -> dict[str, Any]:
@@ -292,19 +303,14 @@ def _wrong_decisions(connection: Connection, party: str, records: Sequence[Field
     return wrong
 
 
-def _wrong_documents(
-    connection: Connection, party: str, records: Sequence[Fields], vault: Vault | None
-) -> list[str]:
-    """Returns the rows of documents that records name which are not as recorded, and altered documents."""
+def _wrong_documents(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the rows of documents that records name which are not as recorded."""
     kept = {
         place: row._mapping for place, row in documentstore.uses_about(connection, party).items()
     }
     told = told_uses(party, records)
     apart = {place for place in told.keys() | kept.keys() if told.get(place) != kept.get(place)}
-    wrong = sorted(f"document_use.{seq}" for _, _, _, seq in apart)
-    if vault is not None:
-        wrong += [f"document.{one}" for one in documents.unsound(connection, vault, party)]
-    return wrong
+    return sorted(f"document_use.{seq}" for _, _, _, seq in apart)
 
 
 def _wrong_orders(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:

@@ -13,7 +13,7 @@ import gc
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
@@ -84,17 +84,18 @@ def new_audit(
     *,
     vault: Vault,
     stories: Stories,
-    opens_documents: Callable[[str], bool] = lambda _: True,
+    documents: Callable[[str], Collection[str] | None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> LedgerAudit:
     """Returns the audit of the ledger with all that the rooms above check in it.
 
-    opens_documents: of which streams' parties.
+    documents: digests of those that are opened of a stream's party, None for all.
     """
 
     def rows(stream: str, records: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-        opens = vault if opens_documents(stream) else None
-        return check_rows(connection, stream, records, graces=stories.graces, vault=opens)
+        return check_rows(
+            connection, stream, records, graces=stories.graces, vault=vault, only=documents(stream)
+        )
 
     return LedgerAudit(
         connection,

@@ -53,7 +53,8 @@ Fields = Mapping[str, Any]
 class PublicText:
     """A text that the public reads, or would. text: None where it is hidden or was erased.
 
-    seq: of its record, by which older ones are asked for. hidden: why it is, "" where it is not. by: `consumer`, or the party that replied.
+    seq: of its record, by which older ones are asked for. hidden: why it is, "" where it is not.
+    by: `consumer`, or the party that replied.
     """
 
     id: str
@@ -122,13 +123,12 @@ class Texts:
         (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
         return recorded
 
-    def public(
-        self, principal: Principal, code: Code, *, before: int | None = None
-    ) -> PublicTexts:
+    def public(self, principal: Principal, code: Code, *, before: int | None = None) -> PublicTexts:
         """Returns the texts of a unit or lot that may be hidden, or shown again.
 
-        The newest MOST_TEXTS of them, before: of those whose seq is less. What is hidden is not opened: that is a look at sealed data, and asks
-        for a purpose. Raises what `check_may` raises, CodeUnknown, OutsideRegion. Read-only.
+        The newest MOST_TEXTS of them, before: of those whose seq is less. What is hidden is not opened:
+        that is a look at sealed data, and asks for a purpose. Raises what `check_may` raises, CodeUnknown,
+        OutsideRegion. Read-only.
         """
         self._check_may(principal, code)
         newest, hidings = deque[Fields](maxlen=MOST_TEXTS + 1), list[Fields]()

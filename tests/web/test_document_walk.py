@@ -82,7 +82,7 @@ def test_a_few_at_a_time_and_the_altered_one_is_found_until_it_is_over(market, o
     opened.clear()
     walked(market)
     assert named(market, party) == [f"document.{bad}"]
-    assert set(opened) == set(map(digest_of, files)), "of this party alone"
+    assert set(opened) == {bad}, "and of its party no other one"
     market.tamper("UPDATE document SET kind = 'application/pdf' WHERE digest = ?", bad)
     walked(market)
     assert named(market, party) == []
@@ -138,5 +138,39 @@ def test_what_was_found_while_the_walk_was_reading_is_not_over(market, monkeypat
     assert named(market, party) == [f"document.{bad}"]
     monkeypatch.undo()
     market.tamper("UPDATE document SET kind = 'application/pdf' WHERE digest = ?", bad)
+    walked(market)
+    assert named(market, party) == []
+
+
+def test_each_altered_document_is_a_finding_beside_what_else_is_wrong_with_a_party(market):
+    """Else what was met first would be all that is said, and the others be named by nobody."""
+    party = market.newcomer()
+    files = [pdf(f"one of three {n}") for n in range(3)]
+    for raw in files:
+        market.call(
+            "POST", "/api/v1/documents", token=market.keys[party], files={"file": ("a.pdf", raw)}
+        )
+    name = market.rooms.parties.get(party).name
+    market.tamper("UPDATE party SET name = 'nobody' WHERE id = ?", party)
+    walked(market)
+    assert named(market, party) == ["party.name"]
+    walk, wrong = new_walk(market), list[str]()
+    for raw in files[:2]:
+        digest = digest_of(raw)
+        wrong.append(f"document.{digest}")
+        market.tamper("UPDATE document SET kind = 'text/html' WHERE digest = ?", digest)
+        for _ in range(200):
+            walk.work()
+            if wrong[-1] in named(market, party):
+                break
+        assert named(market, party) == sorted([*wrong, "party.name"])
+    market.tamper("UPDATE party SET name = ? WHERE id = ?", name, party)
+    walked(market)
+    assert named(market, party) == sorted(wrong)
+    kind = "UPDATE document SET kind = 'application/pdf' WHERE digest = ?"
+    market.tamper(kind, digest_of(files[0]))
+    walked(market)
+    assert named(market, party) == wrong[1:]
+    market.tamper(kind, digest_of(files[1]))
     walked(market)
     assert named(market, party) == []

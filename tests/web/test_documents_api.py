@@ -344,7 +344,9 @@ def test_a_look_reads_no_further_than_the_first_record_that_opens_it(market, mon
     read(market, digest, by=RIVAL, status=404)
     assert loaded == []
     for seq in range(-3, 0):
-        market.tamper("INSERT INTO document_use VALUES (?, ?, ?, ?, 'x')", AUTHORITY, digest, one, seq)
+        market.tamper(
+            "INSERT INTO document_use VALUES (?, ?, ?, ?, 'x')", AUTHORITY, digest, one, seq
+        )
     assert read(market, digest, by=one).content == raw
     assert loaded == [f"party/{one}"] * 4
     with market.rooms.database.write() as connection:

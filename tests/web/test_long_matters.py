@@ -71,7 +71,10 @@ def test_a_text_is_found_hidden_and_erased_wherever_it_stands(market):
     shown = market.rooms.texts.public(
         principal, parse_code(it.unit.code), before=shown.texts[0].seq
     )
-    assert [(one.id, one.hidden) for one in shown.texts] == [(first["id"], "insult"), (later[0], "")]
+    assert [(one.id, one.hidden) for one in shown.texts] == [
+        (first["id"], "insult"),
+        (later[0], ""),
+    ]
     assert not shown.is_more
     written = market.rooms.texts.written(
         parse_code(it.unit.code), ConsumerProof(token=it.proof["Suxin-Claim"])
