@@ -21,9 +21,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
+from sqlalchemy import Connection, CursorResult, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
 from app.db.turnstile import Turnstile
 
@@ -39,6 +39,7 @@ _EMPTYING_MS = 500
 # what stands there a second after the last `move_log`, so that nobody who waits for a commit does it.
 _LOG_PAGES = 16_000
 _STALLED_AFTER_S = 5.0
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # How the names of all sessions of ours begin that must not stand still with locks.
 SESSION_PREFIX = "suxin-"
 # libpq's own names; what the URL says comes first.
@@ -70,10 +71,10 @@ class Database:
             self._reader = _sqlite_engine(url, writer=False)
             self._turnstile = Turnstile(Path(make_url(url).database or ""))
         else:
-            self._writer = _postgresql_engine(
+            self._writer = _postgresql_writer(
                 url, self.session_name, stalled_after_s=stalled_after_s
             )
-            self._reader = _postgresql_engine(url, self.session_name, stalled_after_s=None)
+            self._reader = _postgresql_reader(url, self.session_name)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -86,13 +87,20 @@ class Database:
             yield outer
             return
         with self._reader.connect() as connection:
-            if self.dialect != "sqlite":
-                connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
-            with connection.begin() as transaction:
+            snapshot = connection.begin()
+            try:
                 yield connection
-                transaction.rollback()
+            finally:
+                self._end(connection, snapshot)
+
+    def _end(self, connection: Connection, snapshot: Transaction) -> None:
+        """Ends a snapshot, in which nothing was written."""
+        if self.dialect == "sqlite" or connection.invalidated:
+            # To SQLite a read that was left in the middle outlives a commit, and its snapshot with it.
+            snapshot.rollback()
+        else:
+            # After a rollback psycopg forgets every statement that the server has planned for it.
+            snapshot.commit()
 
     @contextmanager
     def one_snapshot(self) -> Iterator[None]:
@@ -205,27 +213,49 @@ def _with_psycopg(url: str) -> str:
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
-def _postgresql_engine(url: str, session_name: str, *, stalled_after_s: float | None) -> Engine:
+def _postgresql_writer(url: str, session_name: str, *, stalled_after_s: float) -> Engine:
+    engine = _postgresql_engine(url, session_name, pool_pre_ping=True)
+    stalled_ms = int(stalled_after_s * 1000)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = {stalled_ms}")
+        connection.commit()
+
+    return engine
+
+
+def _postgresql_reader(url: str, session_name: str) -> Engine:
+    # Not that anything commits by itself: psycopg is to begin nothing, since `_begin` does.
+    engine = _postgresql_engine(url, session_name, isolation_level="AUTOCOMMIT")
+
+    @event.listens_for(engine, "checkout")
+    def _begin(connection: Any, *_: object) -> None:
+        """Begins the snapshot that a reader is taken for; tells, too, whether the server still answers."""
+        try:
+            connection.execute(_SNAPSHOT)
+        except engine.dialect.loaded_dbapi.Error as err:
+            if engine.dialect.is_disconnect(err, connection, None):
+                raise InvalidatePoolError from err  # the pool connects anew
+            raise
+
+    return engine
+
+
+def _postgresql_engine(url: str, session_name: str, **more: Any) -> Engine:
     given = make_url(url).query
-    engine = create_engine(
+    return create_engine(
         _with_psycopg(url),
         pool_size=10,
         max_overflow=10,
-        pool_pre_ping=True,
+        # The one used last has the most in its caches.
+        pool_use_lifo=True,
         connect_args={
             **{name: value for name, value in _PATIENCE.items() if name not in given},
             "application_name": session_name,
         },
+        **more,
     )
-    if stalled_after_s is not None:
-        stalled_ms = int(stalled_after_s * 1000)
-
-        @event.listens_for(engine, "connect")
-        def _configure(connection: Any, _: object) -> None:
-            connection.execute(f"SET idle_in_transaction_session_timeout = {stalled_ms}")
-            connection.commit()
-
-    return engine
 
 
 def _sqlite_engine(url: str, *, writer: bool) -> Engine:
