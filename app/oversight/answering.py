@@ -83,7 +83,9 @@ def settle(
     return tuple(
         gap
         if gap.party == seller
-        else replace(gap, party=find_answering(connection, stream, state, gap.step, read=read).party)
+        else replace(
+            gap, party=find_answering(connection, stream, state, gap.step, read=read).party
+        )
         for gap in owed
     )
 

@@ -39,8 +39,9 @@ class PartyView:
     """A party as somebody may see it.
 
     name: masked in the public view of an exempt person, "" once erased. measures: in force or to
-    come, by record id. head: of its stream, as it was read with the rest. licences: the periods that count or did (`licence_book`). created_by: the
-    platform that registered it; None in the public view too.
+    come, by record id. head: of its stream, as it was read with the rest. licences: the periods that
+    count or did (`licence_book`). created_by: the platform that registered it; None in the public
+    view too.
     """
 
     id: str

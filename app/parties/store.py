@@ -45,9 +45,9 @@ _FIRST_OF = HotSelect(
 _HEADS_WITH_FIRST = HotSelect(
     select(HEAD, *_FIRST)
     .select_from(
-        HEAD.outerjoin(
-            RECORD, (RECORD.c.stream == HEAD.c.stream) & (RECORD.c.seq == 0)
-        ).outerjoin(LEAF, _LEAF_OF_RECORD)
+        HEAD.outerjoin(RECORD, (RECORD.c.stream == HEAD.c.stream) & (RECORD.c.seq == 0)).outerjoin(
+            LEAF, _LEAF_OF_RECORD
+        )
     )
     .where(HEAD.c.stream.in_(bindparam("streams", expanding=True)))
 )
