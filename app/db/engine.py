@@ -95,12 +95,15 @@ class Database:
 
     def _end(self, connection: Connection, snapshot: Transaction) -> None:
         """Ends a snapshot, in which nothing was written."""
-        if self.dialect == "sqlite" or connection.invalidated:
+        driver: Any = None if connection.invalidated else connection.connection.dbapi_connection
+        if self.dialect == "sqlite" or driver is None:
             # To SQLite a read that was left in the middle outlives a commit, and its snapshot with it.
             snapshot.rollback()
-        else:
-            # After a rollback psycopg forgets every statement that the server has planned for it.
+        elif driver.info.transaction_status.name == "INTRANS":
             snapshot.commit()
+        else:
+            # After an error, and only then, psycopg is to forget what the server has planned for it.
+            snapshot.rollback()
 
     @contextmanager
     def one_snapshot(self) -> Iterator[None]:
