@@ -416,6 +416,7 @@ def test_several_parties_are_read_as_each_alone_and_a_fault_of_one_is_nobody_els
 def test_what_was_taken_from_a_party_or_written_over_is_told_alike_of_one_and_of_several(town):
     """Head or registration gone, or the record's bytes changed: then the name is not provable."""
     parties = [SHOP, PLATFORM]
+    town.parties.verify(OPERATOR, SHOP, status="verified", evidence="seen")
 
     def compare() -> list[str]:
         views = town.parties.get_some(parties)
