@@ -95,14 +95,16 @@ class Database:
 
     def _end(self, connection: Connection, snapshot: Transaction) -> None:
         """Ends a snapshot, in which nothing was written."""
-        driver: Any = None if connection.invalidated else connection.connection.dbapi_connection
-        if self.dialect == "sqlite" or driver is None:
+        if self.dialect == "sqlite" or connection.invalidated:
             # To SQLite a read that was left in the middle outlives a commit, and its snapshot with it.
             snapshot.rollback()
-        elif driver.info.transaction_status.name == "INTRANS":
+            return
+        driver: Any = connection.connection.dbapi_connection
+        if driver.info.transaction_status.name == "INTRANS":
+            # After a rollback psycopg forgets every statement that the server has planned for it.
             snapshot.commit()
         else:
-            # After an error, and only then, psycopg is to forget what the server has planned for it.
+            # After an error it is to do so: a plan may be what failed.
             snapshot.rollback()
 
     @contextmanager

@@ -45,8 +45,8 @@ def load_logs(
     if not rows or rows[-1].origin != key.name or rows[-1].signed_size is None:
         return states, load_checkpoint(connection, key)
     row = rows[-1]
-    signed = _Signed(row.signed_size, row.signed_root, row.signed_note, row.signed_at)
-    found = _read_signed(Log(row.log, row.start), signed, key)
+    newest = (row.signed_size, row.signed_root, row.signed_note, row.signed_at)
+    found = _read_signed(_Signed(row.log, row.start, *newest), key)
     # Where somebody put another row before it, an older one is.
     return states, found or load_checkpoint(connection, key)
 
@@ -121,34 +121,33 @@ def _before_served(
 
 def read_checkpoint(row: Any, log_key: VerifierKey) -> Published | None:
     """Returns the checkpoint of a row, or None where it is none of this log."""
-    signed = _Signed(row.size, row.root, row.note, row.published_at)
-    return _read_signed(Log(row.log, row.start), signed, log_key)
+    columns = (row.log, row.start, row.size, row.root, row.note, row.published_at)
+    return _read_signed(_Signed(*columns), log_key)
 
 
 class _Signed(NamedTuple):
-    """The columns of a checkpoint, whatever stands in them."""
+    """The columns of a checkpoint, whatever stands in them, and where its log starts."""
 
+    log: Any
+    start: Any
     size: Any
     root: Any
     note: Any
     published_at: Any
 
 
-def _read_signed(log: Log, signed: _Signed, log_key: VerifierKey) -> Published | None:
-    note, at_ms = signed.note, signed.published_at
-    checkpoint = _open(note, log_key) if isinstance(note, str) else None
-    if checkpoint is None or (checkpoint.size, checkpoint.root) != (
-        signed.size,
-        as_bytes(signed.root),
-    ):
+def _read_signed(told: _Signed, log_key: VerifierKey) -> Published | None:
+    checkpoint = _open(told.note, log_key) if isinstance(told.note, str) else None
+    if checkpoint is None or (checkpoint.size, checkpoint.root) != (told.size, as_bytes(told.root)):
         return None
-    if not isinstance(log.start, int):  # type: ignore[redundant-expr]
-        return None  # a hand has been there; then it is known where no leaf is
+    if not isinstance(told.start, int):  # a hand has been there; then it is known where no leaf is
+        return None
     try:
-        from_ms(at_ms)
+        from_ms(told.published_at)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
-    return Published(log, checkpoint.size, checkpoint.root, note, at_ms)
+    log = Log(told.log, told.start)
+    return Published(log, checkpoint.size, checkpoint.root, told.note, told.published_at)
 
 
 @lru_cache(maxsize=_NOTES)

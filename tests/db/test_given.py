@@ -43,10 +43,10 @@ def test_each_row_is_told_of_in_its_place(database, count):
         connection.execute(insert(HEAD), [head(-1, "", 2), *rows])
     with database.read() as connection:
         found = [(one, row.heads) for one, row in COUNTED.rows(connection, given, below=3)]
-        joined = [(name, row.seq) for (name,), row in JOINED.rows(connection, [g[:1] for g in given])]
-    expected = [
-        (one, sum(one[1] < seq < 3 for seq in range(n % 4))) for n, one in enumerate(given)
-    ]
+        joined = [
+            (name, row.seq) for (name,), row in JOINED.rows(connection, [g[:1] for g in given])
+        ]
+    expected = [(one, sum(one[1] < seq < 3 for seq in range(n % 4))) for n, one in enumerate(given)]
     assert sorted(found) == sorted(expected)
     assert sorted(joined) == sorted((row["name"], row["seq"]) for row in rows)
 

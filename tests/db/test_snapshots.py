@@ -82,4 +82,6 @@ def test_readers_whose_sessions_were_cut_are_connected_anew(database, postgresql
 def test_a_snapshot_is_one_that_cannot_write(database):
     with database.read() as reader:
         assert reader.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on"
-        assert reader.exec_driver_sql("SHOW transaction_isolation").scalar_one() == "repeatable read"
+        assert (
+            reader.exec_driver_sql("SHOW transaction_isolation").scalar_one() == "repeatable read"
+        )

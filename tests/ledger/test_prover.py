@@ -174,7 +174,7 @@ def test_tiles_of_several_levels_are_those_of_each(quick_ledger):
     Proving(quick_ledger, 65_537)
     log = logstore.Log(0, 0)
     places = [
-        *((0, n) for n in range(0, 300)), *((ENTRIES, n) for n in (0, 256, 257)),
+        *((0, n) for n in range(300)), *((ENTRIES, n) for n in (0, 256, 257)),
         (1, 0), (1, 1), (1, 2), (2, 0), (3, 0),
     ]  # fmt: skip
     with quick_ledger.database.read() as connection:
