@@ -6,9 +6,7 @@ a thousand offers asks the same few questions hundreds of times a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -20,16 +18,14 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    column,
     delete,
     func,
-    literal_column,
     select,
-    values,
 )
 
 from app.credit.months import Reported
 from app.credit.store import CHARGED
+from app.db.given import ForEach
 from app.db.hot import HotSelect
 from app.db.tables import Finding, OrderMonth, Product, RankingReceipt, Recall
 from app.db.upsert import upsert_rows
@@ -44,9 +40,6 @@ RECALL = Recall.__table__  # type: ignore[attr-defined]
 
 Pair = tuple[str, str]
 """Seller and GTIN."""
-
-# SQLite binds 32,766 values a statement; the widths are few, so that few statements are compiled.
-_WIDTHS = (1, 16, 128, 256)
 
 
 class Counts(NamedTuple):
@@ -78,30 +71,12 @@ _BROKEN = HotSelect(
 )
 
 
-def _asked(width: int, *more: str) -> Any:
-    """Returns the table of the offers that are asked about, `n` their place among them."""
-    names: list[Any] = [column("n", BigInteger), column("seller", Text), column("gtin", Text)]
-    names += [column(name, BigInteger) for name in more]
-    rows = [
-        (
-            literal_column(str(n)),
-            bindparam(f"seller_{n}", type_=Text),
-            bindparam(f"gtin_{n}", type_=Text),
-            *(bindparam(f"{name}_{n}", type_=BigInteger) for name in more),
-        )
-        for n in range(width)
-    ]
-    return values(*names, name="asked").data(rows).cte("asked")
-
-
-@cache
-def _sold(width: int) -> HotSelect:
+def _sold(asked: Any) -> Any:
     """Returns `n` and four counts as one text, NULL where no day counts anything.
 
     By day; of units those alone whose gap counts by now are looked at, found by their own index. One
     scalar an offer, because a join that is grouped makes SQLite sort every day once more.
     """
-    asked = _asked(width)
     since = bindparam("since", type_=BigInteger)
     overdue = (
         select(func.count())
@@ -123,14 +98,12 @@ def _sold(width: int) -> HotSelect:
         .where(DAY.c.seller == asked.c.seller, DAY.c.gtin == asked.c.gtin, DAY.c.day >= since)
         .scalar_subquery()
     )
-    return HotSelect(select(asked.c.n, counted.label("counted")))
+    return select(asked.c.n, counted.label("counted"))
 
 
-@cache
-def _sold_between(width: int) -> HotSelect:
-    asked = _asked(width, "since", "until")
+def _sold_between(asked: Any) -> Any:
     is_of = and_(DAY.c.seller == asked.c.seller, DAY.c.gtin == asked.c.gtin)
-    return HotSelect(
+    return (
         select(asked.c.n, func.sum(DAY.c.units).label("sold"))
         .select_from(asked.join(DAY, is_of))
         .where(DAY.c.day >= asked.c.since, DAY.c.day < asked.c.until)
@@ -138,11 +111,9 @@ def _sold_between(width: int) -> HotSelect:
     )
 
 
-@cache
-def _reported(width: int) -> HotSelect:
-    asked = _asked(width)
+def _reported(asked: Any) -> Any:
     is_of = and_(ORDERS.c.seller == asked.c.seller, ORDERS.c.gtin == asked.c.gtin)
-    return HotSelect(
+    return (
         select(
             asked.c.n,
             ORDERS.c.month,
@@ -155,6 +126,12 @@ def _reported(width: int) -> HotSelect:
         .group_by(asked.c.n, ORDERS.c.month)
         .order_by(asked.c.n, ORDERS.c.month)
     )
+
+
+_OFFER: dict[str, Any] = {"seller": Text, "gtin": Text}
+_SOLD_OF_EACH = ForEach(_OFFER, _sold)
+_REPORTED_OF_EACH = ForEach(_OFFER, _reported)
+_SOLD_BETWEEN = ForEach({**_OFFER, "since": BigInteger, "until": BigInteger}, _sold_between)
 
 
 def known_products(connection: Connection, gtins: Sequence[str]) -> set[str]:
@@ -179,11 +156,11 @@ def sold_counts(
 ) -> dict[Pair, Counts]:
     """Returns what is counted of the units sold on `since_day` or later; who sold none is absent."""
     found: dict[Pair, Counts] = {}
-    for part, row in _each(connection, _sold, pairs, (), since=since_day, now=now_ms):
+    for pair, row in _SOLD_OF_EACH.rows(connection, pairs, since=since_day, now=now_ms):
         if row.counted is not None:
             counts = Counts._make(map(int, row.counted.split()))
             if counts.sold > 0:
-                found[part[row.n]] = counts
+                found[pair] = counts
     return found
 
 
@@ -191,10 +168,8 @@ def sold_between(
     connection: Connection, spans: Sequence[tuple[str, str, int, int]]
 ) -> dict[Pair, int]:
     """Returns by (seller, gtin) how many units were sold from the day `since` to the one before `until`."""
-    found: dict[Pair, int] = {}
-    for part, row in _each(connection, _sold_between, spans, ("since", "until")):
-        found[part[row.n][:2]] = int(row.sold)
-    return found
+    rows = _SOLD_BETWEEN.rows(connection, spans)
+    return {(seller, gtin): int(row.sold) for (seller, gtin, *_), row in rows}
 
 
 def reported_months(
@@ -202,35 +177,10 @@ def reported_months(
 ) -> dict[Pair, list[tuple[str, Reported]]]:
     """Returns what platforms report, summed over them, by month from `first_month` on, ascending."""
     found: dict[Pair, list[tuple[str, Reported]]] = {}
-    for part, row in _each(connection, _reported, pairs, (), first=first_month):
+    for pair, row in _REPORTED_OF_EACH.rows(connection, pairs, first=first_month):
         told = Reported(int(row.since), int(row.until), int(row.orders))
-        found.setdefault(part[row.n], []).append((row.month, told))
+        found.setdefault(pair, []).append((row.month, told))
     return found
-
-
-def _each(
-    connection: Connection,
-    statement: Callable[[int], HotSelect],
-    places: Sequence[tuple[Any, ...]],
-    more: Sequence[str],
-    **common: Any,
-) -> Iterator[tuple[Sequence[Any], Any]]:
-    """Yields each row with the part of `places` that its `n` is a place of."""
-    names = ("seller", "gtin", *more)
-    for start in range(0, len(places), _WIDTHS[-1]):
-        part = places[start : start + _WIDTHS[-1]]
-        width = next(width for width in _WIDTHS if width >= len(part))
-        # Nobody is called "": it fills the width.
-        filled = [*part, *[("", "", *([0] * len(more)))] * (width - len(part))]
-        told = chain.from_iterable(filled)
-        named: dict[str, Any] = dict(zip(_named(names, width), told, strict=True))
-        for row in statement(width).rows(connection, **named, **common):
-            yield part, row
-
-
-@cache
-def _named(names: tuple[str, ...], width: int) -> list[str]:
-    return [f"{name}_{n}" for n in range(width) for name in names]
 
 
 def add_receipt(connection: Connection, row: Mapping[str, Any]) -> None:

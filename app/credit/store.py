@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Text,
     bindparam,
     exists,
     func,
-    literal_column,
     or_,
     select,
     union,
-    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.credit.policy import Entry, Hold, Status
 from app.credit.rows import entry_of, hold_of
 from app.credit.workdays import end_of_day
+from app.db.given import ForEach
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
 from app.db.tables import CreditEntry, CreditHold, CreditStep, Finding, Party, SoldUnit
@@ -71,26 +70,20 @@ _COMPLETED = HotSelect(
     .where(SOLD.c.seller.in_(bindparam("sellers", expanding=True)), *_WHOLE)
     .group_by(SOLD.c.seller)
 )
-# SQLite joins 500 SELECTs at most, and each has to be planned.
-_SELLERS_AT_A_TIME = 64
 _KNOWN_PARTIES = HotSelect(
     select(PARTY.c.id).where(PARTY.c.id.in_(bindparam("parties", expanding=True)))
 )
 
 
-@cache
-def _some_completed(width: int) -> HotSelect:
-    """Counts the whole chains of `width` sellers, each no further than `most`, in one statement."""
-    counts: list[Any] = []
-    for n in range(width):
-        some = select(SOLD.c.stream).where(SOLD.c.seller == bindparam(f"seller_{n}"), *_WHOLE)
-        found = some.limit(bindparam("most")).subquery()
-        counts.append(
-            select(literal_column(str(n)).label("place"), func.count().label("chains")).select_from(
-                found
-            )
-        )
-    return HotSelect(union_all(*counts))
+def _some_completed(asked: Any) -> Any:
+    """Counts the whole chains of each seller no further than `most`."""
+    some = select(SOLD.c.stream).where(SOLD.c.seller == asked.c.seller, *_WHOLE)
+    found = some.limit(bindparam("most")).correlate(asked).subquery()
+    chains = select(func.count()).select_from(found).scalar_subquery()
+    return select(asked.c.n, chains.label("chains"))
+
+
+_SOME_COMPLETED = ForEach({"seller": Text}, _some_completed)
 
 
 def _write_entry(connection: Connection, rows: Rows) -> None:
@@ -273,15 +266,9 @@ def completed_counts(
     most: count no further than this, so that an old shop costs no more than a new one. Read-only.
     """
     if most is not None:
-        counts: dict[str, int] = {}
-        for start in range(0, len(sellers), _SELLERS_AT_A_TIME):
-            part = sellers[start : start + _SELLERS_AT_A_TIME]
-            width = 1 << (len(part) - 1).bit_length()
-            # "" sells nothing: it fills the width, so that few statements are compiled.
-            named = {f"seller_{n}": part[n] if n < len(part) else "" for n in range(width)}
-            rows = _some_completed(width).rows(connection, **named, now_ms=now_ms, most=most)
-            counts |= {part[row.place]: int(row.chains) for row in rows if row.place < len(part)}
-        return counts
+        asked = [(seller,) for seller in sellers]
+        some = _SOME_COMPLETED.rows(connection, asked, now_ms=now_ms, most=most)
+        return {seller: int(row.chains) for (seller,), row in some}
     rows = _COMPLETED.rows(connection, sellers=list(sellers), now_ms=now_ms)
     return {seller: int(count) for seller, count in rows}
 

@@ -21,9 +21,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
+from sqlalchemy import Connection, CursorResult, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
 from app.db.turnstile import Turnstile
 
@@ -42,6 +42,7 @@ _STALLED_AFTER_S = 5.0
 # PostgreSQL's, of readers and of writers each: (kept open, at most).
 _CONNECTIONS = (10, 20)
 _CONNECTIONS_APART = (2, 5)
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # How the names of all sessions of ours begin that must not stand still with locks.
 SESSION_PREFIX = "suxin-"
 # libpq's own names; what the URL says comes first.
@@ -90,12 +91,10 @@ class Database:
             self._turnstile = Turnstile(Path(make_url(url).database or ""))
         else:
             most = _CONNECTIONS if apart_from is None else _CONNECTIONS_APART
-            self._writer = _postgresql_engine(
+            self._writer = _postgresql_writer(
                 url, self.session_name, most=most, stalled_after_s=stalled_after_s
             )
-            self._reader = _postgresql_engine(
-                url, self.session_name, most=most, stalled_after_s=None
-            )
+            self._reader = _postgresql_reader(url, self.session_name, most=most)
         # The same database by a few connections of its own, for whoever keeps the log or the lease. Requests
         # may have all others, and wait in them for one another; the log's next checkpoint waits for none of
         # them. Closed with this one. On SQLite it is this one: there is one writer in any case, and there are
@@ -117,13 +116,25 @@ class Database:
             yield outer
             return
         with self._reader.connect() as connection:
-            if self.dialect != "sqlite":
-                connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
-            with connection.begin() as transaction:
+            snapshot = connection.begin()
+            try:
                 yield connection
-                transaction.rollback()
+            finally:
+                self._end(connection, snapshot)
+
+    def _end(self, connection: Connection, snapshot: Transaction) -> None:
+        """Ends a snapshot, in which nothing was written."""
+        if self.dialect == "sqlite" or connection.invalidated:
+            # To SQLite a read that was left in the middle outlives a commit, and its snapshot with it.
+            snapshot.rollback()
+            return
+        driver: Any = connection.connection.dbapi_connection
+        if driver.info.transaction_status.name == "INTRANS":
+            # After a rollback psycopg forgets every statement that the server has planned for it.
+            snapshot.commit()
+        else:
+            # After an error it is to do so: a plan may be what failed.
+            snapshot.rollback()
 
     @contextmanager
     def one_snapshot(self) -> Iterator[None]:
@@ -238,31 +249,55 @@ def _with_psycopg(url: str) -> str:
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
+def _postgresql_writer(
+    url: str, session_name: str, *, most: tuple[int, int], stalled_after_s: float
+) -> Engine:
+    engine = _postgresql_engine(url, session_name, most=most, pool_pre_ping=True)
+    stalled_ms = int(stalled_after_s * 1000)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = {stalled_ms}")
+        connection.commit()
+
+    return engine
+
+
+def _postgresql_reader(url: str, session_name: str, *, most: tuple[int, int]) -> Engine:
+    # Not that anything commits by itself: psycopg is to begin nothing, since `_begin` does.
+    engine = _postgresql_engine(url, session_name, most=most, isolation_level="AUTOCOMMIT")
+
+    @event.listens_for(engine, "checkout")
+    def _begin(connection: Any, *_: object) -> None:
+        """Begins the snapshot that a reader is taken for; tells, too, whether the server still answers."""
+        try:
+            connection.execute(_SNAPSHOT)
+        except engine.dialect.loaded_dbapi.Error as err:
+            if engine.dialect.is_disconnect(err, connection, None):
+                raise InvalidatePoolError from err  # the pool connects anew
+            raise
+
+    return engine
+
+
 def _postgresql_engine(
-    url: str, session_name: str, *, most: tuple[int, int], stalled_after_s: float | None
+    url: str, session_name: str, *, most: tuple[int, int], **more: Any
 ) -> Engine:
     """most: how many connections are kept open, and how many there are at most."""
     given = make_url(url).query
     kept, at_most = most
-    engine = create_engine(
+    return create_engine(
         _with_psycopg(url),
         pool_size=kept,
         max_overflow=at_most - kept,
-        pool_pre_ping=True,
+        # The one used last has the most in its caches.
+        pool_use_lifo=True,
         connect_args={
             **{name: value for name, value in _PATIENCE.items() if name not in given},
             "application_name": session_name,
         },
+        **more,
     )
-    if stalled_after_s is not None:
-        stalled_ms = int(stalled_after_s * 1000)
-
-        @event.listens_for(engine, "connect")
-        def _configure(connection: Any, _: object) -> None:
-            connection.execute(f"SET idle_in_transaction_session_timeout = {stalled_ms}")
-            connection.commit()
-
-    return engine
 
 
 def _sqlite_engine(url: str, *, writer: bool) -> Engine:

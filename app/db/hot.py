@@ -21,6 +21,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import iterate
 
+_AS_BYTES = {"binary": True}
 _COPIED = 8
 """Of so many new rows PostgreSQL takes a third of the time by COPY, on both sides."""
 
@@ -192,8 +193,10 @@ class _Compiled:
 
 def _fetch(connection: Connection, sql: str, bound: Any) -> list[Any]:
     driver: Any = connection.connection.dbapi_connection
+    # psycopg is asked for bytes as bytes, of which it would make, and send, twice as many letters.
+    how = _AS_BYTES if connection.dialect.name == "postgresql" else {}
     try:
-        found: list[Any] = driver.execute(sql, bound).fetchall()
+        found: list[Any] = driver.execute(sql, bound, **how).fetchall()
     except connection.dialect.loaded_dbapi.Error as err:
         raise _told(connection, sql, err) from err
     return found

@@ -8,7 +8,8 @@ named for it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,8 @@ _CACHE = 20_000
 _PAGE = 500
 _ERASURES = frozenset({"erasure"})
 _EVERY = 2**31 - 1
+# A section is 64 KiB at most.
+_SECTIONS_AT_ONCE = 64
 
 
 @dataclass(slots=True)
@@ -66,6 +69,8 @@ class Attachments:
         self._entries: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
         self._keys: OrderedDict[str, dict[str, _Key]] = OrderedDict()
         self._sound: OrderedDict[str, bool] = OrderedDict()
+        # Of records that were read already in this snapshot.
+        self._sections: dict[tuple[str, str], dict[str, sealstore.StoredSection]] = {}
         # Of the stream that was asked about last: its erased sections, by record.
         self._erased: tuple[str, frozenset[tuple[str, str]]] = ("", frozenset())
 
@@ -92,6 +97,18 @@ class Attachments:
     def remember_entry(self, stream: str, seq: int, entry: bytes | None) -> None:
         """Takes what the log holds for a record that was read already in this snapshot."""
         _remember(self._entries, (stream, seq), entry)
+
+    def read_sections(self, records: Iterable[store.StoredRecord]) -> None:
+        """Reads what these records have sealed in one statement, unless they are many."""
+        if self._vault is None:
+            return
+        sealed = set()
+        for record in records:
+            with suppress(ValueError):  # what cannot be read has sealed nothing
+                if "sealed" in record.fields:
+                    sealed.add((record.stream, record.fields["id"]))
+        if 1 < len(sealed) <= _SECTIONS_AT_ONCE:
+            self._sections |= sealstore.sections_of_each(self._connection, sealed)
 
     def refers_to_sound(self, fields: Mapping[str, Any]) -> bool:
         """Whether everything that a record refers to is there, as it was."""
@@ -174,7 +191,9 @@ class Attachments:
     def _sealed_faults(
         self, vault: Vault, name: str, fields: Mapping[str, Any]
     ) -> Iterator[tuple[str, str]]:
-        kept = sealstore.sealed_sections(self._connection, name, fields["id"])
+        kept = self._sections.get((name, fields["id"]))
+        if kept is None:
+            kept = sealstore.sealed_sections(self._connection, name, fields["id"])
         for section, commitment in fields["sealed"].items():
             stored = kept.get(section)
             if stored is None:

@@ -179,6 +179,7 @@ class LedgerAudit:
         if part is not None:
             until = _LAST_SEQ if part.ends else own[-1].seq
             lost[key] = self._reads.lost_between(key, part.since - 1, until)
+        self._attachments.read_sections((*own, *others))
         for record in others:
             if record.leaf_index is not None:
                 self._attachments.remember_entry(record.stream, record.seq, record.entry)

@@ -11,7 +11,7 @@ from functools import cache
 from heapq import merge
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, null, select
+from sqlalchemy import Connection, Row, bindparam, exists, func, null, select, union_all
 
 from app.db.engine import fetch_plainly
 from app.db.hot import HotSelect
@@ -89,20 +89,26 @@ def _of_one(name: str) -> Any:
     return statement.order_by(*order).execution_options(yield_per=_FETCH)
 
 
-_LOST_OF_EACH = tuple(
-    HotSelect(statement.where(column.in_(bindparam("streams", expanding=True))).order_by(*order))
-    for statement, column, order in (_QUERIES["lost leaves"], _QUERIES["lost waiting"])
-)
-
-_LOST_BEHIND = tuple(
-    HotSelect(
-        statement.where(
-            column == bindparam("stream"),
-            order[-1] > bindparam("after"),
-            order[-1] <= bindparam("until"),
-        ).order_by(*order)
+_LOST = (_QUERIES["lost leaves"], _QUERIES["lost waiting"])
+_LOST_OF_EACH = HotSelect(
+    union_all(
+        *(
+            statement.where(column.in_(bindparam("streams", expanding=True)))
+            for statement, column, _ in _LOST
+        )
     )
-    for statement, column, order in (_QUERIES["lost leaves"], _QUERIES["lost waiting"])
+)
+_LOST_BEHIND = HotSelect(
+    union_all(
+        *(
+            statement.where(
+                column == bindparam("stream"),
+                order[-1] > bindparam("after"),
+                order[-1] <= bindparam("until"),
+            )
+            for statement, column, order in _LOST
+        )
+    )
 )
 
 
@@ -145,15 +151,15 @@ class AuditReads:
         """Returns what `lost_of` yields of each of these streams that lost something."""
         lost: dict[int, list[Any]] = {}
         for part in chunks(sorted(keys)):
-            found = (query.rows(self._connection, streams=list(part)) for query in _LOST_OF_EACH)
-            for row in _in_order(*found):
+            rows = _LOST_OF_EACH.rows(self._connection, streams=list(part))
+            for row in sorted(rows, key=_place_of):
                 lost.setdefault(row.stream, []).append(row)
         return lost
 
     def lost_between(self, key: int, after: int, until: int) -> list[Any]:
         """Returns what `lost_of` yields of a stream behind seq `after`, up to and with `until`."""
-        wanted = {"stream": key, "after": after, "until": until}
-        return [*_in_order(*(one.rows(self._connection, **wanted) for one in _LOST_BEHIND))]
+        rows = _LOST_BEHIND.rows(self._connection, stream=key, after=after, until=until)
+        return sorted(rows, key=_place_of)
 
     # ------------------------------------------------------------ as the driver gives it
     # For the quick proof: a Row and its columns by name cost as much as all that is done with it.
@@ -234,7 +240,11 @@ def head_row(head: Any | None) -> HeadRow | None:
 
 
 def _in_order(*sources: Iterable[Any]) -> Iterator[Any]:
-    return merge(*sources, key=lambda row: (rank(row.stream), rank(row.seq)))
+    return merge(*sources, key=_place_of)
+
+
+def _place_of(row: Any) -> tuple[Any, ...]:
+    return rank(row.stream), rank(row.seq)
 
 
 def _bounds(span: Span) -> tuple[bool, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from app.db.hot import HotSelect
 from app.db.tables import CheckpointRow
@@ -25,6 +25,28 @@ _ALL = (
 _CHECKPOINTS = HotSelect(_ALL)
 _CHECKPOINTS_WITHIN = HotSelect(_ALL.where(CHECKPOINT.c.size <= STATE.c.size))
 _CHECKPOINTS_READ = 200
+_LAST = STATE.alias("last")
+# By its key and at once, whatever the server believes of how many there are.
+_NEWEST = (
+    select(CHECKPOINT)
+    .where(
+        CHECKPOINT.c.log == select(func.max(_LAST.c.log)).scalar_subquery(),
+        CHECKPOINT.c.size
+        <= select(_LAST.c.size).order_by(_LAST.c.log.desc()).limit(1).scalar_subquery(),
+    )
+    .order_by(CHECKPOINT.c.size.desc())
+    .limit(1)
+    .subquery("newest")
+)
+_LOGS = HotSelect(
+    select(
+        STATE,
+        *(_NEWEST.c[name].label(f"signed_{name}") for name in ("size", "root", "note")),
+        _NEWEST.c.published_at.label("signed_at"),
+    )
+    .select_from(STATE.outerjoin(_NEWEST, _NEWEST.c.log == STATE.c.log))
+    .order_by(STATE.c.log)
+)
 
 
 def save_checkpoint(connection: Connection, published: Published) -> None:
@@ -50,6 +72,15 @@ def checkpoints(connection: Connection, origin: str, *, within_tree: bool) -> It
     while rows := query.rows(connection, origin=origin, most=most, passed=passed):
         yield from rows
         passed, most = passed + len(rows), _CHECKPOINTS_READ
+
+
+def logs_with_newest(connection: Connection) -> list[Any]:
+    """Returns the trees of all logs, the one that goes on last, and that one's newest checkpoint.
+
+    As the first of `checkpoints` within the tree, so verified by nobody; its columns begin with
+    `signed_` and are None where there is none, and on the other logs. Read-only.
+    """
+    return _LOGS.rows(connection)
 
 
 def first_covering(connection: Connection, log: int, index: int) -> Any | None:

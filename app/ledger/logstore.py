@@ -144,15 +144,16 @@ def has_records(connection: Connection) -> bool:
 def load_state(connection: Connection) -> TreeState | None:
     """Returns the tree of the log that goes on, or None where none was ever begun. Read-only."""
     row = _STATE_NOW.first(connection)
-    return None if row is None else _state_of(row)
+    return None if row is None else state_of(row)
 
 
 def load_states(connection: Connection) -> list[TreeState]:
     """Returns the trees of all logs, the one that goes on last. Read-only."""
-    return [_state_of(row) for row in _STATES.rows(connection)]
+    return [state_of(row) for row in _STATES.rows(connection)]
 
 
-def _state_of(row: Any) -> TreeState:
+def state_of(row: Any) -> TreeState:
+    """Returns the tree of a row of `log_state`."""
     edge = as_bytes(row.edge)
     parts = tuple(edge[i : i + HASH_BYTES] for i in range(0, len(edge), HASH_BYTES))
     # A text that a hand has put there proves nothing, and must not stop an audit.

@@ -17,7 +17,6 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.db.lookup import chunks
 from app.kit.errors import Fault, Unavailable
 from app.ledger import logstore, tilestore
 from app.ledger.checkpoint import Checkpoint
@@ -31,7 +30,7 @@ from app.ledger.merkle import (
     verify_inclusion,
 )
 from app.ledger.note import VerifierKey, encode_base64
-from app.ledger.served import load_checkpoint
+from app.ledger.served import load_checkpoint, load_logs
 from app.ledger.tiles import (
     ENTRIES,
     TILE_WIDTH,
@@ -87,8 +86,8 @@ class Provers:
     ) -> None:
         self._connection = connection
         self._keys = {key.name: key for key in log_keys}
-        self._states = logstore.load_states(connection)
         self._published: dict[str, Published | None] = {}
+        self._states, self._published[log_keys[-1].name] = load_logs(connection, log_keys)
         if newest is not None:
             self._published[log_keys[newest.log.number].name] = newest
         self._provers: dict[str, Prover] = {}
@@ -154,6 +153,7 @@ class Prover:
         """Returns whether `entry` stands at `leaf_index` of the signed log. Read-only."""
         if leaf_index >= self._published.size:
             return InLog("pending")
+        self.fetch([leaf_index])
         leaf = leaf_hash(entry)
         proof = self._try(leaf_index, leaf, {})
         if proof is not None:
@@ -169,14 +169,13 @@ class Prover:
         return InLog("unproven")
 
     def fetch(self, leaf_indices: Iterable[int]) -> None:
-        """Reads the tiles for these leaves' proofs, a level at a time. Read-only."""
-        wanted: dict[int, set[int]] = {}
-        for leaf_index in leaf_indices:
-            if leaf_index < self._published.size:
-                for level, index in self._path(leaf_index):
-                    wanted.setdefault(level, set()).add(index)
-        for level, indices in wanted.items():
-            self._tiles.fetch(level, indices)
+        """Reads the tiles for these leaves' proofs at once, those that were not read yet. Read-only."""
+        self._tiles.fetch(
+            place
+            for leaf_index in leaf_indices
+            if leaf_index < self._published.size
+            for place in self._path(leaf_index)
+        )
 
     def holds_another(self, leaf_index: int, entry: bytes) -> bool:
         """Whether the signed log holds something else than `entry` there, by tile or entry bundle.
@@ -297,11 +296,12 @@ class _Tiles:
 
         return read_tile
 
-    def fetch(self, level: int, indices: Iterable[int]) -> None:
-        """Reads tiles of a level at once."""
-        for part in chunks(sorted(indices)):
-            found = tilestore.load_tiles_at(self._connection, self._log, level, part)
-            self._stored |= {(level, index): found.get((level, index)) for index in part}
+    def fetch(self, places: Iterable[_Place]) -> None:
+        """Reads tiles at once, those that were not read yet."""
+        wanted = {place for place in places if place not in self._stored}
+        if wanted:
+            found = tilestore.load_tiles_at(self._connection, self._log, wanted)
+            self._stored |= {place: found.get(place) for place in wanted}
 
     def load(self, level: int, index: int) -> bytes | None:
         """Returns a tile as stored, or None."""

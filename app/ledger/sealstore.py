@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,13 @@ _OF_RECORD = HotSelect(
     )
 )
 
+_OF_EACH = HotSelect(
+    select(SEALED).where(
+        SEALED.c.stream.in_(bindparam("streams", expanding=True)),
+        SEALED.c.record_id.in_(bindparam("record_ids", expanding=True)),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredSection:
@@ -49,15 +56,30 @@ def sealed_sections(
     """Returns a record's sealed sections by name. Read-only."""
     place = {"stream": stream_key(stream), "record_id": id_bytes(record_id)}
     rows = _OF_RECORD.rows(connection, **place)
-    return {
-        row.name: StoredSection(
-            row.name,
-            None if row.sealed is None else as_bytes(row.sealed),
-            None if row.wrapped_key is None else as_bytes(row.wrapped_key),
-            row.erased_at,
-        )
-        for row in rows
-    }
+    return {row.name: _stored(row) for row in rows}
+
+
+def sections_of_each(
+    connection: Connection, places: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, StoredSection]]:
+    """Returns what `sealed_sections` does of several records, by stream and record id. Read-only."""
+    by_key = {(stream_key(place[0]), id_bytes(place[1])): place for place in places}
+    found: dict[tuple[str, str], dict[str, StoredSection]] = {place: {} for place in places}
+    streams, record_ids = ([*dict.fromkeys(part)] for part in zip(*by_key, strict=True))
+    for row in _OF_EACH.rows(connection, streams=streams, record_ids=record_ids):
+        place = by_key.get((row.stream, as_bytes(row.record_id)))
+        if place is not None:
+            found[place][row.name] = _stored(row)
+    return found
+
+
+def _stored(row: Any) -> StoredSection:
+    return StoredSection(
+        row.name,
+        None if row.sealed is None else as_bytes(row.sealed),
+        None if row.wrapped_key is None else as_bytes(row.wrapped_key),
+        row.erased_at,
+    )
 
 
 def open_section(connection: Connection, vault: Vault, place: tuple[str, str, str]) -> bytes | None:

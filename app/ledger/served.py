@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from app.kit.clock import from_ms
 from app.kit.errors import Fault
-from app.ledger import checkpointstore
+from app.ledger import checkpointstore, logstore
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
-from app.ledger.logstore import Log, Published
+from app.ledger.logstore import Log, Published, TreeState
 from app.ledger.note import VerifierKey
 from app.ledger.store import as_bytes
 from app.ledger.verifier import Problem
@@ -30,6 +30,25 @@ def load_checkpoint(connection: Connection, log_key: VerifierKey) -> Published |
     """Returns the newest signed checkpoint of a log, or None before the first. Read-only."""
     rows = checkpointstore.checkpoints(connection, log_key.name, within_tree=True)
     return next(filter(None, (read_checkpoint(row, log_key) for row in rows)), None)
+
+
+def load_logs(
+    connection: Connection, log_keys: Sequence[VerifierKey]
+) -> tuple[list[TreeState], Published | None]:
+    """Returns the trees of all logs, the one that goes on last, and that one's `load_checkpoint`.
+
+    In one statement, as pages ask it. log_keys: of all logs. Read-only.
+    """
+    rows = checkpointstore.logs_with_newest(connection)
+    states = [logstore.state_of(row) for row in rows]
+    key = log_keys[-1]
+    if not rows or rows[-1].origin != key.name or rows[-1].signed_size is None:
+        return states, load_checkpoint(connection, key)
+    row = rows[-1]
+    newest = (row.signed_size, row.signed_root, row.signed_note, row.signed_at)
+    found = _read_signed(_Signed(row.log, row.start, *newest), key)
+    # Where somebody put another row before it, an older one is.
+    return states, found or load_checkpoint(connection, key)
 
 
 def foreign_sizes(connection: Connection, log_key: VerifierKey) -> list[Any]:
@@ -102,17 +121,33 @@ def _before_served(
 
 def read_checkpoint(row: Any, log_key: VerifierKey) -> Published | None:
     """Returns the checkpoint of a row, or None where it is none of this log."""
-    checkpoint = _open(row.note, log_key) if isinstance(row.note, str) else None
-    if checkpoint is None or (checkpoint.size, checkpoint.root) != (row.size, as_bytes(row.root)):
+    columns = (row.log, row.start, row.size, row.root, row.note, row.published_at)
+    return _read_signed(_Signed(*columns), log_key)
+
+
+class _Signed(NamedTuple):
+    """The columns of a checkpoint, whatever stands in them, and where its log starts."""
+
+    log: Any
+    start: Any
+    size: Any
+    root: Any
+    note: Any
+    published_at: Any
+
+
+def _read_signed(told: _Signed, log_key: VerifierKey) -> Published | None:
+    checkpoint = _open(told.note, log_key) if isinstance(told.note, str) else None
+    if checkpoint is None or (checkpoint.size, checkpoint.root) != (told.size, as_bytes(told.root)):
         return None
-    if not isinstance(row.start, int):  # a hand has been there; then it is known where no leaf is
+    if not isinstance(told.start, int):  # a hand has been there; then it is known where no leaf is
         return None
     try:
-        from_ms(row.published_at)
+        from_ms(told.published_at)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
-    log = Log(row.log, row.start)
-    return Published(log, checkpoint.size, checkpoint.root, row.note, row.published_at)
+    log = Log(told.log, told.start)
+    return Published(log, checkpoint.size, checkpoint.root, told.note, told.published_at)
 
 
 @lru_cache(maxsize=_NOTES)

@@ -108,7 +108,13 @@ class Looks:
             story = self._stories.read(connection, code, part)
             verification = self._stories.verify(connection, story, now)
             measured = self._measured(connection, verification)
-            owed = settle(connection, code.stream, verification.state, verification.pending)
+            owed = settle(
+                connection,
+                code.stream,
+                verification.state,
+                verification.pending,
+                read=story.own,  # a life is a unit's, of which all records are read
+            )
             streams = {code.stream, *story.shelves}
             findings: Sequence[Any] = open_findings(connection, streams)
         reported = None

@@ -18,7 +18,7 @@ from app.kit.canonical import canonical_bytes, check_canonical
 from app.kit.clock import from_ms
 from app.kit.errors import Denied, FieldFault, invalid
 from app.ledger import store as ledger
-from app.ledger.submission import Read
+from app.ledger.submission import Read, StreamHead, no_head
 from app.parties import rules, store
 from app.parties.chain import PartyChain
 from app.parties.identity import SYSTEM, is_party_id, new_exempt_id
@@ -39,8 +39,9 @@ class PartyView:
     """A party as somebody may see it.
 
     name: masked in the public view of an exempt person, "" once erased. measures: in force or to
-    come, by record id. licences: the periods that count or did (`licence_book`). created_by: the
-    platform that registered it; None in the public view too.
+    come, by record id. head: of its stream, as it was read with the rest. licences: the periods that
+    count or did (`licence_book`). created_by: the platform that registered it; None in the public
+    view too.
     """
 
     id: str
@@ -53,6 +54,7 @@ class PartyView:
     next_check: str | None
     created_at: datetime
     measures: Mapping[str, Mapping[str, Any]]
+    head: StreamHead
     created_by: str | None = None
 
 
@@ -166,17 +168,15 @@ class Parties:
             return {}
         with self._database.read() as connection:
             rows = store.find_parties(connection, list(streams))
-            heads = ledger.head_rows(connection, streams.values())
-            names = store.registered_names(
-                connection, [streams[row.id] for row in rows if not row.exempt]
-            )
+            heads, names = store.heads_with_names(connection, streams.values())
         views = {}
         for row in rows:
             stream = streams[row.id]
             head = heads.get(stream)
             if head is None or head.name == stream:
-                state = {} if head is None else ledger.read_head(head).state
-                views[row.id] = _public_view(row, state, names.get(stream))
+                told = no_head(stream) if head is None else ledger.read_head(head)
+                named = None if row.exempt else names.get(stream)
+                views[row.id] = _public_view(row, told, named)
         return views
 
     def _row(self, party: str) -> store.PartyRow:
@@ -190,17 +190,16 @@ class Parties:
         self, row: store.PartyRow, *, private: bool, as_registered: bool = False
     ) -> PartyView:
         stream = party_stream(row.id)
-        state: Mapping[str, Any] = {}
-        named: str | None = None
+        head, named = no_head(stream), None
         with self._database.read() as connection:
             if not as_registered:
-                state = ledger.load_heads(connection, [stream])[stream].state
+                head = ledger.load_heads(connection, [stream])[stream]
             if not row.exempt:
                 named = store.registered_names(connection, [stream]).get(stream)
         if not private:
-            return _public_view(row, state, named)
+            return _public_view(row, head, named)
         return replace(
-            _public_view(row, state, named),
+            _public_view(row, head, named),
             name=named or row.name,
             # A repeat is answered as the first time was, whatever has happened since.
             status=PENDING if as_registered else row.status,
@@ -212,7 +211,7 @@ class Parties:
         return hmac.digest(self._content_key, canonical_bytes(told.public()), "sha256")
 
 
-def _public_view(row: store.PartyRow, state: Mapping[str, Any], named: str | None) -> PartyView:
+def _public_view(row: store.PartyRow, head: StreamHead, named: str | None) -> PartyView:
     """Returns a party as anybody may see it. named: in its registration, where that can be told."""
     return PartyView(
         id=row.id,
@@ -224,7 +223,8 @@ def _public_view(row: store.PartyRow, state: Mapping[str, Any], named: str | Non
         licences=row.licences,
         next_check=row.next_check,
         created_at=from_ms(row.created_at),
-        measures=rules.measures_of(state),
+        measures=rules.measures_of(head.state),
+        head=head,
     )
 
 

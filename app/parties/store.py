@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.db.hot import HotSelect, execute_many
 from app.db.tables import AccessLog, APIKey, LicenceRow, Party
 from app.ledger.record import record_hash, stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import LEAF, RECORD, StoredRecord, as_bytes
+from app.ledger.store import HEAD, LEAF, RECORD, StoredRecord, as_bytes
 from app.parties import licence_book
 from app.parties.account_rules import region_prefix
 
@@ -35,12 +35,21 @@ _NOTE_USE = (
     )
     .values(used_at=bindparam("at"))
 )
+_LEAF_OF_RECORD = (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq)
+_FIRST = RECORD.c.hash.label("first_hash"), RECORD.c.body, LEAF.c.hash.label("entry")
 _FIRST_OF = HotSelect(
-    select(RECORD.c.stream, RECORD.c.hash, RECORD.c.body, LEAF.c.hash.label("entry"))
-    .select_from(
-        RECORD.outerjoin(LEAF, (LEAF.c.stream == RECORD.c.stream) & (LEAF.c.seq == RECORD.c.seq))
-    )
+    select(RECORD.c.stream, *_FIRST)
+    .select_from(RECORD.outerjoin(LEAF, _LEAF_OF_RECORD))
     .where(RECORD.c.stream.in_(bindparam("streams", expanding=True)), RECORD.c.seq == 0)
+)
+_HEADS_WITH_FIRST = HotSelect(
+    select(HEAD, *_FIRST)
+    .select_from(
+        HEAD.outerjoin(RECORD, (RECORD.c.stream == HEAD.c.stream) & (RECORD.c.seq == 0)).outerjoin(
+            LEAF, _LEAF_OF_RECORD
+        )
+    )
+    .where(HEAD.c.stream.in_(bindparam("streams", expanding=True)))
 )
 
 
@@ -121,20 +130,36 @@ def registered_names(connection: Connection, streams: Sequence[str]) -> dict[str
     name stands on a page should be as provable as the rest of it. Read-only.
     """
     by_key = {stream_key(stream): stream for stream in streams}
-    names: dict[str, str] = {}
-    for row in _FIRST_OF.rows(connection, streams=list(by_key)):
-        hash_, body = as_bytes(row.hash), as_bytes(row.body)
-        entry = None if row.entry is None else as_bytes(row.entry)
-        if record_hash(body) != (entry or hash_):
-            continue
-        stream = by_key[row.stream]
-        try:
-            name = StoredRecord(stream, 0, hash_, body, None).fields.get("data", {}).get("name")
-        except ValueError:
-            continue
-        if isinstance(name, str):
-            names[stream] = name
-    return names
+    rows = _FIRST_OF.rows(connection, streams=list(by_key))
+    names = {by_key[row.stream]: _registered_name(by_key[row.stream], row) for row in rows}
+    return {stream: name for stream, name in names.items() if name is not None}
+
+
+def heads_with_names(
+    connection: Connection, streams: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns by stream what `ledger.store.head_rows` and `registered_names` return of it. Read-only."""
+    by_key = {stream_key(stream): stream for stream in streams}
+    rows = _HEADS_WITH_FIRST.rows(connection, streams=list(by_key))
+    heads = {by_key[row.stream]: row for row in rows}
+    told = {stream: _registered_name(stream, row) for stream, row in heads.items() if row.body}
+    names = {stream: name for stream, name in told.items() if name is not None}
+    headless = [stream for stream in by_key.values() if stream not in heads]
+    if headless:  # somebody took the head; the name is still what was registered
+        names |= registered_names(connection, headless)
+    return heads, names
+
+
+def _registered_name(stream: str, row: Any) -> str | None:
+    hash_, body = as_bytes(row.first_hash), as_bytes(row.body)
+    entry = None if row.entry is None else as_bytes(row.entry)
+    if record_hash(body) != (entry or hash_):
+        return None
+    try:
+        name = StoredRecord(stream, 0, hash_, body, None).fields.get("data", {}).get("name")
+    except ValueError:
+        return None
+    return name if isinstance(name, str) else None
 
 
 def insert_key(connection: Connection, key: KeyRow) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.ledger import logstore
+from app.ledger import logstore, tilestore
 from app.ledger.merkle import leaf_hash, root_of, verify_inclusion
 from app.ledger.prover import InLog, Prover
-from app.ledger.served import load_checkpoint
+from app.ledger.served import load_checkpoint, load_logs
 from app.ledger.tiles import ENTRIES
 from tests.ledger.drills import flipped
 from tests.ledger.ledgers import begin_at, submission
@@ -153,3 +153,70 @@ def test_a_running_ledgers_records_are_proven_on_each_kind_of_database(ledger):
             assert prover.prove(*leaf).standing == "proven"
         leaf = logstore.find_leaf(connection, later.stream, later.seq)
         assert prover.prove(*leaf) == InLog("pending")
+
+
+def test_a_proof_asks_for_its_tiles_at_once(quick_ledger, monkeypatch):
+    proving = Proving(quick_ledger, 65_537)
+    asked = []
+    load = tilestore.load_tiles_at
+
+    def counted(connection, log, places):
+        asked.append(sorted(places))
+        return load(connection, log, asked[-1])
+
+    monkeypatch.setattr(tilestore, "load_tiles_at", counted)
+    assert proving.standings(40_000) == ["proven"]
+    assert asked == [[(0, 156), (0, 256), (1, 0), (1, 1), (2, 0)]]
+
+
+def test_tiles_of_several_levels_are_those_of_each(quick_ledger):
+    """One that is nowhere is not there; more of them than one statement asks for are all found."""
+    Proving(quick_ledger, 65_537)
+    log = logstore.Log(0, 0)
+    places = [
+        *((0, n) for n in range(300)), *((ENTRIES, n) for n in (0, 256, 257)),
+        (1, 0), (1, 1), (1, 2), (2, 0), (3, 0),
+    ]  # fmt: skip
+    with quick_ledger.database.read() as connection:
+        each = {
+            (level, index): data
+            for level in (ENTRIES, 0, 1, 2, 3)
+            for index, data in tilestore.load_tiles(connection, log, level, 0, 300).items()
+        }
+        found = tilestore.load_tiles_at(connection, log, reversed(places))
+        assert found == {place: each[place] for place in places if place in each}
+        assert len(found) == 257 + 2 + 1 + 1
+        assert tilestore.load_tiles_at(connection, logstore.Log(1, 0), places) == {}
+
+
+def test_logs_are_read_with_the_checkpoint_that_is_served(ledger):
+    """Before the first, of a tree that has grown since, behind rows that a hand put before it."""
+
+    def read():
+        with ledger.database.read() as connection:
+            states, newest = load_logs(connection, ledger.keys.logs)
+            assert states == logstore.load_states(connection)
+            assert newest == load_checkpoint(connection, ledger.keys.log.vkey)
+        return newest
+
+    assert read() is None
+    ledger.add()
+    ledger.publish()
+    first = read()
+    assert first.size == ledger.size
+    ledger.add()
+    ledger.add()
+    ledger.sequence()
+    assert read() == first
+    foreign = "INSERT INTO checkpoint (log, size, root, note, published_at) VALUES (?, ?, ?, ?, ?)"
+    ledger.sql(foreign, first.log.number, first.size + 1, first.root, first.note, 0)
+    ledger.sql(foreign, first.log.number, first.size + 9, first.root, first.note, 0)
+    assert read() == first
+    ledger.publish()
+    assert read().size == ledger.size
+    ledger.rotate()
+    assert read().log.number == 1
+    ledger.sql("DELETE FROM checkpoint WHERE log = 1")
+    assert read() is None
+    ledger.sql("DELETE FROM log_state")
+    assert read() is None

@@ -10,13 +10,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.kit.errors import Denied, Invalid
-from app.ledger.record import seal_commitment
+from app.ledger.record import seal_commitment, stream_key
 from app.ledger.signatures import SignatureInvalid
 from app.parties.powers import MandateUnknown, SigningKeyMissing
 from app.parties.principal import OPERATOR, NotYours, Principal, RoleMissing, ScopeMissing
 from app.parties.registration import read_registration
-from app.parties.rules import AlreadyRegistered, PartyUnknown, SigningKeyKnown
+from app.parties.rules import AlreadyRegistered, PartyUnknown, SigningKeyKnown, party_stream
 from app.parties.service import SelfVerification
+from tests.databases import opened
 from tests.fakes import START
 from tests.sentences import explain, only_error
 
@@ -410,3 +411,32 @@ def test_several_parties_are_read_as_each_alone_and_a_fault_of_one_is_nobody_els
     views = town.parties.get_some(ids)
     assert set(views) == {PLATFORM, exempt.id}
     assert views[PLATFORM].name == "李小明（虚构）", "as registered, whatever the row says"
+
+
+def test_what_was_taken_from_a_party_or_written_over_is_told_alike_of_one_and_of_several(town):
+    """Head or registration gone, or the record's bytes changed: then the name is not provable."""
+    parties = [SHOP, PLATFORM]
+    town.parties.verify(OPERATOR, SHOP, status="verified", evidence="seen")
+
+    def compare() -> list[str]:
+        views = town.parties.get_some(parties)
+        assert views == {party: town.parties.get(party) for party in parties}
+        return [views[party].name for party in parties]
+
+    def tamper(statement: str, *values: object) -> None:
+        with opened(town.database.url, guarded=False) as run:
+            run(statement, *values)
+
+    names = compare()
+    for _ in range(2):
+        tamper("UPDATE party SET exempt = NOT exempt")
+        compare()
+    tamper("UPDATE party SET name = 'forged'")
+    assert compare() == names
+    for party in parties:
+        tamper("DELETE FROM head WHERE stream = ?", stream_key(party_stream(party)))
+        assert compare() == names
+    tamper("UPDATE record SET body = ? WHERE seq = 0", b"{}")
+    assert compare() == ["forged", "forged"]
+    tamper("DELETE FROM record WHERE seq = 0")
+    assert compare() == ["forged", "forged"]

@@ -13,10 +13,9 @@ from typing import Any, cast
 from app.i18n import Lang
 from app.kit.clock import from_ms, parse_time
 from app.kit.errors import Fault
-from app.ledger.store import StoredRecord, load_heads
+from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.identity import is_party_id
-from app.parties.rules import party_stream
 from app.parties.service import PartyView
 from app.trace.code import Code
 from app.trace.gaps import seller_of
@@ -334,12 +333,9 @@ class Filler:
             roles.setdefault(row.brand_owner, "brand_owner")
         roles.setdefault(row.registrant, "registrant")
         views = {party: view for party in roles if (view := self._party(party)) is not None}
+        heads = {party: view.head for party, view in views.items()}
         with self._rooms.database.read() as connection:
-            streams = {party: party_stream(party) for party in views}
-            heads = load_heads(connection, streams.values())
-            cards = self._rooms.credit.kept_cards(
-                connection, {party: heads[stream] for party, stream in streams.items()}, self._now
-            )
+            cards = self._rooms.credit.kept_cards(connection, heads, self._now)
         for party, view in views.items():
             role, card = roles[party], cards[party]
             yield Party(

@@ -1,0 +1,100 @@
+"""How much a page asks of its database: every statement goes to another process and back."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from sqlalchemy import event
+
+from app.db import hot
+from app.oversight.answering import find_answering
+from app.trace.identifiers import parse_code
+from tests.web.conftest import CARRIER, PLATFORM, SHOP
+from tests.web.market import GTIN
+
+PHONE = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 (iPhone)"}
+MOST = {
+    "issued": 14, "sold": 14, "on its way": 15, "signed": 14, "corrected": 15, "of a lot": 17,
+}  # fmt: skip
+
+
+@contextmanager
+def counted(database):
+    """Notes what reads the database meanwhile, statement and values, and every snapshot that begins."""
+    found: list[str] = []
+    begun: list[object] = []
+    fetch = hot._fetch
+
+    def note(_connection, _cursor, statement, values, *_):
+        found.append(f"{statement} {values}")
+
+    def note_hot(connection, statement, bound):
+        found.append(f"{statement} {bound}")
+        return fetch(connection, statement, bound)
+
+    listeners = (("before_cursor_execute", note), ("begin", begun.append))
+    for name, listener in listeners:
+        event.listen(database._reader, name, listener)
+    with mock.patch.object(hot, "_fetch", note_hot):
+        yield found, begun
+    for name, listener in listeners:
+        event.remove(database._reader, name, listener)
+
+
+def live(market, how: str) -> str:
+    """Returns a unit's code that has come so far."""
+    lot = market.lot("STATEMENTS") if how == "of a lot" else None
+    code = market.one(**({} if lot is None else {"lot": "STATEMENTS"})).code
+    if how == "issued":
+        return code
+    market.sell_by_platform(code, sealed={"order": {"content": {"number": code[-12:]}}})
+    if how == "sold":
+        return code
+    sent = market.dispatch(code)
+    if how == "corrected":
+        change = {"of": sent["id"], "changes": {"carrier": "a mere name"}}
+        market.send(SHOP, code, "correction", change)
+    if how == "signed":
+        market.sign(code)
+    return code
+
+
+@pytest.mark.parametrize("how", MOST)
+def test_a_units_page_is_of_one_snapshot_and_few_statements(market, how):
+    code = live(market, how)
+    market.work()
+    page = market.client.get(f"/{code}", headers=PHONE)  # whatever a process learns but once
+    assert page.status_code == 200
+    with counted(market.rooms.database) as (found, begun):
+        assert market.client.get(f"/{code}", headers=PHONE).text
+    assert len(begun) == 1
+    assert len(found) <= MOST[how], "\n".join(found)
+    assert len({*found}) == len(found), "the same is asked twice"
+
+
+def test_who_answers_is_the_same_told_by_records_that_were_read(market):
+    for how in ("sold", "on its way", "signed", "corrected"):
+        code = live(market, how)
+        with market.rooms.database.read() as connection:
+            stories = market.rooms.stories
+            story = stories.read(connection, parse_code(code))
+            state = stories.verify(connection, story, market.clock.now()).state
+            for step in ("dispatch", "signature"):
+                asked = find_answering(connection, code, state, step)
+                assert find_answering(connection, code, state, step, read=story.own) == asked
+            if how == "on its way":
+                assert asked.party == CARRIER
+
+
+def test_a_ranking_asks_no_more_for_many_offers_than_for_one(market):
+    def ask(count: int) -> int:
+        one = {"gtin": GTIN, "seller": SHOP, "base": 1}
+        body = {"candidates": [{"id": str(n), **one} for n in range(count)]}
+        with counted(market.rooms.database) as (found, _):
+            market.ask("POST", "/api/v1/ranking", body, token=market.keys[PLATFORM])
+        return len(found)
+
+    ask(1)
+    assert ask(1) == ask(300) <= 12
