@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection
 
-from app.db.holding import HoldsBytes
-from app.db.hot import HotSelect
-from app.ledger.record import stream_key
-from app.ledger.store import RECORD, StoredRecord
+from app.ledger.readstore import load_naming
 
 _PIECE = 500
 
@@ -26,30 +22,14 @@ def each_of(
     What a hand has altered says nothing, and is passed over: the audit tells of it.
     """
     while True:
-        rows = _naming(types).rows(
-            connection, stream=stream_key(stream), after=after_seq, most=_PIECE
-        )
-        for row in rows:
+        records = load_naming(connection, stream, types, after_seq=after_seq, limit=_PIECE)
+        for record in records:
             try:
-                fields = StoredRecord(stream, row.seq, row.hash, row.body, None).fields
+                fields = record.fields
             except ValueError:
                 continue
             if fields["type"] in types:  # else it only quotes one
                 yield fields
-        if len(rows) < _PIECE:
+        if len(records) < _PIECE:
             return
-        after_seq = rows[-1].seq
-
-
-@cache
-def _naming(types: frozenset[str]) -> HotSelect:
-    """Returns the statement for records whose bytes, canonical JSON, say one of these types."""
-    named = [HoldsBytes(RECORD.c.body, b'"type":"%s"' % one.encode()) for one in sorted(types)]
-    return HotSelect(
-        select(RECORD.c.seq, RECORD.c.hash, RECORD.c.body)
-        .where(
-            RECORD.c.stream == bindparam("stream"), RECORD.c.seq > bindparam("after"), or_(*named)
-        )
-        .order_by(RECORD.c.seq)
-        .limit(bindparam("most"))
-    )
+        after_seq = records[-1].seq

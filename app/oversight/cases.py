@@ -320,7 +320,7 @@ def _answers(one: Said) -> bool:
 
 def _is_own(fields: Fields) -> bool:
     """Whether who complained said it."""
-    return fields["type"] == "message" and fields["actor"] == CONSUMER
+    return bool(fields["type"] == "message" and fields["actor"] == CONSUMER)
 
 
 def _is_answer(fields: Fields) -> bool:
