@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.db.engine import Database
-from app.ledger import reading
+from app.ledger import reading, store
 from app.ledger.record import stream_key
 from app.oversight import cases
 from app.trace import texts
@@ -148,3 +148,24 @@ def test_that_a_matter_is_settled_stays_said_however_much_is_answered_afterwards
     said = [one["text"] for one in told["said"]]
     assert said == ["打不开盖子", "追问0", "追问1", "谢谢0", "谢谢3", "又坏了"]
     assert (told["left_out"], told["status"]) == (4, "answered")
+
+
+def test_of_a_long_chain_no_other_records_are_loaded(market, monkeypatch):
+    """A lot has records for every step of each consignment; the database passes over them."""
+    it = bought(market)
+    made = [review(market, it, "一句")["id"], complain(market, it, "又一句")["id"]]
+    loaded, read = [], store.read_told_record
+
+    def counted(body):
+        loaded.append(fields := read(body))
+        return fields
+
+    monkeypatch.setattr(store, "read_told_record", counted)
+    stream = it.unit.code
+    with market.rooms.database.read() as connection:
+        types = frozenset({"review", "complaint", "hiding"})
+        found = list(reading.each_of(connection, stream, types))
+        assert [one["id"] for one in found] == made
+        assert [one["id"] for one in loaded] == made
+        after = found[0]["seq"]
+        assert list(reading.each_of(connection, stream, types, after_seq=after)) == found[1:]
