@@ -71,7 +71,7 @@ def test_a_parcel_is_followed_to_its_signature_in_any_order_and_as_often_as_it_c
 
 
 def test_a_pushed_signature_hands_over_the_buyers_proof(market, parcel):
-    waybill, units = parcel
+    waybill, _ = parcel
     items = [item(market, waybill, "1", -19), item(market, waybill, "3", -1)]
     body = push(market, *items)
     collected, signed = (one["events"] for one in body["results"])
