@@ -52,7 +52,7 @@ class PushesIn(Body):
 
 
 class PushedEventOut(BaseModel):
-    """An event that a push became. claim_token: the buyer's proof of purchase, with a signature."""
+    """An event that a push became. `claim_token`: of a carrier's signature, the buyer's proof of purchase."""
 
     code: str
     type: str
