@@ -164,10 +164,10 @@ def test_an_audit_is_watched_to_its_end_and_its_report_taken_away_and_compared(
     audits, go_on = market.rooms.audits, threading.Event()
     take_in = audits._take_in
 
-    def held_up(names, problems):
-        if len(taken := list(names)) and not go_on.is_set():
+    def held_up(part):
+        if part.names and not go_on.is_set():
             assert go_on.wait(60), "nobody looked"
-        return take_in(taken, problems)
+        return take_in(part)
 
     market.publish()
     office = walk(market).enter("owner", AUTHORITY, path="/desk/audits")
