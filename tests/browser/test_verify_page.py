@@ -215,6 +215,17 @@ def test_nothing_moves_under_the_finger_while_the_script_is_on_its_way(shown, ch
 
 
 @every
+def test_whoever_reads_at_four_times_the_size_scrolls_one_way(shown, chromium, lang):
+    """WCAG 2.2 1.4.10: 320 CSS pixels are what a screen of 1280 has at 400 %."""
+    unit = code_path(shown.codes["intact"]).removeprefix("/api/v1/codes/")
+    gtin, serial = unit.split("/")
+    with opened(chromium, lang=lang, viewport={"width": 320, "height": 640}) as (page, _):
+        for path in ("/", f"/01/{gtin}/21/{serial}", "/scan", "/ticket", "/log", "/verify"):
+            page.goto(f"{shown.trade.place.url}{path}")
+            check_layout(page)
+
+
+@every
 def test_without_a_script_the_page_says_how_else(shown, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
         page.goto(f"{shown.trade.place.url}/verify")
