@@ -141,9 +141,10 @@ def _note_flaw(noted: Noted, said: str) -> None:
 
 
 def _note_failure(noted: Noted, request: Any) -> None:
-    # Whether the next page cuts off the icon of the one before is chance.
-    cut_off = request.failure == "net::ERR_ABORTED"
-    if not (cut_off and urlsplit(request.url).path == "/static/favicon.svg"):
+    # Whether the next page cuts off what the one before still fetches for itself is chance; no server can
+    # bring this failure about, and what is not allowed to be fetched fails by another name.
+    by_page = request.resource_type != "document"
+    if not (by_page and request.failure == "net::ERR_ABORTED"):
         noted.complaints.append(f"failed: {request.url}")
 
 
