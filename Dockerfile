@@ -1,5 +1,5 @@
-# Two stages: the first has what builds, the second what runs. tests/test_dockerfile.py follows the
-# steps without an engine.
+# Three stages: two have what builds, the last what runs. tests/test_dockerfile.py follows the steps
+# without an engine.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /srv/suxin
 COPY requirements-setup.lock requirements.lock ./
@@ -15,6 +15,12 @@ RUN /opt/venv/bin/python -m uv pip install --quiet --python /opt/venv/bin/python
 RUN /opt/venv/bin/python -m uv pip uninstall --quiet --python /opt/venv/bin/python uv setuptools
 RUN /opt/venv/bin/python -m compileall -q app
 
+# The camera page's decoder; no program of Node's reaches what runs.
+FROM node:22-bookworm-slim AS browser
+WORKDIR /srv/suxin
+COPY package.json package-lock.json ./
+RUN npm ci --silent --omit=dev --ignore-scripts --no-audit --no-fund
+
 FROM python:3.11-slim-bookworm
 # Label sheets embed this font; nothing else is added to the base.
 RUN apt-get update \
@@ -25,6 +31,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
  && install -d -o suxin -g suxin -m 0700 /var/lib/suxin/data /var/lib/suxin/keys
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/suxin /srv/suxin
+COPY --from=browser /srv/suxin/node_modules /srv/suxin/node_modules
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SUXIN_DATA_DIR=/var/lib/suxin/data \

@@ -18,9 +18,10 @@ from rich.table import Table
 from app.config import load_settings
 from app.i18n import LANGUAGES, Lang
 from app.imports.columns import KINDS, Kind
-from app.imports.export import error_rows, write_csv
+from app.imports.export import error_rows
 from app.imports.mapping import Layout, read_mapping
 from app.imports.problems import Problem
+from app.kit.tables import write_csv
 from app.opening import opened_rooms
 from app.parties.principal import Principal
 from app.terminal import ERR, OUT, fail

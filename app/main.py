@@ -76,10 +76,12 @@ from app.web.pages import (
 )
 from app.web.pages import routes as pages
 from app.web.pages import standing as standing_pages
+from app.web.pages.signed import session
 from app.web.pages.signed.routers import SIGNED_ROUTERS
 from app.web.pages.versions import DESK_PATH, MODULES_PATH
 from app.web.problems import handle_fault, handle_http, handle_validation
 from app.web.short import Shortcuts
+from app.web.squeeze import Squeeze
 from app.web.visit import add_request_id
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -210,6 +212,7 @@ def create_app(
     if decoder := camera.decoder_path():
         app.mount(decoder, verify.Modules(directory=camera.DECODER), name="decoder")
     app.mount("/static", verify.Styles(directory=STATIC), name="static")
+    app.add_middleware(Squeeze, secret_cookies=(*session.COOKIES, carried.COOKIE))
     app.add_middleware(Shortcuts, answers=events.SHORT_ANSWERS)
     app.add_middleware(
         Gate,

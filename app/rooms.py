@@ -171,7 +171,9 @@ def open_rooms(
         database, vault=vault, clock=clock, writers=WRITERS, on_commit=committed.set
     )
     # SQLite's folder is locked by the one service that has it.
-    lease = None if database.dialect == "sqlite" else Lease(database, lease_s=settings.lease_s)
+    lease = (
+        None if database.dialect == "sqlite" else Lease(database.apart, lease_s=settings.lease_s)
+    )
     overseeing = _open_oversight(database, recorder, vault, keyring, clock, settings)
     cosigning = _open_witnesses(database, settings)
     parties_of = _open_parties(
@@ -208,10 +210,10 @@ def open_rooms(
             keyring.receipt, publish_within=timedelta(seconds=settings.publish_promise_s)
         ),
         lease=lease,
-        sequencer=Sequencer(database, lease=lease, report=overseeing["findings"].report),
+        sequencer=Sequencer(database.apart, lease=lease, report=overseeing["findings"].report),
         publisher=open_publisher(
             settings,
-            database,
+            database.apart,
             keyring,
             clock=clock,
             findings=overseeing["findings"],
@@ -296,7 +298,7 @@ def open_rotation(settings: Settings, rooms: Rooms) -> Rotation:
     def publisher_of(keyring: Keyring) -> Publisher:
         return open_publisher(
             settings,
-            rooms.database,
+            rooms.database.apart,
             keyring,
             clock=rooms.clock,
             findings=rooms.findings,
@@ -325,7 +327,7 @@ def _open_witnesses(database: Database, settings: Settings) -> Cosigning:
         raise QuorumsDisjoint("quorums_disjoint", quorum=quorum)
     if policy is None:
         return Unwitnessed()
-    return Witnesses(policy, prove=partial(prove_to, database))
+    return Witnesses(policy, prove=partial(prove_to, database.apart))
 
 
 def _open_parties(

@@ -104,7 +104,7 @@ def reindex(*, as_json: AsJSON = False) -> None:
     """
     settings = load_settings()
     check_set_up(settings)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, command="reindex")
     try:
         with database.write() as connection:
             rows = rebuild_words(connection)

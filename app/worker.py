@@ -2,6 +2,7 @@
 
 Each loop is a function that does one bounded piece of work and says whether there is more. A loop
 that fails is logged, waits longer, and goes on: no loop may end another, and none may end unseen.
+How much longer is bounded by how long nobody may miss its work after what was in its way has passed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from app.web.deps import Rooms
 log = structlog.get_logger(__name__)
 
 _LONGEST_WAIT_S = 30.0
+# Of the lease, the sequencer and the publisher: receipts promise a time, so they are back soon.
+_LOGS_WAIT_S = 2.0
 # What keeps a leader from signing and would not go better with another one in its place.
 _EVERYWHERE_THE_SAME = (NotLeading, Fenced, *PASSING)
 
@@ -34,12 +37,46 @@ class Loop:
 
     work: returns True if there may be more at once. interval_s: the pause when there is none, or what
     tells it. everywhere: whether it runs in each process, and not in the leading one alone.
+    longest_wait_s: the pause is doubled with each failure in a row, up to this, or to `interval_s`
+    where that is longer.
     """
 
     name: str
     work: Callable[[], bool]
     interval_s: float | Callable[[], float]
     everywhere: bool = False
+    longest_wait_s: float = _LONGEST_WAIT_S
+
+
+class Turns:
+    """The turns of one loop in this process. For one thread."""
+
+    def __init__(self, loop: Loop, *, leads: Callable[[], bool]) -> None:
+        self._loop = loop
+        self._leads = leads
+        self._failures = 0
+
+    def take(self) -> float:
+        """Does the work once, where this process may; returns in how many seconds to do it again.
+
+        0 if there may be more at once. What it raises is logged.
+        """
+        loop = self._loop
+        try:
+            more = (loop.everywhere or self._leads()) and loop.work()
+            self._failures = 0
+        except (NotLeading, Fenced) as err:
+            more = False
+            log.info("worker.not_leading", loop=loop.name, why=str(err))
+        except Exception:
+            self._failures += 1
+            more = False
+            log.exception("worker.loop_failed", loop=loop.name, failures=self._failures)
+        if more:
+            return 0.0
+        pause_s = loop.interval_s() if callable(loop.interval_s) else loop.interval_s
+        longer_s = pause_s * (1 << min(self._failures, 10))
+        return min(longer_s, max(loop.longest_wait_s, pause_s))
 
 
 class Worker:
@@ -75,23 +112,12 @@ class Worker:
 
     def _run(self, loop: Loop) -> None:
         waker = self._wakers[loop.name]
-        failures = 0
+        turns = Turns(loop, leads=self._leads)
         while not self._stopping.is_set():
-            try:
-                more = (loop.everywhere or self._leads()) and loop.work()
-                failures = 0
-            except (NotLeading, Fenced) as err:
-                more = False
-                log.info("worker.not_leading", loop=loop.name, why=str(err))
-            except Exception:
-                failures += 1
-                more = False
-                log.exception("worker.loop_failed", loop=loop.name, failures=failures)
-            if more:
-                continue
-            pause_s = loop.interval_s() if callable(loop.interval_s) else loop.interval_s
-            waker.wait(min(pause_s * 2 ** min(failures, 10), _LONGEST_WAIT_S))
-            waker.clear()
+            pause_s = turns.take()
+            if pause_s:
+                waker.wait(pause_s)
+                waker.clear()
 
 
 def log_loops(
@@ -99,8 +125,18 @@ def log_loops(
 ) -> tuple[Loop, ...]:
     """Returns the loops that keep the log, which has one sequencer and one signer."""
     return (
-        Loop("sequence", lambda: rooms.sequencer.sequence() > 0, sequence_interval_s),
-        Loop("publish", partial(_publish, rooms), publish_interval_s),
+        Loop(
+            "sequence",
+            lambda: rooms.sequencer.sequence() > 0,
+            sequence_interval_s,
+            longest_wait_s=_LOGS_WAIT_S,
+        ),
+        Loop(
+            "publish",
+            partial(_publish, rooms),
+            publish_interval_s,
+            longest_wait_s=_LOGS_WAIT_S,
+        ),
         Loop("move-log", partial(_move_log, rooms), 1.0),
     )
 
@@ -135,6 +171,7 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
         Loop("figures", rooms.figures.follow, 2.0),
         Loop("mature", rooms.discoveries.mature, 1.0),
         Loop("audit", rooms.audits.walk, 1.0),
+        Loop("audit-documents", rooms.audits.documents.work, 1.0),
         Loop("features", partial(_refresh_features, rooms), 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),
     )
@@ -173,7 +210,15 @@ def embedded_loops(
             if part != "log":
                 loops += other_loops(rooms)
             if lease is not None:
-                loops.append(Loop("lease", lease.keep, lease.pause_s, everywhere=True))
+                loops.append(
+                    Loop(
+                        "lease",
+                        lease.keep,
+                        lease.pause_s,
+                        everywhere=True,
+                        longest_wait_s=_LOGS_WAIT_S,
+                    )
+                )
         worker = Worker(loops, leads=lambda: rooms.leading().leads)
         if settings.worker == "embedded":
             if part != "log":

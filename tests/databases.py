@@ -166,6 +166,19 @@ def opened(url: str, *, guarded: bool = True) -> Iterator[Run]:
         yield run
 
 
+@contextmanager
+def commits(url: str) -> Iterator[Callable[[], object]]:
+    """Yields a function whose answer stays the same as long as nobody commits a change."""
+    if url.startswith("sqlite"):
+        import sqlite3
+
+        with closing(sqlite3.connect(sqlite_path(url), isolation_level=None)) as file:
+            yield lambda: file.execute("PRAGMA data_version").fetchone()
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield lambda: connection.execute("SELECT pg_current_snapshot()::text").fetchone()
+
+
 def stored_values(url: str) -> bytes:
     """Returns every text and every run of bytes that stands in a row of a PostgreSQL database."""
     from sqlmodel import SQLModel

@@ -18,9 +18,10 @@ _DRILLS, _BROWSER = "tests/drills", "tests/browser"
 _ALONE = frozenset(
     f"{_BROWSER}/test_{name}.py"
     for name in (
-        "authority_pages", "axe", "licence_pages", "listing_pages", "merchant_pages", "modules",
-        "own_pages", "phone", "policies", "proof_pages", "record_pages", "shipping_pages", "signed_pages",
-        "standing_pages", "three_doors",
+        "authority_pages", "axe", "dealing_pages", "first_hour", "licence_pages", "listing_pages",
+        "merchant_pages", "modules", "own_pages", "phone", "policies", "proof_pages", "recall_pages",
+        "record_pages", "shipping_pages", "signed_pages", "standing_pages", "three_doors",
+        "walk_account", "walk_goods", "walk_office", "walk_voices", "walks",
     )
 )  # fmt: skip
 _LONG = (

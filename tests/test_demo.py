@@ -273,6 +273,7 @@ def test_every_key_of_the_guide_opens_its_role(rooms, built):
         built.shown,
         built.people,
         built.numbers,
+        built.bought,
     )
     for player in CAST:
         assert built.keys[player.party] in guide
@@ -295,6 +296,7 @@ def test_everybody_of_the_guide_can_sign_in(rooms, built):
         built.shown,
         built.people,
         built.numbers,
+        built.bought,
     )
     parties = set()
     for name, password in built.people.values():
@@ -305,6 +307,23 @@ def test_everybody_of_the_guide_can_sign_in(rooms, built):
         parties.add(rooms.people.sessions.resume(opened.token).person.party)
     assert {HONEST.party, REGULATOR.party, CUSTOMS.party, PLATFORM.party, None} <= parties
     assert rooms.applications.count_waiting() == 1
+
+
+def test_somebody_can_speak_as_a_buyer(rooms, built):
+    from app.demo.guide import write_guide
+    from app.trace.identifiers import parse_code
+    from app.trace.proof import ProofInvalid
+    from app.trace.requests import ConsumerProof
+
+    code, proof = built.bought
+    look_at = ("http://127.0.0.1:8000", built.admin_key, built.keys, built.shown, built.people)
+    guide = write_guide(*look_at, built.numbers, built.bought)
+    assert f"http://127.0.0.1:8000/{code}\n  proof of purchase         {proof}\n" in guide
+    # Whose proof holds is shown what that buyer wrote, which is nothing yet.
+    unit = parse_code(code)
+    assert rooms.texts.written(unit, ConsumerProof(token=proof)) == []
+    with pytest.raises(ProofInvalid):
+        rooms.texts.written(unit, ConsumerProof(token=proof[:-4] + "AAAA"))
 
 
 def test_the_desks_of_its_people_have_something_to_do(rooms, built):

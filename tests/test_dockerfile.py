@@ -1,7 +1,7 @@
 """The image, without an engine: its file is read, and its steps are followed in an empty folder.
 
-Followed for real: every COPY (as .dockerignore lets it), every RUN of the first stage, in a clean
-environment, and the start of the command in what reached the second. Only read: what changes the
+Followed for real: every COPY (as .dockerignore lets it), every RUN of the stages that build, in a clean
+environment, and the start of the command in what reached the last. Only read: what changes the
 base's system (apt-get, useradd).
 """
 
@@ -23,7 +23,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 300
 # How this machine reaches its package index is its own affair, and no part of the image.
-PASSED_ON = re.compile(r"(PIP_.*|UV_.*|SSL_CERT_.*|REQUESTS_CA_BUNDLE|.*_proxy|.*_PROXY)")
+PASSED_ON = re.compile(
+    r"(PIP_.*|UV_.*|SSL_CERT_.*|REQUESTS_CA_BUNDLE|npm_config_.*|NPM_CONFIG_.*|.*_proxy|.*_PROXY)"
+)
 
 
 @dataclass
@@ -80,15 +82,14 @@ def sent(path: str) -> bool:
 
 
 def test_what_builds_does_not_run(stages):
-    assert len(stages) == 2
-    build, image = stages
-    assert build.name == "build"
+    build, browser, image = stages
+    assert (build.name, browser.name, image.name) == ("build", "browser", "")
     assert build.base == image.base, "a virtual environment runs only on the Python that made it"
-    assert not re.search(r":latest$|^[^:]*$", image.base)
+    assert not [one.base for one in stages if re.search(r":latest$|^[^:]*$", one.base)]
 
 
 def test_the_image_runs_as_nobody_in_particular(stages):
-    image = stages[1]
+    image = stages[-1]
     assert image.last("USER") not in ("root", "0")
     words = [word for word, _ in image.steps]
     assert not {"RUN", "COPY"} & set(words[words.index("USER") :]), "changed after root was left"
@@ -96,15 +97,15 @@ def test_the_image_runs_as_nobody_in_particular(stages):
 
 
 def test_the_image_knows_whether_it_is_well(stages):
-    check = stages[1].last("HEALTHCHECK")
+    check = stages[-1].last("HEALTHCHECK")
     command = json.loads(check[check.index("[") :])
     assert "/healthz" in command[-1]
-    assert f":{stages[1].last('EXPOSE')}/" in command[-1]
+    assert f":{stages[-1].last('EXPOSE')}/" in command[-1]
     compile(command[-1], "HEALTHCHECK", "exec")
 
 
 def test_data_and_keys_are_volumes_apart_that_the_service_may_write(stages):
-    image = stages[1]
+    image = stages[-1]
     env = environment(image)
     volumes = [volume for value in image.all("VOLUME") for volume in json.loads(value)]
     data, keys = env["SUXIN_DATA_DIR"], env["SUXIN_KEYS_DIR"]
@@ -117,13 +118,14 @@ def test_data_and_keys_are_volumes_apart_that_the_service_may_write(stages):
 
 
 def test_the_image_has_a_font_for_label_sheets(stages):
-    assert "fonts-wqy-microhei" in stages[1].all("RUN")[0]
+    assert "fonts-wqy-microhei" in stages[-1].all("RUN")[0]
 
 
 def test_everything_is_installed_by_hash(stages):
     installs = [run for run in stages[0].all("RUN") if " install " in run]
     assert len(installs) >= 2
     assert all("--require-hashes" in run or "--no-deps" in run for run in installs)
+    assert [run.split()[:2] for run in stages[1].all("RUN")] == [["npm", "ci"]]
 
 
 def environment(stage: Stage) -> dict[str, str]:
@@ -158,16 +160,18 @@ def test_what_must_reach_the_builder(path):
 
 
 class Builder:
-    """Two empty folders that stand for the file systems of the two stages."""
+    """Empty folders that stand for the file systems of the stages."""
 
     def __init__(self, folder: Path) -> None:
-        self.roots = {"build": folder / "build", "": folder / "image"}
+        self.roots = {name: folder / (name or "image") for name in ("build", "browser", "")}
         self.home = folder / "home"
         self.home.mkdir()
         self.bin = folder / "bin"
         self.bin.mkdir()
         # The base image's Python; `-I` would hide a package that leaks in from here.
         (self.bin / "python").symlink_to(Path(sys.base_prefix, "bin", f"python{py()}"))
+        for name in ("node", "npm"):
+            (self.bin / name).symlink_to(str(shutil.which(name)))
 
     def inside(self, stage: Stage, path: str, cwd: str) -> Path:
         return self.roots[stage.name] / os.path.normpath(Path(cwd, path)).lstrip("/")
@@ -187,7 +191,7 @@ class Builder:
                 *names, target = value.split()
                 for name in names:
                     self.copy(name, self.inside(stage, target, cwd))
-            elif word == "RUN" and stage.name == "build":
+            elif word == "RUN" and stage.name:
                 self.run(stage, value, cwd)
 
     def copy(self, name: str, target: Path) -> None:
@@ -222,6 +226,7 @@ class Builder:
     def execute(self, command: list[str], cwd: Path, **env: str) -> str:
         kept = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
         kept.setdefault("UV_CACHE_DIR", str(Path.home() / ".cache/uv"))
+        kept.setdefault("npm_config_userconfig", str(Path.home() / ".npmrc"))
         done = subprocess.run(
             command, cwd=cwd, capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
             env={**kept, "HOME": str(self.home), "PATH": f"{self.bin}:/usr/bin:/bin", **env},
@@ -241,10 +246,12 @@ def made(path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_steps_lead_to_a_command_that_starts(stages, tmp_path):
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing: the stage of the browser's libraries cannot be followed")
     builder = Builder(tmp_path)
     for stage in stages:
         builder.follow(stage)
-    image = stages[1]
+    image = stages[-1]
     env = environment(image)
     bin_folder = builder.translate(image, env["PATH"].split(":")[0])
     here = builder.inside(image, ".", image.last("WORKDIR"))
@@ -254,6 +261,9 @@ def test_the_steps_lead_to_a_command_that_starts(stages, tmp_path):
     )
     assert Path(found.strip()).resolve() == (here / "app/__init__.py").resolve()
     assert (here / "static").is_dir(), "pages look for static/ beside the package"
+    asked = "from app.web.pages.camera import decoder_path; print(decoder_path())"
+    told = builder.execute([f"{bin_folder}/python", "-c", asked], Path("/"))
+    assert "/static/zxing-" in told, "phones read codes themselves"
     listed = builder.execute([f"{bin_folder}/python", "-m", "pip", "list"], Path("/"))
     assert not re.search(r"^(pytest|mypy|uv|setuptools) ", listed, re.MULTILINE)
     if not (ROOT / "app/cli.py").exists():

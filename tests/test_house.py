@@ -305,6 +305,18 @@ def test_only_programs_for_a_terminal_print():
     assert not found, found
 
 
+def test_tables_are_written_in_one_way():
+    # A table of evidence once had cells that a spreadsheet takes for formulas, beside one that had not.
+    found = [
+        place(path, node)
+        for path in sources()
+        if place(path) != "app/kit/tables.py"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("csv.writer", "csv.DictWriter")
+    ]
+    assert not found, found
+
+
 def test_only_the_clock_knows_the_time():
     # Time is an argument: a test, the demo and an audit of an old score bring their own.
     asks = re.compile(

@@ -97,7 +97,7 @@ def stub() -> Iterator[Listening]:
         yield listening
 
 
-def run_alone(work: str, path: Path, *arguments: int, timeout_s: float) -> Any:
+def run_alone(work: str, path: Path, *arguments: object, timeout_s: float) -> Any:
     """Returns what a piece of work of `app.bench.alone` told. Raises BenchFailed."""
     return run_program("app.bench.alone", work, path, *arguments, timeout_s=timeout_s)
 

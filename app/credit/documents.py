@@ -1,16 +1,17 @@
 """Documents that parties hand in with objections, wishes for repair, decisions and entries.
 
 A record names a document by its digest and keeps nothing of it; here it is kept, sealed, for those who
-are to read it: who handed it in, and regulators in office for the party whose record names it. What is
-handed in is no part of the chain: it is removed when no record names it within a day, or three years
-after the last matter that named it has ended. The digest in the record stays.
+are to read it: who handed it in, the party whose record names it, since nobody can answer to what is kept
+from it, and regulators in office for that party. What is handed in is no part of the chain: it is removed
+when no record names it within a day, or three years after the last matter that named it has ended. The
+digest in the record stays.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -27,9 +28,9 @@ from app.kit.errors import Fault, FieldFault, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.parties.looking import log_look
-from app.parties.offices import is_in_office
+from app.parties.offices import sees_whole
 from app.parties.principal import Principal
-from app.parties.roles import ACTIONS, reach
+from app.parties.roles import ACTIONS
 
 KEEP, READ = "document.keep", "document.read"
 UNNAMED: Final = timedelta(days=1)
@@ -38,6 +39,7 @@ AFTER_END: Final = timedelta(days=3 * 366)
 """For how long it is kept after the last matter that named it has ended."""
 
 _MB: Final = 1024 * 1024
+_PAGE: Final = 100
 
 
 class DocumentUnknown(NotFound):
@@ -125,16 +127,19 @@ class Documents:
     def read(self, principal: Principal, digest: str) -> Opened:
         """Returns a document. Raises what `check_may` raises, DocumentUnknown, DocumentAltered.
 
-        To a regulator only one that a record names which it is in office for, handed in by that record's
-        own actor: to name somebody's digest opens nothing. It is addressed to those in charge, so nobody is
-        asked why; each look at another's says for which matter. Writes `access_log`.
+        To who handed it in; of an authority with several offices to those in office for what names it, and
+        to any until something does. To others only one that a record names which is about themselves, or
+        for which they are in office, handed in by that record's own actor: to name somebody's digest opens
+        nothing. It is addressed to those in charge, so nobody is asked why; each look at what is neither
+        one's own nor about oneself says for which matter. Writes `access_log`.
         """
         principal.check_may(READ)
-        row = None
-        if principal.party is not None:
-            with self._database.read() as connection:
-                row = documentstore.find_document(connection, principal.party, digest)
-        if row is None and reach(principal.roles, READ) == "any":
+        party = principal.own_party()
+        with self._database.read() as connection:
+            row = documentstore.find_document(connection, party, digest)
+        if row is not None and not self._keeps(principal, digest):
+            row = None  # another office's
+        if row is None:
             row = self._named_for(principal, digest)
         if row is None:
             raise DocumentUnknown("document_unknown")
@@ -145,24 +150,22 @@ class Documents:
     ) -> dict[Named, Told]:
         """Returns what a viewer is told of documents that records of `party/{about}` name. Read-only.
 
-        Nothing but to that party and to regulators in office there. Whoever handed one in may read it,
-        and so may such a regulator.
+        Nothing but to that party and to regulators in office there, who may read them all.
         """
         asked = dict.fromkeys(named)
-        if viewer is None or not asked:
-            return {}
-        decides = self._decides(viewer, about)
-        if not decides and viewer.party != about:
+        if viewer is None or not asked or not self._reads(viewer, about):
             return {}
         may_read = ACTIONS[READ].scope in viewer.scopes
         with self._database.read() as connection:
             kept = documentstore.find_some(connection, asked)
-        told = {}
-        for who, digest in asked:
-            row = kept.get((who, digest))
-            opens = row is not None and may_read and (decides or who == viewer.party)
-            told[who, digest] = Told(digest, row is not None, self._kept(row) if opens else None)
-        return told
+        return {
+            (who, digest): Told(
+                digest,
+                (who, digest) in kept,
+                self._kept(kept[who, digest]) if may_read and (who, digest) in kept else None,
+            )
+            for who, digest in asked
+        }
 
     def forget(self) -> bool:
         """Removes what no record named in time and what is done with; returns whether there may be more."""
@@ -176,31 +179,61 @@ class Documents:
                 documentstore.drop(connection, old, now_ms=now_ms, before_ms=before_ms)
         return bool(old)
 
+    def _keeps(self, principal: Principal, digest: str) -> bool:
+        """Whether a document that the caller's party handed in is for this account.
+
+        It is until a record names it, and then where one does that the account reads.
+        """
+        is_named = False
+        for use, is_read in self._uses(principal, digest, own=True):
+            # Of those that are not read only the first one matters.
+            if (is_read or not is_named) and self._says_so(use):
+                if is_read:
+                    return True
+                is_named = True
+        return not is_named
+
     def _named_for(self, principal: Principal, digest: str) -> Any | None:
-        with self._database.read() as connection:
-            uses = [
-                use
-                for use in documentstore.uses_of(connection, digest)
-                if _says_so(connection, use)
-            ]
-        for use in uses:
-            if self._decides(principal, use.about):
-                with self._database.read() as connection:
-                    row = documentstore.find_document(connection, use.party, digest)
-                if row is not None:
-                    place, why = [(use.seq, "document")], f"work on case {use.matter}"
-                    about = f"party/{use.about}"
-                    log_look(self._database, principal, about, place, why, clock=self._clock)
-                return row
+        """Returns a document that another one handed in and named in what the caller reads, or None."""
+        for use, is_read in self._uses(principal, digest, own=False):
+            if not is_read or not self._says_so(use):
+                continue
+            with self._database.read() as connection:
+                row = documentstore.find_document(connection, use.party, use.digest)
+            if row is not None and use.about != principal.party:
+                place, why = [(use.seq, "document")], f"work on case {use.matter}"
+                about = f"party/{use.about}"
+                log_look(self._database, principal, about, place, why, clock=self._clock)
+            return row
         return None
 
-    def _decides(self, viewer: Principal, about: str) -> bool:
-        """Whether a viewer is a regulator in office for a party, and not that party itself."""
-        return (
-            reach(viewer.roles, READ) == "any"
-            and viewer.party != about
-            and is_in_office(self._database, viewer, about)
-        )
+    def _uses(self, principal: Principal, digest: str, *, own: bool) -> Iterator[tuple[Any, bool]]:
+        """Yields the rows that name a document, and whether the caller reads what they are about.
+
+        own: by the caller's party, or by others. A page at a time: a record is read for none of them.
+        """
+        reads: dict[str, bool] = {}
+        last, party = None, principal.own_party()
+        while True:
+            with self._database.read() as connection:
+                page = documentstore.uses_of(
+                    connection, digest, party, own=own, after=last, limit=_PAGE
+                )
+            for use in page:
+                if use.about not in reads:
+                    reads[use.about] = self._reads(principal, use.about)
+                yield use, reads[use.about]
+            if len(page) < _PAGE:
+                return
+            last = page[-1]
+
+    def _says_so(self, use: Any) -> bool:
+        with self._database.read() as connection:
+            return _says_so(connection, use)
+
+    def _reads(self, viewer: Principal, about: str) -> bool:
+        """Whether a viewer reads what records about a party name: that party, and who is in office for it."""
+        return sees_whole(self._database, viewer, about, READ)
 
     def _check_room(self, connection: Connection, party: str, files: Sequence[Handed]) -> None:
         """Raises Invalid at the first file that is more than a party may keep.
@@ -280,13 +313,25 @@ def open_content(vault: Vault, row: Any) -> bytes:
     return content
 
 
-def unsound(connection: Connection, vault: Vault, party: str) -> Iterator[str]:
-    """Yields the digests of a party's documents that are not what was handed in. Read-only."""
-    for row in documentstore.each_of(connection, party):
-        try:
-            open_content(vault, row)
-        except DocumentAltered:
+def unsound(
+    connection: Connection, vault: Vault, party: str, *, only: Collection[str] | None = None
+) -> Iterator[str]:
+    """Yields the digests of a party's documents that are not what was handed in. Read-only.
+
+    only: these are opened, None for all.
+    """
+    for row in documentstore.each_of(connection, party, only=only):
+        if not is_sound(vault, row):
             yield row.digest
+
+
+def is_sound(vault: Vault, row: Any) -> bool:
+    """Whether a document's row is what was handed in."""
+    try:
+        open_content(vault, row)
+    except DocumentAltered:
+        return False
+    return True
 
 
 def _says_so(connection: Connection, use: Any) -> bool:

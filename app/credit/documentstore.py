@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -13,8 +13,10 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -23,6 +25,7 @@ from app.db.lookup import chunks
 from app.db.tables import CreditEntry, Document, DocumentUse, Matter, Party
 from app.db.upsert import upsert, upsert_rows
 from app.ledger import store as ledger
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.stage import EffectWriter
 
 DOCUMENT = Document.__table__  # type: ignore[attr-defined]
@@ -47,13 +50,6 @@ _NAME = (
     )
     .values(waits_until=None)
 )
-
-
-class Retold(NamedTuple):
-    """made: rows. damaged: `stream#seq` of records that are not what was recorded."""
-
-    made: int
-    damaged: tuple[str, ...]
 
 
 def _write_uses(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -112,13 +108,31 @@ def bytes_of(connection: Connection, party: str) -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
-def each_of(connection: Connection, party: str) -> Iterator[Any]:
-    """Yields a party's documents with their content, one in memory at a time. Read-only."""
-    query = select(DOCUMENT.c.digest).where(DOCUMENT.c.party == party)
-    for digest in list(connection.execute(query.order_by(DOCUMENT.c.digest)).scalars()):
+def each_of(connection: Connection, party: str, *, only: Collection[str] | None) -> Iterator[Any]:
+    """Yields a party's documents with their content, one in memory at a time. Read-only.
+
+    only: those of these digests, None for all.
+    """
+    if only is None:
+        query = select(DOCUMENT.c.digest).where(DOCUMENT.c.party == party)
+        only = list(connection.execute(query).scalars())
+    for digest in sorted(only):
         row = find_document(connection, party, digest)
         if row is not None:
             yield row
+
+
+def kept_behind(
+    connection: Connection, after: tuple[int, str, str] | None, *, limit: int
+) -> list[tuple[int, str, str]]:
+    """Returns (kept_at, party, digest) of documents behind a place, in this order. Read-only."""
+    place = (DOCUMENT.c.kept_at, DOCUMENT.c.party, DOCUMENT.c.digest)
+    query = select(*place).order_by(*place).limit(limit)
+    if after is not None:
+        at, *rest = after
+        behind = tuple_(*place[1:]) > tuple_(*(literal(one) for one in rest))
+        query = query.where(place[0] >= at, or_(place[0] > at, behind))
+    return [tuple(row) for row in connection.execute(query)]
 
 
 def overdue(connection: Connection, *, now_ms: int, limit: int = 20) -> list[Any]:
@@ -164,11 +178,21 @@ def _ended(before_ms: int) -> tuple[Any, ...]:
 # --- the records that name them ------------------------------------------------------------------
 
 
-def uses_of(connection: Connection, digest: str) -> list[Any]:
-    """Returns the uses of kept documents with this digest, by those who handed them in. Read-only."""
+def uses_of(
+    connection: Connection, digest: str, party: str, *, own: bool, after: Any | None, limit: int
+) -> list[Any]:
+    """Returns the uses of kept documents with this digest, by who handed them in. Read-only.
+
+    own: by this party, else by all others. after: the last one of the page before.
+    """
     kept = and_(DOCUMENT.c.party == USE.c.party, DOCUMENT.c.digest == USE.c.digest)
+    place = (USE.c.party, USE.c.about, USE.c.seq)
     query = select(USE).join(DOCUMENT, kept).where(USE.c.digest == digest)
-    return list(connection.execute(query.order_by(USE.c.party, USE.c.about, USE.c.seq)))
+    query = query.where(USE.c.party == party if own else USE.c.party != party)
+    if after is not None:
+        behind = (literal(one) for one in (after.party, after.about, after.seq))
+        query = query.where(tuple_(*place) > tuple_(*behind))
+    return list(connection.execute(query.order_by(*place).limit(limit)))
 
 
 def uses_about(connection: Connection, about: str) -> dict[Place, Any]:
@@ -177,7 +201,7 @@ def uses_about(connection: Connection, about: str) -> dict[Place, Any]:
     return {place_of(row._mapping): row for row in rows}
 
 
-def put_right(connection: Connection) -> Retold:
+def put_right(connection: Connection) -> Rebuilt:
     """Makes the rows of all uses again from the records. Writes `document_use`, `document`.
 
     Of a party with a damaged record among them all stays as it was.
@@ -203,4 +227,4 @@ def put_right(connection: Connection) -> Retold:
         after = found[-1]
     waits = DOCUMENT.c.waits_until.is_not(None)
     connection.execute(update(DOCUMENT).where(_IS_NAMED, waits).values(waits_until=None))
-    return Retold(made, tuple(damaged))
+    return Rebuilt(made, tuple(damaged))

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
-from app.credit.records import TOPIC, is_change
+from app.credit.records import CHANGES, TOPIC
 from app.db.lookup import rows_at
 from app.db.tables import CreditCard, CreditLink, CreditReceived, CreditSender
 from app.db.upsert import upsert_rows
@@ -23,7 +23,6 @@ SENDER = CreditSender.__table__  # type: ignore[attr-defined]
 RECEIVED = CreditReceived.__table__  # type: ignore[attr-defined]
 
 _NAME = "out"
-_CHANGES = RECORD.c.type.like("credit\\_%", escape="\\")
 
 Place = tuple[int, int]
 """A record's (stream key, seq)."""
@@ -115,21 +114,15 @@ def list_changes(
 
     Reads the whole table of records in the end: for commands, not for answers.
     """
-    found = select(
-        RECORD.c.stream, RECORD.c.seq, RECORD.c.hash, RECORD.c.recorded_at, RECORD.c.type
-    )
-    found = found.where(_CHANGES)
+    found = select(RECORD.c.stream, RECORD.c.seq, RECORD.c.hash, RECORD.c.recorded_at)
+    found = found.where(RECORD.c.type.in_(CHANGES))
     if after is not None:
         stream, seq = after
         found = found.where(
             or_(RECORD.c.stream > stream, and_(RECORD.c.stream == stream, RECORD.c.seq > seq))
         )
     rows = connection.execute(found.order_by(RECORD.c.stream, RECORD.c.seq).limit(limit))
-    return [
-        ((row.stream, row.seq), as_bytes(row.hash), row.recorded_at)
-        for row in rows
-        if is_change(row.type)
-    ]
+    return [((row.stream, row.seq), as_bytes(row.hash), row.recorded_at) for row in rows]
 
 
 def queue_again(connection: Connection, changes: Sequence[tuple[Place, int]]) -> None:

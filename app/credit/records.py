@@ -53,14 +53,11 @@ from app.parties.identity import SYSTEM
 NAMESPACE = UUID("0d1c9a6e-6a0f-5d1e-8a34-2f7c5b9e1c02")
 TOPIC = "credit.recorded"
 """Of the outbox: a record of the ledger of credit that a remote store is to be told."""
+CHANGES = ("credit_entry", "credit_status", "credit_hold", "credit_hold_lifted")
+"""Types of the records that credit is made of. A month's grade and a warning only say what came of it."""
 
 _ATTEMPTS = 3
 _ONCE = frozenset({Step.TAKE_EFFECT, Step.LAPSE})
-
-
-def is_change(record_type: str) -> bool:
-    """Whether a record of this type changes what a party's credit is made of."""
-    return record_type.startswith("credit_")
 
 
 class PartyUnknown(NotFound):

@@ -46,7 +46,8 @@ class Asked:
 
     of: an entry, a listing (`list` is which), a commitment. title: of its rule, criterion or template.
     version: of the policy that made it, or of the template. decide_by: None where no term runs.
-    text: None until it is opened, and where it is erased or the service asked. step: which says it.
+    text: None until it is opened, and where it is erased or the service asked. closed: it is kept and was
+    not opened, as `marked` finds. step: which says it.
     """
 
     of: Literal["entry", "listing", "commitment"]
@@ -64,6 +65,7 @@ class Asked:
     approximate: bool
     step: Any
     text: str | None = None
+    closed: bool = False
 
     @property
     def place(self) -> Place:
@@ -106,6 +108,16 @@ class Undecided:
             ids = sorted({one.row.party for one in shown})
             parties = {row.id: row for row in find_parties(connection, ids)}
             return count, [self._told(one, parties[one.row.party]) for one in shown]
+
+    def marked(self, principal: Principal, waiting: Sequence[Asked]) -> list[Asked]:
+        """Returns the same, saying of which words are kept, so that one not opened is told from one erased.
+
+        Raises what `check_may` raises. Read-only.
+        """
+        principal.check_may("credit.decide")
+        with self._words.reading(principal) as reading, self._database.read() as connection:
+            said = [reading.of(connection, one.step) for one in waiting]
+        return [replace(one, closed=told.closed) for one, told in zip(waiting, said, strict=True)]
 
     def opened(self, principal: Principal, waiting: Sequence[Asked]) -> list[Asked]:
         """Returns the same with what was said: it is addressed to who decides, and each is a look for that.

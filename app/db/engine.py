@@ -39,6 +39,9 @@ _EMPTYING_MS = 500
 # what stands there a second after the last `move_log`, so that nobody who waits for a commit does it.
 _LOG_PAGES = 16_000
 _STALLED_AFTER_S = 5.0
+# PostgreSQL's, of readers and of writers each: (kept open, at most).
+_CONNECTIONS = (10, 20)
+_CONNECTIONS_APART = (2, 5)
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # How the names of all sessions of ours begin that must not stand still with locks.
 SESSION_PREFIX = "suxin-"
@@ -55,11 +58,27 @@ _PATIENCE = {
 class Database:
     """One database: `read()` gives a snapshot, `write()` a transaction that commits at its end."""
 
-    def __init__(self, url: str, *, stalled_after_s: float = _STALLED_AFTER_S) -> None:
-        """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        stalled_after_s: float = _STALLED_AFTER_S,
+        command: str | None = None,
+        apart_from: Database | None = None,
+    ) -> None:
+        """stalled_after_s: how long a write transaction may wait for its program. PostgreSQL only.
+
+        command: the name of one that writes all in one transaction and computes between its statements for
+        as long as it takes. Nobody ends it for that: whoever began it sees it, and ends it where it hangs.
+        apart_from: see `apart`.
+        """
         self.url = url
         # PostgreSQL knows our sessions by it (`application_name`).
-        self.session_name = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        self.session_name: str = f"{SESSION_PREFIX}{secrets.token_hex(4)}"
+        if apart_from is not None:
+            self.session_name = apart_from.session_name
+        if command is not None:
+            self.session_name, stalled_after_s = f"suxin {command}", 0
         self.stalled_after_s = stalled_after_s
         self._snapshot = threading.local()
         # Whoever erased something last may have been killed before the log was emptied.
@@ -71,10 +90,20 @@ class Database:
             self._reader = _sqlite_engine(url, writer=False)
             self._turnstile = Turnstile(Path(make_url(url).database or ""))
         else:
+            most = _CONNECTIONS if apart_from is None else _CONNECTIONS_APART
             self._writer = _postgresql_writer(
-                url, self.session_name, stalled_after_s=stalled_after_s
+                url, self.session_name, most=most, stalled_after_s=stalled_after_s
             )
-            self._reader = _postgresql_reader(url, self.session_name)
+            self._reader = _postgresql_reader(url, self.session_name, most=most)
+        # The same database by a few connections of its own, for whoever keeps the log or the lease. Requests
+        # may have all others, and wait in them for one another; the log's next checkpoint waits for none of
+        # them. Closed with this one. On SQLite it is this one: there is one writer in any case, and there are
+        # more readers than requests at once.
+        self.apart: Database = (
+            self
+            if self.dialect == "sqlite" or apart_from is not None
+            else Database(url, stalled_after_s=stalled_after_s, apart_from=self)
+        )
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -168,6 +197,8 @@ class Database:
 
     def close(self) -> None:
         """Closes every pooled connection."""
+        if self.apart is not self:
+            self.apart.close()
         self._reader.dispose()
         self._writer.dispose()
         if self._turnstile is not None:
@@ -218,8 +249,10 @@ def _with_psycopg(url: str) -> str:
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
-def _postgresql_writer(url: str, session_name: str, *, stalled_after_s: float) -> Engine:
-    engine = _postgresql_engine(url, session_name, pool_pre_ping=True)
+def _postgresql_writer(
+    url: str, session_name: str, *, most: tuple[int, int], stalled_after_s: float
+) -> Engine:
+    engine = _postgresql_engine(url, session_name, most=most, pool_pre_ping=True)
     stalled_ms = int(stalled_after_s * 1000)
 
     @event.listens_for(engine, "connect")
@@ -230,9 +263,9 @@ def _postgresql_writer(url: str, session_name: str, *, stalled_after_s: float) -
     return engine
 
 
-def _postgresql_reader(url: str, session_name: str) -> Engine:
+def _postgresql_reader(url: str, session_name: str, *, most: tuple[int, int]) -> Engine:
     # Not that anything commits by itself: psycopg is to begin nothing, since `_begin` does.
-    engine = _postgresql_engine(url, session_name, isolation_level="AUTOCOMMIT")
+    engine = _postgresql_engine(url, session_name, most=most, isolation_level="AUTOCOMMIT")
 
     @event.listens_for(engine, "checkout")
     def _begin(connection: Any, *_: object) -> None:
@@ -247,12 +280,16 @@ def _postgresql_reader(url: str, session_name: str) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: str, session_name: str, **more: Any) -> Engine:
+def _postgresql_engine(
+    url: str, session_name: str, *, most: tuple[int, int], **more: Any
+) -> Engine:
+    """most: how many connections are kept open, and how many there are at most."""
     given = make_url(url).query
+    kept, at_most = most
     return create_engine(
         _with_psycopg(url),
-        pool_size=10,
-        max_overflow=10,
+        pool_size=kept,
+        max_overflow=at_most - kept,
         # The one used last has the most in its caches.
         pool_use_lifo=True,
         connect_args={

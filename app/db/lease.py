@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.engine import Database
 from app.db.stalled import Stalled
@@ -34,10 +34,13 @@ _LEADER = Leader.__table__  # type: ignore[attr-defined]
 _STATE = LogState.__table__  # type: ignore[attr-defined]
 
 _NAME = "log"
-# A leader renews, and the others look, this often in a lease.
+# A leader renews, and the others look, this often in a lease, and however long that is, every two
+# seconds: nobody waits longer for a leader that ended in order or stepped down.
 _LOOKS = 5
+_LONGEST_PAUSE_S = 2.0
 _LEAST_PAUSE_S = 0.05
-_BARRED_LEASES = 3
+# Who stepped down lets others look so often before it tries again: it may be the only one there is.
+_BARRED_LOOKS = 2
 # A leader that is dead is waited for a lease, and so much longer for what the clocks differ by.
 _GRACE_S = 1.0
 # Not the time of the transaction's begin: it may have waited for the row since.
@@ -102,6 +105,7 @@ class Lease:
     ) -> None:
         self._database = database
         self._lease_s = lease_s
+        self._regular_s = min(lease_s / _LOOKS, _LONGEST_PAUSE_S)
         self._monotonic_s = monotonic_s
         self.id = secrets.token_hex(4)
         self._me = f"{socket.gethostname()}:{os.getpid()}:{database.session_name}:{self.id}"
@@ -161,8 +165,8 @@ class Lease:
                 left_s = read_standing(connection).left_s
         self._held = None if epoch is None else (epoch, begun + self._lease_s)
         # A follower is there at the very moment at which the lease would end.
-        regular = self._lease_s / _LOOKS
-        self._pause_s = regular if epoch is not None else min(regular, left_s + _LEAST_PAUSE_S)
+        at_end = left_s + _LEAST_PAUSE_S
+        self._pause_s = self._regular_s if epoch is not None else min(self._regular_s, at_end)
         if (before is None) != (epoch is None) or (before and before[0] != epoch):
             log.info("lease.taken" if epoch is not None else "lease.lost", me=self._me, epoch=epoch)
         return epoch is not None
@@ -217,13 +221,13 @@ class Lease:
         """
         try:
             self.renew()
-        except DBAPIError as err:
-            self._pause_s = self._lease_s / (2 * _LOOKS)
-            log.warning("lease.not_renewed", me=self._me, error=repr(err.orig))
+        except SQLAlchemyError as err:  # among them that no connection came free
+            self._pause_s = self._regular_s / 2
+            log.warning("lease.not_renewed", me=self._me, error=_said(err))
         try:
             self._stalled.end()
-        except DBAPIError as err:
-            log.warning("lease.not_looked", me=self._me, error=repr(err.orig))
+        except SQLAlchemyError as err:
+            log.warning("lease.not_looked", me=self._me, error=_said(err))
         return False
 
     def pause_s(self) -> float:
@@ -239,14 +243,21 @@ class Lease:
             try:
                 with self._database.write() as connection:
                     connection.execute(_RELEASE, {"me": self._me, "mine": held[0]})
-            except DBAPIError as err:
-                log.warning("lease.not_released", me=self._me, error=repr(err.orig))
+            except SQLAlchemyError as err:
+                log.warning("lease.not_released", me=self._me, error=_said(err))
 
     def step_down(self) -> None:
-        """Gives the lease up and lets others try first: this process cannot do what a leader must."""
+        """Gives the lease up and lets others try first: this process cannot do what a leader must.
+
+        Nobody else may be there, and what was in its way may pass: so only for a few seconds.
+        """
         with self._changing:
-            self._barred_until = self._monotonic_s() + _BARRED_LEASES * self._lease_s
+            self._barred_until = self._monotonic_s() + _BARRED_LOOKS * self._regular_s
             self.release()
+
+
+def _said(err: SQLAlchemyError) -> str:
+    return repr(getattr(err, "orig", None) or err)
 
 
 def read_standing(connection: Connection) -> Standing:

@@ -8,7 +8,8 @@ no other, until the next statement. Whoever wants one of these rows would wait f
 sleeps; where its machine is gone, until TCP gives the connection up, which takes hours.
 
 So whoever may lead looks at the sessions of all processes, and ends those that have stood still at
-every look for as long as a write transaction may. Who was merely held up connects again.
+every look for as long as a write transaction may. Who was merely held up connects again. Not those of
+`suxin migrate` and `suxin reindex`, which go by other names: somebody watches them.
 
 Known gap: one that stops while a result is on its way to it that fills the buffers of its connection,
 since it cannot be told from one that reads slowly.
@@ -28,10 +29,12 @@ from app.db.engine import SESSION_PREFIX, Database
 log = structlog.get_logger(__name__)
 
 # Sessions of our own role, which needs no privilege. Who has no transaction id has locked no row.
-# `state_change` is when the last statement came in or ended, also in the middle of a row of them.
+# `state_change` is when the last statement came in or ended, also in the middle of a row of them. A COPY
+# is one statement however long its rows take: of one in hand it is how much of it has come (PostgreSQL 14).
 _STANDING = text(
-    "SELECT pid, application_name AS name, state_change FROM pg_stat_activity "
-    "WHERE datname = current_database() AND usename = current_user "
+    "SELECT pid, application_name AS name, state_change, coalesce(bytes_processed, -1) AS copied "
+    "FROM pg_stat_activity AS session LEFT JOIN pg_stat_progress_copy USING (pid) "
+    "WHERE session.datname = current_database() AND usename = current_user "
     "AND application_name LIKE :ours AND application_name <> :own "
     "AND wait_event = 'ClientRead' AND backend_xid IS NOT NULL AND state_change IS NOT NULL"
 )
@@ -46,7 +49,7 @@ class Stalled:
     ) -> None:
         self._database = database
         self._monotonic_s = monotonic_s
-        self._since: dict[tuple[int, Any], float] = {}
+        self._since: dict[tuple[int, Any, int], float] = {}
 
     def end(self) -> int:
         """Ends the sessions of other processes that stood still for too long; returns how many."""
@@ -55,7 +58,7 @@ class Stalled:
             standing = connection.execute(
                 _STANDING, {"ours": f"{SESSION_PREFIX}%", "own": self._database.session_name}
             ).all()
-            seen = {(row.pid, row.state_change): row for row in standing}
+            seen = {(row.pid, row.state_change, row.copied): row for row in standing}
             self._since = {place: self._since.get(place, now) for place in seen}
             over = [
                 row

@@ -66,6 +66,19 @@ def _only(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
+GRAVE = (
+    "(substr(kind, 1, 10) = 'integrity.' OR substr(kind, 1, 4) = 'log.'"
+    " OR substr(kind, 1, 6) = 'index.')"
+)
+SERIOUS = (
+    "(substr(kind, 1, 9) IN ('identity.', 'brushing.')"
+    " OR substr(kind, 1, 8) IN ('licence.', 'listing.'))"
+)
+ORDINARY = f"(NOT ({GRAVE} OR {SERIOUS}))"
+"""How grave a finding is by its kind (app.oversight.kinds). Whoever asks says it in these very words, or no
+index of findings is used."""
+
+
 # --- ledger: streams and records -------------------------------------------------------------
 
 
@@ -546,7 +559,7 @@ class Offer(SQLModel, table=True):
 class Recall(SQLModel, table=True):
     """Index over recalls of products, lots and units; the boost of what is recalled is zero."""
 
-    __table_args__ = (Index("recall_gtin", "gtin"),)
+    __table_args__ = (Index("recall_gtin", "gtin"), Index("recall_since", "since_at"))
 
     stream: int = _big(key=True)
     recaller: str = _text(key=True)
@@ -1273,6 +1286,10 @@ class Finding(SQLModel, table=True):
         Index("finding_party", "party", "status"),
         Index("finding_stream", "stream", "status"),
         Index("finding_opened", "opened_at"),
+        # Each finding stands in one of them: a list by gravity begins with those that are the gravest.
+        Index("finding_grave", "status", "opened_at", **_only(GRAVE)),
+        Index("finding_serious", "status", "opened_at", **_only(SERIOUS)),
+        Index("finding_ordinary", "status", "opened_at", **_only(ORDINARY)),
     )
 
     id: str = _text(key=True)

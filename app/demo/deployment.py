@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.config import Settings, load_settings
-from app.demo.cast import FINE_GIFTS, FRESH, GIFTS, INKSTONE, LOOSE_GIFTS, OIL, RECALLED, Stock
+from app.demo.cast import (
+    FINE_GIFTS,
+    FRESH,
+    GIFTS,
+    HONEST,
+    INKSTONE,
+    LOOSE_GIFTS,
+    OIL,
+    RECALLED,
+    Stock,
+)
 from app.demo.crowd import admit_people
 from app.demo.guide import write_guide
 from app.demo.lives import Life, numbers_of, plan_lives, slots_until
@@ -51,6 +61,7 @@ class Built:
     """What was made. shown: kind -> stream of the unit that shows it. keys: party -> token.
 
     people: what somebody is -> user name and password. numbers: what customs would type of the import.
+    bought: a unit that was signed for and has no review yet, and its buyer's proof of purchase.
     """
 
     admin_key: str
@@ -59,6 +70,7 @@ class Built:
     codes: tuple[str, ...]
     people: dict[str, tuple[str, str]]
     numbers: dict[str, str]
+    bought: tuple[str, str]
 
 
 @contextmanager
@@ -85,6 +97,7 @@ def demo_deployment(
                     built.shown,
                     built.people,
                     built.numbers,
+                    built.bought,
                 ),
             )
         finally:
@@ -147,7 +160,16 @@ def build(
         _life(lives, *_SHOWN["cross-border"])
     )
     codes = tuple(life.code for life in lives if life.code)
-    return Built(admin_key, walk.keys, shown, codes, people, numbers)
+    return Built(admin_key, walk.keys, shown, codes, people, numbers, _bought(lives))
+
+
+def _bought(lives: Sequence[Life]) -> tuple[str, str]:
+    """Returns a unit of the honest seller with which its buyer has yet to speak, and the proof for it."""
+    return next(
+        (life.code, life.token)
+        for life in reversed(lives)
+        if life.stock.seller is HONEST and life.token and life.steps[-1].type == "signature"
+    )
 
 
 def _life(lives: list[Life], stock: Stock, n: int) -> Life:

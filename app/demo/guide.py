@@ -20,10 +20,12 @@ def write_guide(
     shown: Mapping[str, str],
     people: Mapping[str, tuple[str, str]],
     numbers: Mapping[str, str],
+    bought: tuple[str, str],
 ) -> str:
     """Returns the text. keys: party -> token; shown: kind -> stream of a unit.
 
     people: what somebody is -> user name and password. numbers: of the import, for customs.
+    bought: stream of a unit, and its buyer's proof of purchase.
     """
     pages = [f"  {kind:<26}{base_url}/{stream}" for kind, stream in shown.items()]
     pages += [
@@ -68,6 +70,10 @@ def write_guide(
             "",
             f"Sign in at {base_url}/sign-in",
             *(f"  {who:<26}{name:<12}{password}" for who, (name, password) in people.items()),
+            "",
+            "Review or complain as a buyer: open the unit, and give the proof that the platform gave",
+            f"  {'unit':<26}{base_url}/{bought[0]}",
+            f"  {'proof of purchase':<26}{bought[1]}",
             "",
             "Numbers to look for, as customs at /desk/customs or an authority at /desk/search",
             *(f"  {name:<26}{number}" for name, number in numbers.items()),

@@ -1,11 +1,7 @@
-"""What goes out as a spreadsheet: templates, and the faults of an import. Pure.
-
-A cell that begins like a formula would be one when the file is opened; it is marked as text (CWE-1236).
-"""
+"""What goes out as a spreadsheet: templates, and the faults of an import. Pure."""
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
@@ -13,32 +9,13 @@ from typing import Literal
 from app.i18n import Lang, text
 from app.imports.columns import Kind, columns_of
 from app.imports.problems import Problem
+from app.kit.tables import safe_cell, write_csv
 
 Form = Literal["csv", "xlsx"]
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-
-def safe_cell(value: str) -> str:
-    """Returns a text that no spreadsheet takes for a formula."""
-    return f"'{value}" if value.startswith(_BEGINS_FORMULA) else value
-
-
-def write_csv(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
-    """Yields CSV in UTF-8 with the mark by which Excel knows it, in pieces."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    yield b"\xef\xbb\xbf"
-    for row in rows:
-        writer.writerow([safe_cell(v) if isinstance(v, str) else v for v in row])
-        if buffer.tell() > 32_000:
-            yield buffer.getvalue().encode("utf-8")
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode("utf-8")
 
 
 def write_template(kind: Kind, form: Form, lang: Lang) -> bytes:

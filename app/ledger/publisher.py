@@ -26,7 +26,7 @@ from app.db.lease import Lease, NotLeading
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Fault
 from app.ledger import checkpointstore, logstore
-from app.ledger.anchor import Anchor
+from app.ledger.anchor import Anchor, AnchorMoved
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from app.ledger.finals import Mending, find_damage, mend
 from app.ledger.heads import rotating_to
@@ -50,6 +50,7 @@ from app.ledger.witnesses import (
 log = structlog.get_logger(__name__)
 
 _CHUNK = 5_000
+_LOOKS = 5  # of a start, where somebody signs between its looks at the anchor and at the tree
 
 
 class LogFault(Fault):
@@ -137,31 +138,36 @@ class Publisher:
         signs: False in a process that never does, which may stand on a host without the anchor.
 
         Compares the committed tree (size, root), never the checkpoint row, which travels in backups.
-        And from what the witnesses that answer have seen. Raises DatabaseBehindAnchor,
-        DatabaseContradictsAnchor, AnchorMissing, AnchorForeign, AnchorBehind, LogOfOtherOrigin,
-        RotationUnfinished, WitnessAhead or WitnessContradicts.
+        And from what the witnesses that answer have seen. Raises DatabaseBehindAnchor, AnchorMissing,
+        DatabaseContradictsAnchor, AnchorForeign, AnchorBehind, LogOfOtherOrigin, RotationUnfinished,
+        WitnessAhead or WitnessContradicts.
         """
-        note = self._anchor.read()
+        # Before the anchor: witnesses may take their time, in which a leader signs again and again.
         seen = self._cosigning.last_seen(self._signer.vkey)
-        try:
-            with self._database.read() as connection:
-                # First: it explains whatever else would be found.
-                if (origin := rotating_to(connection)) is not None:
-                    raise RotationUnfinished("rotation_unfinished", origin=origin)
-                state, _ = self._look(connection, note)
-                check_seen(connection, state, seen)
-        except (AnchorForeign, AnchorBehind, AnchorMissing) as fault:
-            if signs:
-                raise
-            log.info("publisher.no_anchor", fault=fault.key)
+        for looks_left in reversed(range(_LOOKS)):
+            note = self._anchor.read()
+            try:
+                with self._database.read() as connection:
+                    # First: it explains whatever else would be found.
+                    if (origin := rotating_to(connection)) is not None:
+                        raise RotationUnfinished("rotation_unfinished", origin=origin)
+                    state, _ = self._look(connection, note)
+                    check_seen(connection, state, seen)
+            except (AnchorForeign, AnchorBehind, AnchorMissing) as fault:
+                if looks_left and self._anchor.read() != note:
+                    continue
+                if signs:
+                    raise
+                log.info("publisher.no_anchor", fault=fault.key)
+            return
 
     def publish(self) -> Published | None:
         """Signs and serves the tree as it is now; returns the checkpoint, or None if nothing is new.
 
-        None too while too few witnesses cosigned it: the next call offers them the same note. Raises
-        LogFault if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else
-        signs; NotLeading or logstore.Fenced where another process leads; OSError where the anchor's folder
-        is not there. `fault` keeps what it was until it goes again.
+        None too while too few witnesses cosigned it: the next call offers them the same note. Raises LogFault
+        if the tree is no extension of the anchored one; anchor.AnchorMoved if somebody else signs; NotLeading
+        or logstore.Fenced where another process leads; OSError where the anchor's folder is not there.
+        `fault` keeps what it was until it goes again.
         """
         try:
             published = self._publish()
@@ -183,7 +189,12 @@ class Publisher:
         note = self._anchor.read()
         heard = self._hear(epoch)
         with self._database.read() as connection:
-            state, anchored = self._look(connection, note)
+            try:
+                state, anchored = self._look(connection, note)
+            except (AnchorBehind, AnchorMissing) as fault:
+                if self._anchor.read() != note:
+                    raise AnchorMoved("somebody signed since it was read") from fault
+                raise
             served = load_checkpoint(connection, self._signer.vkey)
             if heard is not None:
                 self._check_heard(connection, state, served, heard)

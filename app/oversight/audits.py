@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import uuid_utils
 from sqlalchemy import Connection
@@ -30,8 +30,10 @@ from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
-from app.oversight.finding_rows import as_text, concerned_in, dump
+from app.oversight.documentwalk import DocumentWalk
+from app.oversight.finding_rows import DOCUMENT, as_text, concerned_in, dump
 from app.oversight.findings import Findings
+from app.oversight.salescheck import check_strangers
 from app.oversight.scopes import read_scope
 from app.oversight.whole_audit import new_audit
 from app.parties.principal import Principal
@@ -73,8 +75,17 @@ class Met:
     outside: int
 
 
+class _Read(NamedTuple):
+    """Streams that were read in one snapshot. before: ids of the findings that were open in it."""
+
+    names: list[str]
+    before: frozenset[str]
+    problems: list[Problem]
+    records: int
+
+
 class Audits:
-    """Runs audits; `walk` and `run_job` are loops of the worker."""
+    """Runs audits; `walk` and `run_job` are loops of the worker, and so is `documents.work`."""
 
     def __init__(
         self,
@@ -97,6 +108,7 @@ class Audits:
         self._anchor = anchor
         self._records_per_s = records_per_s
         self._served: str | None = None  # the party whose turn was last
+        self.documents = DocumentWalk(database, findings, clock=clock, vault=vault)
 
     def ask(self, principal: Principal, scope: Mapping[str, str] | None) -> Any:
         """Returns the job for a scope: None for all, else one of party, gtin, code.
@@ -185,9 +197,9 @@ class Audits:
         found: set[str] = set()
         try:
             parts = self._begin(job.id, scope)
-            for names, problems, read in self._chunks(scope, parts):
-                streams, records = streams + len(names), records + read
-                found |= self._take_in(names, problems)
+            for part in self._chunks(scope, parts):
+                streams, records = streams + len(part.names), records + part.records
+                found |= self._take_in(part)
                 with self._database.write() as connection:
                     store.update_job(
                         connection, job.id, streams=streams, records=records, findings=len(found)
@@ -243,7 +255,8 @@ class Audits:
         with self._database.read() as connection:
             after = store.load_cursor(connection, _WALK)
             rows = store.next_streams(connection, after, _SLICE_STREAMS)
-            audit = self._audit(connection)
+            before = _open_before(connection, [row.name for row in rows])
+            audit = self._audit(connection, documents=_altered_documents(connection, rows))
             names: list[str] = []
             problems: list[Problem] = []
             for at in range(0, len(rows), _SLICE_STEP):
@@ -258,13 +271,13 @@ class Audits:
             # Moved before findings are written: what cannot be written must not stop the walk.
             position = -1 if round_done else after
             store.save_cursor(connection, _WALK, position, to_ms(self._clock.now()))
-        self._take_in(names, problems)
+        self._take_in(_Read(names, before, problems, audit.records))
         if round_done:
             self.check_log()
         return False
 
     def check_log(self) -> set[str]:
-        """Checks the whole tree and streams that lost everything; returns ids of findings."""
+        """Checks the whole tree, and streams and rows that nobody is left of; returns ids of findings."""
         anchored = self._anchor.read_all()
         with self._database.read() as connection:
             signed, foreign = signed_checkpoints(connection, self._log_keys, anchored)
@@ -283,26 +296,27 @@ class Audits:
                 return bool(found)
 
             problems += list(check_heads(connection, is_known=is_known))
+            problems += check_strangers(connection)
         ids = set(self._findings.report(problems))
         if is_signed:
             # A tree that is not the signed one clears nobody: what it says may be what was altered.
             self._findings.close_log_restored(still=ids)
         return ids
 
-    def _chunks(
-        self, scope: Any, names: list[str]
-    ) -> Iterator[tuple[list[str], list[Problem], int]]:
+    def _chunks(self, scope: Any, names: list[str]) -> Iterator[_Read]:
         if scope == "all":
             after = -1
             while True:
                 with self._database.read() as connection:
                     rows = store.next_streams(connection, after, _JOB_CHUNK)
+                    part = [row.name for row in rows]
+                    before = _open_before(connection, part)
                     audit = self._audit(connection)
                     problems = _check_next(audit, after, rows)
                 if not rows:
                     return
                 after = rows[-1].stream
-                yield [row.name for row in rows], problems, audit.records
+                yield _Read(part, before, problems, audit.records)
         else:
             for start in range(0, len(names), _JOB_CHUNK):
                 yield self._check(names[start : start + _JOB_CHUNK])
@@ -316,18 +330,42 @@ class Audits:
                 return store.stream_names(connection, f"01/{scope['gtin']}")
         return [scope["code"]]
 
-    def _check(self, names: list[str]) -> tuple[list[str], list[Problem], int]:
+    def _check(self, names: list[str]) -> _Read:
         with self._database.read() as connection:
+            before = _open_before(connection, names)
             audit = self._audit(connection)
-            return names, list(audit.check_streams(names)), audit.records
+            return _Read(names, before, list(audit.check_streams(names)), audit.records)
 
-    def _take_in(self, names: Iterable[str], problems: Iterable[Problem]) -> set[str]:
-        ids = set(self._findings.report(problems))
-        self._findings.close_restored(names, still=ids)
+    def _take_in(self, part: _Read) -> set[str]:
+        ids = set(self._findings.report(part.problems))
+        self._findings.close_restored(part.names, before=part.before, still=ids)
         return ids
 
-    def _audit(self, connection: Connection) -> LedgerAudit:
-        return new_audit(connection, vault=self._vault, stories=self._stories)
+    def _audit(
+        self,
+        connection: Connection,
+        documents: Callable[[str], Collection[str] | None] = lambda _: None,
+    ) -> LedgerAudit:
+        return new_audit(connection, vault=self._vault, stories=self._stories, documents=documents)
+
+
+def _altered_documents(
+    connection: Connection, rows: Sequence[Any]
+) -> Callable[[str], Collection[str]]:
+    """Returns by stream the digests of documents with an open finding, which may be over.
+
+    Other documents are left to DocumentWalk, a few at a time.
+    """
+    altered: dict[str, list[str]] = {}
+    for row in store.open_findings(connection, [row.name for row in rows], kind="index."):
+        column = str(json.loads(row.evidence).get("column", ""))
+        if column.startswith(DOCUMENT):
+            altered.setdefault(row.stream_name, []).append(column.removeprefix(DOCUMENT))
+    return lambda stream: altered.get(stream, ())
+
+
+def _open_before(connection: Connection, names: Sequence[str]) -> frozenset[str]:
+    return frozenset(row.id for row in store.open_findings(connection, names))
 
 
 def _check_next(audit: LedgerAudit, after: int, rows: Sequence[Any]) -> list[Problem]:

@@ -10,8 +10,9 @@ mediation at an end 45 working days later).
 from __future__ import annotations
 
 import hmac
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
@@ -22,6 +23,7 @@ from app.credit.workdays import deadline
 from app.db.engine import Database
 from app.kit.clock import Clock, parse_time
 from app.ledger import sealstore, store
+from app.ledger.reading import each_of
 from app.ledger.vault import Vault
 from app.parties.identity import CONSUMER
 from app.trace.code import normalise_inner
@@ -33,7 +35,11 @@ PROPOSAL_WITHIN: Final = timedelta(days=7)
 ACCEPTED_WORKING_DAYS: Final = 7
 MEDIATED_WORKING_DAYS: Final = 45
 
+MOST_SAID: Final = 100
+"""Of one matter so many are shown from its beginning, and as many from its end."""
+
 _MOST_CHARACTERS = 64
+_OF_MATTER = frozenset({"reply", "message", "referral", "return", "hiding"})
 
 Fields = Mapping[str, Any]
 
@@ -75,7 +81,8 @@ class Said:
 class Case:
     """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today.
 
-    approximate: these two count days for which no notice on holidays is out yet.
+    approximate: these two count days for which no notice on holidays is out yet. left_out: how many things
+    were said between the first and the newest that are here.
     """
 
     ticket: str
@@ -90,6 +97,7 @@ class Case:
     accepted_by: datetime
     mediated_by: datetime
     approximate: bool
+    left_out: int = 0
 
     @property
     def erased(self) -> bool:
@@ -110,12 +118,54 @@ class Case:
 
 
 class Located(NamedTuple):
-    """A complaint that was found, with all readable records of its stream."""
+    """A complaint that was found by its ticket."""
 
     ticket: str
     stream: str
     complaint: Fields
-    records: Sequence[Fields]
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What was said in a matter, of which the first and the newest are kept, however long it goes on.
+
+    And the first answer and the first proposal, from which the clocks are told, and what who complained
+    said last, from which it is told whether the matter is settled.
+    """
+
+    first: list[Fields] = field(default_factory=list)
+    marked: list[Fields] = field(default_factory=list)
+    newest: deque[Fields] = field(default_factory=deque)
+    own: Fields | None = None
+    """The newest message of who complained that has left `newest`."""
+    heard: int = 0
+
+    def add(self, fields: Fields) -> None:
+        self.heard += 1
+        if len(self.first) < MOST_SAID:
+            self.first.append(fields)
+            return
+        self.newest.append(fields)
+        if len(self.newest) > MOST_SAID:
+            oldest = self.newest.popleft()
+            kept = [*self.first, *self.marked]
+            if _is_own(oldest):
+                self.own = oldest
+            elif any(
+                is_it(oldest) and not any(map(is_it, kept)) for is_it in (_is_answer, _proposes)
+            ):
+                self.marked.append(oldest)
+
+    @property
+    def kept(self) -> list[Fields]:
+        """Those that are kept, in order."""
+        own = () if self.own is None or any(map(_is_own, self.newest)) else (self.own,)
+        between = sorted((*self.marked, *own), key=lambda fields: int(fields["seq"]))
+        return [*self.first, *between, *self.newest]
+
+    @property
+    def left_out(self) -> int:
+        return self.heard - len(self.kept)
 
 
 class Cases:
@@ -158,45 +208,40 @@ class Cases:
         return self._reply_within, PROPOSAL_WITHIN
 
     def locate(self, connection: Connection, ticket: str) -> Located | None:
-        """Returns the complaint of a ticket with its stream's records, None where there is none."""
+        """Returns the complaint of a ticket, None where there is none. Read-only."""
         number = normalise_inner(ticket[:_MOST_CHARACTERS])
         for key, seq, kind in store.find_side(connection, self._index.digest("ticket", number)):
             stream = store.stream_name(connection, key)
             if kind != "ticket" or stream is None:
                 continue
-            records = list(_readable(store.load_stream(connection, stream)))
-            told = next((one for one in records if one["seq"] == seq), None)
+            told = _readable(store.load_record(connection, stream, seq))
             if told is None or told["type"] != "complaint":
                 continue
             # The row is an index; number and code are those of the record itself.
             own = self._proofs.ticket(stream, told["id"])
             if hmac.compare_digest(own.encode(), number.encode("utf-8", "replace")):
-                return Located(own, stream, told, records)
+                return Located(own, stream, told)
         return None
 
     def tell(self, connection: Connection, found: Located, *, opens: bool = True) -> Case:
-        """Returns the matter; opens: with the words that who complained sealed. Read-only."""
-        stream, complaint, records = found.stream, found.complaint, found.records
-        after = [one for one in records if one["seq"] > complaint["seq"]]
-        hidden = hidden_texts(after)
-        named = {complaint["id"]}
-        said = [self._said(connection, stream, complaint, "detail", hidden, opens=opens)]
-        consignment = complaint["data"].get("consignment")
-        for fields in after:
-            data, kind = fields["data"], fields["type"]
-            # A reply on a lot names no consignment; it names what it answers.
-            if kind == "reply" and data["of"] in named:
-                said.append(self._said(connection, stream, fields, "text", hidden, opens=True))
-            elif data.get("consignment") != consignment:
-                continue
-            elif kind == "message" and data["of"] == complaint["id"]:
-                named.add(fields["id"])
-                said.append(self._said(connection, stream, fields, "detail", hidden, opens=opens))
-            elif kind == "referral" and data["of"] == complaint["id"]:
-                said.append(self._said(connection, stream, fields, "detail", hidden, opens=True))
-            elif kind == "return":
-                said.append(self._said(connection, stream, fields, "", hidden, opens=True))
-                break  # what comes after is the next buyer's
+        """Returns the matter; opens: with the words that who complained sealed. Read-only.
+
+        Of a matter in which very much was said, the first and the newest; `left_out` are the others.
+        """
+        stream, complaint = found.stream, found.complaint
+        heard, hidden = _heard(connection, found)
+        sections = {"reply": "text", "return": ""}
+        said = [
+            self._said(
+                connection,
+                stream,
+                fields,
+                sections.get(fields["type"], "detail"),
+                hidden,
+                opens=opens or fields["type"] not in ("complaint", "message"),
+            )
+            for fields in (complaint, *heard.kept)
+        ]
         now, at = self._clock.now(), parse_time(complaint["recorded_at"])
         accepted = deadline(now, working_days=ACCEPTED_WORKING_DAYS)
         mediated = deadline(accepted.at, working_days=MEDIATED_WORKING_DAYS)
@@ -204,7 +249,7 @@ class Cases:
             ticket=found.ticket,
             code=stream,
             id=complaint["id"],
-            consignment=consignment,
+            consignment=complaint["data"].get("consignment"),
             category=complaint["data"]["category"],
             wish=complaint["data"].get("wish", ""),
             at=at,
@@ -213,6 +258,7 @@ class Cases:
             accepted_by=accepted.at,
             mediated_by=mediated.at,
             approximate=accepted.approximate or mediated.approximate,
+            left_out=heard.left_out,
         )
 
     def _dues(self, at: datetime, said: Sequence[Said], now: datetime) -> Iterator[Due]:
@@ -272,9 +318,53 @@ def _answers(one: Said) -> bool:
     return one.kind in ("reply", "return") or (one.kind == "message" and one.actor != CONSUMER)
 
 
-def _readable(records: Sequence[store.StoredRecord]) -> Iterator[Fields]:
-    for record in records:
-        try:
-            yield record.fields
-        except ValueError:
-            continue  # altered bytes say nothing; the audit tells of them
+def _is_own(fields: Fields) -> bool:
+    """Whether who complained said it."""
+    return bool(fields["type"] == "message" and fields["actor"] == CONSUMER)
+
+
+def _is_answer(fields: Fields) -> bool:
+    """The same of a record."""
+    kind = fields["type"]
+    return kind in ("reply", "return") or (kind == "message" and fields["actor"] != CONSUMER)
+
+
+def _proposes(fields: Fields) -> bool:
+    return fields["type"] == "return" or (
+        _is_answer(fields) and bool(fields["data"].get("outcome"))
+    )
+
+
+def _heard(connection: Connection, found: Located) -> tuple[_Heard, dict[str, str]]:
+    """Returns what was said and done about a complaint, and which texts are hidden now, by record."""
+    complaint = found.complaint
+    consignment, of = complaint["data"].get("consignment"), complaint["id"]
+    heard, named, hidings, is_over = _Heard(), {of}, list[Fields](), False
+    for fields in each_of(connection, found.stream, _OF_MATTER, after_seq=complaint["seq"]):
+        data, kind = fields["data"], fields["type"]
+        if kind == "hiding":
+            hidings.append(fields)
+        elif is_over:
+            continue  # it is about the next buyer
+        # A reply on a lot names no consignment; it names what it answers.
+        elif kind == "reply":
+            if data["of"] in named:
+                heard.add(fields)
+        elif data.get("consignment") != consignment:
+            continue
+        elif kind == "return":
+            heard.add(fields)
+            is_over = True
+        elif data["of"] == of:
+            if kind == "message":
+                named.add(fields["id"])
+            heard.add(fields)
+    return heard, hidden_texts(hidings)
+
+
+def _readable(record: store.StoredRecord | None) -> Fields | None:
+    """Returns what a record says; altered bytes say nothing, and the audit tells of them."""
+    try:
+        return None if record is None else record.fields
+    except ValueError:
+        return None

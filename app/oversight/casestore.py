@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
 from app.db.tables import Account, Finding, FindingNote, FindingWork, Party
 from app.db.upsert import upsert_rows
-from app.oversight.kinds import Severity
-from app.oversight.store import GRAVITY, during, is_severe
+from app.oversight.finding_rows import CLOSED, DISMISSED, GRACE, OPEN
+from app.oversight.kinds import SEVERITIES, Severity, severity_of
+from app.oversight.store import during, is_severe
 from app.parties.store import inside
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -60,26 +61,53 @@ def list_findings(
 
     order: `gravest` has of each severity the newest first.
     """
+    if order == "gravest":
+        return _gravest(connection, wanted, after=after, limit=limit)
     newest = order != "oldest"
     at = FINDING.c.opened_at
     query = _chosen(select(FINDING, WORK.c.assignee), wanted).limit(limit)
-    query = query.order_by(
-        *((GRAVITY,) if order == "gravest" else ()), at.desc() if newest else at, FINDING.c.id
-    )
+    query = query.order_by(at.desc() if newest else at, FINDING.c.id)
     if after is not None:
         ms, last = after
-        behind: Any = or_(at < ms if newest else at > ms, and_(at == ms, FINDING.c.id > last))
-        if order == "gravest":
-            # What a finding is never changes; one that is gone was of none.
-            row = connection.execute(select(GRAVITY).where(FINDING.c.id == last)).first()
-            rank: int = row[0] if row is not None else 0
-            grave = GRAVITY
-            behind = or_(grave > rank, and_(grave == rank, behind))
-        query = query.where(behind)
+        # The bound first, by which an index begins there.
+        query = query.where(at <= ms if newest else at >= ms)
+        query = query.where(or_(at != ms, FINDING.c.id > last))
     return list(connection.execute(query))
 
 
-def count_findings(connection: Connection, wanted: Wanted, *, most: int) -> int:
+def _gravest(
+    connection: Connection, wanted: Wanted, *, after: tuple[int, str] | None, limit: int
+) -> list[Any]:
+    """Returns the gravest first, of each severity the newest: an index begins with those of one status."""
+    severity, found = SEVERITIES[0], list[Any]()
+    if after is not None:
+        # What a finding is never changes; one that is gone was of none.
+        kind = connection.execute(select(FINDING.c.kind).where(FINDING.c.id == after[1])).scalar()
+        severity = SEVERITIES[0] if kind is None else severity_of(kind)
+    for one in SEVERITIES[SEVERITIES.index(severity) :]:
+        if wanted.severity in (None, one) and len(found) < limit:
+            some = [
+                row
+                for status in _statuses(wanted)
+                for row in list_findings(
+                    connection,
+                    replace(wanted, severity=one, status=status),
+                    after=after if one == severity else None,
+                    limit=limit - len(found),
+                )
+            ]
+            some.sort(key=lambda row: (-row.opened_at, row.id))
+            found += some[: limit - len(found)]
+    return found
+
+
+def _statuses(wanted: Wanted) -> tuple[str, ...]:
+    if wanted.status == WAITING:
+        return OPEN, GRACE
+    return (wanted.status,) if wanted.status else (OPEN, GRACE, CLOSED, DISMISSED)
+
+
+def count_findings(connection: Connection, wanted: Wanted, *, most: int | None = None) -> int:
     """Returns how many findings there are, at most `most`. Read-only."""
     some = _chosen(select(FINDING.c.id), wanted).limit(most).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
@@ -100,7 +128,7 @@ def _chosen(query: Any, wanted: Wanted) -> Any:
     if wanted.party:
         query = query.where(FINDING.c.party == wanted.party)
     if wanted.status == WAITING:
-        query = query.where(FINDING.c.status.in_(("open", "grace")))
+        query = query.where(FINDING.c.status.in_((OPEN, GRACE)))
     elif wanted.status:
         query = query.where(FINDING.c.status == wanted.status)
     if wanted.assignee is not None:

@@ -156,7 +156,7 @@ class Complaints:
 
     def _line(self, row: Any, *, is_open: bool) -> Line:
         due: Literal["reply", "proposal"] | None = None
-        if is_open:
+        if is_open and row.proposed_at is None:
             due = "reply" if row.answered_at is None else "proposal"
         return Line(
             ticket=self._cases.ticket_of(row.code, row.id),

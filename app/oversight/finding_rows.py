@@ -25,6 +25,8 @@ GRACE, OPEN, CLOSED, DISMISSED = "grace", "open", "closed", "dismissed"
 # What tells findings on the log apart that have no leaf.
 _PLACES_IN_LOG = ("tile", "stream", "key", "page")
 LOG = "log"
+DOCUMENT = "document."
+"""Before the digest of a document, where a finding names a column."""
 LIFE_CHECK = "life.check"
 """Topic of the outbox: goods that are to be looked at again, `{code}`."""
 # Of these the evidence names the seller, and the carrier where there is one.
@@ -33,11 +35,17 @@ _ANSWERING = frozenset({"registration", "sale"})
 
 
 def finding_id(problem: Problem) -> str:
-    """Returns the id of the finding for a problem: one a kind and place, however often it is met."""
+    """Returns the id of the finding for a problem: one a kind and place, however often it is met.
+
+    A document that a party handed in is a place of its own.
+    """
     told = (problem.evidence[name] for name in _PLACES_IN_LOG if name in problem.evidence)
     place = problem.stream or " ".join(
         (LOG, str(next(told, problem.leaf_index)), problem.evidence.get("log", ""))
     )
+    column = str(problem.evidence.get("column", ""))
+    if column.startswith(DOCUMENT):
+        place = f"{place} {column}"
     return str(uuid5(_NAMESPACE, f"{problem.kind} {place} {problem.seq}"))
 
 

@@ -8,7 +8,7 @@ there, with notice of its own. Findings on the log itself charge nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -90,11 +90,16 @@ class Findings:
         """Returns the ids of the findings for these problems; each is written and held once."""
         return [self._report(problem) for problem in problems]
 
-    def close_restored(self, streams: Iterable[str], *, still: Iterable[str]) -> None:
-        """Closes findings of the audit on streams that were re-read and are sound, but `still` open ones."""
+    def close_restored(
+        self, streams: Iterable[str], *, before: Collection[str], still: Iterable[str]
+    ) -> None:
+        """Closes findings of the audit on streams that were re-read and are sound, but `still` open ones.
+
+        before: those that were open in the snapshot that was read; of what was found since it says nothing.
+        """
         kept = set(still)
         with self._database.read() as connection:
-            rows = store.open_findings(connection, streams)
+            rows = [row for row in store.open_findings(connection, streams) if row.id in before]
         for row in rows:
             reread = row.kind.startswith(("integrity.", "index."))
             if reread and row.id not in kept and row.kind not in _TREE_KINDS:

@@ -79,15 +79,16 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A message to a webhook, as a list shows it."""
+    """A message to a webhook, as a list shows it. may_resend: it is dead, and the webhook is not ended."""
 
     id: str
-    webhook: str
+    url: str
     event: str
     status: str
     attempts: int
     created_at: datetime
     last_error: str | None
+    may_resend: bool
 
 
 class Hooks:
@@ -172,23 +173,22 @@ class Hooks:
         limit: int,
     ) -> list[Any]:
         """Returns messages to the caller's webhooks, oldest first. Read-only."""
-        party = _party_of(principal)
         with self._database.read() as connection:
             return hookstore.deliveries_of(
-                connection, party, status=status, after=after, limit=limit
+                connection, _party_of(principal), status=status, after=after, limit=limit
             )
 
     def recent(self, principal: Principal, *, limit: int) -> list[Sending]:
         """Returns the last messages to the caller's webhooks, newest first. Read-only."""
-        party = _party_of(principal)
         with self._database.read() as connection:
-            rows = hookstore.recent_deliveries(connection, party, limit=limit)
+            rows = hookstore.recent_deliveries(connection, _party_of(principal), limit=limit)
         return [
             Sending(
-                r.id, r.webhook, r.event, r.status, r.attempts, from_ms(r.created_at), r.last_error
+                r.id, r.url, r.event, r.status, r.attempts, from_ms(r.created_at), r.last_error,
+                may_resend=r.status == DEAD and r.ended_at is None,
             )
             for r in rows
-        ]
+        ]  # fmt: skip
 
     def test(self, principal: Principal, hook: str) -> None:
         """Sends a `webhook.test`. Raises HookUnknown, HooksAskedTooOften. Writes `webhook_delivery`."""

@@ -102,8 +102,12 @@ def deliveries_of(
 
 
 def recent_deliveries(connection: Connection, party: str, *, limit: int) -> list[Any]:
-    """Returns the last of a party's messages, newest first. Read-only."""
-    query = select(DELIVERY).where(DELIVERY.c.party == party)
+    """Returns the last of a party's messages, newest first, with their webhooks. Read-only."""
+    query = (
+        select(DELIVERY, HOOK.c.url, HOOK.c.ended_at)
+        .join(HOOK, HOOK.c.id == DELIVERY.c.webhook)
+        .where(DELIVERY.c.party == party)
+    )
     return list(
         connection.execute(
             query.order_by(DELIVERY.c.created_at.desc(), DELIVERY.c.id.desc()).limit(limit)

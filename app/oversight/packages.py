@@ -16,7 +16,6 @@ look is logged. They come with their salts, so that anybody can hold them agains
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from app.db.engine import Database
 from app.i18n import LANGUAGES, Lang, format_moment, text
 from app.kit.clock import SHANGHAI, Clock, format_time
 from app.kit.errors import Conflict, Unavailable
+from app.kit.tables import write_csv
 from app.ledger.note import NoteSigner, VerifierKey, sign_note
 from app.ledger.prover import InLog
 from app.ledger.store import StoredRecord
@@ -299,20 +299,18 @@ class Packages:
 
 def _table(records: Iterable[StoredRecord], in_log: Mapping[tuple[str, int], InLog]) -> bytes:
     """Returns the records one a line, to be looked at; what is checked is the bundle."""
-    out = io.StringIO()
-    out.write("\ufeff")  # a spreadsheet takes it for its own character set otherwise
-    writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
-    for record in records:
-        place = in_log[(record.stream, record.seq)]
-        try:
-            fields: Mapping[str, Any] = record.fields
-        except ValueError:  # altered bytes; the hash tells which
-            fields = {}
-        told = [str(fields.get(name, "")) for name in _COLUMNS[2:7]]
-        index = "" if place.index is None else str(place.index)
-        writer.writerow([record.stream, record.seq, *told, record.hash.hex(), place.origin, index])
-    return out.getvalue().encode()
+    return b"".join(write_csv([_COLUMNS, *(_line(record, in_log) for record in records)]))
+
+
+def _line(record: StoredRecord, in_log: Mapping[tuple[str, int], InLog]) -> list[object]:
+    place = in_log[(record.stream, record.seq)]
+    try:
+        fields: Mapping[str, Any] = record.fields
+    except ValueError:  # altered bytes; the hash tells which
+        fields = {}
+    told = [str(fields.get(name, "")) for name in _COLUMNS[2:7]]
+    index = "" if place.index is None else str(place.index)
+    return [record.stream, record.seq, *told, record.hash.hex(), place.origin, index]
 
 
 def _kind(name: str) -> str:

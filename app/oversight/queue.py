@@ -12,6 +12,7 @@ from app.credit.steps import ENDED
 from app.db.engine import Database
 from app.kit.clock import from_ms
 from app.oversight import store
+from app.oversight.casestore import WAITING, Wanted, count_findings, list_findings
 from app.oversight.finding_rows import GRACE
 from app.parties.principal import Principal
 
@@ -48,7 +49,9 @@ def queue_in(database: Database, region: str | None, *, limit: int) -> Queue:
     the queue of who sees all. Read-only.
     """
     with database.read() as connection:
-        count, rows = store.queue(connection, region=region, limit=limit)
+        wanted = Wanted(status=WAITING, within=region)
+        count = count_findings(connection, wanted)
+        rows = list_findings(connection, wanted, after=None, limit=limit, order="gravest")
     return Queue(count, tuple(_waiting(row) for row in rows))
 
 
@@ -58,7 +61,7 @@ def queue_of(
     """Returns the open findings that the principal's party answers for, the most urgent first. Read-only."""
     party = principal.party or ""
     with database.read() as connection:
-        count, rows = store.queue(connection, party=party, limit=limit)
+        count, rows = store.queue(connection, party, limit=limit)
     filed, _ = ledger.file_of(party, principal)
     charges = {
         str(one.entry.evidence["finding"]): one.entry

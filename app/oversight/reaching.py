@@ -48,9 +48,9 @@ class _Found(NamedTuple):
 class Reaching:
     """Of one product, inside the caller's snapshot. Read-only.
 
-    own: the party whose goods are counted, None: everybody's. office: a region (GB/T 2260) that goods
-    must belong to. sold: from, until exclusive (ms). apart: whether goods in stock that are alike are
-    named one by one.
+    own: the party whose goods are counted, None: everybody's. office: a region (GB/T 2260) that they belong
+    to, or else are, or were, recalled; None: all. sold: from, until exclusive (ms). apart: whether goods in
+    stock that are alike are named one by one.
     """
 
     def __init__(
@@ -73,7 +73,10 @@ class Reaching:
         self._lots: dict[str, Mapping[str, Any]] = {}
         self._marks: dict[str | None, Mark | None] = {}
         self._recall_times: dict[str | None, list[int]] = {}
-        self._regions: dict[str, str | None] = {}
+        self._parties: dict[str, str | None] = {}
+        """With their regions."""
+        self._others: set[str] = set()
+        """Names that are no party's."""
         self._alike: dict[bytes, _Found] = {}
         self._more_alike: dict[bytes, int] = {}
         self._unknown: list[str] = []
@@ -121,8 +124,10 @@ class Reaching:
         for serial in serials:
             stream = Code(self._gtin, serial=serial).stream
             names[stream_key(stream)] = stream
+        then = self._sold_then(list(names))
+        if then is not None and not named:
+            names = {key: name for key, name in names.items() if key in then}
         rows = {row.stream: row for row in reachstore.lives(self._connection, list(names))}
-        then = self._sold_then(list(rows))
         found: list[_Found] = []
         for key, name in names.items():
             row = rows.get(key)
@@ -171,11 +176,12 @@ class Reaching:
         shown: list[tuple[_Found, Mark | None]] = []
         if self._office is not None:
             found = list(found)
-            self._learn_regions(found)
+            self._learn_owners(found)
         for one in found:
             try:
-                if self._is_shown(one.life):
-                    shown.append((one, self._mark(one.life)))
+                mark = self._mark(one.life)
+                if self._is_shown(one.life, mark):
+                    shown.append((one, mark))
             except _DAMAGED:
                 # Whose it is cannot be told, so only who sees all goods is told of it.
                 if self._own is None and self._office is None:
@@ -197,7 +203,7 @@ class Reaching:
         kept = self._sections(out)
         words, opened = self._later_words(out), self._opened(out)
         platforms = {one.name: _platform(one.life) for one, _ in out}
-        parties = self._parties({name for name in platforms.values() if name is not None})
+        self._learn({name for name in platforms.values() if name is not None})
         found = {}
         for one, mark in out:
             since = _NEVER if mark is None or one.recorded_at < 0 else mark[0]
@@ -205,7 +211,9 @@ class Reaching:
                 since = self._known_since(one, since, words.get(one.key, ()))
             told = {kind for kind, at in words.get(one.key, ()) if at >= since} - {"recall"}
             found[one.name] = Seen(
-                ways_of(one.life, kept.get(one.name, 0), by_party=platforms[one.name] in parties),
+                ways_of(
+                    one.life, kept.get(one.name, 0), by_party=platforms[one.name] in self._parties
+                ),
                 told="notice" in told,
                 heard=bool(told - {"notice"}),
                 opened=opened.get(one.key, -1) >= since,
@@ -257,8 +265,8 @@ class Reaching:
 
     # --- whose, and since when -------------------------------------------------------------------
 
-    def _is_shown(self, life: Mapping[str, Any]) -> bool:
-        if self._office is not None and not self._is_there(life):
+    def _is_shown(self, life: Mapping[str, Any], mark: Mark | None) -> bool:
+        if self._office is not None and mark is None and not self._is_there(life):
             return False
         if self._own is None:
             return True
@@ -280,26 +288,26 @@ class Reaching:
         return load_heads(self._connection, [stream])[stream].state
 
     def _is_there(self, life: Mapping[str, Any]) -> bool:
-        """As app.oversight.offices does: where they are who made, sold or hold it, or where it was sold."""
-        office = str(self._office)
-        places = [self._regions.get(party) for party in _parties_of(life)]
+        """As app.trace.offices has it: where they are who made, sold or hold it, or where it was sold."""
+        places = [self._parties.get(party) for party in _parties_of(life)]
         places.append((life.get("sale") or {}).get("region"))
-        return any(covers(office, place) for place in places)
+        return any(covers(str(self._office), place) for place in places)
 
-    def _learn_regions(self, found: Iterable[_Found]) -> None:
-        parties: set[str] = set()
+    def _learn_owners(self, found: Iterable[_Found]) -> None:
+        names: set[str] = set()
         for one in found:
             try:
-                parties |= _parties_of(one.life)
+                names |= _parties_of(one.life)
             except _DAMAGED:
                 continue  # told of below
-        self._parties(parties)
+        self._learn(names)
 
-    def _parties(self, names: set[str]) -> frozenset[str]:
-        """Returns which of these names are parties, and keeps where they are."""
-        new = {name for name in names if name not in self._regions}
-        self._regions |= reachstore.registered_parties(self._connection, new) if new else {}
-        return frozenset(name for name in names if name in self._regions)
+    def _learn(self, names: set[str]) -> None:
+        """Notes which of these names are parties, and where."""
+        new = names - self._parties.keys() - self._others
+        if new:
+            self._parties |= reachstore.registered_parties(self._connection, new)
+            self._others |= new - self._parties.keys()
 
     def _mark(self, life: Mapping[str, Any]) -> Mark | None:
         lot = life.get("lot")

@@ -139,32 +139,29 @@ def find_issued(
 def issued_between(
     connection: Connection, gtin: str, first: Issued, last: Issued, *, lot: str | None, most: int
 ) -> list[str]:
-    """Returns the serials that first's issuer issued from `first` to `last`, both included, at most so many.
+    """Returns the serials that first's issuer issued from `first` to `last`, both included.
 
-    In the order of issue: by when the codes were ordered, in each order as they are printed.
+    In the order of issue: by when the codes were ordered, in each order as they are printed. Where there
+    are so many, or more, any `most` of them: that is all that is read.
     """
     place = tuple_(BATCH.c.created_at, BATCH.c.batch_id)
-    query = select(BATCH.c.batch_id).where(
-        BATCH.c.party == first.party,
-        BATCH.c.gtin == gtin,
-        place >= (first.created_at, first.batch_id),
-        place <= (last.created_at, last.batch_id),
+    query = (
+        select(BATCH.c.created_at, BATCH.c.batch_id, CODE.c.n, CODE.c.serial)
+        .join(CODE, CODE.c.batch_id == BATCH.c.batch_id)
+        .where(
+            BATCH.c.party == first.party,
+            BATCH.c.gtin == gtin,
+            place >= (first.created_at, first.batch_id),
+            place <= (last.created_at, last.batch_id),
+            or_(BATCH.c.batch_id != first.batch_id, CODE.c.n >= first.n),
+            or_(BATCH.c.batch_id != last.batch_id, CODE.c.n <= last.n),
+        )
     )
     if lot is not None:
         query = query.where(BATCH.c.lot == lot)
-    query = query.order_by(BATCH.c.created_at, BATCH.c.batch_id)
-    found: list[str] = []
-    for batch in connection.execute(query).scalars().all():
-        codes = select(CODE.c.serial).where(CODE.c.batch_id == batch)
-        if batch == first.batch_id:
-            codes = codes.where(CODE.c.n >= first.n)
-        if batch == last.batch_id:
-            codes = codes.where(CODE.c.n <= last.n)
-        codes = codes.order_by(CODE.c.n).limit(most - len(found))
-        found += connection.execute(codes).scalars()
-        if len(found) >= most:
-            break
-    return found
+    some = query.limit(most).subquery()
+    told = select(some.c.serial).order_by(some.c.created_at, some.c.batch_id, some.c.n)
+    return list(connection.execute(told).scalars())
 
 
 def lots_produced(connection: Connection, gtin: str, first: str, last: str) -> list[str]:
@@ -234,7 +231,7 @@ def sold_then(connection: Connection, keys: list[int], since_ms: int, until_ms: 
 
 
 def registered_parties(connection: Connection, names: Iterable[str]) -> dict[str, str | None]:
-    """Returns the region of those of these names that are parties; None: registered without one."""
+    """Returns those of these names that are parties, each with its region; None: it has told none."""
     wanted = sorted(set(names))
     found: dict[str, str | None] = {}
     for start in range(0, len(wanted), PIECE):
@@ -312,4 +309,5 @@ def _behind(after: tuple[Any, ...]) -> Any:
     later = or_(
         RECALL.c.stream > stream, and_(RECALL.c.stream == stream, RECALL.c.recaller > recaller)
     )
-    return or_(RECALL.c.since_at < since, and_(RECALL.c.since_at == since, later))
+    # The bound first, by which an index begins there.
+    return and_(RECALL.c.since_at <= since, or_(RECALL.c.since_at < since, later))

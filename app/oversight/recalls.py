@@ -1,26 +1,29 @@
 """Recalls: which there are, and how far each has come. Making and lifting one is an event like others.
 
-An authority sees all goods, one with a region those that belong there; each of its looks is logged with
-a purpose first. A merchant, a supplier or a recall agent sees the goods that it issued, holds or sold,
-and those of its own lots; of what others issued under the same GTIN it learns nothing.
+An authority sees all goods of a recall: it is one of the whole country, and who is in office in one place
+must see how far it has come in the others. Of goods that nobody recalled, or recalls now, it sees those of
+its region. Each of its looks is logged with a purpose first. A merchant, a supplier or a recall agent sees
+the goods that it issued, holds or sold, and those of its own lots; of what others issued under the same
+GTIN it learns nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms
+from app.kit.errors import FieldFault, invalid
 from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_some
+from app.ledger.submission import StreamHead
 from app.oversight import reachstore
-from app.oversight.offices import check_goods
 from app.oversight.reach import UNREADABLE, Goods, Mark, Tally, mark_of
 from app.oversight.reaching import Reaching
 from app.oversight.scoping import Chosen, Scope, choose
@@ -31,6 +34,7 @@ from app.trace.code import Code
 from app.trace.correcting import as_corrected
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
+from app.trace.offices import check_goods
 
 LOOK: Final = "reach"
 """How the log of purposes names a look at a recall's reach."""
@@ -43,7 +47,8 @@ _OVER: Final = frozenset({"void", UNREADABLE})
 class Reached:
     """What was counted. unknown: serials that were named and are nobody's. mark: of product or lot.
 
-    notices: on product and lot since the recall, for all to read.
+    notices: on product and lot since the recall, for all to read. office: the region (GB/T 2260) of which
+    goods were counted that nobody recalled; None: of all.
     """
 
     code: Code
@@ -52,6 +57,7 @@ class Reached:
     mark: Mark | None
     notices: int
     unknown: tuple[str, ...]
+    office: str | None
 
     @property
     def since_ms(self) -> int | None:
@@ -104,6 +110,68 @@ class ToldRecall:
     level: int | str | None
     basis: str
     place: tuple[int, int, str]
+
+
+class _Lines(Protocol):
+    """Takes goods one by one, inside the snapshot that they are read from."""
+
+    def take(self, connection: Connection, one: Goods, /) -> None: ...
+
+    def finish(self, connection: Connection, /) -> None: ...
+
+
+@dataclass(slots=True)
+class _Told:
+    """Goods, each by itself."""
+
+    goods: list[Goods] = field(default_factory=list)
+
+    def take(self, _: Connection, one: Goods) -> None:
+        self.goods.append(one)
+
+    def finish(self, _: Connection) -> None:
+        """Nothing waits."""
+
+
+@dataclass(slots=True)
+class _Recallable:
+    """The streams of goods that take a recall, those of them to record it on, and how many take none.
+
+    lifts: whether it is the end of one. most: on how many it may be recorded.
+    """
+
+    principal: Principal
+    lifts: bool
+    most: int
+    names: list[str] = field(default_factory=list)
+    todo: list[str] = field(default_factory=list)
+    left_out: int = 0
+    _waiting: list[str] = field(default_factory=list)
+
+    def take(self, connection: Connection, one: Goods) -> None:
+        """Takes one of the goods, or counts it. Raises Invalid."""
+        if "#" in one.name or one.state in _OVER:
+            self.left_out += 1
+            return
+        self._waiting.append(one.name)
+        if len(self._waiting) >= reachstore.PIECE:
+            self.finish(connection)
+
+    def finish(self, connection: Connection) -> None:
+        """Looks at those taken since it last did. Raises Invalid where there is too much to record."""
+        waiting, self._waiting = self._waiting, []
+        self.add(waiting, load_heads(connection, waiting))
+
+    def add(self, names: Sequence[str], heads: Mapping[str, StreamHead]) -> None:
+        """Takes streams. Raises Invalid where there is too much to record."""
+        self.names += names
+        self.todo += [
+            name
+            for name in names
+            if _stands(heads[name].state, self.principal, any_recall=self.lifts) is self.lifts
+        ]
+        if len(self.todo) > self.most:
+            raise invalid(FieldFault(("code",), "too_many_to_recall", {"expected": self.most}))
 
 
 class Recalls:
@@ -167,67 +235,70 @@ class Recalls:
         self, principal: Principal, scope: Scope, *, purpose: str | None
     ) -> tuple[Reached, Sequence[Goods]]:
         """Returns what `reach` does, and a line for each of the goods; raises and writes as that."""
-        lines: list[Goods] = []
-        return self._look(principal, scope, purpose, lines), lines
+        lines = _Told()
+        return self._look(principal, scope, purpose, lines), lines.goods
 
-    def plan(self, principal: Principal, scope: Scope, *, lifts: bool, purpose: str) -> Plan:
+    def plan(
+        self, principal: Principal, scope: Scope, *, lifts: bool, purpose: str, most: int
+    ) -> Plan:
         """Returns on which codes a recall of a part of the goods is recorded, or that it is over.
 
-        purpose: what the log of purposes says of an authority's look. Raises and writes as `reach`.
+        purpose: what the log of purposes says of an authority's look. most: codes that it may be recorded
+        on; little more is read than shows that they are too many. Raises and writes as `reach`.
         """
-        lines: list[Goods] = []
-        found = self._look(principal, scope, purpose, lines)
+        picked = _Recallable(principal, lifts, most)
         if scope.is_of_lots:
-            asked, left_out = self._lots(principal, scope), 0
+            principal.check_may(_ACTION)  # before any is read
+            self._pick_lots(principal, scope, picked)
+            found = self._look(principal, scope, purpose, recalls=True)
         else:
-            asked = tuple(
-                one.name for one in lines if "#" not in one.name and one.state not in _OVER
-            )
-            left_out = len(lines) - len(asked)
-        with self._database.read() as connection:
-            heads = load_heads(connection, asked)
-        todo = tuple(
-            stream
-            for stream in asked
-            if _stands(heads[stream].state, principal, any_recall=lifts) is lifts
-        )
-        return Plan(found, asked, todo, left_out)
+            found = self._look(principal, scope, purpose, picked, recalls=True)
+        return Plan(found, tuple(picked.names), tuple(picked.todo), picked.left_out)
 
-    def _lots(self, principal: Principal, scope: Scope) -> tuple[str, ...]:
-        """Returns the streams of a scope's lots; where somebody sees its own alone, of these."""
+    def _pick_lots(self, principal: Principal, scope: Scope, picked: _Recallable) -> None:
+        """Picks a scope's lots; where somebody sees its own alone, of these."""
         code = parse_code(scope.code)
         own = None if reach(principal.roles, _ACTION) == "any" else principal.own_party()
         with self._database.read() as connection:
             lots = choose(connection, scope, code, own=own).lots or ()
             heads = load_heads(connection, [Code(code.gtin, lot=lot).stream for lot in lots])
-        return tuple(
+        names = [
             stream
             for stream, head in heads.items()
             if own is None or own in (head.state.get("party"), head.state.get("recall_agent"))
-        )
+        ]
+        picked.add(names, heads)
 
     def _look(
         self,
         principal: Principal,
         scope: Scope,
         purpose: str | None,
-        lines: MutableSequence[Goods] | None = None,
+        lines: _Lines | None = None,
+        *,
+        recalls: bool = False,
     ) -> Reached:
+        """recalls: the caller is about to recall these goods, or to lift that."""
         principal.check_may(_ACTION)
         sees_all = reach(principal.roles, _ACTION) == "any"
         if sees_all:
             purpose = read_purpose(purpose, loc=("purpose",))
         code, own = parse_code(scope.code), None if sees_all else principal.own_party()
         with self._database.read() as connection:
-            head = load_heads(connection, [code.stream])[code.stream]
+            heads = load_heads(connection, {code.stream, code.product_stream})
+            head = heads[code.stream]
             if not head.exists:
                 raise CodeUnknown("code_unknown", code=code.stream)
+            is_recall = (recalls and REGULATOR in principal.roles) or mark_of(
+                *(one.state for one in heads.values())
+            )
+            office = None if is_recall else principal.region
             chosen = choose(connection, scope, code, own=own)
             reaching = Reaching(
                 connection,
                 gtin=code.gtin,
                 own=own,
-                office=principal.region,
+                office=office,
                 sold=(scope.sold_since_ms, scope.sold_until_ms),
                 apart=lines is not None,
             )
@@ -235,13 +306,22 @@ class Recalls:
             for one, count in _goods(reaching, chosen):
                 tally.add(one, count)
                 if lines is not None:
-                    lines.append(one)
-            if not tally.count:
-                if not sees_all and (code.serial or not reaching.is_ours(code.lot)):
-                    raise NotYours("not_yours")
+                    lines.take(connection, one)
+            if lines is not None:
+                lines.finish(connection)
+            mine = sees_all or tally.count or (not code.serial and reaching.is_ours(code.lot))
+            if not mine:
+                raise NotYours("not_yours")
+            if not tally.count and office is not None:
                 check_goods(connection, principal, code.stream)
             found = Reached(
-                code, self._clock.now(), tally, reaching.mark_of_lot(code.lot), 0, reaching.unknown
+                code,
+                self._clock.now(),
+                tally,
+                reaching.mark_of_lot(code.lot),
+                0,
+                reaching.unknown,
+                office,
             )
             notices = _notices(connection, code, found.since_ms)
         if sees_all:

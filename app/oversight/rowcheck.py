@@ -7,17 +7,17 @@ but what is shown or counted would be false. So it is a finding of its own (`ind
 the stream whose records contradict it.
 
 In which case goods are (`case_unit`) is checked at their holder's stream, for most units say nothing of it;
-see `placecheck`. What was sold (`sold_unit`) is checked where the goods are; see `resoldstore`. Where their
-seller is, what was sold by day (`sold_day`) is compared with the rows that it adds up.
+see `placecheck`. What was sold is checked where the goods are, and where their seller is; see `salescheck`.
 
-Documents that a party handed in are opened and held against their digests, wherever records name them.
+Documents that a party handed in are opened and held against their digests; by the walk in the background a
+few at a time, see `documentwalk`.
 
 Not checked: rows that follow from several streams or from none (offers, due steps, API keys).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,14 +45,15 @@ from app.ledger.store import as_bytes
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight import movestore
+from app.oversight.finding_rows import DOCUMENT
 from app.oversight.placecheck import lacks_case, misplaced_rows
+from app.oversight.salescheck import baseless_sales, wrong_sales
 from app.parties import licence_book, licencestore, measures, measurestore
 from app.parties import store as party_store
-from app.trace import ratings, ratingstore, resoldstore, soldstore, voices, voicestore
+from app.trace import ratings, ratingstore, voices, voicestore
 from app.trace import store as trace_store
 from app.trace.catalogue import lot_facts, product_facts
 from app.trace.gaps import Graces
-from app.trace.soldstore import day_named
 from app.trace.wordstore import missing_words
 
 Fields = Mapping[str, Any]
@@ -68,10 +69,11 @@ def check_rows(
     *,
     graces: Graces,
     vault: Vault | None = None,
+    only: Collection[str] | None = None,
 ) -> Iterator[Problem]:
     """Yields the rows that do not follow from a sound stream's records, all of them given. Read-only.
 
-    vault: opens documents; without it they are not.
+    vault: opens documents; without it they are not. only: digests of those that it opens, None for all.
     """
     wrong: list[str] = []
     find: Callable[[], Any]
@@ -89,14 +91,14 @@ def check_rows(
                 wrong = _differing("lot", told, find)
             wrong += _wrong_ratings(connection, stream, gtin, records)
             wrong += _wrong_voices(connection, stream, gtin, records)
-            wrong += _wrong_sales(connection, stream, records, graces)
+            wrong += wrong_sales(connection, stream, records, graces)
         case ["01", gtin, "21", _]:
             wrong = _wrong_ratings(connection, stream, gtin, records)
             packed = any(fields["type"] == "pack" for fields in records)
             if packed and lacks_case(connection, stream):
                 wrong.append("case_unit")
             wrong += _wrong_voices(connection, stream, gtin, records)
-            wrong += _wrong_sales(connection, stream, records, graces)
+            wrong += wrong_sales(connection, stream, records, graces)
         case ["party", party]:
             if first is not None:
                 find = partial(party_store.find_party, connection, party)
@@ -106,14 +108,15 @@ def check_rows(
             wrong += _wrong_credit(connection, party, records)
             wrong += _wrong_decisions(connection, party, records)
             wrong += _wrong_orders(connection, party, records)
-            wrong += _wrong_documents(connection, party, records, vault)
+            wrong += _wrong_documents(connection, party, records)
+            if vault is not None:
+                altered = documents.unsound(connection, vault, party, only=only)
+                yield from (altered_document(party, digest) for digest in altered)
             wrong += [
                 f"rating.{seq}" for _, seq in ratingstore.unfounded(connection, party, limit=20)
             ]
             wrong += misplaced_rows(connection, party)
-            units = resoldstore.without_goods(connection, party, limit=20)
-            wrong += [f"sold_unit.{unit}" for unit in units]
-            wrong += _miscounted(connection, party)
+            wrong += baseless_sales(connection, party)
             wrong += [
                 f"voice.{seq}" for _, seq in voicestore.unfounded(connection, party, limit=20)
             ]
@@ -126,6 +129,12 @@ def check_rows(
     if wrong:
         evidence = {"column": " ".join(wrong[:20])}
         yield Problem("index.row_mismatch", stream, None, None, evidence)
+
+
+def altered_document(party: str, digest: str) -> Problem:
+    """Returns what is said of a document that is not what was handed in; each is a finding of its own."""
+    evidence = {"column": f"{DOCUMENT}{digest}"}
+    return Problem("index.row_mismatch", f"party/{party}", None, None, evidence)
 
 
 def _told_product(first: Fields, records: Sequence[Fields]) -> dict[str, Any]:
@@ -294,19 +303,14 @@ def _wrong_decisions(connection: Connection, party: str, records: Sequence[Field
     return wrong
 
 
-def _wrong_documents(
-    connection: Connection, party: str, records: Sequence[Fields], vault: Vault | None
-) -> list[str]:
-    """Returns the rows of documents that records name which are not as recorded, and altered documents."""
+def _wrong_documents(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
+    """Returns the rows of documents that records name which are not as recorded."""
     kept = {
         place: row._mapping for place, row in documentstore.uses_about(connection, party).items()
     }
     told = told_uses(party, records)
     apart = {place for place in told.keys() | kept.keys() if told.get(place) != kept.get(place)}
-    wrong = sorted(f"document_use.{seq}" for _, _, _, seq in apart)
-    if vault is not None:
-        wrong += [f"document.{one}" for one in documents.unsound(connection, vault, party)]
-    return wrong
+    return sorted(f"document_use.{seq}" for _, _, _, seq in apart)
 
 
 def _wrong_orders(connection: Connection, party: str, records: Sequence[Fields]) -> list[str]:
@@ -359,20 +363,6 @@ def _wrong_voices(
         for row in told
         if row["seq"] not in kept or not _same(row, kept[row["seq"]])
     ]
-
-
-def _wrong_sales(
-    connection: Connection, stream: str, records: Sequence[Fields], graces: Graces
-) -> list[str]:
-    """Returns the goods of which what was sold is not as recorded."""
-    wrong = resoldstore.wrong_at_goods(connection, stream, records, graces)
-    return [f"sold_unit.{stream}" + (f"#{subject}" if subject else "") for subject in wrong]
-
-
-def _miscounted(connection: Connection, party: str) -> list[str]:
-    """Returns the days on which the counts that ranking reads are not those of the rows of what was sold."""
-    apart = soldstore.days_apart(connection, party, limit=20)
-    return [f"sold_day.{gtin}.{day_named(day)}" for _, gtin, day in apart]
 
 
 def _missing_words(connection: Connection, product: Any) -> list[str]:

@@ -117,7 +117,8 @@ def choose(connection: Connection, scope: Scope, code: Code, *, own: str | None)
         made = reachstore.lots_produced(connection, code.gtin, *scope.produced)
         lots = tuple(lot for lot in made if code.lot in (None, lot))
     if scope.issued is not None:
-        return Chosen(code, _issued(connection, scope.issued, code, own=own), lots, named=False)
+        serials = _issued(connection, scope.issued, code, own=own)
+        return Chosen(code, serials, lots, named=False)
     if not scope.serials:
         if reachstore.count_codes(connection, code.gtin, lots) > MOST_GOODS:
             raise _too_many()
@@ -133,19 +134,21 @@ def _issued(
     connection: Connection, ends: tuple[str, str], code: Code, *, own: str | None
 ) -> tuple[str, ...]:
     found: list[Issued] = []
-    for name, told in zip(("serial_from", "serial_to"), ends, strict=True):
-        serial = _serial_of(code, told, name)
+    named = {
+        name: _serial_of(code, told, name)
+        for name, told in zip(("serial_from", "serial_to"), ends, strict=True)
+    }
+    for name, serial in named.items():
         one = reachstore.find_issued(connection, code.gtin, serial, lot=code.lot, party=own)
         if one is None:
             raise invalid(FieldFault((name,), "serial_unknown", {"got": serial}))
         found.append(one)
     first, last = found
     if first.party != last.party:
-        raise invalid(FieldFault(("serial_to",), "other_issuer", {"got": ends[1][:MAX_SEGMENT]}))
+        raise invalid(FieldFault(("serial_to",), "other_issuer", {"got": named["serial_to"]}))
     if first[1:] > last[1:]:
-        raise invalid(
-            FieldFault(("serial_to",), "issued_before", {"expected": ends[0][:MAX_SEGMENT]})
-        )
+        params = {"expected": named["serial_from"]}
+        raise invalid(FieldFault(("serial_to",), "issued_before", params))
     serials = reachstore.issued_between(
         connection, code.gtin, first, last, lot=code.lot, most=MOST_GOODS + 1
     )

@@ -16,12 +16,12 @@ from app.ledger import sealstore
 from app.ledger import store as ledger_store
 from app.ledger.note import encode_base64
 from app.ledger.vault import SealBroken, Vault
-from app.oversight.offices import check_goods
 from app.parties.looking import log_look, read_purpose
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
+from app.trace.offices import check_goods
 
 
 class SealedAccess:

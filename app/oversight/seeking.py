@@ -20,7 +20,6 @@ from app.kit.clock import Clock
 from app.kit.errors import FieldFault, invalid
 from app.ledger.store import head_rows
 from app.oversight import seekstore
-from app.oversight.offices import places_of
 from app.oversight.seekstore import MOST, Bounds
 from app.oversight.seekwords import SEALED, Kind, Reading, read_query
 from app.oversight.store import names_of
@@ -30,6 +29,7 @@ from app.parties.looking import log_looks, read_purpose
 from app.parties.principal import Principal
 from app.trace import wordstore
 from app.trace.code import Code
+from app.trace.offices import places_of
 from app.trace.secret_index import SecretIndex
 from app.trace.words import query_words
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, insert, or_, select, true, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 
+from app.db import tables
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
 from app.db.tables import (
@@ -25,8 +38,7 @@ from app.db.tables import (
 )
 from app.db.upsert import upsert, upsert_rows
 from app.ledger.record import stream_key
-from app.oversight.kinds import FAMILIES_OF, Severity
-from app.parties.store import inside
+from app.oversight.kinds import Severity
 from app.trace.code import Code
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -97,54 +109,29 @@ def open_findings(
 
 
 def all_open_integrity(connection: Connection) -> list[Any]:
-    """Returns every open finding on integrity or on the log itself. Read-only."""
-    return list(
-        connection.execute(
-            select(FINDING).where(
-                FINDING.c.status == "open",
-                FINDING.c.kind.startswith("integrity.") | FINDING.c.kind.startswith("log."),
-            )
-        )
+    """Returns every open finding on integrity, on the log itself or on rows of nobody. Read-only."""
+    kinds = [FINDING.c.kind.startswith(f"{one}.") for one in ("integrity", "log")]
+    query = select(FINDING).where(
+        FINDING.c.status == "open", or_(*kinds, FINDING.c.stream.is_(None))
     )
+    return list(connection.execute(query))
 
 
 def is_severe(severity: Severity) -> Any:
-    """Returns the condition that a finding is as grave as this, by its kind."""
-
-    def of(families: Iterable[str]) -> Any:
-        return or_(*(FINDING.c.kind.startswith(f"{one}.", autoescape=True) for one in families))
-
-    if severity == "ordinary":
-        return ~of(one for families in FAMILIES_OF.values() for one in families)
-    return of(FAMILIES_OF[severity])
+    """Returns the condition that a finding is as grave as this, by its kind; in the words of its index."""
+    words = {"grave": tables.GRAVE, "serious": tables.SERIOUS, "ordinary": tables.ORDINARY}
+    return text(words[severity])
 
 
-GRAVITY: Any = case((is_severe("grave"), 0), (is_severe("serious"), 1), else_=2)
-"""By how grave they are, findings in order."""
+def queue(connection: Connection, party: str, *, limit: int) -> tuple[int, list[Any]]:
+    """Returns how many findings of a party are open or in their grace, and the first of them. Read-only.
 
-
-def queue(
-    connection: Connection,
-    *,
-    party: str | None = None,
-    region: str | None = None,
-    limit: int,
-) -> tuple[int, list[Any]]:
-    """Returns how many findings are open or in their grace, and the first of them.
-
-    The gravest stand first: of one's own the oldest, which ends first; of a region the newest, as in the
-    list of findings. region: of the parties that they are about (GB/T 2260), with all that is inside.
-    Read-only.
+    The gravest stand first, of each severity the oldest, which ends first.
     """
-    query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")))
-    if party is not None:
-        query = query.where(FINDING.c.party == party)
-    if region is not None:
-        query = query.join(PARTY, PARTY.c.id == FINDING.c.party)
-        query = query.where(inside(PARTY.c.region, region))
+    query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")), FINDING.c.party == party)
     count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    opened = FINDING.c.opened_at if party is not None else FINDING.c.opened_at.desc()
-    query = query.order_by(GRAVITY, opened, FINDING.c.id).limit(limit)
+    gravity = case((is_severe("grave"), 0), (is_severe("serious"), 1), else_=2)
+    query = query.order_by(gravity, FINDING.c.opened_at, FINDING.c.id).limit(limit)
     return int(count), list(connection.execute(query))
 
 

@@ -13,9 +13,8 @@ import gc
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -33,6 +32,7 @@ from app.ledger.treecheck import check_tree
 from app.ledger.vault import Vault
 from app.ledger.verifier import Problem
 from app.oversight.rowcheck import check_rows
+from app.oversight.salescheck import check_strangers
 from app.trace.gaps import Graces
 from app.trace.story import Stories, keeps_state
 
@@ -84,15 +84,25 @@ def new_audit(
     *,
     vault: Vault,
     stories: Stories,
+    documents: Callable[[str], Collection[str] | None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> LedgerAudit:
-    """Returns the audit of the ledger with all that the rooms above check in it."""
+    """Returns the audit of the ledger with all that the rooms above check in it.
+
+    documents: digests of those that are opened of a stream's party, None for all.
+    """
+
+    def rows(stream: str, records: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+        return check_rows(
+            connection, stream, records, graces=stories.graces, vault=vault, only=documents(stream)
+        )
+
     return LedgerAudit(
         connection,
         vault=vault,
         check_state=stories.state_checker(connection),
         keeps_state=keeps_state,
-        check_rows=partial(check_rows, connection, graces=stories.graces, vault=vault),
+        check_rows=rows,
         prove_plainly=stories.plain_prover(connection),
         progress=progress,
     )
@@ -233,6 +243,7 @@ def _check_log(connection: Connection, plan: AuditPlan) -> list[Problem]:
         *foreign,
         *check_handovers(connection, plan.log_keys, signed),
         *check_heads(connection),
+        *check_strangers(connection),
     ]
 
 

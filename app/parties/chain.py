@@ -70,8 +70,11 @@ class PartyChain:
         action: str,
         reads: tuple[Read, ...] = (),
         sealed: Mapping[str, Mapping[str, Any]] | None = None,
+        id_: str | None = None,
     ) -> Recorded:
         """Returns the committed record of `party/{party}`; the operator speaks as `system`.
+
+        id_: the same with the same content is answered as before; None: a new one.
 
         action: of roles.ACTIONS, for which the principal was let in; it gives the record's source.
         sealed: section name -> content, to which the record only commits. Raises what `decide`
@@ -82,7 +85,8 @@ class PartyChain:
             for name, content in (sealed or {}).items()
         )
         actor, at = principal.party or SYSTEM, self._clock.now()
-        claim = party_claim(party, self._new_id(), type_, data, actor=actor, at=at, seals=seals)
+        record = id_ or self._new_id()
+        claim = party_claim(party, record, type_, data, actor=actor, at=at, seals=seals)
         submission = Submission(
             claim=claim,
             source=voice(principal.roles, action),

@@ -18,7 +18,7 @@ from app.db.engine import Database
 from app.kit.clock import format_time, from_ms
 from app.kit.errors import FieldFault, Invalid, NotFound, invalid
 from app.ledger import store as ledger
-from app.ledger.signatures import check_public_key, verify_signature
+from app.ledger.signatures import SignatureInvalid, check_public_key, verify_signature
 from app.ledger.submission import Read
 from app.parties import rules, store
 from app.parties.chain import PartyChain
@@ -84,7 +84,11 @@ class Powers:
             params = {"expected": "Ed25519", "got": public_key}
             raise invalid(FieldFault(("public_key",), "public_key", params)) from err
         message = f"suxin-key/1\n{party}\n{public_key}".encode("ascii")
-        verify_signature(public_key=raw, signature=signature, message=message)
+        try:
+            verify_signature(public_key=raw, signature=signature, message=message)
+        except SignatureInvalid as err:
+            wrong = FieldFault(("proof",), "proof", {"party": party})
+            raise SignatureInvalid(err.key, errors=(wrong,)) from err
         key_id = sha256(raw).hexdigest()[:SIGNING_KEY_ID_CHARACTERS]
         known = self._facts(party, key_fact(key_id)).get(key_fact(key_id))
         if known is not None and known.get("revoked_ms") is None:
@@ -143,10 +147,12 @@ class Powers:
         agent: str,
         types: Sequence[str],
         until: datetime | None = None,
-    ) -> str:
-        """Returns the id of a new mandate: `agent` may send these types in the party's name.
+        id_: str | None = None,
+    ) -> tuple[str, bool]:
+        """Returns the id of a mandate, and whether it was given before (a repeat of `id_`).
 
-        until: exclusive. Raises Invalid, or what `check_may` raises.
+        `agent` may send these types in the party's name. until: exclusive. Raises Invalid, IdConflict, or
+        what `check_may` raises.
         """
         principal.check_may("mandate.manage", owner=party)
         if not is_party_id(agent) or agent == party:
@@ -165,11 +171,12 @@ class Powers:
             rules.decide_mandate,
             action="mandate.manage",
             reads=(Read(party_stream(agent)), Read(party_stream(party), mandate_fact(agent))),
+            id_=id_,
         )
-        return recorded.id
+        return recorded.id, recorded.replayed
 
-    def revoke_mandate(self, principal: Principal, party: str, mandate_id: str) -> None:
-        """Takes a mandate back; again, or after its end, is no harm.
+    def revoke_mandate(self, principal: Principal, party: str, mandate_id: str) -> bool:
+        """Takes a mandate back; returns whether it stood. Again, or after its end, is no harm.
 
         Raises MandateUnknown, or what `check_may` raises.
         """
@@ -186,7 +193,8 @@ class Powers:
                 reads=(Read(party_stream(party), mandate_fact(agent)),),
             )
         except rules.MandateEnded:
-            return
+            return False
+        return True
 
     def mandates(self, principal: Principal, party: str) -> list[MandateView]:
         """Returns the mandates a party gave, by agent. Read-only."""

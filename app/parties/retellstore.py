@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
 from app.ledger import store as ledger
+from app.ledger.rebuilt import Rebuilt
 from app.parties import licence_book, measures
 from app.parties.measurestore import MEASURE, put_rows
 from app.parties.rules import party_stream
@@ -17,14 +18,7 @@ _ALL = 2**31 - 1
 _TYPES = licence_book.TYPES | measures.TYPES | {"registration"}
 
 
-class Retold(NamedTuple):
-    """made: rows. damaged: `stream#seq` of records that are not what was recorded."""
-
-    made: int
-    damaged: tuple[str, ...]
-
-
-def put_right(connection: Connection) -> Retold:
+def put_right(connection: Connection) -> Rebuilt:
     """Makes every party's licences and measures again from its records. Writes `party`, `licence`, `measure`.
 
     Of a party with a damaged record among them all stays as it was.
@@ -53,5 +47,5 @@ def put_right(connection: Connection) -> Retold:
         put_rows(connection, sorted(rows), taken)
         made += sum(len(lines) for lines in rows.values()) + len(taken)
         if len(found) < _PAGE:
-            return Retold(made, tuple(damaged))
+            return Rebuilt(made, tuple(damaged))
         after = found[-1]

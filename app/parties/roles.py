@@ -113,7 +113,7 @@ ACTIONS: Mapping[str, Action] = {
         _action("credit.enter", "credit", any_of=(REGULATOR, ADMIN)),
         _action("credit.object", "credit", own=PARTY_ROLES),
         _action("credit.decide", "credit", any_of=(REGULATOR,)),
-        # A file goes with what somebody says; nobody reads it but its sender and regulators in office.
+        # A file goes with what somebody says: for its sender, whom it is about, and regulators in office.
         _action("document.keep", "credit", own=PARTY_ROLES),
         _action("document.read", "credit", any_of=(REGULATOR,), own=PARTY_ROLES),
         _action("credit.exchange", "credit", any_of=(REGULATOR, ADMIN)),

@@ -165,7 +165,7 @@ def new_inner(random: RandomBytes) -> str:
 
 
 def normalise_inner(text: str) -> str:
-    """Returns an inner code as issued from what somebody typed: upper-case, nothing between."""
+    """Returns an inner code, token or ticket as issued from what was typed: upper-case, nothing between."""
     return text.replace(" ", "").replace("-", "").strip().upper()
 
 

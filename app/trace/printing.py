@@ -7,8 +7,6 @@ void units are left out of every print.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from app.db.engine import Database
 from app.i18n import Lang, text
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, Invalid, invalid
+from app.kit.tables import write_csv
 from app.labels.apart import FEW, write_apart
 from app.labels.fonts import find_font
 from app.labels.layouts import LAYOUTS, LayoutName
@@ -36,7 +35,7 @@ from app.trace.life_table import LifecycleConflict
 
 SHEET_MAX = 10_000
 REASON_MAX = 200
-_CSV_PART = 32_000  # characters
+_TOLD_EVERY = 500  # lines of a list
 _PREVIEW_PART = 8  # units; the first that is not void is shown
 
 Form = Literal["pdf", "zpl"]
@@ -163,25 +162,20 @@ class Printing:
     def code_lines(
         self, batch: Any, progress: Callable[[int], None] | None = None
     ) -> Iterator[bytes]:
-        """Yields a batch as CSV: `code,uri,serial,inner` in the order of printing; UTF-8, marked for Excel.
+        """Returns a batch as CSV, in pieces: `code,uri,serial,inner` in the order of printing.
 
         All that were issued, void or not: a list is no label. Read-only.
         """
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        writer.writerow(("code", "uri", "serial", "inner"))
-        yield b"\xef\xbb\xbf"
+        return write_csv(self._code_rows(batch, progress or (lambda _: None)))
+
+    def _code_rows(self, batch: Any, progress: Callable[[int], None]) -> Iterator[tuple[str, ...]]:
+        yield ("code", "uri", "serial", "inner")
         for done, serial in enumerate(self._issuing.serials(batch.batch_id), 1):
             code = Code(batch.gtin, lot=batch.lot, serial=serial)
             inner = self._issuing.inner_code(code) if batch.inner else ""
-            writer.writerow((code.stream, digital_link(self._base_url, code), serial, inner))
-            if buffer.tell() > _CSV_PART:
-                yield buffer.getvalue().encode("utf-8")
-                buffer.seek(0)
-                buffer.truncate()
-                if progress is not None:
-                    progress(done)
-        yield buffer.getvalue().encode("utf-8")
+            yield code.stream, digital_link(self._base_url, code), serial, inner
+            if done % _TOLD_EVERY == 0:
+                progress(done)
 
     def preview(
         self,

@@ -48,12 +48,13 @@ class Proofs:
         )
 
     def check_token(self, token: str, *, subject: str, record_id: str | None) -> None:
-        """Raises ProofInvalid unless this is the token of that record of the present sale."""
+        """Raises ProofInvalid unless this is the token of that record of the present sale, as typed."""
         kind = token_kind(token)
         if record_id is None:
             raise ProofInvalid("claim_token")
         expected = self.claim_token(kind, subject=subject, record_id=record_id)
-        if not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")):
+        told = normalise_inner(token).encode("utf-8", "replace")
+        if not hmac.compare_digest(expected.encode(), told):
             raise ProofInvalid("claim_token")
 
     def inner_code(self, stream: str) -> str:
@@ -83,8 +84,9 @@ class Proofs:
 
 def token_kind(token: str) -> ProofKind:
     """Returns to whom a token went, as its first letter says. Raises ProofInvalid for no token."""
-    kind = _LETTER.get(token[:1])
-    if kind is None or len(token) != _TOKEN_SYMBOLS + 1:
+    told = normalise_inner(token)
+    kind = _LETTER.get(told[:1])
+    if kind is None or len(told) != _TOKEN_SYMBOLS + 1:
         raise ProofInvalid("claim_token")
     return kind
 

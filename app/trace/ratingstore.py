@@ -13,12 +13,13 @@ from sqlalchemy import Connection, and_, case, func, insert, or_, select, tuple_
 
 from app.db.lookup import chunks
 from app.db.tables import Head, Rating, RecordRow, SideIndex
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import as_bytes
 from app.trace.identifiers import parse_code
 from app.trace.ratings import KINDS, TYPES, told_rows
-from app.trace.rebuildstore import Retold, retell
+from app.trace.rebuildstore import retell
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RATING = Rating.__table__  # type: ignore[attr-defined]
@@ -35,7 +36,7 @@ def _write_ratings(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 WRITERS: Mapping[str, EffectWriter] = {"rating": _write_ratings}
 
 
-def rebuild_ratings(connection: Connection) -> Retold:
+def rebuild_ratings(connection: Connection) -> Rebuilt:
     """Makes all rows again from the records. Writes `rating`."""
     return retell(
         connection, RATING, TYPES, lambda stream, records: _told(connection, stream, records)

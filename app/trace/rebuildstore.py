@@ -7,12 +7,13 @@ if it were not there, and named, so that whoever asked for the rows knows which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
 from app.db.tables import Head, RecordRow
 from app.kit.errors import Fault
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.record import has_key
 from app.ledger.store import StoredRecord, load_stream
 
@@ -25,19 +26,12 @@ UNTOLD = (Fault, KeyError, TypeError, ValueError, AttributeError)
 """Raised by what tells a stream's rows where what is left, without what was altered, tells no story."""
 
 
-class Retold(NamedTuple):
-    """made: rows. damaged: `stream#seq` of what was passed over; without a seq all of a stream."""
-
-    made: int
-    damaged: tuple[str, ...]
-
-
 def retell(
     connection: Connection,
     table: Any,
     types: Iterable[str],
     told: Callable[[str, Sequence[Fields]], Iterable[dict[str, Any]]],
-) -> Retold:
+) -> Rebuilt:
     """Makes a table's rows again from the streams that have records of these types. Writes `table`.
 
     told: a stream's rows, from its sound records in order.
@@ -54,7 +48,7 @@ def retell(
         made += len(rows)
         if rows:
             connection.execute(insert(table), rows)
-    return Retold(made, tuple(damaged))
+    return Rebuilt(made, tuple(damaged))
 
 
 def streams_with(connection: Connection, types: Iterable[str]) -> Iterator[Any]:

@@ -1,7 +1,8 @@
 """SQL of what was sold, held against the records of the goods and written again from them.
 
 An audit tells the commonest lives (`plainlife`) with their row, and reads the rows beside the records in the
-same order; every other life is told here. What is of no goods at all is looked for where its seller is.
+same order; every other life is told here. What is of no goods at all is looked for where its seller is, and
+once a round where the seller is no party.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select
 
 from app.db.hot import HotSelect
-from app.db.tables import Head, RecordRow, SoldUnit
+from app.db.lookup import chunks
+from app.db.tables import Head, Party, RecordRow, SoldDay, SoldUnit
 from app.db.upsert import upsert_rows
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.record import has_key, stream_key
 from app.ledger.store import load_some
 from app.trace.code import Code, lot_stream
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.life_table import Happening
-from app.trace.rebuildstore import UNTOLD, Retold, sound_records, streams_with
+from app.trace.rebuildstore import UNTOLD, sound_records, streams_with
 from app.trace.replay import happening_of
 from app.trace.retold import finder
 from app.trace.soldrows import FindListings, Told, told_rows
 
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
+DAY = SoldDay.__table__  # type: ignore[attr-defined]
+PARTY = Party.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 
@@ -132,6 +137,23 @@ def without_goods(connection: Connection, seller: str, *, limit: int) -> list[st
     return [f"#{key}" for key in islice(ghosts, limit)]
 
 
+def strangers(connection: Connection, *, limit: int) -> list[str]:
+    """Returns sellers of rows, or of counts by day, that are no party; at most `limit`. Read-only.
+
+    The first by their ids. No stream of theirs is audited. Reads an index over every row.
+    """
+    told: set[str] = set()
+    for table in (SOLD, DAY):
+        told.update(connection.execute(select(table.c.seller).distinct()).scalars())
+    found: list[str] = []
+    for part in chunks(sorted(told)):
+        known = set(connection.execute(select(PARTY.c.id).where(PARTY.c.id.in_(part))).scalars())
+        found += [seller for seller in part if seller not in known]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
 def _is_no_goods(row: Any) -> bool:
     return row.name is None or has_key(row.name, row.stream)
 
@@ -160,7 +182,7 @@ class RowsInOrder:
         self._first, self._page = key, page
 
 
-def put_right(connection: Connection, graces: Graces) -> Retold:
+def put_right(connection: Connection, graces: Graces) -> Rebuilt:
     """Writes again what was sold, wherever the records say something else. Writes `sold_unit`.
 
     Of goods with a damaged record the rows stay as they are. Counts by day are not touched.
@@ -193,7 +215,7 @@ def put_right(connection: Connection, graces: Graces) -> Retold:
                 )
             )
         made += len(wrong) + len(kept.keys() - told.keys())
-    return Retold(made, tuple(damaged))
+    return Rebuilt(made, tuple(damaged))
 
 
 def _kept_rows(connection: Connection, key: int) -> dict[tuple[str, int], dict[str, Any]]:

@@ -8,7 +8,8 @@ gone (PIPL art. 47): the commitment stays, so every hash holds and the page says
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -18,6 +19,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, parse_time, to_ms
 from app.kit.errors import Denied, NotFound
 from app.ledger import sealstore, store
+from app.ledger.reading import each_of
 from app.ledger.record import Claim, id_bytes, stream_key
 from app.ledger.recorder import Recorder
 from app.ledger.submission import Draft, Effect, Recorded, Submission, View, all_recorded
@@ -28,6 +30,7 @@ from app.parties.roles import REGULATOR
 from app.trace.claims import record_id
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, token_subject
+from app.trace.offices import check_goods
 from app.trace.proof import ProofInvalid, Proofs, check_inner, token_kind
 from app.trace.requests import ConsumerProof
 from app.trace.store import find_inner
@@ -38,6 +41,10 @@ REASONS: Final[tuple[str, ...]] = get_args(HidingReason)
 _PUBLIC = frozenset({"review", "follow_up", "reply"})
 _ERASABLE = frozenset({"review", "follow_up", "complaint", "message"})
 _ENDS = frozenset({"return", "refusal"})
+_SOLD = frozenset({"sale", "signature"})
+_PROVING = _SOLD | _ENDS
+MOST_TEXTS: Final = 200
+"""So many of a page's goods are shown: what somebody has filled with words stays a page."""
 
 Fields = Mapping[str, Any]
 
@@ -46,15 +53,25 @@ Fields = Mapping[str, Any]
 class PublicText:
     """A text that the public reads, or would. text: None where it is hidden or was erased.
 
-    hidden: why it is, "" where it is not. by: `consumer`, or the party that replied.
+    seq: of its record, by which older ones are asked for. hidden: why it is, "" where it is not.
+    by: `consumer`, or the party that replied.
     """
 
     id: str
+    seq: int
     type: str
     at: datetime
     by: str
     text: str | None
     hidden: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTexts:
+    """Texts of some goods, oldest first. is_more: whether there are older ones."""
+
+    texts: Sequence[PublicText]
+    is_more: bool
 
 
 class TextUnknown(NotFound):
@@ -91,11 +108,11 @@ class Texts:
     ) -> Recorded:
         """Returns the `hiding` record of a public text; shown: it is to be read again.
 
-        The same id and content again is answered as before. Raises TextUnknown, CodeUnknown.
+        An authority with a region hides those about goods of that region. The same id and content again is
+        answered as before. Raises TextUnknown, CodeUnknown, OutsideRegion.
         """
-        principal.check_may("text.hide")
-        until, _ = self._split(code, of, _PUBLIC)
-        fields = until[-1]
+        self._check_may(principal, code)
+        fields = self._find(code, of, _PUBLIC)
         if "text" not in fields.get("sealed", {}):
             raise TextUnknown("text_unknown", of=of)
         actor = SYSTEM if principal.party is None else principal.party
@@ -106,45 +123,56 @@ class Texts:
         (recorded,) = all_recorded(self._recorder.submit_and_wait([submission]))
         return recorded
 
-    def public(self, principal: Principal, code: Code) -> list[PublicText]:
-        """Returns the texts of a unit or lot that may be hidden, or shown again, oldest first.
+    def public(self, principal: Principal, code: Code, *, before: int | None = None) -> PublicTexts:
+        """Returns the texts of a unit or lot that may be hidden, or shown again.
 
-        What is hidden is not opened: that is a look at sealed data, and asks for a purpose. Raises what
-        `check_may` raises, CodeUnknown. Read-only.
+        The newest MOST_TEXTS of them, before: of those whose seq is less. What is hidden is not opened:
+        that is a look at sealed data, and asks for a purpose. Raises what `check_may` raises, CodeUnknown,
+        OutsideRegion. Read-only.
         """
-        principal.check_may("text.hide")
-        records = self._load(code)
-        hidden = hidden_texts(records)
-        return [
+        self._check_may(principal, code)
+        newest, hidings = deque[Fields](maxlen=MOST_TEXTS + 1), list[Fields]()
+        for fields in self._read(code, _PUBLIC | {"hiding"}):
+            if fields["type"] == "hiding":
+                hidings.append(fields)
+            elif "text" in fields.get("sealed", {}) and (before is None or fields["seq"] < before):
+                newest.append(fields)
+        hidden, is_more = hidden_texts(hidings), len(newest) > MOST_TEXTS
+        if is_more:
+            newest.popleft()
+        shown = [
             PublicText(
                 id=fields["id"],
+                seq=fields["seq"],
                 type=fields["type"],
                 at=parse_time(fields["recorded_at"]),
                 by=fields["actor"],
                 text=None if fields["id"] in hidden else self.open_said(code, fields),
                 hidden=hidden.get(fields["id"], ""),
             )
-            for fields in records
-            if fields["type"] in _PUBLIC and "text" in fields.get("sealed", {})
+            for fields in newest
         ]
+        return PublicTexts(shown, is_more)
 
     def written(self, code: Code, proof: ConsumerProof) -> list[Fields]:
         """Returns the records that whoever has this proof wrote about a unit or lot, oldest first.
 
-        Raises ProofInvalid for a proof that proves none of them. Read-only.
+        The newest MOST_TEXTS of them. Raises ProofInvalid for a proof that proves none of them. Read-only.
         """
-        records = self._load(code)
-        mine = []
-        for n, fields in enumerate(records):
-            if fields["type"] in _ERASABLE and fields["source"] == CONSUMER:
-                try:
-                    self._check_author(code, records[: n + 1], records[n + 1 :], proof)
-                except ProofInvalid:
-                    continue
-                mine.append(fields)
-        if not mine:
-            self._check_any(code, records, proof)
-        return mine
+        author = self._author(code, proof)
+        mine, belongs = deque[Fields](maxlen=MOST_TEXTS), False
+        for fields in self._read(code, _ERASABLE | _PROVING):
+            author.pass_by(fields)
+            if fields["type"] in _ENDS and author.is_by_inner:
+                mine.clear()  # the code goes to the next buyer with the goods
+            if author.wrote(fields):
+                belongs = True
+                if fields["type"] in _ERASABLE and fields["source"] == CONSUMER:
+                    mine.append(fields)
+        if not mine and not belongs:
+            # So that nobody tries them out; the code inside the pack proves something by itself.
+            author.check_any()
+        return list(mine)
 
     def open_said(self, code: Code, fields: Fields) -> str | None:
         """Returns the words of a record to who may read them, None where there are none left. Read-only."""
@@ -162,13 +190,18 @@ class Texts:
 
         A second time it is answered as before. Raises TextUnknown, CodeUnknown and ProofInvalid.
         """
-        until, after = self._split(code, of, _ERASABLE)
-        self._check_author(code, until, after, proof)
-        told = [until[-1]]
-        if told[0]["type"] == "complaint":
-            told += [
-                f for f in after if f["type"] == "message" and f["data"]["of"] == told[0]["id"]
-            ]
+        named = self._find(code, of, _ERASABLE)
+        author, told, ended = self._author(code, proof), list[Fields](), False
+        for fields in self._read(code, _ERASABLE | _PROVING):
+            if not told:
+                author.pass_by(fields)
+                if fields["seq"] == named["seq"]:
+                    told.append(fields)
+            elif fields["type"] in _ENDS:
+                ended = True
+            elif fields["type"] == "message" and named["type"] == "complaint":
+                told += [fields] if fields["data"]["of"] == named["id"] else []
+        author.check_wrote(named, ended=ended)
         submissions = [
             self._erasure(code, fields, sorted(fields["sealed"]))
             for fields in told
@@ -180,6 +213,12 @@ class Texts:
         # SQLite's log holds what was overwritten until it is emptied; a reader in the way only delays it.
         self._database.truncate_log()
         return recorded
+
+    def _check_may(self, principal: Principal, code: Code) -> None:
+        principal.check_may("text.hide")
+        with self._database.read() as connection:
+            if store.load_heads(connection, [code.stream])[code.stream].exists:
+                check_goods(connection, principal, code.stream)
 
     def _erasure(self, code: Code, fields: Fields, sections: Sequence[str]) -> Submission:
         data = {"of": fields["id"], "sections": list(sections)} | _subject(fields)
@@ -203,80 +242,102 @@ class Texts:
         now = self._clock.now()
         return Claim(code.stream, id_, type_, actor, now, data, {})
 
-    def _check_author(
-        self, code: Code, until: Sequence[Fields], after: Sequence[Fields], proof: ConsumerProof
-    ) -> None:
-        """Raises ProofInvalid unless this proof is that of who wrote the last of `until`.
-
-        A token stays its author's after a return has ended it for everything new: what was written with it
-        is theirs. The code inside the pack goes to the next buyer with the goods, and proves nothing then.
-        """
-        fields = until[-1]
-        if fields["type"] == "message" and fields["source"] != CONSUMER:
-            raise ProofInvalid("query_code")  # the other side's words are its own
-        if proof.query is not None:
-            of = fields["data"]["of"] if fields["type"] == "message" else fields["id"]
-            self._proofs.check_query(proof.query, stream=code.stream, record_id=str(of))
-            return
-        if proof.token is not None:
-            step = "sale" if token_kind(proof.token) == "platform" else "signature"
-            told = [
-                one for one in until if one["type"] == step and _subject(one) == _subject(fields)
-            ]
-            consignment = fields["data"].get("consignment")
-            subject = token_subject(
-                code, "" if consignment is None else f"consignment/{consignment}"
-            )
-            record = told[-1]["id"] if told else None
-            self._proofs.check_token(proof.token, subject=subject, record_id=record)
-            return
-        by_inner = fields["data"].get("proof") == "inner"
-        if not by_inner or any(one["type"] in _ENDS for one in after):
-            raise ProofInvalid("inner_code")
-        self._check_inner(code, proof)
-
-    def _check_any(self, code: Code, records: Sequence[Fields], proof: ConsumerProof) -> None:
-        """Raises ProofInvalid for a proof that belongs to nothing here, so that nobody tries them out."""
-        if proof.inner is not None:
-            self._check_inner(code, proof)
-            return
-        for n in range(len(records)):
-            try:
-                self._check_author(code, records[: n + 1], (), proof)
-            except ProofInvalid:
-                continue
-            return
-        raise ProofInvalid("claim_token")
-
-    def _check_inner(self, code: Code, proof: ConsumerProof) -> None:
+    def _author(self, code: Code, proof: ConsumerProof) -> _Author:
+        # Now, and not while records are read: who holds a reader waits for no second one.
         with self._database.read() as connection:
             kept = find_inner(connection, code.stream)
-        check_inner(kept, proof.inner)
+        return _Author(code, proof, self._proofs, kept)
 
-    def _split(
-        self, code: Code, of: str, types: frozenset[str]
-    ) -> tuple[list[Fields], list[Fields]]:
-        """Returns the records up to the named one, and those after it."""
-        records = self._load(code)
-        for n, fields in enumerate(records):
-            if fields["id"] == of.lower() and fields["type"] in types:
-                return records[: n + 1], records[n + 1 :]
-        raise TextUnknown("text_unknown", of=of[:80])
+    def _find(self, code: Code, of: str, types: frozenset[str]) -> Fields:
+        """Returns the named record. Raises TextUnknown, and what `_read` raises."""
+        self._check_there(code)
+        place = (code.stream, of.lower())
+        try:
+            with self._database.read() as connection:
+                found = store.find_by_id(connection, [place]).get(place)
+            fields = {} if found is None else store.StoredRecord(code.stream, *found, None).fields
+        except ValueError:  # no UUID; or altered bytes, which say nothing
+            fields = {}
+        if fields.get("type") not in types or fields["id"] != of.lower():
+            raise TextUnknown("text_unknown", of=of[:80])
+        return fields
 
-    def _load(self, code: Code) -> list[Fields]:
+    def _read(self, code: Code, types: frozenset[str]) -> Iterator[Fields]:
+        """Yields the records of these types, in order. Raises Denied, CodeUnknown."""
+        self._check_there(code)
+        with self._database.read() as connection:
+            yield from each_of(connection, code.stream, types)
+
+    def _check_there(self, code: Code) -> None:
         if code.level == "product":
             raise Denied("text_on_product")
         with self._database.read() as connection:
-            records = store.load_stream(connection, code.stream)
-        if not records:
-            raise CodeUnknown("code_unknown", code=code.stream)
-        found: list[Fields] = []
-        for record in records:
-            try:
-                found.append(record.fields)
-            except ValueError:
-                continue  # altered bytes say nothing; the audit tells of them
-        return found
+            if not store.load_heads(connection, [code.stream])[code.stream].exists:
+                raise CodeUnknown("code_unknown", code=code.stream)
+
+
+class _Author:
+    """Whether a proof is that of who wrote a record; records are passed by in their order.
+
+    A token stays its author's after a return has ended it for everything new: what was written with it is
+    theirs. The code inside the pack goes to the next buyer with the goods, and proves nothing then.
+    """
+
+    def __init__(
+        self, code: Code, proof: ConsumerProof, proofs: Proofs, kept_inner: bytes | None
+    ) -> None:
+        self._code = code
+        self._proof = proof
+        self._proofs = proofs
+        self._kept_inner = kept_inner
+        self._sold: dict[tuple[str, str | None], str] = {}
+
+    @property
+    def is_by_inner(self) -> bool:
+        """Whether it is the code inside the pack that is to prove it."""
+        return self._proof.query is None and self._proof.token is None
+
+    def pass_by(self, fields: Fields) -> None:
+        """Notes the sale and the signature that a token is of."""
+        if fields["type"] in _SOLD:
+            self._sold[fields["type"], fields["data"].get("consignment")] = fields["id"]
+
+    def wrote(self, fields: Fields) -> bool:
+        """Whether the record that was passed by last is of this proof's author."""
+        try:
+            self.check_wrote(fields, ended=False)
+        except ProofInvalid:
+            return False
+        return True
+
+    def check_wrote(self, fields: Fields, *, ended: bool) -> None:
+        """Raises ProofInvalid unless it is. ended: whether the goods went back since."""
+        if fields["type"] == "message" and fields["source"] != CONSUMER:
+            raise ProofInvalid("query_code")  # the other side's words are its own
+        stream, proof = self._code.stream, self._proof
+        if proof.query is not None:
+            of = fields["data"]["of"] if fields["type"] == "message" else fields["id"]
+            self._proofs.check_query(proof.query, stream=stream, record_id=str(of))
+            return
+        if proof.token is not None:
+            step = "sale" if token_kind(proof.token) == "platform" else "signature"
+            consignment = fields["data"].get("consignment")
+            subject = token_subject(
+                self._code, "" if consignment is None else f"consignment/{consignment}"
+            )
+            record = self._sold.get((step, consignment))
+            self._proofs.check_token(proof.token, subject=subject, record_id=record)
+            return
+        if fields["data"].get("proof") != "inner" or ended:
+            raise ProofInvalid("inner_code")
+        check_inner(self._kept_inner, proof.inner)
+
+    def check_any(self) -> None:
+        """Raises ProofInvalid for a proof that belonged to nothing that was passed by."""
+        if self.is_by_inner:
+            check_inner(self._kept_inner, self._proof.inner)
+            return
+        raise ProofInvalid("claim_token")
 
 
 def hidden_texts(records: Sequence[Fields]) -> dict[str, str]:

@@ -20,10 +20,11 @@ from sqlalchemy import (
 )
 
 from app.db.tables import Head, Party, RecordRow, Voice
+from app.ledger.rebuilt import Rebuilt
 from app.ledger.stage import EffectWriter
 from app.parties.store import inside
 from app.trace.identifiers import parse_code
-from app.trace.rebuildstore import Retold, retell
+from app.trace.rebuildstore import retell
 from app.trace.voices import COMPLAINT, ENDED_BY_RETURN, KIND, SAYING, told_rows
 
 HEAD = Head.__table__  # type: ignore[attr-defined]
@@ -98,7 +99,7 @@ def _params(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
 WRITERS: Mapping[str, EffectWriter] = {KIND: _write_voices}
 
 
-def rebuild_voices(connection: Connection) -> Retold:
+def rebuild_voices(connection: Connection) -> Rebuilt:
     """Makes all rows again from the records. Writes `voice`."""
     return retell(
         connection,
@@ -214,8 +215,9 @@ def list_complaints(
     """Returns complaints with their codes and `due`: those open by deadline, the others newest first.
 
     seller, platform: of either, where both are given. referred_in: handed to the authority, of sellers
-    inside this region (GB/T 2260); "": all. due: when an answer or a proposal is owed next, ms; of
-    those that owe nothing when they were made. Read-only.
+    inside this region (GB/T 2260); "": all. Open: neither settled nor returned, and without an outcome, or
+    handed on after it to the platform or the authority that asks. due: when an answer or a proposal is
+    owed next, ms; of those that owe nothing when they were made. Read-only.
     """
     due = case(
         (VOICE.c.answered_at.is_(None), VOICE.c.at + reply_ms),
@@ -224,10 +226,19 @@ def list_complaints(
     )
     number = due if is_open else -VOICE.c.at
     place = (number, VOICE.c.stream, VOICE.c.seq)
+    # An outcome ends it for the seller. To whom it was handed after that, it is theirs to look into.
+    to = "platform" if referred_in is None else "regulator"
+    ends = [
+        VOICE.c.referred_to.is_(None),
+        VOICE.c.referred_to != to,
+        VOICE.c.referred_at < VOICE.c.proposed_at,
+    ]
+    if seller is not None:
+        ends.append(VOICE.c.seller == seller)
     over = or_(
         VOICE.c.settled_at.is_not(None),
         VOICE.c.ended_at.is_not(None),
-        VOICE.c.proposed_at.is_not(None),
+        and_(VOICE.c.proposed_at.is_not(None), or_(*ends)),
     )
     query = (
         select(VOICE, HEAD.c.name.label("code"), due.label("due"), number.label("number"))

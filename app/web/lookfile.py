@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from fastapi.responses import Response
 
 from app.i18n import Lang, text
-from app.imports.export import write_csv
 from app.kit.clock import format_local
+from app.kit.tables import write_csv
 from app.oversight.lookbook import LoggedLook, WantedLooks
 from app.parties.principal import Principal
 from app.web.csvfile import answer_csv

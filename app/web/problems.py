@@ -109,7 +109,12 @@ def say_fault(fault: Fault, lang: Lang) -> str:
 
 def problem_response(fault: Fault, visit: Visit) -> Response:
     """Returns the answer to a refused request."""
-    headers = {"Content-Language": visit.lang, "Vary": "Accept-Language"}
+    # Else a shared cache may keep a 404 for as long as it likes, of what is there a moment later.
+    headers = {
+        "Content-Language": visit.lang,
+        "Vary": "Accept-Language",
+        "Cache-Control": "no-store",
+    }
     if fault.retry_after_s is not None:
         headers["Retry-After"] = str(fault.retry_after_s)
     if isinstance(fault, Unauthenticated):

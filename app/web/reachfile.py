@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from fastapi.responses import Response
 
 from app.i18n import Lang, text
-from app.imports.export import write_csv
 from app.kit.clock import format_local, from_ms
+from app.kit.tables import write_csv
 from app.oversight.reach import Goods
 from app.oversight.scoping import Scope
 from app.parties.principal import Principal

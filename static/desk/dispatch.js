@@ -159,6 +159,8 @@ async function send() {
   const answer = await ask(body);
   beep(answer.ok);
   say(answer.message, answer.ok);
+  // What was said of these goods before is old news, whichever way it went now.
+  failed = failed.filter((other) => other.code !== parcel.code);
   if (answer.ok) {
     sent.add(parcel.code);
     done += 1;
@@ -169,9 +171,9 @@ async function send() {
     while (list.children.length > SHOWN) list.lastElementChild.remove();
   } else {
     failed.push({ ...parcel, reason: answer.message });
-    keep();
-    drawFailed();
   }
+  keep();
+  drawFailed();
 }
 
 form.addEventListener("submit", (event) => {

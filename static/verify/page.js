@@ -31,10 +31,11 @@ async function start() {
   const lacking = await missing();
   if (lacking) {
     at("plain").replaceChildren(say(`verify.check.missing_${lacking}`));
+    at("tool").remove();
     return;
   }
   at("plain").hidden = true;
-  at("tool").hidden = false;
+  at("tool").hidden = at("tool").inert = false;
   at("file").addEventListener("change", (event) => readFile(event.target.files[0]));
   at("fetch").addEventListener("submit", fetchByCode);
   at("run").addEventListener("click", run);

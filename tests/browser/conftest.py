@@ -13,6 +13,7 @@ import pytest
 from tests.browser import axe
 from tests.browser.counter import Counter
 from tests.browser.phone import CHROMIUM, launched
+from tests.browser.walks import AT_DESK, ON_PHONE, Screen, Walks
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
@@ -110,9 +111,33 @@ def pictures(request: pytest.FixtureRequest) -> Callable[..., None]:
 
     def take(page: Any, name: str, *, full_page: bool = True) -> None:
         if folder is not None:
+            # Playwright draws the screen that it knows of, and check_screens tells the page alone.
+            page.set_viewport_size(page.evaluate("({width: innerWidth, height: innerHeight})"))
             page.screenshot(path=Path(folder, name), full_page=full_page)
 
     return take
+
+
+@pytest.fixture(params=[ON_PHONE, AT_DESK], ids=lambda screen: screen.name)
+def screen(request: pytest.FixtureRequest) -> Screen:
+    return request.param
+
+
+@pytest.fixture
+def walk(
+    request: pytest.FixtureRequest, chromium: Any, screen: Screen, pictures: Callable[..., None]
+) -> Iterator[Walks]:
+    """Hands out walkers on a screen; at the end, what the test says that it sends was sent."""
+    walks = Walks(chromium, screen, pictures, request.node.originalname.removeprefix("test_"))
+    failed = request.session.testsfailed
+    try:
+        yield walks
+    finally:
+        walks.close()
+    if request.session.testsfailed == failed:
+        unsent = set(request.node.get_closest_marker("walks").args) - walks.sent
+        assert unsent == set()
+        assert [one for walker in walks.walkers for one in walker.unexpected()] == []
 
 
 def _bring_about(trade: Trade) -> dict[str, str]:

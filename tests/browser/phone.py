@@ -15,16 +15,22 @@ PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/140.0.0.0 Mobile Safari/537.36"
 )
+DESKTOP = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/140.0.0.0 Safari/537.36"
+)
 OTHER_PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
     "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
 )
 
 # A third of what a page costs is the process kept ready for the next one, which a fresh device never
-# uses. The last list that chromium is given counts, so what playwright turns off is off here too, as
-# far as it has to do with pages or asks somebody outside.
+# uses; and a page of ours has nothing to do with who opened it (Cross-Origin-Opener-Policy), for which a
+# fresh device's empty page would be thrown away with its process. The last list that chromium is given
+# counts, so what playwright turns off is off here too, as far as it has to do with pages or asks somebody
+# outside.
 _OFF = (
-    "SpareRendererForSitePerProcess",
+    "SpareRendererForSitePerProcess", "CrossOriginOpenerPolicy",
     "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
     "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
     "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch",

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tests.browser.measures import check_layout, check_structure
 
 SCREENS = ((360, 740), (390, 844), (1280, 900), (1440, 900))
 _PICTURED = (390, 1280)
+
+_sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def look(
@@ -33,7 +36,17 @@ def check_screens(
     for dress in schemes or ("dark", "light"):
         page.emulate_media(color_scheme=dress, reduced_motion="reduce")
         for width, height in SCREENS:
-            page.set_viewport_size({"width": width, "height": height})
+            _resize(page, width, height)
             check_layout(page)
             if width in _PICTURED:
                 pictures(page, f"{name}-{dress}-{width}.png", full_page=full_page)
+    page.set_viewport_size({"width": width, "height": height})  # what it is now, told to playwright
+
+
+def _resize(page: Any, width: int, height: int) -> None:
+    """Shows the page on a screen as playwright does, but for its window, which is laid out before it."""
+    if page not in _sessions:
+        _sessions[page] = page.context.new_cdp_session(page)
+    screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height}
+    shown = {**screen, "deviceScaleFactor": 1, "mobile": False}
+    _sessions[page].send("Emulation.setDeviceMetricsOverride", shown)

@@ -14,7 +14,6 @@ from tests.web.people import open_people_market
 
 pytestmark = pytest.mark.browser
 
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 STEPS = ["licence", "product", "listing", "codes", "print", "dispatch"]
 
 
@@ -45,15 +44,16 @@ def fill(page, **values: str) -> None:
     form.locator("button").first.click()
 
 
-@pytest.mark.parametrize(("lang", "screen"), [("zh", PHONE), ("en", DESK)], ids=["phone", "desk"])
-def test_a_shop_that_read_nothing_sends_its_first_parcel(market, chromium, pictures, lang, screen):
-    party, number = market.newcomer(), gtin(81 if screen is PHONE else 82)
+def test_a_shop_that_read_nothing_sends_its_first_parcel(market, chromium, pictures, screen):
+    """Without script, as tests/browser/walks.py has it with."""
+    party, number, lang = market.newcomer(), gtin(81 if screen.touched else 82), screen.lang
     shots = iter(range(1, 20))
 
     def shoot(page) -> None:
-        pictures(page, f"hour-{lang}-{screen['width']}-{next(shots)}.png")
+        pictures(page, f"hour-{lang}-{screen.name}-{next(shots)}.png")
 
-    with opened(chromium, lang=lang, viewport=screen, accept_downloads=True) as (page, noted):
+    device = {"lang": lang, "accept_downloads": True, **screen.device}
+    with opened(chromium, **device) as (page, noted):
         enter(page, market, "owner", party)
         shoot(page)
         assert page.locator(".begin > li").count() == len(STEPS) + 1, "and that it was verified"

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from app.kit.clock import china_day
-from tests.browser.doors import DESK
 from tests.browser.phone import opened
 from tests.browser.screens import look
 from tests.browser.test_signed_pages import enter
@@ -85,29 +84,3 @@ def test_the_tables_of_docs_are_no_wider_than_a_phone(market, chromium, lang):
         assert len(wider) == 4
         assert max(wider) <= 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_a_licence_is_told_on_a_phone_and_found_true_at_a_desk(market, chromium):
-    """Through the pages alone, without script."""
-    with (
-        opened(chromium, lang="zh", script=False) as (phone, _),
-        opened(chromium, lang="zh", viewport=DESK, script=False) as (desk, _),
-    ):
-        shop = market.newcomer("merchant")
-        enter(phone, market, "owner", shop, path="/desk/licences")
-        phone.locator("#f-kind").select_option("food_business")
-        phone.locator("#f-number").fill("JY14412000999777")
-        phone.locator("#f-valid_until").fill("2031-10-31")
-        phone.locator(".form .button-first").click()
-        phone.locator(".told").wait_for()
-        assert phone.locator(".state", has_text="待核验").is_visible()
-
-        enter(desk, market, "owner", AUTHORITY, path="/desk/licence-checks")
-        card = desk.locator(".card", has_text="JY14412000999777")
-        card.locator("textarea").fill("已在公示系统查验")
-        card.locator('button[value="verify"]').click()
-        desk.locator(".told").wait_for()
-        assert desk.locator(".card", has_text="JY14412000999777").count() == 0
-
-        phone.reload()
-        assert phone.locator(".state", has_text="有效").is_visible()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -98,37 +97,6 @@ def test_an_authoritys_decisions_can_be_read_on_every_screen(market, chromium, p
         assert noted.complaints == []
 
 
-def test_an_objection_is_made_on_a_phone_and_decided_at_a_desk(market, chromium):
-    """Through the pages alone, without script; a photo of the waybill goes with it."""
-    entry = enter_fact(market, SHOP)
-    with (
-        opened(chromium, lang="zh") as (phone, told),
-        opened(chromium, lang="zh", viewport=DESK) as (desk, _),
-    ):
-        enter(phone, market, path="/desk/credit")
-        phone.locator(f'a[href$="{entry["id"]}"]').first.click()
-        phone.locator("#f-text").fill("已按期发货，见运单")
-        phone.locator('input[type="file"]').first.set_input_files(PHOTO)
-        phone.locator('button[value="object"]').click()
-        phone.locator(".told").wait_for()
-        assert phone.get_by_text("已按期发货，见运单").is_visible()
-
-        enter(desk, market, "owner", AUTHORITY, path="/desk/decisions")
-        desk.locator(f'a[href*="{entry["id"]}"]').click()
-        with desk.expect_download() as saved:
-            desk.get_by_role("link", name="waybill.jpg").click()
-        assert Path(saved.value.path()).read_bytes() == JPEG
-        assert saved.value.suggested_filename == "waybill.jpg"
-        desk.locator("#f-reason").fill("查明属实")
-        desk.get_by_role("button", name="异议成立").click()
-        desk.locator(".told").wait_for()
-
-        phone.reload()
-        assert phone.get_by_text("查明属实").is_visible()
-        assert phone.locator(".state", has_text="已撤销").first.is_visible()
-        assert told.complaints == []
-
-
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_documents_are_shown_on_every_screen_and_a_wrong_one_is_named(
     market, chromium, pictures, lang
@@ -158,30 +126,3 @@ def test_documents_are_shown_on_every_screen_and_a_wrong_one_is_named(
         page.goto(f"{market.url}/desk/decisions/entries/{SHOP}/{entry['id']}")
         look(page, pictures, "decision-documents", lang)
         assert noted.complaints == []
-
-
-def test_a_complaint_is_followed_from_both_sides(market, chromium):
-    it = bought(market)
-    made = complain(market, it)
-    with (
-        opened(chromium, lang="en", viewport=DESK) as (shop, told),
-        opened(chromium, lang="en") as (phone, _),
-    ):
-        enter(shop, market, path="/desk/complaints")
-        shop.get_by_role("link", name=made["ticket"]).click()
-        shop.locator("#f-message").fill("Please send a photo.")
-        shop.locator('button[value="message"]').click()
-        shop.locator(".told").wait_for()
-
-        phone.goto(market.url + "/ticket")
-        phone.locator('input[name="ticket"]').fill(made["ticket"])
-        phone.locator('input[name="query"]').fill(made["query_code"])
-        phone.locator("form button").first.click()
-        phone.get_by_text("Please send a photo.").wait_for()
-
-        shop.locator("#f-text").fill("We refund it.")
-        shop.locator('button[value="accepted"]').click()
-        shop.locator(".told").wait_for()
-        phone.goto(f"{market.url}/{it.unit.code}")
-        phone.get_by_text("We refund it.").wait_for()
-        assert told.complaints == []

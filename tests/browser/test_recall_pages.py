@@ -8,7 +8,7 @@ from tests.browser.phone import opened
 from tests.browser.screens import look
 from tests.browser.test_authority_pages import LANGS, PHONE, unexpected
 from tests.browser.test_signed_pages import enter
-from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
+from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL, SUPPLIER
 from tests.web.people import open_people_market
 
@@ -66,9 +66,8 @@ def test_recalls_can_be_read_on_every_screen(market, chromium, pictures, lang):
         assert unexpected(noted) == []
 
 
-@pytest.mark.parametrize("script", [True, False])
-def test_a_merchant_recalls_a_lot_and_a_buyer_is_warned(market, chromium, script):
-    with opened(chromium, lang="en", script=script, viewport=PHONE) as (page, noted):
+def test_a_merchant_recalls_a_lot_and_a_buyer_is_warned(market, chromium):
+    with opened(chromium, lang="en", viewport=PHONE) as (page, noted):
         enter(page, market, "owner", SHOP, path=f"/desk/recalls/new?code={market.fresh}")
         page.locator("#f-reason").fill("loose lids")
         page.locator("#f-level").select_option("2")
@@ -87,17 +86,3 @@ def test_a_merchant_recalls_a_lot_and_a_buyer_is_warned(market, chromium, script
         assert page.locator("section.notice-recall, section.verdict-abnormal").count() == 0
         market.clock.advance(60)
         assert unexpected(noted) == []
-
-
-def test_the_goods_come_as_a_file(market, chromium):
-    with opened(chromium, lang="en") as (page, noted):
-        enter(page, market, "owner", SUPPLIER, path=f"/desk/recalls?code={market.recalled}")
-        page.locator("main .form .button-first").click()
-        page.locator("#file-title").wait_for()
-        assert PLATFORM not in page.locator("#holders-title").inner_text()
-        with page.expect_download() as waiting:
-            page.locator("form[action$='reach.csv'] button").click()
-        lines = waiting.value.path().read_text("utf-8-sig").splitlines()
-        assert len(lines) == 10
-        # A download ends the navigation that asked for it.
-        assert [one for one in unexpected(noted) if "reach.csv" not in one] == []

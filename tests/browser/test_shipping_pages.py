@@ -147,6 +147,26 @@ def test_a_scanner_dispatches_parcel_after_parcel_and_what_failed_stays(market, 
         assert [one for one in unexpected(noted) if "status of 409" not in one] == []
 
 
+def test_what_was_refused_names_its_field_and_stands_once_until_it_is_sent(market, chromium):
+    (unit,) = sold(market)
+    with opened(chromium, lang="en", script=True) as (page, _):
+        enter(page, market, "owner", SHOP, path="/desk/dispatch")
+        page.locator("#f-carrier").fill("Courier")
+        failed = page.locator("#failed li")
+        for waybill, said in (("SF1", "got 3"), ("SF12", "got 4")):
+            page.locator("#f-code").fill(unit)
+            page.locator("#f-waybill").fill(waybill)
+            page.locator("#dispatch .button-first").click()
+            failed.filter(has_text=said).wait_for()
+            assert failed.count() == 1
+            assert failed.inner_text().startswith(f"{text('en', 'goods.field.waybill')}: ")
+        page.locator("#f-code").fill(unit)
+        page.locator("#f-waybill").fill("SF4200000001")
+        page.locator("#dispatch .button-first").click()
+        page.locator("#done b").filter(has_text="1").wait_for()
+        assert page.locator("#failed").is_hidden()
+
+
 def test_a_parcel_that_could_not_be_told_is_tried_again_and_counts_once(market, chromium):
     (unit,) = sold(market)
     with opened(chromium, lang="en", script=True) as (page, _):

@@ -161,26 +161,6 @@ def test_errors_and_the_description_of_the_api_can_be_read_on_every_screen(
             assert (told["pale"], told["small"]) == ([], [])
 
 
-def test_a_person_applies_waits_is_let_in_and_signs_out(market, chromium):
-    """Through the pages alone, without script, on a phone; the operator sits at a desk."""
-    with (
-        opened(chromium, lang="zh") as (phone, told),
-        opened(chromium, lang="zh", viewport={"width": 1280, "height": 900}) as (desk, _),
-    ):
-        company = _apply(phone, market)
-        enter(desk, market, "operator", None)
-        desk.get_by_role("link", name=company).click()
-        desk.locator("#f-evidence").fill("执照原件")
-        desk.get_by_role("button", name="核验通过，登记商家").click()
-        desk.locator(".told").wait_for()
-        phone.reload()
-        phone.get_by_role("heading", name=company).wait_for()
-        phone.get_by_role("button", name="退出").click()
-        phone.locator(".told").wait_for()
-        assert phone.goto(market.url + "/desk").url.endswith("/sign-in?next=%2Fdesk")
-        assert _unexpected(told) == []
-
-
 def _apply(page, market) -> str:
     company = f"果园{new_name()}{LONG[:20]}"
     page.goto(market.url + "/apply")

@@ -192,6 +192,39 @@ def test_a_key_may_be_pinned_and_is_used_from_then_on(shown, chromium):
         check_layout(page)
 
 
+def test_nothing_moves_under_the_finger_while_the_script_is_on_its_way(shown, chromium):
+    """Cumulative Layout Shift, as Lighthouse counts it: 0.1 is where it begins to be felt."""
+    with opened(chromium, script=True) as (page, noted):
+        page.add_init_script(
+            "globalThis.moved = 0; new PerformanceObserver((list) => {"
+            " for (const one of list.getEntries()) globalThis.moved += one.value;"
+            "}).observe({ type: 'layout-shift', buffered: true });"
+        )
+
+        def late(route) -> None:
+            page.locator("#run").wait_for()  # it is there, and waits
+            page.locator("#tool[inert]").wait_for()
+            page.wait_for_timeout(200)
+            route.continue_()
+
+        page.route("**/page.js", late)
+        open_verify(page, shown)
+        assert page.evaluate("globalThis.moved") < 0.05
+        assert page.locator("#tool[inert]").count() == 0
+        assert noted.complaints == []
+
+
+@every
+def test_whoever_reads_at_four_times_the_size_scrolls_one_way(shown, chromium, lang):
+    """WCAG 2.2 1.4.10: 320 CSS pixels are what a screen of 1280 has at 400 %."""
+    unit = code_path(shown.codes["intact"]).removeprefix("/api/v1/codes/")
+    gtin, serial = unit.split("/")
+    with opened(chromium, lang=lang, viewport={"width": 320, "height": 640}) as (page, _):
+        for path in ("/", f"/01/{gtin}/21/{serial}", "/scan", "/ticket", "/log", "/verify"):
+            page.goto(f"{shown.trade.place.url}{path}")
+            check_layout(page)
+
+
 @every
 def test_without_a_script_the_page_says_how_else(shown, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):

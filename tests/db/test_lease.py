@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.db.engine import Database
 from app.db.lease import Lease, NotLeading, read_standing
@@ -97,9 +98,19 @@ def test_who_steps_down_lets_others_try_first(place):
     first.step_down()
     assert not first.renew(), "although nobody has it"
     assert second.renew()
+    assert second.pause_s() < 4, "it looks before the other one does again"
     second.release()
-    now.s = 31
-    assert first.renew()
+    now.s = 3.9
+    assert not first.renew()
+    now.s = 4.1
+    assert first.renew(), "there may be nobody else"
+
+
+def test_however_long_the_lease_others_look_every_two_seconds(place):
+    first, second = place.lease(lease_s=600), place.lease(lease_s=600)
+    first.renew()
+    second.renew()
+    assert first.pause_s() == second.pause_s() == 2
 
 
 def test_by_its_own_clock_a_leader_knows_that_its_time_is_over(place):
@@ -192,17 +203,27 @@ def test_of_many_who_try_at_once_one_gets_it(place):
     assert place.epoch() == 1
 
 
-def test_a_database_that_does_not_answer_ends_no_loop(place, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        DBAPIError("UPDATE", {}, Exception("gone")),
+        PoolTimeout("no connection came free"),
+    ],
+    ids=["gone", "none free"],
+)
+def test_a_database_that_does_not_answer_ends_no_loop(place, monkeypatch, error):
     lease = place.lease()
     lease.renew()
 
     def gone():
-        raise DBAPIError("UPDATE", {}, Exception("gone"))
+        raise error
 
     monkeypatch.setattr(lease._database, "write", gone)
     assert lease.keep() is False
     assert lease.leads(), "until its time is over"
     assert lease.pause_s() <= 1
+    lease.step_down()
+    assert not lease.leads()
 
 
 def test_a_leader_that_stands_still_in_its_transaction_is_cut_off(place):

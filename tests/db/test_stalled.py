@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import psycopg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.db.engine import Database
 from app.db.stalled import Stalled
@@ -124,12 +126,54 @@ def test_who_goes_on_slowly_is_not(place):
         assert is_locked(place.url)
 
 
+def test_who_copies_rows_slowly_is_not_and_who_stops_in_the_middle_is(place):
+    """A COPY is one statement, so it changes no state however long its rows come."""
+    with psycopg.connect(place.url, application_name=place.database().session_name) as slow:
+        slow.execute("CREATE TABLE copied (n bigint, told text)")
+        slow.commit()
+        slow.execute("SELECT * FROM log_state FOR UPDATE")
+        with pytest.raises(psycopg.OperationalError), slow.cursor() as cursor:  # noqa: SIM117
+            with cursor.copy("COPY copied (n, told) FROM STDIN") as copy:
+                for n in range(4):
+                    copy.write_row((n, "x" * 100_000))
+                    _wait(lambda: _waits_for_more(place.url, slow.info.backend_pid), "it waits")
+                    place.now.s = n * AFTER_S
+                    assert place.stalled.end() == 0
+                assert is_locked(place.url)
+                place.now.s += AFTER_S
+                assert place.stalled.end() == 1
+                _wait(lambda: not is_locked(place.url), "its lock is free")
+
+
 @pytest.mark.parametrize("statement", ["SELECT * FROM log_state", "SELECT pg_advisory_lock(1)"])
 def test_who_holds_no_row_is_not(place, statement):
     with in_the_middle(place.url, place.database().session_name, statement):
         for n in range(3):
             place.now.s = n * AFTER_S
             assert place.stalled.end() == 0
+
+
+@pytest.mark.parametrize("command", [None, "reindex"])
+def test_a_command_computes_between_its_statements_for_as_long_as_it_takes(place, command):
+    """Neither the server nor whoever may lead ends it; a service's session both would."""
+    other = Database(place.url, stalled_after_s=0.2, command=command)
+    ends = pytest.raises(DBAPIError) if command is None else nullcontext()
+    with ends, other.write() as connection:
+        connection.execute(text("UPDATE log_state SET size = size"))
+        for n in range(3):
+            place.now.s = n * AFTER_S
+            assert place.stalled.end() == 0 or command is None
+            time.sleep(0.2)
+        connection.execute(text("UPDATE log_state SET size = 7"))
+    with place.own.read() as connection:
+        found = connection.execute(text("SELECT size FROM log_state")).scalar_one()
+    assert found == (0 if command is None else 7)
+    with behind_rows(place.url, other.session_name):
+        place.now.s += AFTER_S
+        assert place.stalled.end() == 0
+        place.now.s += AFTER_S
+        assert place.stalled.end() == (1 if command is None else 0)
+    other.close()
 
 
 def test_programs_that_are_not_ours_and_our_own_sessions_are_not(place):

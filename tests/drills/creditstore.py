@@ -173,7 +173,8 @@ class Drill:
                 (name, seq, bytes(hash_).hex())
                 for name, seq, hash_ in run(
                     "SELECT h.name, r.seq, r.hash FROM record r JOIN head h ON h.stream = r.stream "
-                    "WHERE substr(r.type, 1, 7) = 'credit_'"
+                    "WHERE r.type IN "
+                    "('credit_entry', 'credit_status', 'credit_hold', 'credit_hold_lifted')"
                 )
             }
         with self.theirs.opened() as run:

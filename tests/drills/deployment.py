@@ -28,13 +28,20 @@ class Deployment:
     """One folder. `serve` and `stop` may be called again and again; `kill` is kill -9.
 
     database_url: of a database that is there; a new one of the kind that `--database` says is made.
-    database: SQLite's file.
+    database: SQLite's file. code: the tree whose program it runs, if not this one.
     """
 
     def __init__(
-        self, folder: Path, *, admin: str | None = None, database_url: str | None = None, **env: str
+        self,
+        folder: Path,
+        *,
+        admin: str | None = None,
+        database_url: str | None = None,
+        code: Path | None = None,
+        **env: str,
     ) -> None:
         self.folder = folder
+        self.code = code
         self.log = folder / "serve.log"
         self.database = folder / "data" / "suxin.db"
         self.keys_dir = folder / "data-keys"
@@ -50,7 +57,7 @@ class Deployment:
         self._client: httpx.Client | None = None
 
     def beside(self, name: str) -> Deployment:
-        """Returns another process's place in the same deployment, on the same host."""
+        """Returns another process's place in the same deployment, on the same host; it runs this tree."""
         other = Deployment(
             self.folder, admin=self._admin, database_url=self.database_url, **self.env
         )
@@ -60,7 +67,7 @@ class Deployment:
     # --- the command ---------------------------------------------------------------------------
 
     def suxin(self, *arguments: str) -> Done:
-        return run(*arguments, cwd=self.folder, env=self.env)
+        return run(*arguments, cwd=self.folder, env=self.env, code=self.code)
 
     def init(self) -> Deployment:
         done = self.suxin("init", "--json")
@@ -121,7 +128,7 @@ class Deployment:
         self._process = start(
             ["serve", "--port", str(port)],
             cwd=self.folder, env=self.env, out=self.log.with_suffix(".out"), err=self.log,
-            days_ago=days_ago,
+            days_ago=days_ago, code=self.code,
         )  # fmt: skip
         self._client = plain_client(base_url=self.url, timeout=30)
         until = time.monotonic() + START_TIMEOUT_S

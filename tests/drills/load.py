@@ -19,14 +19,20 @@ _CITIES = ("440100", "440300", "440600", "441200")
 
 @dataclass
 class Load:
-    """What was sent. acked: event id -> answer; unanswered: event id -> event; orders: batch ids."""
+    """What was sent. acked: event id -> answer; unanswered: event id -> event; orders: batch ids.
+
+    put_off: what was said with 503, after which the same may be sent again. order_every_s: how long after
+    an order for codes the next one comes; a party may have 20 that are not done.
+    """
 
     trade: Trade
     moving: list[str]
+    order_every_s: float = 0.3
     acked: dict[str, dict[str, Any]] = field(default_factory=dict)
     unanswered: dict[str, dict[str, Any]] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
+    put_off: list[dict[str, Any]] = field(default_factory=list)
     largest: int = 0
     _ending: threading.Event = field(default_factory=threading.Event)
 
@@ -104,14 +110,16 @@ class Load:
             self.orders[answer.json()["batch_id"]] = order["count"]
         else:
             self.unexpected.append(answer.text)
-        self._ending.wait(0.3)
+        self._ending.wait(self.order_every_s)
 
     def _take(self, identifier: str, status: int, told: dict[str, Any]) -> None:
         if status == 201:
             self.acked[identifier] = told
             del self.unanswered[identifier]
-        elif status != 503:
-            # 503 says nothing was taken, or that nobody knows: to be sent again.
+        elif status == 503:
+            # Nothing was taken, or nobody knows: to be sent again.
+            self.put_off.append(told)
+        else:
             self.unexpected.append(f"{status} {told}")
 
     def _as(self, party: str) -> dict[str, str]:

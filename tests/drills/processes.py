@@ -41,27 +41,35 @@ def start(
     out: Path,
     err: Path,
     days_ago: int = 0,
+    code: Path | None = None,
 ) -> ForkServerProcess:
     """Returns the running command; it ends with this process at the latest.
 
-    days_ago: by how much its clock is behind, for what takes days to come about.
+    days_ago: by how much its clock is behind, for what takes days to come about. code: another tree
+    than this one whose command it is.
     """
     for path in (out, err):
         path.write_bytes(b"")  # there to be read before the command has begun
     process = _context.Process(
         target=_become,
-        args=(list(arguments), str(cwd), dict(env), str(out), str(err), days_ago),
+        args=(list(arguments), str(cwd), dict(env), str(out), str(err), days_ago, code),
         daemon=True,
     )
     process.start()
     return process
 
 
-def run(*arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 60) -> Done:
+def run(
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout_s: float = 60,
+    code: Path | None = None,
+) -> Done:
     """Returns how the command ended; fails the test if it does not end."""
     cwd.mkdir(parents=True, exist_ok=True)
     out, err = cwd / f".out-{os.getpid()}", cwd / f".err-{os.getpid()}"
-    process = start(arguments, cwd=cwd, env=env, out=out, err=err)
+    process = start(arguments, cwd=cwd, env=env, out=out, err=err, code=code)
     process.join(timeout_s)
     if process.exitcode is None:
         process.kill()
@@ -75,7 +83,13 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float = 6
 
 
 def _become(
-    arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str, days_ago: int
+    arguments: list[str],
+    cwd: str,
+    env: dict[str, str],
+    out: str,
+    err: str,
+    days_ago: int,
+    code: Path | None,
 ) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
@@ -86,6 +100,11 @@ def _become(
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(opened, descriptor)
         os.close(opened)
+    if code is not None:
+        assert not days_ago
+        main_of = "from app.cli import main; main()"
+        asked = [sys.executable, "-P", "-c", main_of, *arguments]
+        os.execve(asked[0], asked, {**os.environ, "PYTHONPATH": str(code)})
     sys.argv = ["suxin", *arguments]
     from app.cli import main
 

@@ -27,6 +27,9 @@ from tests.databases import DATABASES
 from tests.fakes import FakeClock
 from tests.web.conftest import SHOP, STALL, Service, serving
 
+# By docs/credit-store.md: an entry, each step of its life, a hold placed or lifted.
+SENT = ("credit_entry", "credit_status", "credit_hold", "credit_hold_lifted")
+
 
 class Wire(httpx.BaseTransport):
     """The way to the store. `fails`: what happens to the next requests, one word each."""
@@ -110,11 +113,11 @@ class Ours:
         return [one.key for one in self.backroom.dead_letters(after=None, limit=500)]
 
     def changes(self) -> list[tuple[str, str]]:
-        """Returns (key, hash) of every credit record of ours."""
+        """Returns (key, hash) of every change of ours."""
         with self.rooms.database.read() as connection:
             rows = connection.exec_driver_sql(
                 "SELECT h.name, r.seq, r.hash FROM record r JOIN head h ON h.stream = r.stream "
-                "WHERE substr(r.type, 1, 7) = 'credit_'"
+                f"WHERE r.type IN {SENT}"
             ).all()
         return sorted((f"{name}/{seq}", bytes(hash_).hex()) for name, seq, hash_ in rows)
 

@@ -47,6 +47,27 @@ def test_every_change_arrives_once_as_a_record_of_the_stores_chain(ours, theirs)
     assert (found.equal, found.same) == (6, True)
 
 
+def test_what_is_only_said_of_credit_is_no_change_and_stays_here(ours, theirs):
+    """A month's grade and a warning, which is not public: neither is sent, missed or sent by hand."""
+    ours.enter(SHOP, *(str(n) for n in range(12)))
+    for n in range(10):
+        ours.rooms.credit.hold(SHOP, f"finding-{n}")
+    ours.rooms.alerts.look()
+    with opened_database(ours.rooms.database.url) as run:
+        run("UPDATE party SET status = 'verified'")
+    ours.clock.advance(40 * 86_400)
+    while ours.rooms.snapshots.take_due():
+        pass
+    with opened_database(ours.rooms.database.url) as run:
+        said = {type_ for (type_,) in run("SELECT DISTINCT type FROM record")}
+    assert {"credit_warning", "credit_snapshot"} <= said
+    ours.work()
+    assert equal(ours, theirs)
+    found = compare(ours.rooms.database, ours.remote)
+    assert found.counts == {"missing": 0, "extra": 0, "differing": 0}
+    assert ours.backroom.queue_all() == len(ours.changes()) == found.equal
+
+
 def test_a_row_is_written_with_its_record_or_not_at_all(ours):
     with pytest.raises(Exception, match="party_unknown"):
         ours.enter("91440000MA4TE5T05H", "a")

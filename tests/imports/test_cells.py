@@ -19,8 +19,8 @@ from app.imports.cells import (
     read_gtin,
     read_moment,
 )
-from app.imports.export import safe_cell, write_csv
 from app.imports.regions import region_of, region_of_address
+from app.kit.tables import safe_cell, write_csv
 from app.trace.gtin import gtin_check_digit
 
 _DAYS = st.dates(date(2000, 1, 1), date(2090, 12, 31))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -20,7 +23,7 @@ from app.ledger.publisher import AnchorBehind, AnchorForeign, Publisher
 from app.ledger.sequencer import Sequencer
 from app.ledger.served import load_checkpoint
 from app.ledger.witnesses import Cosigning
-from app.worker import log_loops
+from app.worker import Loop, Worker, log_loops
 from tests.ledger.ledgers import Ledger, check_log, submission
 from tests.sentences import explain
 
@@ -37,9 +40,10 @@ class Process:
         anchor: Anchor | None = None,
         own_anchor: bool = False,
         cosigning: Cosigning | None = None,
+        lease_s: float = 30,
     ) -> None:
         self.ledger = ledger
-        self.lease = Lease(ledger.database, lease_s=30)
+        self.lease = Lease(ledger.database, lease_s=lease_s)
         self.sequencer = Sequencer(ledger.database, lease=self.lease)
         self.anchor = anchor or ledger.anchor
         self.publisher = Publisher(
@@ -169,6 +173,52 @@ def test_who_sleeps_just_before_anchoring_finds_another_note_there(ledger, monke
     check_log(ledger)
 
 
+def signs_after_each_look(
+    anchor: Anchor, other: Process, monkeypatch: pytest.MonkeyPatch, *, times: int
+) -> list[str | None]:
+    """Another one leads and signs just after the anchor was read, so often; returns what was read."""
+    read, notes = anchor.read, []
+
+    def read_and_sleep() -> str | None:
+        notes.append(read())
+        if len(notes) <= times:
+            other.take_over().work(1)
+        return notes[-1]
+
+    monkeypatch.setattr(anchor, "read", read_and_sleep)
+    return notes
+
+
+def test_who_sleeps_between_anchor_and_tree_has_lost_and_has_no_old_anchor(ledger, monkeypatch):
+    """What it then finds served was never in the anchor that it read: so is an old copy's."""
+    first, second = Process(ledger), Process(ledger, anchor=Anchor(ledger.keys_dir))
+    first.work()
+    signs_after_each_look(first.anchor, second, monkeypatch, times=1)
+    with pytest.raises(AnchorMoved):
+        first.publisher.publish()
+    assert not first.lease.renew()
+    assert first.publisher.fault is None, "who leads now publishes"
+    check_log(ledger, records=4)
+
+
+def test_who_starts_beside_a_leader_looks_again(ledger, monkeypatch):
+    first, starting = Process(ledger), Process(ledger, anchor=Anchor(ledger.keys_dir))
+    first.work()
+    notes = signs_after_each_look(starting.anchor, first, monkeypatch, times=2)
+    starting.publisher.check_start()
+    assert len(set(notes)) == 3
+
+
+def test_an_anchor_that_is_another_one_at_each_look_ends_the_start(ledger, monkeypatch):
+    first, starting = Process(ledger), Process(ledger, anchor=Anchor(ledger.keys_dir))
+    first.work()
+    notes = signs_after_each_look(starting.anchor, first, monkeypatch, times=100)
+    with pytest.raises(AnchorBehind):
+        starting.publisher.check_start()
+    assert len(notes) < 12
+    starting.publisher.check_start(signs=False)
+
+
 def test_nobody_takes_over_while_a_checkpoint_is_being_served(ledger):
     """Whoever takes over then waits for that transaction: no checkpoint is served after it."""
     first, second = Process(ledger), Process(ledger)
@@ -263,6 +313,39 @@ def test_who_cannot_reach_its_anchor_lets_others_lead_and_says_why(ledger, tmp_p
     with pytest.raises(NotLeading):
         publish.work()
     assert gone.publisher.fault is not None  # it could not lead again
+
+
+def test_who_is_alone_and_could_not_sign_for_a_while_signs_again_soon(ledger, monkeypatch, logs):
+    """It steps down again and again, and nobody takes over: what was in its way has to pass."""
+    alone = Process(ledger, lease_s=4)
+    assert alone.lease.renew()
+    publish, failed, signed = alone.publisher._publish, [], threading.Event()
+
+    def fail_twice():
+        if len(failed) < 2:
+            failed.append(time.monotonic())
+            raise OSError("no space left on device")
+        published = publish()
+        signed.set()
+        return published
+
+    monkeypatch.setattr(alone.publisher, "_publish", fail_twice)
+    rooms = SimpleNamespace(publisher=alone.publisher, sequencer=alone.sequencer, lease=alone.lease)
+    (loop,) = [loop for loop in log_loops(rooms, **INTERVALS) if loop.name == "publish"]
+    lease = Loop("lease", alone.lease.keep, alone.lease.pause_s, everywhere=True)
+    worker = Worker([loop, lease], leads=alone.lease.leads)
+    ledger.add()
+    alone.sequencer.sequence()
+    worker.start()
+    try:
+        assert signed.wait(60)
+        again = time.monotonic()
+    finally:
+        worker.stop()
+    assert served_size(ledger) == 1
+    assert again - failed[-1] < 8, "two seconds on an idle machine"
+    assert alone.publisher.fault is None
+    assert sum(one["event"] == "worker.loop_failed" for one in logs) == 2
 
 
 def test_a_database_that_does_not_answer_makes_nobody_step_down(ledger, monkeypatch):

@@ -349,6 +349,31 @@ def test_of_two_who_sign_the_second_notices(ledger, monkeypatch):
     check_log(ledger, records=2)
 
 
+@pytest.mark.parametrize("act", ["start", "publish"])
+def test_of_two_who_sign_for_the_first_time_the_second_misses_no_anchor(ledger, monkeypatch, act):
+    """Two leaders at once met it: no anchor when it looked, and a checkpoint a moment later."""
+    ledger.add()
+    ledger.sequence()
+    theirs = ledger.anchor.__class__(ledger.keys_dir)
+    other = Publisher(ledger.database, signer=ledger.keys.log, anchor=theirs, clock=ledger.clock)
+    read = ledger.anchor.read
+
+    def read_just_before() -> str | None:
+        note = read()
+        other.publish()
+        return note
+
+    monkeypatch.setattr(ledger.anchor, "read", read_just_before)
+    if act == "start":
+        ledger.publisher.check_start()
+    else:
+        with pytest.raises(AnchorMoved):
+            ledger.publisher.publish()
+    monkeypatch.undo()
+    assert ledger.publisher.publish() is None
+    check_log(ledger, records=1)
+
+
 # ------------------------------------------------------------------ what was altered
 
 

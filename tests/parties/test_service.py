@@ -353,7 +353,7 @@ def test_signing_keys_of_nobody(town):
 
 def test_a_mandate_is_given_and_taken_back(town):
     until = START + timedelta(days=30)
-    mandate_id = town.powers.grant_mandate(
+    mandate_id, _ = town.powers.grant_mandate(
         SHOPKEEPER, SHOP, agent=PLATFORM, types=["sale", "dispatch", "sale"], until=until
     )
     record = town.records(SHOP)[-1]

@@ -159,11 +159,11 @@ def test_an_altered_day_is_seen_and_counted_again(database, how):
 def test_ranking_looks_at_no_unit_but_those_whose_gap_counts(database):
     if database.dialect != "sqlite":
         pytest.skip("a small table is read whole by PostgreSQL")
-    asked = rankstore._sold(1)
+    find, given = rankstore._SOLD_OF_EACH, [(SELLERS[0], GTINS[0])]
     values = {"seller_0": SELLERS[0], "gtin_0": GTINS[0], "since": 1, "now": MIDNIGHT}
     with database.read() as connection:
-        asked.rows(connection, **values)
-        (compiled,) = [one for (kind, _), one in asked._compiled.items() if kind == "sqlite"]
+        assert list(find.rows(connection, given, since=1, now=MIDNIGHT))
+        compiled = find._written[1]._compiled["sqlite", ()]
         driver = connection.connection.dbapi_connection
         plan = driver.execute(f"EXPLAIN QUERY PLAN {compiled.sql}", compiled.bind(values))
         told = " ".join(line[3] for line in plan)

@@ -374,6 +374,13 @@ def test_each_applicant_is_asked_for_its_own_and_reaches_the_others_form_without
     assert "/apply?who=registered" in person
 
 
+def test_the_empty_form_is_found_by_search_engines_and_no_filled_one(market):
+    browser = new_browser(market)
+    assert "noindex" not in browser.get("/apply").text
+    told = {"uscc": "1", **FIELDS, "account": new_name(), "password": NEW}
+    assert "noindex" in browser.post("/apply", 422, **told).text
+
+
 def test_an_acceptance_that_was_broken_off_registers_nobody_twice(market):
     person = {"exempt": "yes", "ground": "petty", "licences_0_number": "", "name": "陈果农二"}
     apply(market, code=" ", **person)

@@ -249,6 +249,25 @@ def test_a_merchant_does_all_of_it_on_its_page(market, site):
     assert badge_of(market, site.domain).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        ("{site}", "it answered HTTP 404."),
+        ("nowhere.invalid", "There is no such name."),
+        ("127.0.0.1:1", "The site could not be reached ("),
+    ],
+)
+def test_the_page_says_what_stood_in_the_way_of_the_file(market, site, domain, said):
+    site.status, domain = 404, domain.format(site=site.domain)
+    browser = signed_in(market)
+    browser.get("/desk/badge?lang=en")
+    browser.post("/desk/badge", domain=domain, lang="en")
+    browser.get("/desk/badge?lang=en")
+    browser.post("/desk/badge/act", domain=domain, do="check", lang="en")
+    assert said in browser.get("/desk/badge?lang=en").text
+    browser.post("/desk/badge/act", domain=domain, do="drop", lang="en")
+
+
 def test_a_usual_port_says_nothing_and_any_other_is_part_of_the_domain(market, site):
     newcomer = market.newcomer()
     for given in (

@@ -70,6 +70,20 @@ def test_a_parcel_is_followed_to_its_signature_in_any_order_and_as_often_as_it_c
     assert second["results"][0]["problem"]["reason"] == "already_signed"
 
 
+def test_a_pushed_signature_hands_over_the_buyers_proof(market, parcel):
+    waybill, _ = parcel
+    items = [item(market, waybill, "1", -19), item(market, waybill, "3", -1)]
+    body = push(market, *items)
+    collected, signed = (one["events"] for one in body["results"])
+    assert not any("claim_token" in event for event in collected)
+    assert push(market, *items)["results"][1]["events"] == signed
+    for event in signed:
+        review = {"code": event["code"], "type": "review", "data": {"rating": 5}}
+        proof = {"Suxin-Claim": event["claim_token"]}
+        answer = market.call("POST", "/api/v1/events", review, headers=proof)
+        assert answer.status_code == 201, answer.text
+
+
 def test_an_item_fails_alone(market, parcel):
     waybill, _ = parcel
     body = push(market, item(market, "TEST9999999999", "3"), item(market, waybill, "77"),

@@ -177,6 +177,9 @@ def test_a_measure_is_recorded_from_a_finding_once(market):
         "《电子商务法》第八十条"
     ]
     assert [one["kind"] for one in work(market, finding)["items"]] == ["measure"]
+    log = browser.get(path).text.split('id="work-title"')[1].split("</ol>")[0]
+    assert "Recorded a measure: warn" in log
+    assert told["record"] not in log, "an id tells nobody anything"
 
 
 def test_the_queue_on_a_page_is_filtered_by_address_and_says_what_is_wrong(market):

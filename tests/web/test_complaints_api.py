@@ -196,6 +196,28 @@ def test_it_is_handed_to_the_platform_and_by_it_to_the_authority(market):
     audit_is_clean(market)
 
 
+def test_what_was_refused_and_then_handed_on_is_open_for_the_authority_alone(market):
+    it = bought(market)
+    made = complain(market, it)
+    reply = {"of": made["id"], "outcome": "refused"}
+    market.send(SHOP, it.unit.code, "reply", reply, sealed=sealed("看不出破损"))
+
+    def listed(by: str, state: str) -> list[dict]:
+        found = market.ask("GET", f"{C}?state={state}&limit=500", token=market.keys[by])["items"]
+        return [one for one in found if one["ticket"] == made["ticket"]]
+
+    assert listed(AUTHORITY, "open") == []
+    market.clock.advance(60)
+    market.send(SHOP, it.unit.code, "referral", {"of": made["id"], "to": "regulator"})
+    (told,) = listed(AUTHORITY, "open")
+    assert (told["state"], "due" in told) == ("proposed", False), "nothing is owed to it"
+    assert listed(AUTHORITY, "over") == []
+    assert (listed(SHOP, "open"), len(listed(SHOP, "over"))) == ([], 1)
+    settled = {"of": made["id"], "settled": True}
+    market.send(None, it.unit.code, "message", settled, headers=ticket(made))
+    assert (listed(AUTHORITY, "open"), len(listed(AUTHORITY, "over"))) == ([], 1)
+
+
 def test_a_referral_names_a_complaint_and_somebody_who_is_there(market):
     it = bought(market)
     made, said = complain(market, it), review(market, it)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from html import unescape
 
 import pytest
 
 from app.kit.clock import parse_time
 from app.parties.principal import OPERATOR
+from app.trace import texts
 from app.trace.identifiers import parse_code
 from tests.web.authority import HERE, THERE
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import GTIN
 from tests.web.people import open_people_market, signed_in
 from tests.web.test_own_credit_pages import hidden
-from tests.web.test_texts_api import WORDS, bought, page, review
+from tests.web.test_texts_api import WORDS, bought, page, review, sealed
 
 REPORT = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 PARTIES = "/desk/parties"
@@ -222,7 +224,7 @@ def test_a_text_is_hidden_with_a_reason_and_shown_again(market, office):
     # What is hidden is read for a stated purpose alone.
     assert WORDS not in office.get(f"{TEXTS}?code={code}").text
     assert "Show again" in office.page
-    (told,) = market.rooms.texts.public(OPERATOR, parse_code(code))
+    (told,) = market.rooms.texts.public(OPERATOR, parse_code(code)).texts
     assert (told.hidden, told.text) == ("insult", None)
     shown = {"code": code, "of": of, "id": hidden(office.page), "do": "show", "reason": "insult"}
     office.post(TEXTS, **shown)
@@ -233,6 +235,27 @@ def test_a_text_is_hidden_with_a_reason_and_shown_again(market, office):
     assert 'value="nonsense"' in office.page
     office.get(f"{TEXTS}?code=01/{GTIN}/21/N0NE000000000", 404)
     signed_in(market, "owner", SHOP).get(f"{TEXTS}?code={code}", 403)
+
+
+def test_texts_that_are_older_than_a_page_are_reached_from_it_and_hidden_there(
+    market, office, monkeypatch
+):
+    monkeypatch.setattr(texts, "MOST_TEXTS", 1)
+    it = bought(market)
+    first = review(market, it, "最早的一句")["id"]
+    more = {"headers": it.proof, "sealed": sealed("后来的一句")}
+    market.send(None, it.unit.code, "follow_up", {"rating": 3}, **more)
+    shown = office.get(f"{TEXTS}?code={it.unit.code}").text
+    assert ("后来的一句" in shown, "最早的一句" in shown) == (True, False)
+    (older,) = re.findall(r'href="(/desk/texts[^"]*cursor=[^"]*)"', shown)
+    shown = office.get(unescape(older)).text
+    assert ("后来的一句" in shown, "最早的一句" in shown) == (False, True)
+    assert "Older texts" not in shown
+    (cursor,) = re.findall(r'name="cursor" value="([^"]+)"', shown)
+    form = {"code": it.unit.code, "of": first, "id": hidden(shown), "cursor": cursor}
+    gone_on = office.post(TEXTS, **form, do="hide", reason="insult").headers["Location"]
+    assert first in office.get(gone_on).text
+    assert "Show again" in office.page
 
 
 def test_the_operator_hides_by_the_page_in_its_own_name(market):

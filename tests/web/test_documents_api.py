@@ -83,6 +83,13 @@ def forget(market) -> None:
         pass
 
 
+def charge(market, party: str, raw: bytes, *, by: str = AUTHORITY) -> dict:
+    evidence = {"title": "抽检报告", "attachments": [digest_of(raw)]}
+    body = {"rule": "spot_check_failed", "evidence": evidence}
+    token = market.keys.get(by, by)
+    return market.ask("POST", f"{C}/{party}/entries", body, token=token, status=201)
+
+
 # --- what is taken --------------------------------------------------------------------------------
 
 
@@ -241,11 +248,7 @@ def test_what_an_authority_hands_in_is_for_authorities_in_office(market):
     raw, letter = pdf("inspection report"), pdf("decision letter")
     hand_in(market, raw, by=AUTHORITY, name="report.pdf")
     hand_in(market, letter, by=AUTHORITY, name="letter.pdf")
-    evidence = {"title": "抽检报告", "attachments": [digest_of(raw)]}
-    body = {"rule": "spot_check_failed", "evidence": evidence}
-    entry = market.ask(
-        "POST", f"{C}/{party}/entries", body, token=market.keys[AUTHORITY], status=201
-    )
+    entry = charge(market, party, raw)
     assert entry["documents"][0]["name"] == "report.pdf"
     object_to(market, entry, by=party)
     decision = {"outcome": "dismissed", "reason": "不符", "attachments": [digest_of(letter)]}
@@ -257,19 +260,52 @@ def test_what_an_authority_hands_in_is_for_authorities_in_office(market):
     second = market.newcomer("regulator", region=HERE)
     for raw_ in (raw, letter):
         assert read(market, digest_of(raw_), by=second).content == raw_
-        read(market, digest_of(raw_), by=party, status=404)
-    (own,) = entries_of(market, party, by=party)
-    assert own["documents"] == [{"digest": digest_of(raw), "kept": True}]
 
 
-def test_an_authority_charged_itself_reads_nothing_of_its_own_case_but_what_it_sent(market):
-    charged = market.newcomer("regulator")
-    raw = pdf("about an authority")
-    hand_in(market, raw, by=AUTHORITY)
-    evidence = {"title": "x", "attachments": [digest_of(raw)]}
-    body = {"rule": "spot_check_failed", "evidence": evidence}
-    market.ask("POST", f"{C}/{charged}/entries", body, token=market.keys[AUTHORITY], status=201)
-    read(market, digest_of(raw), by=charged, status=404)
+@pytest.mark.parametrize("role", ["merchant", "regulator"])
+def test_who_is_charged_reads_what_is_laid_against_it_and_its_rival_does_not(market, role):
+    """Nobody can answer to what is kept from it; an authority that is charged neither."""
+    charged = market.newcomer(role, region=HERE)
+    report, letter, other = (
+        pdf(f"{name} about a {role}") for name in ("report", "letter", "other")
+    )
+    for raw in (report, letter, other):
+        hand_in(market, raw, by=AUTHORITY, name="report.pdf")
+    entry = charge(market, charged, report)
+    charge(market, market.newcomer(), other)
+    looks = lambda: market.ask("GET", "/api/v1/access-log?limit=500", token=market.admin)["items"]  # noqa: E731
+    before = looks()
+    assert read(market, digest_of(report), by=charged).content == report
+    # Not named yet; about somebody else, who is an authority's business.
+    for raw in (letter,) if role == "regulator" else (letter, other):
+        read(market, digest_of(raw), by=charged, status=404)
+    object_to(market, entry, by=charged)
+    decision = {"outcome": "dismissed", "reason": "不符", "attachments": [digest_of(letter)]}
+    path = f"{C}/entries/{entry['id']}/decision"
+    market.ask("POST", path, decision, token=market.keys[AUTHORITY], status=201)
+    assert read(market, digest_of(letter), by=charged).content == letter
+    assert looks() == before, "what is addressed to oneself is no look at another's"
+    (own,) = entries_of(market, charged, by=charged)
+    assert own["documents"][0]["name"] == "report.pdf"
+    assert own["steps"][-1]["documents"][0]["links"] == {"self": f"{D}/{digest_of(letter)}"}
+    for raw in (report, letter):
+        read(market, digest_of(raw), by=RIVAL, status=404)
+    read(market, digest_of(report), by=market.key_of(charged, "events", "audit"), status=403)
+
+
+def test_offices_of_one_authority_read_what_is_of_their_region_alone(market):
+    near, far = (key_of_person(market, AUTHORITY, region=region) for region in (HERE, FAR))
+    raw = pdf("of one office")
+    hand_in(market, raw, by=near)
+    # Nobody but who handed it in knows its digest: no record has it.
+    read(market, digest_of(raw), by=near)
+    charged = market.newcomer(region=HERE)
+    charge(market, charged, raw, by=near)
+    for token in (near, market.keys[AUTHORITY]):
+        assert read(market, digest_of(raw), by=token).content == raw
+    read(market, digest_of(raw), by=far, status=404)
+    charge(market, market.newcomer(region=FAR), raw)
+    assert read(market, digest_of(raw), by=far).content == raw
 
 
 def test_a_row_that_no_record_bears_out_opens_nothing_and_is_found(market):
@@ -283,6 +319,38 @@ def test_a_row_that_no_record_bears_out_opens_nothing_and_is_found(market):
     with market.rooms.database.write() as connection:
         documentstore.put_right(connection)
     assert problems_of(market, party) == []
+
+
+def test_a_look_reads_no_further_than_the_first_record_that_opens_it(market, monkeypatch):
+    """However many name it; and goes on behind those that no record bears out."""
+    loaded, load = [], service.ledger_store.load_record
+
+    def counted(connection, stream, seq):
+        loaded.append(stream)
+        return load(connection, stream, seq)
+
+    monkeypatch.setattr(service.ledger_store, "load_record", counted)
+    monkeypatch.setattr(service, "_PAGE", 2)
+    raw, one, other = pdf("named by many"), market.newcomer(region=HERE), market.newcomer()
+    digest = digest_of(raw)
+    hand_in(market, raw, by=AUTHORITY)
+    for charged in (other, one, one, one):
+        charge(market, charged, raw)
+    for by in (AUTHORITY, one, market.newcomer("regulator", region=HERE)):
+        loaded.clear()
+        assert read(market, digest, by=by).content == raw
+        assert len(loaded) == 1, by
+    loaded.clear()
+    read(market, digest, by=RIVAL, status=404)
+    assert loaded == []
+    for seq in range(-3, 0):
+        market.tamper(
+            "INSERT INTO document_use VALUES (?, ?, ?, ?, 'x')", AUTHORITY, digest, one, seq
+        )
+    assert read(market, digest, by=one).content == raw
+    assert loaded == [f"party/{one}"] * 4
+    with market.rooms.database.write() as connection:
+        documentstore.put_right(connection)
 
 
 def test_a_listing_takes_documents_too(market):
@@ -302,7 +370,8 @@ def test_a_listing_takes_documents_too(market):
     decision = {"outcome": "upheld", "reason": "查明", "attachments": [digest_of(letter)]}
     market.ask("POST", f"{path}/decision", decision, token=key, status=201)
     (own,) = market.ask("GET", f"{C}/{party}/lists", token=market.keys[party])["items"]
-    assert own["steps"][-1]["documents"] == [{"digest": digest_of(letter), "kept": True}]
+    assert own["steps"][-1]["documents"][0]["links"] == {"self": f"{D}/{digest_of(letter)}"}
+    assert read(market, digest_of(letter), by=party).content == letter
     assert problems_of(market, party) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode
 from hashlib import sha256
 from itertools import combinations
@@ -107,6 +108,44 @@ def test_tiles_and_entries_make_the_very_root_of_the_checkpoint(log):
         )
 
 
+TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+FOR_EVER, A_DAY = "public, max-age=31536000, immutable", "public, max-age=86400"
+SERVED = {
+    "checkpoint": (TEXT, "public, max-age=1"),
+    "tile/0/000": (BYTES, FOR_EVER),
+    "tile/0/{n}.p/{w}": (BYTES, A_DAY),
+    "tile/0/000.p/7": (BYTES, A_DAY),
+    "tile/1/000.p/{above}": (BYTES, A_DAY),
+    "tile/entries/000": (BYTES, FOR_EVER),
+    "tile/entries/{n}.p/{w}": (BYTES, A_DAY),
+    "tile/entries/000.p/7": (BYTES, A_DAY),
+    "proof/0": (TEXT, "public, max-age=1"),
+    "key": (TEXT, "public, max-age=3600"),
+}
+
+
+@pytest.mark.parametrize("prefix", ["/log", "/log/of/0"])
+@pytest.mark.parametrize("path", SERVED)
+def test_each_kind_has_its_type_and_may_be_kept_so_long(log, prefix, path):
+    """c2sp.org/tlog-tiles: a checkpoint for a few seconds, what never changes for long."""
+    n, w = divmod(checkpoint(log).size, 256)
+    answer = log.call("GET", f"{prefix}/{path.format(n=f'{n:03}', w=w, above=n)}")
+    assert answer.status_code == 200
+    told_ = (answer.headers["Content-Type"], answer.headers["Cache-Control"])
+    assert told_ == SERVED[path]
+    # One for everybody, whoever asks: no shared cache has to keep several.
+    assert "Vary" not in answer.headers
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_no_cache_keeps_that_a_tile_is_not_there(log):
+    """It may be there a second later, and what says 404 without more is kept by shared caches."""
+    n, w = divmod(checkpoint(log).size, 256)
+    for path in (f"0/{n:03}.p/{w + 1}", f"entries/{n + 1:03}", "0/x"):
+        answer = log.call("GET", f"{TILES}/{path}")
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
+
+
 def test_an_entry_is_the_hash_that_the_story_shows(log):
     unit = log.one()
     log.sell(unit.code)
@@ -179,29 +218,50 @@ def test_nothing_is_published_before_the_first_checkpoint(service):
         assert told(answer)[:2] == (404, "not-found"), path
 
 
+def merge_delays(live, lot: str, signed: list[tuple[float, int]]) -> list[float]:
+    """Records at many moments of the loops' rounds; returns how long each then waited for its checkpoint."""
+    answered = {}
+    for _ in range(40):
+        told_ = live.send(SHOP, lot, "notice", {"text": "再次检验合格"})
+        answered[bytes.fromhex(told_["hash"])] = time.monotonic()
+        time.sleep(0.05)
+    until = time.monotonic() + 30
+    while not caught_up(live):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    places = {
+        bytes(hash_): at for hash_, at in stored(live, "SELECT hash, leaf_index FROM log_leaf")
+    }
+    return [
+        next(at for at, size in signed if size > places[hash_]) - since
+        for hash_, since in answered.items()
+    ]
+
+
 def caught_up(market):
     """Whether everything recorded is in a checkpoint; a service just started may have signed none."""
     answer = market.call("GET", "/api/v1/ledger")
     return answer.status_code == 200 and not answer.json()["pending"]
 
 
-def test_a_record_is_in_a_signed_checkpoint_within_two_seconds(live):
-    """Of ten records one is enough: what keeps this machine busy meanwhile is not ours."""
-    import time
+def test_a_record_is_in_a_signed_checkpoint_within_a_second(live, monkeypatch):
+    """Of six runs one is enough: what keeps this machine busy is not ours (tests/test_worker.py)."""
+    signed: list[tuple[float, int]] = []
+    publish = live.rooms.publisher.publish
 
-    for _ in range(10):
-        unit = live.one()
-        live.sell(unit.code)
-        began = time.monotonic()
-        while not caught_up(live):
-            assert time.monotonic() - began < 30
-            time.sleep(0.02)
-        took_s = time.monotonic() - began
-        if took_s < 2:
+    def note_publishing():
+        published = publish()
+        if published is not None:
+            signed.append((time.monotonic(), published.size))
+        return published
+
+    monkeypatch.setattr(live.rooms.publisher, "publish", note_publishing)
+    lot = live.lot("2026-11")
+    for _ in range(6):
+        delays = merge_delays(live, lot, signed)
+        if max(delays) <= 1:
             break
-    assert took_s < 2
-    item = live.ask("GET", f"{unit.path}/events")["items"][-1]
-    assert item["leaf_index"] < live.ask("GET", "/api/v1/ledger")["size"]
+    assert max(delays) <= 1.0
 
 
 def test_the_log_proves_that_it_only_grew(log):

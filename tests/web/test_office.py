@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
+from sqlalchemy import insert
 
 from app.i18n import region_name
+from app.ledger import store as ledger
 from app.ledger.record import stream_key
+from app.trace.offices import places_of
 from tests.web.authority import (
     HERE,
     key_of_person,
@@ -15,10 +20,11 @@ from tests.web.authority import (
     seek,
     sold,
 )
-from tests.web.conftest import AUTHORITY
+from tests.web.conftest import AUTHORITY, CARRIER
 from tests.web.market import CUSTOMS, GTIN
 from tests.web.operations import listing
 from tests.web.people import signed_in
+from tests.web.test_consumers_api import claim
 
 PURPOSE = "?purpose=case 2026-17"
 FINDINGS = "/api/v1/findings"
@@ -72,6 +78,44 @@ def test_goods_sold_here_by_a_shop_from_elsewhere_are_of_this_region_too(market)
     order = {"order": {"content": {"number": "sold-here"}}}
     market.send(market.far, unit.code, "sale", {"region": "441283"}, hours=-1, sealed=order)
     assert ask(market, f"{unit.path}/sealed{PURPOSE}")["items"]
+
+
+def test_the_last_sale_of_goods_says_who_is_in_office_as_the_first_one_does(market):
+    """A lot has as many as it had buyers."""
+    order = {"order": {"content": {"number": "sold-late"}}}
+    lot, sold_here = market.issue(2, by=market.far)
+    market.send(market.far, sold_here.code, "sale", {"region": "441283"}, hours=-1, sealed=order)
+    with market.rooms.database.write() as connection:
+        (first,) = ledger.load_stream(connection, lot.code)
+        (*_, sale) = ledger.load_stream(connection, sold_here.code)
+        rows = [
+            {
+                "stream": stream_key(lot.code), "seq": seq, "id": uuid4().bytes, "type": told.columns.type,
+                "actor": market.far, "recorded_at": 0, "hash": told.hash, "body": told.body,
+            }
+            for seq, told in [*((n, first) for n in range(1, 1_001)), (1_001, sale)]
+        ]  # fmt: skip
+        connection.execute(insert(ledger.RECORD), rows)
+    with market.rooms.database.read() as connection:
+        assert "441283" in places_of(connection, lot.code)
+    market.tamper("DELETE FROM record WHERE stream = ? AND seq > 0", stream_key(lot.code))
+
+
+def test_texts_are_hidden_by_who_is_in_office_for_the_goods(market):
+    words = {"text": {"content": {"text": "石质细润"}}}
+    browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"], region=HERE)
+    for seller, taken, shown in ((market.near, 201, 200), (market.far, 403, 403)):
+        unit, *_ = sold(market, seller)
+        signed = market.send(CARRIER, unit.code, "signature", {"kind": "in_person"}, hours=-0.5)
+        proof = claim(signed["claim_token"])
+        said = market.send(None, unit.code, "review", {"rating": 2}, headers=proof, sealed=words)
+        page = browser.get(f"/desk/texts?code={unit.code}", shown).text
+        assert (said["id"] in page) is (shown == 200)
+        body = {"code": unit.code, "of": said["id"], "reason": "insult"}
+        ask(market, "/api/v1/hidings", method="POST", body=body, status=taken)
+        body |= {"shown": True}
+        ask(market, "/api/v1/hidings", method="POST", body=body, status=taken)
+        ask(market, "/api/v1/hidings", method="POST", body=body, by=AUTHORITY, status=201)
 
 
 def test_a_prefix_is_inside_and_a_sister_city_is_not(market):

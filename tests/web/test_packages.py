@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from app.ledger.prover import InLog
+from app.oversight.packages import _table
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL, told
 from tests.web.people import open_people_market, signed_in
@@ -103,6 +107,15 @@ def test_a_stranger_checks_a_package_with_what_is_in_it(market, unit, tmp_path):
         statement = (folder / f"STATEMENT.{lang}.txt").read_text("utf-8")
         assert unit.code in statement
         assert "{" not in statement
+
+
+def test_no_cell_of_the_table_is_a_formula():
+    """Whatever a record that a hand was in says of itself, its reader opens it in a spreadsheet."""
+    told = dict.fromkeys(("recorded_at", "occurred_at", "type", "actor", "source"), "=1+1")
+    record = SimpleNamespace(stream="01/1", seq=0, fields=told | {"actor": "@x"}, hash=b"\x00")
+    table = _table([record], {("01/1", 0): InLog("proven", origin="-log", index=7)})
+    (line,) = csv.DictReader(io.StringIO(table.decode("utf-8-sig")))
+    assert (line["type"], line["actor"], line["log"], line["seq"]) == ("'=1+1", "'@x", "'-log", "0")
 
 
 def test_one_altered_byte_in_any_file_is_refused_with_its_name(market, unit, tmp_path):

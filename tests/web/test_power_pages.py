@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from app.parties.accountstore import find_by_name
 from tests.web.conftest import AUTHORITY, PLATFORM
 from tests.web.market import GTIN
 from tests.web.people import open_people_market, signed_in
@@ -42,6 +43,7 @@ def test_a_key_made_as_the_page_says_is_added_and_revoked(market, tmp_path):
     forged = base64.b64encode(bytes(64)).decode()
     owner.post(f"{KEYS}/signing", 422, public_key=public, proof=forged)
     assert f'value="{public}"' in owner.page, "what was typed stays"
+    assert "f-proof-error" in owner.page, "and the field that is wrong says so"
     assert signing_keys(market, party) == []
     owner.post(f"{KEYS}/signing", 422, public_key="abc", proof=proof)
     assert "f-public_key-error" in owner.page
@@ -85,6 +87,27 @@ def test_a_mandate_is_given_used_and_taken_back(market):
     second = sale | {"code": market.one(by=party).code}
     refused = market.call("POST", "/api/v1/events", second, token=market.keys[PLATFORM])
     assert refused.status_code == 403, body
+
+
+def test_a_form_that_is_sent_twice_gives_one_mandate_and_what_is_over_ends_once(market):
+    party = market.newcomer()
+    owner = signed_in(market, "owner", party)
+    owner.get(MANDATES)
+    form = {"id": hidden(owner.page), "agent": PLATFORM, "types": "sale"}
+    for _ in range(2):
+        owner.post(MANDATES, **form)
+    owner.get(MANDATES)
+    (mandate,) = re.findall(r'name="mandate" value="([^"]+)"', owner.page)
+    owner.post(MANDATES, 409, **(form | {"types": "dispatch"}))
+    assert hidden(owner.page) != form["id"], "sent once more it is something new"
+    owner.post(MANDATES, 422, agent=PLATFORM, id=form["id"])
+    assert hidden(owner.page) == form["id"]
+    for _ in range(2):
+        owner.post(f"{MANDATES}/end", mandate=mandate)
+    with market.rooms.database.read() as connection:
+        account = find_by_name(connection, owner.name)
+    told = [one.kind for one in market.rooms.people.accounts.events(account.id)]
+    assert (told.count("mandate_given"), told.count("mandate_ended")) == (1, 1)
 
 
 def test_nobody_but_an_owner_sees_them_and_an_authority_lends_its_voice_to_nobody(market):

@@ -101,14 +101,18 @@ def test_the_answer_to_a_decision_opens_nothing(market, objected, looks):
 
 def test_what_waits_for_a_decision_is_opened_for_it_and_each_look_says_so(market, objected, looks):
     shop, entry = objected
-    found = waiting(market, shop, query="?limit=500")
+    assert ["text" in one for one in waiting(market, shop, query="?limit=500")] == [False]
+    assert looks() == [], "who polls the list looks at nothing"
+    found = waiting(market, shop, query="?limit=500&opened=true")
     assert [one["text"] for one in found] == ["情况说明"]
     assert looks().count(("text", f"decide objection {entry}")) == 1
     others = market.newcomer()
     second = enter(market, others)["id"]
     market.clock.advance(1)
     step(market, second, "objection", by=others)
-    page = market.ask("GET", "/api/v1/credit/undecided?limit=1", token=market.keys[AUTHORITY])
+    page = market.ask(
+        "GET", "/api/v1/credit/undecided?limit=1&opened=true", token=market.keys[AUTHORITY]
+    )
     assert page["next"] is not None
     assert ("text", f"decide objection {second}") not in looks(), "of what is shown alone"
 

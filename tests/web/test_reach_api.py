@@ -10,10 +10,14 @@ import pytest
 
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import format_local, parse_time
+from app.oversight.scoping import Scope
+from app.parties.accountstore import find_by_name
+from app.parties.sessions import person_of
 from app.web.reachfile import COLUMNS
-from tests.web.authority import HERE, key_of_person, open_two_provinces
+from tests.web.authority import HERE, THERE, key_of_person, open_two_provinces
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import CUSTOMS, GTIN, PRODUCT, RIVAL, SUPPLIER, told
+from tests.web.people import make_account
 
 R = "/api/v1/recalls"
 GLASS = {"reason": "glass", "level": 2}
@@ -274,17 +278,52 @@ def test_a_merchant_counts_its_own_goods_and_learns_nothing_of_others(market):
     )
 
 
-def test_an_office_counts_what_belongs_to_its_region(market):
+def test_an_office_of_one_place_counts_what_is_everywhere(market):
+    """A recall is one of the whole country: who made it must see how far it has come."""
     number, lot = new_lot(market, market.far)
     here, there = (one.code for one in market.issue(2, by=market.far, lot=number))
     market.send(market.far, here, "sale", {"region": HERE}, hours=-1)
     market.send(market.far, there, "sale", {"region": "110100"}, hours=-1)
-    assert reach(market, lot)["units"] == 2
+    market.send("regional", lot, "recall", GLASS)
+    assert reach(market, lot, by="regional") | {"as_of": ""} == reach(market, lot) | {"as_of": ""}
+    assert {row["code"] for row in lines(market, lot, by="regional")} == {here, there}
+    assert reach(market, there, by="regional")["units"] == 1
+    (look, *_) = market.ask(
+        "GET", f"/api/v1/access-log?code={there}", token=market.keys[AUTHORITY]
+    )["items"]
+    assert (look["section"], look["region"]) == ("reach", HERE)
+
+
+def test_an_office_counts_of_others_goods_what_a_recall_is_about(market):
+    """Who sells how much elsewhere is no business of an office that recalls nothing of it."""
+    number, lot = new_lot(market, market.far)
+    here, there, bad = (one.code for one in market.issue(3, by=market.far, lot=number))
+    market.send(market.far, here, "sale", {"region": HERE}, hours=-1)
+    market.send(market.far, there, "sale", {"region": THERE}, hours=-1)
+    asked = {"code": lot, "purpose": "who sells what"}
     assert [row["code"] for row in lines(market, lot, by="regional")] == [here]
-    answer = market.call(
-        "POST", f"{R}/reach", {"code": there, "purpose": "why not"}, token=market.keys["regional"]
-    )
-    assert told(answer)[:2] == (403, "forbidden")
+    assert reach(market, lot)["units"] == 3
+    for path in ("reach", "reach.csv"):
+        answer = market.call(
+            "POST", f"{R}/{path}", asked | {"code": there}, token=market.keys["regional"]
+        )
+        assert told(answer)[:2] == (403, "forbidden")
+    # A unit that is recalled is everybody's to follow, and no other for its sake.
+    market.send(AUTHORITY, bad, "recall", GLASS)
+    assert {row["code"] for row in lines(market, lot, by="regional")} == {here, bad}
+    market.send(AUTHORITY, bad, "recall_lifted", {"reason": "checked"})
+    assert {row["code"] for row in lines(market, lot, by="regional")} == {here, bad}
+
+
+def test_an_office_that_recalls_a_part_recalls_it_everywhere(market):
+    number, lot = new_lot(market, market.far)
+    units = market.issue(2, by=market.far, lot=number)
+    name, _ = make_account(market, "owner", AUTHORITY, region=HERE)
+    with market.rooms.database.read() as connection:
+        person = person_of(find_by_name(connection, name)).principal()
+    part = Scope(code=lot, serials=tuple(one.serial for one in units))
+    plan = market.rooms.recalls.plan(person, part, lifts=False, purpose="recall glass", most=2)
+    assert set(plan.codes) == {one.code for one in units}
 
 
 def test_an_authority_states_a_purpose_and_its_looks_are_logged(market):

@@ -136,7 +136,7 @@ def test_every_bad_line_is_named_with_its_number_and_what_else_is_wrong(market):
     assert "Wrong check digit" in said[0]
     assert 'id="f-reason-error"' in owner.page
     owner.post(f"{D}/new", 422, lang="en", type="recall", codes="x\n" * 30, reason="lids")
-    assert "more lines are wrong too" in owner.page
+    assert "10 more are wrong too" in owner.page
 
 
 def test_a_recall_that_stands_is_led_to_and_not_made_twice(market):

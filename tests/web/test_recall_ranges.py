@@ -8,9 +8,13 @@ import re
 import pytest
 
 from app.kit.clock import china_day
+from app.oversight import reachstore
+from app.oversight.scoping import Scope
+from app.parties.principal import Principal, ScopeMissing
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import open_people_market, signed_in
+from tests.web.test_import_events import counted as counted_statements
 from tests.web.test_recall_pages import told_of
 
 D = "/desk/recalls"
@@ -91,6 +95,14 @@ def test_a_range_that_cannot_be_is_refused_at_its_field(market, product):
         assert kinds(reach(market, product, status=422, **asked)) == [(field, kind)], asked
     told = reach(market, product, by=AUTHORITY, status=422, **ends(a.serial, foreign.serial))
     assert kinds(told) == [("serial_to", "other_issuer")]
+
+
+def test_a_range_the_wrong_way_names_the_serial_however_it_was_written(market, product):
+    a, b = issue(market, product, 2)
+    for told in (b.serial, b.code):
+        asked = {"serial_from": told, "serial_to": a.code}
+        (error,) = reach(market, product, status=422, **asked)["errors"]
+        assert f"“{b.serial}”" in error["msg"]
 
 
 def test_days_of_production_choose_the_lots_and_narrow_the_rest(market, product):
@@ -245,12 +257,148 @@ def test_what_a_form_by_range_lacks_is_said_at_its_field(market, product):
         assert f"f-{field}-error" in owner.page, field
 
 
-def test_a_range_that_comes_to_too_much_is_refused(market, product, monkeypatch):
-    units = issue(market, product, 3)
+def read_of(monkeypatch) -> list[int]:
+    """Notes how many goods are looked up in one go."""
+    found: list[int] = []
+    lives = reachstore.lives
+    monkeypatch.setattr(
+        reachstore, "lives", lambda connection, keys: [found.append(len(keys)), lives(connection, keys)][1]
+    )  # fmt: skip
+    return found
+
+
+def test_goods_that_take_no_recall_or_are_recalled_do_not_make_a_range_too_large(
+    market, product, monkeypatch
+):
+    """What is counted is what is left to record: of a roll with void labels, of a range partly recalled."""
+    flat = issue(market, product, 5)
     monkeypatch.setattr("app.web.pages.signed.recall_new.MOST_RANGE", 2)
+    monkeypatch.setattr(reachstore, "PIECE", 2)
+    market.send(SHOP, flat[1].code, "void", {"reason": "damaged"}, hours=0)
+    market.send(SHOP, flat[2].code, "recall", {"reason": "one of them"}, hours=0)
+    market.send(SHOP, flat[4].code, "recall", {"reason": "another"}, hours=0)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"{D}/new?lang=en")
+    form = {
+        "lang": "en", "type": "recall", "reason": "glass", "code": product,
+        "serial_from": flat[0].serial, "serial_to": flat[4].serial,
+    }  # fmt: skip
+    owner.post(f"{D}/new", 200, **form)
+    assert "Units that it will be recorded on: 2" in told_of(owner.page)
+    lifted = {**form, "type": "recall_lifted", "reason": "checked"}
+    owner.post(f"{D}/new", 200, **lifted)
+    assert "Without a recall that you could lift: 2" in told_of(owner.page)
+    market.clock.advance(1)
+    owner.post(f"{D}/new", **lifted, counted=counted(owner.page))
+    assert not any(recalled(market, one.code) for one in flat)
+
+
+def test_lots_are_recalled_however_many_are_already(market, product, monkeypatch):
+    lots = [lot(market, product, name, "2026-10-01", units=1)[0] for name in "ABC"]
+    monkeypatch.setattr("app.web.pages.signed.recall_new.MOST_RANGE", 1)
+    for one in lots[:2]:
+        market.send(SHOP, one, "recall", {"reason": "glass"}, hours=0)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"{D}/new?lang=en")
+    form = {
+        "lang": "en", "type": "recall", "reason": "glass", "code": product,
+        "produced_until": "2026-10-01",
+    }  # fmt: skip
+    owner.post(f"{D}/new", 200, **form)
+    assert "Lots that it will be recorded on: 1" in told_of(owner.page)
+
+
+def test_who_may_not_read_recalls_is_refused_before_any_lot_is_read(market, product, monkeypatch):
+    lot(market, product, "A", "2026-10-01", units=1)
+    read = list[str]()
+    nobody = Principal("k", SHOP, frozenset({"merchant"}), frozenset())
+    monkeypatch.setattr(reachstore, "lots_produced", lambda *told: [read.append(told[1]), []][1])
+    part = Scope(code=f"01/{product}", produced=("2026-10-01", "2026-10-01"))
+    with pytest.raises(ScopeMissing):
+        market.rooms.recalls.plan(nobody, part, lifts=False, purpose="recall glass", most=2)
+    assert read == []
+
+
+def test_a_range_that_comes_to_too_much_is_refused_before_all_its_goods_are_read(
+    market, product, monkeypatch
+):
+    """However many they are, no more is read than shows that it is too many; of lots no goods are."""
+    lots = [lot(market, product, name, "2026-10-01", units=3) for name in "ABC"]
+    flat = [unit for _, units in lots for unit in units]
+    for unit in flat:
+        market.sell(unit.code, hours=0)
+    monkeypatch.setattr("app.web.pages.signed.recall_new.MOST_RANGE", 2)
+    monkeypatch.setattr(reachstore, "PIECE", 2)
+    read = read_of(monkeypatch)
     owner = signed_in(market, "owner", SHOP)
     owner.get(f"{D}/new?lang=en")
     form = {"lang": "en", "type": "recall", "reason": "glass", "code": product}
-    ends = {"serial_from": units[0].serial, "serial_to": units[2].serial}
-    owner.post(f"{D}/new", 422, **form, **ends)
-    assert "More than 2" in owner.page
+    today = china_day(market.clock.now())
+    for part, most in (
+        ({"serial_from": flat[0].serial, "serial_to": flat[8].serial}, 4),
+        ({"produced_until": "2026-10-01"}, 0),
+        ({"sold_since": today, "sold_until": today}, 4),
+        ({"sold_since": today, "serial_from": flat[0].serial, "serial_to": flat[8].serial}, 4),
+    ):
+        read.clear()
+        owner.post(f"{D}/new", 422, **form, **part)
+        assert 'id="f-code-error">It would be recorded on more than 2 codes.' in owner.page, part
+        assert sum(read) <= most, part
+    ends = {"serial_from": flat[1].serial, "serial_to": flat[2].serial}
+    owner.post(f"{D}/new", 200, **form, **ends)
+    assert "Units that it will be recorded on: 2" in told_of(owner.page)
+
+
+def test_of_a_range_only_what_was_sold_then_is_read(market, product, monkeypatch):
+    flat = issue(market, product, 4)
+    market.sell(flat[2].code, hours=0)
+    read = read_of(monkeypatch)
+    assert csv_of(market, product, sold_since=china_day(market.clock.now())) == {flat[2].code}
+    assert sum(read) == 1
+
+
+def test_a_range_over_many_orders_is_asked_in_one_statement(market, product):
+    flat = [unit for _ in range(4) for unit in issue(market, product, 2)]
+    with market.rooms.database.read() as connection:
+        first, last = (
+            reachstore.find_issued(connection, product, one.serial, lot=None, party=SHOP)
+            for one in (flat[1], flat[6])
+        )
+    with (
+        counted_statements(market.rooms.database) as found,
+        market.rooms.database.read() as connection,
+    ):
+        ask = lambda most: reachstore.issued_between(  # noqa: E731
+            connection, product, first, last, lot=None, most=most
+        )
+        assert ask(7) == [one.serial for one in flat[1:7]]
+        assert set(ask(3)) < {one.serial for one in flat[1:7]}
+    assert len([one for one in found if "batch_code" in one]) == 2
+    assert len([one for one in found if "FROM batch" in one and "batch_code" not in one]) == 0
+
+
+def test_what_refuses_a_range_is_said_at_its_own_field(market, product, monkeypatch):
+    """Nobody typed the codes, so nothing is said of lines at the field for codes."""
+    flat = issue(market, product, 2)
+    owner = signed_in(market, "owner", SHOP)
+    owner.get(f"{D}/new?lang=en")
+    form = {
+        "lang": "en", "type": "recall", "reason": "glass", "code": product,
+        "serial_from": flat[0].serial, "serial_to": flat[1].serial,
+    }  # fmt: skip
+    owner.post(f"{D}/new", 200, **form, level="9")
+    owner.post(f"{D}/new", 422, **form, level="9", counted=counted(owner.page))
+    assert 'id="f-level-error"' in owner.page
+    assert "f-codes-error" not in owner.page
+
+    # Both are recalled by somebody else of the same shop between counting and recording.
+    owner.post(f"{D}/new", 200, **form)
+    number = counted(owner.page)
+    monkeypatch.setattr("app.oversight.recalls._stands", lambda *_, any_recall: any_recall)
+    for unit in flat:
+        market.send(SHOP, unit.code, "recall", {"reason": "meanwhile"}, hours=0)
+    owner.post(f"{D}/new", 409, **form, counted=number)
+    said = re.search(r'id="f-code-error">([^<]+)<', owner.page)[1]
+    assert said.startswith(f"“{flat[0].code}”: ")
+    assert "Line" not in said
+    assert "f-codes-error" not in owner.page

@@ -269,6 +269,20 @@ def test_a_script_is_answered_with_what_it_should_say(market, owner):
 # --- cases -----------------------------------------------------------------------------------------
 
 
+def test_what_went_in_and_came_out_is_said_in_a_whole_sentence(market, owner):
+    case, units = case_number(71), [one.code for one in market.issue(3)]
+    owner.get(f"{K}/{case}")
+    led = owner.post(f"{K}/{case}", code=units[0], do="add", sending=kept(owner, "sending"))
+    assert f"In the case: {units[0]}<" in owner.get(led.headers["Location"]).text
+    told = {"csrf": kept(owner, "csrf"), "do": "add", "code": units[1]}
+    headers = {"Accept": "application/json", "Origin": market.url}
+    answer = owner.http.post(f"{K}/{case}", data=told, headers=headers).json()
+    assert (answer["message"], answer["code"]) == ("In the case.", units[1])
+    owner.get(f"{K}/{case}")
+    led = owner.post(f"{K}/{case}", do="take_all", sending=kept(owner, "sending"))
+    assert "Taken out: all 2.<" in owner.get(led.headers["Location"]).text
+
+
 def test_a_case_is_packed_sold_and_sent_by_its_label(market, owner):
     case, units = case_number(1), [one.code for one in market.issue(3)]
     assert owner.get(f"{K}?case=(00){case}", 303).headers["Location"] == f"{K}/{case}"

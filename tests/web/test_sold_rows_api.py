@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from app.credit.graces import graces_in_force
+from app.ledger.keyring import load_keys
 from app.ledger.record import stream_key
+from app.oversight.whole_audit import AuditPlan, WholeAudit
 from app.trace import resoldstore, soldstore
 from app.trace.resoldstore import RowsInOrder, put_right
 from tests.ledger.ledgers import runner
@@ -99,9 +102,15 @@ def named(market) -> set[str]:
     return {name for told in columns for name in told.split() if name.startswith("sold_")}
 
 
-def reindex(market) -> int:
-    from app.credit.graces import graces_in_force
+def by_command(market) -> list:
+    """Returns what `suxin audit` finds."""
+    keys = load_keys(market.settings.keys_dir)
+    url = str(market.rooms.database.url)
+    plan = AuditPlan(url, keys.vault_key, keys.logs, [], graces_in_force())
+    return WholeAudit(plan).run().problems
 
+
+def reindex(market) -> int:
     with market.rooms.database.write() as connection:
         told = put_right(connection, graces_in_force())
         soldstore.put_right(connection)
@@ -179,6 +188,29 @@ def test_a_sale_that_never_was_is_named_and_goes(market, shop):
     }  # fmt: skip
     assert reindex(market) == 3
     assert rows(market, never) == []
+    assert named(market) == set()
+
+
+def test_a_sale_by_a_seller_that_is_no_party_is_named_and_goes(market, shop):
+    """On a key without goods: no stream leads to it, neither that of goods nor that of a party."""
+    sold = LIVES["whole"](market, shop)
+    market.work()
+    market.tamper(
+        "INSERT INTO sold_unit SELECT 11, subject, cycle, gtin, 'nobody', sold_at, gap_due_at, steps,"
+        " independent, completed_at, underway, moved_at FROM sold_unit WHERE stream = ?",
+        stream_key(sold),
+    )  # fmt: skip
+    count_days_again(market)
+    assert named(market) == {"sold_unit.#11"}
+    found = findings(market, "&kind=index&status=open")
+    assert [(one["stream"], one.get("party")) for one in found] == [("log", None)]
+    assert {"column": "sold_unit.#11"} in [problem.evidence for problem in by_command(market)]
+    assert reindex(market) == 1
+    assert named(market) == set()
+    # A count by day without any row, which reindex takes away.
+    market.tamper("UPDATE sold_day SET seller = 'nobody else' WHERE seller = ?", shop)
+    assert {name.partition(".")[0] for name in named(market)} == {"sold_day"}
+    assert reindex(market) == 0
     assert named(market) == set()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from app.credit import store
 from app.kit.clock import parse_time
+from app.ledger.record import stream_key
+from app.ledger.sealstore import SEALED
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import told
 from tests.web.standing import REPORT, step
@@ -30,7 +32,7 @@ def test_what_is_asked_waits_with_its_words_until_it_is_decided(market):
     entry = enter(market, shop)
     assert waiting(market, shop) == []
     objected = step(market, entry["id"], "objection", by=shop)
-    (one,) = waiting(market, shop)
+    (one,) = waiting(market, shop, query="?opened=true")
     assert (one["of"], one["wish"], one["id"]) == ("entry", "objection", entry["id"])
     assert (one["points"], one["text"]) == (-80, "情况说明")
     assert one["decide_by"] == objected["steps"][-1]["decide_by"]
@@ -43,6 +45,25 @@ def test_what_is_asked_waits_with_its_words_until_it_is_decided(market):
     assert one["wish"] == "repair"
     step(market, entry["id"], "decision", by=AUTHORITY, outcome="granted")
     assert waiting(market, shop) == []
+
+
+def test_what_is_not_opened_is_told_from_what_was_erased(market):
+    shop = market.newcomer()
+    entry = enter(market, shop)
+    step(market, entry["id"], "objection", by=shop)
+    (one,) = waiting(market, shop)
+    assert (one.get("closed"), "text" in one) == (True, False)
+    (one,) = waiting(market, shop, query="?opened=true")
+    assert (one.get("closed"), one["text"]) == (None, "情况说明")
+    with market.rooms.database.write() as connection:
+        connection.execute(
+            update(SEALED)
+            .where(SEALED.c.stream == stream_key(f"party/{shop}"))
+            .values(sealed=None, wrapped_key=None, erased_at=1)
+        )
+    for query in ("", "?opened=true"):
+        (one,) = waiting(market, shop, query=query)
+        assert not {"closed", "text"} & set(one), query
 
 
 def test_listings_and_commitments_in_question_wait_too(market):
@@ -59,7 +80,7 @@ def test_listings_and_commitments_in_question_wait_too(market):
     assert done["steps"][-1]["text"] == "已履行"
     promise = signed(market, shop, "seven_day_return")
     market.rooms.commitments.question(promise["id"], once="x", evidence={"outcome": "refused"})
-    found = {one["wish"]: one for one in waiting(market, shop)}
+    found = {one["wish"]: one for one in waiting(market, shop, query="?opened=true")}
     assert found["objection"]["of"] == "listing"
     assert found["objection"]["text"] == "已履行"
     assert "text" not in found["question"]

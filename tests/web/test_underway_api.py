@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner
 
+from app import upkeep
+from app.cli import cli
 from app.kit.clock import parse_time
 from app.ledger.record import stream_key
 from app.parties.identity import uscc_check_digit
@@ -353,6 +357,25 @@ def test_a_unit_is_where_its_last_step_says_whatever_else_is_in_the_same_batch(m
     )  # fmt: skip
     told = market.ask("GET", f"/api/v1/cases/{sscc}", token=market.keys[shop])
     assert [item["code"] for item in told["units"]] == [one], told
+
+
+def test_reindex_may_compute_for_long_between_its_statements(market, monkeypatch):
+    words = upkeep.rebuild_words
+    seen = []
+
+    def asked(connection):
+        if connection.dialect.name == "postgresql":
+            names = ("idle_in_transaction_session_timeout", "application_name")
+            seen.extend(connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names)
+        return words(connection)
+
+    monkeypatch.setattr(upkeep, "rebuild_words", asked)
+    for name in ("data_dir", "keys_dir", "database_url"):
+        monkeypatch.setenv(f"SUXIN_{name.upper()}", str(getattr(market.settings, name)))
+    done = CliRunner().invoke(cli, ["reindex", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["damaged"] == []
+    assert seen in ([], ["0", "suxin reindex"])
 
 
 def test_what_a_release_before_left_wrong_is_put_right_from_the_lives(market, shop):

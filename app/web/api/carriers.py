@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.trace.pushes import MAX_ITEMS, Push, Pushed
 from app.web.body import Body, Time, api_router
-from app.web.deps import Caller, InRooms, InVisit
+from app.web.deps import Caller, InRooms, InVisit, Rooms
 from app.web.openapi import problems
 from app.web.problems import describe
 from app.web.visit import Visit
@@ -52,12 +52,13 @@ class PushesIn(Body):
 
 
 class PushedEventOut(BaseModel):
-    """An event that a push became."""
+    """An event that a push became. `claim_token`: of a carrier's signature, the buyer's proof of purchase."""
 
     code: str
     type: str
     id: str
     seq: int
+    claim_token: str | None = None
 
 
 class PushedOut(BaseModel):
@@ -90,17 +91,17 @@ def push_states(rooms: InRooms, principal: Caller, visit: InVisit, body: PushesI
     """Takes states of waybills from the carrier, its aggregator or the platform of the sale.
 
     Each item stands for itself; in any order, as often as it comes. `feed` names the table by which a
-    state becomes an event: `suxin`, `kuaidi100`, `kdniao`.
+    state becomes an event: `suxin`, `kuaidi100`, `kdniao`. A signature's event has the buyer's `claim_token`.
     """
     items = [
         Push(one.waybill, one.state, one.occurred_at, one.region, one.reason) for one in body.items
     ]
     results = rooms.pushes.take(principal, body.feed, items)
-    told = [_told(n, one, visit) for n, one in enumerate(results)]
+    told = [_told(n, one, rooms, visit) for n, one in enumerate(results)]
     return PushesOut(recorded=sum(one.status == "recorded" for one in told), results=told)
 
 
-def _told(index: int, pushed: Pushed, visit: Visit) -> PushedOut:
+def _told(index: int, pushed: Pushed, rooms: Rooms, visit: Visit) -> PushedOut:
     problem = None
     if pushed.fault is not None and pushed.status not in ("recorded", "repeated"):
         problem = describe(pushed.fault, lang=visit.lang, instance=visit.id)
@@ -108,7 +109,13 @@ def _told(index: int, pushed: Pushed, visit: Visit) -> PushedOut:
         index=index,
         status=pushed.status,
         events=[
-            PushedEventOut(code=one.stream, type=one.type, id=one.id, seq=one.seq)
+            PushedEventOut(
+                code=one.stream,
+                type=one.type,
+                id=one.id,
+                seq=one.seq,
+                **rooms.recording.promises(one),
+            )
             for one in pushed.events
         ],
         problem=problem,

@@ -61,6 +61,7 @@ class MatterOut(BaseModel):
     erased: bool
     said: list[SaidInMatterOut]
     dues: list[DueOut]
+    left_out: int = 0
 
 
 class OpeningIn(Body):
@@ -220,6 +221,7 @@ def _matter(case: Case) -> MatterOut:
             for one in case.said
         ],
         dues=dues_of(case),
+        left_out=case.left_out,
     )
 
 

@@ -21,8 +21,10 @@ PartyId = Annotated[str, Path(max_length=64, examples=["91441200MA4TE5T00Q"])]
 
 
 class AskedOut(BaseModel):
-    """Something that waits. `text`: of who asks; absent where it was erased or the service asks.
+    """Something that waits.
 
+    `text`: of who asks, where it is opened; absent where it was erased or the service asks. `closed`: it is
+    kept and was not opened.
     `decide_by`: absent where no term runs. `approximate`: it counts working days of a year whose
     official calendar is not known yet.
     """
@@ -38,6 +40,7 @@ class AskedOut(BaseModel):
     decide_by: str | None = None
     approximate: bool | None = None
     text: str | None = None
+    closed: Literal[True] | None = None
     links: dict[str, str]
 
 
@@ -77,17 +80,20 @@ class OutlookOut(BaseModel):
     responses=problems("forbidden"),
     response_model=PageBody[AskedOut],
 )
-def read_undecided(rooms: InRooms, caller: Caller, lang: Language, page: InPage) -> Response:
+def read_undecided(
+    rooms: InRooms, caller: Caller, lang: Language, page: InPage, opened: bool = False
+) -> Response:
     """Returns objections, applications for repair or removal, and commitments in question, by deadline.
 
-    For regulators, never their own case. `text` is opened for the decision: each is a look in the log of
-    purposes, as `decide objection …`, or `repair`, `removal`.
+    For regulators, never their own case. `?opened=true` opens for the decision what each says: then each
+    is a look in the log of purposes, as `decide objection …`, or `repair`, `removal`. The list is none.
     """
     after = page.after(int, str)
     place = None if after is None else (after[0], after[1])
     _, found = rooms.undecided.page(caller, after=place, limit=page.limit + 1)
     shown, following = page.cut(found, lambda one: one.place)
-    told = rooms.undecided.opened(caller, shown)
+    tell = rooms.undecided.opened if opened else rooms.undecided.marked
+    told = tell(caller, shown)
     return page_response([_asked(one, lang) for one in told], following)
 
 
@@ -140,5 +146,6 @@ def _asked(one: Asked, lang: Lang) -> AskedOut:
         decide_by=format_time_if(one.decide_by),
         approximate=one.approximate or None,
         text=one.text,
+        closed=one.closed or None,
         links={"decision": paths[one.of], "party": f"/api/v1/parties/{one.party}"},
     )

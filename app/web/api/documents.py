@@ -105,10 +105,10 @@ def hand_in(rooms: InRooms, caller: Caller, upload: InUpload, answer: Response) 
     },
 )
 def read_document(rooms: InRooms, caller: Caller, digest: _Digest) -> Response:
-    """Returns the file as it was handed in: to whose it is, and to regulators who decide on what names it.
+    """Returns the file as it was handed in: to whose it is, whom it is about, and regulators in charge.
 
-    These are in office for a party one of whose entries, listings or commitments names it by the word of
-    who handed it in. To nobody else does it exist.
+    That is the party one of whose entries, listings or commitments names it by the word of who handed it
+    in, and regulators in office for that party. To nobody else does it exist.
     """
     return answer_document(rooms.documents.read(caller, digest))
 

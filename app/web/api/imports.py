@@ -10,13 +10,14 @@ from fastapi import Path, Query, Response
 
 from app.i18n import Lang
 from app.imports.columns import Kind
-from app.imports.export import MEDIA_TYPES, Form, error_rows, write_csv, write_template
+from app.imports.export import MEDIA_TYPES, Form, error_rows, write_template
 from app.imports.mapping import Layout, presets, read_mapping
 from app.imports.plans import Plan, check_may, kinds_of
 from app.imports.problems import Problem, of_row
 from app.kit.canonical import parse_json
 from app.kit.clock import format_ms_if, format_time, from_ms, to_ms
 from app.kit.errors import FieldFault, Malformed, invalid
+from app.kit.tables import write_csv
 from app.parties.principal import Principal
 from app.web.api.import_bodies import (
     FORM,

@@ -201,7 +201,7 @@ def revoke_signing_key(rooms: InRooms, caller: Caller, party: PartyId, key_id: s
 )
 def grant_mandate(rooms: InRooms, caller: Caller, party: PartyId, body: MandateIn) -> NewMandateOut:
     """A record of the party's stream: who may speak for it."""
-    mandate_id = rooms.powers.grant_mandate(
+    mandate_id, _ = rooms.powers.grant_mandate(
         caller, party, agent=body.agent, types=body.types, until=body.until
     )
     return NewMandateOut(mandate_id=mandate_id)

@@ -210,9 +210,10 @@ def read_reach(rooms: InRooms, principal: Caller, body: ReachIn) -> ReachOut:
     """Counts the goods of a product, a lot, serials or dates, and what is known of their buyers.
 
     Before a recall it says what one would have to fetch, after it how far it came. An authority states
-    its `purpose`, and the look is logged; one with a region counts the goods that belong there. A
-    merchant counts the goods that it issued, holds or sold, and those of its own lots. At most 200,000
-    units (`too_many_goods`) and 1000 serials; all is read when asked, so it is as new as the records.
+    its `purpose`, and the look is logged; one with a region counts what is recalled, or was, wherever
+    it is, and of other goods those that belong there. A merchant counts the goods that it issued, holds or
+    sold, and those of its own lots. At most 200,000 units (`too_many_goods`) and 1000 serials; all is read
+    when asked, so it is as new as the records.
     """
     found = rooms.recalls.reach(principal, body.scope(), purpose=body.purpose)
     return _reach(rooms, found)

@@ -95,7 +95,8 @@ class DueOut(BaseModel):
 class CaseOut(BaseModel):
     """A complaint and what came of it. `accepted_by`, `mediated_by`: if it goes to 12315 today.
 
-    `approximate`: these two count days for which no notice on holidays is out yet.
+    `approximate`: these two count days for which no notice on holidays is out yet. `left_out`: how many
+    things were said between the first and the newest hundred that are here.
     """
 
     ticket: str
@@ -110,6 +111,7 @@ class CaseOut(BaseModel):
     accepted_by: str
     mediated_by: str
     approximate: bool
+    left_out: int = 0
 
 
 @router.post(
@@ -223,4 +225,5 @@ def _case(case: Case) -> CaseOut:
         accepted_by=format_time(case.accepted_by),
         mediated_by=format_time(case.mediated_by),
         approximate=case.approximate,
+        left_out=case.left_out,
     )

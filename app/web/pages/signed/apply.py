@@ -155,9 +155,7 @@ def decide(
                 signed.person, application, reason=form.text("reason"), client=client
             )
     except Fault as fault:
-        if fault.slug not in ("invalid", "id-conflict", "lifecycle-conflict"):
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid", "id-conflict", "lifecycle-conflict"))
         return _application(
             request, rooms, signed, application, lang, sent, status=status_of(fault)
         )
@@ -215,6 +213,7 @@ def _form(
             *((one, text(frame.lang, f"apply.ground.{one}")) for one in GROUNDS),
         ],
         least=MIN_PASSWORD,
+        indexable=status == 200 and not again,
     )
     return answer_page(html, frame.lang, status=status)
 

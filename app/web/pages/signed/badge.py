@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.i18n import text
+from app.i18n import Lang, text
 from app.kit.errors import Fault
 from app.oversight.badges import MOST_DOMAINS, Place
 from app.parties.sessions import SignedIn
@@ -24,6 +24,13 @@ from app.web.problems import status_of
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/badge"
+
+# What `Place.error` says, and how a page says it.
+_ERRORS: Final = {
+    "token": "badge.error.token",
+    "name not found": "badge.error.name",
+    "not a public address": "badge.error.private",
+}
 
 
 @router.get(PATH)
@@ -88,11 +95,19 @@ def _badges(
         sent=sent,
         domains=places,
         most=MOST_DOMAINS,
+        errors={one.domain: _error(frame.lang, one.error) for one in places if one.error},
         snippets={one.domain: _snippet(rooms.base_url, party, one, said) for one in places},
         width=WIDTH,
         height=HEIGHT,
         party=party,
     )
+
+
+def _error(lang: Lang, why: str) -> str:
+    """Returns why a file was not found good; a library's word for a lost connection stays as it is."""
+    if why in _ERRORS:
+        return text(lang, _ERRORS[why])
+    return text(lang, "badge.error.answer" if why.startswith("HTTP ") else "badge.error", why=why)
 
 
 def _snippet(base_url: str, party: str, place: Place, said: str) -> str:

@@ -35,6 +35,14 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/cases"
 
+# What was done, as the address says, and how the page says it.
+_SAID: Final = {
+    "added": "goods.case.added",
+    "taken": "goods.case.taken",
+    "emptied": "goods.case.taken.all",
+    "sold": "goods.case.sold",
+}
+
 _ASKED = Annotated[str, Query(max_length=2048)]
 _PAGE: Final = 50
 _MOST_SEEN: Final = 99_999
@@ -83,10 +91,8 @@ def show_case(
 ) -> Response:
     """Shows what is in a case."""
     said = ""
-    if how in ("added", "taken"):
-        said = f"{text(lang_of(request, lang), f'goods.case.{how}')} {done[:200]}"
-    elif how == "sold":
-        said = text(lang_of(request, lang), "goods.case.sold")
+    if how in _SAID:
+        said = text(lang_of(request, lang), _SAID[how], code=done[:200], count=done[:200])
     return _case(request, rooms, signed, lang, parse_sscc(sscc), BLANK, said=said)
 
 
@@ -108,7 +114,7 @@ def change_case(
         return _case(request, rooms, signed, asked, case, sent, status=status_of(fault))
     if for_script:
         return JSONResponse({"ok": True, **_told(done, lang)})
-    how = {"add": "added", "sale": "sold"}.get(do, "taken")
+    how = {"add": "added", "sale": "sold", "take_all": "emptied"}.get(do, "taken")
     return _led(case, asked, done=done, how=how)
 
 
@@ -132,7 +138,7 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
 
 
 def _told(code: str, lang: Lang) -> dict[str, str]:
-    return {"message": text(lang, "goods.case.added"), "code": code, "page": page_path(code)}
+    return {"message": text(lang, "goods.case.added.one"), "code": code, "page": page_path(code)}
 
 
 def _at_field(sent: Sent, fault: Fault, do: str, lang: Lang) -> Sent:

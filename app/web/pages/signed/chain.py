@@ -107,9 +107,7 @@ def _opened(request: Request, rooms: Rooms, signed: SignedIn, form: InForm, code
     try:
         items = rooms.sealed.read(principal, code, purpose=form.text("purpose"))
     except Fault as fault:
-        if fault.slug != "invalid":
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid",))
         return _page(
             request, rooms, signed, code, lang, sent, status=status_of(fault), cursor=cursor
         )

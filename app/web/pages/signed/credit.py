@@ -141,9 +141,7 @@ def answer_entry(
         else:
             rooms.credit_ledger.object(principal, entry, given)
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _entry(
             request, rooms, signed, entry, form.text("lang"), sent, status=status_of(fault)
         )
@@ -176,9 +174,7 @@ def answer_listing(
         else:
             rooms.lists.object(principal, listing, given)
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _listing(
             request, rooms, signed, listing, form.text("lang"), sent, status=status_of(fault)
         )

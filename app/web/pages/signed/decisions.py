@@ -133,9 +133,7 @@ def decide(
             case _:
                 raise NotFound("path_unknown")
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _case(
             request, rooms, signed, place, form.text("lang"), sent, status=status_of(fault)
         )
@@ -220,9 +218,7 @@ def _opened(
         purpose = form.text("purpose")
         return _case(request, rooms, signed, place, lang, BLANK, purpose=purpose)
     except Fault as fault:
-        if fault.slug != "invalid":
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid",))
         return _case(request, rooms, signed, place, lang, sent, status=status_of(fault))
 
 

@@ -38,6 +38,13 @@ PATH: Final = "/desk/dispatch"
 
 _ASKED = Annotated[str, Query(max_length=2048)]
 _NEEDED: Final = ("carrier", "code", "waybill")
+# Of the goods themselves a reason is understood beside their code; any other field must be named.
+_LABELS: Final = {
+    "carrier": "goods.field.carrier",
+    "waybill": "goods.field.waybill",
+    "order": "goods.field.order",
+    "to": "goods.field.to",
+}
 
 
 @router.get(PATH)
@@ -78,7 +85,7 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
         again = _at_field(refused(request, form, fault), lang)
         if for_script:
             return JSONResponse(
-                {"ok": False, "message": again.reason}, status_code=status_of(fault)
+                {"ok": False, "message": _reason(again, lang)}, status_code=status_of(fault)
             )
         return _page(request, rooms, signed, asked, again, status=status_of(fault))
     if for_script:
@@ -114,6 +121,17 @@ def _told(sent: Sent, lang: Lang) -> dict[str, str]:
         return {"message": message, "code": sent.case, "page": f"/desk/cases/{sent.case}"}
     message = text(lang, key, code=sent.product, tail=sent.tail)
     return {"message": message, "code": sent.stream, "page": page_path(sent.stream)}
+
+
+def _reason(sent: SentForm, lang: Lang) -> str:
+    """Returns why a parcel was refused, for a list that shows its goods and none of its fields."""
+    said = [
+        text(lang, "goods.dispatch.at", field=text(lang, _LABELS[name]), said=why)
+        if name in _LABELS
+        else why
+        for name, why in sent.errors.items()
+    ]
+    return " ".join(said) or sent.message
 
 
 def _at_field(sent: SentForm, lang: Lang) -> SentForm:

@@ -26,11 +26,11 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import Form, Sent, form_reader, prefilled, refused
 from app.web.pages.signed.numbers import day
-from app.web.pages.signed.parties import PATH, SHOWN, check_deals
+from app.web.pages.signed.parties import PATH, SHOWN, answer_form, check_deals, check_may
 from app.web.pages.signed.resting import check_sure, read_evidence
 from app.web.pages.signed.sayings import FILES, step_id
 from app.web.pages.signed.session import InSigned
-from app.web.pages.signed.shell import answer_signed, does, go_on
+from app.web.pages.signed.shell import does, go_on
 from app.web.pages.standing_words import say_signed
 from app.web.problems import status_of
 
@@ -79,9 +79,7 @@ def enter_fact(
             id=step_id(form, "entry"),
         )
     except Fault as fault:
-        if fault.slug not in SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=SHOWN)
         return _entry(request, rooms, signed, party, lang, sent, status=status_of(fault))
     path = f"{PATH}/{party}"
     return go_on(frame_of(request, lang, path), path, told="entry_made")
@@ -123,9 +121,7 @@ def enter_list(
             id=step_id(form, "list") or str(uuid4()),
         )
     except Fault as fault:
-        if fault.slug not in SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=SHOWN)
         return _list(request, rooms, signed, party, listed, lang, sent, status=status_of(fault))
     path = f"{PATH}/{party}"
     return go_on(frame_of(request, lang, path), path, told="listing_made")
@@ -163,19 +159,15 @@ def _entry(
     status: int = 200,
 ) -> Response:
     principal = signed.person.principal()
-    check_deals(rooms, principal, party)
-    principal.check_may("credit.enter")
+    about = check_may(rooms, principal, party, "credit.enter")
     policy = rooms.credit.policy
     frame = frame_of(request, lang, f"{PATH}/{party}/entry", keeps=("finding",))
-    return answer_signed(
+    return answer_form(
         "party_entry.html",
         frame,
         signed,
-        at="search",
+        about,
         status=status,
-        told="",
-        about=rooms.parties.get(party, principal),
-        own=party == principal.party,
         rules=_rules_of(rooms, principal),
         classes={name: terms.title[frame.lang] for name, terms in policy.classes.items()},
         policy=policy,
@@ -196,21 +188,16 @@ def _list(
     *,
     status: int = 200,
 ) -> Response:
-    principal = signed.person.principal()
-    check_deals(rooms, principal, party)
-    principal.check_may("list.enter")
+    about = check_may(rooms, signed.person.principal(), party, "list.enter")
     frame = frame_of(request, lang, f"{PATH}/{party}/lists/{name}")
     terms = rooms.credit.policy.lists[name]
     criteria = [one for one in terms.criteria.values() if one.decided_by == "regulator"]
-    return answer_signed(
+    return answer_form(
         "party_list.html",
         frame,
         signed,
-        at="search",
+        about,
         status=status,
-        told="",
-        about=rooms.parties.get(party, principal),
-        own=party == principal.party,
         terms=terms,
         criteria=criteria,
         entries=_serious(rooms, party, frame.lang) if name == "black" else (),

@@ -8,7 +8,7 @@ there is no session; there the first holds alone.
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -109,12 +109,18 @@ def prefilled(**values: str) -> Sent:
     return Sent(tuple(values.items()))
 
 
-def refused(request: Request, form: Form, fault: Fault) -> Sent:
+def refused(
+    request: Request, form: Form, fault: Fault, *, only: Collection[str] | None = None
+) -> Sent:
     """Returns the form as it was sent, with why it was refused; never what is in SECRETS.
+
+    only: slugs of what a form tells beside its fields; raises any other fault, which has a page of its own.
 
     A fault's place (`licences`, 0, `number`) is looked for as `licences_0_number`, `number`, `licences`.
     An id that was taken before, with other words, is not kept: sent once more it is something new.
     """
+    if only is not None and fault.slug not in only:
+        raise fault
     lang = lang_of(request, form.text("lang"))
     problem = describe(fault, lang=lang, instance=visit_of(request).id)
     told: dict[str, dict[str, None]] = {}

@@ -19,13 +19,14 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.imports.columns import KINDS, Kind, columns_of
-from app.imports.export import error_rows, write_csv
+from app.imports.export import error_rows
 from app.imports.grid import MAX_ROWS
 from app.imports.mapping import Layout, presets
 from app.imports.plans import check_may, kinds_of
 from app.imports.problems import Problem, of_row
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.tables import write_csv
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute

@@ -18,7 +18,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
-from app.web.pages.signed.session import InConfirmed, client_of
+from app.web.pages.signed.session import InConfirmed, note
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.problems import status_of
 
@@ -50,9 +50,7 @@ def make_key(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm
     except Fault as fault:
         sent = refused(request, form, fault)
         return _keys(request, rooms, signed, lang, sent, status=status_of(fault))
-    rooms.people.accounts.log(
-        signed.person.id, "key_made", detail=made.key_id, client=client_of(request)
-    )
+    note(request, rooms, signed, "key_made", made.key_id)
     return _keys(request, rooms, signed, lang, BLANK, made=made)
 
 
@@ -61,9 +59,7 @@ def revoke_key(request: Request, rooms: InRooms, signed: InConfirmed, form: InFo
     """Revokes a key."""
     principal = signed.person.principal()
     rooms.keys.revoke(principal, form.text("key"), party=principal.party or "")
-    rooms.people.accounts.log(
-        signed.person.id, "key_revoked", detail=form.text("key"), client=client_of(request)
-    )
+    note(request, rooms, signed, "key_revoked", form.text("key"))
     return go_on(frame_of(request, form.text("lang"), _PATH), _PATH, told="key_revoked")
 
 
@@ -81,13 +77,9 @@ def add_signing_key(
             proof=form.text("proof"),
         )
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _keys(request, rooms, signed, lang, BLANK, signing=sent, status=status_of(fault))
-    rooms.people.accounts.log(
-        signed.person.id, "signing_key_added", detail=key_id, client=client_of(request)
-    )
+    note(request, rooms, signed, "signing_key_added", key_id)
     return go_on(frame_of(request, lang, _PATH), _PATH, told="signing_key_added")
 
 
@@ -98,9 +90,7 @@ def revoke_signing_key(
     """Revokes a signing key: it signs nothing that is recorded from now on."""
     principal = signed.person.principal()
     rooms.powers.revoke_signing_key(principal, principal.own_party(), form.text("key"))
-    rooms.people.accounts.log(
-        signed.person.id, "signing_key_revoked", detail=form.text("key"), client=client_of(request)
-    )
+    note(request, rooms, signed, "signing_key_revoked", form.text("key"))
     frame = frame_of(request, form.text("lang") or None, _PATH)
     return go_on(frame, _PATH, told="signing_key_revoked")
 

@@ -101,9 +101,7 @@ def tell(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Re
             principal, principal.own_party(), given, valid_from=form.text("valid_from") or None
         )
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _own_page(request, rooms, signed, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), PATH, told="licence_told")
 
@@ -141,9 +139,7 @@ def judge(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> R
             reason=None if accepts else form.text("reason"),
         )
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _checks(request, rooms, signed, lang, sent, status=status_of(fault))
     told = "licence_verified" if accepts else "licence_rejected"
     return go_on(frame_of(request, lang, CHECKS), CHECKS, told=told)

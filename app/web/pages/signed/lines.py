@@ -20,9 +20,9 @@ _MOST: Final = 20
 
 
 class Line(NamedTuple):
-    """What stands on a line. number: as an editor counts them, from 1."""
+    """What stands on a line. number: as an editor counts them, from 1; None: nobody typed it."""
 
-    number: int
+    number: int | None
     text: str
 
 
@@ -58,9 +58,12 @@ def refused_lines(request: Request, form: Form, fault: LinesRefused) -> Sent:
 
 
 def _said(lang: Lang, fault: LinesRefused) -> list[str]:
-    said = [
-        text(lang, "form.line", line=line.number, got=line.text[:_SHOWN], why=say_fault(why, lang))
-        for line, why in fault.lines[:_MOST]
-    ]
+    said = []
+    for line, why in fault.lines[:_MOST]:
+        told = {"got": line.text[:_SHOWN], "why": say_fault(why, lang)}
+        if line.number is None:
+            said.append(text(lang, "form.one", **told))
+        else:
+            said.append(text(lang, "form.line", line=line.number, **told))
     rest = len(fault.lines) - _MOST
     return [*said, text(lang, "form.lines.rest", count=rest)] if rest > 0 else said

@@ -19,7 +19,8 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.numbers import moment
-from app.web.pages.signed.session import InConfirmed, client_of
+from app.web.pages.signed.sayings import step_id
+from app.web.pages.signed.session import InConfirmed, note
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.problems import status_of
 
@@ -50,21 +51,19 @@ def give_mandate(request: Request, rooms: InRooms, signed: InConfirmed, form: In
     """Gives a mandate, a record of the party."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     try:
-        made = rooms.powers.grant_mandate(
+        made, replayed = rooms.powers.grant_mandate(
             principal,
             principal.own_party(),
             agent=form.text("agent").upper(),
             types=form.many("types"),
             until=moment(form, "until"),
+            id_=step_id(form, "mandate"),
         )
     except Fault as fault:
-        if fault.slug != "invalid":
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid", "id-conflict"))
         return _mandates(request, rooms, signed, lang, sent, status=status_of(fault))
-    rooms.people.accounts.log(
-        signed.person.id, "mandate_given", detail=made, client=client_of(request)
-    )
+    if not replayed:
+        note(request, rooms, signed, "mandate_given", made)
     return go_on(frame_of(request, lang, PATH), PATH, told="mandate_given")
 
 
@@ -72,10 +71,8 @@ def give_mandate(request: Request, rooms: InRooms, signed: InConfirmed, form: In
 def end_mandate(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> Response:
     """Takes a mandate back."""
     principal, mandate = signed.person.principal(), form.text("mandate")
-    rooms.powers.revoke_mandate(principal, principal.own_party(), mandate)
-    rooms.people.accounts.log(
-        signed.person.id, "mandate_ended", detail=mandate, client=client_of(request)
-    )
+    if rooms.powers.revoke_mandate(principal, principal.own_party(), mandate):
+        note(request, rooms, signed, "mandate_ended", mandate)
     frame = frame_of(request, form.text("lang") or None, PATH)
     return go_on(frame, PATH, told="mandate_ended")
 

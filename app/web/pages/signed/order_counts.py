@@ -52,9 +52,7 @@ def report(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
         )
         rooms.order_counts.report(principal, [row], id_=form.uuid("id"))
     except Fault as fault:
-        if fault.slug not in ("invalid", "id-conflict", "party-unverified"):
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid", "id-conflict", "party-unverified"))
         return _form(request, signed, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), PATH, told="orders_told")
 

@@ -22,6 +22,7 @@ from app.kit.errors import Fault, FieldFault, invalid
 from app.parties.offices import check_office
 from app.parties.principal import Principal
 from app.parties.roles import EVENTS
+from app.parties.service import PartyView
 from app.parties.sessions import Person, SignedIn
 from app.trace.events import MEASURE_KINDS
 from app.trace.requests import EventRequest
@@ -34,6 +35,7 @@ from app.web.pages.signed.numbers import moment
 from app.web.pages.signed.resting import check_sure
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
+from app.web.pages.views import Frame
 from app.web.problems import status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -199,9 +201,7 @@ def _record(
         principal.check_may("event.send")
         rooms.recording.record_one(principal, _event(rooms, form, party, step))
     except Fault as fault:
-        if fault.slug not in SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=SHOWN)
         return _measure(request, rooms, signed, party, step, lang, sent, status=status_of(fault))
     path = f"{PATH}/{party}"
     told = "measure_recorded" if step == "measure" else "measure_lifted"
@@ -241,21 +241,33 @@ def _measure(
     status: int = 200,
 ) -> Response:
     principal = signed.person.principal()
-    check_deals(rooms, principal, party)
-    principal.check_may("event.send")
-    about = rooms.parties.get(party, principal)
+    about = check_may(rooms, principal, party, "event.send")
     frame = frame_of(request, lang, f"{PATH}/{party}/{step}", keeps=("kind",))
     in_force = {one["kind"] for one in about.measures.values()}
     kinds = [one for one in MEASURE_KINDS if step == "measure" or one in in_force]
+    told = {"step": step, "kinds": kinds, "sent": sent}
+    return answer_form("party_measure.html", frame, signed, about, status=status, **told)
+
+
+def check_may(rooms: Rooms, principal: Principal, party: str, action: str) -> PartyView:
+    """Returns a party for who may do this to it. Raises what `check_deals` and `check_may` raise."""
+    check_deals(rooms, principal, party)
+    principal.check_may(action)
+    return rooms.parties.get(party, principal)
+
+
+def answer_form(
+    template: str, frame: Frame, signed: SignedIn, about: PartyView, *, status: int, **filled: Any
+) -> Response:
+    """Returns the page of a form about a party."""
     return answer_signed(
-        "party_measure.html",
+        template,
         frame,
         signed,
         at="search",
         status=status,
         told="",
         about=about,
-        step=step,
-        kinds=kinds,
-        sent=sent,
+        own=about.id == signed.person.party,
+        **filled,
     )

@@ -122,9 +122,7 @@ def join(request: Request, rooms: InRooms, token: str, form: InOpenForm) -> Resp
             token, name=form.text("name"), password=form.raw("password"), client=client_of(request)
         )
     except Fault as fault:
-        if fault.slug != "invalid":
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid",))
         return _join(request, rooms, token, lang, sent, status=422)
     response = go_on(frame_of(request, lang, HOME), HOME)
     token = rooms.people.sign_in.open_for(account, client=client_of(request))

@@ -62,9 +62,7 @@ def act_on_commitments(
                 id=step_id(form, form.text("template")) or str(uuid4()),
             )
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         lang = form.text("lang")
         return _commitments(request, rooms, signed, lang, sent, status=status_of(fault))
     told = "promise_withdrawn" if withdraws else "promise_signed"

@@ -59,9 +59,7 @@ def note(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Re
     try:
         rooms.recording.record_one(principal, event)
     except Fault as fault:
-        if fault.slug not in _SHOWN:
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=_SHOWN)
         return _page(request, rooms, signed, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), PATH, told="measure_published")
 

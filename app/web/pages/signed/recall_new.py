@@ -64,16 +64,17 @@ def show_new(
 def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> Response:
     """Records a recall, or that it is over, on codes, or on what a range comes to once that was shown."""
     principal, lang = signed.person.principal(), form.text("lang") or None
-    type_, standing = form.text("type"), list[str]()
+    type_, standing, named_at = form.text("type"), list[str](), "codes"
     try:
         if any(form.text(name) for name in NARROWED):
+            named_at = "code"
             plan = _plan(rooms, principal, form)
             if form.text("counted") != plan.digest:
                 return _new(request, signed, lang, type_, Sent(form.items), plan=plan)
             if not plan.codes:
                 # Sent a second time: the first one did it.
                 return _go_on(request, rooms, lang, type_, plan.goods)
-            lines = [Line(n, code) for n, code in enumerate(plan.codes, 1)]
+            lines = [Line(None, code) for code in plan.codes]
         else:
             lines = read_lines(form, "codes")
         asked = _events(form, type_, lines)
@@ -90,7 +91,7 @@ def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InFo
             if isinstance(answer, RecallStands)
         ]
         if wrong:
-            raise wrong[0][1] if len(events) == 1 else LinesRefused("codes", wrong)
+            raise _refusal(named_at, wrong, of=len(events))
     except Fault as fault:
         if isinstance(fault, LinesRefused):
             sent = refused_lines(request, form, fault)
@@ -98,6 +99,14 @@ def record_recall(request: Request, rooms: InRooms, signed: InSigned, form: InFo
             sent = refused(request, form, fault)
         return _new(request, signed, lang, type_, sent, status=status_of(fault), standing=standing)
     return _go_on(request, rooms, lang, type_, [event.code for event in events])
+
+
+def _refusal(named_at: str, wrong: Sequence[tuple[Line, Fault]], *, of: int) -> Fault:
+    """Returns the refusal of a form's events: of all of them for the same reason as that of one."""
+    first = wrong[0][1]
+    if of == 1 or (first.errors and all(one.errors == first.errors for _, one in wrong[1:])):
+        return first
+    return LinesRefused(named_at, wrong)
 
 
 def _go_on(
@@ -124,13 +133,13 @@ def _plan(rooms: Rooms, principal: Principal, form: Form) -> Plan:
         raise invalid(*(FieldFault((name,), "missing", {"name": name}) for name in missing))
     purpose = f"{form.text('type')} {form.text('reason')}"[:MAX_PURPOSE]
     lifts = form.text("type") == "recall_lifted"
-    plan = rooms.recalls.plan(principal, scope_in(form), lifts=lifts, purpose=purpose)
+    plan = rooms.recalls.plan(
+        principal, scope_in(form), lifts=lifts, purpose=purpose, most=MOST_RANGE
+    )
     if not plan.goods:
         raise invalid(FieldFault(("code",), "no_goods", {}))
     if not plan.codes and form.text("counted") != plan.digest:
         raise invalid(FieldFault(("code",), "nothing_to_do", {}))
-    if len(plan.codes) > MOST_RANGE:
-        raise invalid(FieldFault(("code",), "too_many_goods", {"expected": MOST_RANGE}))
     return plan
 
 

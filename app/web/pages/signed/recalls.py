@@ -194,7 +194,6 @@ def _reach(
         ],
         channels=tally.by_channel(),
         official=bool(principal.roles & OFFICIAL_ROLES),
-        office=signed.person.region,
         may_recall=may_recall(principal),
         part=[(name, sent.value(name)) for name in NARROWED if sent.value(name)],
         page_of=page_path,

@@ -85,9 +85,7 @@ def act_on_report(
             return _report(request, rooms, signed, ticket, lang, BLANK, words=words)
         desk.close(principal, ticket, form.text("reason"), loc=("reason",))
     except Fault as fault:
-        if fault.slug not in ("invalid", "lifecycle-conflict"):
-            raise
-        sent = refused(request, form, fault)
+        sent = refused(request, form, fault, only=("invalid", "lifecycle-conflict"))
         return _report(request, rooms, signed, ticket, lang, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), PATH, told="report_closed")
 

@@ -22,6 +22,7 @@ from app.web.visit import visit_of
 
 _COOKIE = "suxin_session"
 _HOST_COOKIE = f"__Host-{_COOKIE}"
+COOKIES = (_HOST_COOKIE, _COOKIE)
 _DEVICE = "suxin_device"
 _HOST_DEVICE = f"__Host-{_DEVICE}"
 # A path of ours, never `//elsewhere` nor anything a browser reads as one.
@@ -64,6 +65,11 @@ def local_path(given: str | None) -> str:
 def client_of(request: Request) -> Client:
     """Returns where a request comes from."""
     return Client(visit_of(request).address, request.headers.get("user-agent", ""))
+
+
+def note(request: Request, rooms: Rooms, signed: SignedIn, kind: str, detail: str) -> None:
+    """Adds to one's own access log what was done by a page. Writes `account_event`."""
+    rooms.people.accounts.log(signed.person.id, kind, detail=detail, client=client_of(request))
 
 
 def set_session(response: Response, rooms: Rooms, token: str) -> None:

@@ -14,7 +14,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
-from app.web.pages.signed.session import InConfirmed, client_of
+from app.web.pages.signed.session import InConfirmed, note
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.problems import status_of
 
@@ -43,9 +43,7 @@ def add_webhook(request: Request, rooms: InRooms, signed: InConfirmed, form: InF
     except Fault as fault:
         sent = refused(request, form, fault)
         return _webhooks(request, rooms, signed, lang, sent, status=status_of(fault))
-    rooms.people.accounts.log(
-        signed.person.id, "hook_made", detail=hook.url, client=client_of(request)
-    )
+    note(request, rooms, signed, "hook_made", hook.url)
     return _webhooks(request, rooms, signed, lang, BLANK, made=hook)
 
 
@@ -56,9 +54,7 @@ def act(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> 
     match form.text("do"):
         case "end":
             rooms.hooks.end(principal, form.text("hook"))
-            rooms.people.accounts.log(
-                signed.person.id, "hook_ended", detail=form.text("hook"), client=client_of(request)
-            )
+            note(request, rooms, signed, "hook_ended", form.text("hook"))
             told = "hook_ended"
         case "resend":
             rooms.hooks.resend(principal, form.text("delivery"))
@@ -88,7 +84,6 @@ def _webhooks(
 ) -> Response:
     frame = frame_of(request, lang, _PATH)
     principal = signed.person.principal()
-    hooks = rooms.hooks.hooks(principal)
     return answer_signed(
         "webhooks.html",
         frame,
@@ -98,8 +93,7 @@ def _webhooks(
         told=told_of(request),
         sent=sent,
         made=made,
-        hooks=hooks,
-        urls={hook.id: hook.url for hook in hooks},
+        hooks=rooms.hooks.hooks(principal),
         deliveries=rooms.hooks.recent(principal, limit=_SHOWN),
         events=[(event, text(frame.lang, f"hook.event.{event}")) for event in EVENTS],
     )

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.ledger import store as ledger_store
+from app.db.lookup import chunks
+from app.ledger.reading import each_of
 from app.parties.identity import is_party_id
 from app.parties.principal import OutsideRegion, Principal
 from app.parties.store import find_parties
@@ -28,16 +29,14 @@ def places_of(connection: Connection, stream: str) -> frozenset[str]:
     if stream.startswith(_PARTY):
         parties.add(stream.removeprefix(_PARTY))
     else:
-        for record in ledger_store.load_some(connection, stream, types=_DECIDING):
-            try:
-                fields = record.fields
-            except ValueError:
-                continue  # altered bytes say nothing; the audit tells of them
+        for fields in each_of(connection, stream, _DECIDING):
             parties.update(_told_parties(fields))
             if fields["type"] == "sale" and isinstance(fields["data"].get("region"), str):
                 places.add(fields["data"]["region"])
-    rows = find_parties(connection, sorted(parties))
-    return frozenset(places | {row.region for row in rows if row.region is not None})
+    for some in chunks(sorted(parties)):
+        rows = find_parties(connection, some)
+        places.update(row.region for row in rows if row.region is not None)
+    return frozenset(places)
 
 
 def is_in_office(connection: Connection, principal: Principal, stream: str) -> bool:
