@@ -9,12 +9,12 @@ topic has failed (`take_in_order`), so that a dead row holds its stream until so
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Integer, delete, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, func, select, update
 
 from app.db.hot import execute_many
 from app.db.tables import Outbox
@@ -25,6 +25,11 @@ _FIRST_DELAY_MS = 500
 _LONGEST_DELAY_MS = 10 * 60 * 1000
 
 _TABLE = Outbox.__table__  # type: ignore[attr-defined]
+_DONE = delete(_TABLE).where(
+    _TABLE.c.stream == bindparam("k_stream"),
+    _TABLE.c.seq == bindparam("k_seq"),
+    _TABLE.c.topic == bindparam("k_topic"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +51,33 @@ def ask(
     at_ms: from when on it is to be done. It stands where a seq does, as a negative number, so that what
     is asked while an earlier one is being done is no part of that.
     """
-    row = {
-        "stream": stream,
-        "seq": -at_ms,
-        "topic": topic,
-        "payload": orjson.dumps(payload),
-        "available_at": at_ms,
-        "attempts": 0,
-        "last_error": None,
-    }
-    statement = upsert(connection.dialect.name, _TABLE, ("stream", "seq", "topic"), ())
-    execute_many(connection, statement, [row])
+    ask_each(connection, streams=[stream], topic=topic, payload=payload, at_ms=at_ms)
+
+
+def ask_each(
+    connection: Connection,
+    *,
+    streams: Iterable[int],
+    topic: str,
+    payload: Mapping[str, Any],
+    at_ms: int,
+) -> None:
+    """Like `ask`, for several streams. Writes `outbox`."""
+    rows = [
+        {
+            "stream": stream,
+            "seq": -at_ms,
+            "topic": topic,
+            "payload": orjson.dumps(payload),
+            "available_at": at_ms,
+            "attempts": 0,
+            "last_error": None,
+        }
+        for stream in streams
+    ]
+    if rows:
+        statement = upsert(connection.dialect.name, _TABLE, ("stream", "seq", "topic"), ())
+        execute_many(connection, statement, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +140,13 @@ def take_in_order(connection: Connection, *, topic: str, now_ms: int, limit: int
 def done(connection: Connection, message: Message) -> None:
     """Removes a message that was handled. Writes `outbox`."""
     connection.execute(delete(_TABLE).where(*_is(message)))
+
+
+def all_done(connection: Connection, messages: Sequence[Message]) -> None:
+    """Removes messages that were handled. Writes `outbox`."""
+    if messages:
+        places = [{"k_stream": m.stream, "k_seq": m.seq, "k_topic": m.topic} for m in messages]
+        execute_many(connection, _DONE, places)
 
 
 def failed(connection: Connection, message: Message, *, error: str, now_ms: int) -> None:

@@ -524,7 +524,9 @@ def _open_oversight(
         "reports": Reports(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),
-        "deadlines": Deadlines(database, findings, credit, clock=clock, more=topics),
+        "deadlines": Deadlines(
+            database, findings, credit, clock=clock, more=topics, together=watch.topics_together
+        ),
         "audits": Audits(
             database,
             findings,

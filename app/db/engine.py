@@ -267,6 +267,11 @@ def _postgresql_reader(url: str, session_name: str, *, most: tuple[int, int]) ->
     # Not that anything commits by itself: psycopg is to begin nothing, since `_begin` does.
     engine = _postgresql_engine(url, session_name, most=most, isolation_level="AUTOCOMMIT")
 
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        # What is asked twice is asked for good, and the server itself plans it five times more.
+        connection.prepare_threshold = 1
+
     @event.listens_for(engine, "checkout")
     def _begin(connection: Any, *_: object) -> None:
         """Begins the snapshot that a reader is taken for; tells, too, whether the server still answers."""

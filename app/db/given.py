@@ -48,7 +48,7 @@ class ForEach:
         self._columns = columns
         self._make = make
         self._filling = tuple("" if kind is Text else 0 for kind in columns.values())
-        self._written: dict[int, HotSelect] = {}
+        self._written: dict[int, tuple[HotSelect, list[str]]] = {}
         self._by_arrays: HotSelect | None = None
 
     def rows(
@@ -87,11 +87,12 @@ class ForEach:
     ) -> list[Any]:
         width = next(width for width in _WIDTHS if width >= len(part))
         if width not in self._written:
-            self._written[width] = HotSelect(self._make(self._rows(width)))
+            names = [f"{name}_{n}" for n in range(width) for name in self._columns]
+            self._written[width] = HotSelect(self._make(self._rows(width))), names
+        search, names = self._written[width]
         filled = chain(part, [self._filling] * (width - len(part)))
-        names = [f"{name}_{n}" for n in range(width) for name in self._columns]
         told = dict(zip(names, chain.from_iterable(filled), strict=True))
-        return self._written[width].rows(connection, **told, **common)
+        return search.rows(connection, **told, **common)
 
     def _rows(self, width: int) -> FromClause:
         named = [column(name, kind) for name, kind in self._columns.items()]

@@ -5,8 +5,11 @@ Also the table of topics: what oversight and credit do about records of the room
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -26,6 +29,9 @@ log = structlog.get_logger(__name__)
 _BATCH = 200
 _FIRST_DELAY_MS = 1_000
 _LONGEST_DELAY_MS = 10 * 60 * 1_000
+
+Prepare = Callable[[Sequence[outbox.Message]], Sequence[Callable[[], object]]]
+"""Returns for each of some messages of one topic what is to be done, having read what all of them need."""
 
 _Place = tuple[int, int, str, str]
 """Of a due step, in the order in which they are taken: due_at, stream, subject, step."""
@@ -50,7 +56,9 @@ class Deadlines:
         *,
         clock: Clock,
         more: Mapping[str, Callable[[outbox.Message], None]] | None = None,
+        together: Mapping[str, Prepare] | None = None,
     ) -> None:
+        """more: further topics. together: those of which many messages are prepared at once."""
         self._database = database
         self._findings = findings
         self._credit = credit
@@ -65,6 +73,7 @@ class Deadlines:
             "listing.recorded": self._listing_recorded,
             **(more or {}),
         }
+        self._together = together or {}
 
     def raise_due(self) -> bool:
         """Raises steps that are overdue; returns whether there may be more.
@@ -108,21 +117,45 @@ class Deadlines:
         """Handles messages of the outbox; returns whether there may be more."""
         with self._database.read() as connection:
             messages = outbox.take(
-                connection, topics=self._topics, now_ms=to_ms(self._clock.now()), limit=_BATCH
+                connection,
+                topics={*self._topics, *self._together},
+                now_ms=to_ms(self._clock.now()),
+                limit=_BATCH,
             )
-        for message in messages:
-            try:
-                self._topics[message.topic](message)
-            except Exception as err:
-                log.exception("outbox.failed", topic=message.topic, attempts=message.attempts)
-                with self._database.write() as connection:
-                    outbox.failed(
-                        connection, message, error=repr(err), now_ms=to_ms(self._clock.now())
-                    )
-            else:
-                with self._database.write() as connection:
-                    outbox.done(connection, message)
+        for topic, run in groupby(messages, attrgetter("topic")):
+            if topic in self._together:
+                self._handle_together(self._together[topic], [*run])
+                continue
+            for message in run:
+                if self._handle(message, partial(self._topics[topic], message)):
+                    with self._database.write() as connection:
+                        outbox.done(connection, message)
         return len(messages) == _BATCH
+
+    def _handle_together(self, prepare: Prepare, messages: Sequence[outbox.Message]) -> None:
+        """Handles messages that were prepared at once, and each alone where that fails for one of them."""
+        try:
+            prepared = prepare(messages)
+        except Exception:  # noqa: BLE001 - each is then tried alone, which says what failed
+            if len(messages) > 1:
+                for message in messages:
+                    self._handle_together(prepare, [message])
+                return
+            prepared = [lambda: [work() for work in prepare(messages)]]
+        done = [m for m, work in zip(messages, prepared, strict=True) if self._handle(m, work)]
+        with self._database.write() as connection:
+            outbox.all_done(connection, done)
+
+    def _handle(self, message: outbox.Message, work: Callable[[], object]) -> bool:
+        """Does the work of a message and returns whether it was done; else it is put off."""
+        try:
+            work()
+        except Exception as err:
+            log.exception("outbox.failed", topic=message.topic, attempts=message.attempts)
+            with self._database.write() as connection:
+                outbox.failed(connection, message, error=repr(err), now_ms=to_ms(self._clock.now()))
+            return False
+        return True
 
     def _chain_completed(self, message: outbox.Message) -> None:
         told = message.payload

@@ -16,7 +16,7 @@ from app.kit.clock import from_ms
 from app.ledger.store import StoredRecord, load_record, load_some, load_stream
 from app.oversight import signstore, store
 from app.trace import store as trace_store
-from app.trace.detectors import Parcel, Place, Scan, correct
+from app.trace.detectors import Parcel, Place, correct
 from app.trace.life_table import Happening
 from app.trace.replay import happening_of
 
@@ -142,11 +142,3 @@ def _seqs(life: Life, told: Happening) -> set[int]:
 def _newest(rows: list[tuple[int, str, bytes]], kind: str, seqs: set[int]) -> bytes | None:
     told = [(seq, digest) for seq, named, digest in rows if named == kind and seq in seqs]
     return max(told)[1] if told else None
-
-
-def read_scans(connection: Connection, stream: str) -> list[Scan]:
-    """Returns the devices that opened a code."""
-    return [
-        Scan(bytes(row.device), from_ms(row.first_at), row.region)
-        for row in signstore.load_scans(connection, stream)
-    ]

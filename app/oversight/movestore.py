@@ -9,14 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
+from app.db.hot import HotSelect
+from app.db.lookup import chunks
 from app.db.tables import Finding, FindingMove
 from app.db.upsert import upsert_rows
 from app.ledger.stage import EffectWriter
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 MOVE = FindingMove.__table__  # type: ignore[attr-defined]
+
+_DISMISSALS = HotSelect(
+    select(FINDING.c.stream, FINDING.c.kind, func.max(FINDING.c.closed_at).label("at"))
+    .where(
+        FINDING.c.stream.in_(bindparam("streams", expanding=True)),
+        FINDING.c.kind.in_(bindparam("kinds", expanding=True)),
+        FINDING.c.status == "dismissed",
+    )
+    .group_by(FINDING.c.stream, FINDING.c.kind)
+)
+_DETECTED = HotSelect(
+    select(FINDING.c.stream)
+    .where(
+        FINDING.c.stream.in_(bindparam("streams", expanding=True)),
+        FINDING.c.status.in_(("grace", "open")),
+    )
+    .distinct()
+)
 
 
 def save(connection: Connection, row: Mapping[str, Any], *, at: int, why: str) -> None:
@@ -85,19 +105,23 @@ def living(connection: Connection, stream: int, subject: str, kinds: Sequence[st
 
 def streams_with(connection: Connection, streams: Sequence[int]) -> set[int]:
     """Returns those of the streams that have a finding of a detector in grace or open. Read-only."""
-    query = select(FINDING.c.stream).where(
-        FINDING.c.stream.in_(streams), FINDING.c.status.in_(("grace", "open"))
-    )
-    return {int(key) for key in connection.execute(query).scalars()}
+    return {
+        row.stream
+        for part in chunks(streams)
+        for row in _DETECTED.rows(connection, streams=list(part))
+    }
 
 
-def last_dismissal(connection: Connection, stream: int, kind: str) -> int | None:
-    """Returns when a finding of this kind on this stream was last dismissed (ms). Read-only."""
-    query = select(func.max(FINDING.c.closed_at)).where(
-        FINDING.c.stream == stream, FINDING.c.kind == kind, FINDING.c.status == "dismissed"
-    )
-    at = connection.execute(query).scalar()
-    return None if at is None else int(at)
+def last_dismissals(
+    connection: Connection, streams: Sequence[int], kinds: Sequence[str]
+) -> dict[int, dict[str, int]]:
+    """Returns by stream and kind when such a finding was last dismissed (ms). Read-only."""
+    found: dict[int, dict[str, int]] = {}
+    for part in chunks(streams):
+        for row in _DISMISSALS.rows(connection, streams=list(part), kinds=list(kinds)):
+            if row.at is not None:
+                found.setdefault(row.stream, {})[row.kind] = int(row.at)
+    return found
 
 
 def decided_on(connection: Connection, party: str) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 
 from app.db.hot import HotSelect
+from app.db.lookup import chunks
 from app.db.tables import (
     LogLeaf,
     LotSale,
@@ -65,6 +66,21 @@ _NEW = HotSelect(
     )
     .order_by(_LEAVES.c.leaf_index)
 )
+_PLACED = select(
+    SCAN.c.stream,
+    SCAN.c.device,
+    SCAN.c.first_at,
+    SCAN.c.region,
+    func.row_number()
+    .over(partition_by=SCAN.c.stream, order_by=(SCAN.c.first_at, SCAN.c.device))
+    .label("place"),
+).where(SCAN.c.stream.in_(bindparam("streams", expanding=True)))
+_PLACED_SCANS = _PLACED.subquery("placed")
+_SCANS = HotSelect(
+    select(_PLACED_SCANS)
+    .where(_PLACED_SCANS.c.place <= bindparam("most"))
+    .order_by(_PLACED_SCANS.c.stream, _PLACED_SCANS.c.place)
+)
 _TOLD = SIDE.alias("told")
 _OTHERS = HotSelect(
     select(SIDE.c.stream)
@@ -90,15 +106,16 @@ def new_records(connection: Connection, after: int, limit: int) -> list[Any]:
     return _NEW.rows(connection, after=after, most=limit)
 
 
-def load_scans(connection: Connection, stream: str) -> list[Any]:
-    """Returns (device, first_at, region) of a code's devices, the earliest first. Read-only."""
-    query = (
-        select(SCAN.c.device, SCAN.c.first_at, SCAN.c.region)
-        .where(SCAN.c.stream == stream_key(stream))
-        .order_by(SCAN.c.first_at, SCAN.c.device)
-        .limit(_MOST_SCANS)
-    )
-    return list(connection.execute(query))
+def scans_of_each(connection: Connection, streams: Iterable[int]) -> dict[int, list[Any]]:
+    """Returns (device, first_at, region) of each code's devices, the earliest first. Read-only.
+
+    By stream key; those that nobody opened are absent, and of one that very many did the first are told.
+    """
+    found: dict[int, list[Any]] = {}
+    for part in chunks(list(streams)):
+        for row in _SCANS.rows(connection, streams=list(part), most=_MOST_SCANS):
+            found.setdefault(row.stream, []).append(row)
+    return found
 
 
 def side_digests(connection: Connection, stream: str) -> list[tuple[int, str, bytes]]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from app import outbox
 from app.db.engine import Database
-from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.clock import Clock, to_ms
 from app.ledger.record import stream_key
 from app.ledger.store import load_heads, load_record
 from app.ledger.submission import StreamHead
@@ -27,27 +27,22 @@ from app.oversight.answering import find_answering
 from app.oversight.conduct import Conduct, LotFacts
 from app.oversight.discoveries import Discoveries
 from app.oversight.finding_rows import LIFE_CHECK
-from app.oversight.kinds import LIFE_KINDS, SCAN_KINDS
+from app.oversight.kinds import LIFE_KINDS
 from app.oversight.lifelook import (
     Life,
     read_life,
     read_other_parcels,
     read_parcel,
-    read_scans,
     subject_of,
 )
+from app.oversight.scanwatch import ScanWatch
 from app.trace import store as trace_store
 from app.trace.detectors import (
     Discovery,
-    Scan,
     Thresholds,
-    find_clone_suspicion,
-    find_early_scan,
     find_impossible_order,
-    find_scattered_scans,
     find_shared_waybill,
     find_too_fast,
-    find_unsent_scan,
 )
 from app.trace.gaps import seller_of
 from app.trace.life_shape import is_life
@@ -102,12 +97,16 @@ class Watch:
         self._discoveries = discoveries
         self._conduct = conduct
         self._clock = clock
-        self._settled_after = settled_after
+        self._scans = ScanWatch(
+            database,
+            discoveries,
+            clock=clock,
+            settled_after=settled_after,
+            thresholds_at=thresholds_at,
+        )
         self._thresholds_at = thresholds_at
-        self.topics: Mapping[str, Callable[[outbox.Message], None]] = {
-            LIFE_CHECK: self._asked,
-            CODE_SCANNED: self._scanned,
-        }
+        self.topics: Mapping[str, Callable[[outbox.Message], None]] = {LIFE_CHECK: self._asked}
+        self.topics_together = {CODE_SCANNED: self._scans.judge_asked}
 
     def follow(self) -> bool:
         """Judges the goods that the log's next records speak of; returns whether there may be more."""
@@ -152,7 +151,10 @@ class Watch:
             states |= {(stream, ""): head.state for stream, head in heads.items()}
             keys = [stream_key(stream) for stream, _ in places]
             marked = movestore.streams_with(connection, keys)
-            looked_at = signstore.looks_at(connection, keys)
+            looks = self._scans.read(
+                connection,
+                [key for key, (_, subject) in zip(keys, places, strict=True) if not subject],
+            )
             for place, key in zip(places, keys, strict=True):
                 state = states[place]
                 if not is_life(state):
@@ -160,8 +162,8 @@ class Watch:
                 if key in marked or place[1] or not self._is_only_sold(heads[place[0]]):
                     work = partial(self._judge, connection, place, state, is_marked=key in marked)
                     judged.append((place, partial(self._settle, self._try(place, work), facts)))
-                if not place[1] and key in looked_at:
-                    judged.append((place, partial(self._check_scans, place[0], state)))
+                if not place[1] and key in looks:
+                    judged.append((place, partial(self._scans.settle, place[0], state, looks[key])))
         for place, settle in judged:
             self._try(place, settle)
 
@@ -275,70 +277,6 @@ class Watch:
         found = {key for digest in digests for key in signstore.streams_under(connection, digest)}
         names = store.names_of(connection, sorted(found - {stream_key(life.stream)}))
         return [*names.values()]
-
-    def _scanned(self, message: outbox.Message) -> None:
-        with self._database.read() as connection:
-            stream = store.names_of(connection, [message.stream]).get(message.stream)
-            state = {} if stream is None else trace_store.load_life(connection, stream, "")
-        if stream is not None and "/21/" in stream and is_life(state):
-            self._check_scans(stream, state)
-
-    def _check_scans(self, stream: str, state: Mapping[str, Any]) -> None:
-        """Judges the looks at a code; what came before its sale only once that can no more be late."""
-        now = self._clock.now()
-        settled = now - self._settled_after
-        with self._database.read() as connection:
-            scans = read_scans(connection, stream)
-            if not scans:
-                return
-            key = stream_key(stream)
-            dismissed = {
-                kind: movestore.last_dismissal(connection, key, kind) for kind in SCAN_KINDS
-            }
-        thresholds = self._thresholds_at(now)
-        found = _judge_scans(state, scans, dismissed, thresholds, settled=settled)
-        sides = {"seller": seller_of(state)}
-        self._discoveries.settle(stream, "", found, kinds=SCAN_KINDS, sides=sides)
-        if state["cycle"] == 0 and (fresh := [one.at for one in scans if one.at >= settled]):
-            at_ms = to_ms(max(fresh) + self._settled_after) + 1
-            with self._database.write() as connection:
-                outbox.ask(connection, stream=key, topic=CODE_SCANNED, payload={}, at_ms=at_ms)
-
-
-def _judge_scans(
-    state: Mapping[str, Any],
-    scans: Iterable[Scan],
-    dismissed: Mapping[str, int | None],
-    thresholds: Thresholds,
-    *,
-    settled: Any,
-) -> list[Discovery]:
-    """Returns what the looks tell; of a kind that was dismissed only the looks since then count."""
-    detectors: Mapping[str, Callable[[list[Scan]], tuple[Discovery, ...]]] = {
-        "identity.clone_suspected": lambda told: find_clone_suspicion(
-            told, thresholds=thresholds.clone
-        ),
-        "identity.scanned_before_sale": lambda told: find_early_scan(
-            state, told, min_devices=thresholds.early_devices, settled=settled
-        ),
-        "identity.scanned_before_dispatch": lambda told: find_unsent_scan(
-            state, told, min_devices=thresholds.early_devices
-        ),
-        "identity.scanned_across_cities": lambda told: find_scattered_scans(
-            state,
-            told,
-            cities=thresholds.scattered_cities,
-            within=thresholds.scattered_within,
-        ),
-    }
-    found = []
-    for kind, detect in detectors.items():
-        since = dismissed[kind]
-        told = [one for one in scans if since is None or one.at > from_ms(since)]
-        for one in detect(told):
-            key = one.key if since is None else f"after {since}"
-            found.append(Discovery(one.kind, one.party, one.evidence, key, one.confidence))
-    return found
 
 
 def _told(

@@ -152,8 +152,10 @@ class Scans:
                     regions, self._regions = self._regions, {}
                     self._moves += 1
                 at_ms = to_ms(self._clock.now())
-                for key in scanstore.add(connection, taken, regions):
-                    outbox.ask(connection, stream=key, topic=CODE_SCANNED, payload={}, at_ms=at_ms)
+                fresh = scanstore.add(connection, taken, regions)
+                outbox.ask_each(
+                    connection, streams=fresh, topic=CODE_SCANNED, payload={}, at_ms=at_ms
+                )
         except BaseException:
             self._take_back(taken, regions)
             raise

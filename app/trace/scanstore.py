@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_column, select
 
 from app.db.hot import HotSelect
+from app.db.lookup import chunks
 from app.db.tables import Scan
 from app.db.upsert import count_rows
 
@@ -26,8 +27,8 @@ _OF_CODE = HotSelect(
 )
 
 _KNOWN = HotSelect(
-    select(SCAN.c.device).where(
-        SCAN.c.stream == bindparam("stream"),
+    select(SCAN.c.stream, SCAN.c.device).where(
+        SCAN.c.stream.in_(bindparam("streams", expanding=True)),
         SCAN.c.device.in_(bindparam("devices", expanding=True)),
     )
 )
@@ -49,11 +50,13 @@ def add(
     taken: stream -> device -> first_at, last_at of a look. It counts once, unless it repeats one of before.
     A device keeps the city of its first look.
     """
-    fresh = [
-        stream
-        for stream, devices in sorted(taken.items())
-        if len(_KNOWN.rows(connection, stream=stream, devices=[*devices])) < len(devices)
-    ]
+    pairs = [(stream, device) for stream, devices in sorted(taken.items()) for device in devices]
+    known: set[tuple[int, bytes]] = set()
+    for part in chunks(pairs):
+        streams, devices = ([*dict.fromkeys(told)] for told in zip(*part, strict=True))
+        for row in _KNOWN.rows(connection, streams=streams, devices=devices):
+            known.add((row.stream, bytes(row.device)))
+    fresh = [*dict.fromkeys(stream for stream, device in pairs if (stream, device) not in known)]
     # In one order, so that no two processes wait for each other's rows.
     rows = [
         {

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from app.ledger.record import stream_key
 from app.trace import scanstore
 from app.trace.scans import LIFE_S, Scans
 from tests.fakes import FakeClock
@@ -98,3 +99,31 @@ def test_two_processes_that_count_the_same_device_add_up(database, clock):
             scans.flush()
         clock.advance(LIFE_S)
     assert (one.count(CODE).loads, one.count(CODE).devices) == (2, 1)
+
+
+def test_a_code_is_told_of_once_a_device_is_new_to_it_however_many_are_looked_at(scans, database):
+    """One device on many codes, many devices on one; who looks again, and at another code, is known."""
+    codes = [f"01/06901234567892/21/CODE{n:08}" for n in range(600)]
+    one, two = scans.device("10.0.0.1", "phone"), scans.device("10.0.0.2", "phone")
+
+    def asked() -> set[int]:
+        scans.flush()
+        with database.write() as connection:
+            told = connection.exec_driver_sql("SELECT stream FROM outbox").scalars().all()
+            connection.exec_driver_sql("DELETE FROM outbox")
+        assert len(told) == len({*told})
+        return {*told}
+
+    for code in codes:
+        scans.note(code, one)
+    assert asked() == {*map(stream_key, codes)}
+    for code in codes[:300]:
+        scans.note(code, one)
+    scans.note(OTHER, two)
+    for code in codes[299:301]:
+        scans.note(code, two)
+    assert asked() == {stream_key(code) for code in (OTHER, *codes[299:301])}
+    for code in (OTHER, codes[300]):
+        scans.note(code, two)
+        scans.note(code, one)
+    assert asked() == {stream_key(OTHER)}
