@@ -295,6 +295,7 @@ BUTTONS: Mapping[str, tuple[str, str | Callable[[Any, Stage], Any]]] = {
     "/account/keys/revoke": ("owner", "/account/keys"),
     "/account/keys/signing/revoke": ("owner", "/account/keys"),
     "/account/mandates/end": ("owner", "/account/mandates"),
+    "/account/push": ("owner", "/account/push"),
     "/account/webhooks/act": ("owner", "/account/webhooks"),
     "/desk/licences/end": ("owner", "/desk/licences"),
     "/desk/recalls/reach.csv": ("owner", reached),
