@@ -1,7 +1,7 @@
 """What kuaidi100 (快递100) pushes of a waybill, in its own form: the signature, and which states it tells.
 
-The form is the aggregator's ("快递信息推送服务", 推送接口): `param`, a JSON text, and `sign`, hex of MD5 over param
-and the salt that was given with the subscription. Each push has the whole way of a parcel, newest first, so a
+The form is the aggregator's (快递信息推送服务, 推送接口): `param`, a JSON text, and `sign`, hex of MD5 over
+param and the salt that was given with the subscription. Each push has the whole way of a parcel, newest first, so a
 lost one is made up for by the next. A step has a code of its own only where the subscription asks for it
 (`resultv2`); else its Chinese name, or nothing, and the parcel's state is that of its newest step.
 
@@ -120,8 +120,7 @@ def _items(waybill: str, last: Mapping[str, Any], unread: list[str]) -> tuple[Pu
 
 
 def _current(own: str | None, now: str | None) -> str | None:
-    """Returns the state of the newest step: its own where that is the same event told as closely, else
-    the parcel's."""
+    """Returns the newest step's state: the parcel's, or its own where that tells the same more closely."""
     if own is None or now is None:
         return own or now
     if own not in feeds()[FEED]:

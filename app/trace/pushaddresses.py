@@ -176,8 +176,7 @@ class PushAddresses:
         return Taken(party.id, told, tuple(results), outcome)
 
     def _news(self, told: Told) -> tuple[Push, ...]:
-        """Returns what to record. That the feed ended, or told nothing new, is no news of the goods; whose
-        they are is asked all the same."""
+        """Returns what to record; whose goods they are is asked where nothing is news of them, too."""
         if told.items:
             return told.items
         return (Push(told.waybill, kuaidi100.ENDED, self._clock.now()),)

@@ -59,7 +59,5 @@ def end(connection: Connection, party: str, *, at_ms: int) -> None:
 def note(connection: Connection, address: str, *, outcome: str, at_ms: int) -> None:
     """Keeps when the last push came and what came of it. Writes `push_address`."""
     connection.execute(
-        update(ADDRESS)
-        .where(ADDRESS.c.address == address)
-        .values(pushed_at=at_ms, outcome=outcome)
+        update(ADDRESS).where(ADDRESS.c.address == address).values(pushed_at=at_ms, outcome=outcome)
     )

@@ -224,7 +224,12 @@ def test_what_a_shop_copies_from_its_page_is_all_that_kuaidi100_needs(market, wa
             "shipped_at": market.at(-20), "codes": [unit.code]}  # fmt: skip
     market.ask("POST", "/api/v1/shipments", body, token=market.keys[SHOP], status=201)
     at = (market.clock.now() - timedelta(hours=1)).astimezone(SHANGHAI)
-    step = {"ftime": f"{at:%Y-%m-%d %H:%M:%S}", "time": "", "context": "已签收", "statusCode": "301"}
+    step = {
+        "ftime": f"{at:%Y-%m-%d %H:%M:%S}",
+        "time": "",
+        "context": "已签收",
+        "statusCode": "301",
+    }
     last = {"com": "zhongtong", "nu": waybill, "state": "301", "ischeck": "1", "data": [step]}
     param = json.dumps({"status": "shutdown", "lastResult": last}, ensure_ascii=False)
 

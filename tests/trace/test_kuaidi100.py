@@ -16,7 +16,13 @@ SALT = "3a7be86c86214e0ba8a7f8c0b5d52c46"
 
 def step(at: str, **more) -> dict:
     # The text of a step names the courier: it must go nowhere.
-    return {"time": at, "ftime": at, "context": "张三 19900000000 正在派件", "areaCode": None, **more}
+    return {
+        "time": at,
+        "ftime": at,
+        "context": "张三 19900000000 正在派件",
+        "areaCode": None,
+        **more,
+    }
 
 
 def param(*steps, status: str = "polling", state: object = "0", **more) -> str:
@@ -82,7 +88,13 @@ def test_a_step_is_told_by_its_name_where_it_has_no_code():
 
 @pytest.mark.parametrize(
     ("own", "now", "told"),
-    [("303", "3", "303"), ("3", "303", "303"), ("0", "3", "3"), ("5", "501", "501"), ("3", "", "3")],
+    [
+        ("303", "3", "303"),
+        ("3", "303", "303"),
+        ("0", "3", "3"),
+        ("5", "501", "501"),
+        ("3", "", "3"),
+    ],
 )
 def test_of_two_states_the_one_that_tells_more_is_taken(own, now, told):
     text = param(step("2026-11-23 15:00:00", statusCode=own), state=now)

@@ -58,7 +58,7 @@ def push(market, address: dict, text: str, *, status: int = 200, sign: str | Non
 
 
 def story(market, code: str) -> list[dict]:
-    path = f"/api/v1/codes/{GTIN}/{code.split('/')[-1]}/events"
+    path = f"/api/v1/codes/{GTIN}/{code.rsplit('/', maxsplit=1)[-1]}/events"
     return [one["record"] for one in market.ask("GET", path)["items"]]
 
 
@@ -86,7 +86,7 @@ def test_a_signature_is_recorded_as_the_sellers_word_and_a_push_that_is_repeated
     again = push(market, address, text.replace('"shutdown"', '"updateall"'))
     assert (again["recorded"], again["repeated"]) == (0, 1)
     assert market.count_rows() == before
-    assert "19900000000".encode() not in market.stored_bytes()
+    assert b"19900000000" not in market.stored_bytes()
 
 
 def test_a_carriers_own_address_tells_of_the_way_too(market):
@@ -136,7 +136,7 @@ def test_a_parcel_that_is_not_known_yet_is_asked_for_again_and_anothers_stays_un
     for number in (waybill, "TEST9999999999"):
         for text in (param(number, step(market, -1), state="3"), param(number, status="abort")):
             told = push(market, address, text, status=404)
-            assert told["message"] == "这个运单号不在贵方的发货记录里；登记发货后再推即可。"
+            assert told["message"] == "这个运单号不在您的发货记录里；登记发货后再推即可。"
     assert state_of(market, codes[0]) == "in_transit"
     assert market.ask("GET", AT, token=market.keys[RIVAL])["outcome"] == "unknown"
 
@@ -207,6 +207,8 @@ def test_a_form_that_is_none_is_told_what_was_expected(market, content, headers,
 
 def test_a_signed_text_that_is_no_push_is_told_where(market):
     address = address_of(market)
-    assert "param.lastResult" in push(market, address, '{"status": "polling"}', status=422)["message"]
+    assert (
+        "param.lastResult" in push(market, address, '{"status": "polling"}', status=422)["message"]
+    )
     push(market, address, "not json", status=400)
     assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "unreadable"
