@@ -206,7 +206,13 @@ def looks(market) -> list[dict]:
 
 def test_a_sealed_number_is_looked_for_with_a_purpose_alone(market):
     before = looks(market)
-    for number in (market.waybill, market.order_number, "PAY-2026-0001", DECLARATION, "TEST0000099999"):
+    for number in (
+        market.waybill,
+        market.order_number,
+        "PAY-2026-0001",
+        DECLARATION,
+        "TEST0000099999",
+    ):
         told = seek(market, number, status=422)
         assert [(one["loc"], one["kind"]) for one in told["errors"]] == [(["purpose"], "missing")]
         assert "purpose" in told["errors"][0]["msg"]
