@@ -2,8 +2,9 @@
 
 Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests, and only
 for a stated purpose: each hit is a look at sealed data, and is logged with it. The number itself is stored
-nowhere and is part of no address. What can be something open, too, is looked for as that. An account with a region finds what is in its region; of what is public anyway, a full code or a
-party's number, it is told that it lies elsewhere.
+nowhere and is part of no address. What can be something open, too, is looked for as that. An account with a
+region finds what is in its region; of what is public anyway, a full code or a party's number, it is told
+that it lies elsewhere.
 """
 
 from __future__ import annotations

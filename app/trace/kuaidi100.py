@@ -1,9 +1,10 @@
 """What kuaidi100 (快递100) pushes of a waybill, in its own form: the signature, and which states it tells.
 
 The form is the aggregator's (快递信息推送服务, 推送接口): `param`, a JSON text, and `sign`, hex of MD5 over
-param and the salt that was given with the subscription. Each push has the whole way of a parcel, newest first, so a
-lost one is made up for by the next. A step has a code of its own only where the subscription asks for it
-(`resultv2`); else its Chinese name, or nothing, and the parcel's state is that of its newest step.
+param and the salt that was given with the subscription. Each push has the whole way of a parcel, newest
+first, so a lost one is made up for by the next. A step has a code of its own only where the subscription
+asks for it (`resultv2`); else its Chinese name, or nothing, and the parcel's state is that of its newest
+step.
 
 The text of a step (`context`) names couriers and their telephones: it is never read. `com`, the carrier in
 their spelling, is passed on as told: the goods are found by the waybill, and whose parcel it is their
