@@ -66,7 +66,7 @@ class Written:
 class PrivacyView:
     """What is kept about the reader. looks: of this device, None for nothing.
 
-    written: None before anybody asked. code, proof, proof_kind: as they were sent, for the erasing; ticket:
+    written: None before anybody asked; is_cut: it is the newest of more, or just as many. code, proof, proof_kind: as they were sent, for the erasing; ticket:
     of a report that is not found. wrong: by which field `problem` is.
     """
 
@@ -77,6 +77,7 @@ class PrivacyView:
     proof: str = ""
     proof_kind: str = "claim"
     written: Sequence[Written] | None = None
+    is_cut: bool = False
     ticket: str = ""
     problem: str = ""
     wrong: Literal["", "code", "proof", "ticket"] = ""
