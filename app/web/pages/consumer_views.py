@@ -66,8 +66,9 @@ class Written:
 class PrivacyView:
     """What is kept about the reader. looks: of this device, None for nothing.
 
-    written: None before anybody asked; is_cut: it is the newest of more, or just as many. code, proof, proof_kind: as they were sent, for the erasing; ticket:
-    of a report that is not found. wrong: by which field `problem` is.
+    written: None before anybody asked; is_cut: it is the newest of more, or just as many. code, proof,
+    proof_kind: as they were sent, for the erasing; ticket: of a report that is not found. wrong: by which
+    field `problem` is.
     """
 
     frame: Frame
