@@ -130,7 +130,8 @@ class CustomsDesk:
     ) -> Recorded:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.
 
-        reason: of a hold, sealed. despite: release although the three differ. Raises Invalid, NothingDeclared, and what the recording raises.
+        reason: of a hold, sealed. despite: release although the three differ. Raises Invalid,
+        NothingDeclared, and what the recording raises.
         """
         declared, rows = self._find(principal, number, documents)
         stream = parse_code(code).stream
