@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from app.config import Settings
 from app.kit.errors import Fault
 from app.rooms import close_rooms, open_rooms
-from app.web import docs
+from app.web import aggregators, docs
 from app.web.api import (
     audit_reports,
     authority,
@@ -46,6 +46,7 @@ from app.web.api import (
     parties,
     products,
     publications,
+    push_addresses,
     ranking,
     ratings,
     recalls,
@@ -125,6 +126,8 @@ ROUTERS = (
     webhooks.router,
     imports.router,
     carriers.router,
+    push_addresses.router,
+    aggregators.router,
     underway.router,
     cases.router,
     texts.router,

@@ -114,6 +114,7 @@ from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.proof import Proofs
+from app.trace.pushaddresses import PushAddresses
 from app.trace.pushes import Pushes
 from app.trace.rateable import Rateable
 from app.trace.recording import Recording
@@ -393,6 +394,7 @@ def _open_trace(
     packing = Packing(database, recording, clock=clock, random=random)
     row_events = RowEvents(database, recorder, recording, index=index)
     offering = Offering(database, recorder, recording, clock=clock)
+    pushes = Pushes(database, recording, index=index)
     printing = Printing(
         database, issuing, catalogue, clock=clock, base_url=settings.base_url, font=settings.font
     )
@@ -411,7 +413,10 @@ def _open_trace(
         "packing": packing,
         "dispatching": Dispatching(database, recording, packing),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),
-        "pushes": Pushes(database, recording, index=index),
+        "pushes": pushes,
+        "push_addresses": PushAddresses(
+            database, pushes, clock=clock, key=keyring.subkey("push-salt"), random=random
+        ),
         "customs": CustomsDesk(database, recording, clock=clock, index=index),
         "imports": Imports(
             database,

@@ -152,7 +152,7 @@ def fill(
         "code": {"q": unit.stream},
         "serial": {"q": _serial(n)},
         "gtin": {"q": gtin},
-        "waybill": {"q": _waybill(n)},
+        "waybill": {"q": _waybill(n), "purpose": "measuring"},
         "party": {"q": parties[3]},
         "party_days": {"q": parties[3], "since": "2020-01-01", "until": "2099-01-01"},
         "name": {"q": "示例17号"},
@@ -165,7 +165,7 @@ def fill(
         "day": {"since": first_day, "until": first_day},
         "region_day": {"region": "440000", "since": first_day, "until": first_day},
         "name_in_region": {"q": "示例", "region": "440000"},
-        "nothing": {"q": "NOSUCHNUMBER99"},
+        "nothing": {"q": "NOSUCHNUMBER99", "purpose": "measuring"},
     }
 
 

@@ -1254,6 +1254,25 @@ class Webhook(SQLModel, table=True):
     ended_at: int | None = _big(null=True)
 
 
+class PushAddress(SQLModel, table=True):
+    """Where an aggregator pushes to for a party. Its salt follows from the keys, address and generation."""
+
+    __tablename__ = "push_address"
+    __table_args__ = (Index("push_address_address", "address"),)
+
+    party: str = _text(key=True)
+    address: str = _text()
+    generation: int = _big()
+    """Of the salt; each is good until the next."""
+    made_at: int = _big()
+    renewed_at: int | None = _big(null=True)
+    ended_at: int | None = _big(null=True)
+    pushed_at: int | None = _big(null=True)
+    """When the last push came, to about a minute."""
+    outcome: str | None = _text(null=True)
+    """What came of it, a word."""
+
+
 class WebhookDelivery(SQLModel, table=True):
     """A message to one webhook: waiting, delivered, or dead after too many attempts."""
 

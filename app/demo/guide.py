@@ -75,7 +75,7 @@ def write_guide(
             f"  {'unit':<26}{base_url}/{bought[0]}",
             f"  {'proof of purchase':<26}{bought[1]}",
             "",
-            "Numbers to look for, as customs at /desk/customs or an authority at /desk/search",
+            "Numbers to look for, as customs at /desk/customs or an authority at /desk/search; say for what",
             *(f"  {name:<26}{number}" for name, number in numbers.items()),
             "",
             "API keys of this demo",

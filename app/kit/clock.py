@@ -88,6 +88,11 @@ def from_ms(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
 
 
+def from_ms_if(milliseconds: int | None) -> datetime | None:
+    """Returns the time of a row as `from_ms` does, None where there is none."""
+    return None if milliseconds is None else from_ms(milliseconds)
+
+
 def local_day(moment: datetime) -> date:
     """Returns the calendar day of an aware time in Asia/Shanghai."""
     if moment.tzinfo is None:

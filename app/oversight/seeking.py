@@ -1,9 +1,10 @@
 """The authority's search: one box for every number and name, its hits by kind, newest first.
 
-Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests; the
-number itself is stored nowhere, is part of no address, and each hit is a look at sealed data that is
-logged. An account with a region finds what is in its region; of what is public anyway, a full code or a
-party's number, it is told that it lies elsewhere.
+Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests, and only
+for a stated purpose: each hit is a look at sealed data, and is logged with it. The number itself is stored
+nowhere and is part of no address. What can be something open, too, is looked for as that. An account with a
+region finds what is in its region; of what is public anyway, a full code or a party's number, it is told
+that it lies elsewhere.
 """
 
 from __future__ import annotations
@@ -37,8 +38,6 @@ By = Kind | Literal["region", "sold", "issued"]
 """As what something was found. `region`: it was registered there, or anywhere, in the time asked for."""
 Group = Literal["parties", "products", "lots", "units"]
 GROUPS: tuple[Group, ...] = ("parties", "products", "lots", "units")
-SEARCH_PURPOSE = "search"
-"""What the log of purposes says of a search for which nobody stated more."""
 _ROUNDS = 8
 
 
@@ -76,13 +75,15 @@ class Found:
     """What a search found. readings: what was typed, as it was understood.
 
     hits: of each kind at most MOST; more: of which kinds there are more. elsewhere: public things that
-    were named in full and lie outside the caller's region.
+    were named in full and lie outside the caller's region. unasked: as which sealed numbers it was not
+    looked for, since no purpose was stated.
     """
 
     readings: tuple[Reading, ...]
     hits: Mapping[Group, tuple[Hit, ...]]
     more: frozenset[Group] = frozenset()
     elsewhere: tuple[str, ...] = ()
+    unasked: tuple[Kind, ...] = ()
 
 
 @dataclass(slots=True)
@@ -111,11 +112,15 @@ class Seeking:
         self._index = index
 
     def find(self, principal: Principal, query: Query) -> Found:
-        """Returns what there is. Raises Invalid for a wrong region, or where nothing was asked."""
+        """Returns what there is.
+
+        Raises Invalid for a wrong region, where nothing was asked, and where no purpose was stated for a
+        number that is nothing open.
+        """
         principal.check_may("desk.search")
         if query.region:
             parse_region(query.region, loc=("region",))
-        purpose = SEARCH_PURPOSE
+        purpose = ""
         if query.purpose.strip():
             purpose = read_purpose(query.purpose, loc=("purpose",))
         readings = read_query(query.text, year_now=self._clock.now().year)
@@ -124,15 +129,25 @@ class Seeking:
             raise invalid(FieldFault(("q",), "missing", {"name": "q"}))
         regions = tuple(one for one in (query.region, principal.region) if one)
         bounds = Bounds(regions, query.since_ms, query.until_ms)
+        asked = tuple(one for one in readings if purpose or one.kind not in SEALED)
+        unasked = tuple(one.kind for one in readings if one not in asked)
         with self._database.read() as connection:
-            looking = _Looking(connection, readings, bounds)
+            looking = _Looking(connection, asked, bounds)
             ways: Mapping[Group, Callable[[_Looking], Iterator[Hit]]] = {
                 "parties": _parties,
                 "products": _products,
                 "lots": self._lots,
                 "units": self._units,
             }
-            found = {group: _once(ways[group](looking)) for group in GROUPS}
+            found = {
+                group: _once(ways[group](looking)) if asked or not readings else ()
+                for group in GROUPS
+            }
+        is_found = any(found.values()) or looking.elsewhere
+        # Every number of the four has digits; a name that nobody has is no reason to state a purpose.
+        is_open = any(one.sure for one in asked) or not any(map(str.isdigit, query.text))
+        if unasked and not is_found and not is_open:
+            raise invalid(FieldFault(("purpose",), "missing", sentence="seek_purpose"))
         if looking.sealed:
             log_looks(self._database, principal, looking.sealed, purpose, clock=self._clock)
         return Found(
@@ -140,6 +155,7 @@ class Seeking:
             {group: hits[:MOST] for group, hits in found.items()},
             frozenset(group for group, hits in found.items() if len(hits) > MOST),
             tuple(dict.fromkeys(looking.elsewhere)),
+            unasked,
         )
 
     def product_names(self, gtins: Sequence[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from hashlib import sha256
 
 from app.db.engine import Database
 from app.kit.canonical import check_canonical
-from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.clock import Clock, from_ms, from_ms_if, to_ms
 from app.kit.errors import Denied, FieldFault, NotFound, Unauthenticated, invalid
 from app.kit.tokens import RandomBytes, random_symbols
 from app.parties import store
@@ -170,8 +170,8 @@ class APIKeys:
                 row.scopes,
                 row.label,
                 from_ms(row.created_at),
-                from_ms(row.revoked_at) if row.revoked_at is not None else None,
-                from_ms(row.used_at) if row.used_at is not None else None,
+                from_ms_if(row.revoked_at),
+                from_ms_if(row.used_at),
                 row.region,
             )
             for row in rows

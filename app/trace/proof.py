@@ -9,10 +9,13 @@ that labels can be printed again; the database keeps only its SHA-256.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from app.kit.errors import Denied
 from app.kit.tokens import SYMBOLS
+from app.parties.identity import is_party_id
 from app.trace.code import normalise_inner
 from app.trace.requests import ProofKind
 
@@ -80,6 +83,22 @@ class Proofs:
     def _symbols(key: bytes, message: str, count: int) -> str:
         raw = hmac.new(key, message.encode("utf-8"), sha256).digest()
         return "".join(SYMBOLS[byte & 31] for byte in raw[:count])
+
+
+def may_have_token(state: Mapping[str, Any]) -> bool:
+    """Returns whether a claim token of the present sale went to anybody, or may yet.
+
+    None ever does where a shop sold without a platform and sent by a carrier that is a mere name, or
+    signed for the carrier itself.
+    """
+    sale, dispatch = state.get("sale", {}), state.get("dispatch", {})
+    if sale.get("sender") != sale.get("actor"):
+        return True
+    carrier = dispatch.get("carrier")
+    is_party = isinstance(carrier, str) and is_party_id(carrier)
+    if "signature" in state:
+        return is_party and state["signature"].get("actor") == carrier
+    return is_party or not dispatch
 
 
 def token_kind(token: str) -> ProofKind:

@@ -3,6 +3,9 @@
 They know waybills, not codes; the keyed index (app.trace.secret_index) finds the goods that travel
 under one. Which state is which event is data: carrier_feeds.json, a table for each feed. A feed that
 ended says nothing of the goods. Whose parcel it is not learns nothing: to them the waybill is unknown.
+
+The seller may pass on what its carrier says, too. That is its own word, the weaker one, and only about how
+a parcel ended: on the way it is the carrier that speaks.
 """
 
 from __future__ import annotations
@@ -25,12 +28,15 @@ from app.ledger import store
 from app.ledger.submission import Answer, Recorded
 from app.parties.identity import is_party_id, parse_region, parse_waybill
 from app.parties.principal import Principal
+from app.parties.roles import sources_of
 from app.trace import pushstore
+from app.trace.gaps import seller_of
 from app.trace.life_table import LifecycleConflict
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest
 from app.trace.rights import NotTheHolder
 from app.trace.secret_index import SecretIndex
+from app.trace.sending import EventNotYours
 from app.trace.store import load_lives
 
 MAX_ITEMS = 200
@@ -84,6 +90,18 @@ def feeds() -> Mapping[str, Mapping[str, str]]:
     return told
 
 
+def names_of(feed: str) -> Mapping[str, str]:
+    """Returns a feed's state by the name that it has there, where it tells states by name."""
+    told: Mapping[str, str] = _tables()["names"].get(feed, {})
+    return told
+
+
+def event_of(feed: str, state: str) -> str | None:
+    """Returns the type of the event that a state becomes; None for a state that says nothing of the goods."""
+    ours = feeds()[feed].get(state)
+    return None if ours is None else _tables()["states"][ours].get("event")
+
+
 @cache
 def _tables() -> Mapping[str, Any]:
     raw = Path(__file__).with_name("carrier_feeds.json").read_text("utf-8")
@@ -128,6 +146,11 @@ class Pushes:
                 results[n].fault = WaybillUnknown("waybill_unknown")
             elif not told:
                 results[n].status = "ignored"
+            elif mine and not any(
+                one.current and _may_tell(principal, told["event"], one) for one in found
+            ):
+                results[n].status = "refused"
+                results[n].fault = EventNotYours("event_not_yours", type=told["event"])
             elif len(requests) + mine > MAX_EVENTS:
                 params = {"expected": f"≤ {MAX_EVENTS}", "got": len(requests) + mine}
                 results[n].status = "refused"
@@ -176,6 +199,11 @@ class Pushes:
         return found
 
 
+def _may_tell(principal: Principal, event_type: str, parcel: _Parcel) -> bool:
+    """Whether some role of the sender's may tell such an event at all. The recorder asks the rest."""
+    return parcel.actor is not None or bool(sources_of(principal.roles, event_type))
+
+
 def life_of(sealing: pushstore.Sealing) -> tuple[str, str]:
     """Returns the place of the life that a record is part of: its stream, and "" or a consignment."""
     consignment = sealing.fields["data"].get("consignment")
@@ -221,13 +249,15 @@ def speaks_of_parcel(
 ) -> tuple[bool, str | None]:
     """Returns whether the sender may speak of the parcel, and in whose name. None: in its own.
 
-    As the carrier that the dispatch names, for it under a mandate (`mandates_of`), or as the platform of
-    the sale.
+    As the carrier that the dispatch names, for it under a mandate (`mandates_of`), as the platform of
+    the sale, or as the seller.
     """
     carrier, own = str(state["dispatch"].get("carrier", "")), str(principal.party)
     if own in (carrier, state.get("sale", {}).get("platform")):
         return True, None
-    return carrier in mandates, carrier if is_party_id(carrier) else None
+    if carrier in mandates:
+        return True, carrier if is_party_id(carrier) else None
+    return own == seller_of(state), None
 
 
 def _check(feed: str, item: Push, n: int) -> str:

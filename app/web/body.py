@@ -106,12 +106,13 @@ async def read_json(
     checks_text: whether control characters are refused here; False for who judges item by item.
     most: bytes. Raises UnsupportedMedia, Malformed, Invalid, and TooLarge while reading.
     """
-    raw = await _read(request, most)
+    raw = await read_raw(request, most)
     parse = partial(parse_body, request, raw, checks_text=checks_text)
     return raw, parse() if len(raw) <= INLINE_BYTES else await run_in_threadpool(parse)
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def read_raw(request: Request, most: int) -> bytes:
+    """Returns the body's bytes, whatever they are. Raises TooLarge while reading."""
     parts: list[bytes] = []
     told, length = request.headers.get("content-length", "0"), 0
     if int(told[:20]) > most:  # the gate has seen that it is a number

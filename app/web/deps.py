@@ -97,6 +97,7 @@ from app.trace.packing import Packing
 from app.trace.parcel_labels import ParcelLabels
 from app.trace.parcels import Parcels
 from app.trace.printing import Printing
+from app.trace.pushaddresses import PushAddresses
 from app.trace.pushes import Pushes
 from app.trace.rateable import Rateable
 from app.trace.recording import Recording
@@ -168,6 +169,7 @@ class Rooms:
     dispatching: Dispatching
     imports: Imports
     pushes: Pushes
+    push_addresses: PushAddresses
     stories: Stories
     scans: Scans
     credit: Credit

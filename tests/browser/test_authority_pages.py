@@ -53,9 +53,10 @@ def unexpected(noted) -> list[str]:
     return [one for one in noted.complaints if not any(word in one for word in expected)]
 
 
-def search(page, market, text: str) -> None:
+def search(page, market, text: str, *, purpose: str = "") -> None:
     page.goto(f"{market.url}/desk/search")
     page.locator("#f-q").fill(text)
+    page.locator("#f-purpose").fill(purpose)
     page.keyboard.press("Enter")
     page.locator("#read-title").wait_for()
 
@@ -131,7 +132,7 @@ def test_a_case_from_a_waybill_to_its_decision(market, chromium):
     """Without script: found, read, opened for a purpose, given to oneself, noted, decided."""
     with opened(chromium, lang="en", viewport=PHONE) as (page, noted):
         name = enter(page, market, "owner", AUTHORITY, path="/desk/search")
-        search(page, market, market.waybill)
+        search(page, market, market.waybill, purpose="complaint 17")
         assert market.waybill not in page.url
         page.locator(f'a[href*="{market.broken.serial}"]').click()
         page.locator("#verdict-title").wait_for()

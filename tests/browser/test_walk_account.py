@@ -6,12 +6,17 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import timedelta
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+from app.i18n import text
+from app.kit.clock import SHANGHAI
 from app.oversight.hooks import RETRY_AFTER_S
 from tests.drills.deployment import wait_until
-from tests.web.conftest import PLATFORM
+from tests.web.conftest import PLATFORM, SHOP
 from tests.web.market import PRODUCT
 from tests.web.people import NEW, make_account, new_name, open_people_market
 from tests.web.test_account_pages import new_code
@@ -210,6 +215,44 @@ def test_keys_and_mandates_are_given_work_and_are_taken_back(market, walk):
     answer = market.call(*asked[:2], sale | {"code": PRODUCT, "type": "listing"},
                          token=market.keys[PLATFORM])  # fmt: skip
     assert answer.json()["type"] == "/problems/no-mandate"
+
+
+@pytest.mark.walks("/account/push make", "/account/push renew", "/account/push end")
+def test_what_a_shop_copies_from_its_page_is_all_that_kuaidi100_needs(market, walk):
+    unit, waybill = market.one(), f"TEST{market.clock.now():%H%M%S%f}"
+    body = {"order": waybill, "ordered_at": market.at(-30), "carrier": "中通", "waybill": waybill,
+            "shipped_at": market.at(-20), "codes": [unit.code]}  # fmt: skip
+    market.ask("POST", "/api/v1/shipments", body, token=market.keys[SHOP], status=201)
+    at = (market.clock.now() - timedelta(hours=1)).astimezone(SHANGHAI)
+    step = {
+        "ftime": f"{at:%Y-%m-%d %H:%M:%S}",
+        "time": "",
+        "context": "已签收",
+        "statusCode": "301",
+    }
+    last = {"com": "zhongtong", "nu": waybill, "state": "301", "ischeck": "1", "data": [step]}
+    param = json.dumps({"status": "shutdown", "lastResult": last}, ensure_ascii=False)
+
+    def push() -> tuple[int, dict]:
+        """As the aggregator does it: over HTTP, with nothing but the two lines that stand on the page."""
+        url, salt = owner.page.locator(".once code").all_inner_texts()
+        sign = hashlib.md5((param + salt).encode(), usedforsecurity=False).hexdigest().upper()
+        answer = httpx.post(market.url + urlsplit(url).path, data={"param": param, "sign": sign})
+        return answer.status_code, answer.json()
+
+    owner = walk(market).enter("owner", SHOP, path="/account/push")
+    owner.send("button[value=make]").told("push_made")
+    told = {"result": True, "returnCode": "200", "message": "成功", "recorded": 1, "repeated": 0}
+    assert push() == (200, told)
+    assert market.ask("GET", f"/api/v1/code?code={unit.code}")["state"] == "signed"
+    owner.open("/account/push").says(text(owner.lang, "push.outcome.recorded"))
+    old = owner.page.locator(".once code").all_inner_texts()
+    owner.send("button[value=renew]").told("push_renewed")
+    url, salt = owner.page.locator(".once code").all_inner_texts()
+    assert (url == old[0], salt == old[1]) == (True, False)
+    assert push()[1]["repeated"] == 1
+    owner.send("button[value=end]").told("push_ended")
+    assert owner.page.locator(".once").count() == 0
 
 
 @pytest.mark.walks(

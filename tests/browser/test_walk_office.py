@@ -62,7 +62,9 @@ def test_a_chain_is_found_by_its_waybill_opened_for_a_purpose_and_taken_away(mar
     market.work()
     office = walk(market).enter("owner", AUTHORITY, path="/desk/search")
     office.send(".lookup .button-first", refused=422, q="x", region="999999").wrong("region")
-    office.send(".lookup .button-first", q=waybill, region="", purpose=PURPOSE)
+    office.send(".lookup .button-first", refused=422, q=waybill, region="").wrong("purpose")
+    assert office.page.locator("#f-q").input_value() == waybill
+    office.send(".lookup .button-first", purpose=PURPOSE)
     assert waybill not in office.page.url
     office.follow(f'a[href*="{unit.serial}"]')
     assert office.path == f"/desk/chains/{unit.code}"

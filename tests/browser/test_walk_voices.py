@@ -95,6 +95,25 @@ def test_a_label_is_photographed_its_goods_reviewed_answered_and_the_words_erase
     assert buyer.page.context.cookies() == []
 
 
+@pytest.mark.walks("/reports")
+def test_who_has_no_proof_reports_in_as_many_touches_as_others_complain(market, walk):
+    sale = {"code": market.one(inner=False).code, "type": "sale", "data": {}}
+    market.ask("POST", "/api/v1/events", sale, token=market.keys[SHOP], status=201)
+    buyer = walk(market).open(f"/{sale['code']}")
+    buyer.touch("a[href='#complaint']").send(
+        "#complaint [formaction]", category="quality", text=WORDS
+    )
+    buyer.says(text(buyer.lang, "page.result.report"))
+    market.clock.advance(2)
+
+    sent = {"code": sale["code"], "type": "dispatch", "data": {"carrier": "中通"}}
+    market.ask("POST", "/api/v1/events", sent, token=market.keys[SHOP], status=201)
+    buyer.open(f"/{sale['code']}").says(text(buyer.lang, "page.act.unproven"))
+    assert buyer.page.locator("#complaint, #review").count() == 0, "nobody could prove it"
+    speak(buyer, "report", text=WORDS)
+    buyer.says(text(buyer.lang, "page.result.report"))
+
+
 @pytest.mark.walks(
     "/01/{gtin}/21/{serial}", f"{FORM} complaint", "/ticket", "/ticket message",
     "/desk/complaints/{ticket} open", "/desk/complaints/{ticket} message",

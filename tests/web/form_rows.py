@@ -159,6 +159,8 @@ ROWS = (
     # --- authorities
     Row(route="/desk/search", who="regulator", page="/desk/search",
         fields={"q": ODD, **DATES, "purpose": ODD}, bad={"region": NO_REGION}),
+    Row(route="/desk/search", who="regulator", page="/desk/search",
+        fields={"q": "TEST0000099997", **DATES}, bad={"purpose": ""}),
     Row(route="/desk/chains/01/{gtin}", who="regulator", page=f"/desk/chains/01/{GTIN}",
         bad={"purpose": SHORT}),
     Row(route="/desk/chains/01/{gtin}/10/{lot}", who="regulator", page=at("/desk/chains/{s.lot}"),
@@ -295,6 +297,7 @@ BUTTONS: Mapping[str, tuple[str, str | Callable[[Any, Stage], Any]]] = {
     "/account/keys/revoke": ("owner", "/account/keys"),
     "/account/keys/signing/revoke": ("owner", "/account/keys"),
     "/account/mandates/end": ("owner", "/account/mandates"),
+    "/account/push": ("owner", "/account/push"),
     "/account/webhooks/act": ("owner", "/account/webhooks"),
     "/desk/licences/end": ("owner", "/desk/licences"),
     "/desk/recalls/reach.csv": ("owner", reached),

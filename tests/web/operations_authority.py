@@ -89,6 +89,7 @@ AUTHORITIES = {
                 kind="range",
             ),
             Bad(name="purpose", body={"q": "x", "purpose": "?"}, answer=INVALID, kind="length"),
+            Bad(name="sealed number", body={"q": "TEST0000099998"}, answer=INVALID, kind="missing"),
             Bad(name="group", body={"q": "x", "group": "people"}, answer=INVALID, kind="enum"),
             Bad(name="cursor", body={"q": "x", "cursor": "x"}, answer=INVALID, kind="cursor"),
         ),

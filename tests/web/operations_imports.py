@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.imports.sheets import as_csv, gtin
-from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import GTIN
 from tests.web.operations import (
     ABSENT,
@@ -20,6 +20,7 @@ from tests.web.operations import (
 
 I = "/api/v1/imports"  # noqa: E741 - as P for parties
 M = "/api/v1/import-mappings"
+A = "/api/v1/carriers/push-address"
 _LINE = "------suxin"
 _TYPE = f"multipart/form-data; boundary={_LINE[2:]}"
 
@@ -132,6 +133,21 @@ IMPORTS: dict[tuple[str, str], Operation] = {
         path=f"{M}/products/nobody", by=SHOP, scope="products",
         bad=(Bad(name="kind", path=f"{M}/x/mine", answer=INVALID, kind="enum"),
              Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN)),
+    ),
+    ("POST", A): Operation(
+        path=A, by=CARRIER, scope="events", bad=(Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),)
+    ),
+    ("GET", A): Operation(
+        path=A, by=CARRIER, scope="events",
+        bad=(Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),
+             Bad(name="none was made", by=PLATFORM, answer=ABSENT)),
+    ),
+    ("POST", f"{A}/renewal"): Operation(
+        path=f"{A}/renewal", by=CARRIER, scope="events",
+        bad=(Bad(name="none was made", by=PLATFORM, answer=ABSENT),),
+    ),
+    ("DELETE", A): Operation(
+        path=A, by=CARRIER, scope="events", bad=(Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),)
     ),
     ("POST", "/api/v1/carriers/push"): Operation(
         path="/api/v1/carriers/push", by=CARRIER, scope="events",

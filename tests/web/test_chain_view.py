@@ -7,10 +7,12 @@ import base64
 import pytest
 from sqlalchemy import select
 
+from app.i18n import text
 from app.ledger import checkpointstore
 from app.ledger.checkpoint import Checkpoint, sign_checkpoint
 from app.ledger.merkle import leaf_hash, verify_inclusion
 from app.ledger.record import record_hash, stream_key
+from app.web.pages.seal import seal_words
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import CUSTOMS, GTIN
 from tests.web.people import open_people_market, signed_in
@@ -202,3 +204,11 @@ def test_a_signed_tree_that_todays_does_not_go_on_from_is_told(market):
     market.tamper("UPDATE checkpoint SET root = ?, note = ? WHERE size = ?", forged, note, first)
     told = checks(own(chain(market, unit), unit)[0])
     assert (told["inclusion"], told["consistency"]) == (True, False)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_verdict_is_called_by_the_words_of_its_seal_wherever_it_is_told(lang):
+    for verdict in ("intact", "incomplete", "broken"):
+        said = text(lang, f"verdict.{verdict}")
+        assert said.upper() == " ".join(seal_words(verdict, lang))
+        assert text(lang, f"package.verdict.{verdict}").startswith(said)

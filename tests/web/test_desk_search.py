@@ -11,6 +11,8 @@ from tests.web.conftest import AUTHORITY, PLATFORM, SHOP
 from tests.web.market import GTIN
 from tests.web.people import signed_in
 
+WHY = "案件 2026-9"
+SEALED = {"waybill", "order", "payment", "declaration"}
 LICENCE = "SC10144120000008"
 DRUG = "国药准字Z20260001"
 DECLARATION = "516620261000000012"
@@ -80,7 +82,9 @@ def test_every_kind_of_number_and_name_finds_what_it_names(market):
         (DECLARATION, "declaration", "lots", f"01/{GTIN}/10/IMP-1"),
     ]
     for typed, kind, group, key in table:
-        found = seek(market, typed)
+        purpose = WHY if kind in SEALED else ""
+        found = seek(market, typed, purpose=purpose)
+        assert ({*found["unasked"]} & SEALED == set()) == bool(purpose) or not found["unasked"]
         assert kind in kinds(found), typed
         assert key in keys_of(found, group), typed
         by = {one["key"]: one["by"] for one in found["groups"][group]["items"]}[key]
@@ -95,7 +99,7 @@ def test_sold_units_of_a_party_or_product_are_listed_with_their_dates(market):
     day = found["groups"]["units"]["items"][0]["at"][:10]
     assert keys_of(seek(market, market.near, since=day), "units") == [market.unit.code]
     assert keys_of(seek(market, market.near, until="2020-01-01"), "units") == []
-    assert keys_of(seek(market, market.waybill, until="2020-01-01"), "units") == []
+    assert keys_of(seek(market, market.waybill, until="2020-01-01", purpose=WHY), "units") == []
 
 
 def test_a_region_alone_lists_who_is_registered_there(market):
@@ -186,14 +190,47 @@ def test_a_group_is_read_page_by_page(market):
 
 
 def test_no_sealed_number_is_stored_by_a_search_that_found_it(market):
-    assert keys_of(seek(market, market.waybill, purpose="案件 2026-9"), "units")
+    assert keys_of(seek(market, market.waybill, purpose=WHY), "units")
     stored = market.stored_bytes()
     for number in (market.waybill, market.order_number, "PAY-2026-0001", DECLARATION):
         assert number.encode() not in stored
     looks = market.ask("GET", "/api/v1/access-log", token=market.keys[AUTHORITY])["items"]
     assert (looks[0]["section"], looks[0]["purpose"], looks[0]["code"]) == (
-        "waybill", "案件 2026-9", market.unit.code,
+        "waybill", WHY, market.unit.code,
     )  # fmt: skip
+
+
+def looks(market) -> list[dict]:
+    return market.ask("GET", "/api/v1/access-log?limit=500", token=market.keys[AUTHORITY])["items"]
+
+
+def test_a_sealed_number_is_looked_for_with_a_purpose_alone(market):
+    before = looks(market)
+    for number in (
+        market.waybill,
+        market.order_number,
+        "PAY-2026-0001",
+        DECLARATION,
+        "TEST0000099999",
+    ):
+        told = seek(market, number, status=422)
+        assert [(one["loc"], one["kind"]) for one in told["errors"]] == [(["purpose"], "missing")]
+        assert "purpose" in told["errors"][0]["msg"]
+    assert looks(market) == before
+    for number, kind in ((market.waybill, "waybill"), (market.order_number, "order"),
+                         ("PAY-2026-0001", "payment"), (DECLARATION, "declaration")):  # fmt: skip
+        assert seek(market, number, purpose=WHY)["unasked"] == []
+        assert (looks(market)[0]["section"], looks(market)[0]["purpose"]) == (kind, WHY)
+    after = looks(market)
+    # What can be something open is found as that, and it is said that it was looked for as nothing else.
+    for typed, group in ((market.unit.serial, "units"), ("L-77", "lots"), (GTIN, "products")):
+        found = seek(market, typed)
+        assert keys_of(found, group)
+        assert set(found["unasked"]) <= SEALED
+        assert found["unasked"], typed
+    for typed in ("裹蒸粽厂", market.near, LICENCE, market.unit.code, "nobody", "06901234567885"):
+        seek(market, typed)
+    assert looks(market) == after
 
 
 def test_what_is_wrong_is_said_at_its_field(market):
@@ -213,12 +250,16 @@ def test_only_an_authority_searches_here(market):
 def test_the_page_says_what_was_read_and_keeps_what_was_typed(market):
     browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"])
     browser.get("/desk/search")
-    page = browser.post("/desk/search", 200, q=market.waybill).text
+    page = browser.post("/desk/search", 422, q=market.waybill).text
+    assert 'id="f-purpose-error"' in page
+    assert f'value="{market.waybill}"' in page
+    page = browser.post("/desk/search", 200, q=market.waybill, purpose=WHY).text
     assert f'value="{market.waybill}"' in page
     assert f"/desk/chains/{market.unit.code}" in page
     assert "by the waybill" in page
     page = browser.post("/desk/search", 200, q=GTIN).text
     assert "its check digit is right" in page
+    assert "Not looked for without a purpose" in page
     page = browser.post("/desk/search", 422, q="端砚", region="1").text
     assert "f-region-error" in page
     assert 'value="端砚"' in page

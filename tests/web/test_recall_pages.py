@@ -77,6 +77,7 @@ def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market)
     said = told_of(someone.page)
     assert "0.0 % 0 reached of 1 concerned" in said
     assert "Sold, not sent" in said
+    assert "Confirmed (returned or voided) 0" in said
     answer = someone.post(f"{D}/reach.csv", 200, **asked, purpose="checking the recall")
     assert answer.headers["content-type"].startswith("text/csv")
     assert unit in answer.text

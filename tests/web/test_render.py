@@ -397,7 +397,7 @@ def form_names(page: Page) -> dict[str, set[str]]:
 
 def test_every_form_posts_where_its_view_says_with_the_agreed_fields():
     rated = {"id", "rating", "text", "proof_kind", "proof"}
-    complaint = {"id", "category", "text", "contact", "proof_kind", "proof"}
+    complaint = {"id", "code", "category", "text", "contact", "proof_kind", "proof"}
     report = {"id", "code", "text", "contact"}
     intact, resold = samples.intact("zh"), samples.resold("en")
     assert form_names(read(intact)) == {

@@ -80,11 +80,15 @@ class GroupOut(BaseModel):
 
 
 class SeekOut(BaseModel):
-    """What a search found. elsewhere: public things named in full that lie outside one's region."""
+    """What a search found. elsewhere: public things named in full that lie outside one's region.
+
+    unasked: as which sealed numbers it was not looked for, since no `purpose` was stated.
+    """
 
     read_as: list[ReadingOut]
     groups: dict[str, GroupOut]
     elsewhere: list[str]
+    unasked: list[str]
 
 
 @router.post("/desk/search", summary="Search as an authority", responses=problems("forbidden"))
@@ -92,10 +96,10 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
     """Finds parties, products, lots and units by any number or name, grouped by kind, newest first.
 
     `q`: a GTIN, lot, serial, full code (GS1 element string, Digital Link, QR text), unified social
-    credit code, name of a party or product, licence number, or, by the keyed index, a waybill, order,
-    payment or customs declaration number; such a hit is logged with `purpose`. Without `q` all of a
-    `region`. `since`, `until`: days in China, both included. With `group` that kind alone, from
-    `cursor` on. Of each kind at most 1000 are found.
+    credit code, name of a party or product, licence number, or, by the keyed index and only with a
+    `purpose`, a waybill, order, payment or customs declaration number; such a hit is logged. Without
+    `q` all of a `region`. `since`, `until`: days in China, both included. With `group` that kind alone,
+    from `cursor` on. Of each kind at most 1000 are found.
     """
     since_ms, until_ms = read_period(body.since, body.until)
     wanted = Seek(
@@ -114,6 +118,7 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
         ],
         groups={group: _group(found, group, first, body.limit) for group in groups},
         elsewhere=list(found.elsewhere),
+        unasked=list(found.unasked),
     )
 
 

@@ -69,5 +69,7 @@ def offer_carried(view: ScanView, request: Request) -> ScanView:
     """Returns the view whose forms need no proof typed, where one was brought along."""
     if not carried(request):
         return view
+    if not view.actions.proofs:
+        return view
     actions = replace(view.actions, proofs=("carried", *view.actions.proofs))
     return replace(view, actions=actions)

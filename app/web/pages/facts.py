@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -15,9 +15,10 @@ from app.parties.roles import REGULATOR
 from app.trace.correcting import as_corrected
 from app.trace.evidence import MOST_RECORDS
 from app.trace.gaps import seller_of
+from app.trace.proof import may_have_token
 from app.trace.story import Story
 from app.web.links import code_path
-from app.web.pages.views import Actions, Import, Licence, Links
+from app.web.pages.views import Actions, Import, Licence, Links, Proof
 
 _NAMING = ("issuer", "platform", "carrier")
 _LEVEL_OF = {"21": "unit", "10": "lot"}
@@ -152,17 +153,22 @@ def level_of(stream: str) -> Any:
     return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
 
 
-def actions_of(path: str, state: Mapping[str, Any]) -> Actions:
-    """Returns what a reader may do about goods in this state."""
+def actions_of(path: str, state: Mapping[str, Any], *, has_inner: Callable[[], bool]) -> Actions:
+    """Returns what a reader may do about goods in this state; nothing that nobody could prove."""
     life = state.get("state")
     sold = life in ("sold", "in_transit", "signed")
     reviewed = "review" in state
+    proofs: list[Proof] = ["claim"] if sold and may_have_token(state) else []
+    if (sold or life == "returned") and has_inner():
+        proofs.append("inner")
+    rated = sold and bool(proofs)
     return Actions(
-        review=f"{path}/review" if sold and not reviewed else "",
-        follow_up=f"{path}/follow_up" if sold and reviewed else "",
-        complaint=f"{path}/complaint" if sold or life == "returned" else "",
+        review=f"{path}/review" if rated and not reviewed else "",
+        follow_up=f"{path}/follow_up" if rated and reviewed else "",
+        complaint=f"{path}/complaint" if proofs else "",
         report="/reports",
-        proofs=("claim", "inner"),
+        proofs=tuple(proofs),
+        unproven=sold and not proofs,
     )
 
 

@@ -222,7 +222,7 @@ def _draw_panel(
     drawn: Markup
     match form:
         case "complaint":
-            drawn = forms.complaint_form(frame, action, state, proofs)
+            drawn = forms.complaint_form(frame, action, state, proofs, code)
         case "report":
             drawn = forms.report_form(frame, action, state, code)
         case "review" | "follow_up":

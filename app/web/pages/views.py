@@ -309,7 +309,7 @@ class Actions:
     """What the reader may do: form targets (same origin, POST), each empty when not open.
 
     follow_up and review exclude each other. proofs: the ways of proof this unit takes;
-    `carried`: one was brought along, and none need be typed.
+    `carried`: one was brought along, and none need be typed. unproven: it is sold, and there is no way.
     """
 
     review: str = ""
@@ -317,6 +317,7 @@ class Actions:
     complaint: str = ""
     report: str = ""
     proofs: tuple[Proof, ...] = ("claim",)
+    unproven: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

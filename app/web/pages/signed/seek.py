@@ -30,7 +30,8 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/search"
 _FEW, _PAGE = 6, 50
-_KEPT: Final = ("q", "region", "since", "until", "purpose")
+_NARROWING: Final = ("region", "since", "until")
+_KEPT: Final = ("q", "purpose", *_NARROWING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,5 +140,5 @@ def _page(
         parts=parts or [],
         alone=alone,
         deals=deals(signed.person),
-        narrowed=any(sent.value(name) for name in _KEPT[1:]) or bool(sent.errors),
+        narrowed=any(sent.value(name) or name in sent.errors for name in _NARROWING),
     )

@@ -120,6 +120,7 @@ ITEMS: tuple[Item, ...] = (
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
     Item("mandates", "/account/mandates", _gives_mandates, on_phone=False),
+    Item("push", "/account/push", _of_a_party("push.manage"), on_phone=False),
     Item("webhooks", "/account/webhooks", _of_a_party("webhook.manage"), on_phone=False),
     Item("account", "/account", _everybody),
 )
@@ -177,6 +178,7 @@ _TOLD = frozenset(
         "measure_published",
         "recall_made", "recall_lifted", "recall_lifted_others",
         "measure_lifted", "entry_made", "listing_made", "text_hidden", "text_shown",
+        "push_made", "push_renewed", "push_ended",
         "signing_key_added", "signing_key_revoked", "mandate_given", "mandate_ended", "orders_told",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }

@@ -1,0 +1,144 @@
+"""The doors of aggregators that have a form of their own and can send no key: today kuaidi100 (快递100).
+
+No call of the API: what is asked, and the answer `{"result", "returnCode", "message"}`, also to what is
+refused, are the aggregator's. Where `result` is false it pushes again, half an hour later, three times. The
+HTTP status says the same to whoever reads logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import orjson
+import structlog
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from starlette.requests import Request
+
+from app.i18n import Lang, text
+from app.kit.errors import Fault, FieldFault, Malformed, NotFound, UnsupportedMedia, invalid
+from app.trace.pushaddresses import Taken
+from app.web.body import MAX_UNKNOWN_BYTES, StrictRoute, read_raw
+from app.web.deps import InRooms, InVisit
+from app.web.problems import describe, status_of
+from app.web.visit import visit_of
+
+log = structlog.get_logger(__name__)
+
+PATH = "/push/kuaidi100"
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 16
+
+
+class ParcelUnknown(NotFound):
+    """No parcel of this party's travels under the number: perhaps not yet, so it is asked for again."""
+
+
+class _Kuaidi100Route(StrictRoute):
+    """Answers faults in the aggregator's shape: it reads no problem documents."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Fault as fault:
+                visit = visit_of(request)
+                # The address is half of what one must know to push: it stands in no log.
+                log.warning("push.refused", slug=fault.slug, fault=str(fault))
+                return _answer(status_of(fault), _said_of(fault, visit.lang), fault=fault)
+
+        return answered
+
+
+router = APIRouter(route_class=_Kuaidi100Route, include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The two fields of a push."""
+
+    param: str
+    sign: str
+
+
+async def _read_form(request: Request) -> _Form:
+    """Raises UnsupportedMedia, TooLarge, Malformed, Invalid."""
+    given = request.headers.get("content-type", "")
+    if given.split(";")[0].strip().lower() != _FORM:
+        raise UnsupportedMedia("push_form", got=given[:80])
+    raw = await read_raw(request, MAX_UNKNOWN_BYTES)
+    try:
+        fields = dict(
+            parse_qsl(
+                raw.decode("ascii"), keep_blank_values=True, errors="strict",
+                max_num_fields=_MOST_FIELDS,
+            )
+        )  # fmt: skip
+    except ValueError as err:  # not percent-encoded UTF-8, or too many fields
+        raise Malformed("push_form") from err
+    if not fields.get("param"):
+        raise invalid(FieldFault(("param",), "missing", sentence="push_param"))
+    return _Form(fields["param"], fields.get("sign", ""))
+
+
+@router.post(f"{PATH}/{{address}}")
+def take_push(
+    rooms: InRooms, visit: InVisit, address: str, form: Annotated[_Form, Depends(_read_form)]
+) -> Response:
+    """Takes what kuaidi100 pushes of one waybill."""
+    taken = rooms.push_addresses.take(address, param=form.param, sign=form.sign)
+    log.info(
+        "push.taken", party=taken.party, carrier=taken.told.carrier, outcome=taken.outcome,
+        recorded=taken.count("recorded"), ended=taken.told.ended, unread=taken.told.unread,
+    )  # fmt: skip
+    if taken.outcome == "unknown":
+        raise ParcelUnknown("push_waybill_unknown")
+    if taken.outcome == "refused" and taken.fault is not None:
+        raise taken.fault
+    return _answer(200, text(visit.lang, "push.answer.taken"), taken=taken, lang=visit.lang)
+
+
+def _answer(
+    status: int, message: str, *, taken: Taken | None = None, fault: Fault | None = None,
+    lang: Lang = "zh",
+) -> Response:  # fmt: skip
+    """Returns an answer in the aggregator's shape; it passes over what it does not know."""
+    told: dict[str, Any] = {
+        "result": status == 200,
+        "returnCode": str(status),
+        "message": message,
+    }
+    if taken is not None:
+        told["recorded"] = taken.count("recorded")
+        told["repeated"] = taken.count("repeated")
+        if notes := _notes(taken, lang):
+            told["notes"] = notes
+    headers = {"Cache-Control": "no-store"}
+    if fault is not None and fault.retry_after_s is not None:
+        headers["Retry-After"] = str(fault.retry_after_s)
+    return Response(orjson.dumps(told), status, headers=headers, media_type="application/json")
+
+
+def _notes(taken: Taken, lang: Lang) -> list[str]:
+    """Returns what was heard and not recorded, and why."""
+    notes = []
+    if taken.told.ended:
+        notes.append(text(lang, "push.answer.ended"))
+    if taken.untold:
+        notes.append(text(lang, "push.answer.untold", count=taken.untold))
+    if taken.told.unread:
+        notes.append(text(lang, "push.answer.unread", states=", ".join(taken.told.unread)))
+    return notes
+
+
+def _said_of(fault: Fault, lang: Lang) -> str:
+    """Returns in one line what a fault says, each wrong field with its place."""
+    problem = describe(fault, lang=lang, instance="")
+    errors = problem.get("errors", ())
+    told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors)
+    return told or str(problem["detail"])

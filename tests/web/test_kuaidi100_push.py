@@ -1,0 +1,214 @@
+"""A shop's push address: kuaidi100's own form becomes records, in the shop's name and with its rights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.kit.clock import SHANGHAI
+from app.trace.kuaidi100 import sign_of
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import AGGREGATOR, GTIN, RIVAL
+
+AT = "/api/v1/carriers/push-address"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+_numbers = itertools.count(40_000)
+
+
+def address_of(market, by: str = SHOP) -> dict:
+    return market.ask("POST", AT, token=market.keys[by])
+
+
+def parcel(market, carrier: str = "中通", units: int = 2) -> tuple[str, list[str]]:
+    codes = [unit.code for unit in market.issue(units)]
+    waybill = f"TEST{next(_numbers):010d}"
+    body = {"order": f"K-{waybill}", "ordered_at": market.at(-30), "carrier": carrier,
+            "waybill": waybill, "shipped_at": market.at(-20), "codes": codes}  # fmt: skip
+    market.ask("POST", "/api/v1/shipments", body, token=market.keys[SHOP], status=201)
+    return waybill, codes
+
+
+def step(market, hours: float, code: str | None = None, **more) -> dict:
+    at = (market.clock.now() + timedelta(hours=hours)).astimezone(SHANGHAI)
+    told = f"{at:%Y-%m-%d %H:%M:%S}"
+    return {"time": told, "ftime": told, "context": "快递员张三 19900000000", **more,
+            **({"statusCode": code} if code else {})}  # fmt: skip
+
+
+def param(waybill: str, *steps, state: str = "0", status: str = "polling") -> str:
+    return json.dumps({
+        "status": status, "billstatus": "got", "message": "",
+        "lastResult": {"message": "ok", "state": state, "status": "200", "ischeck": "0",
+                       "com": "zhongtong", "nu": waybill, "data": list(steps)},
+    }, ensure_ascii=False)  # fmt: skip
+
+
+def push(market, address: dict, text: str, *, status: int = 200, sign: str | None = None, **more):
+    data = {"param": text, "sign": sign_of(text, address["salt"]) if sign is None else sign}
+    path = urlsplit(address["callback_url"]).path
+    answer = market.client.post(path, data=data, headers=FORM, **more)
+    assert answer.status_code == status, answer.text
+    told = answer.json()
+    assert (told["result"], told["returnCode"]) == (status == 200, str(status))
+    return told
+
+
+def story(market, code: str) -> list[dict]:
+    path = f"/api/v1/codes/{GTIN}/{code.rsplit('/', maxsplit=1)[-1]}/events"
+    return [one["record"] for one in market.ask("GET", path)["items"]]
+
+
+def state_of(market, code: str) -> str:
+    return market.ask("GET", f"/api/v1/code?code={code}")["state"]
+
+
+def test_a_signature_is_recorded_as_the_sellers_word_and_a_push_that_is_repeated_once(market):
+    waybill, codes = parcel(market)
+    address = address_of(market)
+    text = param(waybill, step(market, -1, "303"), step(market, -2, "5"), step(market, -19, "1"),
+                 state="303", status="shutdown")  # fmt: skip
+    told = push(market, address, text)
+    assert (told["message"], told["recorded"], told["repeated"]) == ("成功", 1, 0)
+    assert told["notes"] == ["2 条运输途中的状态没有记录：只由承运方或其聚合方来说。"]
+    assert "claim" not in json.dumps(told)
+    for code in codes:
+        last = story(market, code)[-1]
+        assert (last["type"], last["data"]) == ("signature", {"kind": "proxy"})
+        assert (last["actor"], last["source"], "via" in last) == (SHOP, "merchant", False)
+        assert state_of(market, code) == "signed"
+    shown = market.ask("GET", AT, token=market.keys[SHOP])
+    assert (shown["outcome"], shown["callback_url"]) == ("recorded", address["callback_url"])
+    before = market.count_rows()
+    again = push(market, address, text.replace('"shutdown"', '"updateall"'))
+    assert (again["recorded"], again["repeated"]) == (0, 1)
+    assert market.count_rows() == before
+    assert b"19900000000" not in market.stored_bytes()
+
+
+def test_a_carriers_own_address_tells_of_the_way_too(market):
+    waybill, codes = parcel(market, CARRIER)
+    address = address_of(market, CARRIER)
+    steps = [step(market, -2, "1001", areaCode="CN440106000000"), step(market, -19, "103")]
+    assert push(market, address, param(waybill, *steps, state="1001"))["recorded"] == 2
+    steps.insert(0, step(market, -1, "304"))
+    told = push(market, address, param(waybill, *steps, state="304", status="shutdown"))
+    assert (told["recorded"], told["repeated"], "notes" in told) == (1, 2, False)
+    assert [(one["type"], one["source"], one["data"]) for one in story(market, codes[0])[-3:]] == [
+        ("transit", "carrier", {"status": "collected"}),
+        ("transit", "carrier", {"status": "in_transit", "region": "440100"}),
+        ("signature", "carrier", {"kind": "locker"}),
+    ]
+
+
+def test_an_aggregators_address_speaks_under_the_carriers_mandate(market):
+    waybill, codes = parcel(market, CARRIER)
+    address = address_of(market, AGGREGATOR)
+    text = param(waybill, step(market, -2, "5"), state="5")
+    push(market, address, text, status=404)
+    market.mandate(CARRIER, AGGREGATOR, "transit", "signature")
+    assert push(market, address, text)["recorded"] == 1
+    last = story(market, codes[0])[-1]
+    assert (last["actor"], last["via"], last["source"]) == (CARRIER, AGGREGATOR, "aggregator")
+
+
+def test_a_feed_that_ended_and_states_that_nobody_knows_record_nothing_and_say_so(market):
+    waybill, codes = parcel(market)
+    address = address_of(market)
+    before = market.count_rows()
+    ended = push(market, address, param(waybill, step(market, -9), state="2", status="abort"))
+    assert (ended["message"], ended["recorded"], len(ended["notes"])) == ("成功", 0, 1)
+    odd = push(market, address, param(waybill, step(market, -9, "777"), state="778"))
+    assert (odd["recorded"], odd["notes"]) == (0, ["看不懂的状态或时间，没有记录事件：778"])
+    assert market.count_rows() == before
+    assert state_of(market, codes[0]) == "in_transit"
+    told = push(market, address, param(waybill, step(market, -1), state="14", status="shutdown"))
+    assert told["recorded"] == 1
+    assert state_of(market, codes[0]) == "returned"
+
+
+def test_a_parcel_that_is_not_known_yet_is_asked_for_again_and_anothers_stays_unknown(market):
+    address = address_of(market, RIVAL)
+    waybill, codes = parcel(market)
+    for number in (waybill, "TEST9999999999"):
+        for text in (param(number, step(market, -1), state="3"), param(number, status="abort")):
+            told = push(market, address, text, status=404)
+            assert told["message"] == "这个运单号不在您的发货记录里；登记发货后再推即可。"
+    assert state_of(market, codes[0]) == "in_transit"
+    assert market.ask("GET", AT, token=market.keys[RIVAL])["outcome"] == "unknown"
+
+
+def test_what_is_refused_is_pushed_again(market):
+    waybill, codes = parcel(market)
+    told = push(market, address_of(market), param(waybill, step(market, 5), state="3"), status=422)
+    assert told["message"]
+    assert state_of(market, codes[0]) == "in_transit"
+
+
+def test_a_wrong_signature_is_refused_and_seen_by_the_shop(market):
+    waybill, codes = parcel(market)
+    address = address_of(market)
+    text = param(waybill, step(market, -1), state="3")
+    before = market.count_rows()
+    for sign, said in (("", "没有 sign"), ("0" * 32, "不符"), (sign_of(text, "other"), "不符")):
+        assert said in push(market, address, text, status=403, sign=sign)["message"]
+    assert market.count_rows() == before
+    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "sign_wrong"
+    assert state_of(market, codes[0]) == "in_transit"
+
+
+def test_a_salt_is_renewed_and_an_address_ended_at_once(market):
+    address = address_of(market)
+    assert address_of(market) == address
+    waybill, _ = parcel(market)
+    text = param(waybill, step(market, -1), state="3")
+    renewed = market.ask("POST", f"{AT}/renewal", token=market.keys[SHOP])
+    assert renewed["callback_url"] == address["callback_url"]
+    assert renewed["salt"] != address["salt"]
+    push(market, address, text, status=403)
+    push(market, renewed, text)
+    market.call("DELETE", AT, token=market.keys[SHOP])
+    assert market.call("GET", AT, token=market.keys[SHOP]).status_code == 404
+    assert market.call("POST", f"{AT}/renewal", token=market.keys[SHOP]).status_code == 404
+    push(market, renewed, text, status=404)
+    other = address_of(market)
+    assert other["callback_url"] != address["callback_url"]
+    assert other["salt"] not in (address["salt"], renewed["salt"])
+    assert push(market, other, text)["repeated"] == 1
+    assert other["salt"].encode() not in market.stored_bytes()
+
+
+def test_whose_key_may_not_send_events_has_no_address(market):
+    assert market.call("POST", AT, token=market.keys[AUTHORITY]).status_code == 403
+    assert market.call("GET", AT).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "said"),
+    [
+        (b'{"a": 1}', {"content-type": "application/json"}, 415, "application/x-www-form-urlencoded"),
+        (b"sign=x", FORM, 422, "param=<JSON>&sign=<MD5(param+salt)"),
+        (b"", FORM, 422, "param=<JSON>&sign=<MD5(param+salt)"),
+        (b"param=%ff&sign=x", FORM, 400, "param=<JSON>&sign=<MD5(param+salt)"),
+        (b"&".join(b"a=1" for _ in range(20)), FORM, 400, "param=<JSON>"),
+        (b"param=" + b"x" * 600_000, FORM, 413, ""),
+    ],
+)  # fmt: skip
+def test_a_form_that_is_none_is_told_what_was_expected(market, content, headers, status, said):
+    path = urlsplit(address_of(market)["callback_url"]).path
+    answer = market.client.post(path, content=content, headers=headers)
+    told = answer.json()
+    assert (answer.status_code, told["result"], told["returnCode"]) == (status, False, str(status))
+    assert said in told["message"]
+
+
+def test_a_signed_text_that_is_no_push_is_told_where(market):
+    address = address_of(market)
+    assert (
+        "param.lastResult" in push(market, address, '{"status": "polling"}', status=422)["message"]
+    )
+    push(market, address, "not json", status=400)
+    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "unreadable"

@@ -1,0 +1,67 @@
+"""Who has no proof of purchase is led to what the contract allows: a report, in the same touches."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.i18n import text
+from tests.web.conftest import CARRIER, SHOP
+
+HTML = {"Accept": "text/html", "Accept-Language": "zh"}
+NO_PROOF = "这一件不是经平台卖出的"
+OTHER = 'formaction="/reports#report" formnovalidate>没有凭证，改作举报提交</button>'
+
+
+def page_of(market, code: str) -> str:
+    answer = market.client.get(f"/{code}", headers=HTML)
+    assert answer.status_code == 200
+    return answer.text
+
+
+def sold(market, carrier: str | None, *, inner: bool = False, by: str = ""):
+    (unit,) = market.issue(inner=inner)
+    market.send(SHOP, unit.code, "sale", {}, hours=-9)
+    if carrier is not None:
+        market.send(SHOP, unit.code, "dispatch", {"carrier": carrier}, hours=-8)
+    if by:
+        market.send(by, unit.code, "signature", {"kind": "in_person"}, hours=-1)
+    return unit
+
+
+@pytest.mark.parametrize(("carrier", "by"), [("中通", ""), ("中通", SHOP), (CARRIER, SHOP)])
+def test_what_nobody_can_prove_is_not_asked_for(market, carrier, by):
+    unit = sold(market, carrier, by=by)
+    page = page_of(market, unit.code)
+    assert NO_PROOF in page
+    assert 'id="complaint"' not in page
+    assert 'id="review"' not in page
+    assert 'name="proof"' not in page
+    assert 'action="/reports#report"' in page
+
+
+@pytest.mark.parametrize(("carrier", "by"), [(None, ""), (CARRIER, ""), (CARRIER, CARRIER)])
+def test_where_a_token_may_be_the_complaint_can_go_as_a_report(market, carrier, by):
+    unit = sold(market, carrier, by=by)
+    page = page_of(market, unit.code)
+    assert NO_PROOF not in page
+    assert 'name="proof_kind" value="claim"' in page
+    assert 'value="inner"' not in page, "the pack holds no code"
+    assert OTHER in page
+    said = {"id": "0192f3a0-0000-7000-8000-00000000aaaa", "category": "quality", "text": "开裂了",
+            "contact": "", "code": unit.code, "proof_kind": "claim", "proof": "", "lang": "zh"}  # fmt: skip
+    answer = market.client.post("/reports", data=said, headers=HTML)
+    assert answer.status_code == 201
+    assert text("zh", "page.result.report") in answer.text
+    refused = market.client.post("/reports", data=said | {"text": "", "id": ""}, headers=HTML)
+    assert refused.status_code == 422
+    assert 'id="report-text-error"' in refused.text
+
+
+def test_the_code_inside_the_pack_proves_it_without_a_platform(market):
+    unit = sold(market, "中通", inner=True)
+    page = page_of(market, unit.code)
+    assert NO_PROOF not in page
+    assert 'name="proof_kind" value="inner"' in page
+    assert 'name="proof_kind" value="claim"' not in page
+    market.send(SHOP, unit.code, "return", {"reason": "returned"}, hours=-1)
+    assert 'name="proof_kind" value="inner"' in page_of(market, unit.code)
