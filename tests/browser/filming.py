@@ -31,7 +31,10 @@ def printed(paper: bytes) -> dict[str, Image.Image]:
     seen = {}
     for page in pages(paper, dpi=200):
         for found in zxingcpp.read_barcodes(page, formats=ZXING_KINDS):
-            at, wide = found.position.top_left, found.position.top_right.x - found.position.top_left.x
+            at, wide = (
+                found.position.top_left,
+                found.position.top_right.x - found.position.top_left.x,
+            )
             left, top, right, bottom = (round(side * wide) for side in _AROUND)
             seen[found.text] = page.crop((at.x + left, at.y + top, at.x + right, at.y + bottom))
     return seen

@@ -72,6 +72,9 @@ def sold(market, count: int = 1) -> list[str]:
     return units
 
 
+@pytest.mark.looks(
+    "/desk/shipments", "/desk/entry", "/desk/dispatch", "/desk/cases", "/desk/cases/{sscc}",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", LANGS)
 def test_the_pages_can_be_read_on_every_screen(market, shop, chromium, pictures, lang):
     case, unit = case_number(), market.one(by=shop).code
@@ -251,9 +254,7 @@ def test_the_camera_reads_a_label_and_its_waybill_and_the_parcel_goes_off(
 def test_units_are_scanned_into_a_case_and_it_is_sent_by_its_label(market, chromium, tmp_path):
     need(decoder_path(), "the camera's decoder")
     case, units = case_number(), sold(market, 2)
-    path = film(
-        *(symbol(f"{market.url}/{unit}") for unit in units), path=tmp_path / "units.y4m"
-    )
+    path = film(*(symbol(f"{market.url}/{unit}") for unit in units), path=tmp_path / "units.y4m")
     with (
         seeing(chromium, path) as browser,
         opened(browser, lang="en", script=True) as (page, noted),

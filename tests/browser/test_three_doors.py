@@ -25,9 +25,13 @@ def test_goods_go_from_a_spreadsheet_through_every_door_to_an_erased_complaint(
 
     with doors.demo_served(tmp_path) as demo:
         sent = doors.sell_and_send(chromium, demo, tmp_path, keep)
-        assert sent.labels.keys() == sent.inner.keys(), "every code that was ordered is on the sheet"
+        assert sent.labels.keys() == sent.inner.keys(), (
+            "every code that was ordered is on the sheet"
+        )
         assert doors.push_signatures(demo) == ["recorded"] * 2
-        assert doors.push_signatures(demo) == ["ignored"] * 2, "signed for once, however often pushed"
+        assert doors.push_signatures(demo) == ["ignored"] * 2, (
+            "signed for once, however often pushed"
+        )
         for unit in (sent.shipped, sent.scanned):
             assert doors.verdict(demo, unit) == "intact"
 
