@@ -19,9 +19,9 @@ _ALONE = frozenset(
     f"{_BROWSER}/test_{name}.py"
     for name in (
         "authority_pages", "axe", "dealing_pages", "first_hour", "licence_pages", "listing_pages",
-        "merchant_pages", "modules", "own_pages", "phone", "policies", "proof_pages", "recall_pages",
-        "record_pages", "shipping_pages", "signed_pages", "standing_pages", "three_doors",
-        "walk_account", "walk_goods", "walk_office", "walk_voices", "walks",
+        "looks", "merchant_pages", "modules", "own_pages", "phone", "policies", "proof_pages",
+        "recall_pages", "record_pages", "shipping_pages", "signed_pages", "standing_pages",
+        "three_doors", "walk_account", "walk_goods", "walk_office", "walk_voices", "walks",
     )
 )  # fmt: skip
 _LONG = (

@@ -126,6 +126,17 @@ def test_a_second_run_installs_nothing(checkout, font):
     assert checkout.calls() == ["suxin init", "suxin serve"]
 
 
+def test_a_service_beside_the_tests_installs_nothing(checkout, font):
+    checkout.run("scripts/test", SUXIN_FONT=font)
+    checkout.run("scripts/run", "--demo", SUXIN_FONT=font)
+    assert checkout.calls() == ["suxin demo"]
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    with (checkout.folder / "requirements-dev.lock").open("a") as file:
+        file.write("# newer\n")
+    checkout.run("scripts/run", SUXIN_FONT=font)
+    assert len(checkout.calls()) == 5
+
+
 def test_the_cameras_decoder_is_fetched_once_by_its_lock(checkout, font):
     checkout.run("scripts/run", SUXIN_FONT=font)
     (fetched,) = [call for call in checkout.all_calls() if call.startswith("npm")]

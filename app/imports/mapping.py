@@ -15,7 +15,7 @@ from typing import Any
 
 from app.i18n import Lang
 from app.imports.columns import Kind, fields_of, spelled
-from app.kit.errors import FieldFault, invalid
+from app.kit.errors import FieldFault, invalid, not_of_type
 
 MAX_ENTRIES = 5_000
 _MAX_TEXT = 300
@@ -55,7 +55,7 @@ class Preset:
 def read_mapping(kind: Kind, told: object) -> Layout:
     """Returns a mapping from its JSON. Raises Invalid with the place of what is wrong."""
     if not isinstance(told, dict):
-        raise invalid(FieldFault(("mapping",), "type"))
+        raise invalid(not_of_type(("mapping",), "object"))
     faults = [
         FieldFault(("mapping", str(n)[:80]), "unknown_field") for n in told if n not in _PARTS
     ]
@@ -63,7 +63,7 @@ def read_mapping(kind: Kind, told: object) -> Layout:
     for name in _PARTS:
         part = told.get(name, {})
         if not isinstance(part, dict):
-            faults.append(FieldFault(("mapping", name), "type"))
+            faults.append(not_of_type(("mapping", name), "object"))
             continue
         if len(part) > MAX_ENTRIES:
             params = {"expected": f"≤ {MAX_ENTRIES}", "got": len(part)}
@@ -72,7 +72,7 @@ def read_mapping(kind: Kind, told: object) -> Layout:
         for key, value in part.items():
             place = ("mapping", name, str(key)[:80])
             if not isinstance(value, str):
-                faults.append(FieldFault(place, "type"))
+                faults.append(not_of_type(place, "text"))
             elif not (0 < len(value) <= _MAX_TEXT and 0 < len(key) <= _MAX_TEXT):
                 params = {"expected": f"1..{_MAX_TEXT}", "got": max(len(value), len(key))}
                 faults.append(FieldFault(place, "length", params))

@@ -137,6 +137,12 @@ def invalid(*errors: FieldFault) -> Invalid:
     return Invalid("invalid", errors=errors)
 
 
+def not_of_type(loc: tuple[str | int, ...], expected: str) -> FieldFault:
+    """Returns what is said of a value of another type. expected: a sentence `shape.<expected>`."""
+    params = {"expected": expected}
+    return FieldFault(loc, "type", params, sentence="type_of", words={"expected": "shape"})
+
+
 def read_all(*reads: Callable[[], Any]) -> list[Any]:
     """Returns what each read gives, in order. Raises one Invalid with the faults of all.
 

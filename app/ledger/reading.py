@@ -19,7 +19,8 @@ def each_of(
 
     Of which type one is it says itself; the column beside it is an index, which a hand may have altered. So
     the database looks into the bodies, of which it passes over the others: all are read there, few come here.
-    What a hand has altered says nothing, and is passed over: the audit tells of it.
+    Bytes that are no record of ours say nothing, and are passed over. Whether the others are those that the
+    log holds is the audit's to say, and is not asked here.
     """
     while True:
         records = load_naming(connection, stream, types, after_seq=after_seq, limit=_PIECE)

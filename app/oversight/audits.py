@@ -32,7 +32,7 @@ from app.ledger.verifier import Problem
 from app.oversight import jobstore, store
 from app.oversight.documentwalk import DocumentWalk
 from app.oversight.finding_rows import DOCUMENT, as_text, concerned_in, dump
-from app.oversight.findings import Findings
+from app.oversight.findings import Findings, leaf_findings
 from app.oversight.salescheck import check_strangers
 from app.oversight.scopes import read_scope
 from app.oversight.whole_audit import new_audit
@@ -287,7 +287,8 @@ class Audits:
             problems += check_handovers(connection, self._log_keys, signed)
             audit = self._audit(connection)
             problems += audit.check_lost()
-            suspects = {row.stream_name for row in self._findings.leaf_findings()} - {"log"}
+            before = leaf_findings(connection)
+            suspects = {row.stream_name for row in before} - {"log"}
             problems += audit.check_streams(name for name in suspects if name.isascii())
 
             def is_known(name: str) -> bool:
@@ -300,7 +301,7 @@ class Audits:
         ids = set(self._findings.report(problems))
         if is_signed:
             # A tree that is not the signed one clears nobody: what it says may be what was altered.
-            self._findings.close_log_restored(still=ids)
+            self._findings.close_log_restored(before, still=ids)
         return ids
 
     def _chunks(self, scope: Any, names: list[str]) -> Iterator[_Read]:

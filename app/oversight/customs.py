@@ -125,11 +125,13 @@ class CustomsDesk:
         certificate: str = "",
         reason: str = "",
         documents: Mapping[DocumentName, str],
+        despite: bool = True,
         id: str | None = None,
     ) -> Recorded:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.
 
-        reason: of a hold, sealed. Raises Invalid, NothingDeclared, and what the recording raises.
+        reason: of a hold, sealed. despite: release although the three differ. Raises Invalid,
+        NothingDeclared, and what the recording raises.
         """
         declared, rows = self._find(principal, number, documents)
         stream = parse_code(code).stream
@@ -139,6 +141,8 @@ class CustomsDesk:
         if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
             params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
+        if decision == "release" and declared.outcome == "differ" and not despite:
+            raise invalid(FieldFault(("despite",), "missing", sentence="three_differ"))
         data: dict[str, Any] = {"port": port.strip()}
         given = _read_documents(documents)
         numbers = {"number": declared.declaration.number}

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import structlog
+from sqlalchemy import Connection
 
 from app import outbox
 from app.credit.service import Credit
@@ -74,6 +75,12 @@ class NotDismissable(Conflict):
     slug = "not-dismissable"
 
 
+def leaf_findings(connection: Connection) -> list[Any]:
+    """Returns the open findings that only a check of the whole tree may close. Read-only."""
+    rows = store.all_open_integrity(connection)
+    return [r for r in rows if r.stream_name == LOG or r.kind in _TREE_KINDS]
+
+
 class Findings:
     """Keeps findings. Calls credit; whoever calls this owns no transaction."""
 
@@ -107,16 +114,13 @@ class Findings:
                 self._credit.lift(row.id, reason="restored")
                 self._close(row, reason="restored")
 
-    def leaf_findings(self) -> Sequence[Any]:
-        """Returns the open findings that only a check of the whole tree may close. Read-only."""
-        with self._database.read() as connection:
-            rows = store.all_open_integrity(connection)
-        return [r for r in rows if r.stream_name == LOG or r.kind in _TREE_KINDS]
+    def close_log_restored(self, before: Iterable[Any], *, still: Iterable[str]) -> None:
+        """Closes the `leaf_findings` that a whole check of tree and streams did not meet again.
 
-    def close_log_restored(self, *, still: Iterable[str]) -> None:
-        """Closes the `leaf_findings` that a whole check of tree and streams did not meet again."""
+        before: those of the snapshot that was checked; of what was found since it says nothing.
+        """
         kept = set(still)
-        for row in self.leaf_findings():
+        for row in before:
             if row.id not in kept:
                 self._credit.lift(row.id, reason="restored")
                 self._close(row, reason="restored")

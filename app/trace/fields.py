@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from app.kit.canonical import check_clear
 from app.kit.clock import format_time, parse_time
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import FieldFault, Invalid, not_of_type
 from app.parties.identity import parse_region
 from app.trace.sscc import parse_sscc
 
@@ -57,6 +57,12 @@ class WrongValue(Exception):
         self.kind = kind
         self.params = params
 
+    def at(self, loc: Loc) -> FieldFault:
+        """Returns what is said of it. Of a type, `expected` is a sentence `shape.<expected>`."""
+        if self.kind == "type":
+            return not_of_type(loc, str(self.params["expected"]))
+        return FieldFault(loc, self.kind, self.params)
+
 
 class FieldReader:
     """Reads values by their rules and gathers what is wrong instead of stopping at the first."""
@@ -71,7 +77,7 @@ class FieldReader:
     ) -> dict[str, Any]:
         """Returns the normalised fields; `part`: required ones may be absent."""
         if not isinstance(value, Mapping):
-            self._fault(loc, "type", expected="object", got=_kind(value))
+            self._faults.append(not_of_type(loc, "object"))
             return {}
         kept: dict[str, Any] = {}
         for name, given in value.items():
@@ -94,7 +100,7 @@ class FieldReader:
         try:
             value = read_value(rule, given, loc)
         except WrongValue as wrong:
-            self._fault(loc, wrong.kind, **wrong.params)
+            self._faults.append(wrong.at(loc))
         except Invalid as refused:
             self._faults.extend(refused.errors)
         else:
@@ -136,7 +142,7 @@ def _normalise(rule: Rule, given: object, loc: Loc) -> object:
             return _integer(rule, given)
         case "flag":
             if type(given) is not bool:
-                raise WrongValue("type", expected="boolean", got=_kind(given))
+                raise WrongValue("type", expected="flag")
             return given
         case "grade":
             # Recall levels are numbers in one law and words in another (一级, Class I).
@@ -144,7 +150,7 @@ def _normalise(rule: Rule, given: object, loc: Loc) -> object:
         case "changes":
             return _changes(rule, given) if isinstance(given, Mapping) else _sized(rule, given)
         case "object":  # read_object takes these apart before a single value is asked for
-            raise WrongValue("type", expected="value", got="object")
+            raise WrongValue("type", expected="text")
         case _ as shape:
             return _normalise_text(shape, rule, _string(given), loc)
 
@@ -175,7 +181,7 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
 
 def _string(given: object) -> str:
     if not isinstance(given, str):
-        raise WrongValue("type", expected="text", got=_kind(given))
+        raise WrongValue("type", expected="text")
     return given
 
 
@@ -188,7 +194,7 @@ def _sized(rule: Rule, given: object) -> str:
 
 def _integer(rule: Rule, given: object) -> int:
     if type(given) is not int:  # True is an int to Python, not to a reader of JSON
-        raise WrongValue("type", expected="integer", got=_kind(given))
+        raise WrongValue("type", expected="whole")
     if not rule.low <= given <= rule.high:
         raise WrongValue("range", expected=f"{rule.low}..{rule.high}", got=str(given)[:40])
     return given
@@ -241,12 +247,3 @@ def _changes(rule: Rule, given: Mapping[Any, Any]) -> dict[str, Any]:
 def _is_reserved(name: str) -> bool:
     """Fields of ours are named as such even where the type has none of them."""
     return name in ("proof", "waybill_tail") or name.startswith("inner_")
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, Mapping):
-        return "object"
-    names = {bool: "boolean", int: "integer", float: "number", str: "text", list: "array"}
-    return names.get(type(value), type(value).__name__)

@@ -28,6 +28,7 @@ from app.kit.errors import (
     TooLarge,
     Unauthenticated,
     UnsupportedMedia,
+    not_of_type,
 )
 from app.web.visit import Visit, visit_of
 
@@ -212,6 +213,19 @@ _KINDS: Mapping[str, str] = {
 """Pydantic's words and ours; every other one is about a value's type."""
 
 
+_SHAPES: Mapping[str, str] = {
+    "string": "text",
+    "int": "whole",
+    "float": "number",
+    "bool": "flag",
+    "dict": "object",
+    "model": "object",
+    "list": "list",
+    "tuple": "list",
+}
+"""How pydantic's words about types begin, and the names of what was expected."""
+
+
 _BRANCH = re.compile(r"^(literal|function-\w+|list|dict|nullable)\[.*\]$|^[A-Z]\w*In$")
 
 
@@ -247,6 +261,8 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
             params["expected"] = str(context.get("expected", "")).replace("'", "")
         case "pattern":
             params["expected"] = str(context.get("pattern", ""))
+        case "type" if shape := _SHAPES.get(error["type"].partition("_")[0]):
+            return not_of_type(loc, shape)
         case _:
             pass
     return FieldFault(loc, kind, params, words=words)

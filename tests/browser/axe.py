@@ -12,10 +12,13 @@ from tests.drills.processes import ROOT
 SOURCE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 # WCAG 2.2 A and AA, and what axe's makers hold to be good practice. What it would fetch beforehand is
 # asked for by rules about sound alone.
-_RUN = """async () => (await axe.run(document, {
+_RUN = """async (alone) => (await axe.run(document, {
     resultTypes: ["violations"], preload: document.querySelector("audio, video") !== null,
+    ...(alone && {runOnly: alone}),
   })).violations.map(
   (found) => [found.id, found.help, found.nodes.map((node) => node.html.slice(0, 160))])"""
+# What may be otherwise in the dark, where colours alone are (tests/browser/test_looks.py).
+_OF_COLOUR = ["color-contrast", "link-in-text-block"]
 
 _SCHEME = "() => matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
 _SHOW = """async ([html, address]) => {
@@ -65,11 +68,11 @@ def violations(page: Any, *, also_dark: bool = False) -> list[Any]:
         seen = page
     else:
         seen = _copied(page)
-    found = seen.evaluate(_RUN)
+    found = seen.evaluate(_RUN, None)
     if also_dark:
         told = page.evaluate(_SCHEME)
         seen.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        found += seen.evaluate(_RUN)
+        found += seen.evaluate(_RUN, _OF_COLOUR)
         seen.emulate_media(color_scheme=told, reduced_motion="reduce")
     return found
 

@@ -17,10 +17,10 @@ from PIL import Image
 
 from tests.browser.doors import (
     Demo,
-    buy_and_speak,
     demo_served,
     find_and_prove,
-    push_signature,
+    push_signatures,
+    scan_and_speak,
     sell_and_send,
 )
 from tests.browser.phone import launched, opened
@@ -66,9 +66,9 @@ def _walk(browser: Any, demo: Demo, work: Path, folder: Path) -> list[Path]:
             made.append(path)
 
     sent = sell_and_send(browser, demo, work, keep)
-    push_signature(demo)
-    buy_and_speak(browser, demo, sent.unit, sent.codes[sent.unit], keep)
-    find_and_prove(browser, demo, work, keep)
+    push_signatures(demo)
+    find_and_prove(browser, demo, work, f"{demo.url}/{sent.scanned}", keep)
+    scan_and_speak(browser, demo, work, sent, keep)
     return made
 
 

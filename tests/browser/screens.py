@@ -9,10 +9,14 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tests.browser.measures import check_layout, check_structure
+from tests.browser.looked import note
+from tests.browser.measures import check_fit, check_layout, check_structure
 
-SCREENS = ((360, 740), (390, 844), (1280, 900), (1440, 900))
-_PICTURED = (390, 1280)
+# From WCAG 2.2's narrowest (1.4.10, reflow) on, both sides of every width at which the pages change.
+SCREENS = (
+    (320, 640), (360, 740), (390, 844), (600, 960), (768, 1024), (1024, 768), (1280, 900), (1440, 900),
+)  # fmt: skip
+PICTURED = (390, 1280)
 
 _sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
@@ -32,15 +36,23 @@ def look(
 def check_screens(
     page: Any, pictures: Callable[..., None], name: str, *schemes: str, full_page: bool = True
 ) -> None:
-    """The page fits every screen as it stands. schemes: one of the two alone, where it is named."""
-    for dress in schemes or ("dark", "light"):
+    """The page fits every screen as it stands. schemes: one of the two alone, where it is named.
+
+    Light and dark differ in colours alone (tests/browser/test_looks.py), so every width is measured in one.
+    """
+    *others, last = schemes or ("dark", "light")
+    for dress in (*others, last):
         page.emulate_media(color_scheme=dress, reduced_motion="reduce")
         for width, height in SCREENS:
-            _resize(page, width, height)
-            check_layout(page)
-            if width in _PICTURED:
+            if width in PICTURED:
+                _resize(page, width, height)
+                check_layout(page)
                 pictures(page, f"{name}-{dress}-{width}.png", full_page=full_page)
+            elif dress == last:
+                _resize(page, width, height)
+                check_fit(page)
     page.set_viewport_size({"width": width, "height": height})  # what it is now, told to playwright
+    note("screens", page)
 
 
 def _resize(page: Any, width: int, height: int) -> None:

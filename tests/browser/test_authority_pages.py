@@ -10,7 +10,7 @@ from tests.browser.screens import look
 from tests.browser.test_signed_pages import enter
 from tests.web.authority import neglected, open_two_provinces, sold
 from tests.web.conftest import AUTHORITY, SHOP
-from tests.web.market import CUSTOMS, GTIN
+from tests.web.market import CUSTOMS, GTIN, PRODUCT
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +61,7 @@ def search(page, market, text: str, *, purpose: str = "") -> None:
     page.locator("#read-title").wait_for()
 
 
+@pytest.mark.looks("/desk/reports", "/desk/reports/{ticket}")
 @pytest.mark.parametrize("lang", LANGS)
 def test_reports_can_be_read_on_every_screen(market, chromium, pictures, lang):
     body = {"code": market.broken.code, "text": "标签像是复印的，" * 20, "contact": "x" * 90}
@@ -80,6 +81,11 @@ def test_reports_can_be_read_on_every_screen(market, chromium, pictures, lang):
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks(
+    "/desk/search", "/desk/chains/01/{gtin}", "/desk/chains/01/{gtin}/10/{lot}",
+    "/desk/chains/01/{gtin}/21/{serial}", "/desk/findings", "/desk/findings/{finding}",
+    "/desk/looks",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", LANGS)
 def test_search_chain_and_findings_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
@@ -99,6 +105,9 @@ def test_search_chain_and_findings_can_be_read_on_every_screen(market, chromium,
         page.locator("main .form .button").click()
         page.locator(".told").wait_for()
         look(page, pictures, "chain-opened", lang)
+        for name, code in (("product", PRODUCT), ("lot", f"{PRODUCT}/10/IMP-1")):
+            assert page.goto(f"{market.url}/desk/chains/{code}").status == 200
+            look(page, pictures, f"chain-{name}", lang)
         page.goto(f"{market.url}/desk/findings")
         look(page, pictures, "findings", lang)
         for n, name in ((0, "finding-missing"), (-1, "finding-altered")):
@@ -111,6 +120,7 @@ def test_search_chain_and_findings_can_be_read_on_every_screen(market, chromium,
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks("/desk/customs")
 @pytest.mark.parametrize("lang", LANGS)
 def test_customs_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):

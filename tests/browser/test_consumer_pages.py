@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.i18n import text
+from tests.browser import screens
 from tests.browser.counter import phone
 from tests.browser.form import Form
 from tests.browser.measures import check_layout, check_structure
@@ -191,7 +192,7 @@ def test_a_report_is_followed_and_destroyed(counter, chromium):
 
 
 @every
-def test_the_log_tells_what_the_checkpoint_says(counter, chromium, pictures, lang):
+def test_the_log_tells_what_the_checkpoint_says(counter, chromium, lang):
     with phone(chromium, lang=lang) as (page, noted):
         counter.trade.place.wait_published()
         page.goto(counter.url("log", lang))
@@ -201,18 +202,23 @@ def test_the_log_tells_what_the_checkpoint_says(counter, chromium, pictures, lan
         assert counter.trade.place.client.get("/log/key").text.strip() in shown
         assert re.search(r"[A-Za-z0-9+/]{43}=", shown)
         assert text(lang, "page.logs.who.none") in shown
-        check_screens(page, pictures, f"log-{lang}")
-        look(page, lang)
         assert noted.complaints == []
+
+
+PLACES = {
+    "ticket": "ticket", "privacy": "privacy", "scan": "scan", "log": "log", "home": "",
+    "unread": "code?code=hello",
+}  # fmt: skip
 
 
 @every
-@pytest.mark.parametrize("place", ["ticket", "privacy", "scan", "log", ""])
-def test_every_page_is_sound_and_leads_to_the_others(counter, chromium, pictures, lang, place):
+@pytest.mark.looks("/ticket", "/privacy", "/scan", "/log", "/", "/code")
+def test_every_page_is_sound_and_leads_to_the_others(counter, chromium, pictures, lang):
     with phone(chromium, lang=lang) as (page, noted):
-        page.goto(counter.url(place, lang))
-        look(page, lang)
-        check_screens(page, pictures, f"{place or 'home'}-{lang}")
-        led = page.locator("footer nav a").evaluate_all("all => all.map((a) => a.pathname)")
-        assert led == ["/scan", "/ticket", "/privacy", "/log"]
-        assert noted.complaints == []
+        for name, place in PLACES.items():
+            answer = page.goto(counter.url(place))
+            assert answer.status == (422 if name == "unread" else 200)
+            screens.look(page, pictures, name, lang)
+            led = page.locator("footer nav a").evaluate_all("all => all.map((a) => a.pathname)")
+            assert led == ["/scan", "/ticket", "/privacy", "/log"]
+        assert [one for one in noted.complaints if "status of 422" not in one] == []

@@ -26,6 +26,10 @@ def unexpected(noted) -> list[str]:
     return [one for one in noted.complaints if "status of 422" not in one]
 
 
+@pytest.mark.looks(
+    "/desk/parties/{party}", "/desk/parties/{party}/entry", "/desk/parties/{party}/lift",
+    "/desk/parties/{party}/lists/{name}", "/desk/parties/{party}/measure",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", LANGS)
 def test_a_party_is_dealt_with_from_the_search_to_the_record(market, chromium, pictures, lang):
     party = market.newcomer(region="441200")
@@ -76,6 +80,7 @@ def test_a_party_is_dealt_with_from_the_search_to_the_record(market, chromium, p
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks("/desk/texts")
 @pytest.mark.parametrize("lang", LANGS)
 def test_texts_and_inspections_can_be_dealt_with_on_every_screen(market, chromium, pictures, lang):
     it = bought(market)
@@ -98,6 +103,7 @@ def test_texts_and_inspections_can_be_dealt_with_on_every_screen(market, chromiu
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks("/account/mandates", "/desk/order-counts")
 @pytest.mark.parametrize("lang", LANGS)
 def test_powers_and_order_counts_can_be_read_on_every_screen(market, chromium, pictures, lang):
     party = market.newcomer()

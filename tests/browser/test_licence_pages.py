@@ -56,6 +56,7 @@ def market(databases, tmp_path_factory):
         yield running
 
 
+@pytest.mark.looks("/desk/licences", "/desk/licence-checks", "/desk/publications")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_pages_of_licences_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):

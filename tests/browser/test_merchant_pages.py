@@ -36,6 +36,7 @@ def pick_file(page, rows) -> None:
     page.locator('form[enctype="multipart/form-data"] .button-first').click()
 
 
+@pytest.mark.looks("/desk/imports", "/desk/imports/{job_id}", "/desk/imports/mapping")
 @pytest.mark.parametrize("lang", LANGS)
 def test_imports_can_be_read_and_done_on_every_screen(market, chromium, pictures, lang):
     first = 400 + 10 * LANGS.index(lang)
@@ -95,6 +96,9 @@ def _party(connection, job: str) -> str:
     return importstore.find_job(connection, job).party
 
 
+@pytest.mark.looks(
+    "/desk/products", "/desk/products/new", "/desk/products/{gtin}", "/desk/batches/{batch_id}",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", LANGS)
 def test_products_and_labels_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):

@@ -62,6 +62,11 @@ def market(databases, tmp_path_factory):
         yield running
 
 
+@pytest.mark.looks(
+    "/desk/credit", "/desk/credit/commitments", "/desk/credit/entries/{entry}",
+    "/desk/credit/lists/{listing}", "/desk/reviews", "/desk/complaints",
+    "/desk/complaints/{ticket}",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
@@ -82,6 +87,7 @@ def test_a_shops_pages_can_be_read_on_every_screen(market, chromium, pictures, l
         assert noted.hosts == {urlsplit(market.url).netloc}
 
 
+@pytest.mark.looks("/desk/decisions", "/desk/decisions/{kind}/{party}/{case}")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_an_authoritys_decisions_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):

@@ -72,6 +72,7 @@ def run_all(market) -> None:
         pass
 
 
+@pytest.mark.looks("/desk/audits", "/desk/audits/{job_id}", "/audit-reports/{report_id}")
 @pytest.mark.parametrize("lang", LANGS)
 def test_an_audit_and_its_report_can_be_read_on_every_screen(
     market, chromium, pictures, damaged, lang
@@ -128,6 +129,7 @@ def test_a_running_audit_is_followed_to_its_end(market, chromium, script):
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks("/desk/evidence")
 @pytest.mark.parametrize("lang", LANGS)
 def test_a_package_is_asked_for_and_comes_whole(market, chromium, pictures, lang):
     unit = market.one()
@@ -149,6 +151,7 @@ def test_a_package_is_asked_for_and_comes_whole(market, chromium, pictures, lang
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks("/desk/figures")
 @pytest.mark.parametrize("lang", LANGS)
 def test_the_figures_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
@@ -275,6 +278,7 @@ def test_the_browser_refuses_badges_that_were_touched(market, chromium, shop):
         assert "not signed by the key" in told(key=other)
 
 
+@pytest.mark.looks("/desk/badge", "/badge/{party}")
 @pytest.mark.parametrize("lang", LANGS)
 def test_the_badge_pages_can_be_read_on_every_screen(market, chromium, pictures, shop, lang):
     from tests.ports import free_port

@@ -46,6 +46,7 @@ def market(databases, tmp_path_factory):
         yield running
 
 
+@pytest.mark.looks("/desk/recalls", "/desk/recalls/new")
 @pytest.mark.parametrize("lang", LANGS)
 def test_recalls_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):

@@ -34,6 +34,7 @@ def ship(market, number: int) -> str:
     return made["codes"][0]
 
 
+@pytest.mark.looks("/desk/records", "/desk/records/correct")
 @pytest.mark.parametrize(("lang", "script"), LOOKS)
 def test_a_record_is_corrected_on_every_screen(market, chromium, pictures, lang, script):
     code = ship(market, 1_000 + LOOKS.index((lang, script)))
@@ -56,6 +57,7 @@ def test_a_record_is_corrected_on_every_screen(market, chromium, pictures, lang,
         assert unexpected(noted) == []
 
 
+@pytest.mark.looks("/desk/ratings")
 @pytest.mark.parametrize(("lang", "script"), LOOKS)
 def test_a_carrier_is_rated_on_every_screen(market, chromium, pictures, lang, script):
     ship(market, 2_000 + LOOKS.index((lang, script)))

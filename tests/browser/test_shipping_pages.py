@@ -9,7 +9,8 @@ import pytest
 from app.i18n import text
 from app.trace.gtin import gtin_check_digit
 from app.web.pages.camera import decoder_path
-from tests.browser.filming import BARS, NEITHER, NO_DETECTOR, QR, film, seeing
+from tests.browser.filming import BARS, NEITHER, NO_DETECTOR, film, seeing, symbol
+from tests.browser.npm import need
 from tests.browser.phone import opened
 from tests.browser.screens import look
 from tests.browser.test_merchant_pages import unexpected
@@ -71,6 +72,9 @@ def sold(market, count: int = 1) -> list[str]:
     return units
 
 
+@pytest.mark.looks(
+    "/desk/shipments", "/desk/entry", "/desk/dispatch", "/desk/cases", "/desk/cases/{sscc}",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", LANGS)
 def test_the_pages_can_be_read_on_every_screen(market, shop, chromium, pictures, lang):
     case, unit = case_number(), market.one(by=shop).code
@@ -224,12 +228,12 @@ def test_what_failed_is_kept_for_the_account_that_sent_it(market, chromium):
 def test_the_camera_reads_a_label_and_its_waybill_and_the_parcel_goes_off(
     market, chromium, tmp_path, reads
 ):
-    if reads == "its own decoder" and not decoder_path():
-        pytest.skip("npm has not brought the decoder")
+    if reads == "its own decoder":
+        need(decoder_path(), "the camera's decoder")
     first, second = sold(market, 2)
     path = film(
-        (f"{market.url}/{first}", QR), ("SF5000000001", BARS),
-        (f"{market.url}/{second}", QR), ("SF5000000002", BARS),
+        symbol(f"{market.url}/{first}"), symbol("SF5000000001", kind=BARS),
+        symbol(f"{market.url}/{second}"), symbol("SF5000000002", kind=BARS),
         path=tmp_path / "parcels.y4m",
     )  # fmt: skip
     with (
@@ -248,10 +252,9 @@ def test_the_camera_reads_a_label_and_its_waybill_and_the_parcel_goes_off(
 
 
 def test_units_are_scanned_into_a_case_and_it_is_sent_by_its_label(market, chromium, tmp_path):
-    if not decoder_path():
-        pytest.skip("npm has not brought the decoder")
+    need(decoder_path(), "the camera's decoder")
     case, units = case_number(), sold(market, 2)
-    path = film(*((f"{market.url}/{unit}", QR) for unit in units), path=tmp_path / "units.y4m")
+    path = film(*(symbol(f"{market.url}/{unit}") for unit in units), path=tmp_path / "units.y4m")
     with (
         seeing(chromium, path) as browser,
         opened(browser, lang="en", script=True) as (page, noted),

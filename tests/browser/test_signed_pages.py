@@ -6,9 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.measures import check_structure, measure
 from tests.browser.phone import opened
-from tests.browser.screens import SCREENS, look
+from tests.browser.screens import look
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import CUSTOMS
 from tests.web.people import NEW, make_account, new_name, open_people_market
@@ -49,6 +48,7 @@ def sign_in(
     page.wait_for_url(f"**{path}*" if onward else f"**{path}")
 
 
+@pytest.mark.looks("/sign-in", "/apply", "/join/{token}")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_doors_can_be_read_on_every_screen(market, chromium, pictures, lang):
     link = _invitation(market)
@@ -62,6 +62,10 @@ def test_the_doors_can_be_read_on_every_screen(market, chromium, pictures, lang)
         assert noted.hosts == {urlsplit(market.url).netloc}
 
 
+@pytest.mark.looks(
+    "/desk", "/account", "/account/people", "/account/keys", "/account/webhooks", "/account/second",
+    "/account/password", "/confirm",
+)  # fmt: skip
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures, lang):
     make_account(market, "staff", SHOP, scopes=["products", "codes"])
@@ -84,6 +88,7 @@ def test_an_owners_pages_can_be_read_on_every_screen(market, chromium, pictures,
         assert noted.hosts == {urlsplit(market.url).netloc}
 
 
+@pytest.mark.looks("/applications", "/applications/{application}")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_operators_and_an_authoritys_pages_can_be_read_on_every_screen(
     market, chromium, pictures, lang
@@ -107,6 +112,7 @@ def test_the_operators_and_an_authoritys_pages_can_be_read_on_every_screen(
         assert _unexpected(noted) == []
 
 
+@pytest.mark.looks("/sign-in/code")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_second_step_can_be_read_on_every_screen(market, chromium, pictures, lang):
     with opened(chromium, lang=lang) as (page, noted):
@@ -141,6 +147,7 @@ def test_everybodys_desk_can_be_read_on_every_screen(market, chromium, pictures,
         assert _unexpected(noted) == []
 
 
+@pytest.mark.looks("/docs")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_errors_and_the_description_of_the_api_can_be_read_on_every_screen(
     market, chromium, pictures, lang
@@ -152,13 +159,7 @@ def test_errors_and_the_description_of_the_api_can_be_read_on_every_screen(
         assert page.goto(market.url + "/applications").status == 403
         look(page, pictures, "error-403", lang)
         assert page.goto(f"{market.url}/docs?lang={lang}").status == 200
-        check_structure(page, lang=lang, also_dark=True)
-        for width, height in SCREENS:
-            page.set_viewport_size({"width": width, "height": height})
-            told = measure(page)
-            # A table of every role is wider than a screen, and is moved by itself.
-            assert told["width"] <= told["room"]
-            assert (told["pale"], told["small"]) == ([], [])
+        look(page, pictures, "docs", lang)
 
 
 def _apply(page, market) -> str:

@@ -58,6 +58,7 @@ def check_says(page, report: dict, lang: str, root: str = "#result") -> None:
 # ---------------------------------------------------------------- the page /verify
 
 
+@pytest.mark.looks("/verify")
 @every
 @pytest.mark.parametrize("state", ["intact", "broken"])
 def test_a_file_gets_the_verdict_of_suxin_verify(shown, chromium, pictures, tmp_path, state, lang):

@@ -163,7 +163,8 @@ def test_ranking_looks_at_no_unit_but_those_whose_gap_counts(database):
     values = {"seller_0": SELLERS[0], "gtin_0": GTINS[0], "since": 1, "now": MIDNIGHT}
     with database.read() as connection:
         assert list(find.rows(connection, given, since=1, now=MIDNIGHT))
-        compiled = find._written[1]._compiled["sqlite", ()]
+        search, _ = find._written[1]
+        compiled = search._compiled["sqlite", ()]
         driver = connection.connection.dbapi_connection
         plan = driver.execute(f"EXPLAIN QUERY PLAN {compiled.sql}", compiled.bind(values))
         told = " ".join(line[3] for line in plan)

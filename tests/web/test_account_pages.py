@@ -379,6 +379,9 @@ def test_the_empty_form_is_found_by_search_engines_and_no_filled_one(market):
     assert "noindex" not in browser.get("/apply").text
     told = {"uscc": "1", **FIELDS, "account": new_name(), "password": NEW}
     assert "noindex" in browser.post("/apply", 422, **told).text
+    assert "noindex" not in browser.get("/sign-in").text
+    assert "noindex" in browser.get("/sign-in?next=/desk/keys").text
+    assert "noindex" in browser.post("/sign-in", 422, name="", password="").text
 
 
 def test_an_acceptance_that_was_broken_off_registers_nobody_twice(market):

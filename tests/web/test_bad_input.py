@@ -120,6 +120,8 @@ def test_bad_input_meets_its_own_problem_and_writes_nothing(world, stored, descr
         assert answer in declared or name == "raw slash", f"{name}: not declared"
         if kind is not None:
             assert [e["kind"] for e in said["en"]["errors"]] == [kind], name
+        for error in said["en"].get("errors", ()):
+            assert error["kind"] != "type" or "expected " in error["msg"], error
         assert stored() == before, f"{name}: something was written"
 
 

@@ -170,6 +170,23 @@ def test_the_page_compares_decides_and_keeps_what_was_typed(market):
     signed_in(market, "owner", AUTHORITY).get("/desk/customs", 403)
 
 
+def test_goods_whose_documents_differ_are_released_by_nobody_who_does_not_say_so(market):
+    browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
+    told = {"number": NUMBER, "order": "A-1", "payment": "PAY-1", "waybill": "CUST00000002"}
+    browser.get("/desk/customs")
+    assert 'name="despite"' not in browser.post("/desk/customs", 200, do="look", number=NUMBER).text
+    page = browser.post("/desk/customs", 200, do="look", **told).text
+    assert 'name="despite"' in page
+    told |= {"code": LOT, "port": "广州南沙"}
+    before = market.stored_bytes()
+    page = browser.post("/desk/customs", 422, do="release", **told).text
+    assert "f-despite-error" in page
+    assert "tick" in page
+    assert market.stored_bytes().count(b"customs_release") == before.count(b"customs_release")
+    page = browser.post("/desk/customs", 200, do="release", despite="yes", **told).text
+    assert "The release is on record." in page
+
+
 @pytest.mark.parametrize("type_", ["customs_release", "customs_hold"])
 def test_nobody_says_that_documents_agree_but_who_compared_them(market, type_):
     sealed = {"declaration": {"content": {"number": NUMBER, "order": "A-1"}}}

@@ -6,6 +6,7 @@ import pytest
 
 from app.ledger.record import record_hash, stream_key
 from app.ledger.store import load_stream
+from app.ledger.verifier import Problem
 from app.oversight import store
 from tests.drills.tampering import REHASHED_WITH_LEAVES, Saved, tamper
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
@@ -155,6 +156,27 @@ def test_a_stream_re_hashed_with_its_leaves_is_found_once_and_stays_found(market
     assert card(market, owner)["holds"] == []
     holds = [r.fields["type"] for r in party_records(market, owner) if "hold" in r.fields["type"]]
     assert sorted(holds) == ["credit_hold"] * 2 + ["credit_hold_lifted"] * 2
+
+
+def test_what_was_found_while_the_tree_was_being_read_is_not_over(market, sellers, monkeypatch):
+    """The check read before: of what was altered since then it knows nothing."""
+    owner, _ = sellers
+    unit = sold(market, owner)
+    report, places = market.rooms.audits._findings.report, []
+
+    def late(problems):
+        ids = report(problems)
+        if not places:
+            leaf = Problem("integrity.leaf_mismatch", unit.code, seq=1, leaf_index=1)
+            places.extend(report([leaf]))
+        return ids
+
+    monkeypatch.setattr(market.rooms.audits._findings, "report", late)
+    market.rooms.audits.check_log()
+    assert [f["id"] for f in findings(market, owner, "&status=open")] == places
+    monkeypatch.undo()
+    market.rooms.audits.check_log()
+    assert findings(market, owner, "&status=open") == []
 
 
 def party_records(market, party: str) -> list:

@@ -80,9 +80,15 @@ def test_a_text_is_found_hidden_and_erased_wherever_it_stands(market):
         parse_code(it.unit.code), ConsumerProof(token=it.proof["Suxin-Claim"])
     )
     assert [one["id"] for one in written] == later[-2:]
+    form = {"code": it.unit.code, "proof_kind": "claim", "proof": it.proof["Suxin-Claim"]}
+    seen = market.call("POST", "/privacy", data=form | {"lang": "en"}).text
+    assert "These are the newest 2." in seen
     assert erase(market, it, first["id"], it.proof).status_code == 201
     other = bought(market)
     assert erase(market, it, later[0], other.proof).status_code == 403
+    form = {"code": other.unit.code, "proof_kind": "claim", "proof": other.proof["Suxin-Claim"]}
+    seen = market.call("POST", "/privacy", data=form | {"lang": "en"}).text
+    assert "These are the newest" not in seen
 
 
 def test_nobody_who_holds_a_reader_waits_for_a_second_one(market, monkeypatch):

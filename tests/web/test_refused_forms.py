@@ -12,8 +12,10 @@ from fastapi.routing import iter_route_contexts
 from app.web.pages.signed.form import SECRETS
 from tests.drills.processes import ROOT
 from tests.web.authority import open_two_provinces
+from tests.web.conftest import SHOP
 from tests.web.form_rows import BUTTONS, FROM_ELSEWHERE, ROWS, Row
 from tests.web.form_stage import Stage
+from tests.web.no_pages import NO_PAGES
 from tests.web.shown_forms import Shown, ShownForm
 
 MACHINES = ("/api/", "/push/")
@@ -35,6 +37,15 @@ def test_every_page_that_takes_a_form_has_a_row(stage):
         if "POST" in (route.methods or ()) and not route.path.startswith(MACHINES)
     }
     assert posted == {row.route for row in ROWS} | BUTTONS.keys() | FROM_ELSEWHERE
+
+
+@pytest.mark.parametrize("route", NO_PAGES)
+def test_what_is_no_page_leads_on_or_is_a_file(stage, route):
+    who, path = NO_PAGES[route]
+    answer = stage.browser(who).http.get(path.format(s=stage, shop=SHOP))
+    if not answer.is_redirect:
+        assert answer.status_code == 200, f"{answer.status_code} {answer.text[:400]}"
+        assert not answer.headers["Content-Type"].startswith("text/html")
 
 
 def test_no_row_stands_twice():

@@ -375,8 +375,12 @@ def test_what_was_not_checked_is_said_beside_what_was():
 
 
 def test_search_engines_may_keep_products_but_no_single_item():
-    assert "noindex" in render.render_scan(samples.intact("zh"))
-    assert "noindex" not in render.render_scan(samples.product("zh"))
+    unit, product = (
+        render.render_scan(samples.intact("zh")),
+        render.render_scan(samples.product("zh")),
+    )
+    assert '<meta name="robots" content="nosnippet">' in unit
+    assert 'name="robots"' not in product
 
 
 # ---------------------------------------------------------------- forms

@@ -330,3 +330,18 @@ def test_looks_at_the_page_are_counted_by_device(market):
     assert (scans["count"], scans["devices"], scans["first_at"]) == (2, 2, market.at())
     market.rooms.scans.flush()
     assert market.ask("GET", unit.path)["scans"] == scans
+
+
+def test_a_search_engine_is_led_from_a_unit_or_a_lot_to_the_page_of_its_product(market):
+    unit, lot = market.one(), market.lot("FOUND")
+    asked = {"Accept": "text/html"}
+    for code in (unit.code, lot):
+        page = market.call("GET", f"/{code}", headers=asked)
+        address = f"{market.rooms.base_url}/{code[:17]}"
+        assert page.headers["Link"] == f'<{address}>; rel="canonical"'
+        assert '<meta name="robots" content="nosnippet">' in page.text
+    page = market.call("GET", f"/{unit.code[:17]}", headers=asked)
+    assert "Link" not in page.headers
+    assert 'name="robots"' not in page.text
+    page = market.call("GET", f"/{unit.code}X", headers=asked)
+    assert (page.status_code, "noindex" in page.text) == (404, True)

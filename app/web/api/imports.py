@@ -16,7 +16,7 @@ from app.imports.plans import Plan, check_may, kinds_of
 from app.imports.problems import Problem, of_row
 from app.kit.canonical import parse_json
 from app.kit.clock import format_ms_if, format_time, from_ms, to_ms
-from app.kit.errors import FieldFault, Malformed, invalid
+from app.kit.errors import FieldFault, Malformed, invalid, not_of_type
 from app.kit.tables import write_csv
 from app.parties.principal import Principal
 from app.web.api.import_bodies import (
@@ -270,7 +270,7 @@ def _mapping_of(
     try:
         parsed = parse_json(told.encode())
     except Malformed as err:
-        raise invalid(FieldFault(("mapping",), "type")) from err
+        raise invalid(not_of_type(("mapping",), "object")) from err
     if name is not None and keep:
         return rooms.imports.remember(principal, kind, name, parsed)
     return read_mapping(kind, parsed)

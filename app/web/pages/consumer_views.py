@@ -66,8 +66,9 @@ class Written:
 class PrivacyView:
     """What is kept about the reader. looks: of this device, None for nothing.
 
-    written: None before anybody asked. code, proof, proof_kind: as they were sent, for the erasing; ticket:
-    of a report that is not found. wrong: by which field `problem` is.
+    written: None before anybody asked; is_cut: it is the newest of more, or just as many. code, proof,
+    proof_kind: as they were sent, for the erasing; ticket: of a report that is not found. wrong: by which
+    field `problem` is.
     """
 
     frame: Frame
@@ -77,6 +78,7 @@ class PrivacyView:
     proof: str = ""
     proof_kind: str = "claim"
     written: Sequence[Written] | None = None
+    is_cut: bool = False
     ticket: str = ""
     problem: str = ""
     wrong: Literal["", "code", "proof", "ticket"] = ""

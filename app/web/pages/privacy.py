@@ -15,6 +15,7 @@ from starlette.responses import Response
 from app.i18n import text
 from app.kit.clock import parse_time
 from app.kit.errors import Fault, Invalid
+from app.trace import texts
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
@@ -93,7 +94,8 @@ def _show_written(request: Request, rooms: Rooms, values: Mapping[str, str]) -> 
         view = replace(view, problem=say_fault(fault, view.frame.lang), wrong=_wrong(fault))
         return _answer(view, status=status_of(fault))
     # The proof goes back to who has just sent it, in a page that nobody keeps: each text has a button.
-    return _answer(replace(view, proof=given, written=written))
+    is_cut = len(written) >= texts.MOST_TEXTS
+    return _answer(replace(view, proof=given, written=written, is_cut=is_cut))
 
 
 def _wrong(fault: Fault) -> Literal["", "code", "proof"]:

@@ -79,8 +79,10 @@ def render_scan(view: ScanView) -> str:
         view.frame,
         view=view,
         panel=partial(_panel, view),
-        # A unit's page is private to whoever holds the label: no search engine should list it.
+        # A unit's page is for whoever holds the label: it names its product's page as the one to be listed
+        # (RFC 6596), and where an engine lists it all the same, nothing of it is quoted.
         indexable=view.level == "product",
+        of_product=view.level != "product",
         notices=sorted(view.notices, key=lambda notice: _NOTICES.index(notice.kind)),
         bare_recall="recalled" in view.warnings and not has_recall,
         warnings=[kind for kind in _WARNINGS if kind in view.warnings and not _said(kind, view)],
@@ -122,7 +124,12 @@ def render_error(view: ErrorView) -> str:
 
 def render_page(template: str, frame: Frame, **values: Any) -> str:
     """Returns a template's page in the frame's language."""
-    page = {"frame": frame, "indexable": False, "link": partial(link_within, frame)}
+    page = {
+        "frame": frame,
+        "indexable": False,
+        "of_product": False,
+        "link": partial(link_within, frame),
+    }
     return _environment(frame.lang).get_template(template).render(page | values)
 
 

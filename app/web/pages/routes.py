@@ -20,7 +20,7 @@ from app.ledger import logstore
 from app.ledger.served import load_checkpoint
 from app.oversight.looks import Look
 from app.oversight.reporting import PATIENCE_S
-from app.trace.code import Code
+from app.trace.code import Code, digital_link
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
 from app.trace.scans import LIFE_S
@@ -193,6 +193,9 @@ def _show(
     device = _count_scan(request, rooms, code) if code.level == "unit" else None
     view = offer_carried(Filler(rooms, frame).scan_view(seen), request)
     response = answer_page(render_scan(view), frame.lang)
+    if code.level != "product":
+        product = digital_link(rooms.base_url, Code(code.gtin))
+        response.headers["Link"] = f'<{product}>; rel="canonical"'
     if device is not None:
         response.set_cookie(
             COOKIE,

@@ -85,6 +85,7 @@ def _decide(rooms: Rooms, signed: SignedIn, form: Form, documents: Any) -> None:
         certificate=form.text("certificate"),
         reason=form.text("reason"),
         documents=documents,
+        despite=form.text("despite") == "yes",
         id=form.uuid("record"),
     )
 

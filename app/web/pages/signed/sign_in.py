@@ -262,6 +262,7 @@ def _door(
         frame,
         sent=sent,
         onward=local_path(onward) if onward else "",
+        indexable=path == "/sign-in" and not onward and status == 200,
         csrf="" if signed is None else signed.csrf,
         person=None if signed is None else signed.person,
         owes=signed is not None and signed.stage == "password",
