@@ -199,7 +199,8 @@ class _Counted:
 def _told(scope: Scope) -> str:
     """Returns the path as a log may hold it: an invitation's link is as good as a password."""
     path: str = scope["path"]
-    return "/join/…" if path.startswith("/join/") else path
+    secret = next((one for one in ("/join/", "/push/") if path.startswith(one)), None)
+    return path if secret is None else f"{secret}…"
 
 
 def _most_of(scope: Scope) -> int:

@@ -212,3 +212,11 @@ def test_a_verdict_is_called_by_the_words_of_its_seal_wherever_it_is_told(lang):
         said = text(lang, f"verdict.{verdict}")
         assert said.upper() == " ".join(seal_words(verdict, lang))
         assert text(lang, f"package.verdict.{verdict}").startswith(said)
+
+
+def test_what_is_known_of_an_import_is_told_in_words(market):
+    lot = market.lot("IMP-7", **{"import": {"mode": "9610", "port": "广州南沙", "origin": "IT"}})
+    page = signed_in(market, "owner", AUTHORITY).get(f"/desk/chains/{lot}?lang=zh").text
+    for said in ("进口方式：直购进口（9610）", "口岸：广州南沙", "原产地：IT"):
+        assert said in page
+    assert "mode: " not in page

@@ -104,11 +104,15 @@ def test_the_platform_and_the_authority_meet_it_once_it_is_theirs(market):
     assert made["ticket"] not in office.get(C).text
     shop.get(path)
     shop.post(path, do="platform", id=hidden(shop.page), why="买家要求平台介入")
+    shop.get(path)
+    assert 'value="platform"' not in shop.page, "it is with them"
+    assert 'value="regulator"' in shop.page
     assert "with the platform" in card_of(platform.get(C).text, made["ticket"])
     assert "买家要求平台介入" in platform.get(path).text
     assert "no mandate" in platform.page
     assert 'value="accepted"' not in platform.page
     platform.post(path, do="regulator", id=hidden(platform.page), why="")
+    assert 'value="regulator"' not in platform.get(path).text
     assert made["ticket"] in office.get(C).text
     assert made["ticket"] not in far.get(C).text
     far.get(path, 404)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.i18n import text
 from tests.imports.sheets import gtin
 from tests.web.conftest import CARRIER
 from tests.web.market import GTIN, RIVAL
@@ -63,11 +64,21 @@ def test_from_a_new_product_to_a_printed_sheet(market):
     owner.get(batch)
     assert owner.post(f"{batch}/print", 200, output="pdf", **told).content[:5] == b"%PDF-"
     owner.get(batch)
+    page = owner.post(f"{batch}/print", 422, output="zpl203", **told).text
+    assert text("en", "field.zpl_layout") in page, "it never gives another paper than was chosen"
+    told["layout"] = "roll-60x40"
     assert owner.post(
         f"{batch}/print", 200, output="zpl203", start="3", reason="torn", **told
     ).text.startswith("~DG")
     owner.get(batch)
-    for said in ("Codes 1 to 3", "Codes 3 to 3", "1 of them again", "torn"):
+    for said in (
+        "Codes 1 to 3",
+        "Codes 3 to 3",
+        "1 of them again",
+        "torn",
+        "ZPL, 203 dpi",
+        "QR code",
+    ):
         assert said in owner.page
     assert owner.http.get(f"{batch}/label.png?symbol=datamatrix").content[:4] == b"\x89PNG"
     assert len(owner.http.get(f"{batch}/codes.csv").text.splitlines()) == 4

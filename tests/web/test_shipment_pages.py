@@ -203,6 +203,15 @@ def test_parcels_are_dispatched_one_after_the_other_and_the_carrier_is_remembere
     again = signed_in(market)  # another device, another day
     again.get(D)
     assert kept(again, "carrier") == "某某速运"
+    dispatch(again, second, 409, carrier="某某速晕")
+    fresh = signed_in(market)
+    fresh.get(D)
+    assert kept(fresh, "carrier") == "某某速运", "nothing went with the other"
+    market.clock.advance(60)
+    dispatch(again, market.one().code, carrier=CARRIER)
+    again.get(D)
+    assert kept(again, "carrier") == CARRIER
+    assert "<b>示例（虚构）</b>" in again.page
 
 
 def test_sale_and_dispatch_go_together_where_the_order_is_told(market, owner):
@@ -294,8 +303,13 @@ def test_a_case_is_packed_sold_and_sent_by_its_label(market, owner):
     for unit in units:
         assert unit in owner.page
     page = owner.post(f"{K}/{case}", 409, code=units[0], do="add", sending="").text
-    assert text("en", "fault.lifecycle.already_packed") in page
+    assert text("en", "goods.case.here_already") in page
     assert "f-code-error" in page
+    other = f"{K}/{case_number(72)}"
+    owner.get(other)
+    page = owner.post(other, 409, code=units[0], do="add", sending="").text
+    assert text("en", "fault.lifecycle.already_packed") in page
+    owner.get(f"{K}/{case}")
     assert "f-order-error" in owner.post(f"{K}/{case}", 422, do="sale", order="").text
     owner.get(f"{K}/{case}")
     owner.post(

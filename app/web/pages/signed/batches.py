@@ -34,6 +34,7 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 PATH: Final = "/desk/batches"
 
 _OUTPUTS: Final = ("pdf", "zpl203", "zpl300")
+_ROLL: Final = "roll-60x40"
 _SYMBOLS: Final = ("qr", "datamatrix")
 _MEDIA: Final = {"pdf": "application/pdf", "zpl": "text/plain; charset=us-ascii"}
 _PRINTS = 200
@@ -117,6 +118,7 @@ def _order(form: Form, batch: Any) -> PrintOrder:
         lambda: _check_known(form, "layout", LAYOUTS),
         lambda: _check_known(form, "symbol", _SYMBOLS),
         lambda: _check_known(form, "output", _OUTPUTS),
+        lambda: _check_roll(form),
         lambda: whole(form, "start", 1, max(batch.done, 1), default=1) - 1,
         lambda: whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX),
         lambda: whole(form, "offset", 0, 10**3, default=0) if output == "pdf" else 0,
@@ -126,7 +128,7 @@ def _order(form: Form, batch: Any) -> PrintOrder:
     kind: PrintForm = "pdf" if output == "pdf" else "zpl"
     return PrintOrder(
         form=kind,
-        layout=layout if kind == "pdf" else "roll-60x40",
+        layout=layout,
         symbol=symbol,
         start=start,
         count=count,
@@ -134,6 +136,12 @@ def _order(form: Form, batch: Any) -> PrintOrder:
         dpi=300 if output == "zpl300" else 203,
         reason=form.text("reason")[:REASON_MAX] or None,
     )
+
+
+def _check_roll(form: Form) -> None:
+    """Raises Invalid where a label printer's file is asked for on sheets, which it has none of."""
+    if form.text("output") in _OUTPUTS[1:] and form.text("layout") != _ROLL:
+        raise invalid(FieldFault(("layout",), "enum", {"expected": _ROLL}, "zpl_layout"))
 
 
 def _check_known(form: Form, name: str, known: Collection[str]) -> None:

@@ -16,6 +16,7 @@ from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, Invalid, invalid
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
+from app.trace.identifiers import parse_unit
 from app.trace.packing import MAX_UNITS, CaseEvent, CaseUnknown, CaseView
 from app.trace.requests import SealedInput
 from app.trace.sscc import parse_sscc
@@ -109,6 +110,8 @@ def change_case(
         done = _change(rooms, signed.person.principal(), form, case, do)
     except Fault as fault:
         sent = _at_field(refused(request, form, fault), fault, do, lang)
+        if fault.reason == "already_packed" and _is_inside(rooms, signed, case, form):
+            sent = replace(sent, errors={"code": text(lang, "goods.case.here_already")})
         if for_script:
             return JSONResponse({"ok": False, "message": sent.reason}, status_code=status_of(fault))
         return _case(request, rooms, signed, asked, case, sent, status=status_of(fault))
@@ -135,6 +138,15 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
         raise invalid(FieldFault(("code",), "missing", {"name": "code"}))
     act = packing.pack if do == "add" else packing.unpack
     return act(principal, case, [form.text("code")], id=tried)[0].stream
+
+
+def _is_inside(rooms: Rooms, signed: SignedIn, case: str, form: Form) -> bool:
+    """Whether the unit is in this very case already."""
+    try:
+        inside = rooms.packing.look(signed.person.principal(), case).units
+    except CaseUnknown:
+        return False
+    return parse_unit(form.text("code")).stream in {unit.stream for unit in inside}
 
 
 def _told(code: str, lang: Lang) -> dict[str, str]:

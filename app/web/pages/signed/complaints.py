@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.kit.errors import Fault, FieldFault, invalid
 from app.oversight.cases import Case
+from app.oversight.complaints import Line
 from app.parties.identity import is_party_id
 from app.parties.sessions import SignedIn
 from app.trace.events import RETURN_EXCEPTIONS
@@ -180,7 +181,13 @@ def _complaint(
         may_resolve=rooms.powers.may_speak(
             principal.party or "", "reply", actor=row.seller, now=now
         ),
-        to_platform=row.platform is not None and row.platform != principal.party,
+        hands=_hands(row, principal.party),
         exceptions=[("", ""), *((one, one) for one in RETURN_EXCEPTIONS)],
         me=principal.party,
     )
+
+
+def _hands(row: Line, own: str | None) -> list[str]:
+    """Returns to whom a complaint can be handed on, and is not yet."""
+    to = ["platform"] if row.platform is not None and row.platform != own else []
+    return [whom for whom in (*to, "regulator") if whom != row.referred_to]

@@ -164,6 +164,7 @@ def _page(
         sent=sent,
         said=said,
         carriers=[(one, names.get(one, "")) for one in known],
+        carrier_name=names.get(sent.value("carrier"), ""),
         # The same after a refusal: what was recorded although nobody heard so counts once.
         # Where no sale waits for its dispatch, the sale is told here or nowhere.
         asks_order=not rooms.parcels.count(signed.person.principal(), "sold"),

@@ -8,7 +8,11 @@ import orjson
 
 from app.i18n import Lang, has, text
 
-_FAMILIES = {"category": ("page.category", "page.complaint"), "kind": ("page.signature", "measure")}
+_FAMILIES = {
+    "category": ("page.category", "page.complaint"),
+    "kind": ("page.signature", "measure"),
+    "mode": ("page.mode",),
+}
 """Names of record fields whose values are words of ours, and the families in which these stand."""
 
 
@@ -18,7 +22,21 @@ def in_words(lang: Lang, name: str, value: Any) -> str:
         for family in _FAMILIES.get(name, ()):
             if has(f"{family}.{value}"):
                 return text(lang, f"{family}.{value}")
+    if isinstance(value, dict):
+        colon = text(lang, "desk.colon")
+        return " · ".join(
+            f"{_name(lang, name, part)}{colon}{in_words(lang, part, told)}"
+            for part, told in value.items()
+        )
     return as_text(value)
+
+
+def _name(lang: Lang, name: str, part: str) -> str:
+    """Returns what a part of a field is called: of a section (`import`), else of a record's data."""
+    for key in (f"page.{name}.{part}", f"chain.data.{part}"):
+        if has(key):
+            return text(lang, key)
+    return part
 
 
 def as_text(value: Any) -> str:
