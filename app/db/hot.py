@@ -207,17 +207,17 @@ class _Compiled:
 
 def _fetch(connection: Connection, sql: str, bound: Any) -> list[Any]:
     driver: Any = connection.connection.dbapi_connection
-    how, plans = {}, None
+    how: Mapping[str, bool] = {}
+    plans = None
     if connection.dialect.name == "postgresql":
         # psycopg is asked for bytes as bytes, of which it would make, and send, twice as many letters.
         how, plans = _AS_BYTES, connection.info.get(PLANS)
     try:
-        found: list[Any] | None = None if plans is None else plans.fetch(sql, bound)
-        if found is None:
-            found = driver.execute(sql, bound, **how).fetchall()
+        told: list[Any] | None = None if plans is None else plans.fetch(sql, bound)
+        found: list[Any] = driver.execute(sql, bound, **how).fetchall() if told is None else told
     except connection.dialect.loaded_dbapi.Error as err:
         raise _told(connection, sql, err) from err
-    return found or []
+    return found
 
 
 @lru_cache(maxsize=1024)

@@ -22,22 +22,31 @@ from psycopg.pq import ExecStatus
 PLANS = "plans"
 """Where a reader's connection has its `Plans`, in what SQLAlchemy keeps beside it."""
 
+Told = tuple[bytes | None, int, int]
+"""A value as it is sent: its bytes, whether they are text, and of what type it is."""
+
 _TEXT, _BINARY = 0, 1
+# PostgreSQL's numbers of types, as psycopg tells them; 0 is of the type that the statement makes of it.
+_ANY, _BOOLEAN, _BYTES, _INTEGER = 0, 16, 17, 20
+_MOST_INTEGER = 1 << 63
 # Some hundred kilobytes of the server's memory for each; the rest goes by psycopg, which forgets the oldest.
 _MOST = 300
 _PLACE = re.compile(r"%%|%\((\w+)\)s")
 
 
 class Plans:
-    """What one session has planned. For one thread at a time, as the session is."""
+    """What one session has planned. For one thread at a time, as the session is.
+
+    is_ahead: whether what is asked now is only put down.
+    """
 
     def __init__(self, driver: Connection[Any]) -> None:
         self._libpq = driver.pgconn
         self._encoding = driver.info.encoding
         self._adapted = Transformer(driver)
-        self._names: dict[str, bytes] = {}
+        self._names: dict[tuple[bytes, Sequence[int]], bytes] = {}
         self._made = 0
-        self._is_ahead = False
+        self.is_ahead = False
         self._expected: dict[_Asked, None] = {}
         self._found: dict[_Asked, list[Any]] = {}
 
@@ -47,30 +56,34 @@ class Plans:
         sql, bound: psycopg's text with `%(name)s`, and the values. Raises psycopg's errors.
         """
         text, names = _by_number(sql)
-        told = [_told(bound[name], self._encoding) for name in names]
-        if None in told:
-            return [] if self._is_ahead else None
-        asked = _Asked(sql, text, tuple(told))
-        if self._is_ahead:
+        told: list[Told] = []
+        for name in names:
+            one = _told(bound[name], self._encoding)
+            if one is None:
+                return [] if self.is_ahead else None
+            told.append(one)
+        asked = _Asked(text, tuple(told))
+        if self.is_ahead:
             self._expected[asked] = None
             return []
         if asked in self._found:
             return self._found.pop(asked)
-        plan = self._names.get(sql) or self._plan(sql, text)
+        values, kinds, types = asked.apart()
+        plan = self._plan(text, types)
         if plan is None:
             return None
         if self._expected:
             self._expected.pop(asked, None)
             return self._fetch_all(asked, plan)
-        return self._read(self._libpq.exec_prepared(plan, *_apart(asked.told), _BINARY))
+        return self._fetch_one(plan, values, kinds)
 
     def ask_ahead(self, ask: Callable[[], object]) -> None:
         """Lets what `ask` asks be answered along with the next statement; within, nothing is found."""
-        self._is_ahead = True
+        self.is_ahead = True
         try:
             ask()
         finally:
-            self._is_ahead = False
+            self.is_ahead = False
 
     def end(self) -> None:
         """Ends a snapshot: nothing that was asked ahead in it is an answer in the next."""
@@ -82,24 +95,29 @@ class Plans:
         self._names.clear()
         self._libpq.exec_(b"DEALLOCATE ALL")
 
-    def _plan(self, sql: str, text: bytes) -> bytes | None:
-        if len(self._names) >= _MOST:
-            return None
-        self._made += 1
-        name = b"suxin_%d" % self._made
-        self._check(self._libpq.prepare(name, text), ExecStatus.COMMAND_OK)
-        self._names[sql] = name
+    def _plan(self, text: bytes, types: Sequence[int]) -> bytes | None:
+        """Returns the name of a statement's plan, made if there is none; None where there are too many."""
+        name = self._names.get((text, types))
+        if name is None and len(self._names) < _MOST:
+            self._made += 1
+            name = b"suxin_%d" % self._made
+            self._check(self._libpq.prepare(name, text, types), ExecStatus.COMMAND_OK)
+            self._names[(text, types)] = name
         return name
+
+    def _fetch_one(self, plan: bytes, values: Sequence[Any], kinds: Sequence[int]) -> list[Any]:
+        return self._read(self._libpq.exec_prepared(plan, values, kinds, _BINARY))
 
     def _fetch_all(self, asked: _Asked, plan: bytes) -> list[Any]:
         """Fetches this and all that is expected, in one message there and one back."""
         expected, self._expected = self._expected, {}
-        known = {one: self._names.get(one.sql) or self._plan(one.sql, one.text) for one in expected}
-        sent = [(one, name) for one, name in known.items() if name is not None]
+        known = [(one, self._plan(one.text, one.apart()[2])) for one in expected]
+        sent = [(one, name) for one, name in known if name is not None]
         libpq = self._libpq
         libpq.enter_pipeline_mode()
         for one, name in (*sent, (asked, plan)):
-            libpq.send_query_prepared(name, *_apart(one.told), _BINARY)
+            values, kinds, _ = one.apart()
+            libpq.send_query_prepared(name, values, kinds, _BINARY)
         libpq.pipeline_sync()
         results = self._receive()
         libpq.exit_pipeline_mode()
@@ -108,8 +126,9 @@ class Plans:
         return self._read(results[-1])
 
     def _receive(self) -> list[Any]:
-        """Returns the results up to the end of the pipeline, waiting as psycopg does, without the interpreter."""
-        libpq, results = self._libpq, []
+        """Returns the results up to the end of the pipeline; others have the interpreter meanwhile."""
+        libpq = self._libpq
+        results: list[Any] = []
         socket = select.poll()
         while True:
             # More may have to be sent than the system takes at once, while the server has begun to answer.
@@ -137,16 +156,15 @@ class Plans:
 
 
 class _Asked(NamedTuple):
-    """One statement with its values. told: as they are sent, each with its kind."""
+    """One statement with its values, as they are sent."""
 
-    sql: str
     text: bytes
-    told: tuple[Any, ...]
+    told: tuple[Told, ...]
 
-
-def _apart(told: Sequence[tuple[Any, int]]) -> tuple[Sequence[Any], Sequence[int]]:
-    values, kinds = zip(*told, strict=True) if told else ((), ())
-    return values, kinds
+    def apart(self) -> tuple[Sequence[Any], Sequence[int], Sequence[int]]:
+        """Returns its values, how each is sent, and of what type each is."""
+        values, kinds, types = zip(*self.told, strict=True) if self.told else ((), (), ())
+        return values, kinds, types
 
 
 @lru_cache(maxsize=1024)
@@ -161,28 +179,28 @@ def _by_number(sql: str) -> tuple[bytes, Sequence[str]]:
     return _PLACE.sub(place, sql).encode(), tuple(places)
 
 
-def _told(value: Any, encoding: str) -> tuple[bytes | None, int] | None:
-    """Returns a value as it is sent, and how; None for what psycopg is to send, or to refuse."""
+def _told(value: Any, encoding: str) -> Told | None:
+    """Returns a value as it is sent; None for what psycopg is to send, or to refuse."""
     kind = type(value)
     if kind is int:
-        return b"%d" % value, _TEXT
+        return (b"%d" % value, _TEXT, _INTEGER) if -_MOST_INTEGER <= value < _MOST_INTEGER else None
     if kind is bytes:
-        return value, _BINARY
+        return value, _BINARY, _BYTES
     if kind is str:
         # Text ends at a zero byte, where it would be cut.
-        return None if "\0" in value else (value.encode(encoding), _TEXT)
+        return None if "\0" in value else (value.encode(encoding), _TEXT, _ANY)
     if kind is bool:
-        return b"t" if value else b"f", _TEXT
+        return b"t" if value else b"f", _TEXT, _BOOLEAN
     if value is None:
-        return None, _TEXT
+        return None, _TEXT, _ANY
     return _told_list(value, encoding) if kind is list else None
 
 
-def _told_list(values: list[Any], encoding: str) -> tuple[bytes, int] | None:
+def _told_list(values: list[Any], encoding: str) -> Told | None:
     kinds = {*map(type, values)}
     if kinds == {int}:
-        return b"{%s}" % b",".join([b"%d" % value for value in values]), _TEXT
+        return b"{%s}" % b",".join([b"%d" % value for value in values]), _TEXT, _ANY
     if kinds == {str} and not any("\0" in value for value in values):
         quoted = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
-        return ('{"' + '","'.join(quoted) + '"}').encode(encoding), _TEXT
+        return ('{"' + '","'.join(quoted) + '"}').encode(encoding), _TEXT, _ANY
     return None
