@@ -25,6 +25,7 @@ from sqlalchemy import Connection, CursorResult, Engine, Transaction, create_eng
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
+from app.db.planned import PLANS, Plans
 from app.db.turnstile import Turnstile
 
 # One writer keeps the hot index pages; readers share the system's page cache.
@@ -129,12 +130,15 @@ class Database:
             snapshot.rollback()
             return
         driver: Any = connection.connection.dbapi_connection
+        plans = connection.info[PLANS]
+        plans.end()
         if driver.info.transaction_status.name == "INTRANS":
             # After a rollback psycopg forgets every statement that the server has planned for it.
             snapshot.commit()
         else:
             # After an error it is to do so: a plan may be what failed.
             snapshot.rollback()
+            plans.forget()
 
     @contextmanager
     def one_snapshot(self) -> Iterator[None]:
@@ -268,9 +272,10 @@ def _postgresql_reader(url: str, session_name: str, *, most: tuple[int, int]) ->
     engine = _postgresql_engine(url, session_name, most=most, isolation_level="AUTOCOMMIT")
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
+    def _configure(connection: Any, record: Any) -> None:
         # What is asked twice is asked for good, and the server itself plans it five times more.
         connection.prepare_threshold = 1
+        record.info[PLANS] = Plans(connection)
 
     @event.listens_for(engine, "checkout")
     def _begin(connection: Any, *_: object) -> None:

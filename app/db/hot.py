@@ -21,6 +21,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import iterate
 
+from app.db.planned import PLANS
+
 _AS_BYTES = {"binary": True}
 _COPIED = 8
 """Of so many new rows PostgreSQL takes a third of the time by COPY, on both sides."""
@@ -69,6 +71,18 @@ class HotSelect:
         """Returns the first row, or None. Read-only."""
         found = self.rows(connection, **values)
         return found[0] if found else None
+
+
+def ask_ahead(connection: Connection, ask: Callable[[], object]) -> None:
+    """Has PostgreSQL answer what `ask` asks by `HotSelect` along with the next statement of this snapshot.
+
+    Each message to it and back is a wait, for it and for a core. `ask` finds nothing, and what it returns
+    is lost: it asks what will be asked in any case, and whoever then asks the very same finds the answer
+    here. Only a reader's session does so; elsewhere nothing is asked. Read-only.
+    """
+    plans = connection.info.get(PLANS)
+    if plans is not None:
+        plans.ask_ahead(ask)
 
 
 def execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -193,10 +207,14 @@ class _Compiled:
 
 def _fetch(connection: Connection, sql: str, bound: Any) -> list[Any]:
     driver: Any = connection.connection.dbapi_connection
-    # psycopg is asked for bytes as bytes, of which it would make, and send, twice as many letters.
-    how = _AS_BYTES if connection.dialect.name == "postgresql" else {}
+    how: Mapping[str, bool] = {}
+    plans = None
+    if connection.dialect.name == "postgresql":
+        # psycopg is asked for bytes as bytes, of which it would make, and send, twice as many letters.
+        how, plans = _AS_BYTES, connection.info.get(PLANS)
     try:
-        found: list[Any] = driver.execute(sql, bound, **how).fetchall()
+        told: list[Any] | None = None if plans is None else plans.fetch(sql, bound)
+        found: list[Any] = driver.execute(sql, bound, **how).fetchall() if told is None else told
     except connection.dialect.loaded_dbapi.Error as err:
         raise _told(connection, sql, err) from err
     return found

@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import Connection, Row, select
 
 from app.db.engine import TextDamaged
+from app.kit.collector import weakly
 from app.ledger import logstore, store
 from app.ledger.attachments import Attachments
 from app.ledger.auditstore import EVERYTHING, AuditReads, Span, gone, head_row, rank
@@ -27,13 +28,7 @@ from app.ledger.store import HEAD, LEAF
 from app.ledger.tiles import TILE_WIDTH
 from app.ledger.treecheck import true_leaves
 from app.ledger.vault import Vault
-from app.ledger.verifier import (
-    LostRecord,
-    Problem,
-    RecordRow,
-    StreamCheck,
-    read_record,
-)
+from app.ledger.verifier import LostRecord, Problem, RecordRow, StreamCheck, read_record
 
 _TOLD_EVERY = 500
 # Heads of so many streams are held at a time, each at most some KiB.
@@ -81,8 +76,10 @@ class LedgerAudit:
         self._keeps_state = keeps_state
         self._check_rows = check_rows
         self._progress = progress
+        # Weakly: in a circle a page's records would wait for the collector, which then stops all pages.
+        true_leaf, is_sound = weakly(self._true_leaf), weakly(self._is_sound)
         self._attachments = Attachments(
-            connection, vault=vault, true_leaf=self._true_leaf, is_sound=self._is_sound
+            connection, vault=vault, true_leaf=true_leaf, is_sound=is_sound
         )
         self._quick = QuickProof(
             self._reads,
@@ -91,13 +88,12 @@ class LedgerAudit:
             keeps_state=keeps_state,
             check_rows=check_rows,
             prove_plainly=prove_plainly,
-            progress=lambda done: progress(self.records + done),
+            progress=weakly(self._tell),
         )
         self._holes: list[int] | None = None
         self._states: list[TreeState] | None = None
         self._tile: tuple[tuple[int, int], list[bytes]] = ((-1, -1), [])
-        self._explained_streams = 0
-        self._explained_records = 0
+        self._explained_streams = self._explained_records = 0
 
     @property
     def streams(self) -> int:
@@ -106,6 +102,9 @@ class LedgerAudit:
     @property
     def records(self) -> int:
         return self._explained_records + self._quick.records
+
+    def _tell(self, done: int) -> None:
+        self._progress(self.records + done)
 
     def check_all(self) -> Iterator[Problem]:
         """Yields every problem of every stream."""

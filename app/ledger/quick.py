@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from binascii import hexlify
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -72,10 +73,10 @@ class QuickProof:
         self._keeps_state = keeps_state
         self._check_rows = check_rows
         self._prove_plainly = prove_plainly
-        self._frames = FrameReader(self._is_known_ref)
+        self._known_refs: set[tuple[str, int, str]] = set()
+        self._frames = FrameReader(partial(_is_known, self._known_refs))
         self._progress = progress
         self._clean: dict[Any, int] = {}
-        self._known_refs: set[tuple[str, int, str]] = set()
         self.streams = 0
         self.records = 0
 
@@ -233,10 +234,6 @@ class QuickProof:
         self._clean[key] = count
         return True
 
-    def _is_known_ref(self, ref: Mapping[str, Any]) -> bool:
-        place = ref["stream"], ref["seq"], ref["hash"]
-        return place in self._known_refs and type(ref["seq"]) is int
-
     def _is_attached_clean(
         self, fields: Mapping[str, Any], body: bytes, name: str | None, seq: int
     ) -> bool:
@@ -280,3 +277,7 @@ def _name_of(head: tuple[Any, ...] | None) -> tuple[str | None, bytes]:
     # As `stream_key` has it, which remembers the last: here none comes again.
     ours = int.from_bytes(hashed[:8], "big") >> 1 == key
     return (name, part) if ours else (None, b"")
+
+
+def _is_known(known: set[tuple[str, int, str]], ref: Mapping[str, Any]) -> bool:
+    return (ref["stream"], ref["seq"], ref["hash"]) in known and type(ref["seq"]) is int

@@ -177,7 +177,7 @@ def read_head(row: Any) -> StreamHead:
 def head_rows(connection: Connection, streams: Iterable[str]) -> dict[str, Any]:
     """Returns the rows of the heads that exist, whatever stands in them, by name. Read-only."""
     by_key = {stream_key(name): name for name in streams}
-    return {by_key[row.stream]: row for row in _HEADS_AT.rows(connection, streams=list(by_key))}
+    return {by_key[row.stream]: row for row in _HEADS_AT.rows(connection, streams=sorted(by_key))}
 
 
 def read_state(raw: Any) -> Mapping[str, Any]:

@@ -90,6 +90,12 @@ def settle(
     )
 
 
+def ask_settling(connection: Connection, state: Mapping[str, Any], owed: Iterable[Pending]) -> None:
+    """Asks what `settle` asks of most lives, for `hot.ask_ahead`."""
+    if any(gap.party != seller_of(state) for gap in owed):
+        _carrier(connection, state)
+
+
 def _carrier(connection: Connection, state: Mapping[str, Any]) -> str | None:
     """Returns the carrier as it is named now, None unless it is registered as one."""
     named = str(state.get("dispatch", {}).get("carrier", ""))

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
+from app.db.hot import ask_ahead
 from app.kit.clock import Clock
 from app.ledger.store import load_heads
-from app.oversight.answering import settle
+from app.oversight.answering import ask_settling, settle
 from app.oversight.findings import Findings
 from app.oversight.reporting import Reporting
 from app.oversight.store import open_findings
@@ -105,8 +107,12 @@ class Looks:
         """Returns what `look` does, waiting for nothing: `reported` is the report on its way."""
         now = self._clock.now()
         with self._database.read() as connection:
+            if code.level == "unit":
+                ask_ahead(connection, partial(self._ask, connection, code))
             story = self._stories.read(connection, code, part)
             verification = self._stories.verify(connection, story, now)
+            told = verification.state, verification.pending
+            ask_ahead(connection, lambda: ask_settling(connection, *told))
             measured = self._measured(connection, verification)
             owed = settle(
                 connection,
@@ -127,6 +133,11 @@ class Looks:
             warnings.append("clone_suspected")
         shown = tuple(dict.fromkeys(warnings))
         return Look(story, verification, owed, shown, tuple(findings), reported)
+
+    def _ask(self, connection: Connection, code: Code) -> None:
+        """Asks what a look at a unit asks whatever it finds: for `ask_ahead`."""
+        self._stories.ask(connection, code)
+        open_findings(connection, {code.stream, Code(code.gtin).stream})
 
     def close(self) -> None:
         """Ends the reporting, after what was found is written."""

@@ -104,7 +104,7 @@ def open_findings(
 ) -> list[Any]:
     """Returns the open findings on these streams whose kind starts with `kind`. Read-only."""
     # A name that a hand has altered may be no name at all, and no text.
-    keys = [stream_key(s) for s in streams if isinstance(s, str) and s.isascii()]
+    keys = sorted(stream_key(s) for s in streams if isinstance(s, str) and s.isascii())
     return _OPEN_ON.rows(connection, streams=keys, kind=kind)
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from app.db.engine import Database
+from app.db.hot import ask_ahead
 from app.kit.canonical import canonical_bytes, check_canonical
 from app.kit.clock import from_ms
 from app.kit.errors import Denied, FieldFault, invalid
@@ -167,6 +168,7 @@ class Parties:
         if not streams:
             return {}
         with self._database.read() as connection:
+            ask_ahead(connection, lambda: store.ask_heads_with_names(connection, streams.values()))
             rows = store.find_parties(connection, list(streams))
             heads, names = store.heads_with_names(connection, streams.values())
         views = {}

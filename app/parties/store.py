@@ -150,6 +150,11 @@ def heads_with_names(
     return heads, names
 
 
+def ask_heads_with_names(connection: Connection, streams: Iterable[str]) -> None:
+    """Asks what `heads_with_names` asks, for `hot.ask_ahead`."""
+    _HEADS_WITH_FIRST.rows(connection, streams=[*map(stream_key, streams)])
+
+
 def _registered_name(stream: str, row: Any) -> str | None:
     hash_, body = as_bytes(row.first_hash), as_bytes(row.body)
     entry = None if row.entry is None else as_bytes(row.entry)

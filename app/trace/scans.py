@@ -18,6 +18,7 @@ from hashlib import sha256
 
 from app import outbox
 from app.db.engine import Database
+from app.db.hot import ask_ahead
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger.record import stream_key
 from app.trace import scanstore
@@ -88,6 +89,11 @@ class Scans:
                 self._buffered += 1
                 if region is not None:
                     self._regions[(key, device)] = f"{region[:4]}00"
+
+    def ask_count(self, stream: str) -> None:
+        """Lets `count` be answered along with what this snapshot asks next (`hot.ask_ahead`)."""
+        with self._database.read() as connection:
+            ask_ahead(connection, lambda: scanstore.load(connection, stream_key(stream)))
 
     def count(self, stream: str) -> ScanCount:
         """Returns the looks so far, those not yet written included. Read-only."""

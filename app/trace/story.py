@@ -19,9 +19,11 @@ from app.kit.clock import china_day, from_ms, parse_time
 from app.ledger import logstore, sealstore, store
 from app.ledger.audit import LedgerAudit
 from app.ledger.audit import Part as LedgerPart
+from app.ledger.auditstore import AuditReads
+from app.ledger.checkpointstore import logs_with_newest
 from app.ledger.note import VerifierKey
 from app.ledger.prover import InLog, Provers
-from app.ledger.record import record_hash
+from app.ledger.record import record_hash, stream_key
 from app.ledger.store import StoredRecord
 from app.ledger.submission import StreamHead, no_head
 from app.ledger.vault import Vault
@@ -152,6 +154,14 @@ class Stories:
         shelves = {stream: _head(rows, stream).state for stream in above}
         row = rows.get(code.stream)
         return Story(code, head, row, own, tuple(others), shelves, mine.part, mine.aside)
+
+    def ask(self, connection: Connection, code: Code) -> None:
+        """Asks what `read` and `verify` ask of a unit whatever they find: for `hot.ask_ahead`."""
+        product = Code(code.gtin).stream
+        store.head_rows(connection, {code.stream, product})
+        read_own(connection, code, NEWEST)
+        logs_with_newest(connection)
+        AuditReads(connection).lost_of_each({stream_key(code.stream), stream_key(product)})
 
     def verify(self, connection: Connection, story: Story, now: datetime) -> Verification:
         """Returns the verification of a story, from stored bytes. Read-only."""

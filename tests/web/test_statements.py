@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from app.db import hot
+from app.db.planned import PLANS, Plans
 from app.oversight.answering import find_answering
 from app.trace.identifiers import parse_code
 from tests.web.conftest import CARRIER, PLATFORM, SHOP
@@ -31,7 +32,9 @@ def counted(database):
         found.append(f"{statement} {values}")
 
     def note_hot(connection, statement, bound):
-        found.append(f"{statement} {bound}")
+        plans = connection.info.get(PLANS)
+        if plans is None or not plans.is_ahead:
+            found.append(f"{statement} {bound}")
         return fetch(connection, statement, bound)
 
     listeners = (("before_cursor_execute", note), ("begin", begun.append))
@@ -72,6 +75,28 @@ def test_a_units_page_is_of_one_snapshot_and_few_statements(market, how):
     assert len(begun) == 1
     assert len(found) <= MOST[how], "\n".join(found)
     assert len({*found}) == len(found), "the same is asked twice"
+
+
+def test_a_units_page_goes_to_postgresql_and_back_less_often_than_it_asks(market):
+    """Each message is a wait, for the server and then for a core."""
+    if market.rooms.database.dialect == "sqlite":
+        pytest.skip("nothing goes anywhere")
+    code = live(market, "on its way")
+    market.work()
+    assert market.client.get(f"/{code}", headers=PHONE).status_code == 200
+    counted = mock.Mock()
+    waits = {name: getattr(Plans, name) for name in ("_fetch_one", "_fetch_all")}
+
+    def noting(name):
+        def note(plans, *asked):
+            counted()
+            return waits[name](plans, *asked)
+
+        return note
+
+    with mock.patch.multiple(Plans, **{name: noting(name) for name in waits}):
+        assert market.client.get(f"/{code}", headers=PHONE).text
+    assert 1 <= counted.call_count <= 7
 
 
 def test_who_answers_is_the_same_told_by_records_that_were_read(market):

@@ -155,6 +155,8 @@ async def _show_in_turn(request: Request, rooms: Rooms) -> Response:
     parameters = decode_parameters(request.path_params)
 
     def look(code: Code) -> Look:
+        rooms.catalogue.ask_product(code.gtin)
+        rooms.scans.ask_count(code.stream)
         glance = rooms.looks.glance(code)
         if glance.reported is not None:
             reports.append(glance.reported)
