@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from app.kit.collector import spare_what_stays
 from tests.databases import DATABASES, KINDS, Databases
 from tests.fakes import FakeClock
 from tests.memory import use_memory
@@ -84,6 +85,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
         items[:] = kept
     sort_by_unit(items)
+
+
+def pytest_collection_finish() -> None:
+    """Has the collector pass over what was imported, as in a process that serves."""
+    spare_what_stays()
 
 
 @pytest.hookimpl(optionalhook=True)
