@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from app.kit.collector import spare_what_stays
 from tests.databases import DATABASES, KINDS, Databases
 from tests.fakes import FakeClock
 from tests.memory import use_memory
@@ -56,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
+    gc.unfreeze()  # else zxing-cpp says that what it made was never freed
     DATABASES.close()
 
 
@@ -84,6 +87,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
         items[:] = kept
     sort_by_unit(items)
+
+
+def pytest_collection_finish() -> None:
+    """Has the collector pass over what was imported, as in a process that serves."""
+    spare_what_stays()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,6 +14,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _DRILLS, _BROWSER = "tests/drills", "tests/browser"
+# Files of tests/browser that ask for `shown`, and for none of the others that its files share.
+_OF_SHOWN, _SHOWN = f"{_BROWSER} shown", ("scan_page", "verify_page")
 # Files of tests/browser that ask for none of its shared deployments.
 _ALONE = frozenset(
     f"{_BROWSER}/test_{name}.py"
@@ -26,8 +28,9 @@ _ALONE = frozenset(
 )  # fmt: skip
 _LONG = (
     _BROWSER,
-    *sorted(_ALONE),
     _DRILLS,
+    _OF_SHOWN,
+    *sorted(_ALONE),
     "tests/web/test_schemathesis.py",
     "tests/faults/test_steps.py",
     "tests/ledger/test_quick_trade.py",
@@ -37,14 +40,17 @@ _LONG = (
 
 
 def unit_of(nodeid: str) -> str:
-    """Returns the file or the folder whose tests stay together."""
+    """Returns the file, the folder or the part of one whose tests stay together."""
     return _unit_of_file(nodeid.partition("::")[0])
 
 
 @cache
 def _unit_of_file(file: str) -> str:
-    folder = str(PurePosixPath(file).parent)
-    return folder if folder in (_BROWSER, _DRILLS) and file not in _ALONE else file
+    path = PurePosixPath(file)
+    folder = str(path.parent)
+    if folder not in (_BROWSER, _DRILLS) or file in _ALONE:
+        return file
+    return _OF_SHOWN if path.stem.removeprefix("test_") in _SHOWN else folder
 
 
 def sort_by_unit(items: list[pytest.Item]) -> None:

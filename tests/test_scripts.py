@@ -35,6 +35,7 @@ class Checkout:
             (self.bin / name).symlink_to(shutil.which(name) or f"/bin/{name}")
         self.program("id", "echo 0")
         self.program("chromium")
+        self.program("chromium-headless-shell")
         self.program("npm", 'case "$1" in ci) mkdir -p node_modules;; *) exit 1;; esac')
         self.program("apt-get")
         self.has_python()
@@ -240,6 +241,26 @@ def test_root_gets_what_is_missing_from_debian(checkout):
     (checkout.bin / "chromium").unlink()
     checkout.run("scripts/test")
     assert any(re.search(r"apt-get .*install .*chromium$", call) for call in checkout.calls())
+
+
+def test_root_gets_the_browser_that_draws_no_windows_where_debian_has_it(checkout):
+    (checkout.bin / "chromium-headless-shell").unlink()
+    checkout.program("apt-cache")
+    done = checkout.run("scripts/test")
+    assert "is missing" not in done.stderr
+    assert any(
+        call.endswith(" chromium-headless-shell") and "apt-get" in call for call in checkout.calls()
+    )
+
+
+def test_without_the_browser_that_draws_no_windows_the_tests_go_on(checkout):
+    (checkout.bin / "chromium-headless-shell").unlink()
+    checkout.program("apt-cache", "exit 100")  # Debian has none
+    done = checkout.run("scripts/test")
+    assert done.returncode == 0
+    assert "chromium-headless-shell is missing" in done.stderr
+    assert any("pytest" in call for call in checkout.calls())
+    assert not any("apt-get" in call and "headless" in call for call in checkout.calls())
 
 
 def test_an_old_package_list_is_renewed_once(checkout):

@@ -18,6 +18,7 @@ from tests.browser.walks import AT_DESK, ON_PHONE, Screen, Walks
 from tests.drills.deployment import Deployment, wait_until
 from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
+from tests.spreading import unit_of
 
 RECALLED_LOT = "R-2"
 SOLD_UNITS = 40
@@ -40,16 +41,17 @@ class Shown:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stops what is served with the last test of this folder, whose tests stand side by side.
+    """Stops what is served with the last test that shares it: these stand side by side (tests/spreading.py).
 
     What nobody asks any more would take its share of the machine until the end of the session.
     And no browser outlives the folder: see `chromium` in tests/conftest.py.
     """
+    if nextitem is None or unit_of(nextitem.nodeid) != unit_of(item.nodeid):
+        for place in _served:
+            place.close()
     if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
         while _launched:
             _launched.pop()[1].close()
-        for place in _served:
-            place.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _context = multiprocessing.get_context("forkserver")
-# Nearly every command that a drill calls serves or opens the rooms: what the command line imports late.
-PRELOADED = ["tests.drills.processes", "app.cli", "app.serving", "app.rotating"]
+# What the command line imports late: nearly every command that a drill calls serves, opens the rooms or
+# migrates a database.
+PRELOADED = [
+    "tests.drills.processes", "app.cli", "app.serving", "app.rotating",
+    "alembic.command", "app.db.migrations.online", "tests.drills.preloaded",
+]  # fmt: skip
 _context.set_forkserver_preload(PRELOADED)
 
 

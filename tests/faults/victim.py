@@ -27,7 +27,7 @@ from tests.ledger.ledgers import Ledger
 
 _context = multiprocessing.get_context("forkserver")
 # One server a test process: also what the drills want of it.
-_context.set_forkserver_preload([*PRELOADED, "tests.faults.victim"])
+_context.set_forkserver_preload(["tests.faults.victim", *PRELOADED])
 TURNS = 2
 NOT_STARTED = 3
 

@@ -20,7 +20,7 @@ from app.labels.apart import PressFailed, write_apart
 from app.labels.fonts import find_font
 from app.labels.placing import SheetLabel
 from app.labels.press import PrintJob, write_here
-from tests.drills.deployment import wait_until
+from tests.drills import deployment
 from tests.labels.sheets import GTIN, NAME, label, labels
 from tests.sentences import explain
 
@@ -236,7 +236,10 @@ def test_a_press_ends_soon_after_whoever_wanted_the_print_was_killed(tmp_path):
         (pid,) = presses(caller.pid)
         caller.kill()
         _, complaints = caller.communicate(timeout=60)
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the press has ended", timeout_s=30)
+    # By its module: whoever holds a part of that runs on PostgreSQL too, and labels know no database.
+    deployment.wait_until(
+        lambda: not Path(f"/proc/{pid}").exists(), "the press has ended", timeout_s=30
+    )
     assert complaints == b"", "it says nothing to nobody"
     assert list(tmp_path.iterdir()) == []
 
