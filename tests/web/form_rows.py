@@ -160,7 +160,7 @@ ROWS = (
     Row(route="/desk/search", who="regulator", page="/desk/search",
         fields={"q": ODD, **DATES, "purpose": ODD}, bad={"region": NO_REGION}),
     Row(route="/desk/search", who="regulator", page="/desk/search",
-        fields={"q": "TEST0000099997", **DATES}, bad={"purpose": ""}),
+        fields={"q": "TEST0000099997", "region": "441200", **DATES}, bad={"purpose": ""}),
     Row(route="/desk/chains/01/{gtin}", who="regulator", page=f"/desk/chains/01/{GTIN}",
         bad={"purpose": SHORT}),
     Row(route="/desk/chains/01/{gtin}/10/{lot}", who="regulator", page=at("/desk/chains/{s.lot}"),

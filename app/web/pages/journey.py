@@ -77,3 +77,10 @@ def _stops(steps: Sequence[Step]) -> Iterator[Stop]:
 
 def _city(code: str) -> str:
     return code[:4]
+
+
+def late_days(step: Step) -> int:
+    """Returns by how many whole days a record came after what it tells; 0 within a day."""
+    if step.occurred_at is None or step.recorded_at is None:
+        return 0
+    return max(0, (step.recorded_at - step.occurred_at).days)

@@ -19,7 +19,7 @@ from app.kit.clock import format_time
 from app.web.pages.alarm import alarm_of
 from app.web.pages.documentwords import DOCUMENT_WORDS
 from app.web.pages.environment import LanguageEnvironment
-from app.web.pages.journey import days_between, stops_of
+from app.web.pages.journey import days_between, late_days, stops_of
 from app.web.pages.pieces import Pieces
 from app.web.pages.seal import draw_mark, draw_seal
 from app.web.pages.standing_words import (
@@ -63,7 +63,6 @@ _SIX_STEPS: Final = ("listing", "sale", "dispatch", "signature", "review", "comp
 # The most urgent first; `recalled` has its banner and `provisional_gap` its sentence on the card.
 _WARNINGS: Final = ("expired", "clone_suspected", "under_measure", "sold_before", "provisional_gap")
 _NOTICES: Final = ("recall", "measure", "notice")
-_SECONDS_A_DAY: Final = 86_400
 # Where a blank form takes what is the page's own: characters for private use, which no text of ours
 # and no code holds.
 _ACTION, _SHOWING, _CODE = "\ue000", "\ue001", "\ue002"
@@ -145,7 +144,7 @@ def _environment(lang: Lang) -> LanguageEnvironment:
     environment = LanguageEnvironment(lang)
     environment.filters["iso"] = format_time
     environment.filters["is_web"] = _is_web
-    environment.filters["late_days"] = _late_days
+    environment.filters["late_days"] = late_days
     say = partial(text, lang)
     pieces = Pieces(environment)
     environment.globals.update(
@@ -365,7 +364,9 @@ def _step_details(lang: Lang, step: Step) -> list[str]:
         say("page.detail.result", result=step.result) if step.result else "",
         say("page.detail.port", port=step.port) if step.port else "",
         say("page.detail.reason", reason=step.reason) if step.reason else "",
-        say("page.detail.status", status=step.transit) if step.transit else "",
+        say("page.detail.status", status=_label(lang, "goods.news", step.transit))
+        if step.transit
+        else "",
         _label(lang, "detail.proof", step.proof),
     ]
     return list(dict.fromkeys(part for part in said if part))
@@ -382,13 +383,6 @@ def _owed(lang: Lang, step: Step) -> str:
 def _fault_of(lang: Lang, step: Step) -> str:
     key = f"page.fault.{step.fault}"
     return text(lang, key if has(key) else "page.fault.other")
-
-
-def _late_days(step: Step) -> int:
-    """Returns by how many whole days a record came after what it tells; 0 within a day."""
-    if step.occurred_at is None or step.recorded_at is None:
-        return 0
-    return max(0, int((step.recorded_at - step.occurred_at).total_seconds()) // _SECONDS_A_DAY)
 
 
 def _label(lang: Lang, family: str, kind: str) -> str:
