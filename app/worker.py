@@ -170,7 +170,7 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
         Loop("badges", rooms.badges.recheck, 60.0),
         Loop("figures", rooms.figures.follow, 2.0),
         Loop("mature", rooms.discoveries.mature, 1.0),
-        Loop("audit", rooms.audits.walk, 1.0),
+        Loop("audit", rooms.audits.walk, lambda: rooms.audits.pause_s),
         Loop("audit-documents", rooms.audits.documents.work, 1.0),
         Loop("features", partial(_refresh_features, rooms), 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),

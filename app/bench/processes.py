@@ -97,6 +97,13 @@ def stub() -> Iterator[Listening]:
         yield listening
 
 
+@contextmanager
+def bare_pages(folder: Path) -> Iterator[Listening]:
+    """Yields a server that asks what the pages noted in `folder` ask, and answers what was ready before."""
+    with _started(str(folder), module="app.bench.bare_pages") as listening:
+        yield listening
+
+
 def run_alone(work: str, path: Path, *arguments: object, timeout_s: float) -> Any:
     """Returns what a piece of work of `app.bench.alone` told. Raises BenchFailed."""
     return run_program("app.bench.alone", work, path, *arguments, timeout_s=timeout_s)
@@ -118,10 +125,10 @@ def run_program(module: str, *arguments: object, timeout_s: float) -> Any:
 
 
 @contextmanager
-def _started(*arguments: str) -> Iterator[Listening]:
+def _started(*arguments: str, module: str = "app.bench.serving") -> Iterator[Listening]:
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "app.bench.serving", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

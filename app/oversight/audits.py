@@ -43,8 +43,10 @@ from app.trace.story import Stories
 
 _WALK = "audit.walk"
 _NOT_AS_SIGNED = ("log.checkpoint_mismatch", "log.checkpoint_ahead", "log.checkpoint_missing")
-_SLICE_S = 0.1
-_SLICE_STREAMS = 200
+# Little at a time: who waits for a page meanwhile waits for a core, too.
+_TURNS_PER_S = 4
+_SLICE_S = 0.1 / _TURNS_PER_S
+_SLICE_STREAMS = 200 // _TURNS_PER_S
 _SLICE_STEP = 10
 _JOB_CHUNK = 500
 _RETRY_S = 10
@@ -106,7 +108,9 @@ class Audits:
         self._vault = vault
         self._log_keys = log_keys
         self._anchor = anchor
-        self._records_per_s = records_per_s
+        self._most_records = max(1, records_per_s // _TURNS_PER_S)
+        self.pause_s: float = 1 / _TURNS_PER_S
+        """How long to rest after a `walk`; after a whole round for a second, however small it was."""
         self._served: str | None = None  # the party whose turn was last
         self.documents = DocumentWalk(database, findings, clock=clock, vault=vault)
 
@@ -250,7 +254,7 @@ class Audits:
         return [dump(as_text(row)) for row in rows]
 
     def walk(self) -> bool:
-        """Audits the next streams for a tenth of a second; at the end of a round also the log."""
+        """Audits the next streams for a fortieth of a second; at the end of a round also the log."""
         end = time.monotonic() + _SLICE_S
         with self._database.read() as connection:
             after = store.load_cursor(connection, _WALK)
@@ -264,9 +268,10 @@ class Audits:
                 problems += _check_next(audit, after, step)
                 after = step[-1].stream
                 names += [row.name for row in step]
-                if time.monotonic() > end or audit.records >= self._records_per_s:
+                if time.monotonic() > end or audit.records >= self._most_records:
                     break
         round_done = len(names) == len(rows) < _SLICE_STREAMS
+        self.pause_s = 1.0 if round_done else 1 / _TURNS_PER_S
         with self._database.write() as connection:
             # Moved before findings are written: what cannot be written must not stop the walk.
             position = -1 if round_done else after

@@ -7,7 +7,31 @@ from typing import Any
 from tests.browser.axe import check_access
 from tests.browser.looked import note
 
-_READ = r"""(fitAlone) => {
+_SEEN = r"""
+  const visible = (element) => element.checkVisibility({checkVisibilityCSS: true, checkOpacity: true})
+    && element.getClientRects().length > 0;
+  const told = (element) => element.outerHTML.slice(0, 120);
+"""
+_FIT = r"""
+  const targets = document.querySelectorAll(
+    ".button, button, textarea, summary, label.choice, input:not([type=hidden]):not([type=radio])");
+  const small = [...targets].filter(visible)
+    .filter((t) => t.getBoundingClientRect().height < 44).map(told);
+  // A table of many columns may be moved by itself (WCAG 1.4.10 excepts it), as long as it is.
+  const moved = (e) => {
+    const frame = e.closest("table")?.parentElement;
+    return frame && /auto|scroll/.test(getComputedStyle(frame).overflowX);
+  };
+  const isOutside = ({left, right}) => right > innerWidth + 0.5 || left < -0.5;
+  const outside = [...document.body.querySelectorAll("*")]
+    .filter((e) => isOutside(e.getBoundingClientRect()) && visible(e) && !moved(e)).map(told);
+  return {
+    small, outside,
+    width: document.documentElement.scrollWidth,
+    room: document.documentElement.clientWidth,
+  };
+"""
+_PALE = r"""
   const rgb = (text) => {
     const parts = text.match(/[\d.]+/g).map(Number);
     return parts.length < 4 ? [...parts, 1] : parts;
@@ -26,29 +50,6 @@ _READ = r"""(fitAlone) => {
     }
     return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255]);
   };
-  const visible = (element) => element.checkVisibility({checkVisibilityCSS: true, checkOpacity: true})
-    && element.getClientRects().length > 0;
-  const told = (element) => element.outerHTML.slice(0, 120);
-
-  const targets = document.querySelectorAll(
-    ".button, button, textarea, summary, label.choice, input:not([type=hidden]):not([type=radio])");
-  const small = [...targets].filter(visible)
-    .filter((t) => t.getBoundingClientRect().height < 44).map(told);
-  // A table of many columns may be moved by itself (WCAG 1.4.10 excepts it), as long as it is.
-  const moved = (e) => {
-    const frame = e.closest("table")?.parentElement;
-    return frame && /auto|scroll/.test(getComputedStyle(frame).overflowX);
-  };
-  const outside = [...document.body.querySelectorAll("*")].filter(visible)
-    .filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5
-      || e.getBoundingClientRect().left < -0.5).filter((e) => !moved(e)).map(told);
-  const fit = {
-    small, outside,
-    width: document.documentElement.scrollWidth,
-    room: document.documentElement.clientWidth,
-  };
-  if (fitAlone) return fit;
-
   const pale = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -64,7 +65,9 @@ _READ = r"""(fitAlone) => {
     const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
     if (ratio < (large ? 3 : 4.5)) pale.push([ratio.toFixed(2), node.textContent.trim().slice(0, 30)]);
   }
-
+  return {pale};
+"""
+_STRUCTURE = r"""
   const controls = [...document.querySelectorAll("input, textarea, select, button")];
   const nameless = controls.filter((c) => c.type !== "hidden" && c.tagName !== "BUTTON"
     && !c.labels.length && !c.getAttribute("aria-label")).map(told);
@@ -72,7 +75,7 @@ _READ = r"""(fitAlone) => {
   const referred = [...document.querySelectorAll("[aria-labelledby], [aria-describedby]")].flatMap(
     (e) => ["aria-labelledby", "aria-describedby"].flatMap((n) => (e.getAttribute(n) || "").split(" ")));
   return {
-    ...fit, pale, nameless,
+    nameless,
     lang: document.documentElement.lang,
     title: document.title,
     headings: [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(visible)
@@ -84,24 +87,26 @@ _READ = r"""(fitAlone) => {
       || !/^\/static\/(verify|camera|desk)-/.test(s.src.replace(location.origin, ""))).map(told),
     images: [...document.images].filter((i) => !i.alt).map(told),
   };
-}"""
+"""
 
 
-def measure(page: Any) -> dict[str, Any]:
-    """Returns what was measured; works in a page that may not run scripts of its own."""
-    return page.evaluate(_READ, False)
+def _read(page: Any, *bodies: str) -> dict[str, Any]:
+    """Returns what they measured; works in a page that may not run scripts of its own."""
+    parts = ", ".join(f"...(() => {{{body}}})()" for body in bodies)
+    told: dict[str, Any] = page.evaluate(f"() => {{{_SEEN} return {{{parts}}}; }}")
+    return told
 
 
 def check_layout(page: Any) -> None:
     """Nothing is wider than the screen, too pale to read, or too small to touch."""
-    told = measure(page)
+    told = _read(page, _FIT, _PALE)
     _check_fit(page, told)
     assert told["pale"] == [], told["pale"]
 
 
 def check_fit(page: Any) -> None:
     """Nothing is wider than the screen, or too small to touch: what its colours do not change."""
-    _check_fit(page, page.evaluate(_READ, True))
+    _check_fit(page, _read(page, _FIT))
 
 
 def _check_fit(page: Any, told: dict[str, Any]) -> None:
@@ -116,7 +121,7 @@ def check_structure(page: Any, *, lang: str, also_dark: bool = False) -> None:
 
     also_dark: axe looks at it in the dark too.
     """
-    told = measure(page)
+    told = _read(page, _STRUCTURE)
     levels = told["headings"]
     assert levels.count(1) == 1
     below = zip(levels, levels[1:], strict=False)

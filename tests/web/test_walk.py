@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from app.ledger.record import stream_key
@@ -116,3 +118,25 @@ def test_what_cannot_be_written_about_one_stream_stops_no_later_one(market, monk
     market.tamper(body, "440300", "440100", stream_key(unit.code))
     walk_round(market)
     assert open_findings(market) == []
+
+
+def test_the_walk_takes_little_at_a_time_and_rests_after_a_round(market):
+    """A turn of a tenth of a second held up every page that was asked for meanwhile."""
+    walk_round(market)
+    market.issue(120)
+    audits = market.rooms.audits
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, "audit.walk", -1, 0)
+    passed = []
+    while True:
+        with market.rooms.database.read() as connection:
+            after = store.load_cursor(connection, "audit.walk")
+            left = len(store.next_streams(connection, after, 10_000))
+        if passed and after == -1:
+            break
+        passed.append(left)
+        audits.walk()
+        if len(passed) == 1:
+            assert audits.pause_s == 0.25
+    assert max(before - now for before, now in pairwise(passed)) <= 50
+    assert audits.pause_s == 1.0
