@@ -34,7 +34,6 @@ from app.trace.code import Code, new_serial, parse_lot
 from app.trace.decide import CodeUnknown
 from app.trace.gtin import parse_gtin
 from app.trace.proof import ProofInvalid, Proofs, inner_digest
-from app.trace.store import find_inner
 
 MAX_COUNT = 100_000
 MAX_OPEN = 20
@@ -229,11 +228,6 @@ class Issuing:
     def inner_code(self, code: Code) -> str:
         """Returns the hidden code of a unit that was issued with one."""
         return self._proofs.inner_code(code.stream)
-
-    def has_inner(self, code: Code) -> bool:
-        """Returns whether a unit has a hidden code inside its pack. Read-only."""
-        with self._database.read() as connection:
-            return find_inner(connection, code.stream) is not None
 
     def try_inner(self, code: Code, inner: str) -> tuple[bool, int]:
         """Returns whether a hidden code is this unit's, and how often codes were tried on it.

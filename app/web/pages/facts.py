@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -153,13 +153,15 @@ def level_of(stream: str) -> Any:
     return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
 
 
-def actions_of(path: str, state: Mapping[str, Any], *, has_inner: Callable[[], bool]) -> Actions:
+def actions_of(path: str, state: Mapping[str, Any], look: Look) -> Actions:
     """Returns what a reader may do about goods in this state; nothing that nobody could prove."""
     life = state.get("state")
     sold = life in ("sold", "in_transit", "signed")
     reviewed = "review" in state
     proofs: list[Proof] = ["claim"] if sold and may_have_token(state) else []
-    if (sold or life == "returned") and has_inner():
+    # By its own first record: whether a code lies in the pack is asked of no table.
+    has_inner = "inner_digest" in registration_of(look, look.story.code.stream)
+    if (sold or life == "returned") and has_inner:
         proofs.append("inner")
     rated = sold and bool(proofs)
     return Actions(

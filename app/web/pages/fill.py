@@ -116,7 +116,7 @@ class Filler:
                 for check in look.verification.checks
             ),
             log=self._log(look),
-            actions=actions_of(path, state, has_inner=lambda: self._rooms.issuing.has_inner(code)),
+            actions=actions_of(path, state, look),
             links=links_of(look.story),
             form=form,
         )
