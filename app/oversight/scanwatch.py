@@ -101,13 +101,19 @@ class ScanWatch:
     def settle(self, stream: str, state: Mapping[str, Any], looks: Looks) -> None:
         """Raises and closes what the looks tell; what came before the sale once that can be no more late.
 
-        Then it asks for itself again.
+        state, looks: as they were read, of many codes at once. Where they tell anything, this one is read
+        anew: whoever settled it meanwhile may have known more. Then it asks for itself again.
         """
+        now = self._clock.now()
+        settled, thresholds = now - self._settled_after, self._thresholds_at(now)
+        if looks.is_marked or (is_life(state) and _judge(state, looks, thresholds, settled=settled)):
+            key = stream_key(stream)
+            with self._database.read() as connection:
+                state = trace_store.load_life(connection, stream, "")
+                looks = self.read(connection, [key]).get(key, looks)
         if not is_life(state):
             return  # altered behind our back: the audit says so
-        now = self._clock.now()
-        settled = now - self._settled_after
-        found = _judge(state, looks, self._thresholds_at(now), settled=settled)
+        found = _judge(state, looks, thresholds, settled=settled)
         if found or looks.is_marked:
             sides = {"seller": seller_of(state)}
             self._discoveries.settle(stream, "", found, kinds=SCAN_KINDS, sides=sides)

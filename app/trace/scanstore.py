@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_column, select
 
 from app.db.hot import HotSelect
-from app.db.lookup import chunks
+from app.db.lookup import rows_at
 from app.db.tables import Scan
 from app.db.upsert import count_rows
 
@@ -24,13 +24,6 @@ _OF_CODE = HotSelect(
     select(SCAN.c.device, SCAN.c.first_at, SCAN.c.last_at, SCAN.c.loads)
     .where(SCAN.c.stream == bindparam("stream"))
     .limit(_MOST_DEVICES)
-)
-
-_KNOWN = HotSelect(
-    select(SCAN.c.stream, SCAN.c.device).where(
-        SCAN.c.stream.in_(bindparam("streams", expanding=True)),
-        SCAN.c.device.in_(bindparam("devices", expanding=True)),
-    )
 )
 
 
@@ -51,11 +44,7 @@ def add(
     A device keeps the city of its first look.
     """
     pairs = [(stream, device) for stream, devices in sorted(taken.items()) for device in devices]
-    known: set[tuple[int, bytes]] = set()
-    for part in chunks(pairs):
-        streams, devices = ([*dict.fromkeys(told)] for told in zip(*part, strict=True))
-        for row in _KNOWN.rows(connection, streams=streams, devices=devices):
-            known.add((row.stream, bytes(row.device)))
+    known = {(row.stream, bytes(row.device)) for row in rows_at(connection, SCAN, "device", pairs)}
     fresh = [*dict.fromkeys(stream for stream, device in pairs if (stream, device) not in known)]
     # In one order, so that no two processes wait for each other's rows.
     rows = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app import outbox
@@ -11,6 +13,7 @@ from app.oversight import movestore, signstore
 from app.oversight.deadlines import Deadlines
 from app.oversight.kinds import SCAN_KINDS
 from app.trace.scans import CODE_SCANNED
+from app.trace.store import load_life
 from tests.web.test_statements import counted
 
 TOPIC = "made.up"
@@ -122,6 +125,30 @@ def test_what_looks_tell_does_not_depend_on_who_was_looked_at_with_them(market, 
     assert [*waiting(market, CODE_SCANNED)] == [keys[0]]
     market.clock.advance(40 * 86_400)
     rooms.deadlines.drain()
+
+
+def test_what_was_read_long_ago_closes_nothing_that_was_found_since(market):
+    """Of many at once the last is settled much later than read, and others settle it meanwhile."""
+    unit = market.one()
+    market.sell(unit.code)
+    market.work()
+    rooms, key = market.rooms, stream_key(unit.code)
+    scan(market, unit.code, 1)
+    rooms.scans.flush()
+    with rooms.database.read() as connection:
+        state = load_life(connection, unit.code, "")
+        (looks,) = rooms.watch._scans.read(connection, [key]).values()
+    scan(market, unit.code, *range(2, 9))
+    rooms.scans.flush()
+    rooms.deadlines.drain()
+
+    def kinds() -> list[str]:
+        asked = f"/api/v1/findings?kind=identity&status=open&stream={unit.code}"
+        return [one["kind"] for one in market.ask("GET", asked, token=market.admin)["items"]]
+
+    assert kinds() == ["identity.clone_suspected"]
+    rooms.watch._scans.settle(unit.code, state, replace(looks, is_marked=True))
+    assert kinds() == ["identity.clone_suspected"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])
