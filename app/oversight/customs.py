@@ -125,7 +125,7 @@ class CustomsDesk:
         certificate: str = "",
         reason: str = "",
         documents: Mapping[DocumentName, str],
-        despite: bool = True,
+        despite: bool = False,
         id: str | None = None,
     ) -> Recorded:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.

@@ -374,7 +374,7 @@ def test_what_was_not_checked_is_said_beside_what_was():
     assert "本页核对了 7 项，全部相符" in render.render_scan(skipped)
 
 
-def test_search_engines_may_keep_products_but_no_single_item():
+def test_search_engines_are_asked_for_products_and_quote_no_single_item():
     unit, product = (
         render.render_scan(samples.intact("zh")),
         render.render_scan(samples.product("zh")),

@@ -37,7 +37,10 @@ class DeclarationIn(Body):
 
 
 class DecisionIn(DeclarationIn):
-    """What customs decide of goods of a declaration. reason: of a hold; it is sealed."""
+    """What customs decide of goods of a declaration. reason: of a hold; it is sealed.
+
+    despite: release although the three documents differ, which is refused otherwise.
+    """
 
     model_config = {
         **Body.model_config,
@@ -59,6 +62,7 @@ class DecisionIn(DeclarationIn):
     port: Annotated[str, Field(min_length=1, max_length=64)]
     certificate: Annotated[str, Field(max_length=64)] = ""
     reason: Annotated[str, Field(max_length=500)] = ""
+    despite: bool = False
 
 
 class GoodsOut(BaseModel):
@@ -128,6 +132,7 @@ def decide_declaration(rooms: InRooms, principal: Caller, body: DecisionIn) -> R
         certificate=body.certificate,
         reason=body.reason,
         documents=body.documents(),
+        despite=body.despite,
         id=body.id,
     )
     shown = event_body(rooms, recorded) | {"status": "durable"}
