@@ -30,13 +30,14 @@ import uvicorn
 from app.bench.market import opened
 from app.bench.plan import settings_in
 from app.db.engine import Database
+from app.db.hot import ask_ahead
 from app.db.planned import PLANS, Plans
 from app.forked import Family, Ready
 from app.kit.clock import SystemClock
 from app.kit.collector import spare_what_stays
 from app.serving import listen_apart, processes_of
 from app.trace.code import Code
-from app.trace.scans import Scans
+from app.trace.scans import Scans, ask_beside
 from app.web.pages.fill import Filler
 from app.web.pages.views import Frame
 
@@ -68,8 +69,8 @@ def note_pages(folder: Path, codes: Sequence[Code]) -> None:
         for code in codes:
             asked.clear()
             with rooms.database.one_snapshot():
-                rooms.catalogue.ask_product(code.gtin)
-                rooms.scans.ask_count(code.stream)
+                with rooms.database.read() as connection:
+                    ask_ahead(connection, partial(ask_beside, connection, code))
                 seen = rooms.looks.glance(code)
                 Filler(rooms, Frame(lang="zh", path=f"/{code.stream}")).scan_view(seen)
             pages[code.stream] = [*asked]

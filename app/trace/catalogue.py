@@ -17,7 +17,6 @@ import orjson
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.db.hot import ask_ahead
 from app.kit.canonical import check_canonical
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import Conflict, Denied, Fault, FieldFault, Invalid, NotFound, invalid
@@ -185,11 +184,6 @@ class Catalogue:
         decide = LotDecision(code, party, self._index.digests(sealed))
         recorded = self._submit(code, data, decide, party, sealed)
         return Registered(self.lot(code), replayed=recorded.replayed)
-
-    def ask_product(self, gtin: str) -> None:
-        """Lets `product` be answered along with what this snapshot asks next (`hot.ask_ahead`)."""
-        with self._database.read() as connection:
-            ask_ahead(connection, lambda: store.find_product(connection, gtin))
 
     def product(self, gtin: str) -> Any:
         """Returns a product's row. Raises ProductUnknown. Read-only."""

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from sqlalchemy import Connection
+
 from app import outbox
 from app.db.engine import Database
-from app.db.hot import ask_ahead
 from app.kit.clock import Clock, from_ms, to_ms
 from app.ledger.record import stream_key
 from app.trace import scanstore
+from app.trace.code import Code
+from app.trace.store import find_product
 
 DEVICE_BYTES = 16
 CODE_SCANNED = "code.scanned"
@@ -48,6 +51,12 @@ class ScanCount:
     loads: int
     devices: int
     first_at: datetime | None
+
+
+def ask_beside(connection: Connection, code: Code) -> None:
+    """Asks what a page says beside a unit's story, its product and its looks: for `hot.ask_ahead`."""
+    find_product(connection, code.gtin)
+    scanstore.load(connection, stream_key(code.stream))
 
 
 class Scans:
@@ -89,11 +98,6 @@ class Scans:
                 self._buffered += 1
                 if region is not None:
                     self._regions[(key, device)] = f"{region[:4]}00"
-
-    def ask_count(self, stream: str) -> None:
-        """Lets `count` be answered along with what this snapshot asks next (`hot.ask_ahead`)."""
-        with self._database.read() as connection:
-            ask_ahead(connection, lambda: scanstore.load(connection, stream_key(stream)))
 
     def count(self, stream: str) -> ScanCount:
         """Returns the looks so far, those not yet written included. Read-only."""

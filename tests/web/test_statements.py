@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import contextmanager
 from unittest import mock
 
@@ -97,6 +98,20 @@ def test_a_units_page_goes_to_postgresql_and_back_less_often_than_it_asks(market
     with mock.patch.multiple(Plans, **{name: noting(name) for name in waits}):
         assert market.client.get(f"/{code}", headers=PHONE).text
     assert 1 <= counted.call_count <= 7
+
+
+def test_a_look_leaves_nothing_to_the_collector(market):
+    """What stands in a circle waits for it, and it stops every page that is being made."""
+    looks, code = market.rooms.looks, parse_code(live(market, "signed"))
+    looks.glance(code)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            looks.glance(code)
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
 
 
 def test_who_answers_is_the_same_told_by_records_that_were_read(market):

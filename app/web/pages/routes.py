@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.db.hot import ask_ahead
 from app.kit.clock import from_ms
 from app.kit.errors import Denied, Fault, NotFound, TooLarge, TooMany, Unavailable
 from app.ledger import logstore
@@ -23,7 +24,7 @@ from app.oversight.reporting import PATIENCE_S
 from app.trace.code import Code, digital_link
 from app.trace.decide import CodeUnknown
 from app.trace.identifiers import parse_code
-from app.trace.scans import LIFE_S
+from app.trace.scans import LIFE_S, ask_beside
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
@@ -155,8 +156,8 @@ async def _show_in_turn(request: Request, rooms: Rooms) -> Response:
     parameters = decode_parameters(request.path_params)
 
     def look(code: Code) -> Look:
-        rooms.catalogue.ask_product(code.gtin)
-        rooms.scans.ask_count(code.stream)
+        with rooms.database.read() as connection:
+            ask_ahead(connection, lambda: ask_beside(connection, code))
         glance = rooms.looks.glance(code)
         if glance.reported is not None:
             reports.append(glance.reported)
