@@ -317,13 +317,14 @@ def scan_and_speak(browser: Any, demo: Demo, work: Path, carried: Carried, keep:
         keep(page, "erased")
 
 
-def verdict(demo: Demo, unit: str) -> str:
-    """Returns what the service says of a unit's chain, once all of it stands in the log."""
+def standing(demo: Demo, unit: str) -> tuple[str, str]:
+    """Returns state and verdict of a unit, once all of its chain stands in the log."""
     _, gtin, _, serial = unit.split("/")
     path = f"{demo.url}/api/v1/codes/{gtin.zfill(14)}/{serial}"
 
-    def told() -> str:
-        return str(fetch(path, timeout=30).json()["verdict"])
+    def told() -> tuple[str, str]:
+        body = fetch(path, timeout=30).json()
+        return body["state"], body["verdict"]
 
-    wait_until(lambda: told() != "provisional", "all of the chain is in a signed checkpoint")
+    wait_until(lambda: told()[1] != "provisional", "all of the chain is in a signed checkpoint")
     return told()

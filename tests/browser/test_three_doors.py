@@ -33,7 +33,7 @@ def test_goods_go_from_a_spreadsheet_through_every_door_to_an_erased_complaint(
             "signed for once, however often pushed"
         )
         for unit in (sent.shipped, sent.scanned):
-            assert doors.verdict(demo, unit) == "intact"
+            assert doors.standing(demo, unit) == ("signed", "intact")
 
         label = f"{demo.url}/{sent.scanned}"
         found = doors.find_and_prove(chromium, demo, tmp_path, label, keep)
@@ -48,4 +48,4 @@ def test_goods_go_from_a_spreadsheet_through_every_door_to_an_erased_complaint(
         assert f"{found.altered} 第 2 条" in words
 
         doors.scan_and_speak(chromium, demo, tmp_path, sent, keep)
-        assert doors.verdict(demo, sent.scanned) == "intact", "erased, and the chain still verifies"
+        assert doors.standing(demo, sent.scanned) == ("signed", "intact"), "erased, and it verifies"
