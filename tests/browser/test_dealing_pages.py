@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.phone import opened
 from tests.browser.test_signed_pages import enter, look
-from tests.web.conftest import AUTHORITY, PLATFORM
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM
 from tests.web.people import open_people_market
 from tests.web.test_texts_api import bought, review
 
@@ -103,7 +103,7 @@ def test_texts_and_inspections_can_be_dealt_with_on_every_screen(market, chromiu
         assert unexpected(noted) == []
 
 
-@pytest.mark.looks("/account/mandates", "/desk/order-counts")
+@pytest.mark.looks("/account/mandates", "/account/push", "/desk/order-counts")
 @pytest.mark.parametrize("lang", LANGS)
 def test_powers_and_order_counts_can_be_read_on_every_screen(market, chromium, pictures, lang):
     party = market.newcomer()
@@ -117,4 +117,7 @@ def test_powers_and_order_counts_can_be_read_on_every_screen(market, chromium, p
         enter(page, market, "owner", PLATFORM, path="/desk/order-counts")
         page.locator("#main .form .button-first").click()
         look(page, pictures, "order-counts", lang)
+        page.context.clear_cookies()
+        enter(page, market, "owner", CARRIER, path="/account/push")
+        look(page, pictures, "push", lang)
         assert unexpected(noted) == []
