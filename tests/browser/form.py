@@ -20,7 +20,7 @@ class Form:
     def open(self) -> Form:
         """Touches what leads to the form."""
         self.page.locator(f"a[href='#{self.name}']").first.click()
-        self.panel.locator("button").wait_for()
+        self.panel.locator(".button-first").wait_for()
         return self
 
     def unguard(self) -> Form:
@@ -49,13 +49,13 @@ class Form:
     def send(self) -> int:
         """Returns the status of the page that it brought."""
         with self.page.expect_navigation() as answer:
-            self.panel.locator("button").click()
+            self.panel.locator(".button-first").click()
         status: int = answer.value.status
         return status
 
     def send_twice(self) -> None:
         """Touches the button again before the answer is there; returns with the thanks."""
-        self.panel.locator("button").dblclick(no_wait_after=True)
+        self.panel.locator(".button-first").dblclick(no_wait_after=True)
         self.page.locator(".result h1").wait_for()
 
     def values(self) -> dict[str, str]:

@@ -161,7 +161,7 @@ def test_the_browser_itself_keeps_back_a_form_with_holes(counter, chromium, name
         page.goto(counter.url(counter.shared[0]))
         form = Form(page, name).open()
         asked = len(noted.addresses)
-        form.panel.locator("button").click()
+        form.panel.locator(".button-first").click()
         assert form.panel.locator(":invalid").count() > 0
         assert len(noted.addresses) == asked
 
@@ -394,7 +394,7 @@ def test_a_complaint_is_two_touches_and_a_text(counter, chromium, pictures, lang
         assert panel.locator("[name=category]:checked").count() == 0, "nobody chose for the buyer"
         assert not panel.locator("[name=proof]").is_visible()
         touch(panel.locator("label:has([value=quality])"))
-        send, words = panel.locator("button"), panel.locator("[name=text]")
+        send, words = panel.locator(".button-first"), panel.locator("[name=text]")
         for place in (panel.locator("label:has([value=quality])"), words, send):
             box = place.bounding_box()
             assert box["height"] >= 44
