@@ -29,8 +29,8 @@ _TEXT, _BINARY = 0, 1
 # PostgreSQL's numbers of types, as psycopg tells them; 0 is of the type that the statement makes of it.
 _ANY, _BOOLEAN, _BYTES, _INTEGER = 0, 16, 17, 20
 _MOST_INTEGER = 1 << 63
-# Some hundred kilobytes of the server's memory for each; the rest goes by psycopg, which forgets the oldest.
-_MOST = 300
+# Some hundred kilobytes of the server's memory for each; what was asked longest ago is forgotten.
+_MOST = 150
 _PLACE = re.compile(r"%%|%\((\w+)\)s")
 
 
@@ -70,8 +70,6 @@ class Plans:
             return self._found.pop(asked)
         values, kinds, types = asked.apart()
         plan = self._plan(text, types)
-        if plan is None:
-            return None
         if self._expected:
             self._expected.pop(asked, None)
             return self._fetch_all(asked, plan)
@@ -95,14 +93,17 @@ class Plans:
         self._names.clear()
         self._libpq.exec_(b"DEALLOCATE ALL")
 
-    def _plan(self, text: bytes, types: Sequence[int]) -> bytes | None:
-        """Returns the name of a statement's plan, made if there is none; None where there are too many."""
-        name = self._names.get((text, types))
-        if name is None and len(self._names) < _MOST:
+    def _plan(self, text: bytes, types: Sequence[int]) -> bytes:
+        """Returns the name of a statement's plan, made if there is none."""
+        name = self._names.pop((text, types), None)
+        if name is None:
+            if len(self._names) >= _MOST:
+                oldest = self._names.pop(next(iter(self._names)))
+                self._check(self._libpq.exec_(b"DEALLOCATE " + oldest), ExecStatus.COMMAND_OK)
             self._made += 1
             name = b"suxin_%d" % self._made
             self._check(self._libpq.prepare(name, text, types), ExecStatus.COMMAND_OK)
-            self._names[(text, types)] = name
+        self._names[(text, types)] = name  # as the newest
         return name
 
     def _fetch_one(self, plan: bytes, values: Sequence[Any], kinds: Sequence[int]) -> list[Any]:
@@ -111,19 +112,23 @@ class Plans:
     def _fetch_all(self, asked: _Asked, plan: bytes) -> list[Any]:
         """Fetches this and all that is expected, in one message there and one back."""
         expected, self._expected = self._expected, {}
-        known = [(one, self._plan(one.text, one.apart()[2])) for one in expected]
-        sent = [(one, name) for one, name in known if name is not None]
+        sent = [*((one, self._plan(one.text, one.apart()[2])) for one in expected), (asked, plan)]
         libpq = self._libpq
         libpq.enter_pipeline_mode()
-        for one, name in (*sent, (asked, plan)):
-            values, kinds, _ = one.apart()
-            libpq.send_query_prepared(name, values, kinds, _BINARY)
-        libpq.pipeline_sync()
-        results = self._receive()
+        try:
+            for one, name in sent:
+                values, kinds, _ = one.apart()
+                libpq.send_query_prepared(name, values, kinds, _BINARY)
+            libpq.pipeline_sync()
+            results = self._receive()
+        except BaseException:
+            # What is still on its way would be taken for the answer to whatever is asked next.
+            libpq.finish()
+            raise
         libpq.exit_pipeline_mode()
         for (one, _), result in zip(sent, results, strict=False):
             self._found[one] = self._read(result)
-        return self._read(results[-1])
+        return self._found.pop(asked)
 
     def _receive(self) -> list[Any]:
         """Returns the results up to the end of the pipeline; others have the interpreter meanwhile."""

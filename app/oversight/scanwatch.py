@@ -106,7 +106,9 @@ class ScanWatch:
         """
         now = self._clock.now()
         settled, thresholds = now - self._settled_after, self._thresholds_at(now)
-        if looks.is_marked or (is_life(state) and _judge(state, looks, thresholds, settled=settled)):
+        if looks.is_marked or (
+            is_life(state) and _judge(state, looks, thresholds, settled=settled)
+        ):
             key = stream_key(stream)
             with self._database.read() as connection:
                 state = trace_store.load_life(connection, stream, "")

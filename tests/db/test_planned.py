@@ -177,13 +177,41 @@ def test_a_session_that_was_cut_meanwhile_is_known_as_lost(database, postgresql_
 
 
 def test_a_session_plans_no_more_than_so_many(database):
-    with database.read() as connection, mock.patch.object(planned, "_MOST", 1):
+    """What was asked longest ago is forgotten; what a page asks again and again stays."""
+    others = [
+        HotSelect(select((bindparam("n", type_=BigInteger) + plus).label("n"))) for plus in range(5)
+    ]
+    with database.read() as connection, mock.patch.object(planned, "_MOST", 3):
+        plans = connection.info[planned.PLANS]
         NAMES.rows(connection, stream=1)
-        ask_ahead(connection, lambda: BLUNT.rows(connection, a=4, b=2))
-        assert NAMES.rows(connection, stream=1) == []
-        assert BLUNT.rows(connection, a=4, b=2) == [(2,)]
+        (kept,) = plans._names.values()
+        for plus, other in enumerate(others):
+            assert other.rows(connection, n=7) == [(7 + plus,)]
+            ask_ahead(connection, lambda: BLUNT.rows(connection, a=4, b=2))
+            assert NAMES.rows(connection, stream=1) == []
+            assert BLUNT.rows(connection, a=4, b=2) == [(2,)]
+        assert others[0].rows(connection, n=1) == [(1,)]
+        assert kept in plans._names.values()
         found = connection.exec_driver_sql("SELECT name FROM pg_prepared_statements")
-        assert sum(name.startswith("suxin") for name in found.scalars()) == 1
+        assert sum(name.startswith("suxin") for name in found.scalars()) == 3
+
+
+def test_a_session_in_which_a_message_was_broken_off_is_used_no_more(database):
+    """Its answers would be taken for those to what is asked next."""
+    also = HotSelect(select(HEAD.c.name, HEAD.c.seq).where(HEAD.c.stream == bindparam("stream")))
+    with pytest.raises(DBAPIError), database.read() as connection:
+        NAMES.rows(connection, stream=1)
+        also.rows(connection, stream=1)
+        plans = connection.info[planned.PLANS]
+        ask_ahead(connection, lambda: also.rows(connection, stream=2))
+        with (
+            mock.patch.object(plans, "_receive", side_effect=MemoryError),
+            pytest.raises(MemoryError),
+        ):
+            NAMES.rows(connection, stream=2)
+        NAMES.rows(connection, stream=3)
+    with database.read() as connection:
+        assert NAMES.rows(connection, stream=3) == []
 
 
 def test_on_sqlite_nothing_is_asked_ahead(tmp_path):
