@@ -190,7 +190,10 @@ def _time_of(step: Mapping[str, Any]) -> datetime | None:
             moment = datetime.fromisoformat(told.strip())
             local = moment if moment.tzinfo is not None else moment.replace(tzinfo=SHANGHAI)
             return truncate_ms(local.astimezone(UTC))
-        except (ValueError, OverflowError):  # the null date of a database is before all times in UTC
+        except (
+            ValueError,
+            OverflowError,
+        ):  # the null date of a database is before all times in UTC
             continue
     return None
 

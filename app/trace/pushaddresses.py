@@ -175,9 +175,7 @@ class PushAddresses:
         principal = Principal(
             f"push/{address}", party.id, frozenset(party.roles), frozenset({"events"})
         )
-        return Door(
-            row.address, row.generation, principal, from_ms_if(row.pushed_at), row.outcome
-        )
+        return Door(row.address, row.generation, principal, from_ms_if(row.pushed_at), row.outcome)
 
     def take(self, door: Door, *, param: str, sign: str) -> Taken:
         """Returns what came of a push to this address, in kuaidi100's form.
@@ -189,9 +187,7 @@ class PushAddresses:
             kuaidi100.check_sign(param, sign, salt=self._salt(door.address, door.generation))
             told = kuaidi100.read_push(param)
             # Of a whole way nothing may fall off: the aggregator cannot send less at once.
-            results = self._pushes.take(
-                door.principal, kuaidi100.FEED, self._news(told), most=None
-            )
+            results = self._pushes.take(door.principal, kuaidi100.FEED, self._news(told), most=None)
             outcome = _outcome(results)
         except Fault as fault:
             outcome = _outcome_of(fault)

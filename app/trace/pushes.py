@@ -118,7 +118,12 @@ class Pushes:
         self._index = index
 
     def take(
-        self, principal: Principal, feed: str, items: Sequence[Push], *, most: int | None = MAX_EVENTS
+        self,
+        principal: Principal,
+        feed: str,
+        items: Sequence[Push],
+        *,
+        most: int | None = MAX_EVENTS,
     ) -> list[Pushed]:
         """Returns what came of each item, in order. Raises Invalid for an unknown feed.
 

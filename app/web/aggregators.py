@@ -17,7 +17,15 @@ from fastapi.responses import Response
 from starlette.requests import Request
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, Malformed, NotFound, TooMany, UnsupportedMedia, invalid
+from app.kit.errors import (
+    Fault,
+    FieldFault,
+    Malformed,
+    NotFound,
+    TooMany,
+    UnsupportedMedia,
+    invalid,
+)
 from app.trace.pushaddresses import Taken
 from app.web.body import MAX_UNKNOWN_BYTES, StrictRoute, read_raw
 from app.web.deps import InRooms, InVisit
@@ -40,7 +48,7 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 
 async def _read_form(request: Request) -> bytes:
-    """Returns the bytes of a form; what it says is read beside the event loop. Raises UnsupportedMedia, TooLarge."""
+    """Returns a form's bytes; they are parsed beside the event loop. Raises UnsupportedMedia, TooLarge."""
     given = request.headers.get("content-type", "")
     if given.split(";")[0].strip().lower() != _FORM:
         raise UnsupportedMedia("push_form", got=given[:80])

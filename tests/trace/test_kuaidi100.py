@@ -172,7 +172,11 @@ def test_what_is_of_another_type_is_told_what_was_expected():
         with pytest.raises(Invalid) as refused:
             read_push(text)
         fault = refused.value.errors[0]
-        assert (fault.kind, fault.sentence, fault.params) == ("type", "type_of", {"expected": shape})
+        assert (fault.kind, fault.sentence, fault.params) == (
+            "type",
+            "type_of",
+            {"expected": shape},
+        )
 
 
 def test_param_must_be_json():

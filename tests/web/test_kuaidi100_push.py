@@ -149,7 +149,12 @@ def test_a_mandate_that_lacks_the_signature_is_asked_for_again(market):
 def test_of_a_big_parcel_nothing_falls_off(market, monkeypatch):
     monkeypatch.setattr(pushes, "MAX_EVENTS", 5)
     waybill, codes = parcel(market, CARRIER, units=4)
-    steps = [step(market, -1, "3"), step(market, -2, "5"), step(market, -3, "0"), step(market, -4, "1")]
+    steps = [
+        step(market, -1, "3"),
+        step(market, -2, "5"),
+        step(market, -3, "0"),
+        step(market, -4, "1"),
+    ]
     text = param(waybill, *steps, state="3", status="shutdown")
     assert push(market, address_of(market, CARRIER), text)["recorded"] == 4
     assert {state_of(market, code) for code in codes} == {"signed"}
@@ -308,7 +313,9 @@ def test_whatever_keeps_a_push_out_is_answered_in_its_form_and_seen_by_the_shop(
         ("POST", "/push/kuaidi100/x", 9 * 1024 * 1024, 413),
     ],
 )
-def test_whatever_is_refused_at_the_door_is_answered_in_its_form(market, method, path, size, status):
+def test_whatever_is_refused_at_the_door_is_answered_in_its_form(
+    market, method, path, size, status
+):
     headers = FORM | {"accept": "text/html"}
     answer = market.client.request(method, path, content=b"x" * size, headers=headers)
     told = answer.json()

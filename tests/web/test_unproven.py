@@ -90,10 +90,16 @@ def test_what_a_complaint_is_about_goes_into_the_report(market, lang, word):
     report = refused[refused.index('id="report"') :]
     assert '<input type="hidden" name="category" value="quality">' in report
     officer = signed_in(market, "staff", AUTHORITY, scopes=["audit"])
-    for category, words in (("quality", f"[{word}] 开裂了"), ("nonsense", "开裂了"), ("", "开裂了")):
+    for category, words in (
+        ("quality", f"[{word}] 开裂了"),
+        ("nonsense", "开裂了"),
+        ("", "开裂了"),
+    ):
         answer = market.client.post("/reports", data=said | {"category": category}, headers=HTML)
         assert answer.status_code == 201
-        ticket = re.search(r"R-[0-9A-Z]+|[0-9A-Z]{10,}", answer.text[answer.text.index("<main") :])[0]
+        ticket = re.search(r"R-[0-9A-Z]+|[0-9A-Z]{10,}", answer.text[answer.text.index("<main") :])[
+            0
+        ]
         officer.get(f"/desk/reports/{ticket}")
         shown = officer.post(f"/desk/reports/{ticket}", 200, do="open", purpose="核实线索").text
         assert f">{words}<" in shown
