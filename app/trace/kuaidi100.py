@@ -115,7 +115,7 @@ def _timed(told: object) -> tuple[list[_Step], list[str], bool]:
     And whether the newest step is among them: the parcel's state is the newest's alone, and at the time
     of an older one it would be false for ever.
     """
-    told = [] if told is None else told
+    told = told or []
     if not isinstance(told, list):
         raise invalid(not_of_type(("param", "lastResult", "data"), "list"))
     steps: list[_Step] = []
@@ -190,11 +190,8 @@ def _time_of(step: Mapping[str, Any]) -> datetime | None:
             moment = datetime.fromisoformat(told.strip())
             local = moment if moment.tzinfo is not None else moment.replace(tzinfo=SHANGHAI)
             return truncate_ms(local.astimezone(UTC))
-        except (
-            ValueError,
-            OverflowError,
-        ):  # the null date of a database is before all times in UTC
-            continue
+        except (ValueError, OverflowError):
+            continue  # no such day, or the null date of a database, which in UTC is before all days
     return None
 
 

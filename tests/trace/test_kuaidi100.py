@@ -132,6 +132,8 @@ def test_an_older_step_whose_time_cannot_be_read_takes_nothing_from_the_newest()
     assert [one[0] for one in news(text)] == ["3"]
     assert read_push(text).untimed is None
     assert read_push(param(state="0")).untimed is None
+    for none in (None, ""):
+        assert read_push(param(state="0", data=none)).items == ()
 
 
 def test_a_step_without_a_time_of_day_has_that_of_its_other_field():

@@ -97,9 +97,8 @@ def test_what_a_complaint_is_about_goes_into_the_report(market, lang, word):
     ):
         answer = market.client.post("/reports", data=said | {"category": category}, headers=HTML)
         assert answer.status_code == 201
-        ticket = re.search(r"R-[0-9A-Z]+|[0-9A-Z]{10,}", answer.text[answer.text.index("<main") :])[
-            0
-        ]
+        page = answer.text[answer.text.index("<main") :]
+        ticket = re.search(r"R-[0-9A-Z]+|[0-9A-Z]{10,}", page)[0]
         officer.get(f"/desk/reports/{ticket}")
         shown = officer.post(f"/desk/reports/{ticket}", 200, do="open", purpose="核实线索").text
         assert f">{words}<" in shown
