@@ -209,6 +209,7 @@ def create_app(
         # one of the last, which takes half a second and 5 MB, and tries each of them twice.
         app.router.routes.extend(router.routes)
     app.state.problem_page = pages.problem_page
+    app.state.problem_shapes = {aggregators.PREFIX: aggregators.answer_fault}
     app.mount(DESK_PATH, verify.Modules(directory=STATIC / "desk"), name="desk")
     app.mount(MODULES_PATH, verify.Modules(directory=STATIC / "verify"), name="modules")
     app.mount(camera.CAMERA_PATH, verify.Modules(directory=STATIC / "camera"), name="camera")

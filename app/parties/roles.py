@@ -104,8 +104,8 @@ ACTIONS: Mapping[str, Action] = {
         _action("code.issue", "codes", own=(MERCHANT, SUPPLIER)),
         _action("code.print", "codes", any_of=(REGULATOR, CUSTOMS), own=(MERCHANT, SUPPLIER)),
         _action("event.send", "events", own=PARTY_ROLES),
-        # Where an aggregator that can send no key pushes to: in its words the party speaks.
-        _action("push.manage", "events", own=(MERCHANT, PLATFORM, CARRIER, AGGREGATOR)),
+        # Where an aggregator that can send no key pushes to: its salt is as good as a key.
+        _action("push.manage", "parties", own=(MERCHANT, PLATFORM, CARRIER, AGGREGATOR)),
         _action("shipment.send", "events", own=(MERCHANT, PLATFORM)),
         # What buyers wrote about goods; of a complaint the words open for a stated purpose alone.
         _action("voice.read", "events", any_of=(REGULATOR,), own=(MERCHANT, SUPPLIER, PLATFORM)),

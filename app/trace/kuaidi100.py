@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.kit.canonical import parse_json
 from app.kit.clock import SHANGHAI, truncate_ms
-from app.kit.errors import Denied, FieldFault, Invalid, invalid
+from app.kit.errors import Denied, FieldFault, Invalid, invalid, not_of_type
 from app.parties.identity import parse_region, parse_waybill
 from app.trace.pushes import MAX_ITEMS, Push, event_of, feeds, names_of
 
@@ -33,6 +33,8 @@ _STATUSES = ("polling", "shutdown", ENDED, "updateall")
 Loc = tuple[str | int, ...]
 
 _AREA = re.compile(r"(?:CN)?([1-8][0-9]{5})[0-9]{0,6}", re.ASCII)
+# A day alone would be taken for its midnight.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d", re.ASCII)
 _WORD = 40
 _MOST_UNREAD = 5
 
@@ -47,6 +49,7 @@ class Told:
 
     carrier: in the aggregator's spelling. items: what becomes events, oldest first. ended: it follows the
     parcel no more. unread: states and times that no table of ours tells, as they came, the first few.
+    untimed: the parcel's state, where the time of the step that it came with cannot be read.
     """
 
     waybill: str
@@ -54,6 +57,15 @@ class Told:
     items: tuple[Push, ...]
     ended: bool
     unread: tuple[str, ...]
+    untimed: str | None
+
+
+class _Step(NamedTuple):
+    """A step with a time, and its place in the list, where the newest stands first."""
+
+    at: datetime
+    n: int
+    told: Mapping[str, Any]
 
 
 def sign_of(param: str, salt: str) -> str:
@@ -81,41 +93,67 @@ def read_push(param: str) -> Told:
     if not isinstance(number, str):
         raise invalid(FieldFault(("param", "lastResult", "nu"), "missing"))
     waybill = parse_waybill(number, loc=("param", "lastResult", "nu"))
-    ended = status == ENDED
-    unread: list[str] = []
-    items = () if ended else _items(waybill, last, unread)
     carrier = str(last.get("com") or "")[:_WORD]
-    return Told(waybill, carrier, items, ended, tuple(dict.fromkeys(unread))[:_MOST_UNREAD])
+    if status == ENDED:
+        return Told(waybill, carrier, items=(), ended=True, unread=(), untimed=None)
+    steps, unread, is_newest_timed = _timed(last.get("data"))
+    now = _word(last.get("state"))
+    items = _news(waybill, steps, unread, now=now if is_newest_timed else None)
+    return Told(
+        waybill,
+        carrier,
+        items=items,
+        ended=False,
+        unread=tuple(dict.fromkeys(unread))[:_MOST_UNREAD],
+        untimed=None if is_newest_timed else now,
+    )
 
 
-def _items(waybill: str, last: Mapping[str, Any], unread: list[str]) -> tuple[Push, ...]:
-    """Returns the news among the steps, the newest MAX_ITEMS of it. Adds to `unread`."""
-    told = last.get("data") or []
+def _timed(told: object) -> tuple[list[_Step], list[str], bool]:
+    """Returns the steps with a time, oldest first, and the times of the others, as they came.
+
+    And whether the newest step is among them: the parcel's state is the newest's alone, and at the time
+    of an older one it would be false for ever.
+    """
+    told = told or []
     if not isinstance(told, list):
-        raise invalid(FieldFault(("param", "lastResult", "data"), "type"))
-    steps = []
+        raise invalid(not_of_type(("param", "lastResult", "data"), "list"))
+    steps: list[_Step] = []
+    unread: list[str] = []
+    first_unread = len(told)
     for n, one in enumerate(told):
         step = _dict(one, ("param", "lastResult", "data", n))
         at = _time_of(step)
-        if at is None:
-            unread.append(str(step.get("ftime") or step.get("time"))[:_WORD])
+        if at is not None:
+            steps.append(_Step(at, n, step))
         else:
-            steps.append((at, step))
-    steps.sort(key=lambda one: one[0])
-    now = _word(last.get("state"))
+            unread.append(str(step.get("ftime") or step.get("time") or "?")[:_WORD])
+            first_unread = min(first_unread, n)
+    # The newest stands first, of the same second too.
+    steps.sort(key=lambda one: (one.at, -one.n))
+    return steps, unread, not unread or first_unread > (steps[-1].n if steps else 0)
+
+
+def _news(
+    waybill: str, steps: Sequence[_Step], unread: list[str], *, now: str | None
+) -> tuple[Push, ...]:
+    """Returns the news among the steps, the newest MAX_ITEMS of it. Adds to `unread`.
+
+    now: the parcel's state, where it is that of the last of these.
+    """
     found: list[Push] = []
     before: tuple[str, str | None] | None = None
-    for n, (at, step) in enumerate(steps):
-        own = _code_of(step)
-        state = _current(own, now) if n == len(steps) - 1 else own
+    for n, step in enumerate(steps, start=1):
+        own = _code_of(step.told)
+        state = _current(own, now) if n == len(steps) else own
         if state is None:
             continue
         if state not in feeds()[FEED]:
             unread.append(state)
             continue
-        news = feeds()[FEED][state], _region_of(step)
+        news = feeds()[FEED][state], _region_of(step.told)
         if news != before:  # a parcel that is on its way still is no news
-            found.append(Push(waybill, state, at, news[1]))
+            found.append(Push(waybill, state, step.at, news[1]))
         before = news
     return tuple(found[-MAX_ITEMS:])
 
@@ -143,16 +181,17 @@ def _word(value: object) -> str | None:
 
 
 def _time_of(step: Mapping[str, Any]) -> datetime | None:
-    """Returns when a step was, by China's clocks; None where it cannot be read."""
+    """Returns when a step was, by China's clocks; None where it cannot be read or has no time of day."""
     for name in ("ftime", "time"):
         told = step.get(name)
-        try:
-            moment = datetime.fromisoformat(told.strip()) if isinstance(told, str) else None
-        except ValueError:
+        if not isinstance(told, str) or not _MOMENT.match(told.strip()):
             continue
-        if moment is not None:
+        try:
+            moment = datetime.fromisoformat(told.strip())
             local = moment if moment.tzinfo is not None else moment.replace(tzinfo=SHANGHAI)
             return truncate_ms(local.astimezone(UTC))
+        except (ValueError, OverflowError):
+            continue  # no such day, or the null date of a database, which in UTC is before all days
     return None
 
 
@@ -168,6 +207,8 @@ def _region_of(step: Mapping[str, Any]) -> str | None:
 
 
 def _dict(value: object, loc: Loc) -> Mapping[str, Any]:
+    if value is None:
+        raise invalid(FieldFault(loc, "missing"))
     if not isinstance(value, dict):
-        raise invalid(FieldFault(loc, "missing" if value is None else "type"))
+        raise invalid(not_of_type(loc, "object"))
     return value

@@ -89,10 +89,10 @@ def may_have_token(state: Mapping[str, Any]) -> bool:
     """Returns whether a claim token of the present sale went to anybody, or may yet.
 
     None ever does where a shop sold without a platform and sent by a carrier that is a mere name, or
-    signed for the carrier itself.
+    signed for the carrier itself. Its software, which sells under a mandate, is no platform.
     """
-    sale, dispatch = state.get("sale", {}), state.get("dispatch", {})
-    if sale.get("sender") != sale.get("actor"):
+    dispatch = state.get("dispatch", {})
+    if state.get("steps", {}).get("sale"):
         return True
     carrier = dispatch.get("carrier")
     is_party = isinstance(carrier, str) and is_party_id(carrier)

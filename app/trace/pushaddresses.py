@@ -18,16 +18,19 @@ from typing import Any, Literal
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, from_ms_if, to_ms
-from app.kit.errors import Denied, Fault, Invalid, Malformed, NotFound
+from app.kit.errors import Fault, Invalid, Malformed, NotFound, Unavailable
 from app.kit.tokens import RandomBytes, random_symbols
 from app.parties.principal import Principal
+from app.parties.standing import MandateMissing
 from app.parties.store import find_party
 from app.trace import kuaidi100, pushaddressstore
 from app.trace.kuaidi100 import SignWrong, Told
 from app.trace.pushes import Push, Pushed, Pushes
 from app.trace.sending import EventNotYours
 
-Outcome = Literal["recorded", "nothing", "unknown", "refused", "sign_wrong", "unreadable"]
+Outcome = Literal[
+    "recorded", "nothing", "unknown", "refused", "sign_wrong", "unreadable", "unavailable"
+]
 """What came of a push as a whole."""
 
 _SYMBOLS = 20  # five bits each: found by nobody who was not told
@@ -52,6 +55,17 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """An address that takes what is pushed, and in whose name. pushed_at, outcome: of the last push."""
+
+    address: str
+    generation: int
+    principal: Principal
+    pushed_at: datetime | None
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What came of a push: of each of its news, in order, and of all together."""
 
@@ -66,14 +80,14 @@ class Taken:
 
     @property
     def untold(self) -> int:
-        """How many of its news only a carrier may tell, and this party is none."""
-        return sum(isinstance(one.fault, EventNotYours) for one in self.results)
+        """How many of its news only a carrier may tell, or who has its mandate for them."""
+        return sum(_is_untold(one) for one in self.results)
 
     @property
     def fault(self) -> Fault | None:
         """Why something of it was refused, if not for who tells it."""
-        refused = (one.fault for one in self.results if one.status == "refused")
-        return next((one for one in refused if not isinstance(one, EventNotYours)), None)
+        refused = (one for one in self.results if one.status == "refused")
+        return next((one.fault for one in refused if not _is_untold(one)), None)
 
 
 class PushAddresses:
@@ -151,11 +165,8 @@ class PushAddresses:
 
     # --- what is pushed ------------------------------------------------------------------------
 
-    def take(self, address: str, *, param: str, sign: str) -> Taken:
-        """Returns what came of a push to this address, in kuaidi100's form.
-
-        Raises AddressUnknown, SignWrong, Malformed, Invalid, Unavailable. Writes `push_address` besides.
-        """
+    def find(self, address: str) -> Door:
+        """Returns the address where something is pushed. Raises AddressUnknown. Read-only."""
         with self._database.read() as connection:
             row = pushaddressstore.find_address(connection, address)
             party = None if row is None else find_party(connection, row.party)
@@ -164,16 +175,26 @@ class PushAddresses:
         principal = Principal(
             f"push/{address}", party.id, frozenset(party.roles), frozenset({"events"})
         )
+        return Door(row.address, row.generation, principal, from_ms_if(row.pushed_at), row.outcome)
+
+    def take(self, door: Door, *, param: str, sign: str) -> Taken:
+        """Returns what came of a push to this address, in kuaidi100's form.
+
+        Raises SignWrong, Malformed, Invalid, Denied, Unavailable. Writes `push_address` besides.
+        """
+        outcome: Outcome = "unavailable"  # so it stays where an error of ours comes between
         try:
-            kuaidi100.check_sign(param, sign, salt=self._salt(address, row.generation))
+            kuaidi100.check_sign(param, sign, salt=self._salt(door.address, door.generation))
             told = kuaidi100.read_push(param)
-            results = self._pushes.take(principal, kuaidi100.FEED, self._news(told))
-        except (SignWrong, Malformed, Invalid) as fault:
-            self._note(row, "sign_wrong" if isinstance(fault, SignWrong) else "unreadable")
+            # Of a whole way nothing may fall off: the aggregator cannot send less at once.
+            results = self._pushes.take(door.principal, kuaidi100.FEED, self._news(told), most=None)
+            outcome = _outcome(results)
+        except Fault as fault:
+            outcome = _outcome_of(fault)
             raise
-        outcome = _outcome(results)
-        self._note(row, outcome)
-        return Taken(party.id, told, tuple(results), outcome)
+        finally:
+            self._note(door, outcome)
+        return Taken(door.principal.own_party(), told, tuple(results), outcome)
 
     def _news(self, told: Told) -> tuple[Push, ...]:
         """Returns what to record; whose goods they are is asked where nothing is news of them, too."""
@@ -181,29 +202,56 @@ class PushAddresses:
             return told.items
         return (Push(told.waybill, kuaidi100.ENDED, self._clock.now()),)
 
-    def _note(self, row: Any, outcome: Outcome) -> None:
-        """Keeps what came of it, at most once a minute: who pushes wrongly writes no more than that."""
+    def _note(self, door: Door, outcome: Outcome) -> None:
+        """Keeps what came of it: the same once a minute, and each change.
+
+        Who does not know the salt changes it to `sign_wrong` alone, once after each true push.
+        """
         now = self._clock.now()
-        recent = row.pushed_at is not None and now - from_ms(row.pushed_at) < _NOTED_EVERY
-        if recent and row.outcome == outcome:
+        recent = door.pushed_at is not None and now - door.pushed_at < _NOTED_EVERY
+        if recent and door.outcome == outcome:
             return
         with self._database.write() as connection:
-            pushaddressstore.note(connection, row.address, outcome=outcome, at_ms=to_ms(now))
+            pushaddressstore.note(connection, door.address, outcome=outcome, at_ms=to_ms(now))
 
 
 def _party_of(principal: Principal) -> str:
-    """Returns whose addresses are meant. Raises what `check_may` raises, Denied for the operator."""
+    """Returns whose addresses are meant. Raises what `check_may` raises, Denied for the operator.
+
+    What is pushed speaks in events, and goes on when the key is revoked that fetched the salt: so it is
+    for who may make a key, and may send events.
+    """
     principal.check_may("push.manage")
-    if principal.party is None:
-        raise Denied("admin_cannot_speak")
-    return principal.party
+    principal.check_may("event.send")
+    return principal.own_party()
+
+
+def _is_untold(one: Pushed) -> bool:
+    """Whether it was refused for who tells it, which no further push will change.
+
+    A mandate for the rest of it can still be given before kuaidi100 pushes again; what happened on the
+    way is not worth that, nor has its carrier to be asked for it.
+    """
+    if one.status != "refused":
+        return False
+    lacks_mandate = isinstance(one.fault, MandateMissing) and one.fault.params["type"] == "transit"
+    return lacks_mandate or isinstance(one.fault, EventNotYours)
 
 
 def _outcome(results: Iterable[Pushed]) -> Outcome:
     """Returns what came of all together: the worst that somebody can do something about."""
-    statuses = {one.status for one in results if not isinstance(one.fault, EventNotYours)}
+    statuses = {one.status for one in results if not _is_untold(one)}
     if "refused" in statuses:
         return "refused"
     if "recorded" in statuses:
         return "recorded"
     return "unknown" if statuses == {"unknown"} else "nothing"
+
+
+def _outcome_of(fault: Fault) -> Outcome:
+    """Returns what came of a push that was refused as a whole."""
+    if isinstance(fault, SignWrong):
+        return "sign_wrong"
+    if isinstance(fault, Malformed | Invalid):
+        return "unreadable"
+    return "unavailable" if isinstance(fault, Unavailable) else "refused"

@@ -117,8 +117,19 @@ class Pushes:
         self._recording = recording
         self._index = index
 
-    def take(self, principal: Principal, feed: str, items: Sequence[Push]) -> list[Pushed]:
-        """Returns what came of each item, in order. Raises Invalid for an unknown feed."""
+    def take(
+        self,
+        principal: Principal,
+        feed: str,
+        items: Sequence[Push],
+        *,
+        most: int | None = MAX_EVENTS,
+    ) -> list[Pushed]:
+        """Returns what came of each item, in order. Raises Invalid for an unknown feed.
+
+        most: events; an item that goes beyond is refused, so that its sender sends less at once. None:
+        for who cannot, all of it.
+        """
         principal.check_may("event.send")
         if feed not in feeds():
             expected = ", ".join(feeds())
@@ -151,8 +162,8 @@ class Pushes:
             ):
                 results[n].status = "refused"
                 results[n].fault = EventNotYours("event_not_yours", type=told["event"])
-            elif len(requests) + mine > MAX_EVENTS:
-                params = {"expected": f"≤ {MAX_EVENTS}", "got": len(requests) + mine}
+            elif most is not None and len(requests) + mine > most:
+                params = {"expected": f"≤ {most}", "got": len(requests) + mine}
                 results[n].status = "refused"
                 results[n].fault = invalid(FieldFault(("items", n), "length", params))
             else:
@@ -167,9 +178,11 @@ class Pushes:
                     results[n].fault = WaybillUnknown("waybill_unknown")
         for n in self._known(earlier):
             results[n] = Pushed("repeated")
-        answers = self._recording.record_and_wait(principal, requests) if requests else []
-        for n, answer in zip(owners, answers, strict=True):
-            _note(results[n], answer)
+        for start in range(0, len(requests), MAX_EVENTS):
+            part = slice(start, start + MAX_EVENTS)
+            answers = self._recording.record_and_wait(principal, requests[part])
+            for n, answer in zip(owners[part], answers, strict=True):
+                _note(results[n], answer)
         return results
 
     def _known(self, events: Sequence[tuple[int, EventRequest]]) -> Iterator[int]:

@@ -7,8 +7,6 @@ HTTP status says the same to whoever reads logs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -19,7 +17,15 @@ from fastapi.responses import Response
 from starlette.requests import Request
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, Malformed, NotFound, UnsupportedMedia, invalid
+from app.kit.errors import (
+    Fault,
+    FieldFault,
+    Malformed,
+    NotFound,
+    TooMany,
+    UnsupportedMedia,
+    invalid,
+)
 from app.trace.pushaddresses import Taken
 from app.web.body import MAX_UNKNOWN_BYTES, StrictRoute, read_raw
 from app.web.deps import InRooms, InVisit
@@ -28,7 +34,8 @@ from app.web.visit import visit_of
 
 log = structlog.get_logger(__name__)
 
-PATH = "/push/kuaidi100"
+PREFIX = "/push/"
+PATH = f"{PREFIX}kuaidi100"
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 16
 
@@ -37,41 +44,19 @@ class ParcelUnknown(NotFound):
     """No parcel of this party's travels under the number: perhaps not yet, so it is asked for again."""
 
 
-class _Kuaidi100Route(StrictRoute):
-    """Answers faults in the aggregator's shape: it reads no problem documents."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answered(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Fault as fault:
-                visit = visit_of(request)
-                # The address is half of what one must know to push: it stands in no log.
-                log.warning("push.refused", slug=fault.slug, fault=str(fault))
-                return _answer(status_of(fault), _said_of(fault, visit.lang), fault=fault)
-
-        return answered
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 
-router = APIRouter(route_class=_Kuaidi100Route, include_in_schema=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """The two fields of a push."""
-
-    param: str
-    sign: str
-
-
-async def _read_form(request: Request) -> _Form:
-    """Raises UnsupportedMedia, TooLarge, Malformed, Invalid."""
+async def _read_form(request: Request) -> bytes:
+    """Returns a form's bytes; they are parsed beside the event loop. Raises UnsupportedMedia, TooLarge."""
     given = request.headers.get("content-type", "")
     if given.split(";")[0].strip().lower() != _FORM:
         raise UnsupportedMedia("push_form", got=given[:80])
-    raw = await read_raw(request, MAX_UNKNOWN_BYTES)
+    return await read_raw(request, MAX_UNKNOWN_BYTES)
+
+
+def _parse_form(raw: bytes) -> tuple[str, str]:
+    """Returns the two fields of a push, `param` and `sign`. Raises Malformed, Invalid."""
     try:
         fields = dict(
             parse_qsl(
@@ -83,15 +68,17 @@ async def _read_form(request: Request) -> _Form:
         raise Malformed("push_form") from err
     if not fields.get("param"):
         raise invalid(FieldFault(("param",), "missing", sentence="push_param"))
-    return _Form(fields["param"], fields.get("sign", ""))
+    return fields["param"], fields.get("sign", "")
 
 
 @router.post(f"{PATH}/{{address}}")
 def take_push(
-    rooms: InRooms, visit: InVisit, address: str, form: Annotated[_Form, Depends(_read_form)]
+    rooms: InRooms, visit: InVisit, address: str, raw: Annotated[bytes, Depends(_read_form)]
 ) -> Response:
     """Takes what kuaidi100 pushes of one waybill."""
-    taken = rooms.push_addresses.take(address, param=form.param, sign=form.sign)
+    door = rooms.push_addresses.find(address)
+    param, sign = _parse_form(raw)
+    taken = rooms.push_addresses.take(door, param=param, sign=sign)
     log.info(
         "push.taken", party=taken.party, carrier=taken.told.carrier, outcome=taken.outcome,
         recorded=taken.count("recorded"), ended=taken.told.ended, unread=taken.told.unread,
@@ -101,6 +88,15 @@ def take_push(
     if taken.outcome == "refused" and taken.fault is not None:
         raise taken.fault
     return _answer(200, text(visit.lang, "push.answer.taken"), taken=taken, lang=visit.lang)
+
+
+def answer_fault(request: Request, fault: Fault) -> Response:
+    """Returns what is said of anything refused below PREFIX: an aggregator reads no problem documents."""
+    status = status_of(fault)
+    if status < 500 and not isinstance(fault, TooMany):  # what is ours is logged where it happens
+        # The address is half of what one must know to push: it stands in no log.
+        log.warning("push.refused", slug=fault.slug, fault=str(fault))
+    return _answer(status, _said_of(fault, visit_of(request).lang), fault=fault)
 
 
 def _answer(
@@ -131,6 +127,8 @@ def _notes(taken: Taken, lang: Lang) -> list[str]:
         notes.append(text(lang, "push.answer.ended"))
     if taken.untold:
         notes.append(text(lang, "push.answer.untold", count=taken.untold))
+    if taken.told.untimed:
+        notes.append(text(lang, "push.answer.untimed", state=taken.told.untimed))
     if taken.told.unread:
         notes.append(text(lang, "push.answer.unread", states=", ".join(taken.told.unread)))
     return notes

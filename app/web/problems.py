@@ -178,8 +178,13 @@ def _methods_at(request: Request) -> list[str]:
 def answer(request: Request, fault: Fault) -> Response:
     """Returns the problem, as a page where the app has one for readers of HTML, else as JSON.
 
-    `app.state.problem_page(request, fault)` may return such a page, or None.
+    `app.state.problem_page(request, fault)` may return such a page, or None. `app.state.problem_shapes`:
+    by the beginning of a path, who answers there in a form that is not ours.
     """
+    for prefix, shape in getattr(request.app.state, "problem_shapes", {}).items():
+        if request.scope["path"].startswith(prefix):
+            shaped: Response = shape(request, fault)
+            return shaped
     page = getattr(request.app.state, "problem_page", None)
     if page is not None and "text/html" in request.headers.get("accept", ""):
         shown: Response | None = page(request, fault)

@@ -109,6 +109,38 @@ def test_what_is_not_understood_is_named_and_the_rest_is_told():
     assert set(read_push(text).unread) == {"gestern", "777"}
 
 
+def test_of_steps_in_the_same_second_the_first_of_the_list_is_the_newest():
+    at = "2026-11-23 15:00:00"
+    text = param(step(at, statusCode="6"), step(at, statusCode="14"), state="6")
+    assert [one[0] for one in news(text)] == ["14", "6"]
+
+
+@pytest.mark.parametrize(
+    "time", ["gestern", "0001-01-01 00:00:00", "2026-11-26", "2026-11-26+08:00", "", None]
+)
+def test_the_parcels_state_is_told_of_no_older_step_than_its_newest(time):
+    text = param(step(time, statusCode="3"), step("2026-11-23 09:00:00", statusCode="5"), state="3")
+    assert [one[0] for one in news(text)] == ["5"]
+    told = read_push(text)
+    assert (told.untimed, told.unread) == ("3", (time or "?",))
+    alone = read_push(param(step(time, statusCode="3"), state="3"))
+    assert (alone.items, alone.untimed) == ((), "3")
+
+
+def test_an_older_step_whose_time_cannot_be_read_takes_nothing_from_the_newest():
+    text = param(step("2026-11-23 15:00:00"), step("gestern", statusCode="5"), state="3")
+    assert [one[0] for one in news(text)] == ["3"]
+    assert read_push(text).untimed is None
+    assert read_push(param(state="0")).untimed is None
+    for none in (None, ""):
+        assert read_push(param(state="0", data=none)).items == ()
+
+
+def test_a_step_without_a_time_of_day_has_that_of_its_other_field():
+    told = step("2026-11-23 15:00:00", statusCode="3") | {"ftime": "2026-11-23"}
+    assert news(param(told, state="3")) == [("3", "2026-11-23T07:00:00.000Z", None)]
+
+
 def test_a_feed_that_ended_says_nothing_of_the_goods():
     told = read_push(param(step("2026-11-23 15:00:00"), status="abort", state="2"))
     assert (told.items, told.ended) == ((), True)
@@ -133,6 +165,20 @@ def test_what_is_no_such_push_is_refused_with_its_place(text, loc):
     with pytest.raises(Invalid) as refused:
         read_push(text)
     assert refused.value.errors[0].loc == loc
+
+
+def test_what_is_of_another_type_is_told_what_was_expected():
+    for text, shape in (("[]", "object"), (
+        '{"status": "polling", "lastResult": {"nu": "TEST0000000001", "data": "x"}}', "list"
+    )):  # fmt: skip
+        with pytest.raises(Invalid) as refused:
+            read_push(text)
+        fault = refused.value.errors[0]
+        assert (fault.kind, fault.sentence, fault.params) == (
+            "type",
+            "type_of",
+            {"expected": shape},
+        )
 
 
 def test_param_must_be_json():

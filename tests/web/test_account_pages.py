@@ -14,6 +14,7 @@ from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import NEW, new_browser, new_name, open_people_market, signed_in
 
+PUSH = "/account/push"
 PEOPLE, KEYS, HOOKS = "/account/people", "/account/keys", "/account/webhooks"
 _codes = iter(range(100, 1000))
 
@@ -103,6 +104,31 @@ def test_staff_may_do_what_was_chosen_and_nothing_else(market):
         with pytest.raises(Fault) as refused:
             person.principal().check_may(action, owner=SHOP)
         assert refused.value.slug == "forbidden"
+
+
+def test_the_salt_of_the_push_address_is_for_who_may_make_a_key(market):
+    owner = signed_in(market)
+    owner.get(PUSH)
+    owner.post(PUSH, 422, do="nonsense")
+    owner.get(PUSH)
+    owner.post(PUSH, 422)
+    assert market.rooms.push_addresses.of(principal_of(market, owner)) is None
+    owner.get(PUSH)
+    owner.post(PUSH, do="make")
+    salt = market.rooms.push_addresses.of(principal_of(market, owner)).salt
+    assert salt in owner.get(PUSH).text
+    assert PUSH in owner.get("/desk").text
+    staff = signed_in(market, "staff", scopes=["events"])
+    assert salt not in staff.get(PUSH, 403).text
+    staff.get("/account")
+    for do in ("make", "renew", "end"):
+        staff.post(PUSH, 403, do=do)
+    assert PUSH not in staff.get("/desk").text
+    assert market.rooms.push_addresses.of(principal_of(market, owner)).salt == salt
+
+
+def principal_of(market, browser):
+    return market.rooms.people.accounts.find(browser.name).person.principal()
 
 
 def test_nobody_gives_a_staff_the_right_to_make_keys_and_people(market):

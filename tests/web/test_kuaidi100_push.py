@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
 from app.kit.clock import SHANGHAI
+from app.kit.errors import Denied, Unavailable
+from app.trace import pushes
 from app.trace.kuaidi100 import sign_of
+from app.web import aggregators
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import AGGREGATOR, GTIN, RIVAL
 
@@ -73,7 +77,7 @@ def test_a_signature_is_recorded_as_the_sellers_word_and_a_push_that_is_repeated
                  state="303", status="shutdown")  # fmt: skip
     told = push(market, address, text)
     assert (told["message"], told["recorded"], told["repeated"]) == ("成功", 1, 0)
-    assert told["notes"] == ["2 条运输途中的状态没有记录：只由承运方或其聚合方来说。"]
+    assert told["notes"] == ["2 条运输途中的状态没有记录：只由承运方或有其相应授权的一方来说。"]
     assert "claim" not in json.dumps(told)
     for code in codes:
         last = story(market, code)[-1]
@@ -113,6 +117,61 @@ def test_an_aggregators_address_speaks_under_the_carriers_mandate(market):
     assert push(market, address, text)["recorded"] == 1
     last = story(market, codes[0])[-1]
     assert (last["actor"], last["via"], last["source"]) == (CARRIER, AGGREGATOR, "aggregator")
+
+
+def test_a_signature_counts_where_the_mandate_is_for_nothing_else(market):
+    carrier, aggregator = market.newcomer("carrier"), market.newcomer("aggregator")
+    waybill, codes = parcel(market, carrier)
+    market.mandate(carrier, aggregator, "signature")
+    address = address_of(market, aggregator)
+    on_the_way = param(waybill, step(market, -9, "5"), state="5")
+    assert push(market, address, on_the_way)["recorded"] == 0
+    text = param(waybill, step(market, -1, "3"), step(market, -9, "5"), state="3")
+    for counts in ((1, 0), (0, 1)):
+        told = push(market, address, text)
+        assert (told["recorded"], told["repeated"]) == counts
+        assert told["notes"] == ["1 条运输途中的状态没有记录：只由承运方或有其相应授权的一方来说。"]
+    assert state_of(market, codes[0]) == "signed"
+
+
+def test_a_mandate_that_lacks_the_signature_is_asked_for_again(market):
+    carrier, aggregator = market.newcomer("carrier"), market.newcomer("aggregator")
+    waybill, codes = parcel(market, carrier)
+    market.mandate(carrier, aggregator, "transit")
+    address = address_of(market, aggregator)
+    text = param(waybill, step(market, -1, "3"), step(market, -9, "5"), state="3")
+    push(market, address, text, status=403)
+    market.mandate(carrier, aggregator, "signature")
+    assert push(market, address, text)["recorded"] == 1
+    assert state_of(market, codes[0]) == "signed"
+
+
+def test_of_a_big_parcel_nothing_falls_off(market, monkeypatch):
+    monkeypatch.setattr(pushes, "MAX_EVENTS", 5)
+    waybill, codes = parcel(market, CARRIER, units=4)
+    steps = [
+        step(market, -1, "3"),
+        step(market, -2, "5"),
+        step(market, -3, "0"),
+        step(market, -4, "1"),
+    ]
+    text = param(waybill, *steps, state="3", status="shutdown")
+    assert push(market, address_of(market, CARRIER), text)["recorded"] == 4
+    assert {state_of(market, code) for code in codes} == {"signed"}
+    assert [one["type"] for one in story(market, codes[3])[-4:]] == ["transit"] * 3 + ["signature"]
+    assert push(market, address_of(market, CARRIER), text)["repeated"] == 4
+
+
+def test_a_state_without_its_time_is_not_recorded_at_another(market):
+    waybill, codes = parcel(market)
+    newest = step(market, -1, "3") | {"ftime": "0001-01-01 00:00:00", "time": ""}
+    told = push(market, address_of(market), param(waybill, newest, step(market, -5), state="3"))
+    assert told["recorded"] == 0
+    assert told["notes"] == [
+        "最新一步的时间看不懂，包裹的状态 3 没有记录。",
+        "看不懂的状态或时间，没有记录事件：0001-01-01 00:00:00",
+    ]
+    assert state_of(market, codes[0]) == "in_transit"
 
 
 def test_a_feed_that_ended_and_states_that_nobody_knows_record_nothing_and_say_so(market):
@@ -181,6 +240,16 @@ def test_a_salt_is_renewed_and_an_address_ended_at_once(market):
     assert other["salt"].encode() not in market.stored_bytes()
 
 
+def test_the_salt_is_for_who_may_make_a_key(market):
+    address_of(market)
+    for scopes in (("events",), ("parties",)):
+        token = market.key_of(SHOP, *scopes)
+        for method, path in (("GET", AT), ("POST", AT), ("POST", f"{AT}/renewal"), ("DELETE", AT)):
+            assert market.call(method, path, token=token).status_code == 403
+    token = market.key_of(SHOP, "events", "parties")
+    assert market.ask("GET", AT, token=token) == market.ask("GET", AT, token=market.keys[SHOP])
+
+
 def test_whose_key_may_not_send_events_has_no_address(market):
     assert market.call("POST", AT, token=market.keys[AUTHORITY]).status_code == 403
     assert market.call("GET", AT).status_code == 401
@@ -203,6 +272,76 @@ def test_a_form_that_is_none_is_told_what_was_expected(market, content, headers,
     told = answer.json()
     assert (answer.status_code, told["result"], told["returnCode"]) == (status, False, str(status))
     assert said in told["message"]
+
+
+def fail(fault: Exception):
+    def take(*_: object, **__: object) -> None:
+        raise fault
+
+    return take
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "outcome"),
+    [
+        (Denied("role_missing", action="event.send"), 403, "refused"),
+        (Unavailable("commit_failed", retry_after_s=7), 503, "unavailable"),
+        (RuntimeError("ours"), 500, "unavailable"),
+    ],
+)
+def test_whatever_keeps_a_push_out_is_answered_in_its_form_and_seen_by_the_shop(
+    market, monkeypatch, fault, status, outcome
+):
+    address = address_of(market)
+    waybill, _ = parcel(market)
+    text = param(waybill, step(market, -1), state="3")
+    taker = market.rooms.push_addresses
+    with monkeypatch.context() as broken:
+        broken.setattr(taker._pushes, "take", fail(fault))
+        assert "ours" not in push(market, address, text, status=status)["message"]
+    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == outcome
+    push(market, address, text)
+    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "size", "status"),
+    [
+        ("GET", "/push/kuaidi100/x", 0, 405),
+        ("POST", "/push/other/x", 0, 404),
+        ("POST", "/push/kuaidi100/x?a=%00", 0, 422),
+        ("POST", "/push/kuaidi100/x", 9 * 1024 * 1024, 413),
+    ],
+)
+def test_whatever_is_refused_at_the_door_is_answered_in_its_form(
+    market, method, path, size, status
+):
+    headers = FORM | {"accept": "text/html"}
+    answer = market.client.request(method, path, content=b"x" * size, headers=headers)
+    told = answer.json()
+    assert (answer.status_code, told["result"], told["returnCode"]) == (status, False, str(status))
+    assert told["message"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_address_that_is_none_is_told_before_its_form_is_read(market, monkeypatch):
+    monkeypatch.setattr(aggregators, "_parse_form", fail(RuntimeError("read")))
+    answer = market.client.post("/push/kuaidi100/NONE", content=b"%", headers=FORM)
+    assert (answer.status_code, answer.json()["returnCode"]) == (404, "404")
+
+
+def test_a_form_is_read_beside_the_event_loop(market, monkeypatch):
+    threads = []
+    parse = aggregators.parse_qsl
+
+    def seen(*given: object, **more: object) -> object:
+        threads.append(threading.current_thread().name)
+        return parse(*given, **more)
+
+    monkeypatch.setattr(aggregators, "parse_qsl", seen)
+    push(market, address_of(market), "not json", status=400)
+    assert len(threads) == 1
+    assert threads[0].startswith("AnyIO worker thread")
 
 
 def test_a_signed_text_that_is_no_push_is_told_where(market):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.i18n import text
-from tests.web.conftest import CARRIER, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.people import signed_in
 
 HTML = {"Accept": "text/html", "Accept-Language": "zh"}
 NO_PROOF = "这一件不是经平台卖出的"
@@ -39,6 +42,28 @@ def test_what_nobody_can_prove_is_not_asked_for(market, carrier, by):
     assert 'action="/reports#report"' in page
 
 
+@pytest.mark.parametrize("by", ["", SHOP])
+def test_a_shops_software_that_sells_by_mandate_is_no_platform(market, by):
+    software = market.newcomer()
+    market.mandate(SHOP, software, "sale")
+    (unit,) = market.issue(inner=False)
+    told = market.send(software, unit.code, "sale", {}, hours=-9, actor=SHOP)
+    assert "claim_token" not in told
+    market.send(SHOP, unit.code, "dispatch", {"carrier": "中通"}, hours=-8)
+    if by:
+        market.send(by, unit.code, "signature", {"kind": "in_person"}, hours=-1)
+    assert NO_PROOF in page_of(market, unit.code)
+
+
+def test_what_a_platform_sold_is_proven_whoever_carried_it(market):
+    (unit,) = market.issue(inner=False)
+    assert "claim_token" in market.sell_by_platform(unit.code, hours=-9)
+    market.send(SHOP, unit.code, "dispatch", {"carrier": "中通"}, hours=-8)
+    page = page_of(market, unit.code)
+    assert NO_PROOF not in page
+    assert 'name="proof_kind" value="claim"' in page
+
+
 @pytest.mark.parametrize(("carrier", "by"), [(None, ""), (CARRIER, ""), (CARRIER, CARRIER)])
 def test_where_a_token_may_be_the_complaint_can_go_as_a_report(market, carrier, by):
     unit = sold(market, carrier, by=by)
@@ -55,6 +80,28 @@ def test_where_a_token_may_be_the_complaint_can_go_as_a_report(market, carrier, 
     refused = market.client.post("/reports", data=said | {"text": "", "id": ""}, headers=HTML)
     assert refused.status_code == 422
     assert 'id="report-text-error"' in refused.text
+
+
+@pytest.mark.parametrize(("lang", "word"), [("zh", "质量"), ("en", "Quality")])
+def test_what_a_complaint_is_about_goes_into_the_report(market, lang, word):
+    unit = sold(market, CARRIER)
+    said = {"category": "quality", "text": "开裂了", "code": unit.code, "lang": lang}
+    refused = market.client.post("/reports", data=said | {"text": ""}, headers=HTML).text
+    report = refused[refused.index('id="report"') :]
+    assert '<input type="hidden" name="category" value="quality">' in report
+    officer = signed_in(market, "staff", AUTHORITY, scopes=["audit"])
+    for category, words in (
+        ("quality", f"[{word}] 开裂了"),
+        ("nonsense", "开裂了"),
+        ("", "开裂了"),
+    ):
+        answer = market.client.post("/reports", data=said | {"category": category}, headers=HTML)
+        assert answer.status_code == 201
+        page = answer.text[answer.text.index("<main") :]
+        ticket = re.search(r"R-[0-9A-Z]+|[0-9A-Z]{10,}", page)[0]
+        officer.get(f"/desk/reports/{ticket}")
+        shown = officer.post(f"/desk/reports/{ticket}", 200, do="open", purpose="核实线索").text
+        assert f">{words}<" in shown
 
 
 def test_the_code_inside_the_pack_proves_it_without_a_platform(market):

@@ -21,7 +21,7 @@ class PushAddressOut(BaseModel):
     """An address. `callback_url` and `salt` go to kuaidi100 with a subscription, as they stand.
 
     `outcome` of the last push: `recorded`, `nothing` (all known, or no news), `unknown` (no parcel of
-    yours), `refused`, `sign_wrong`, `unreadable`.
+    yours), `refused`, `sign_wrong`, `unreadable`, `unavailable`.
     """
 
     callback_url: str

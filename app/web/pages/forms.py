@@ -17,6 +17,7 @@ from app.kit.errors import Fault, NotFound
 from app.ledger.submission import Recorded
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
+from app.trace.events import COMPLAINT_CATEGORIES
 from app.trace.identifiers import parse_code
 from app.trace.requests import ConsumerProof, EventRequest, SealedInput
 from app.web.body import StrictRoute
@@ -156,6 +157,9 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
             check_report_limit(rooms, visit_of(request))
             # What is no code of ours is part of what the person has to say.
             said = told["text"] if known is not None or not code else f"[{code}] {told['text']}"
+            # So is what a complaint was about that goes as a report, which has no such field.
+            if (category := values.get("category")) in COMPLAINT_CATEGORIES:
+                said = f"[{text(frame.lang, f'complaint.{category}')}] {said}"
             stream = known.stream if known is not None else None
             ticket, is_new = rooms.reports.file_once(
                 stream, said, told.get("contact"), id=form_id(values, "report")

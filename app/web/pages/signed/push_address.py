@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.kit.errors import FieldFault, invalid
 from app.parties.roles import AGGREGATOR, CARRIER
 from app.web.aggregators import PATH
 from app.web.body import StrictRoute
@@ -52,8 +53,11 @@ def change_push_address(
         case "end":
             rooms.push_addresses.end(principal)
             told = "push_ended"
-        case _:
+        case "make":
             rooms.push_addresses.make(principal)
             told = "push_made"
+        case other:
+            params = {"expected": "make, renew, end", "got": other[:40]}
+            raise invalid(FieldFault(("do",), "enum", params))
     note(request, rooms, signed, told, "kuaidi100")
     return go_on(frame_of(request, form.text("lang") or None, _PATH), _PATH, told=told)
