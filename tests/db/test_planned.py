@@ -209,6 +209,7 @@ def test_a_session_in_which_a_message_was_broken_off_is_used_no_more(database):
             pytest.raises(MemoryError),
         ):
             NAMES.rows(connection, stream=2)
+        assert connection.connection.dbapi_connection.closed
         NAMES.rows(connection, stream=3)
     with database.read() as connection:
         assert NAMES.rows(connection, stream=3) == []
