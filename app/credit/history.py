@@ -114,6 +114,8 @@ def follow_score(
             if number == spans - 1:
                 moments.append(moment(end, happenings))
             elif here:
+                if moments[-1].at == here[-1][0]:
+                    moments.pop()  # it fades up to the very end of its span, where this begins the next
                 moments.append(moment(here[-1][0], happenings))
             elif policy_at(begin).version != policy_at(end).version or any(
                 a < end and b > begin for a, b in fading

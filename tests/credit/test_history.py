@@ -59,6 +59,14 @@ def test_every_moment_is_the_score_of_its_time_however_entries_arrive(told, rand
     assert course(entries) == found
 
 
+def test_what_comes_at_the_end_of_a_span_in_which_something_fades_is_one_moment():
+    told = [("chain_completed", 15.0), ("complaint_reply_slow", 6.5)]
+    found = course([entry(rule, ago, n) for n, (rule, ago) in enumerate(told)])
+    times = [one.at for one in found.moments]
+    assert times == sorted({*times})
+    assert found.coming[-1].at == UNTIL
+
+
 def test_now_is_a_moment_and_between_moments_only_fading_moves_the_score():
     found = course(PAST)
     assert found.past[-1].at == NOW
