@@ -91,6 +91,11 @@ class Declared:
     documents: tuple[Document, ...]
     outcome: Outcome | None
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a number that was given is not of these goods, or of none that are known."""
+        return any(one.standing in ("differs", "absent") for one in self.documents)
+
 
 class CustomsDesk:
     """Looks declarations up and records what customs decide. Owns its short transactions."""
@@ -130,7 +135,7 @@ class CustomsDesk:
     ) -> Recorded:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.
 
-        reason: of a hold, sealed. despite: release although the three differ. Raises Invalid,
+        reason: of a hold, sealed. despite: release although a given number is doubtful. Raises Invalid,
         NothingDeclared, and what the recording raises.
         """
         declared, rows = self._find(principal, number, documents)
@@ -141,8 +146,8 @@ class CustomsDesk:
         if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
             params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
-        if decision == "release" and declared.outcome == "differ" and not despite:
-            raise invalid(FieldFault(("despite",), "missing", sentence="three_differ"))
+        if decision == "release" and declared.is_doubtful and not despite:
+            raise invalid(FieldFault(("despite",), "missing", sentence="number_unfit"))
         data: dict[str, Any] = {"port": port.strip()}
         given = _read_documents(documents)
         numbers = {"number": declared.declaration.number}

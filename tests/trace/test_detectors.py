@@ -78,6 +78,12 @@ def test_goods_signed_for_before_they_were_sent_are_impossible():
     check_canonical(found.as_data())
 
 
+def test_a_sellers_own_word_of_a_signature_is_not_its_carriers_to_answer_for():
+    told = event("signature", NOON, seq=3, actor=SHOP, source="merchant")
+    state = live(event("sale"), event("dispatch", NOON + DAY, seq=2), told)
+    assert [one.party for one in find_impossible_order(state)] == [SHOP]
+
+
 def test_two_clocks_may_differ_by_the_tolerance():
     state = live(event("dispatch", NOON), event("signature", NOON - 5 * MINUTE, seq=2))
     assert find_impossible_order(state) == ()

@@ -185,6 +185,12 @@ def test_goods_whose_documents_differ_are_released_by_nobody_who_does_not_say_so
     assert market.stored_bytes().count(b"customs_release") == before.count(b"customs_release")
     page = browser.post("/desk/customs", 200, do="release", despite="yes", **told).text
     assert "The release is on record." in page
+    unknown = {"order": "A-1", "payment": "PAY-1", "waybill": "CUST99999999"}
+    for number in (unknown, {"order": "NOBODYS"}):
+        refused = decide(market, "release", status=422, **number)
+        assert [one["loc"] for one in refused["errors"]] == [["despite"]]
+        decide(market, "release", despite=True, **number)
+    decide(market, "release", order="A-1")
 
 
 @pytest.mark.parametrize("type_", ["customs_release", "customs_hold"])

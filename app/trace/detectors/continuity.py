@@ -14,7 +14,7 @@ from typing import Any
 from app.kit.clock import from_ms
 from app.parties.identity import is_party_id
 from app.trace.detectors.evidence import Discovery, Place, some_places
-from app.trace.gaps import GapKind, pending, responsible_for
+from app.trace.gaps import GapKind, pending, responsible_for, seller_of
 from app.trace.life_table import Happening, State, Step
 
 # Clocks of a shop and of a carrier differ by as much as we let a sender's clock run ahead.
@@ -151,7 +151,9 @@ def find_impossible_order(
         then_at=signed_at,
     )
     key = f"{sent['seq']} {signed['seq']}"
-    party = responsible_for(state, "signature")
+    # What the seller itself said is not the carrier's to put right.
+    seller = seller_of(state)
+    party = seller if signed["actor"] == seller else responsible_for(state, "signature")
     return (Discovery("continuity.impossible_order", party, evidence, key),)
 
 

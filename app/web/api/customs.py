@@ -39,7 +39,7 @@ class DeclarationIn(Body):
 class DecisionIn(DeclarationIn):
     """What customs decide of goods of a declaration. reason: of a hold; it is sealed.
 
-    despite: release although the three documents differ, which is refused otherwise.
+    despite: release although a number that was given is not of these goods, which is refused otherwise.
     """
 
     model_config = {
