@@ -141,6 +141,7 @@ def test_what_was_met_is_kept_as_it_was_and_a_report_once_made_never_changes(mar
 
 def test_there_is_no_report_before_an_audit_is_done_nor_for_strangers(market):
     by = market.keys[AUTHORITY]
+    audit(market, {"gtin": GTIN})  # an older one
     job = market.ask("POST", A, {"scope": {"gtin": GTIN}}, token=by, status=202)["id"]
     assert told(market.call("POST", f"{A}/{job}/report", token=by)) == (409, "audit-not-done", None)
     assert told(market.call("GET", f"{A}/{job}/report", token=by))[0] == 404
