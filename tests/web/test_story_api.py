@@ -304,8 +304,8 @@ def test_evidence_holds_offline_before_and_after_publishing(market):
     assert verify_bundle_bytes(raw, vkey=None).exit_code == 3
     for old, new in (
         (CARRIER.encode(), AUTHORITY.encode()),
-        (b'"leaf_index":' + str(bundle["streams"][0]["records"][1]["leaf_index"]).encode(),
-         b'"leaf_index":0'),
+        (b'"leaf_index":%d,' % bundle["streams"][0]["records"][1]["leaf_index"],
+         b'"leaf_index":0,'),
     ):  # fmt: skip
         assert old in raw
         assert verify_bundle_bytes(raw.replace(old, new), vkey=key).exit_code == 1
