@@ -85,6 +85,7 @@ from app.oversight.reportdesk import ReportDesk
 from app.oversight.reports import Reports
 from app.oversight.returns import Returns
 from app.oversight.reviews import Reviews
+from app.oversight.scanwatch import ScanWatch
 from app.oversight.sealed import SealedAccess
 from app.oversight.seeking import Seeking
 from app.oversight.watching import Watch
@@ -119,7 +120,7 @@ from app.trace.pushes import Pushes
 from app.trace.rateable import Rateable
 from app.trace.recording import Recording
 from app.trace.rowevents import RowEvents
-from app.trace.scans import Scans
+from app.trace.scans import CODE_SCANNED, Scans
 from app.trace.secret_index import SecretIndex
 from app.trace.shipments import Shipments
 from app.trace.story import Stories
@@ -463,12 +464,19 @@ def _open_oversight(
     def thresholds_at(moment: datetime) -> Thresholds:
         return credit.policies.at(moment).detectors.thresholds
 
+    scan_watch = ScanWatch(
+        database,
+        discoveries,
+        clock=clock,
+        settled_after=graces_in_force().late,
+        thresholds_at=thresholds_at,
+    )
     watch = Watch(
         database,
         discoveries,
         Conduct(database, discoveries, vault=vault, thresholds_at=thresholds_at),
+        scan_watch,
         clock=clock,
-        settled_after=graces_in_force().late,
         thresholds_at=thresholds_at,
     )
     ranked = Ranking(database, credit, clock=clock)
@@ -530,7 +538,12 @@ def _open_oversight(
             database, clock=clock, vault=vault, ticket_key=keyring.subkey("report-ticket")
         ),
         "deadlines": Deadlines(
-            database, findings, credit, clock=clock, more=topics, together=watch.topics_together
+            database,
+            findings,
+            credit,
+            clock=clock,
+            more=topics,
+            together={CODE_SCANNED: scan_watch.judge_asked},
         ),
         "audits": Audits(
             database,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -46,7 +46,6 @@ from app.trace.detectors import (
 )
 from app.trace.gaps import seller_of
 from app.trace.life_shape import is_life
-from app.trace.scans import CODE_SCANNED
 
 log = structlog.get_logger(__name__)
 
@@ -88,25 +87,18 @@ class Watch:
         database: Database,
         discoveries: Discoveries,
         conduct: Conduct,
+        scans: ScanWatch,
         *,
         clock: Clock,
-        settled_after: timedelta,
         thresholds_at: Callable[[datetime], Thresholds],
     ) -> None:
         self._database = database
         self._discoveries = discoveries
         self._conduct = conduct
+        self._scans = scans
         self._clock = clock
-        self._scans = ScanWatch(
-            database,
-            discoveries,
-            clock=clock,
-            settled_after=settled_after,
-            thresholds_at=thresholds_at,
-        )
         self._thresholds_at = thresholds_at
         self.topics: Mapping[str, Callable[[outbox.Message], None]] = {LIFE_CHECK: self._asked}
-        self.topics_together = {CODE_SCANNED: self._scans.judge_asked}
 
     def follow(self) -> bool:
         """Judges the goods that the log's next records speak of; returns whether there may be more."""
