@@ -54,9 +54,10 @@ class ScanCount:
 
 
 def ask_beside(connection: Connection, code: Code) -> None:
-    """Asks what a page says beside a unit's story, its product and its looks: for `hot.ask_ahead`."""
+    """Asks what a page says beside a story, its product and a unit's looks: for `hot.ask_ahead`."""
     find_product(connection, code.gtin)
-    scanstore.load(connection, stream_key(code.stream))
+    if code.level == "unit":
+        scanstore.load(connection, stream_key(code.stream))
 
 
 class Scans:
