@@ -29,7 +29,7 @@ from app.kit.errors import (
 from app.trace.pushaddresses import Taken
 from app.web.body import MAX_UNKNOWN_BYTES, StrictRoute, read_raw
 from app.web.deps import InRooms, InVisit
-from app.web.problems import describe, status_of
+from app.web.problems import say_fault, status_of
 from app.web.visit import visit_of
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ def answer_fault(request: Request, fault: Fault) -> Response:
     if status < 500 and not isinstance(fault, TooMany):  # what is ours is logged where it happens
         # The address is half of what one must know to push: it stands in no log.
         log.warning("push.refused", slug=fault.slug, fault=str(fault))
-    return _answer(status, _said_of(fault, visit_of(request).lang), fault=fault)
+    return _answer(status, say_fault(fault, visit_of(request).lang, with_places=True), fault=fault)
 
 
 def _answer(
@@ -132,11 +132,3 @@ def _notes(taken: Taken, lang: Lang) -> list[str]:
     if taken.told.unread:
         notes.append(text(lang, "push.answer.unread", states=", ".join(taken.told.unread)))
     return notes
-
-
-def _said_of(fault: Fault, lang: Lang) -> str:
-    """Returns in one line what a fault says, each wrong field with its place."""
-    problem = describe(fault, lang=lang, instance="")
-    errors = problem.get("errors", ())
-    told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors)
-    return told or str(problem["detail"])

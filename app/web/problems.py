@@ -101,11 +101,18 @@ def describe(fault: Fault, *, lang: Lang, instance: str) -> dict[str, Any]:
     return problem
 
 
-def say_fault(fault: Fault, lang: Lang) -> str:
-    """Returns in one line what a fault says of each field that is wrong, or of the whole."""
+def say_fault(fault: Fault, lang: Lang, *, with_places: bool = False) -> str:
+    """Returns in one line what a fault says of each field that is wrong, or of the whole.
+
+    with_places: each with the path of its field, for whoever has no form before them.
+    """
     problem = describe(fault, lang=lang, instance="")
     detail: str = problem["detail"]
-    return "; ".join(error["msg"] for error in problem.get("errors", ())) or detail
+    told = (
+        f"{'.'.join(map(str, error['loc']))}: {error['msg']}" if with_places else error["msg"]
+        for error in problem.get("errors", ())
+    )
+    return "; ".join(told) or detail
 
 
 def problem_response(fault: Fault, visit: Visit) -> Response:
