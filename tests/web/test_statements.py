@@ -101,15 +101,21 @@ def test_a_units_page_goes_to_postgresql_and_back_less_often_than_it_asks(market
 
 
 def test_a_look_leaves_nothing_to_the_collector(market):
-    """What stands in a circle waits for it, and it stops every page that is being made."""
+    """What stands in a circle waits for it, and it stops every page that is being made.
+
+    The least of some rounds: what else the process has made meanwhile is not of the looks.
+    """
     looks, code = market.rooms.looks, parse_code(live(market, "signed"))
-    looks.glance(code)
-    gc.collect()
+
+    def left(count: int) -> int:
+        gc.collect()
+        for _ in range(count):
+            looks.glance(code)
+        return gc.collect()
+
     gc.disable()
     try:
-        for _ in range(20):
-            looks.glance(code)
-        assert gc.collect() < 20
+        assert min(left(20) for _ in range(5)) < 20
     finally:
         gc.enable()
 
