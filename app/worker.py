@@ -8,6 +8,7 @@ How much longer is bounded by how long nobody may miss its work after what was i
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ def other_loops(rooms: Rooms) -> tuple[Loop, ...]:
         Loop("badges", rooms.badges.recheck, 60.0),
         Loop("figures", rooms.figures.follow, 2.0),
         Loop("mature", rooms.discoveries.mature, 1.0),
-        Loop("audit", rooms.audits.walk, lambda: rooms.audits.pause_s),
+        Loop("audit", partial(rooms.audits.walk, time.sleep), lambda: rooms.audits.pause_s),
         Loop("audit-documents", rooms.audits.documents.work, 1.0),
         Loop("features", partial(_refresh_features, rooms), 1.0),
         Loop("jobs", rooms.audits.run_job, 0.25),

@@ -43,11 +43,12 @@ from app.trace.story import Stories
 
 _WALK = "audit.walk"
 _NOT_AS_SIGNED = ("log.checkpoint_mismatch", "log.checkpoint_ahead", "log.checkpoint_missing")
-# Little at a time: who waits for a page meanwhile waits for a core, too.
+# Little at a time, with rests: who waits for a page meanwhile waits for a core, too.
 _TURNS_PER_S = 4
 _SLICE_S = 0.1 / _TURNS_PER_S
 _SLICE_STREAMS = 200 // _TURNS_PER_S
 _SLICE_STEP = 10
+_REST_S = 1 / _TURNS_PER_S / (_SLICE_STREAMS // _SLICE_STEP)
 _JOB_CHUNK = 500
 _RETRY_S = 10
 _OPERATORS = ""
@@ -109,7 +110,7 @@ class Audits:
         self._log_keys = log_keys
         self._anchor = anchor
         self._most_records = max(1, records_per_s // _TURNS_PER_S)
-        self.pause_s: float = 1 / _TURNS_PER_S
+        self.pause_s: float = _REST_S
         """How long to rest after a `walk`; after a whole round for a second, however small it was."""
         self._served: str | None = None  # the party whose turn was last
         self.documents = DocumentWalk(database, findings, clock=clock, vault=vault)
@@ -253,9 +254,12 @@ class Audits:
         rows = jobstore.findings_of(connection, sorted(found))[:MOST_MET]
         return [dump(as_text(row)) for row in rows]
 
-    def walk(self) -> bool:
-        """Audits the next streams for a fortieth of a second; at the end of a round also the log."""
-        end = time.monotonic() + _SLICE_S
+    def walk(self, rest: Callable[[float], object] = lambda _: None) -> bool:
+        """Audits the next streams for a fortieth of a second; at the end of a round also the log.
+
+        rest: called between steps of a few milliseconds, with the seconds to wait before the next.
+        """
+        worked_s = 0.0
         with self._database.read() as connection:
             after = store.load_cursor(connection, _WALK)
             rows = store.next_streams(connection, after, _SLICE_STREAMS)
@@ -264,14 +268,18 @@ class Audits:
             names: list[str] = []
             problems: list[Problem] = []
             for at in range(0, len(rows), _SLICE_STEP):
+                if at:
+                    rest(_REST_S)
+                began = time.monotonic()
                 step = rows[at : at + _SLICE_STEP]
                 problems += _check_next(audit, after, step)
                 after = step[-1].stream
                 names += [row.name for row in step]
-                if time.monotonic() > end or audit.records >= self._most_records:
+                worked_s += time.monotonic() - began
+                if worked_s > _SLICE_S or audit.records >= self._most_records:
                     break
         round_done = len(names) == len(rows) < _SLICE_STREAMS
-        self.pause_s = 1.0 if round_done else 1 / _TURNS_PER_S
+        self.pause_s = 1.0 if round_done else _REST_S
         with self._database.write() as connection:
             # Moved before findings are written: what cannot be written must not stop the walk.
             position = -1 if round_done else after

@@ -127,7 +127,7 @@ def test_the_walk_takes_little_at_a_time_and_rests_after_a_round(market):
     audits = market.rooms.audits
     with market.rooms.database.write() as connection:
         store.save_cursor(connection, "audit.walk", -1, 0)
-    passed = []
+    passed, rested = [], 0
     while True:
         with market.rooms.database.read() as connection:
             after = store.load_cursor(connection, "audit.walk")
@@ -135,8 +135,14 @@ def test_the_walk_takes_little_at_a_time_and_rests_after_a_round(market):
         if passed and after == -1:
             break
         passed.append(left)
-        audits.walk()
+        rests: list[float] = []
+        audits.walk(rests.append)
+        # A rest between two steps of ten, and one more before the next turn: 200 streams a second.
+        assert len(rests) <= 4
+        assert set(rests) <= {0.05}
+        rested += len(rests)
         if len(passed) == 1:
-            assert audits.pause_s == 0.25
+            assert audits.pause_s == 0.05
+    assert rested
     assert max(before - now for before, now in pairwise(passed)) <= 50
     assert audits.pause_s == 1.0
