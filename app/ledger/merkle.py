@@ -250,7 +250,7 @@ def verify_inclusion(
     inner, border = _shape(index, size)
     if len(proof) != inner + border:
         raise ProofLengthError("proof_length", expected=inner + border, got=len(proof))
-    found = _chain_inner(leaf_hash, proof[:inner], index)
+    found = climb(leaf_hash, proof[:inner], index)
     _check_root(expected=root, got=_chain_left(found, proof[inner:]))
 
 
@@ -284,7 +284,7 @@ def verify_consistency(
         if place >> level & 1:  # what lies right of the old tree was not in it
             old = node_hash(sibling, old)
     _check_root(expected=root1, got=_chain_left(old, last))
-    _check_root(expected=root2, got=_chain_left(_chain_inner(seed, middle, place), last))
+    _check_root(expected=root2, got=_chain_left(climb(seed, middle, place), last))
 
 
 def _shape(index: int, size: int) -> tuple[int, int]:
@@ -296,7 +296,8 @@ def _shape(index: int, size: int) -> tuple[int, int]:
     return inner, (index >> inner).bit_count()
 
 
-def _chain_inner(seed: bytes, proof: Sequence[bytes], place: int) -> bytes:
+def climb(seed: bytes, proof: Sequence[bytes], place: int) -> bytes:
+    """Returns the node over `seed`, which is the one at `place` of its level; a sibling for each level up."""
     for level, sibling in enumerate(proof):
         seed = node_hash(sibling, seed) if place >> level & 1 else node_hash(seed, sibling)
     return seed

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -21,9 +22,12 @@ from app.kit.errors import Fault, Unavailable
 from app.ledger import logstore, tilestore
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.derivation import derive_tile
+from app.ledger.led import LED, Stand
 from app.ledger.logstore import LeavesMissing, Log, Published
 from app.ledger.merkle import (
+    HASH_BYTES,
     ProofSizesError,
+    climb,
     inclusion_proof,
     leaf_hash,
     verify_consistency,
@@ -33,9 +37,11 @@ from app.ledger.note import VerifierKey, encode_base64
 from app.ledger.served import load_checkpoint, load_logs
 from app.ledger.tiles import (
     ENTRIES,
+    TILE_HEIGHT,
     TILE_WIDTH,
     EntryBundleMalformed,
     ReadTile,
+    TileNodes,
     consistency_proof_from_tiles,
     decode_entries,
     inclusion_proof_from_tiles,
@@ -148,6 +154,8 @@ class Prover:
         self._published = published
         self._tiles = _Tiles(connection, published.log, published.size)
         self._read_node = node_reader(self._tiles.load)
+        self._full: dict[int, TileNodes] = {}
+        self._beside: dict[int, bytes] = {}
 
     def prove(self, leaf_index: int, entry: bytes) -> InLog:
         """Returns whether `entry` stands at `leaf_index` of the signed log. Read-only."""
@@ -155,7 +163,7 @@ class Prover:
             return InLog("pending")
         self.fetch([leaf_index])
         leaf = leaf_hash(entry)
-        proof = self._try(leaf_index, leaf, {})
+        proof = self._prove_by_tile(leaf_index, leaf)
         if proof is not None:
             return InLog("proven", proof)
         # One level alone first: a second damage elsewhere must not spoil what is derived above it.
@@ -198,6 +206,41 @@ class Prover:
         except EntryBundleMalformed:
             return b""
         return b"".join(leaf_hash(entry) for entry in entries)
+
+    def _prove_by_tile(self, leaf_index: int, leaf: bytes) -> tuple[bytes, ...] | None:
+        """Proves a leaf from tiles as stored; from its full tile on by a way that led to the root before."""
+        tile, offset = divmod(leaf_index, TILE_WIDTH)
+        if (tile + 1) * TILE_WIDTH > self._published.size:
+            return self._try(
+                leaf_index, leaf, {}
+            )  # at the right edge, where a tile is still filling
+        nodes = self._full.get(tile)
+        if nodes is None:
+            nodes = self._full[tile] = TileNodes(self._tiles.load(0, tile) or b"")
+        if len(nodes.data) < TILE_WIDTH * HASH_BYTES:
+            return None
+        inside = nodes.siblings(offset)
+        published = self._published
+        top = climb(leaf, inside, offset)
+        stand = Stand(published.root, published.size, tile, top, self._digest_beside(tile))
+        way = LED.find(stand)
+        if way is None:
+            proof = self._try(leaf_index, leaf, {})
+            if proof is not None:
+                LED.keep(stand, proof[TILE_HEIGHT:])
+            return proof
+        return (*inside, *way)
+
+    def _digest_beside(self, tile: int) -> bytes:
+        """Returns a digest of the other tiles on the path of a full tile's leaves."""
+        above, last = tile // TILE_WIDTH, (self._published.size - 1) // TILE_WIDTH
+        if above not in self._beside:
+            found = sha256()
+            for level, index in self._path(tile * TILE_WIDTH):
+                if level or index == last:
+                    found.update(sha256(self._tiles.load(level, index) or b"").digest())
+            self._beside[above] = found.digest()
+        return self._beside[above]
 
     def _try(
         self, leaf_index: int, leaf: bytes, derived: Mapping[_Place, bytes]

@@ -295,7 +295,7 @@ def node_reader(read_tile: ReadTile) -> NodeReader:
 
     And each node: proofs of one tree meet again at its right edge and near its top.
     """
-    seen: dict[tuple[int, int], _Nodes] = {}
+    seen: dict[tuple[int, int], TileNodes] = {}
     known: dict[tuple[int, int], bytes] = {}
 
     def read_node(level: int, index: int) -> bytes:
@@ -310,7 +310,7 @@ def node_reader(read_tile: ReadTile) -> NodeReader:
         place = (row, tile_index)
         nodes = seen.get(place)
         if nodes is None:
-            nodes = seen[place] = _Nodes(read_tile(row, tile_index) or b"")
+            nodes = seen[place] = TileNodes(read_tile(row, tile_index) or b"")
         end = offset + (1 << height)
         if len(nodes.data) < end * HASH_BYTES:
             raise TileMissing(Tile(*place), expected=end, got=len(nodes.data) // HASH_BYTES)
@@ -319,8 +319,8 @@ def node_reader(read_tile: ReadTile) -> NodeReader:
     return read_node
 
 
-class _Nodes:
-    """The nodes of one tile: the upper ones are remembered, the few below each hashed again."""
+class TileNodes:
+    """The nodes over one tile's hashes: the upper ones are remembered, the few below each hashed again."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -330,11 +330,28 @@ class _Nodes:
         """Returns the root of the perfect subtree of 2^height hashes from `offset` on."""
         if height < _KEPT_FROM:
             return tile_root(self.data[offset * HASH_BYTES : (offset + (1 << height)) * HASH_BYTES])
+        start = (offset >> height) * HASH_BYTES
+        return self._kept()[height - _KEPT_FROM][start : start + HASH_BYTES]
+
+    def siblings(self, offset: int) -> list[bytes]:
+        """Returns the eight hashes that lead from one hash of a full tile to the tile's root."""
+        first = offset >> _KEPT_FROM << _KEPT_FROM
+        row = split_hashes(self.data[first * HASH_BYTES : (first + (1 << _KEPT_FROM)) * HASH_BYTES])
+        found: list[bytes] = []
+        for height in range(_KEPT_FROM):
+            if height:
+                row = pair_hashes(row)
+            found.append(row[(offset - first) >> height ^ 1])
+        for height, kept in enumerate(self._kept(), _KEPT_FROM):
+            start = (offset >> height ^ 1) * HASH_BYTES
+            found.append(kept[start : start + HASH_BYTES])
+        return found
+
+    def _kept(self) -> list[bytes]:
         if self._upper is None:
             # By what the tile holds, whatever its place: another content is another tile.
             self._upper = _KNOWN.get_or_make(sha256(self.data).digest(), self.data)
-        start = (offset >> height) * HASH_BYTES
-        return self._upper[height - _KEPT_FROM][start : start + HASH_BYTES]
+        return self._upper
 
 
 class _Known:
