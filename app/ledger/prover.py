@@ -11,7 +11,7 @@ rewritten. The first is said only of a leaf in whose place another is proven.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
@@ -116,7 +116,7 @@ class Provers:
         state, index = logstore.locate(self._states, position)
         prover = self._prover(state.origin)
         found = InLog("pending") if prover is None else prover.prove(index, entry)
-        return replace(found, origin=state.origin, index=index)
+        return InLog(found.standing, found.proof, state.origin, index)
 
     def fetch(self, positions: Iterable[int | None]) -> None:
         """Reads the tiles for the proofs of these leaves at once; None: no place yet. Read-only."""

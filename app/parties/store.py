@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -158,7 +159,12 @@ def ask_heads_with_names(connection: Connection, streams: Iterable[str]) -> None
 def _registered_name(stream: str, row: Any) -> str | None:
     hash_, body = as_bytes(row.first_hash), as_bytes(row.body)
     entry = None if row.entry is None else as_bytes(row.entry)
-    if record_hash(body) != (entry or hash_):
+    return _name_told(stream, entry or hash_, body)
+
+
+@lru_cache(4_096)  # the few who sell most stand on every page
+def _name_told(stream: str, hash_: bytes, body: bytes) -> str | None:
+    if record_hash(body) != hash_:
         return None
     try:
         name = StoredRecord(stream, 0, hash_, body, None).fields.get("data", {}).get("name")

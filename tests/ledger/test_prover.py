@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.ledger import logstore, tilestore
+from app.ledger import led, logstore, prover, tilestore
+from app.ledger.led import Led, Stand
 from app.ledger.merkle import leaf_hash, root_of, verify_inclusion
 from app.ledger.prover import InLog, Prover
 from app.ledger.served import load_checkpoint, load_logs
@@ -33,9 +34,9 @@ class Proving:
         checkpoint = published(size, root_of(self.hashes[:size]))
         found = []
         with self.ledger.database.read() as connection:
-            prover = Prover(connection, checkpoint)
+            proving = Prover(connection, checkpoint)
             for index in indices:
-                in_log = prover.prove(index, self.entries[index])
+                in_log = proving.prove(index, self.entries[index])
                 if in_log.proof:
                     verify_inclusion(
                         index=index,
@@ -74,11 +75,56 @@ def test_another_entry_or_place_is_not_proven(quick_ledger):
     proving = Proving(quick_ledger, 300)
     checkpoint = published(300, root_of(proving.hashes))
     with quick_ledger.database.read() as connection:
-        prover = Prover(connection, checkpoint)
+        one = Prover(connection, checkpoint)
         for index, entry in [(5, proving.entries[6]), (299, proving.entries[5]), (-1, b"")]:
-            assert prover.prove(index, entry) == InLog("unproven")
+            assert one.prove(index, entry) == InLog("unproven")
         false = Prover(connection, published(300, b"f" * 32))
         assert false.prove(5, proving.entries[5]) == InLog("unproven")
+
+
+@pytest.mark.parametrize("size", [256, 512, 600, 1_024, 1_025])
+def test_a_way_that_is_known_proves_what_one_made_anew_proves(quick_ledger, size, monkeypatch):
+    proving = Proving(quick_ledger, size)
+    indices = sorted({0, 1, 15, 16, 100, 254, 255, size // 2, size - 1})
+    monkeypatch.setattr(prover, "LED", Led())
+    anew = proving.prove(*indices)
+    monkeypatch.setattr(Prover, "_try", None)
+    whole = [place for place, index in enumerate(indices) if index < size // 256 * 256]
+    assert len(whole) >= 8
+    again = proving.prove(*(indices[place] for place in whole))
+    assert again == [anew[place] for place in whole]
+
+
+def test_a_way_that_is_known_proves_nothing_else(quick_ledger):
+    proving = Proving(quick_ledger, 600)
+    checkpoint = published(600, root_of(proving.hashes))
+    assert proving.standings(5, 6, 300) == ["proven"] * 3
+    with quick_ledger.database.read() as connection:
+        known = Prover(connection, checkpoint)
+        for index, entry in [(5, proving.entries[6]), (6, b"another"), (300, proving.entries[5])]:
+            assert known.prove(index, entry) == InLog("unproven")
+        for other in (published(600, b"f" * 32), published(599, checkpoint.root)):
+            assert Prover(connection, other).prove(5, proving.entries[5]) == InLog("unproven")
+
+
+def test_damage_beside_a_way_that_is_known_is_still_seen(quick_ledger):
+    proving = Proving(quick_ledger, 600)
+    assert proving.standings(0, 300) == ["proven"] * 2
+    proving.damage(1, 0)
+    assert proving.standings(0, 300) == ["proven", "tile_damaged"]  # it is what stands beside 300 alone
+    proving.damage(1, 0)
+    assert proving.standings(0, 300) == ["proven"] * 2
+
+
+def test_no_more_ways_are_kept_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(led, "_MOST", 2)
+    known = Led()
+    stands = [Stand(b"r" * 32, 256 * n, 0, b"t" * 32, b"") for n in (1, 2, 3)]
+    known.keep(stands[0], (b"0",))
+    known.keep(stands[1], (b"1",))
+    assert known.find(stands[0]) == (b"0",)  # the last one now
+    known.keep(stands[2], (b"2",))
+    assert [known.find(one) for one in stands] == [(b"0",), None, (b"2",)]
 
 
 DAMAGES = {
@@ -146,13 +192,13 @@ def test_a_running_ledgers_records_are_proven_on_each_kind_of_database(ledger):
     later = ledger.add()
     ledger.sequence()
     with ledger.database.read() as connection:
-        prover = Prover(connection, load_checkpoint(connection, ledger.keys.log.vkey))
-        for one in recorded:
-            leaf = logstore.find_leaf(connection, one.stream, one.seq)
-            assert leaf[1] == one.hash
-            assert prover.prove(*leaf).standing == "proven"
+        one = Prover(connection, load_checkpoint(connection, ledger.keys.log.vkey))
+        for told in recorded:
+            leaf = logstore.find_leaf(connection, told.stream, told.seq)
+            assert leaf[1] == told.hash
+            assert one.prove(*leaf).standing == "proven"
         leaf = logstore.find_leaf(connection, later.stream, later.seq)
-        assert prover.prove(*leaf) == InLog("pending")
+        assert one.prove(*leaf) == InLog("pending")
 
 
 def test_a_proof_asks_for_its_tiles_at_once(quick_ledger, monkeypatch):
