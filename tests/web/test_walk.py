@@ -137,12 +137,10 @@ def test_the_walk_takes_little_at_a_time_and_rests_after_a_round(market):
         passed.append(left)
         rests: list[float] = []
         audits.walk(rests.append)
-        # A rest between two steps of ten, and one more before the next turn: 200 streams a second.
+        # A rest between two steps of ten, and one more before the next turn: 200 streams a second at most.
         assert len(rests) <= 4
-        assert set(rests) <= {0.05}
+        assert all(0.05 <= one < 5 for one in (*rests, audits.pause_s))
         rested += len(rests)
-        if len(passed) == 1:
-            assert audits.pause_s == 0.05
     assert rested
     assert max(before - now for before, now in pairwise(passed)) <= 50
     assert audits.pause_s == 1.0
