@@ -111,7 +111,10 @@ def test_damage_beside_a_way_that_is_known_is_still_seen(quick_ledger):
     proving = Proving(quick_ledger, 600)
     assert proving.standings(0, 300) == ["proven"] * 2
     proving.damage(1, 0)
-    assert proving.standings(0, 300) == ["proven", "tile_damaged"]  # it is what stands beside 300 alone
+    assert proving.standings(0, 300) == [
+        "proven",
+        "tile_damaged",
+    ]  # it is what stands beside 300 alone
     proving.damage(1, 0)
     assert proving.standings(0, 300) == ["proven"] * 2
 
