@@ -14,8 +14,8 @@ from app.parties.licences import LICENCE_KINDS
 from app.parties.roles import REGULATOR
 from app.trace.correcting import as_corrected
 from app.trace.evidence import MOST_RECORDS
-from app.trace.gaps import seller_of
 from app.trace.proof import may_have_token
+from app.trace.sides import seller_of
 from app.trace.story import Story
 from app.web.links import code_path
 from app.web.pages.views import Actions, Import, Licence, Links, Proof
