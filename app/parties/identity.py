@@ -22,6 +22,7 @@ Loc = tuple[str | int, ...]
 # ord() gives wrong check digits for every letter after H.
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_LENGTH = 18
+_USCC_SYMBOLS = frozenset(USCC_ALPHABET)
 _USCC_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
 _USCC_AUTHORITIES = "123456789ANY"
 _USCC_ALLOWED = "0-9 A-H J-N P-R T U W-Y"
@@ -82,6 +83,17 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
     if code[17] != expected:
         _refuse_uscc(loc, "check_digit", expected=expected, got=code[17])
     return code
+
+
+def parse_carrier(text: str, *, loc: Loc = ("carrier",)) -> str:
+    """Returns a carrier as it is named: a party's id in its one spelling, or any other text as it is.
+
+    What is built like a code (18 of its characters, digits where the region stands) is one, or a mistake:
+    kept as a name it would be a carrier that can never sign. Raises Invalid as `parse_uscc` does.
+    """
+    code = text.upper() if text.isascii() else text
+    built_so = len(code) == USCC_LENGTH and code[2:8].isdigit() and set(code) <= _USCC_SYMBOLS
+    return parse_uscc(code, loc=loc) if built_so else text
 
 
 def uscc_check_digit(first_17: str) -> str:
