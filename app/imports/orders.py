@@ -25,7 +25,7 @@ from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
 from app.kit.clock import format_time
 from app.kit.errors import Invalid
-from app.parties.identity import parse_carrier, parse_region, parse_waybill
+from app.parties.identity import check_carrier, parse_region, parse_waybill
 from app.trace.code import parse_lot
 from app.trace.identifiers import parse_unit
 from app.trace.shipments import MAX_UNITS
@@ -196,12 +196,13 @@ def _parcel(reader: Reader) -> _Parcel | None:
 
 
 def _carrier(reader: Reader, mapping: Layout, told: str) -> str:
-    """Returns the carrier as it will stand, "" where it is meant for a party's id and is none."""
+    """Returns the carrier as the mapping has it; one that is meant for a party's id and is none is noted."""
+    carrier = mapping.carriers.get(told, told)
     try:
-        return parse_carrier(mapping.carriers.get(told, told))
+        check_carrier(carrier)
     except Invalid as refused:
         reader.refuse(refused.errors, as_field="carrier")
-        return ""
+    return carrier
 
 
 def _moment(reader: Reader, name: str) -> datetime | None:

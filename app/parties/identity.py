@@ -85,15 +85,21 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
     return code
 
 
-def parse_carrier(text: str, *, loc: Loc = ("carrier",)) -> str:
-    """Returns a carrier as it is named: a party's id in its one spelling, or any other text as it is.
+def check_carrier(text: str, *, loc: Loc = ("carrier",)) -> None:
+    """Raises Invalid for what is meant for a party's id and is none; any other text is a carrier's name.
 
-    What is built like a code (18 of its characters, digits where the region stands) is one, or a mistake:
-    kept as a name it would be a carrier that can never sign. Raises Invalid as `parse_uscc` does.
+    Meant so is what is built like a code: 18 of its characters, digits where the region stands. Kept as
+    a name it would be a carrier that nobody can speak for. Faults are those of `parse_uscc`, and
+    `charset` for a letter that is not upper-case: nothing is changed here.
     """
     code = text.upper() if text.isascii() else text
-    built_so = len(code) == USCC_LENGTH and code[2:8].isdigit() and set(code) <= _USCC_SYMBOLS
-    return parse_uscc(code, loc=loc) if built_so else text
+    is_built_so = len(code) == USCC_LENGTH and code[2:8].isdigit() and set(code) <= _USCC_SYMBOLS
+    if not is_built_so or is_exempt_id(code):
+        return
+    parse_uscc(code, loc=loc)
+    for position, char in enumerate(text, start=1):
+        if char not in _USCC_SYMBOLS:
+            _refuse_uscc(loc, "charset", position=position, char=char, allowed=_USCC_ALLOWED)
 
 
 def uscc_check_digit(first_17: str) -> str:

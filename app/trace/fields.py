@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from app.kit.canonical import check_clear
 from app.kit.clock import format_time, parse_time
 from app.kit.errors import FieldFault, Invalid, not_of_type
-from app.parties.identity import parse_carrier, parse_region
+from app.parties.identity import check_carrier, parse_region
 from app.trace.sscc import parse_sscc
 
 Loc = tuple[str | int, ...]
@@ -161,7 +161,8 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
         case "text":
             return _sized(rule, given)
         case "carrier":
-            return parse_carrier(_sized(rule, given), loc=loc)
+            check_carrier(_sized(rule, given), loc=loc)
+            return given
         case "choice":
             if given not in rule.choices:
                 raise WrongValue("enum", expected=", ".join(rule.choices), got=given[:40])

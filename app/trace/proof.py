@@ -85,12 +85,13 @@ class Proofs:
         return "".join(SYMBOLS[byte & 31] for byte in raw[:count])
 
 
-def may_have_token(state: Mapping[str, Any]) -> bool:
+def may_have_token(state: Mapping[str, Any], *, carrier_signs: bool = True) -> bool:
     """Returns whether a claim token of the present sale went to anybody, or may yet.
 
     None ever does where a shop sold without a platform and sent by a carrier that is a mere name, or by
     itself. Its software, which sells under a mandate, is no platform. That the shop signed first stops
-    nothing: the named carrier's word may still come.
+    nothing: the named carrier's word may still come. carrier_signs: whether the party that the dispatch
+    names is registered as a carrier, so that it could.
     """
     if state.get("steps", {}).get("sale"):
         return True
@@ -98,7 +99,9 @@ def may_have_token(state: Mapping[str, Any]) -> bool:
         return "signature" not in state
     carrier = str(state["dispatch"].get("carrier", ""))
     may_speak = may_sign_again if "signature" in state else is_witness
-    return is_witnessed(state) or may_speak(state, actor=carrier, sender=carrier)
+    return is_witnessed(state) or (
+        carrier_signs and may_speak(state, actor=carrier, sender=carrier)
+    )
 
 
 def token_kind(token: str) -> ProofKind:

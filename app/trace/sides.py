@@ -90,7 +90,7 @@ def outweighed(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 
 def _is_unrelated(state: State, actor: str, sender: str) -> bool:
-    """Whether neither is the seller, nor its software: who told the sale or dispatch for it, and now sends."""
+    """Whether neither is the seller, or its software that told the sale or dispatch for it and now sends."""
     seller = seller_of(state)
     if seller in (actor, sender):
         return False

@@ -16,6 +16,7 @@ from app.kit.errors import Fault
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.identity import is_party_id
+from app.parties.roles import CARRIER
 from app.parties.service import PartyView
 from app.trace.code import Code
 from app.trace.gtin import display_gtin
@@ -117,7 +118,7 @@ class Filler:
                 for check in look.verification.checks
             ),
             log=self._log(look),
-            actions=actions_of(path, state, look),
+            actions=actions_of(path, state, look, carrier_signs=self._carrier_signs(state)),
             links=links_of(look.story),
             form=form,
         )
@@ -139,6 +140,11 @@ class Filler:
             except Fault:
                 self._parties_seen[party] = None
         return self._parties_seen[party]
+
+    def _carrier_signs(self, state: Mapping[str, Any]) -> bool:
+        named = str(state.get("dispatch", {}).get("carrier", ""))
+        view = self._party(named) if is_party_id(named) else None
+        return view is not None and CARRIER in view.roles
 
     def _steps(self, look: Look) -> list[Step]:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
