@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from app.i18n import text
+from app.ledger.bundle import verify_bundle_bytes
 from tests.imports.sheets import as_csv
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR
@@ -14,6 +15,8 @@ from tests.web.people import signed_in
 from tests.web.test_audits_api import audit
 from tests.web.test_commitments_api import DAY, seen, signed, trader
 from tests.web.test_imports_api import counts, send
+from tests.web.test_late_listings_api import check_sound, list_late
+from tests.web.test_sold_rows_api import reindex
 
 HTML = {"Accept": "text/html", "Accept-Language": "zh"}
 KIND = {"kind": "in_person"}
@@ -226,3 +229,32 @@ def test_a_return_asked_between_the_two_is_in_time_by_the_carriers(market):
     market.work()
     market.work()
     assert seen(market, made["party"], by=AUTHORITY)[-1]["status"] == "questioned"
+
+
+# What follows from the records
+
+
+@pytest.mark.parametrize("listed", ["before", "between", "after"])
+def test_what_is_counted_of_both_is_counted_once_and_told_again_the_same(market, listed):
+    seller = market.newcomer()
+    unit = market.one(by=seller)
+    if listed == "before":
+        list_late(market, seller, hours=-9)
+    market.send(seller, unit.code, "sale", {"region": "440100"}, hours=-8)
+    market.send(seller, unit.code, "dispatch", {"carrier": CARRIER}, hours=-7)
+    market.send(seller, unit.code, "signature", KIND, hours=-6)
+    market.work()
+    if listed == "between":
+        list_late(market, seller, hours=-9)
+    market.clock.advance(60)
+    market.send(CARRIER, unit.code, "signature", KIND, hours=-1)
+    market.work()
+    if listed == "after":
+        list_late(market, seller, hours=-9)
+    check_sound(market, seller, unit)
+    assert reindex(market) == 0
+    entries = market.ask("GET", f"/api/v1/credit/{seller}/entries")["items"]
+    assert [one["rule"] for one in entries].count("chain_completed") == 1
+    bundle = market.call("GET", f"{unit.path}/evidence").content
+    key = market.call("GET", "/log/key").text.strip()
+    assert verify_bundle_bytes(bundle, vkey=key).exit_code == 0
