@@ -57,6 +57,7 @@ PURE = {
     "app.trace.events",
     "app.trace.life_facts",
     "app.trace.life_table",
+    "app.trace.sides",
     "app.trace.gaps",
     "app.trace.lifecycle",
     "app.trace.replay",

@@ -25,7 +25,7 @@ from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
 from app.kit.clock import format_time
 from app.kit.errors import Invalid
-from app.parties.identity import parse_region, parse_waybill
+from app.parties.identity import check_carrier, parse_region, parse_waybill
 from app.trace.code import parse_lot
 from app.trace.identifiers import parse_unit
 from app.trace.shipments import MAX_UNITS
@@ -97,12 +97,12 @@ def _plan(
         params = {"expected": f"≥ {format_time(ordered_at)}", "got": shipped_at}
         reader.refuse_with("shipped_at", "range", **params)
     to = _region(reader)
+    carrier = "" if parcel is None else _carrier(reader, mapping, parcel.carrier)
     line = reader.read("line", read_code) or ""
     if reader.problems or parcel is None or goods is None or not (ordered_at and shipped_at):
         return reader.refused()
     place = ("line", order, line) if line else ("goods", order, *goods.key)
     times[place] += 1
-    carrier = mapping.carriers.get(parcel.carrier, parcel.carrier)
     payload = {
         "id": str(uuid5(_NAMESPACE, "\x00".join((party, *place, str(times[place]))))),
         "order": order,
@@ -193,6 +193,16 @@ def _parcel(reader: Reader) -> _Parcel | None:
     elif len(carrier) > _MAX_TEXT:
         reader.refuse_with("carrier", "length", expected=f"1..{_MAX_TEXT}", got=len(carrier))
     return _Parcel(carrier, number) if number and carrier else None
+
+
+def _carrier(reader: Reader, mapping: Layout, told: str) -> str:
+    """Returns the carrier as the mapping has it; one that is meant for a party's id and is none is noted."""
+    carrier = mapping.carriers.get(told, told)
+    try:
+        check_carrier(carrier)
+    except Invalid as refused:
+        reader.refuse(refused.errors, as_field="carrier")
+    return carrier
 
 
 def _moment(reader: Reader, name: str) -> datetime | None:

@@ -20,9 +20,10 @@ from app.parties.identity import is_party_id
 from app.parties.roles import AGGREGATOR, CARRIER
 from app.parties.store import find_party
 from app.trace.custody import silent_feed
-from app.trace.gaps import Pending, responsible_for, seller_of
+from app.trace.gaps import Pending, responsible_for
 from app.trace.life_table import Step
 from app.trace.replay import happening_of
+from app.trace.sides import seller_of
 
 _MOVING = frozenset({"transit", "signature", "refusal", "return"})
 _MOST_MOVES = 500

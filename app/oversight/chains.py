@@ -29,6 +29,7 @@ from app.ledger.store import StoredRecord
 from app.ledger.verifier import Problem
 from app.oversight.looks import Look, Looks
 from app.trace.code import Code
+from app.trace.sides import outweighed
 from app.trace.story_page import MOST, page_of
 from app.trace.story_part import Part
 
@@ -113,6 +114,11 @@ class Chain:
     def broken(self) -> tuple[Line, ...]:
         """The records of which something does not agree."""
         return tuple(line for line in self.lines if line.is_broken)
+
+    @property
+    def outweighed(self) -> frozenset[str]:
+        """Ids of signatures after which the carrier's own came."""
+        return outweighed(line.fields for line in self.lines if line.fields and not line.is_broken)
 
 
 class Chains:

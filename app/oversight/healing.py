@@ -20,10 +20,10 @@ from app.trace import lifecycle
 from app.trace import store as trace_store
 from app.trace.code import Code
 from app.trace.decide import life_effects
-from app.trace.gaps import seller_of
 from app.trace.identifiers import parse_code
 from app.trace.life_table import Happening, State
 from app.trace.replay import happening_of
+from app.trace.sides import seller_of
 
 Place = tuple[str, str]
 """Stream, and "" or the consignment."""

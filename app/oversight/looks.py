@@ -23,7 +23,8 @@ from app.oversight.reporting import Reporting
 from app.oversight.store import open_findings
 from app.parties.rules import measures_at
 from app.trace.code import Code
-from app.trace.gaps import Pending, seller_of
+from app.trace.gaps import Pending
+from app.trace.sides import seller_of
 from app.trace.story import Stories, Story, Verdict, Verification
 from app.trace.story_part import NEWEST, Part
 

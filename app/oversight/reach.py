@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-from app.trace.gaps import seller_of
 from app.trace.life_shape import is_recalls
 from app.trace.life_table import STATES
+from app.trace.sides import seller_of
 
 Way = Literal["contact", "platform", "order", "complaint"]
 WAYS: Final[tuple[Way, ...]] = ("contact", "platform", "order", "complaint")

@@ -40,6 +40,8 @@ class Returns:
         }
 
     def _asked(self, message: outbox.Message) -> None:
+        # Whether it was asked in time is judged when it is due: the carrier's word may come after the
+        # seller's, and tell another day.
         due = self._answer_due(message.payload)
         if due is None:
             return
@@ -58,7 +60,7 @@ class Returns:
         with self._database.read() as connection:
             records = ledger.load_stream(connection, told["code"], after_seq=told["seq"])
         answers = _sound_of(records, told["subject"])
-        if answers is None:
+        if answers is None or not self._is_in_time(_signed_since(told, answers)):
             return
         returned = any(one.fields["type"] == "return" for one in answers)
         replied = any(_replies(one, told["id"]) for one in answers)
@@ -71,27 +73,28 @@ class Returns:
             found = ledger.find_by_id(connection, [(stream, of)]).get((stream, of))
             reply = ledger.load_record(connection, stream, message.seq)
             hashed = ledger.hash_at(connection, stream, message.seq)
-            before = [] if found is None else ledger.load_stream(connection, stream, limit=found[0])
+            records = ledger.load_stream(connection, stream, limit=message.seq)
             asked = None if found is None else ledger.load_record(connection, stream, found[0])
         if asked is None or reply is None or hashed is None:
             return  # taken away behind our back: the audit says so
-        earlier = _sound_of(before, message.payload["subject"])
-        if earlier is None or not (asked.is_sound and reply.is_sound):
+        before = _sound_of(records, message.payload["subject"])
+        if before is None or not reply.is_sound:
             return
         fields = asked.fields
         if fields["type"] != "complaint" or fields["data"].get("wish") != "return":
             return
-        told = {
+        asked_for = {
             **message.payload,
             "id": fields["id"],
             "seq": asked.seq,
             "asked": to_ms(parse_time(fields["recorded_at"])),
-            **_signed(earlier),
+            **_signed(one for one in before if one.seq < asked.seq),
         }
+        told = _signed_since(asked_for, [one for one in before if one.seq > asked.seq])
         evidence = {"outcome": "refused", "reply": hashed.hex()}
         if "exception" in reply.fields["data"]:
             evidence["exception"] = reply.fields["data"]["exception"]
-        if self._answer_due(told) is not None:
+        if self._is_in_time(told):
             self._question(told, evidence)
 
     def _question(self, told: Mapping[str, Any], evidence: Mapping[str, Any]) -> None:
@@ -113,15 +116,20 @@ class Returns:
         return self._commitments.in_force(told["seller"], SEVEN_DAY_RETURN, at)
 
     def _answer_due(self, told: Mapping[str, Any]) -> datetime | None:
-        """Returns by when a request is to be answered; None where no promise covers it."""
+        """Returns by when a request is to be answered, if it was made in time; None without a promise."""
+        terms = self._terms(told)
+        return None if terms is None else _days_after(from_ms(told["asked"]), terms.answer_days)
+
+    def _is_in_time(self, told: Mapping[str, Any]) -> bool:
+        """Whether the promise covers a request by when it was made."""
+        terms = self._terms(told)
+        if terms is None or "signed" not in told:
+            return terms is not None
+        return from_ms(told["asked"]) <= _days_after(from_ms(told["signed"]), terms.return_days)
+
+    def _terms(self, told: Mapping[str, Any]) -> Any | None:
         row = self._promise(told)
-        terms = None if row is None else find_template(row.name, row.version)
-        if terms is None:
-            return None
-        asked = from_ms(told["asked"])
-        if "signed" in told and asked > _days_after(from_ms(told["signed"]), terms.return_days):
-            return None
-        return _days_after(asked, terms.answer_days)
+        return None if row is None else find_template(row.name, row.version)
 
 
 def _sound_of(records: Sequence[StoredRecord], subject: str) -> list[StoredRecord] | None:
@@ -142,6 +150,16 @@ def _signed(records: Iterable[StoredRecord]) -> dict[str, int]:
         if one.fields["type"] == "signature"
     ]
     return {"signed": signed[-1]} if signed else {}
+
+
+def _signed_since(told: Mapping[str, Any], later: Iterable[StoredRecord]) -> Mapping[str, Any]:
+    """Returns a request with the signature that stands: the carrier's own may come after the request."""
+    found = told
+    for one in later:
+        if one.fields["type"] in ("return", "refusal"):
+            break
+        found = {**found, **_signed([one])}
+    return found
 
 
 def _replies(record: StoredRecord, complaint: str) -> bool:

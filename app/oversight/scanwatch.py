@@ -32,9 +32,9 @@ from app.trace.detectors import (
     find_scattered_scans,
     find_unsent_scan,
 )
-from app.trace.gaps import seller_of
 from app.trace.life_shape import is_life
 from app.trace.scans import CODE_SCANNED
+from app.trace.sides import seller_of
 
 
 @dataclass(frozen=True, slots=True)

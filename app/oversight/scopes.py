@@ -14,9 +14,9 @@ from app.parties.rules import PartyUnknown
 from app.trace import store as trace_store
 from app.trace.catalogue import ProductUnknown
 from app.trace.decide import CodeUnknown
-from app.trace.gaps import seller_of
 from app.trace.gtin import parse_gtin
 from app.trace.identifiers import parse_code
+from app.trace.sides import seller_of
 
 _NOBODY = ""
 

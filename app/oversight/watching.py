@@ -44,8 +44,8 @@ from app.trace.detectors import (
     find_shared_waybill,
     find_too_fast,
 )
-from app.trace.gaps import seller_of
 from app.trace.life_shape import is_life
+from app.trace.sides import seller_of
 
 log = structlog.get_logger(__name__)
 

@@ -22,6 +22,7 @@ Loc = tuple[str | int, ...]
 # ord() gives wrong check digits for every letter after H.
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_LENGTH = 18
+_USCC_SYMBOLS = frozenset(USCC_ALPHABET)
 _USCC_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
 _USCC_AUTHORITIES = "123456789ANY"
 _USCC_ALLOWED = "0-9 A-H J-N P-R T U W-Y"
@@ -82,6 +83,23 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
     if code[17] != expected:
         _refuse_uscc(loc, "check_digit", expected=expected, got=code[17])
     return code
+
+
+def check_carrier(text: str, *, loc: Loc = ("carrier",)) -> None:
+    """Raises Invalid for what is meant for a party's id and is none; any other text is a carrier's name.
+
+    Meant so is what is built like a code: 18 of its characters, digits where the region stands. Kept as
+    a name it would be a carrier that nobody can speak for. Faults are those of `parse_uscc`, and
+    `charset` for a letter that is not upper-case: nothing is changed here.
+    """
+    code = text.upper() if text.isascii() else text
+    is_built_so = len(code) == USCC_LENGTH and code[2:8].isdigit() and set(code) <= _USCC_SYMBOLS
+    if not is_built_so or is_exempt_id(code):
+        return
+    parse_uscc(code, loc=loc)
+    for position, char in enumerate(text, start=1):
+        if char not in _USCC_SYMBOLS:
+            _refuse_uscc(loc, "charset", position=position, char=char, allowed=_USCC_ALLOWED)
 
 
 def uscc_check_digit(first_17: str) -> str:

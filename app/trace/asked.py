@@ -9,7 +9,7 @@ from typing import Any
 from app.kit.clock import to_ms
 from app.ledger.record import Claim
 from app.trace.code import Code
-from app.trace.gaps import seller_of
+from app.trace.sides import seller_of
 
 COMPLAINED = "complaint.recorded"
 RETURN_ASKED = "return.asked"

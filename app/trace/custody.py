@@ -9,7 +9,7 @@ party is registered, is told by `app.oversight.answering` alone. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.parties.identity import is_party_id
@@ -47,6 +47,13 @@ def tell_custody(records: Iterable[Happening]) -> tuple[Holding, ...]:
             found.append(Holding(last.holder, last.role, last.since, last.seq, record.occurred_at))
         found.append(Holding(to, role, record.occurred_at, record.seq))
 
+    def hand_over_again(record: Happening) -> None:
+        """The carrier's own signature after the seller's: it tells when the buyer received them."""
+        del found[-1]
+        if found:
+            found[-1] = replace(found[-1], until=record.occurred_at)
+        found.append(Holding(BUYER, "buyer", record.occurred_at, record.seq))
+
     for one in sorted(records, key=lambda told: told.seq):
         match one.type:
             case "registration":
@@ -58,7 +65,10 @@ def tell_custody(records: Iterable[Happening]) -> tuple[Holding, ...]:
             case "dispatch":
                 pass_on(str(one.data.get("carrier", "")), "carrier", one)
             case "signature":
-                pass_on(BUYER, "buyer", one)
+                if found and (found[-1].holder, found[-1].role) == (BUYER, "buyer"):
+                    hand_over_again(one)
+                else:
+                    pass_on(BUYER, "buyer", one)
             case "return" | "refusal":
                 pass_on(seller or one.actor, "seller", one)
             case _:

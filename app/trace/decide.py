@@ -27,7 +27,6 @@ from app.trace.code import Code, lot_stream
 from app.trace.gaps import (
     Graces,
     responsible_for,
-    seller_of,
 )
 from app.trace.life_table import STEPS, Happening
 from app.trace.lifecycle import Around
@@ -39,6 +38,7 @@ from app.trace.recalling import check_recall, recall_effect
 from app.trace.requests import ConsumerProof
 from app.trace.rights import check_right
 from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
+from app.trace.sides import seller_of
 from app.trace.soldrows import sold_row
 from app.trace.voices import TYPES as VOICES
 from app.trace.voices import Said, check_referral, voice_effects

@@ -161,7 +161,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "dispatch": EventType(
         _LIFE,
         {
-            "carrier": _NAMED,
+            "carrier": Rule("carrier", required=True),
             "from": _REGION,
             "to": _REGION,
             "real_name": Rule("flag"),

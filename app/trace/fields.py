@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 from app.kit.canonical import check_clear
 from app.kit.clock import format_time, parse_time
 from app.kit.errors import FieldFault, Invalid, not_of_type
-from app.parties.identity import parse_region
+from app.parties.identity import check_carrier, parse_region
 from app.trace.sscc import parse_sscc
 
 Loc = tuple[str | int, ...]
 TextShape = Literal[
-    "text", "choice", "url", "region", "digest", "record_id", "time", "date", "tail", "sscc",
+    "text", "carrier", "choice", "url", "region", "digest", "record_id", "time", "date", "tail",
+    "sscc",
 ]  # fmt: skip
 Shape = TextShape | Literal["integer", "flag", "grade", "object", "changes"]
 
@@ -159,6 +160,9 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
     match shape:
         case "text":
             return _sized(rule, given)
+        case "carrier":
+            check_carrier(_sized(rule, given), loc=loc)
+            return given
         case "choice":
             if given not in rule.choices:
                 raise WrongValue("enum", expected=", ".join(rule.choices), got=given[:40])

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from app.kit.clock import from_ms, to_ms
 from app.parties.identity import is_party_id
 from app.trace.life_table import STEPS, Happening, State, Step
+from app.trace.sides import seller_of
 
 GapKind = Literal["late", "overdue"]
 _MS = timedelta(milliseconds=1)
@@ -113,13 +114,6 @@ def responsible_for(state: State, step: Step) -> str:
     if step == "signature" and is_party_id(carrier):
         return carrier
     return seller_of(state)
-
-
-def seller_of(state: State) -> str:
-    """Returns the party of the present sale, of the last one after a return, else the holder."""
-    if "sale" in state and (seller := state["sale"].get("actor")):
-        return str(seller)
-    return str(state.get("closed", {}).get("seller") or state["holder"])
 
 
 def vouched_steps(state: State) -> tuple[int, int]:

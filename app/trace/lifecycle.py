@@ -24,7 +24,6 @@ from app.trace.gaps import (
     open_late,
     pending,
     responsible_for,
-    seller_of,
     verdict_of,
     vouched_steps,
 )
@@ -43,6 +42,7 @@ from app.trace.life_table import (
     latest_moment,
     resolve,
 )
+from app.trace.sides import seller_of
 
 __all__ = [
     "LIFE", "STATES", "STEPS", "Around", "Graces", "Happening", "LifecycleConflict", "Pending",
@@ -275,8 +275,14 @@ def _take_dispatch(new: dict[str, Any], event: Happening, graces: Graces) -> Non
 
 
 def _take_signature(new: dict[str, Any], event: Happening, _graces: Graces) -> None:
+    is_first = "signature" not in new
     new["signature"] = fact_of(event, "kind")
-    _note_step(new, "signature", event)
+    if is_first:
+        _note_step(new, "signature", event)
+    else:
+        # The carrier's own, after the seller's: the step was there, and a chain that was whole stays so
+        # from then on. Clocks and proofs go by this one; what the seller said stands in the chain.
+        new["steps"]["signature"] = int(is_independent(event, seller_of(new)))
     new.pop("case", None)  # the case has done its work: what comes back comes back alone
 
 

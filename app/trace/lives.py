@@ -17,6 +17,7 @@ from app.ledger import store
 from app.ledger.submission import Recorded
 from app.trace import replay
 from app.trace.gaps import Graces
+from app.trace.sides import is_witness
 
 _PAGE = 500
 
@@ -38,14 +39,16 @@ class Lives:
             place = (recorded.stream, f"consignment/{consignment}")
             return store.load_facts(connection, [place]).get(place, {}), "#".join(place)
 
-    def named_carrier(self, signature: Recorded) -> str | None:
-        """Returns the carrier whom the dispatch named when this signature was recorded, if any."""
+    def is_witnessed(self, signature: Recorded) -> bool:
+        """Whether this signature was the word of the carrier whom the dispatch named when it was recorded."""
         state, _ = self.now(signature)
         if signature.replayed or state.get("signature", {}).get("id") != signature.id:
             # The life went on since: a return ends it, a correction may name another carrier.
             state = self._at(signature)
-        carrier = state.get("dispatch", {}).get("carrier")
-        return None if carrier is None else str(carrier)
+        signed = state.get("signature", {})
+        return signed.get("id") == signature.id and is_witness(
+            state, actor=str(signed["actor"]), sender=str(signed["sender"])
+        )
 
     def _at(self, recorded: Recorded) -> Mapping[str, Any]:
         """Returns the life with this record as its last, but for its listing."""
@@ -54,8 +57,14 @@ class Lives:
             records = _records_until(connection, recorded.stream, recorded.seq)
             if consignment is None:
                 return replay.replay(records, _find_none, self._graces)
+            place = (recorded.stream, f"consignment/{consignment}")
+            begun = store.load_facts(connection, [place]).get(place, {})
             return replay.replay_consignment(
-                records, _find_none, self._graces, consignment=consignment, holder=""
+                records,
+                _find_none,
+                self._graces,
+                consignment=consignment,
+                holder=str(begun.get("issuer", "")),  # who held the lot when it began
             )
 
 

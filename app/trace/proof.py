@@ -15,9 +15,9 @@ from typing import Any
 
 from app.kit.errors import Denied
 from app.kit.tokens import SYMBOLS
-from app.parties.identity import is_party_id
 from app.trace.code import normalise_inner
 from app.trace.requests import ProofKind
+from app.trace.sides import is_witness, is_witnessed, may_sign_again
 
 _TOKEN_SYMBOLS = 26  # 130 bits
 _INNER_SYMBOLS = 13
@@ -85,20 +85,23 @@ class Proofs:
         return "".join(SYMBOLS[byte & 31] for byte in raw[:count])
 
 
-def may_have_token(state: Mapping[str, Any]) -> bool:
+def may_have_token(state: Mapping[str, Any], *, carrier_signs: bool = True) -> bool:
     """Returns whether a claim token of the present sale went to anybody, or may yet.
 
-    None ever does where a shop sold without a platform and sent by a carrier that is a mere name, or
-    signed for the carrier itself. Its software, which sells under a mandate, is no platform.
+    None ever does where a shop sold without a platform and sent by a carrier that is a mere name, or by
+    itself. Its software, which sells under a mandate, is no platform. That the shop signed first stops
+    nothing: the named carrier's word may still come. carrier_signs: whether the party that the dispatch
+    names is registered as a carrier, so that it could.
     """
-    dispatch = state.get("dispatch", {})
     if state.get("steps", {}).get("sale"):
         return True
-    carrier = dispatch.get("carrier")
-    is_party = isinstance(carrier, str) and is_party_id(carrier)
-    if "signature" in state:
-        return is_party and state["signature"].get("actor") == carrier
-    return is_party or not dispatch
+    if not state.get("dispatch"):
+        return "signature" not in state
+    carrier = str(state["dispatch"].get("carrier", ""))
+    may_speak = may_sign_again if "signature" in state else is_witness
+    return is_witnessed(state) or (
+        carrier_signs and may_speak(state, actor=carrier, sender=carrier)
+    )
 
 
 def token_kind(token: str) -> ProofKind:

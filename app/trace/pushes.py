@@ -30,13 +30,13 @@ from app.parties.identity import is_party_id, parse_region, parse_waybill
 from app.parties.principal import Principal
 from app.parties.roles import sources_of
 from app.trace import pushstore
-from app.trace.gaps import seller_of
 from app.trace.life_table import LifecycleConflict
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest
 from app.trace.rights import NotTheHolder
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import EventNotYours
+from app.trace.sides import seller_of
 from app.trace.store import load_lives
 
 MAX_ITEMS = 200

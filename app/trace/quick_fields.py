@@ -13,6 +13,7 @@ from typing import Any
 from unicodedata import is_normalized
 
 from app.kit.errors import Invalid
+from app.parties.identity import USCC_LENGTH, is_party_id
 from app.trace.fields import Rule, WrongValue, read_value
 
 Accept = Callable[[Any], Any]
@@ -59,6 +60,8 @@ def _accept(rule: Rule) -> Accept:
     match rule.shape:
         case "text":
             return _accept_text(rule.max_length)
+        case "carrier":
+            return _accept_carrier(_accept_text(rule.max_length))
         case "choice":
             return _accept_choice(rule.choices)
         case "flag":
@@ -82,6 +85,15 @@ def _accept_text(max_length: int) -> Accept:
         ):
             return given
         return DOUBT
+
+    return accept
+
+
+def _accept_carrier(accept_text: Accept) -> Accept:
+    def accept(given: Any) -> Any:
+        # A text of another length is a name, whatever it says.
+        is_plain = type(given) is str and (len(given) != USCC_LENGTH or is_party_id(given))
+        return accept_text(given) if is_plain else DOUBT
 
     return accept
 

@@ -24,7 +24,7 @@ from app.ledger.submission import Abandoned, Answer, Recorded, Submission
 from app.parties.identity import CONSUMER
 from app.parties.offices import check_office
 from app.parties.principal import Principal
-from app.parties.roles import AGGREGATOR, CARRIER, PLATFORM
+from app.parties.roles import PLATFORM
 from app.trace.claims import read_actor, record_id, seal_section
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown, Decision
@@ -196,10 +196,7 @@ class Recording:
         kind: ProofKind
         if recorded.type == "sale" and fields["source"] == PLATFORM and "via" in fields:
             kind = "platform"
-        elif recorded.type == "signature" and fields["source"] in (CARRIER, AGGREGATOR):
-            # Only the carrier whom the dispatch names is a witness of a purchase.
-            if self._lives.named_carrier(recorded) != fields["actor"]:
-                return {}
+        elif recorded.type == "signature" and self._lives.is_witnessed(recorded):
             kind = "carrier"
         else:
             return {}

@@ -13,7 +13,7 @@ from typing import Any
 from app.kit.errors import Denied
 from app.parties.identity import CONSUMER, is_party_id
 from app.parties.roles import AGGREGATOR, CARRIER, MERCHANT, PLATFORM, REGULATOR
-from app.trace.gaps import seller_of
+from app.trace.sides import seller_of
 
 State = Mapping[str, Any]
 Right = Callable[[State, str, str], bool]

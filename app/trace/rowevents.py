@@ -21,12 +21,12 @@ from app.ledger.recorder import Recorder
 from app.ledger.submission import Abandoned, Answer, Effect, Recorded, Submission, with_effects
 from app.parties.principal import Principal
 from app.trace import pushstore
-from app.trace.gaps import seller_of
 from app.trace.identifiers import parse_code
 from app.trace.pushes import life_of, mandates_of, speaks_of_parcel
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest
 from app.trace.secret_index import SecretIndex
+from app.trace.sides import seller_of
 from app.trace.store import load_lives
 
 TYPES = ("signature", "refusal", "return", "transit")

@@ -14,9 +14,10 @@ from app.kit.clock import parse_ms
 from app.ledger.record import stream_key
 from app.trace import lifecycle
 from app.trace.code import Code
-from app.trace.gaps import Graces, seller_of, underway_since, vouched_steps
+from app.trace.gaps import Graces, underway_since, vouched_steps
 from app.trace.life_table import Happening
 from app.trace.replay import FindRecord, happening_of
+from app.trace.sides import seller_of
 
 Fields = Mapping[str, Any]
 Row = Mapping[str, Any]

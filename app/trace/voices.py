@@ -18,8 +18,9 @@ from app.ledger.record import stream_key
 from app.ledger.submission import Effect
 from app.parties.identity import CONSUMER, is_party_id
 from app.trace import lifecycle
-from app.trace.gaps import Graces, seller_of
+from app.trace.gaps import Graces
 from app.trace.replay import happening_of
+from app.trace.sides import seller_of
 
 Fields = Mapping[str, Any]
 KIND = "voice"

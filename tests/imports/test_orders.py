@@ -82,6 +82,7 @@ def test_goods_carriers_and_defaults_come_from_the_layout():
         ({3: "昨天"}, [("ordered_at", "moment_form")]),
         ({4: "2026-11-19"}, [("shipped_at", "range")]),
         ({5: ""}, [("carrier", "missing")]),
+        ({5: CARRIER[:-1] + "0"}, [("carrier", "check_digit")]),
         ({6: "7.31E+14"}, [("waybill", "excel_exponent")]),
         ({6: "单号12345678"}, [("waybill", "charset")]),
         ({0: ""}, [("order", "missing")]),

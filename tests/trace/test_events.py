@@ -160,6 +160,18 @@ def test_a_lots_correction_may_name_the_consignment():
         assert check_event("correction", "lot", data, ()) == data
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        SHOP, "EX2345677ABCDEF234", "91441200MA4TE5T00", "91441200MA4TE5T00QQ",
+        "示例速运集团有限公司肇庆端州营业部",
+        "KUAYUEEXPRESSGROUP", "BEARCREEKFREIGHTER", "9144 1200MA4TE5T0R",
+    ],
+)  # fmt: skip
+def test_a_carrier_is_a_party_or_whatever_it_is_called(name):
+    assert check_event("dispatch", "unit", {"carrier": name}, ())["carrier"] == name
+
+
 def test_an_unknown_type_is_the_only_fault_told():
     assert faults_of("teleport", "unit", {"x": 1}, ("y",)) == {(("type",), "unknown_type")}
 
@@ -194,6 +206,10 @@ def test_data_that_is_no_object_is_one_fault(data):
         ("dispatch", "carrier", "e\u0301", "nfc"),
         ("dispatch", "carrier", "速运\u0378", "charset"),
         ("dispatch", "carrier", "\ud800", "surrogate"),
+        ("dispatch", "carrier", "91441200MA4TE5T00R", "check_digit"),
+        ("dispatch", "carrier", "91441200ma4te5t00r", "check_digit"),
+        ("dispatch", "carrier", "91441200ma4te5t00q", "charset"),
+        ("dispatch", "carrier", "B1441200MA4TE5T00Q", "authority"),
         ("dispatch", "to", "440", "region"),
         ("dispatch", "to", "990100", "region"),
         ("dispatch", "to", "44010０", "region"),

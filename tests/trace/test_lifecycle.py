@@ -366,7 +366,7 @@ HAPPENINGS = st.builds(
         data={
             **DATA.get(type_, {}),
             **({"kind": kind} if type_ == "signature" else {}),
-            **({"carrier": WIDE} if type_ == "dispatch" else {}),
+            **({"carrier": WIDE if seq % 2 else CARRIER} if type_ == "dispatch" else {}),
             **({"platform": WIDE} if type_ in ("sale", "listing") else {}),
             **({"of": f"00000000-0000-7000-8000-{seq - 1:012d}"} if type_ == "correction" else {}),
         },

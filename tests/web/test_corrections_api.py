@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.i18n import text
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR, CUSTOMS, PRODUCT, RIVAL, SUPPLIER
 
@@ -32,6 +33,22 @@ def test_a_record_is_corrected_by_its_actor_and_by_nobody_else(market):
     assert market.ask("GET", f"{unit.path}/events") == before
     changes = {"of": sale["id"], "changes": {"region": "440300"}}
     market.send(SHOP, unit.code, "correction", changes)
+
+
+def test_a_carriers_code_that_was_mistyped_is_refused_in_the_readers_language(market):
+    unit = market.one()
+    market.sell(unit.code)
+    wrong = {"carrier": CARRIER[:-1] + "0"}
+    zh = {"Accept-Language": "zh"}
+    at_dispatch = market.post(SHOP, unit.code, "dispatch", wrong, headers=zh)
+    sent = market.dispatch(unit.code)
+    data = {"of": sent["id"], "changes": wrong}
+    corrected = market.post(SHOP, unit.code, "correction", data, headers=zh)
+    for answer, loc in ((at_dispatch, ["carrier"]), (corrected, ["changes", "carrier"])):
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert (error["kind"], error["loc"]) == ("check_digit", ["data", *loc])
+        assert error["msg"] == text("zh", "field.check_digit", expected=CARRIER[-1], got="0")
 
 
 def test_who_sent_for_another_corrects_in_its_name_or_not_at_all(market):

@@ -31,6 +31,12 @@ def test_a_journey_leads_from_where_it_left_to_where_it_came():
     assert days_between(stops_of((SALE, SENT, passed, SIGNED))) == 2
 
 
+def test_of_two_signatures_the_one_that_stands_is_drawn():
+    early = step("signature", days=1, outweighed=True)
+    assert days_between(stops_of((SALE, SENT, early, SIGNED))) == 2
+    assert stops_of((SALE, SENT, early, SIGNED)) == stops_of((SALE, SENT, SIGNED))
+
+
 def test_what_is_on_its_way_is_awaited():
     stops = stops_of((SALE, SENT))
     assert stops == (Stop("441200", "left", START), Stop("440100", "awaited", None))

@@ -142,6 +142,7 @@ WRONG = {
     "no such code": ({"code": f"01/{GTIN}/21/NOBODY"}, "f-code-error"),
     "no code at all": ({"code": "hello"}, "f-code-error"),
     "no carrier": ({"carrier": ""}, "f-carrier-error"),
+    "a carrier's code that was mistyped": ({"carrier": CARRIER[:-1] + "0"}, "f-carrier-error"),
     "a waybill too short": ({"waybill": "1"}, "f-waybill-error"),
     "a region that is none": ({"to": "990000"}, "f-to-error"),
     "a time that is none": ({"occurred_at": "soon"}, "f-occurred_at-error"),
@@ -254,6 +255,8 @@ def test_what_was_refused_says_why_and_keeps_what_was_typed(market, owner):
     assert (kept(owner, "waybill"), kept(owner, "code")) == ("SF1234567890", unit)
     assert "f-waybill-error" in dispatch(owner, unit, 422, waybill="?").text
     assert "f-carrier-error" in dispatch(owner, unit, 422, carrier="").text
+    mistyped = dispatch(owner, unit, 422, carrier=CARRIER[:-1] + "0").text
+    assert text("en", "field.check_digit", expected=CARRIER[-1], got="0") in mistyped
     assert "f-code-error" in dispatch(owner, PRODUCT, 422).text
 
 

@@ -178,6 +178,7 @@ def test_an_order_cancelled_before_dispatch_leaves_the_unit_for_sale(market):
     assert market.ask("GET", unit.path)["warnings"] == ["sold_before"]
 
 
+MISTYPED = CARRIER[:-1] + ("0" if CARRIER[-1] != "0" else "1")
 WRONG = [
     ({}, "one_of", ["codes"]),
     ({"codes": ["UNIT"], "gtin": GTIN, "quantity": 1}, "one_of", ["codes"]),
@@ -199,6 +200,7 @@ WRONG = [
     ({"codes": ["UNIT"], "waybill": "123"}, "length", ["waybill"]),
     ({"codes": ["UNIT"], "to": "990000"}, "region", ["to"]),
     ({"codes": ["UNIT"], "carrier": "e\u0301"}, "nfc", ["carrier"]),
+    ({"codes": ["UNIT"], "carrier": MISTYPED}, "check_digit", ["carrier"]),
     ({"codes": ["UNIT"], "platform": "e\u0301"}, "nfc", ["platform"]),
     ({"codes": ["UNIT"], "order": "e\u0301"}, "nfc", ["order"]),
     ({"codes": ["UNIT"], "order": ""}, "length", ["order"]),

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from app.i18n import text
-from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from app.parties.identity import uscc_check_digit
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP, STALL
 from tests.web.people import signed_in
 
 HTML = {"Accept": "text/html", "Accept-Language": "zh"}
@@ -31,7 +32,9 @@ def sold(market, carrier: str | None, *, inner: bool = False, by: str = ""):
     return unit
 
 
-@pytest.mark.parametrize(("carrier", "by"), [("中通", ""), ("中通", SHOP), (CARRIER, SHOP)])
+@pytest.mark.parametrize(
+    ("carrier", "by"), [("中通", ""), ("中通", SHOP), (SHOP, ""), (SHOP, SHOP)]
+)
 def test_what_nobody_can_prove_is_not_asked_for(market, carrier, by):
     unit = sold(market, carrier, by=by)
     page = page_of(market, unit.code)
@@ -40,6 +43,14 @@ def test_what_nobody_can_prove_is_not_asked_for(market, carrier, by):
     assert 'id="review"' not in page
     assert 'name="proof"' not in page
     assert 'action="/reports#report"' in page
+
+
+@pytest.mark.parametrize("by", ["", SHOP])
+def test_a_carrier_that_is_registered_nowhere_or_as_none_hands_over_no_proof(market, by):
+    first_17 = "91440000MA4TE5T9X"
+    for named in (first_17 + uscc_check_digit(first_17), STALL):
+        unit = sold(market, named, by=by)
+        assert NO_PROOF in page_of(market, unit.code), named
 
 
 @pytest.mark.parametrize("by", ["", SHOP])
@@ -64,7 +75,9 @@ def test_what_a_platform_sold_is_proven_whoever_carried_it(market):
     assert 'name="proof_kind" value="claim"' in page
 
 
-@pytest.mark.parametrize(("carrier", "by"), [(None, ""), (CARRIER, ""), (CARRIER, CARRIER)])
+@pytest.mark.parametrize(
+    ("carrier", "by"), [(None, ""), (CARRIER, ""), (CARRIER, CARRIER), (CARRIER, SHOP)]
+)
 def test_where_a_token_may_be_the_complaint_can_go_as_a_report(market, carrier, by):
     unit = sold(market, carrier, by=by)
     page = page_of(market, unit.code)

@@ -14,8 +14,9 @@ from typing import Any
 from app.kit.clock import from_ms
 from app.parties.identity import is_party_id
 from app.trace.detectors.evidence import Discovery, Place, some_places
-from app.trace.gaps import GapKind, pending, responsible_for, seller_of
+from app.trace.gaps import GapKind, pending, responsible_for
 from app.trace.life_table import Happening, State, Step
+from app.trace.sides import seller_of
 
 # Clocks of a shop and of a carrier differ by as much as we let a sender's clock run ahead.
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -265,6 +266,8 @@ def _path_of(
 ) -> tuple[list[tuple[Happening, str]], Happening | None]:
     """Returns where the goods were by what was told, in order of time; and the dispatch."""
     dispatch = next((one for one in reversed(records) if one.type == "dispatch"), None)
+    # The carrier's own came after the seller's, and is the one that stands.
+    signature = next((one for one in reversed(records) if one.type == "signature"), None)
     sent: dict[str, Any] = dict(dispatch.data) if dispatch else {}
     start = -1 if dispatch is None else dispatch.occurred_ms
     path = []
@@ -275,7 +278,7 @@ def _path_of(
             case "transit":
                 place = one.data.get("region")
             case "signature":
-                place = sent.get("to")
+                place = sent.get("to") if one is signature else None
             case _:
                 place = None
         if isinstance(place, str) and len(place) == 6 and one.occurred_ms >= start:

@@ -14,8 +14,8 @@ from app.parties.licences import LICENCE_KINDS
 from app.parties.roles import REGULATOR
 from app.trace.correcting import as_corrected
 from app.trace.evidence import MOST_RECORDS
-from app.trace.gaps import seller_of
 from app.trace.proof import may_have_token
+from app.trace.sides import seller_of
 from app.trace.story import Story
 from app.web.links import code_path
 from app.web.pages.views import Actions, Import, Licence, Links, Proof
@@ -153,12 +153,17 @@ def level_of(stream: str) -> Any:
     return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
 
 
-def actions_of(path: str, state: Mapping[str, Any], look: Look) -> Actions:
-    """Returns what a reader may do about goods in this state; nothing that nobody could prove."""
+def actions_of(path: str, state: Mapping[str, Any], look: Look, *, carrier_signs: bool) -> Actions:
+    """Returns what a reader may do about goods in this state; nothing that nobody could prove.
+
+    carrier_signs: whether the party that the dispatch names is registered as a carrier.
+    """
     life = state.get("state")
     sold = life in ("sold", "in_transit", "signed")
     reviewed = "review" in state
-    proofs: list[Proof] = ["claim"] if sold and may_have_token(state) else []
+    proofs: list[Proof] = (
+        ["claim"] if sold and may_have_token(state, carrier_signs=carrier_signs) else []
+    )
     # By its own first record: whether a code lies in the pack is asked of no table.
     has_inner = "inner_digest" in registration_of(look, look.story.code.stream)
     if (sold or life == "returned") and has_inner:

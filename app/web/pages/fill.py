@@ -16,10 +16,11 @@ from app.kit.errors import Fault
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.identity import is_party_id
+from app.parties.roles import CARRIER
 from app.parties.service import PartyView
 from app.trace.code import Code
-from app.trace.gaps import seller_of
 from app.trace.gtin import display_gtin
+from app.trace.sides import outweighed, seller_of
 from app.trace.texts import hidden_texts
 from app.web.checks import check_detail
 from app.web.deps import Rooms
@@ -69,6 +70,7 @@ class Filler:
         self._parties_seen: dict[str, PartyView | None] = {}
         self._now = rooms.clock.now()
         self._hidden: dict[str, str] = {}
+        self._outweighed: frozenset[str] = frozenset()
         self._types: dict[str, str] = {}
 
     def scan_view(self, look: Look, *, form: FormState | None = None) -> ScanView:
@@ -116,7 +118,7 @@ class Filler:
                 for check in look.verification.checks
             ),
             log=self._log(look),
-            actions=actions_of(path, state, look),
+            actions=actions_of(path, state, look, carrier_signs=self._carrier_signs(state)),
             links=links_of(look.story),
             form=form,
         )
@@ -139,12 +141,18 @@ class Filler:
                 self._parties_seen[party] = None
         return self._parties_seen[party]
 
+    def _carrier_signs(self, state: Mapping[str, Any]) -> bool:
+        named = str(state.get("dispatch", {}).get("carrier", ""))
+        view = self._party(named) if is_party_id(named) else None
+        return view is not None and CARRIER in view.roles
+
     def _steps(self, look: Look) -> list[Step]:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
         records = look.story.records
         corrected, ended = corrected_ids(records), last_ending(look)
         self._types = {fields["id"]: fields["type"] for _, fields in readable(look)}
-        self._hidden = hidden_texts([fields for _, fields in readable(look)])
+        told = [fields for _, fields in readable(look)]
+        self._hidden, self._outweighed = hidden_texts(told), outweighed(told)
         own = look.story.code.stream
         steps = []
         for record in records:
@@ -254,6 +262,7 @@ class Filler:
             fault=fault,
             tail=str(data.get("waybill_tail", "")) if of else "",
             of=of,
+            outweighed=fields["id"] in self._outweighed,
         )
 
     def _sold(self, state: Mapping[str, Any]) -> Sold:

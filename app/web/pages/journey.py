@@ -30,7 +30,7 @@ class Stop:
 def stops_of(steps: Sequence[Step]) -> tuple[Stop, ...]:
     """Returns the places of the present journey in order, () where there is none to draw."""
     stops: list[Stop] = []
-    for stop in _stops([step for step in steps if not step.earlier and step.status in _TOLD]):
+    for stop in _stops(_present(steps)):
         if stops and _city(stops[-1].place) == _city(stop.place):
             # Still there: what happened last there counts, but nobody leaves by arriving.
             stops[-1] = stop if stops[-1].state != "left" or len(stops) > 1 else stops[-1]
@@ -51,6 +51,13 @@ def days_between(stops: Sequence[Stop]) -> int | None:
     if left is None or came is None or came < left:
         return None
     return (came - left).days
+
+
+def _present(steps: Sequence[Step]) -> list[Step]:
+    """Returns what tells the present journey: of two signatures the one that stands."""
+    return [
+        step for step in steps if not step.earlier and not step.outweighed and step.status in _TOLD
+    ]
 
 
 def _stops(steps: Sequence[Step]) -> Iterator[Stop]:

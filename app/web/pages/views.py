@@ -89,6 +89,7 @@ class Step:
     reason, transit (how far it is), result, port: short texts as recorded. rating: 1..5.
     text: a public text (review, reply, notice); text_state says why it is not shown.
     hash: 64 hex digits, "" where there is no record. leaf_index: None until sequenced.
+    outweighed: a signature after which the carrier's own came.
     tail: of a corrected waybill number. of: of a correction, the type of the record that it corrects.
     due_at, obliged: for `due` and `missing`. fault: for `broken`, the finding's kind without its
     family, as in `hash_mismatch`.
@@ -124,6 +125,7 @@ class Step:
     fault: str = ""
     tail: str = ""
     of: str = ""
+    outweighed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
