@@ -344,7 +344,7 @@ def test_the_desks_of_its_people_have_something_to_do(rooms, built):
     assert rooms.packing.cases(honest, after=None, limit=5)
     told = rooms.customs.look(customs, built.numbers["declaration"], {
         name: built.numbers[name] for name in ("order", "payment", "waybill")
-    })  # fmt: skip
+    }, purpose="inspection 2026-9")  # fmt: skip
     assert told.outcome == "agree"
 
 

@@ -221,6 +221,13 @@ def test_a_sealed_number_is_looked_for_with_a_purpose_alone(market):
                          ("PAY-2026-0001", "payment"), (DECLARATION, "declaration")):  # fmt: skip
         assert seek(market, number, purpose=WHY)["unasked"] == []
         assert (looks(market)[0]["section"], looks(market)[0]["purpose"]) == (kind, WHY)
+    before = len(looks(market))
+    assert seek(market, "TEST0000099999", purpose=WHY)["unasked"] == []
+    told = looks(market)[: len(looks(market)) - before]
+    assert {(one["section"], one["code"], one["seq"], one["purpose"]) for one in told} == {
+        (kind, "", None, WHY) for kind in ("waybill", "order", "payment")
+    }, "as what it was looked for, and that nothing was found"
+    assert b"TEST0000099999" not in market.stored_bytes()
     after = looks(market)
     # What can be something open is found as that, and it is said that it was looked for as nothing else.
     for typed, group in ((market.unit.serial, "units"), ("L-77", "lots"), (GTIN, "products")):
