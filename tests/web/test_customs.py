@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from types import SimpleNamespace
+
 import pytest
 
 from tests.web.authority import open_two_provinces
@@ -344,3 +348,80 @@ def test_a_corrected_decision_is_about_the_goods_that_were_chosen(market):
 
 def decision_form(page: str):
     return next(one for one in Shown(page).forms if "code" in one.names())
+
+
+RELEASES = {
+    # what the release says -> what its page says of it, in Chinese and in English
+    "agree": ("核对过，三单相符", "compared: the three agree"),
+    "differ": ("核对过，三单不符", "compared: they differ"),
+    "absent": ("三单号码不齐，没有全部核对", "not all three were told, so not all were compared"),
+    "": ("没有核对", "not compared"),
+}
+
+
+@pytest.fixture
+def imported(market):
+    """A lot that was registered with a certificate of its own, and a unit of it, with three numbers."""
+    n = next(_declared)
+    number = f"5166202610000001{n:02d}"
+    told = {"declaration": number, "mode": "9610", "port": "深圳湾", "origin": "IT",
+            "certificate": "OLD-1"}  # fmt: skip
+    lot = f"REL-{n}"
+    body = {"gtin": GTIN, "lot": lot, "import": told}
+    market.ask("POST", "/api/v1/lots", body, token=market.keys[SHOP], status=201)
+    unit = parcel(market, lot, f"R-{n}", f"RPAY-{n}", f"RCUST0000{n:04d}")
+    numbers = {"order": f"R-{n}", "payment": f"RPAY-{n}", "waybill": f"RCUST0000{n:04d}"}
+    return SimpleNamespace(
+        unit=unit, code=f"01/{GTIN}/10/{lot}", declared={"number": number}, numbers=numbers
+    )
+
+
+_declared = itertools.count(10)
+
+
+def rows(market, code, lang) -> dict[str, str]:
+    """What a scan page says of the goods, by its labels."""
+    page = market.call("GET", f"/{code}?lang={lang}", headers={"Accept": "text/html"}).text
+    found = re.findall(r'<div class="row[^"]*"><dt>(.*?)</dt><dd>(.*?)</dd>', page, re.DOTALL)
+    return {label: re.sub("<[^>]+>", "", told) for label, told in found}
+
+
+@pytest.mark.parametrize("outcome", RELEASES)
+def test_the_page_of_released_goods_says_what_the_release_says(market, imported, outcome):
+    market.work()
+    for code in (imported.code, imported.unit.code):
+        assert rows(market, code, "zh")["海关放行"] == "没有海关的放行记录"
+    documents = {
+        "agree": imported.numbers,
+        "differ": imported.numbers | {"waybill": "CUST00000001"},
+        "absent": {"order": imported.numbers["order"]},
+        "": {},
+    }[outcome]
+    decide(market, "release", code=imported.code, certificate="NEW-2", despite=True,
+           **imported.declared, **documents)  # fmt: skip
+    for code in (imported.code, imported.unit.code):
+        chinese, english = rows(market, code, "zh"), rows(market, code, "en")
+        assert (chinese["订单、支付单、运单"], english["Order, payment, waybill"]) == RELEASES[
+            outcome
+        ]
+        assert (chinese["放行证明"], english["Certificate of the release"]) == ("NEW-2", "NEW-2")
+        assert chinese["检验检疫证明（登记时填报）"] == "OLD-1", "as what it is"
+        assert chinese["口岸"] == "广州南沙", "of the release"
+        assert "没有海关的放行记录" not in chinese.values()
+        assert "海关放行" in chinese
+
+
+def test_the_page_says_what_customs_decided_last_as_it_was_corrected(market, imported):
+    first = decide(market, "release", code=imported.code, certificate="NEW-2", **imported.declared)
+    change = {"of": first["id"], "changes": {"certificate": "NEW-3"}}
+    event = {"code": imported.code, "type": "correction", "data": change}
+    market.ask("POST", "/api/v1/events", event, token=market.keys[CUSTOMS], status=201)
+    assert rows(market, imported.code, "en")["Certificate of the release"] == "NEW-3"
+    decide(market, "hold", code=imported.code, reason="单证待核", **imported.declared)
+    held = rows(market, imported.unit.code, "en")
+    assert "Held by customs" in held
+    assert not {"Released by customs", "Certificate of the release"} & set(held)
+    decide(market, "release", code=imported.code, **imported.declared)
+    again = rows(market, imported.unit.code, "en")
+    assert "Released by customs" in again
+    assert "Certificate of the release" not in again, "this release names none"

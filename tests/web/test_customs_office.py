@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.ledger.record import stream_key
 from app.trace.offices import acts_on
 from tests.web.authority import HERE, THERE, key_of_person, keys_of, open_two_provinces, seek
 from tests.web.conftest import AUTHORITY, CARRIER
@@ -116,3 +117,22 @@ def test_what_is_sealed_in_goods_of_another_region_is_opened_by_no_more_than_bef
     ):
         path = f"{market.imported.path}/sealed?purpose={WHY}"
         market.ask("GET", path, token=market.keys[office], status=status)
+
+
+def test_a_changed_index_leads_customs_to_no_goods_of_another_region(market):
+    """What a declaration names, the records say, and not the index beside them."""
+    key = stream_key(market.homely.code)
+    market.tamper(
+        "INSERT INTO side_index (stream, seq, kind, digest) SELECT ?, 0, kind, digest"
+        " FROM side_index WHERE kind = 'declaration' LIMIT 1", key,
+    )  # fmt: skip
+    decided = {
+        "number": DECLARATION, "code": market.homely.code, "decision": "release",
+        "port": "广州南沙", "purpose": WHY,
+    }  # fmt: skip
+    try:
+        assert found(market, DECLARATION, by="customs here") == [LOT]
+        market.ask("POST", "/api/v1/customs/decisions", decided,
+                   token=market.keys["customs here"], status=403)  # fmt: skip
+    finally:
+        market.tamper("DELETE FROM side_index WHERE stream = ? AND seq = 0", key)
