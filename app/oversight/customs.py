@@ -161,16 +161,16 @@ class CustomsDesk:
         It looks as `look` does, and raises and writes as that. reason: of a hold, sealed. despite: release
         although a given number is doubtful. Raises Invalid, OutsideRegion, and what the recording raises.
         """
+        principal.check_may("customs.decide")
+        stream, told = parse_code(code).stream, reason.strip()
+        if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
+            params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
+            raise invalid(FieldFault(("reason",), "length", params))
         declared = self.look(principal, number, documents, purpose=purpose)
-        stream = parse_code(code).stream
         if stream not in declared.streams:
             raise NothingDeclared("nothing_declared")
         with self._database.read() as connection:
             check_acts(connection, principal, stream)
-        told = reason.strip()
-        if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
-            params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
-            raise invalid(FieldFault(("reason",), "length", params))
         if decision == "release" and declared.is_doubtful and not despite:
             raise invalid(FieldFault(("despite",), "missing", sentence="number_unfit"))
         data: dict[str, Any] = {"port": port.strip()}
