@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -328,6 +329,7 @@ def test_somebody_can_speak_as_a_buyer(rooms, built):
 
 def test_the_desks_of_its_people_have_something_to_do(rooms, built):
     from app.demo.cast import CARELESS, CUSTOMS, FAST, HONEST, REGULATOR
+    from app.oversight.seeking import Query
 
     honest, regulator, customs = (
         rooms.keys.authenticate(built.keys[one.party]) for one in (HONEST, REGULATOR, CUSTOMS)
@@ -344,8 +346,13 @@ def test_the_desks_of_its_people_have_something_to_do(rooms, built):
     assert rooms.packing.cases(honest, after=None, limit=5)
     told = rooms.customs.look(customs, built.numbers["declaration"], {
         name: built.numbers[name] for name in ("order", "payment", "waybill")
-    })  # fmt: skip
+    }, purpose="inspection 2026-9")  # fmt: skip
     assert told.outcome == "agree"
+    # Its people are in office in a region where nobody made, sold or holds the import.
+    office = replace(customs, region=CUSTOMS.region)
+    for name, number in built.numbers.items():
+        found = rooms.seeking.find(office, Query(text=number, purpose="inspection 2026-9"))
+        assert found.hits["lots" if name == "declaration" else "units"], name
 
 
 def test_every_party_and_product_says_that_it_is_made_up():

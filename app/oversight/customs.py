@@ -4,36 +4,37 @@ For retail imports customs compare order, payment and waybill (三单) with the 
 of the three is a commitment that whoever knew it made: the seller or platform of order and payment with
 the sale, the carrier or shop of the waybill with the dispatch. Customs type the numbers of their list;
 they are compared by keyed digests, and nothing is opened. They agree if all three were told of the same
-goods, and those are goods of this declaration.
+goods, and those are goods of this declaration; and each is said by itself, so that one wrong number does
+not speak against the two others.
 
 Only what was compared here stands in a record as compared: no event can bring `documents` along.
 What is decided is a record of the lot or unit (`customs_release`, `customs_hold`), the later one of
-which holds. The port says whose decision it is, not a region of GB/T 2260, so an account's region bounds
-nothing here. Each look by a number is logged, with the declaration as its purpose: by its last digits, since
-the number itself is stored nowhere.
+which holds. The port says whose decision it is, not a region of GB/T 2260, so customs act on goods of a
+declaration wherever they belong (`offices.acts_on`). Each look by a number is logged with its stated purpose,
+and so is one that found nothing; the number itself is stored nowhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.canonical import check_canonical
 from app.kit.clock import Clock, parse_time
-from app.kit.errors import Fault, FieldFault, NotFound, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.submission import Recorded
 from app.oversight import seekstore
 from app.parties.identity import Declaration, parse_declaration, parse_waybill
-from app.parties.looking import log_looks
+from app.parties.looking import log_looks, log_misses, read_purpose
 from app.parties.principal import Principal
-from app.trace.code import lot_stream
 from app.trace.identifiers import parse_code
+from app.trace.offices import check_acts, with_lot
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.secret_index import SecretIndex
@@ -46,7 +47,7 @@ Decision = Literal["release", "hold"]
 _DECIDED = frozenset({"registration", "customs_release", "customs_hold"})
 _MAX_NUMBER, _MAX_REASON = 64, 500
 _MOST_GOODS = 200
-_TAIL = 4
+_Told = TypeVar("_Told")
 
 
 class NothingDeclared(NotFound):
@@ -55,7 +56,11 @@ class NothingDeclared(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One of the three. told_of: the goods whose records commit to this number."""
+    """One of the three. told_of: the goods whose records commit to this number.
+
+    standing: `differs` where it is told, of goods other than those of the declaration that most of the
+    numbers are told of; `absent` where no record tells it.
+    """
 
     name: DocumentName
     standing: Standing
@@ -109,15 +114,32 @@ class CustomsDesk:
         self._index = index
 
     def look(
-        self, principal: Principal, number: str, documents: Mapping[DocumentName, str]
+        self,
+        principal: Principal,
+        number: str,
+        documents: Mapping[DocumentName, str],
+        *,
+        purpose: str,
     ) -> Declared:
         """Returns what is on record of a declaration. Writes `access_log`.
 
         documents: numbers as the declaration list has them. Raises NothingDeclared, Invalid.
         """
-        declared, rows = self._find(principal, number, documents)
-        self._log(principal, rows, "check", declared.declaration)
-        return declared
+        principal.check_may("customs.decide")
+        declaration, given, why = self._read(number, documents, purpose)
+        with self._database.read() as connection:
+            # Each by itself: of many records under one number the others must not be cut away.
+            found = {
+                name: self._told_of(connection, name, told)
+                for name, told in (("declaration", declaration.number), *given.items())
+            }
+            streams = frozenset(row.name for row in found["declaration"])
+            goods = _goods_of(connection, streams)
+            compared = _compare(connection, given, found, streams)
+        self._log(principal, found, why)
+        if not goods:
+            raise NothingDeclared("nothing_declared")
+        return Declared(declaration, streams, goods, compared, _outcome(compared))
 
     def decide(
         self,
@@ -130,22 +152,25 @@ class CustomsDesk:
         certificate: str = "",
         reason: str = "",
         documents: Mapping[DocumentName, str],
+        purpose: str,
         despite: bool = False,
         id: str | None = None,
     ) -> Recorded:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.
 
-        reason: of a hold, sealed. despite: release although a given number is doubtful. Raises Invalid,
-        NothingDeclared, and what the recording raises.
+        It looks as `look` does, and raises and writes as that. reason: of a hold, sealed. despite: release
+        although a given number is doubtful. Raises Invalid, OutsideRegion, and what the recording raises.
         """
-        declared, rows = self._find(principal, number, documents)
-        stream = parse_code(code).stream
-        if stream not in declared.streams:
-            raise NothingDeclared("nothing_declared")
-        told = reason.strip()
+        principal.check_may("customs.decide")
+        stream, told = parse_code(code).stream, reason.strip()
         if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
             params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
+        declared = self.look(principal, number, documents, purpose=purpose)
+        if stream not in declared.streams:
+            raise NothingDeclared("nothing_declared")
+        with self._database.read() as connection:
+            check_acts(connection, principal, stream)
         if decision == "release" and declared.is_doubtful and not despite:
             raise invalid(FieldFault(("despite",), "missing", sentence="number_unfit"))
         data: dict[str, Any] = {"port": port.strip()}
@@ -158,7 +183,6 @@ class CustomsDesk:
             sealed["reason"] = SealedInput({"text": told})
         elif certificate.strip():
             data["certificate"] = certificate.strip()
-        self._log(principal, rows, "decide", declared.declaration)
         request = EventRequest(
             code=stream,
             type=f"customs_{decision}",
@@ -172,46 +196,41 @@ class CustomsDesk:
             raise answer
         return answer
 
-    def _find(
-        self, principal: Principal, number: str, documents: Mapping[DocumentName, str]
-    ) -> tuple[Declared, list[Any]]:
-        principal.check_may("customs.decide")
-        declaration = self._read_number(number)
-        given = _read_documents(documents)
-        with self._database.read() as connection:
-            # Each by itself: of many records under one number the others must not be cut away.
-            found = {
-                name: self._told_of(connection, name, told)
-                for name, told in (("declaration", declaration.number), *given.items())
-            }
-            streams = frozenset(row.name for row in found["declaration"])
-            goods = _goods_of(connection, streams)
-            compared = _compare(connection, given, found, streams)
-        if not goods:
-            raise NothingDeclared("nothing_declared")
-        looked_at = [row for told in found.values() for row in told]
-        return Declared(declaration, streams, goods, compared, _outcome(compared)), looked_at
+    def _read(
+        self, number: str, documents: Mapping[DocumentName, str], purpose: str
+    ) -> tuple[Declaration, dict[DocumentName, str], str]:
+        """Returns what was typed, read. Raises Invalid, with everything that is wrong."""
+        faults: list[FieldFault] = []
+        year, loc = self._clock.now().year, ("number",)
+        declaration = _read_one(
+            lambda: parse_declaration(number.replace(" ", ""), year_now=year, loc=loc), faults
+        )
+        given = _read_one(lambda: _read_documents(documents), faults)
+        why = _read_one(lambda: read_purpose(purpose, loc=("purpose",)), faults)
+        if declaration is None or given is None or why is None:
+            raise invalid(*faults)
+        return declaration, given, why
 
     def _told_of(self, connection: Connection, kind: str, number: str) -> list[Any]:
         """Returns the records that commit to a number as one of this kind."""
         rows = seekstore.indexed(connection, [self._index.digest(kind, number)])
         return [row for row in rows if row.kind == kind]
 
-    def _read_number(self, number: str) -> Declaration:
-        return parse_declaration(
-            number.replace(" ", ""), year_now=self._clock.now().year, loc=("number",)
-        )
-
-    def _log(
-        self,
-        principal: Principal,
-        rows: Sequence[Any],
-        does: Literal["check", "decide"],
-        declaration: Declaration,
-    ) -> None:
-        told = ((row.stream, row.seq, row.kind) for row in rows)
-        purpose = f"{does} declaration …{declaration.number[-_TAIL:]}"
+    def _log(self, principal: Principal, found: Mapping[str, Sequence[Any]], purpose: str) -> None:
+        """Logs the records that were found, and the kinds of the numbers that lead to none."""
+        told = ((row.stream, row.seq, row.kind) for rows in found.values() for row in rows)
         log_looks(self._database, principal, told, purpose, clock=self._clock)
+        missed = [kind for kind, rows in found.items() if not rows]
+        log_misses(self._database, principal, missed, purpose, clock=self._clock)
+
+
+def _read_one(read: Callable[[], _Told], faults: list[FieldFault]) -> _Told | None:
+    """Returns what is read; None where it is refused, its faults added to the others."""
+    try:
+        return read()
+    except Invalid as refused:
+        faults += refused.errors
+        return None
 
 
 def _read_documents(documents: Mapping[DocumentName, str]) -> dict[DocumentName, str]:
@@ -259,9 +278,7 @@ def _compare(
     declared: frozenset[str],
 ) -> tuple[Document, ...]:
     told_of = {name: {row.name for row in found.get(name, ())} for name in given}
-    known = [streams for streams in told_of.values() if streams]
-    common = set.intersection(*known) if known else set()
-    common = {one for one in common if _belongs(connection, one, declared)}
+    fitting = _fitting(connection, told_of, declared)
     compared = []
     for name in DOCUMENTS:
         if name not in given:
@@ -269,25 +286,34 @@ def _compare(
             continue
         standing: Standing = "absent"
         if told_of[name]:
-            standing = "agrees" if told_of[name] & common else "differs"
+            standing = "agrees" if name in fitting else "differs"
         compared.append(Document(name, standing, tuple(sorted(told_of[name]))))
     return tuple(compared)
 
 
-def _belongs(connection: Connection, stream: str, declared: frozenset[str]) -> bool:
-    """Whether goods are of the declaration: named by it, or units of a lot that it names."""
-    if stream in declared:
-        return True
-    for record in ledger_store.load_some(
-        connection, stream, types=frozenset({"registration"}), limit=1
-    ):
-        try:
-            lot = record.fields["data"].get("lot")
-        except ValueError:
-            return False
-        if isinstance(lot, str):
-            return lot_stream(parse_code(stream).gtin, lot) in declared
-    return False
+def _fitting(
+    connection: Connection,
+    told_of: Mapping[DocumentName, Collection[str]],
+    declared: frozenset[str],
+) -> frozenset[DocumentName]:
+    """Returns the numbers that are told of the goods of the declaration of which most of them are told.
+
+    Where the numbers name several such goods, each with as many of them, those that all of these have in
+    common: two numbers of two units of one lot contradict each other, and neither is the right one.
+    """
+    names: dict[str, frozenset[DocumentName]] = {}
+    for stream in {one for streams in told_of.values() for one in streams}:
+        names[stream] = frozenset(name for name, told in told_of.items() if stream in told)
+    for most in range(len(told_of), 0, -1):
+        best = [
+            fits
+            for stream, fits in names.items()
+            # Named by the declaration, or a unit of a lot that it names.
+            if len(fits) == most and any(one in declared for one in with_lot(connection, stream))
+        ]
+        if best:
+            return frozenset.intersection(*best)
+    return frozenset()
 
 
 def _outcome(compared: Sequence[Document]) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""The log of purposes: who of an authority looked at what others had sealed, when, and why.
+"""The log of purposes: who of an authority looked at what others had sealed, or for it, when, and why.
 
 For the authority's own supervisor, who holds the scope `parties` (an owner, or a key with it), and for the
 operator, who sees that of all. A supervisor with a region sees the looks of those in office inside it.
@@ -18,6 +18,7 @@ from app.oversight import lookstore
 from app.oversight.casestore import names_of_accounts
 from app.oversight.store import names_of
 from app.parties import accountstore
+from app.parties.looking import NO_RECORD
 from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.trace.identifiers import parse_code
@@ -43,7 +44,10 @@ class WantedLooks:
 
 @dataclass(frozen=True, slots=True)
 class LoggedLook:
-    """One look at one section. by: a login name, or an API key's id. code: "" where that chain is gone."""
+    """One look at one section. by: a login name, or an API key's id. code: "" where that chain is gone.
+
+    seq: None of a look by a number that found nothing; `section` then says what kind of number it was.
+    """
 
     id: str
     at: datetime
@@ -51,7 +55,7 @@ class LoggedLook:
     party: str | None
     region: str | None
     code: str
-    seq: int
+    seq: int | None
     section: str
     purpose: str
     place: tuple[int, str]
@@ -118,5 +122,6 @@ def _look(row: Any, codes: dict[int, str], people: dict[str, str]) -> LoggedLook
     by = row.key_id.removeprefix(_ACCOUNT)
     return LoggedLook(
         row.id, from_ms(row.at), people.get(by, by), row.party, row.region,
-        codes.get(row.stream, ""), row.seq, row.section, row.purpose, (row.at, row.id),
+        codes.get(row.stream, ""), None if row.seq == NO_RECORD else row.seq, row.section,
+        row.purpose, (row.at, row.id),
     )  # fmt: skip

@@ -1,10 +1,11 @@
 """The authority's search: one box for every number and name, its hits by kind, newest first.
 
 Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests, and only
-for a stated purpose: each hit is a look at sealed data, and is logged with it. The number itself is stored
-nowhere and is part of no address. What can be something open, too, is looked for as that. An account with a
-region finds what is in its region; of what is public anyway, a full code or a party's number, it is told
-that it lies elsewhere.
+for a stated purpose: each hit is a look at sealed data, and is logged with it, and so is a search that found
+nothing. The number itself is stored nowhere and is part of no address. What can be something open, too, is
+looked for as that. An account with a region finds what is in its region, and customs also the goods of a
+declaration (`offices.acts_on`); of what is public anyway, a full code or a party's number, it is told that
+it lies elsewhere.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from app.oversight.seekwords import SEALED, Kind, Reading, read_query
 from app.oversight.store import names_of
 from app.parties.account_rules import covers
 from app.parties.identity import parse_region
-from app.parties.looking import log_looks, read_purpose
+from app.parties.looking import log_looks, log_misses, read_purpose
 from app.parties.principal import Principal
 from app.trace import wordstore
 from app.trace.code import Code
-from app.trace.offices import places_of
+from app.trace.offices import acts_on, places_of
 from app.trace.secret_index import SecretIndex
 from app.trace.words import query_words
 
@@ -88,9 +89,11 @@ class Found:
 
 @dataclass(slots=True)
 class _Looking:
-    """A search under way."""
+    """A search under way. region: that was asked for, "" for any."""
 
     connection: Connection
+    principal: Principal
+    region: str
     readings: Sequence[Reading]
     bounds: Bounds
     elsewhere: list[str] = field(default_factory=list)
@@ -104,7 +107,7 @@ class _Looking:
 
 
 class Seeking:
-    """Searches for an authority. Writes `access_log` where something sealed was found."""
+    """Searches for an authority. Writes `access_log` where it was looked for something sealed."""
 
     def __init__(self, database: Database, *, clock: Clock, index: SecretIndex) -> None:
         self._database = database
@@ -132,7 +135,7 @@ class Seeking:
         asked = tuple(one for one in readings if purpose or one.kind not in SEALED)
         unasked = tuple(one.kind for one in readings if one not in asked)
         with self._database.read() as connection:
-            looking = _Looking(connection, asked, bounds)
+            looking = _Looking(connection, principal, query.region, asked, bounds)
             ways: Mapping[Group, Callable[[_Looking], Iterator[Hit]]] = {
                 "parties": _parties,
                 "products": _products,
@@ -150,6 +153,9 @@ class Seeking:
             raise invalid(FieldFault(("purpose",), "missing", sentence="seek_purpose"))
         if looking.sealed:
             log_looks(self._database, principal, looking.sealed, purpose, clock=self._clock)
+        else:
+            kinds = [one.kind for one in asked if one.kind in SEALED]
+            log_misses(self._database, principal, kinds, purpose, clock=self._clock)
         return Found(
             readings,
             {group: hits[:MOST] for group, hits in found.items()},
@@ -209,7 +215,7 @@ class Seeking:
                 yield Hit(stream, "issued", row.created_at, row.party)
 
     def _sealed_streams(self, looking: _Looking) -> Iterator[tuple[Kind, str, int]]:
-        """Yields (kind, stream, time) of the records with a number, where the caller is in office."""
+        """Yields (kind, stream, time) of the records with a number, of goods that the caller acts on."""
         asked = {
             self._index.digest(one.kind, one.value): one.kind
             for one in looking.readings
@@ -316,7 +322,12 @@ def _code_hit(looking: _Looking, code: Code, kind: Kind) -> Iterator[Hit]:
 
 
 def _stands(looking: _Looking, stream: str) -> bool:
-    return not looking.bounds.regions or looking.is_at(places_of(looking.connection, stream))
+    """Whether goods lie in the region that was asked for, and are before the caller in office."""
+    if looking.region:
+        places = places_of(looking.connection, stream)
+        if not any(covers(looking.region, place) for place in places):
+            return False
+    return acts_on(looking.connection, looking.principal, stream)
 
 
 def _sold(looking: _Looking, sellers: Sequence[str], gtin: str | None) -> Iterator[Hit]:

@@ -1,4 +1,4 @@
-"""Why somebody looks at what others sealed, written down before anything is shown."""
+"""Why somebody looks at what others sealed, or for it, written down before anything is shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from app.parties import store
 from app.parties.principal import Principal
 
 MIN_PURPOSE, MAX_PURPOSE = 4, 200
+NOWHERE, NO_RECORD = 0, -1
+"""In place of a stream's key and a seq: a look by a number that found nothing."""
 
 
 def read_purpose(given: str | None, *, loc: tuple[str, ...]) -> str:
@@ -51,6 +53,22 @@ def log_looks(
     """Notes who looks at which sections (stream's key, seq, name), each once. Writes `access_log`."""
     told = ((*place, purpose) for place in looked_at)
     write_looks(database, principal, told, clock=clock)
+
+
+def log_misses(
+    database: Database,
+    principal: Principal,
+    kinds: Iterable[str],
+    purpose: str,
+    *,
+    clock: Clock,
+) -> None:
+    """Notes who looked for numbers of these kinds, which lead to nothing. Writes `access_log`.
+
+    Also where they lead to goods that the caller has no say in: the log is no way to learn of those.
+    """
+    told = [(NOWHERE, NO_RECORD, kind) for kind in kinds]
+    log_looks(database, principal, told, purpose, clock=clock)
 
 
 def write_looks(

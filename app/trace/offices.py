@@ -3,6 +3,10 @@
 The records of a chain decide, never the state beside them: the places of those who made, sold or hold
 the goods, each where it is registered, and the place of a sale where its record tells one. Not where a
 parcel passed through or who carried it: else every office on its way could read who bought what.
+
+Customs decide on goods of a declaration by their port, and no region says which those are. So they act on
+such goods wherever they belong, and find them by their sealed numbers; what is sealed in them they open in
+their region alone, as everybody in office does.
 """
 
 from __future__ import annotations
@@ -16,9 +20,13 @@ from app.db.lookup import chunks
 from app.ledger.reading import each_of
 from app.parties.identity import is_party_id
 from app.parties.principal import OutsideRegion, Principal
+from app.parties.roles import may
 from app.parties.store import find_parties
+from app.trace.code import lot_stream
 
 _DECIDING = frozenset({"registration", "sale", "acceptance"})
+_REGISTERING = frozenset({"registration"})
+_DECLARING = frozenset({"registration", "customs_release", "customs_hold"})
 _PARTY = "party/"
 
 
@@ -48,6 +56,43 @@ def check_goods(connection: Connection, principal: Principal, stream: str) -> No
     """Raises OutsideRegion where the caller is not in office for a stream. Read-only."""
     if not is_in_office(connection, principal, stream):
         raise OutsideRegion("outside_region", region=principal.region)
+
+
+def acts_on(connection: Connection, principal: Principal, stream: str) -> bool:
+    """Whether the caller has goods before it in office: may find them by a sealed number, and decide.
+
+    Where it is in office for them; customs also where a declaration names them. Read-only.
+    """
+    if is_in_office(connection, principal, stream):
+        return True
+    return may(principal.roles, "customs.decide") and is_declared(connection, stream)
+
+
+def check_acts(connection: Connection, principal: Principal, stream: str) -> None:
+    """Raises OutsideRegion where the caller does not act on these goods. Read-only."""
+    if not acts_on(connection, principal, stream):
+        raise OutsideRegion("outside_region", region=principal.region)
+
+
+def is_declared(connection: Connection, stream: str) -> bool:
+    """Whether a record of these goods, or of their lot, commits to a customs declaration. Read-only."""
+    return any(
+        "declaration" in fields.get("sealed", {})
+        for one in with_lot(connection, stream)
+        for fields in each_of(connection, one, _DECLARING)
+    )
+
+
+def with_lot(connection: Connection, stream: str) -> Iterator[str]:
+    """Yields a stream, and of a unit that has a lot the lot's. Read-only."""
+    yield stream
+    if "/21/" not in stream:
+        return
+    for fields in each_of(connection, stream, _REGISTERING):
+        lot = fields["data"].get("lot")
+        if isinstance(lot, str):
+            yield lot_stream(stream.split("/")[1], lot)
+        return
 
 
 def _told_parties(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -29,6 +29,6 @@ def _lines(looks: Iterator[LoggedLook], lang: Lang) -> Iterator[Sequence[object]
     yield [text(lang, f"looks.column.{name}") for name in _COLUMNS]
     for one in looks:
         yield (
-            format_local(one.at), one.by, one.party or "", one.region or "", one.code, one.seq,
-            one.section, one.purpose,
+            format_local(one.at), one.by, one.party or "", one.region or "", one.code,
+            text(lang, "looks.nothing") if one.seq is None else one.seq, one.section, one.purpose,
         )  # fmt: skip

@@ -214,11 +214,15 @@ def test_a_declaration_is_looked_at_held_and_released(market, walk):
     (unit,) = market.issue(lot=f"IMP-{number[-2:]}")
     market.sell(unit.code, sealed={"order": {"content": {"number": f"C-{number[-2:]}"}}})
     office = walk(market).enter("owner", CUSTOMS, path="/desk/customs")
-    office.send("button[value=look]", refused=422, number="51").wrong("number")
+    office.send("button[value=look]", refused=422, number="51", purpose="?").wrong("number")
     for do, words in (("hold", "hold"), ("release", "release")):
         office.open("/desk/customs")
         office.send(
-            "button[value=look]", number=number, order=f"C-{number[-2:]}", waybill="NONE0001"
+            "button[value=look]",
+            number=number,
+            order=f"C-{number[-2:]}",
+            waybill="NONE0001",
+            purpose="查验 2026-9",
         )
         assert number not in office.page.url
         if do == "hold":

@@ -48,7 +48,7 @@ class Row:
 def looked_at(browser: Any, stage: Stage) -> Any:
     """A declaration, as customs have it before them."""
     browser.get("/desk/customs")
-    return browser.post("/desk/customs", 200, do="look", number=DECLARATION, order=ODD)
+    return browser.post("/desk/customs", 200, do="look", number=DECLARATION, order=ODD, purpose=ODD)
 
 
 def followed(browser: Any, stage: Stage) -> Any:
@@ -208,7 +208,9 @@ ROWS = (
     Row(route="/desk/order-counts", who="platform", page="/desk/order-counts",
         fields={"seller": ODD, "gtin": GTIN, "orders": "3"}, bad={"period": "x"}),
     Row(route="/desk/customs", do="look", who="customs", page="/desk/customs", bad={"number": "51"},
-        fields={"order": ODD, "payment": ODD, "waybill": ODD}),
+        fields={"order": ODD, "payment": ODD, "waybill": ODD, "purpose": ODD}),
+    Row(route="/desk/customs", do="look", who="customs", page="/desk/customs", bad={"purpose": SHORT},
+        fields={"number": DECLARATION, "order": ODD, "payment": ODD, "waybill": ODD}),
     Row(route="/desk/customs", do="hold", who="customs", page=looked_at, bad={"reason": ""},
         fields={"port": ODD, "certificate": ODD}),
     Row(route="/desk/customs", do="release", who="customs", page=looked_at, bad={"port": ""},

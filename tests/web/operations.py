@@ -43,7 +43,8 @@ class Bad:
     """A bad request: what differs from the good one, and the problem it must meet.
 
     raw: media type and bytes of a body that is no JSON.
-    by: whose key; "nobody": none. kind: of the one field that is wrong.
+    by: whose key; "nobody": none. kind: of the one field that is wrong. looks: whether it is a look at
+    sealed data all the same, which is written down, and nothing else.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Bad:
     by: str | None = None
     headers: Callable[[World], dict[str, str]] | dict[str, str] = field(default_factory=dict)
     kind: str | None = None
+    looks: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

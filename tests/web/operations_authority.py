@@ -27,7 +27,7 @@ def _decision(**more: Any) -> Any:
     def body(world: World) -> dict[str, Any]:
         return {
             "number": _DECLARATION, "code": "01/06901234567892/10/DECLARED", "decision": "release",
-            "port": "广州南沙", **more,
+            "port": "广州南沙", "purpose": "inspection 2026-9", **more,
         }  # fmt: skip
 
     return body
@@ -156,11 +156,22 @@ AUTHORITIES = {
         path="/api/v1/customs/declarations",
         by=CUSTOMS,
         scope="events",
-        body=lambda _: {"number": _DECLARATION},
+        body=lambda _: {"number": _DECLARATION, "purpose": "inspection 2026-9"},
         bad=(
             Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),
-            Bad(name="nothing declared", body={"number": "516620261000000099"}, answer=ABSENT),
-            Bad(name="short", body={"number": "51"}, answer=INVALID, kind="length"),
+            Bad(
+                name="nothing declared",
+                body={"number": "516620261000000099", "purpose": "inspection 2026-9"},
+                answer=ABSENT,
+                looks=True,
+            ),
+            Bad(
+                name="short",
+                body={"number": "51", "purpose": "inspection 2026-9"},
+                answer=INVALID,
+                kind="length",
+            ),
+            Bad(name="no purpose", body={"number": _DECLARATION}, answer=INVALID, kind="length"),
         ),
     ),
     ("POST", "/api/v1/customs/decisions"): Operation(
@@ -170,8 +181,14 @@ AUTHORITIES = {
         body=_decision(),
         bad=(
             Bad(name="a regulator", by=AUTHORITY, answer=FORBIDDEN),
-            Bad(name="other goods", body=_decision(code="01/06901234567892"), answer=ABSENT),
+            Bad(
+                name="other goods",
+                body=_decision(code="01/06901234567892"),
+                answer=ABSENT,
+                looks=True,
+            ),
             Bad(name="no reason", body=_decision(decision="hold"), answer=INVALID, kind="length"),
+            Bad(name="no purpose", body=_decision(purpose=""), answer=INVALID, kind="length"),
             Bad(name="neither", body=_decision(decision="maybe"), answer=INVALID, kind="enum"),
         ),
     ),

@@ -105,6 +105,8 @@ def test_bad_input_meets_its_own_problem_and_writes_nothing(world, stored, descr
         for slug in response.get("x-problems", ())
     }
     before = stored()
+    looking = {bad.name for bad in operation.bad if bad.looks}
+    unlogged = digest(world, "access_log") if looking else ""
     for name, request, answer, kind in [
         *own(world, operation),
         *of_keys(world, operation),
@@ -122,6 +124,12 @@ def test_bad_input_meets_its_own_problem_and_writes_nothing(world, stored, descr
             assert [e["kind"] for e in said["en"]["errors"]] == [kind], name
         for error in said["en"].get("errors", ()):
             assert error["kind"] != "type" or "expected " in error["msg"], error
+        if name in looking:
+            assert stored() != before, f"{name}: nobody will know of this look"
+            assert digest(world, "access_log") == unlogged, (
+                f"{name}: more than the look was written"
+            )
+            before = stored()
         assert stored() == before, f"{name}: something was written"
 
 
@@ -149,12 +157,12 @@ def check_sentences(said: dict[str, dict[str, Any]], name: str) -> None:
         assert english != chinese, f"{name}: {english}"
 
 
-def digest(world: World) -> str:
-    """Returns a hash of every row of every table but the counted looks at pages."""
+def digest(world: World, *aside: str) -> str:
+    """Returns a hash of every row of every table but the counted looks at pages, and those aside."""
     found = sha256()
     with world.market.rooms.database.read() as connection:
         for name in sorted(SQLModel.metadata.tables):
-            if name != "scan":
+            if name not in ("scan", *aside):
                 for row in connection.exec_driver_sql(f'SELECT * FROM "{name}" ORDER BY 1, 2'):
                     found.update(repr(tuple(row)).encode())
     return found.hexdigest()

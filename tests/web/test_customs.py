@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from types import SimpleNamespace
+
 import pytest
 
 from tests.web.authority import open_two_provinces
@@ -11,6 +15,7 @@ from tests.web.people import signed_in
 from tests.web.shown_forms import Shown
 
 LOOK, DECIDE = "/api/v1/customs/declarations", "/api/v1/customs/decisions"
+WHY = "inspection 2026-9"
 NUMBER, OTHER = "516620261000000012", "516620261000000020"
 LOT, OTHERS = f"01/{GTIN}/10/IMP-1", f"01/{GTIN}/10/IMP-2"
 
@@ -41,7 +46,7 @@ def parcel(market, lot, order, payment, waybill):
 
 
 def look(market, number=NUMBER, *, by=CUSTOMS, status=200, **documents):
-    body = {"number": number, **documents}
+    body = {"number": number, "purpose": WHY, **documents}
     return market.ask("POST", LOOK, body, token=market.keys[by], status=status)
 
 
@@ -50,7 +55,8 @@ def standings(told) -> list[str]:
 
 
 def decide(market, decision, *, by=CUSTOMS, status=201, **more):
-    body = {"number": NUMBER, "code": LOT, "decision": decision, "port": "广州南沙", **more}
+    body = {"number": NUMBER, "code": LOT, "decision": decision, "port": "广州南沙", "purpose": WHY}
+    body |= more
     return market.ask("POST", DECIDE, body, token=market.keys[by], status=status)
 
 
@@ -69,10 +75,51 @@ def test_three_documents_of_the_same_goods_agree(market):
     assert {tuple(one["told_of"]) for one in told["documents"]} == {(market.unit.code,)}
 
 
-def test_one_that_is_told_of_other_goods_differs(market):
-    told = look(market, order="A-1", payment="PAY-1", waybill="CUST00000002")
+@pytest.mark.parametrize("odd", range(3))
+@pytest.mark.parametrize("of", ["another unit of the lot", "another declaration"])
+def test_the_one_of_three_that_is_told_of_other_goods_differs_alone(market, odd, of):
+    n, unit = {
+        "another unit of the lot": (2, market.second),
+        "another declaration": (3, market.foreign),
+    }[of]
+    numbers = {"order": "A-1", "payment": "PAY-1", "waybill": "CUST00000001"}
+    name = list(numbers)[odd]
+    told = look(market, **numbers | {name: numbers[name][:-1] + str(n)})
+    assert [one == "differs" for one in standings(told)] == [n == odd for n in range(3)]
+    assert set(standings(told)) == {"agrees", "differs"}
     assert told["outcome"] == "differ"
-    assert told["documents"][2]["told_of"] == [market.second.code]
+    assert told["documents"][odd]["told_of"] == [unit.code]
+
+
+def test_numbers_of_two_units_contradict_each_other_and_neither_is_the_right_one(market):
+    told = look(market, order="A-1", waybill="CUST00000002")
+    assert standings(told) == ["differs", "not_given", "differs"]
+    told = look(market, order="A-1", payment="PAY-2", waybill="CUST00000003")
+    assert standings(told) == ["differs"] * 3
+    # Two that agree about goods of another declaration do not outweigh the one of this declaration.
+    told = look(market, order="A-1", payment="PAY-3", waybill="CUST00000003")
+    assert standings(told) == ["agrees", "differs", "differs"]
+
+
+def test_an_order_of_two_units_fits_the_parcel_of_one_of_them(market):
+    both = market.issue(2, lot="IMP-1")
+    for n, unit in enumerate(both):
+        market.clock.advance(1)
+        sealed = {"order": {"content": {"number": "A-9"}},
+                  "payment": {"content": {"number": f"PAY-9{n}"}}}  # fmt: skip
+        market.send(SHOP, unit.code, "sale", {}, hours=-1, sealed=sealed)
+    assert standings(look(market, order="A-9", payment="PAY-91")) == [
+        "agrees",
+        "agrees",
+        "not_given",
+    ]
+    # One unit has two of them, the other has the other two: what both have in common is not in doubt.
+    sent = {"carrier": CARRIER, "from": "441200", "to": "440100"}
+    sealed = {"waybill": {"content": {"number": "CUST00000009"}}}
+    market.send(SHOP, both[0].code, "dispatch", sent, hours=-0.9, sealed=sealed)
+    told = look(market, order="A-9", payment="PAY-91", waybill="CUST00000009")
+    assert standings(told) == ["agrees", "differs", "differs"]
+    assert told["outcome"] == "differ"
 
 
 def test_three_that_agree_about_goods_of_another_declaration_differ(market):
@@ -89,6 +136,11 @@ def test_what_nobody_committed_to_is_absent(market):
     told = look(market, order="A-1")
     assert standings(told) == ["agrees", "not_given", "not_given"]
     assert told["outcome"] == "absent"
+    told = look(market, order="A-1", payment="PAY-2", waybill="CUST99999999")
+    assert standings(told) == ["differs", "differs", "absent"]
+    told = look(market, order="A-1", payment="NOBODYS", waybill="CUST00000003")
+    assert standings(told) == ["agrees", "absent", "differs"]
+    assert told["outcome"] == "differ"
 
 
 def test_hold_and_release_are_records_and_the_later_one_holds(market):
@@ -133,17 +185,55 @@ def test_what_cannot_be_is_refused(market):
         decide(market, "release", by=by, status=403)
 
 
-def test_every_look_by_a_number_is_logged_without_the_number(market):
-    def logged():
+@pytest.fixture
+def logged(market):
+    """The looks that came since, the newest first."""
+
+    def all_of_them():
         path = "/api/v1/access-log?limit=500"
         return market.ask("GET", path, token=market.keys[CUSTOMS])["items"]
 
-    before = len(logged())
+    before = len(all_of_them())
+
+    def since():
+        items = all_of_them()
+        return items[: len(items) - before]
+
+    return since
+
+
+def test_every_look_by_a_number_is_logged_with_its_purpose_and_without_the_number(market, logged):
     look(market, order="A-1", payment="PAY-1", waybill="CUST00000001")
-    items = logged()
-    new = items[: len(items) - before]
-    assert {one["section"] for one in new} == {"declaration", "order", "payment", "waybill"}
-    assert {one["purpose"] for one in new} == {"check declaration …0012"}, "its last digits alone"
+    assert {(one["section"], one["purpose"]) for one in logged()} == {
+        (name, WHY) for name in ("declaration", "order", "payment", "waybill")
+    }
+    before = len(logged())
+    decide(market, "release", order="A-1", purpose="release 2026-10")
+    new = logged()[: len(logged()) - before]
+    assert {(one["section"], one["purpose"]) for one in new} == {
+        (name, "release 2026-10") for name in ("declaration", "order")
+    }
+    stored = market.stored_bytes()
+    assert not any(number.encode() in stored for number in (NUMBER, "CUST00000001"))
+
+
+def test_a_look_that_finds_nothing_is_logged_as_such(market, logged):
+    look(market, "516620261000000099", order="A-1", waybill="CUST99999999", status=404)
+    told = {(one["section"], one["code"], one["seq"]) for one in logged()}
+    assert told == {
+        ("declaration", "", None), ("order", market.unit.code, 1), ("waybill", "", None),
+    }  # fmt: skip
+    assert {one["purpose"] for one in logged()} == {WHY}
+    stored = market.stored_bytes()
+    assert not any(n.encode() in stored for n in ("516620261000000099", "CUST99999999"))
+
+
+@pytest.mark.parametrize("purpose", ["", "abc", "x" * 201])
+def test_without_a_purpose_nothing_is_looked_at_or_decided(market, logged, purpose):
+    for call in (look, lambda *given, **more: decide(*given, "release", **more)):
+        (error,) = call(market, purpose=purpose, status=422)["errors"]
+        assert error["loc"] == ["purpose"]
+    assert logged() == []
 
 
 def test_the_page_compares_decides_and_keeps_what_was_typed(market):
@@ -151,8 +241,14 @@ def test_the_page_compares_decides_and_keeps_what_was_typed(market):
     browser.get("/desk/customs")
     page = browser.post("/desk/customs", 422, do="look", number="51").text
     assert "f-number-error" in page
+    assert "f-purpose-error" in page, "everything that is wrong at once"
     assert 'value="51"' in page
     documents = {"number": OTHER, "order": "A-3", "payment": "PAY-3", "waybill": "CUST00000003"}
+    page = browser.post("/desk/customs", 422, do="look", purpose="?", **documents).text
+    assert "f-number-error" not in page
+    assert "f-purpose-error" in page
+    assert all(f'value="{told}"' in page for told in ("?", *documents.values()))
+    documents["purpose"] = WHY
     page = browser.post("/desk/customs", 200, do="look", **documents).text
     assert "They agree" in page
     assert "not decided" in page
@@ -165,18 +261,23 @@ def test_the_page_compares_decides_and_keeps_what_was_typed(market):
     assert "released" in page
     assert (
         "No record names this declaration."
-        in browser.post("/desk/customs", 404, do="look", number="516620261000000099").text
+        in browser.post(
+            "/desk/customs", 404, do="look", number="516620261000000099", purpose=WHY
+        ).text
     )
     signed_in(market, "owner", AUTHORITY).get("/desk/customs", 403)
 
 
 def test_goods_whose_documents_differ_are_released_by_nobody_who_does_not_say_so(market):
     browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
-    told = {"number": NUMBER, "order": "A-1", "payment": "PAY-1", "waybill": "CUST00000002"}
+    told = {"number": NUMBER, "order": "A-1", "payment": "PAY-1", "waybill": "CUST00000002",
+            "purpose": WHY}  # fmt: skip
     browser.get("/desk/customs")
-    assert 'name="despite"' not in browser.post("/desk/customs", 200, do="look", number=NUMBER).text
+    page = browser.post("/desk/customs", 200, do="look", number=NUMBER, purpose=WHY).text
+    assert 'name="despite"' not in page
     page = browser.post("/desk/customs", 200, do="look", **told).text
     assert 'name="despite"' in page
+    assert [page.count(f">{one}</span></span><span><b>") for one in ("agrees", "differs")] == [2, 1]
     told |= {"code": LOT, "port": "广州南沙"}
     before = market.stored_bytes()
     page = browser.post("/desk/customs", 422, do="release", **told).text
@@ -229,15 +330,17 @@ def test_a_corrected_decision_is_about_the_goods_that_were_chosen(market):
     market.work()
     browser = signed_in(market, "owner", CUSTOMS)
     browser.get("/desk/customs")
-    browser.post("/desk/customs", 200, do="look", number="516620261000000038")
+    browser.post("/desk/customs", 200, do="look", number="516620261000000038", purpose=WHY)
     form = decision_form(browser.page)
     assert form.offers("code") == lots
-    sent = {name: form.values(name)[-1] for name in ("number", "record")}
+    sent = {name: form.values(name)[-1] for name in ("number", "purpose", "record")}
     chosen = {"code": lots[1], "port": "广州南沙", "reason": ""}
     browser.post("/desk/customs", 422, do="hold", **sent, **chosen)
     form = decision_form(browser.page)
     assert form.values("code") == [lots[1]]
-    corrected = {name: form.values(name)[-1] for name in ("number", "record", "code", "port")}
+    corrected = {
+        name: form.values(name)[-1] for name in ("number", "purpose", "record", "code", "port")
+    }
     browser.post("/desk/customs", 200, do="hold", **corrected, reason="单证待核")
     told = look(market, "516620261000000038")["goods"]
     assert {one["code"]: one["decision"] for one in told} == {lots[0]: None, lots[1]: "hold"}
@@ -245,3 +348,78 @@ def test_a_corrected_decision_is_about_the_goods_that_were_chosen(market):
 
 def decision_form(page: str):
     return next(one for one in Shown(page).forms if "code" in one.names())
+
+
+RELEASES = {
+    # what the release says -> what its page says of it, in Chinese and in English
+    "agree": ("订单、支付单、运单相符", "order, payment and waybill agreed"),
+    "differ": ("订单、支付单、运单不符", "order, payment and waybill differed"),
+    "absent": ("订单、支付单、运单没有说全", "order, payment and waybill were not all told"),
+    "": ("没有核对", "not compared"),
+}
+
+
+@pytest.fixture
+def imported(market):
+    """A lot that was registered with a certificate of its own, and a unit of it, with three numbers."""
+    n = next(_declared)
+    number = f"5166202610000001{n:02d}"
+    told = {"declaration": number, "mode": "9610", "port": "深圳湾", "origin": "IT",
+            "certificate": "OLD-1"}  # fmt: skip
+    lot = f"REL-{n}"
+    body = {"gtin": GTIN, "lot": lot, "import": told}
+    market.ask("POST", "/api/v1/lots", body, token=market.keys[SHOP], status=201)
+    unit = parcel(market, lot, f"R-{n}", f"RPAY-{n}", f"RCUST0000{n:04d}")
+    numbers = {"order": f"R-{n}", "payment": f"RPAY-{n}", "waybill": f"RCUST0000{n:04d}"}
+    return SimpleNamespace(
+        unit=unit, code=f"01/{GTIN}/10/{lot}", declared={"number": number}, numbers=numbers
+    )
+
+
+_declared = itertools.count(10)
+
+
+def rows(market, code, lang) -> dict[str, str]:
+    """What a scan page says of the goods, by its labels."""
+    page = market.call("GET", f"/{code}?lang={lang}", headers={"Accept": "text/html"}).text
+    found = re.findall(r'<div class="row[^"]*"><dt>(.*?)</dt><dd>(.*?)</dd>', page, re.DOTALL)
+    return {label: re.sub("<[^>]+>", "", told) for label, told in found}
+
+
+@pytest.mark.parametrize("outcome", RELEASES)
+def test_the_page_of_released_goods_says_what_the_release_says(market, imported, outcome):
+    market.work()
+    for code in (imported.code, imported.unit.code):
+        assert rows(market, code, "zh")["海关放行"] == "没有海关的放行记录"
+    documents = {
+        "agree": imported.numbers,
+        "differ": imported.numbers | {"waybill": "CUST00000001"},
+        "absent": {"order": imported.numbers["order"]},
+        "": {},
+    }[outcome]
+    decide(market, "release", code=imported.code, certificate="NEW-2", despite=True,
+           **imported.declared, **documents)  # fmt: skip
+    for code in (imported.code, imported.unit.code):
+        chinese, english = rows(market, code, "zh"), rows(market, code, "en")
+        assert (chinese["单证核对"], english["Documents"]) == RELEASES[outcome]
+        assert (chinese["放行证明"], english["Certificate of the release"]) == ("NEW-2", "NEW-2")
+        assert chinese["检验检疫证明"] == "OLD-1（登记时填报）", "as what it is"
+        assert chinese["口岸"] == "广州南沙", "of the release"
+        assert "没有海关的放行记录" not in chinese.values()
+        assert "海关放行" in chinese
+
+
+def test_the_page_says_what_customs_decided_last_as_it_was_corrected(market, imported):
+    first = decide(market, "release", code=imported.code, certificate="NEW-2", **imported.declared)
+    change = {"of": first["id"], "changes": {"certificate": "NEW-3"}}
+    event = {"code": imported.code, "type": "correction", "data": change}
+    market.ask("POST", "/api/v1/events", event, token=market.keys[CUSTOMS], status=201)
+    assert rows(market, imported.code, "en")["Certificate of the release"] == "NEW-3"
+    decide(market, "hold", code=imported.code, reason="单证待核", **imported.declared)
+    held = rows(market, imported.unit.code, "en")
+    assert "Held by customs" in held
+    assert not {"Released by customs", "Certificate of the release"} & set(held)
+    decide(market, "release", code=imported.code, **imported.declared)
+    again = rows(market, imported.unit.code, "en")
+    assert "Released by customs" in again
+    assert "Certificate of the release" not in again, "this release names none"

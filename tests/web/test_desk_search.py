@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 
 from app.kit.clock import china_day
@@ -221,6 +224,13 @@ def test_a_sealed_number_is_looked_for_with_a_purpose_alone(market):
                          ("PAY-2026-0001", "payment"), (DECLARATION, "declaration")):  # fmt: skip
         assert seek(market, number, purpose=WHY)["unasked"] == []
         assert (looks(market)[0]["section"], looks(market)[0]["purpose"]) == (kind, WHY)
+    before = len(looks(market))
+    assert seek(market, "TEST0000099999", purpose=WHY)["unasked"] == []
+    told = looks(market)[: len(looks(market)) - before]
+    assert {(one["section"], one["code"], one["seq"], one["purpose"]) for one in told} == {
+        (kind, "", None, WHY) for kind in ("waybill", "order", "payment")
+    }, "as what it was looked for, and that nothing was found"
+    assert b"TEST0000099999" not in market.stored_bytes()
     after = looks(market)
     # What can be something open is found as that, and it is said that it was looked for as nothing else.
     for typed, group in ((market.unit.serial, "units"), ("L-77", "lots"), (GTIN, "products")):
@@ -231,6 +241,19 @@ def test_a_sealed_number_is_looked_for_with_a_purpose_alone(market):
     for typed in ("裹蒸粽厂", market.near, LICENCE, market.unit.code, "nobody", "06901234567885"):
         seek(market, typed)
     assert looks(market) == after
+
+
+def test_a_search_that_found_nothing_is_told_in_the_log_of_looks(market):
+    seek(market, "TEST0000099999", by="regional", purpose="case of nothing")
+    owner = signed_in(market, "owner", AUTHORITY)
+    page = owner.get("/desk/looks?purpose=case of nothing").text
+    assert page.count("nothing was found") == 3
+    assert "TEST0000099999" not in page
+    assert "没有查到" in owner.get("/desk/looks?purpose=case of nothing&lang=zh").text
+    told = owner.http.get("/desk/looks.csv?purpose=case of nothing").content.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(told)))
+    assert [(row["Code"], row["Record"]) for row in rows] == [("", "nothing was found")] * 3
+    assert sorted(row["Section"] for row in rows) == ["order", "payment", "waybill"]
 
 
 def test_what_is_wrong_is_said_at_its_field(market):

@@ -142,10 +142,20 @@ def test_search_finds_what_is_of_the_region_and_says_of_public_things_that_they_
 
 def test_a_waybill_of_goods_elsewhere_is_not_even_said_to_exist(market):
     unit, order, waybill = sold(market, market.far)
+
+    def last_look():
+        (one,) = ask(market, "/api/v1/access-log?limit=1")["items"]
+        return {name: one[name] for name in ("code", "seq", "purpose", "region")}
+
     for number in (order, waybill):
+        seek(market, f"X{number}", by="regional", purpose="complaint 17")
+        nothing = last_look()
         found = seek(market, number, by="regional", purpose="complaint 17")
         assert keys_of(found, "units") == []
         assert found["elsewhere"] == []
+        assert last_look() == nothing == {
+            "code": "", "seq": None, "purpose": "complaint 17", "region": HERE,
+        }, "no more in the log than of a number of nobody"  # fmt: skip
         assert keys_of(seek(market, number, purpose="complaint 17"), "units") == [unit.code]
 
 

@@ -97,9 +97,9 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
 
     `q`: a GTIN, lot, serial, full code (GS1 element string, Digital Link, QR text), unified social
     credit code, name of a party or product, licence number, or, by the keyed index and only with a
-    `purpose`, a waybill, order, payment or customs declaration number; such a hit is logged. Without
-    `q` all of a `region`. `since`, `until`: days in China, both included. With `group` that kind alone,
-    from `cursor` on. Of each kind at most 1000 are found.
+    `purpose`, a waybill, order, payment or customs declaration number; such a look is logged, found or
+    not. Without `q` all of a `region`. `since`, `until`: days in China, both included. With `group` that
+    kind alone, from `cursor` on. Of each kind at most 1000 are found.
     """
     since_ms, until_ms = read_period(body.since, body.until)
     wanted = Seek(
@@ -235,7 +235,10 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 class LookOut(BaseModel):
-    """One look at one section that somebody else had sealed."""
+    """One look at one section that somebody else had sealed.
+
+    seq: null where it was looked for a number of the kind `section`, and nothing was found.
+    """
 
     id: str
     at: str
@@ -243,7 +246,7 @@ class LookOut(BaseModel):
     party: str | None
     region: str | None
     code: str
-    seq: int
+    seq: int | None
     section: str
     purpose: str
 

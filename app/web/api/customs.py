@@ -18,11 +18,14 @@ from app.web.openapi import problems
 router = api_router(tag="oversight")
 
 _Number = Annotated[str, Field(max_length=64)]
-_EXAMPLE: dict[str, Any] = {"number": "516620261000000012"}
+_EXAMPLE: dict[str, Any] = {"number": "516620261000000012", "purpose": "inspection 2026-9"}
 
 
 class DeclarationIn(Body):
-    """A declaration's number, and those of its three documents as its list has them."""
+    """A declaration's number, and those of its three documents as its list has them.
+
+    purpose: 4 to 200 characters, for which they are looked for; it is logged.
+    """
 
     model_config = {**Body.model_config, "json_schema_extra": {"examples": [_EXAMPLE]}}
 
@@ -30,6 +33,7 @@ class DeclarationIn(Body):
     order: _Number = ""
     payment: _Number = ""
     waybill: _Number = ""
+    purpose: Annotated[str, Field(max_length=200)] = ""
 
     def documents(self) -> dict[DocumentName, str]:
         """Returns the three numbers by name, "" for one that was not given."""
@@ -77,7 +81,7 @@ class GoodsOut(BaseModel):
 
 
 class DocumentOut(BaseModel):
-    """One of the three. standing: agrees, differs, absent, not_given."""
+    """One of the three, by itself. standing: agrees, differs, absent, not_given."""
 
     name: str
     standing: str
@@ -105,9 +109,12 @@ def look_declaration(rooms: InRooms, principal: Caller, body: DeclarationIn) -> 
     """Returns the goods of a declaration and whether order, payment and waybill (三单) agree.
 
     Numbers are compared by keyed digests of what sellers, platforms and carriers committed to; nothing
-    is opened, and the look is logged. They agree if all three were told of the same goods of it.
+    is opened, and the look is logged with its `purpose`, found or not. They agree if all three were told
+    of the same goods of it; where one is told of others, it alone `differs`.
     """
-    return _declared(rooms.customs.look(principal, body.number, body.documents()))
+    return _declared(
+        rooms.customs.look(principal, body.number, body.documents(), purpose=body.purpose)
+    )
 
 
 @router.post(
@@ -132,6 +139,7 @@ def decide_declaration(rooms: InRooms, principal: Caller, body: DecisionIn) -> R
         certificate=body.certificate,
         reason=body.reason,
         documents=body.documents(),
+        purpose=body.purpose,
         despite=body.despite,
         id=body.id,
     )

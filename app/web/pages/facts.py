@@ -18,7 +18,7 @@ from app.trace.proof import may_have_token
 from app.trace.sides import seller_of
 from app.trace.story import Story
 from app.web.links import code_path
-from app.web.pages.views import Actions, Import, Licence, Links, Proof
+from app.web.pages.views import Actions, CustomsDecision, Import, Licence, Links, Proof
 
 _NAMING = ("issuer", "platform", "carrier")
 _LEVEL_OF = {"21": "unit", "10": "lot"}
@@ -54,17 +54,11 @@ def registration_of(look: Look, stream: str) -> Mapping[str, Any]:
     return {}
 
 
-def imported_of(lot: Mapping[str, Any], look: Look) -> Import | None:
+def imported_of(lot: Mapping[str, Any]) -> Import | None:
     """Returns a lot's import section, None where it was not imported."""
     told = lot.get("import")
     if told is None:
         return None
-    released: datetime | None = None
-    for _, fields in readable(look):
-        if fields["type"] == "customs_release":
-            released = parse_time(fields["occurred_at"])
-        elif fields["type"] == "customs_hold":
-            released = None
     return Import(
         mode=told["mode"],
         port=told.get("port", ""),
@@ -73,7 +67,27 @@ def imported_of(lot: Mapping[str, Any], look: Look) -> Import | None:
         plant=told.get("plant", ""),
         recall_agent=told.get("recall_agent", ""),
         declared=True,
-        released_at=released,
+    )
+
+
+def decided_of(look: Look) -> CustomsDecision | None:
+    """Returns what customs decided last of the goods, as its corrections leave it; None before the first."""
+    last: Mapping[str, Any] | None = None
+    corrections: list[Mapping[str, Any]] = []
+    for _, fields in readable(look):
+        if fields["type"] == "correction":
+            corrections.append(fields)
+        elif fields["type"] in ("customs_release", "customs_hold"):
+            last = fields
+    if last is None:
+        return None
+    told = as_corrected(last, corrections)
+    return CustomsDecision(
+        decision="release" if last["type"] == "customs_release" else "hold",
+        at=parse_time(last["occurred_at"]),
+        port=told.get("port", ""),
+        certificate=told.get("certificate", ""),
+        documents=told.get("documents", ""),
     )
 
 

@@ -28,6 +28,7 @@ from app.web.pages.facts import (
     actions_of,
     as_told,
     corrected_ids,
+    decided_of,
     imported_of,
     last_ending,
     level_of,
@@ -318,7 +319,8 @@ class Filler:
             produced_on=None if produced is None else date.fromisoformat(produced),
             expires_on=None if expires is None else date.fromisoformat(expires),
             expired="expired" in look.warnings,
-            imported=imported_of(lot_facts, look),
+            imported=imported_of(lot_facts),
+            customs=decided_of(look),
             inspections=tuple(self._inspections(look)),
         )
 

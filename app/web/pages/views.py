@@ -167,7 +167,8 @@ class Scans:
 class Import:
     """A lot's import section; the declaration number itself stays sealed.
 
-    mode: `1210`, `9610`, `9710`, `9810`, `general`. released_at: customs' own record, if any.
+    mode: `1210`, `9610`, `9710`, `9810`, `general`. certificate: as whoever registered the lot told it,
+    not that of a release.
     """
 
     mode: str
@@ -177,7 +178,20 @@ class Import:
     plant: str = ""
     recall_agent: str = ""
     declared: bool = False
-    released_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomsDecision:
+    """What customs recorded last of the goods, as that record says it. certificate: of a release.
+
+    documents: what was found when order, payment and waybill were compared, "" where none were.
+    """
+
+    decision: Literal["release", "hold"]
+    at: datetime
+    port: str = ""
+    certificate: str = ""
+    documents: Literal["agree", "differ", "absent", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +227,7 @@ class Product:
     expires_on: date | None = None
     expired: bool = False
     imported: Import | None = None
+    customs: CustomsDecision | None = None
     inspections: tuple[Inspection, ...] = ()
 
 

@@ -25,7 +25,7 @@ from app.web.problems import status_of
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/customs"
-_LOOK: Final = ("number", *DOCUMENTS)
+_LOOK: Final = ("number", *DOCUMENTS, "purpose")
 
 
 @router.get(PATH)
@@ -55,7 +55,9 @@ def work_on_declaration(
         else:
             told = f"customs_{form.text('do')}"
     try:
-        declared = rooms.customs.look(principal, form.text("number"), documents)
+        declared = rooms.customs.look(
+            principal, form.text("number"), documents, purpose=form.text("purpose")
+        )
     except Fault as fault:
         if fault.slug == "forbidden":
             raise
@@ -85,6 +87,7 @@ def _decide(rooms: Rooms, signed: SignedIn, form: Form, documents: Any) -> None:
         certificate=form.text("certificate"),
         reason=form.text("reason"),
         documents=documents,
+        purpose=form.text("purpose"),
         despite=form.text("despite") == "yes",
         id=form.uuid("record"),
     )
@@ -118,5 +121,6 @@ def _page(
         declared=declared,
         decide=decide,
         names={one.id: one.name for one in rooms.parties.get_some(parties).values()},
+        looked=_LOOK,
         goods=[(one.code, one.code) for one in declared.goods] if declared else [],
     )

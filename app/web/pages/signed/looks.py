@@ -36,7 +36,8 @@ _OURS: Final = (
     "check declaration",
     "decide declaration",
 )
-"""How purposes begin that nobody stated: what somebody had to decide, and then which."""
+"""How purposes begin that nobody stated: what somebody had to decide, and then which. The last two stand in
+logs from before customs were asked for one."""
 _FILTERS: Final = ("by", "code", "purpose", "party", "since", "until")
 
 _Text = Annotated[str, Query(max_length=200)]
