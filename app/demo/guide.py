@@ -1,4 +1,4 @@
-"""What a newcomer reads after `suxin demo`: what to open, a key of each role, what to ask, how to check it."""
+"""What a newcomer reads after `suxin demo`: what to open, keys of each role, what to ask, how to check it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number out of its bounds, on every page that takes one: told so, with the bounds, and never called missing."""
+"""A number out of its bounds: told so, with the bounds, by all pages that take one, not called missing."""
 
 from __future__ import annotations
 

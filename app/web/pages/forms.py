@@ -86,8 +86,8 @@ def _take(
     if form in ("review", "follow_up"):
         try:
             data["rating"] = read_rating(values)
-        except Invalid as wrong:
-            errors["rating"] = say_fault(wrong, frame.lang)
+        except Invalid as unfit:
+            errors["rating"] = say_fault(unfit, frame.lang)
         else:
             if data["rating"] is None:
                 errors["rating"] = text(frame.lang, "field.missing", name="rating")
