@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, not_, or_, select
 
 from app.db.hot import HotSelect
-from app.db.lookup import chunks
 from app.db.tables import Head, Party, RecordRow, SoldDay, SoldUnit
 from app.db.upsert import upsert_rows
 from app.ledger.rebuilt import Rebuilt
