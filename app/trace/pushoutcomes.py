@@ -1,4 +1,4 @@
-"""What came of a push as a whole, in a word that its party is shown, and which word is kept. Pure."""
+"""What came of a push as a whole, in a word that its party is shown, and which word is kept."""
 
 from __future__ import annotations
 
