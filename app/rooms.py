@@ -197,6 +197,10 @@ def open_rooms(
         base_url=settings.base_url,
         font=settings.font,
     )
+    # What sequencing and publishing report waits for no connection that requests have, as they do not.
+    _, found_in_log = _open_findings(
+        database.apart, recorder, clock, settings, policies=overseeing["credit"].policies
+    )
     return Rooms(
         base_url=settings.base_url,
         font=settings.font,
@@ -212,13 +216,13 @@ def open_rooms(
             keyring.receipt, publish_within=timedelta(seconds=settings.publish_promise_s)
         ),
         lease=lease,
-        sequencer=Sequencer(database.apart, lease=lease, report=overseeing["findings"].report),
+        sequencer=Sequencer(database.apart, lease=lease, report=found_in_log.report),
         publisher=open_publisher(
             settings,
             database.apart,
             keyring,
             clock=clock,
-            findings=overseeing["findings"],
+            findings=found_in_log,
             cosigning=cosigning,
             lease=lease,
         ),
@@ -439,6 +443,20 @@ def open_proofs(keyring: Keyring) -> Proofs:
     return Proofs(claim_key=keyring.subkey("claim-token"), inner_key=keyring.subkey("inner-code"))
 
 
+def _open_findings(
+    database: Database,
+    recorder: Recorder,
+    clock: Clock,
+    settings: Settings,
+    *,
+    policies: Policies,
+) -> tuple[Credit, Findings]:
+    """Returns credit, and what keeps findings and holds points for them."""
+    tells_remote = settings.credit_store != LOCAL
+    credit = Credit(database, recorder, clock=clock, policies=policies, tells_remote=tells_remote)
+    return credit, Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
+
+
 def _open_oversight(
     database: Database,
     recorder: Recorder,
@@ -448,14 +466,9 @@ def _open_oversight(
     settings: Settings,
 ) -> dict[str, Any]:
     stories = Stories(vault=vault, log_keys=keyring.logs, graces=graces_in_force())
-    credit = Credit(
-        database,
-        recorder,
-        clock=clock,
-        policies=policies_of(settings),
-        tells_remote=settings.credit_store != LOCAL,
+    credit, findings = _open_findings(
+        database, recorder, clock, settings, policies=policies_of(settings)
     )
-    findings = Findings(database, credit, Decisions(recorder, clock=clock), clock=clock)
     looks = Looks(database, stories, findings, clock=clock)
     words = Words(database, clock=clock, vault=vault)
     promises = _open_promises(database, recorder, credit, words, clock)

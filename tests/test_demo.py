@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -263,12 +265,12 @@ def test_the_log_itself_stayed_whole(settings, built):
     ]
 
 
-def test_every_key_of_the_guide_opens_its_role(rooms, built):
+def test_every_key_of_the_guide_opens_its_role(rooms, settings, built):
     from app.demo.cast import CAST
     from app.demo.guide import write_guide
 
     guide = write_guide(
-        "http://127.0.0.1:8000",
+        settings,
         built.admin_key,
         built.keys,
         built.shown,
@@ -285,13 +287,13 @@ def test_every_key_of_the_guide_opens_its_role(rooms, built):
     assert all(f"http://127.0.0.1:8000/{stream}" in guide for stream in built.shown.values())
 
 
-def test_everybody_of_the_guide_can_sign_in(rooms, built):
+def test_everybody_of_the_guide_can_sign_in(rooms, settings, built):
     from app.demo.cast import CUSTOMS, HONEST, PLATFORM, REGULATOR
     from app.demo.guide import write_guide
     from app.parties.accounts import NOWHERE
 
     guide = write_guide(
-        "http://127.0.0.1:8000",
+        settings,
         built.admin_key,
         built.keys,
         built.shown,
@@ -310,14 +312,14 @@ def test_everybody_of_the_guide_can_sign_in(rooms, built):
     assert rooms.applications.count_waiting() == 1
 
 
-def test_somebody_can_speak_as_a_buyer(rooms, built):
+def test_somebody_can_speak_as_a_buyer(rooms, settings, built):
     from app.demo.guide import write_guide
     from app.trace.identifiers import parse_code
     from app.trace.proof import ProofInvalid
     from app.trace.requests import ConsumerProof
 
     code, proof = built.bought
-    look_at = ("http://127.0.0.1:8000", built.admin_key, built.keys, built.shown, built.people)
+    look_at = (settings, built.admin_key, built.keys, built.shown, built.people)
     guide = write_guide(*look_at, built.numbers, built.bought)
     assert f"http://127.0.0.1:8000/{code}\n  proof of purchase         {proof}\n" in guide
     # Whose proof holds is shown what that buyer wrote, which is nothing yet.
@@ -435,6 +437,21 @@ def test_data_only_prints_the_guide_and_leaves_nothing_behind(kind, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def check_as_told(guide: Iterable[str], elsewhere: Path) -> subprocess.CompletedProcess[str]:
+    """Pastes what the guide says of checking its data into a shell that is in another folder."""
+    lines = list(itertools.takewhile(lambda line: not line.startswith("Everything"), guide))
+    told = "".join(line for line in lines if line.startswith(("  export ", "  /")))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SUXIN_")}
+    (elsewhere / ".env").write_text("SUXIN_DATABASE_URL=sqlite:///another.db\n", "utf-8")
+    try:
+        return subprocess.run(
+            ["/bin/sh"], input=told, cwd=elsewhere, env=env, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+    finally:
+        (elsewhere / ".env").unlink()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite"])  # the command makes no other
 def test_a_demo_that_is_told_to_end_takes_its_folder_along(kind, tmp_path):
@@ -442,9 +459,15 @@ def test_a_demo_that_is_told_to_end_takes_its_folder_along(kind, tmp_path):
     try:
         line = next(line for line in serving.stderr if "is serving at" in line)
         assert "http://127.0.0.1:" in line
+        checked = check_as_told(serving.stdout, tmp_path)
+        assert checked.returncode == 1, checked.stderr
+        audited, recounted = checked.stdout.splitlines()[1::2]
+        assert re.fullmatch(r"\d+ streams, \d+ records: 1 finding", audited)
+        assert re.fullmatch(r"\d+ leaves, \d+ tiles: 1 finding", recounted)
         assert list(tmp_path.iterdir())
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=60)
     finally:
         serving.kill()
+        serving.communicate()
     assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from app.config import Settings
+from app.ledger.verifier import Problem
 from app.rooms import close_rooms, open_rooms
 from app.setup import set_up
 from tests.databases import DATABASES
@@ -34,6 +35,10 @@ def test_the_log_goes_on_while_requests_have_every_connection(kind, tmp_path, da
             rooms.lease.keep()
             assert rooms.sequencer.sequence() == 1
             published = rooms.publisher.publish()
+            # What they find wrong is written down by as few.
+            wrong = Problem("log.tile_mismatch", None, None, None, {})
+            for report in (rooms.sequencer._report, rooms.publisher._report):
+                assert len(report([wrong])) == 1
             assert time.monotonic() - begun < 10
             assert rooms.lease.leads()
         assert published is not None

@@ -14,7 +14,7 @@ import structlog
 
 from app.config import Settings
 from app.db.lease import NotLeading
-from app.worker import Loop, Turns, Worker, log_loops
+from app.worker import Loop, Turns, Worker, log_loops, other_loops
 from tests.ledger.ledgers import Ledger, submission
 
 # What a loop's turn may take of the second that is promised; on an idle machine it takes a tenth of this.
@@ -139,3 +139,11 @@ def test_a_loop_that_is_woken_does_not_wait_for_the_end_of_its_pause():
         time.sleep(0.01)
     worker.stop()
     assert woken.is_set()
+
+
+def test_the_audit_rests_as_long_as_its_walk_says():
+    rooms = mock.MagicMock()
+    (audit,) = (loop for loop in other_loops(rooms) if loop.name == "audit")
+    for pause in (0.25, 1.0):
+        rooms.audits.pause_s = pause
+        assert audit.interval_s() == pause

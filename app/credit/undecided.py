@@ -21,7 +21,7 @@ from app.credit.matters import Kind
 from app.credit.rules import Criterion, ListName, Rule, Texts
 from app.credit.templates import Template, find_template
 from app.credit.waitstore import NEVER, Waiting
-from app.credit.words import Wish, Words, deciding
+from app.credit.words import Wish, Words, closed_to, deciding
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, parse_time, to_ms
 from app.parties.principal import Principal
@@ -115,9 +115,9 @@ class Undecided:
         Raises what `check_may` raises. Read-only.
         """
         principal.check_may("credit.decide")
-        with self._words.reading(principal) as reading, self._database.read() as connection:
-            said = [reading.of(connection, one.step) for one in waiting]
-        return [replace(one, closed=told.closed) for one, told in zip(waiting, said, strict=True)]
+        with self._database.read() as connection:
+            closed = closed_to(connection, principal, [one.step for one in waiting])
+        return [replace(one, closed=is_so) for one, is_so in zip(waiting, closed, strict=True)]
 
     def opened(self, principal: Principal, waiting: Sequence[Asked]) -> list[Asked]:
         """Returns the same with what was said: it is addressed to who decides, and each is a look for that.

@@ -8,7 +8,7 @@ and nobody is asked for one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
@@ -88,6 +88,25 @@ class Reading:
                 return Said(closed=True)
             self.looked_at.append((stream_key(stream), step.seq, section, why))
         return Said(sealstore.open_words(connection, self.vault, place))
+
+
+def closed_to(connection: Connection, viewer: Principal, steps: Sequence[Any]) -> list[bool]:
+    """Returns of each step whether its words are kept, and are another's. Read-only: one query."""
+
+    def place(step: Any) -> tuple[str, str]:
+        return f"party/{step.party}", step.record_id
+
+    anothers = {
+        place(step) for step in steps
+        if step.actor != SYSTEM and viewer.party not in (step.party, step.actor)
+    }  # fmt: skip
+    kept = sealstore.sections_of_each(connection, anothers) if anothers else {}
+
+    def is_closed(step: Any) -> bool:
+        section = kept.get(place(step), {}).get(TEXT) if place(step) in anothers else None
+        return section is not None and section.sealed is not None
+
+    return [is_closed(step) for step in steps]
 
 
 class Words:

@@ -91,7 +91,7 @@ def demo_deployment(
             yield (
                 settings,
                 write_guide(
-                    settings.base_url,
+                    settings,
                     built.admin_key,
                     built.keys,
                     built.shown,

@@ -1,9 +1,13 @@
-"""What a newcomer reads after `suxin demo`: what to open, a key of each role, what to ask."""
+"""What a newcomer reads after `suxin demo`: what to open, keys of each role, what to ask, how to check it."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
+from app.config import PREFIX, Settings
 from app.demo.cast import ALTERED, CARELESS, CAST, HONEST, INKSTONE, MERCHANTS, PLATFORM, REGULATOR
 
 _PARTS = {
@@ -13,8 +17,12 @@ _PARTS = {
 }
 
 
+_PLACES = ("data_dir", "keys_dir", "anchor_dir", "database_url")
+"""Settings that say which deployment a command is about. All, since `.env` may set others."""
+
+
 def write_guide(
-    base_url: str,
+    settings: Settings,
     admin_key: str,
     keys: Mapping[str, str],
     shown: Mapping[str, str],
@@ -27,6 +35,7 @@ def write_guide(
     people: what somebody is -> user name and password. numbers: of the import, for customs.
     bought: stream of a unit, and its buyer's proof of purchase.
     """
+    base_url = settings.base_url
     pages = [f"  {kind:<26}{base_url}/{stream}" for kind, stream in shown.items()]
     pages += [
         f"  {'start page':<26}{base_url}/",
@@ -84,6 +93,25 @@ def write_guide(
             "Ask",
             *(f"  {line}" for line in asks),
             "",
+            f"Its data is in {settings.data_dir}, its keys in {settings.keys_dir}.",
+            "Check both from another terminal while it serves",
+            *(f"  {line}" for line in _checks(settings)),
+            "",
             "Everything is removed when the demo ends.",
         ]
     )
+
+
+def _checks(settings: Settings) -> list[str]:
+    """Returns what checks this very deployment, to be pasted into any shell in any folder."""
+    places = " ".join(
+        shlex.quote(f"{PREFIX}{name.upper()}={getattr(settings, name)}") for name in _PLACES
+    )
+    suxin = shlex.quote(str(Path(sys.executable).with_name("suxin")))
+    return [
+        f"export {places}",
+        "# every chain and the whole log: one finding, the altered record; exit code 1",
+        f"{suxin} audit",
+        "# every leaf, tile and root once more from the records: the same one, by its leaf; 1 too",
+        f"{suxin} log fsck",
+    ]

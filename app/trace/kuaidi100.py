@@ -25,6 +25,7 @@ from app.kit.canonical import parse_json
 from app.kit.clock import SHANGHAI, truncate_ms
 from app.kit.errors import Denied, FieldFault, Invalid, invalid, not_of_type
 from app.parties.identity import parse_region, parse_waybill
+from app.trace.events import EARLIEST
 from app.trace.pushes import MAX_ITEMS, Push, event_of, feeds, names_of
 
 FEED = "kuaidi100"
@@ -48,14 +49,16 @@ class Told:
     """What a push says of one waybill.
 
     carrier: in the aggregator's spelling. items: what becomes events, oldest first. ended: it follows the
-    parcel no more. unread: states and times that no table of ours tells, as they came, the first few.
-    untimed: the parcel's state, where the time of the step that it came with cannot be read.
+    parcel no more. bare: it has no step at all, so nothing has a time. unread: states and times that no
+    table of ours tells, as they came, the first few. untimed: the parcel's state, where the time of the
+    step that it came with cannot be read.
     """
 
     waybill: str
     carrier: str
     items: tuple[Push, ...]
     ended: bool
+    bare: bool
     unread: tuple[str, ...]
     untimed: str | None
 
@@ -95,8 +98,9 @@ def read_push(param: str) -> Told:
     waybill = parse_waybill(number, loc=("param", "lastResult", "nu"))
     carrier = str(last.get("com") or "")[:_WORD]
     if status == ENDED:
-        return Told(waybill, carrier, items=(), ended=True, unread=(), untimed=None)
+        return Told(waybill, carrier, items=(), ended=True, bare=False, unread=(), untimed=None)
     steps, unread, is_newest_timed = _timed(last.get("data"))
+    is_bare = not steps and not unread  # before `_news` adds states to the times
     now = _word(last.get("state"))
     items = _news(waybill, steps, unread, now=now if is_newest_timed else None)
     return Told(
@@ -104,6 +108,7 @@ def read_push(param: str) -> Told:
         carrier,
         items=items,
         ended=False,
+        bare=is_bare,
         unread=tuple(dict.fromkeys(unread))[:_MOST_UNREAD],
         untimed=None if is_newest_timed else now,
     )
@@ -189,9 +194,11 @@ def _time_of(step: Mapping[str, Any]) -> datetime | None:
         try:
             moment = datetime.fromisoformat(told.strip())
             local = moment if moment.tzinfo is not None else moment.replace(tzinfo=SHANGHAI)
-            return truncate_ms(local.astimezone(UTC))
+            at = truncate_ms(local.astimezone(UTC))
         except (ValueError, OverflowError):
-            continue  # no such day, or the null date of a database, which in UTC is before all days
+            continue  # no such day, or a null date, which in UTC is before all days
+        if at >= EARLIEST:  # else the null date of a database, at which nothing can have happened
+            return at
     return None
 
 

@@ -1,41 +1,41 @@
 """Addresses to which an aggregator pushes what it hears of a party's parcels, signed with a salt.
 
 For aggregators that can send no key of ours (app.trace.kuaidi100). The salt follows from the deployment's
-keys, the address and a generation: nothing secret is stored, it can be shown again, and the next generation
-ends the one before. Whoever knows it can push, so what comes is the word of the party whose address it is,
-with the rights that its own key would have and no other.
+keys, the address and a generation: nothing secret is stored, it is made again where a push is checked or
+somebody asks to see it, and the next generation ends the one before. Whoever knows it can push, so what
+comes is the word of the party whose address it is, with the rights that its own key would have and no other.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, from_ms_if, to_ms
-from app.kit.errors import Fault, Invalid, Malformed, NotFound, Unavailable
+from app.kit.errors import Fault, Invalid, Malformed, NotFound
 from app.kit.tokens import RandomBytes, random_symbols
 from app.parties.principal import Principal
-from app.parties.standing import MandateMissing
 from app.parties.store import find_party
 from app.trace import kuaidi100, pushaddressstore
-from app.trace.kuaidi100 import SignWrong, Told
-from app.trace.pushes import Push, Pushed, Pushes
-from app.trace.sending import EventNotYours
-
-Outcome = Literal[
-    "recorded", "nothing", "unknown", "refused", "sign_wrong", "unreadable", "unavailable"
-]
-"""What came of a push as a whole."""
+from app.trace.kuaidi100 import Told
+from app.trace.pushes import Pushed, Pushes
+from app.trace.pushoutcomes import (
+    Outcome,
+    is_noted,
+    is_untold,
+    outcome_of,
+    outcome_of_fault,
+    reason_of,
+    refusal_in,
+)
 
 _SYMBOLS = 20  # five bits each: found by nobody who was not told
 _SALT_DIGITS = 32
-_NOTED_EVERY = timedelta(minutes=1)
 
 
 class AddressUnknown(NotFound):
@@ -44,19 +44,24 @@ class AddressUnknown(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address as its party sees it. outcome: of the last push, at about `pushed_at`."""
+    """An address as its party sees it.
+
+    salt: None unless it was asked for by name. outcome: of the last push, at about `pushed_at`; reason: why
+    something of it was refused, in a word.
+    """
 
     address: str
-    salt: str
+    salt: str | None
     made_at: datetime
     renewed_at: datetime | None
     pushed_at: datetime | None
     outcome: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An address that takes what is pushed, and in whose name. pushed_at, outcome: of the last push."""
+    """An address that takes what is pushed, and in whose name. pushed_at, outcome: as they are kept."""
 
     address: str
     generation: int
@@ -67,12 +72,17 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of a push: of each of its news, in order, and of all together."""
+    """What came of a push: of each of its news, in order, and of all together.
+
+    told: None where it was signed and cannot be read; fault: why, or why something of it was refused, if
+    not for who tells it.
+    """
 
     party: str
-    told: Told
+    told: Told | None
     results: tuple[Pushed, ...]
     outcome: Outcome
+    fault: Fault | None
 
     def count(self, *statuses: str) -> int:
         """Returns how many of its news came to this."""
@@ -81,13 +91,7 @@ class Taken:
     @property
     def untold(self) -> int:
         """How many of its news only a carrier may tell, or who has its mandate for them."""
-        return sum(_is_untold(one) for one in self.results)
-
-    @property
-    def fault(self) -> Fault | None:
-        """Why something of it was refused, if not for who tells it."""
-        refused = (one for one in self.results if one.status == "refused")
-        return next((one.fault for one in refused if not _is_untold(one)), None)
+        return sum(is_untold(one) for one in self.results)
 
 
 class PushAddresses:
@@ -111,21 +115,30 @@ class PushAddresses:
     # --- whose it is ---------------------------------------------------------------------------
 
     def of(self, principal: Principal) -> Address | None:
-        """Returns the caller's address with its salt, or None. Read-only."""
+        """Returns the caller's address without its salt, or None. Read-only."""
         party = _party_of(principal)
         with self._database.read() as connection:
             row = pushaddressstore.find_of(connection, party)
-        return None if row is None or row.ended_at is not None else self._shown(row)
+        return None if row is None or row.ended_at is not None else _shown(row)
+
+    def show(self, principal: Principal) -> Address:
+        """Returns the caller's address with its salt. Raises AddressUnknown. Read-only."""
+        party = _party_of(principal)
+        with self._database.read() as connection:
+            row = pushaddressstore.find_of(connection, party)
+        if row is None or row.ended_at is not None:
+            raise AddressUnknown("push_address_none")
+        return _shown(row, salt=self._salt(row.address, row.generation))
 
     def make(self, principal: Principal) -> Address:
-        """Returns the caller's address, made unless it is there. Writes `push_address`."""
+        """Returns the caller's address with its salt, made unless it is there. Writes `push_address`."""
         party = _party_of(principal)
         address = random_symbols(self._random, _SYMBOLS)
         with self._database.write() as connection:
             pushaddressstore.make(
                 connection, party, address=address, at_ms=to_ms(self._clock.now())
             )
-        return self._now(principal)
+        return self.show(principal)
 
     def renew(self, principal: Principal) -> Address:
         """Returns the caller's address with a new salt; the one before is worth nothing from now on.
@@ -135,29 +148,13 @@ class PushAddresses:
         party = _party_of(principal)
         with self._database.write() as connection:
             pushaddressstore.renew(connection, party, at_ms=to_ms(self._clock.now()))
-        return self._now(principal)
+        return self.show(principal)
 
     def end(self, principal: Principal) -> None:
         """Ends the caller's address; again is no harm. Writes `push_address`."""
         party = _party_of(principal)
         with self._database.write() as connection:
             pushaddressstore.end(connection, party, at_ms=to_ms(self._clock.now()))
-
-    def _now(self, principal: Principal) -> Address:
-        found = self.of(principal)
-        if found is None:
-            raise AddressUnknown("push_address_unknown")
-        return found
-
-    def _shown(self, row: Any) -> Address:
-        return Address(
-            row.address,
-            self._salt(row.address, row.generation),
-            from_ms(row.made_at),
-            from_ms_if(row.renewed_at),
-            from_ms_if(row.pushed_at),
-            row.outcome,
-        )
 
     def _salt(self, address: str, generation: int) -> str:
         text = f"{address}\x00{generation}".encode("ascii")
@@ -180,39 +177,66 @@ class PushAddresses:
     def take(self, door: Door, *, param: str, sign: str) -> Taken:
         """Returns what came of a push to this address, in kuaidi100's form.
 
-        Raises SignWrong, Malformed, Invalid, Denied, Unavailable. Writes `push_address` besides.
+        What is signed and cannot be read comes back in `fault`: pushed again it would be the same. Raises
+        SignWrong, Denied, Unavailable. Writes `push_address` besides.
         """
         outcome: Outcome = "unavailable"  # so it stays where an error of ours comes between
+        fault: Fault | None = None
+        told: Told | None = None
+        results: list[Pushed] = []
         try:
             kuaidi100.check_sign(param, sign, salt=self._salt(door.address, door.generation))
-            told = kuaidi100.read_push(param)
-            # Of a whole way nothing may fall off: the aggregator cannot send less at once.
-            results = self._pushes.take(door.principal, kuaidi100.FEED, self._news(told), most=None)
-            outcome = _outcome(results)
-        except Fault as fault:
-            outcome = _outcome_of(fault)
+            told, fault = _read(param)
+            if told is None:
+                outcome = "unreadable"
+            else:
+                if told.items:
+                    # Of a whole way nothing may fall off: the aggregator cannot send less at once.
+                    results = self._pushes.take(
+                        door.principal, kuaidi100.FEED, told.items, most=None
+                    )
+                outcome, fault = outcome_of(told, results), refusal_in(results)
+        except Fault as refused:
+            outcome, fault = outcome_of_fault(refused), refused
             raise
         finally:
-            self._note(door, outcome)
-        return Taken(door.principal.own_party(), told, tuple(results), outcome)
+            self._note(door, outcome, fault)
+        return Taken(door.principal.own_party(), told, tuple(results), outcome, fault)
 
-    def _news(self, told: Told) -> tuple[Push, ...]:
-        """Returns what to record; whose goods they are is asked where nothing is news of them, too."""
-        if told.items:
-            return told.items
-        return (Push(told.waybill, kuaidi100.ENDED, self._clock.now()),)
+    def note_unformed(self, door: Door) -> None:
+        """Keeps that something came to an address that is no form. Writes `push_address`, once a minute."""
+        self._note(door, "unformed", None)
 
-    def _note(self, door: Door, outcome: Outcome) -> None:
-        """Keeps what came of it: the same once a minute, and each change.
-
-        Who does not know the salt changes it to `sign_wrong` alone, once after each true push.
-        """
+    def _note(self, door: Door, outcome: Outcome, fault: Fault | None) -> None:
+        """Keeps what came of it in the address's one row, if it is worth that (`is_noted`)."""
         now = self._clock.now()
-        recent = door.pushed_at is not None and now - door.pushed_at < _NOTED_EVERY
-        if recent and door.outcome == outcome:
+        before = door.outcome and door.outcome.partition(" ")[0]
+        if not is_noted(outcome, before=before, noted_at=door.pushed_at, now=now):
             return
+        kept = f"{outcome} {reason_of(fault)}" if outcome == "refused" and fault else outcome
         with self._database.write() as connection:
-            pushaddressstore.note(connection, door.address, outcome=outcome, at_ms=to_ms(now))
+            pushaddressstore.note(connection, door.address, outcome=kept, at_ms=to_ms(now))
+
+
+def _read(param: str) -> tuple[Told | None, Fault | None]:
+    """Returns what a signed push says, or why it says nothing that can be read."""
+    try:
+        return kuaidi100.read_push(param), None
+    except (Malformed, Invalid) as fault:
+        return None, fault
+
+
+def _shown(row: Any, *, salt: str | None = None) -> Address:
+    outcome, _, reason = (row.outcome or "").partition(" ")
+    return Address(
+        address=row.address,
+        salt=salt,
+        made_at=from_ms(row.made_at),
+        renewed_at=from_ms_if(row.renewed_at),
+        pushed_at=from_ms_if(row.pushed_at),
+        outcome=outcome or None,
+        reason=reason or None,
+    )
 
 
 def _party_of(principal: Principal) -> str:
@@ -224,34 +248,3 @@ def _party_of(principal: Principal) -> str:
     principal.check_may("push.manage")
     principal.check_may("event.send")
     return principal.own_party()
-
-
-def _is_untold(one: Pushed) -> bool:
-    """Whether it was refused for who tells it, which no further push will change.
-
-    A mandate for the rest of it can still be given before kuaidi100 pushes again; what happened on the
-    way is not worth that, nor has its carrier to be asked for it.
-    """
-    if one.status != "refused":
-        return False
-    lacks_mandate = isinstance(one.fault, MandateMissing) and one.fault.params["type"] == "transit"
-    return lacks_mandate or isinstance(one.fault, EventNotYours)
-
-
-def _outcome(results: Iterable[Pushed]) -> Outcome:
-    """Returns what came of all together: the worst that somebody can do something about."""
-    statuses = {one.status for one in results if not _is_untold(one)}
-    if "refused" in statuses:
-        return "refused"
-    if "recorded" in statuses:
-        return "recorded"
-    return "unknown" if statuses == {"unknown"} else "nothing"
-
-
-def _outcome_of(fault: Fault) -> Outcome:
-    """Returns what came of a push that was refused as a whole."""
-    if isinstance(fault, SignWrong):
-        return "sign_wrong"
-    if isinstance(fault, Malformed | Invalid):
-        return "unreadable"
-    return "unavailable" if isinstance(fault, Unavailable) else "refused"

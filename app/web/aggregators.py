@@ -1,8 +1,10 @@
 """The doors of aggregators that have a form of their own and can send no key: today kuaidi100 (快递100).
 
 No call of the API: what is asked, and the answer `{"result", "returnCode", "message"}`, also to what is
-refused, are the aggregator's. Where `result` is false it pushes again, half an hour later, three times. The
-HTTP status says the same to whoever reads logs.
+refused, are the aggregator's. Where `result` is false it pushes again, half an hour later, three times: so
+what was signed and would say nothing the next time either is taken, with notes. Who did not sign is refused,
+though pushing again helps no more: nothing is said to be taken of whom we do not know. The HTTP status says
+the same to whoever reads logs.
 """
 
 from __future__ import annotations
@@ -48,15 +50,14 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 
 async def _read_form(request: Request) -> bytes:
-    """Returns a form's bytes; they are parsed beside the event loop. Raises UnsupportedMedia, TooLarge."""
-    given = request.headers.get("content-type", "")
-    if given.split(";")[0].strip().lower() != _FORM:
-        raise UnsupportedMedia("push_form", got=given[:80])
+    """Returns a form's bytes; they are parsed beside the event loop. Raises TooLarge."""
     return await read_raw(request, MAX_UNKNOWN_BYTES)
 
 
-def _parse_form(raw: bytes) -> tuple[str, str]:
-    """Returns the two fields of a push, `param` and `sign`. Raises Malformed, Invalid."""
+def _parse_form(raw: bytes, media_type: str) -> tuple[str, str]:
+    """Returns the two fields of a push, `param` and `sign`. Raises UnsupportedMedia, Malformed, Invalid."""
+    if media_type.partition(";")[0].strip().lower() != _FORM:
+        raise UnsupportedMedia("push_form", got=media_type[:80])
     try:
         fields = dict(
             parse_qsl(
@@ -73,21 +74,29 @@ def _parse_form(raw: bytes) -> tuple[str, str]:
 
 @router.post(f"{PATH}/{{address}}")
 def take_push(
-    rooms: InRooms, visit: InVisit, address: str, raw: Annotated[bytes, Depends(_read_form)]
-) -> Response:
+    request: Request, rooms: InRooms, visit: InVisit, address: str,
+    raw: Annotated[bytes, Depends(_read_form)],
+) -> Response:  # fmt: skip
     """Takes what kuaidi100 pushes of one waybill."""
     door = rooms.push_addresses.find(address)
-    param, sign = _parse_form(raw)
+    try:
+        param, sign = _parse_form(raw, request.headers.get("content-type", ""))
+    except Fault:
+        rooms.push_addresses.note_unformed(door)
+        raise
     taken = rooms.push_addresses.take(door, param=param, sign=sign)
+    told = taken.told
     log.info(
-        "push.taken", party=taken.party, carrier=taken.told.carrier, outcome=taken.outcome,
-        recorded=taken.count("recorded"), ended=taken.told.ended, unread=taken.told.unread,
+        "push.taken", party=taken.party, outcome=taken.outcome, recorded=taken.count("recorded"),
+        carrier=told and told.carrier, unread=told and told.unread,
+        fault=None if taken.fault is None else str(taken.fault),
     )  # fmt: skip
     if taken.outcome == "unknown":
         raise ParcelUnknown("push_waybill_unknown")
     if taken.outcome == "refused" and taken.fault is not None:
         raise taken.fault
-    return _answer(200, text(visit.lang, "push.answer.taken"), taken=taken, lang=visit.lang)
+    key = "push.answer.taken" if told is not None else "push.answer.unreadable"
+    return _answer(200, text(visit.lang, key), taken=taken, lang=visit.lang)
 
 
 def answer_fault(request: Request, fault: Fault) -> Response:
@@ -122,13 +131,18 @@ def _answer(
 
 def _notes(taken: Taken, lang: Lang) -> list[str]:
     """Returns what was heard and not recorded, and why."""
+    told = taken.told
+    if told is None:
+        return [] if taken.fault is None else [say_fault(taken.fault, lang, with_places=True)]
     notes = []
-    if taken.told.ended:
+    if told.ended:
         notes.append(text(lang, "push.answer.ended"))
     if taken.untold:
         notes.append(text(lang, "push.answer.untold", count=taken.untold))
-    if taken.told.untimed:
-        notes.append(text(lang, "push.answer.untimed", state=taken.told.untimed))
-    if taken.told.unread:
-        notes.append(text(lang, "push.answer.unread", states=", ".join(taken.told.unread)))
+    if told.bare:
+        notes.append(text(lang, "push.answer.empty"))
+    if told.untimed:
+        notes.append(text(lang, "push.answer.untimed", state=told.untimed))
+    if told.unread:
+        notes.append(text(lang, "push.answer.unread", states=", ".join(told.unread)))
     return notes

@@ -1,6 +1,6 @@
 """The way through all three doors, from the demo's pages alone: merchant, regulator, consumer.
 
-What a person would do is done by the pages; what a carrier's system would send, by its key. The steps
+What a person would do is done by the pages; what kuaidi100 sends, to the address that a page made. The steps
 hand on to each other only what a person would carry: a file, a printed label, a query code.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +26,6 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.i18n import text
-from app.kit.clock import format_time
 from tests.asking import fetch
 from tests.browser.filming import BARS, NO_DETECTOR, film, printed, seeing, symbol
 from tests.browser.form import Form
@@ -142,11 +143,16 @@ def sell_and_send(browser: Any, demo: Demo, work: Path, keep: Keep) -> Carried:
     return carried
 
 
+def now() -> datetime:
+    """Returns the time by China's clocks."""
+    return moment().astimezone(_CHINA)
+
+
 def write_orders(path: Path, carried: Carried) -> Path:
     """Writes what the shop's system exports: a parcel that was sent, and an order that waits for one."""
-    now = format(moment().astimezone(_CHINA), "%Y-%m-%d %H:%M:%S")
-    sent = (SHIPPED[0], GIFT_BOX, "1", carried.shipped, "已发货", now, now, CARRIER, SHIPPED[1])
-    waits = (WAITING[0], GIFT_BOX, "1", carried.scanned, "待发货", now, "", "", "")
+    at = f"{now():%F %T}"
+    sent = (SHIPPED[0], GIFT_BOX, "1", carried.shipped, "已发货", at, at, CARRIER, SHIPPED[1])
+    waits = (WAITING[0], GIFT_BOX, "1", carried.scanned, "待发货", at, "", "", "")
     path.write_text("\n".join([_HEADER, *map(",".join, (sent, waits))]), "utf-8")
     return path
 
@@ -193,17 +199,46 @@ def _dispatch(browser: Any, demo: Demo, work: Path, carried: Carried, keep: Keep
 # --- carrier -------------------------------------------------------------------------------------
 
 
-def push_signatures(demo: Demo) -> list[str]:
-    """The carrier's system pushes that both parcels were signed for; returns what came of each."""
-    items = [
-        {"waybill": waybill, "state": "3", "occurred_at": format_time(moment())}
-        for _, waybill in (SHIPPED, WAITING)
-    ]
-    body = {"feed": "kuaidi100", "items": items}
-    headers = {"Authorization": f"Bearer {demo.keys['carrier']}"}
-    answer = httpx.post(f"{demo.url}/api/v1/carriers/push", json=body, headers=headers, timeout=30)
-    assert answer.is_success, answer.text
-    return [one["status"] for one in answer.json()["results"]]
+@dataclass(frozen=True)
+class Subscription:
+    """What a carrier copies from its page to kuaidi100."""
+
+    callback_url: str
+    salt: str
+
+
+def subscribe(browser: Any, demo: Demo, keep: Keep) -> Subscription:
+    """Makes the carrier's push address on its page."""
+    with opened(browser, script=True, viewport=DESK) as (page, _):
+        sign_in(page, demo, "kuaidi", "/account/push")
+        page.locator("button[value=make]").click()
+        shown = page.locator(".once code")
+        shown.first.wait_for()
+        keep(page, "subscribed")
+        found = Subscription(*shown.all_inner_texts())
+        page.goto(f"{demo.url}/account/push")
+        assert found.salt not in page.content()
+        assert found.callback_url in page.content()
+    return found
+
+
+def push_signatures(at: Subscription, when: datetime) -> list[tuple[int, int]]:
+    """kuaidi100 pushes in its own form that both parcels were signed for.
+
+    Returns how many events each push became, and how many it was a repeat of.
+    """
+    time = f"{when:%F %T}"
+    signed = {"time": time, "ftime": time, "context": "已签收", "status": "签收"}
+    came = []
+    for _, waybill in (SHIPPED, WAITING):
+        told = {"com": "test", "nu": waybill, "state": "3", "data": [signed]}
+        param = json.dumps({"status": "shutdown", "lastResult": told}, ensure_ascii=False)
+        sign = md5(f"{param}{at.salt}".encode(), usedforsecurity=False).hexdigest().upper()
+        form = {"param": param, "sign": sign}
+        answer = httpx.post(at.callback_url, data=form, timeout=30).json()
+        assert answer["result"] is True, answer
+        came.append((answer["recorded"], answer["repeated"]))
+    return came
 
 
 # --- regulator -----------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from tests.browser.doors import (
     Demo,
     demo_served,
     find_and_prove,
+    now,
     push_signatures,
     scan_and_speak,
     sell_and_send,
+    subscribe,
 )
 from tests.browser.phone import launched, opened
 from tests.drills.processes import ROOT
@@ -66,7 +68,7 @@ def _walk(browser: Any, demo: Demo, work: Path, folder: Path) -> list[Path]:
             made.append(path)
 
     sent = sell_and_send(browser, demo, work, keep)
-    push_signatures(demo)
+    push_signatures(subscribe(browser, demo, keep), now())
     find_and_prove(browser, demo, work, f"{demo.url}/{sent.scanned}", keep)
     scan_and_speak(browser, demo, work, sent, keep)
     return made

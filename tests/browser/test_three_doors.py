@@ -28,8 +28,9 @@ def test_goods_go_from_a_spreadsheet_through_every_door_to_an_erased_complaint(
         assert sent.labels.keys() == sent.inner.keys(), (
             "every code that was ordered is on the sheet"
         )
-        assert doors.push_signatures(demo) == ["recorded"] * 2
-        assert doors.push_signatures(demo) == ["ignored"] * 2, (
+        told, signed_at = doors.subscribe(chromium, demo, keep), doors.now()
+        assert doors.push_signatures(told, signed_at) == [(1, 0)] * 2
+        assert doors.push_signatures(told, signed_at) == [(0, 1)] * 2, (
             "signed for once, however often pushed"
         )
         for unit in (sent.shipped, sent.scanned):

@@ -114,17 +114,18 @@ def test_the_salt_of_the_push_address_is_for_who_may_make_a_key(market):
     owner.post(PUSH, 422)
     assert market.rooms.push_addresses.of(principal_of(market, owner)) is None
     owner.get(PUSH)
-    owner.post(PUSH, do="make")
-    salt = market.rooms.push_addresses.of(principal_of(market, owner)).salt
-    assert salt in owner.get(PUSH).text
+    owner.post(PUSH, 200, do="make")
+    salt = market.rooms.push_addresses.show(principal_of(market, owner)).salt
+    assert salt in owner.page
+    assert salt not in owner.get(PUSH).text
     assert PUSH in owner.get("/desk").text
     staff = signed_in(market, "staff", scopes=["events"])
     assert salt not in staff.get(PUSH, 403).text
     staff.get("/account")
-    for do in ("make", "renew", "end"):
+    for do in ("make", "show", "renew", "end"):
         staff.post(PUSH, 403, do=do)
     assert PUSH not in staff.get("/desk").text
-    assert market.rooms.push_addresses.of(principal_of(market, owner)).salt == salt
+    assert market.rooms.push_addresses.show(principal_of(market, owner)).salt == salt
 
 
 def principal_of(market, browser):

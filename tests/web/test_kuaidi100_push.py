@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import itertools
 import json
 import threading
@@ -10,21 +12,50 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.i18n import text as words
 from app.kit.clock import SHANGHAI
 from app.kit.errors import Denied, Unavailable
-from app.trace import pushes
+from app.trace import pushaddressstore, pushes
 from app.trace.kuaidi100 import sign_of
 from app.web import aggregators
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import AGGREGATOR, GTIN, RIVAL
+from tests.web.people import open_people_market, signed_in
 
 AT = "/api/v1/carriers/push-address"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 _numbers = itertools.count(40_000)
 
 
+@pytest.fixture(scope="module")
+def market(databases, tmp_path_factory):
+    with open_people_market(tmp_path_factory.mktemp("pushes")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _a_while(market):
+    later(market)
+
+
 def address_of(market, by: str = SHOP) -> dict:
     return market.ask("POST", AT, token=market.keys[by])
+
+
+def outcome(market, by: str = SHOP) -> str:
+    """What the party is told of its last push."""
+    return market.ask("GET", AT, token=market.keys[by])["outcome"]
+
+
+def kinds_of(market, browser) -> list[str]:
+    """What stands in somebody's access log."""
+    accounts = market.rooms.people.accounts
+    return [one.kind for one in accounts.events(accounts.find(browser.name).person.id)]
+
+
+def later(market) -> None:
+    """Waits until the next push is noted whatever came of it."""
+    market.clock.advance(60)
 
 
 def parcel(market, carrier: str = "中通", units: int = 2) -> tuple[str, list[str]]:
@@ -86,6 +117,7 @@ def test_a_signature_is_recorded_as_the_sellers_word_and_a_push_that_is_repeated
         assert state_of(market, code) == "signed"
     shown = market.ask("GET", AT, token=market.keys[SHOP])
     assert (shown["outcome"], shown["callback_url"]) == ("recorded", address["callback_url"])
+    assert "salt" not in shown
     before = market.count_rows()
     again = push(market, address, text.replace('"shutdown"', '"updateall"'))
     assert (again["recorded"], again["repeated"]) == (0, 1)
@@ -167,6 +199,7 @@ def test_a_state_without_its_time_is_not_recorded_at_another(market):
     newest = step(market, -1, "3") | {"ftime": "0001-01-01 00:00:00", "time": ""}
     told = push(market, address_of(market), param(waybill, newest, step(market, -5), state="3"))
     assert told["recorded"] == 0
+    assert outcome(market) == "untimed"
     assert told["notes"] == [
         "最新一步的时间看不懂，包裹的状态 3 没有记录。",
         "看不懂的状态或时间，没有记录事件：0001-01-01 00:00:00",
@@ -193,9 +226,11 @@ def test_a_parcel_that_is_not_known_yet_is_asked_for_again_and_anothers_stays_un
     address = address_of(market, RIVAL)
     waybill, codes = parcel(market)
     for number in (waybill, "TEST9999999999"):
-        for text in (param(number, step(market, -1), state="3"), param(number, status="abort")):
-            told = push(market, address, text, status=404)
-            assert told["message"] == "这个运单号不在您的发货记录里；登记发货后再推即可。"
+        told = push(market, address, param(number, step(market, -1), state="3"), status=404)
+        assert told["message"] == "这个运单号不在您的发货记录里；登记发货后再推即可。"
+        # Whose it is makes no difference where no further push would say more.
+        ended = push(market, address, param(number, status="abort"))
+        assert ended["notes"] == ["订阅中止，不代表商品有任何变化，没有记录事件。"]
     assert state_of(market, codes[0]) == "in_transit"
     assert market.ask("GET", AT, token=market.keys[RIVAL])["outcome"] == "unknown"
 
@@ -300,6 +335,7 @@ def test_whatever_keeps_a_push_out_is_answered_in_its_form_and_seen_by_the_shop(
         broken.setattr(taker._pushes, "take", fail(fault))
         assert "ours" not in push(market, address, text, status=status)["message"]
     assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == outcome
+    later(market)
     push(market, address, text)
     assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "recorded"
 
@@ -339,15 +375,159 @@ def test_a_form_is_read_beside_the_event_loop(market, monkeypatch):
         return parse(*given, **more)
 
     monkeypatch.setattr(aggregators, "parse_qsl", seen)
-    push(market, address_of(market), "not json", status=400)
+    push(market, address_of(market), "not json")
     assert len(threads) == 1
     assert threads[0].startswith("AnyIO worker thread")
 
 
-def test_a_signed_text_that_is_no_push_is_told_where(market):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('{"status": "polling"}', "param.lastResult: 缺少这一项。"), ("not json", "不是")],
+)
+def test_a_signed_text_that_is_no_push_is_not_asked_for_again(market, text, said):
+    told = push(market, address_of(market), text)
+    assert told["message"] == "签名正确，已收到，但内容看不懂，没有记录事件"
+    assert said in told["notes"][0]
+    assert outcome(market) == "unreadable"
+
+
+def no_data(market, waybill: str) -> str:
+    return param(waybill, state="3")
+
+
+def no_time(market, waybill: str) -> str:
+    return param(waybill, step(market, -1, "3") | {"ftime": "昨天", "time": ""}, state="3")
+
+
+def null_date(market, waybill: str) -> str:
+    epoch = "1970-01-01 08:00:00"
+    return param(waybill, step(market, -1, "3") | {"ftime": epoch, "time": epoch}, state="3")
+
+
+def odd_state(market, waybill: str) -> str:
+    return param(waybill, step(market, -1), state="778")
+
+
+def on_the_way(market, waybill: str) -> str:
+    return param(waybill, step(market, -1), state="5")
+
+
+def aborted(market, waybill: str) -> str:
+    return param(waybill, step(market, -1), state="3", status="abort")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "notes"),
+    [
+        (no_data, "empty", ["推送里没有任何一步动态（data 为空），没有记录事件。"]),
+        (no_time, "untimed", ["最新一步的时间看不懂，包裹的状态 3 没有记录。",
+                              "看不懂的状态或时间，没有记录事件：昨天"]),
+        (null_date, "untimed", ["最新一步的时间看不懂，包裹的状态 3 没有记录。",
+                                "看不懂的状态或时间，没有记录事件：1970-01-01 08:00:00"]),
+        (odd_state, "unread", ["看不懂的状态或时间，没有记录事件：778"]),
+        (on_the_way, "untold", ["1 条运输途中的状态没有记录：只由承运方或有其相应授权的一方来说。"]),
+        (aborted, "ended", ["订阅中止，不代表商品有任何变化，没有记录事件。"]),
+    ],
+)  # fmt: skip
+def test_a_push_that_becomes_no_event_says_why_and_is_not_asked_for_again(
+    market, text, expected, notes
+):
+    waybill, codes = parcel(market)
+    owner = signed_in(market)
+    owner.get("/account/push")
+    owner.post("/account/push", 200, do="make")
+    told = push(market, address_of(market), text(market, waybill))
+    assert (told["recorded"], told["notes"]) == (0, notes)
+    assert outcome(market) == expected
+    for lang in ("zh", "en"):
+        page = html.unescape(owner.get(f"/account/push?lang={lang}").text)
+        assert words(lang, f"push.outcome.{expected}.means") in page
+    assert state_of(market, codes[0]) == "in_transit"
+
+
+def test_why_a_push_was_refused_stands_on_the_page(market):
+    waybill, _ = parcel(market)
     address = address_of(market)
-    assert (
-        "param.lastResult" in push(market, address, '{"status": "polling"}', status=422)["message"]
+    push(market, address, param(waybill, step(market, 5), state="3"), status=422)
+    shown = market.ask("GET", AT, token=market.keys[SHOP])
+    assert (shown["outcome"], shown["reason"]) == ("refused", "future_time")
+    page = signed_in(market).get("/account/push?lang=zh").text
+    assert "有时间在未来。 推送里有内容被拒绝。" in page
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"{}", {"content-type": "application/json"}, 415),
+        (b"sign=x", FORM, 422),
+        (b"param=%ff&sign=x", FORM, 400),
+    ],
+)
+def test_what_is_no_form_is_noted_in_the_one_row_and_writes_no_more(
+    market, content, headers, status
+):
+    address = address_of(market)
+    path = urlsplit(address["callback_url"]).path
+    before = market.count_rows()
+    market.client.post(path, content=content, headers=headers)
+    assert outcome(market) == "unformed"
+    assert market.count_rows() == before
+
+
+def test_a_stranger_hides_nothing_of_the_last_minute_and_writes_once_in_it(market, monkeypatch):
+    waybill, _ = parcel(market)
+    address = address_of(market)
+    path = urlsplit(address["callback_url"]).path
+    written = []
+    note = pushaddressstore.note
+
+    def counted(*given: object, **more: object) -> None:
+        written.append(more["outcome"])
+        note(*given, **more)
+
+    monkeypatch.setattr(pushaddressstore, "note", counted)
+    push(market, address, "{}")
+    for _ in range(3):
+        push(market, address, "{}", status=403, sign="0" * 32)
+        assert market.client.post(path, content=b"x", headers=FORM).status_code == 422
+    assert (outcome(market), written) == ("unreadable", ["unreadable"])
+    later(market)
+    for _ in range(3):
+        push(market, address, "{}", status=403, sign="0" * 32)
+        market.client.post(path, content=b"x", headers=FORM)
+    assert written[1:] == ["sign_wrong"]
+    push(market, address, param(waybill, step(market, -1), state="3"))
+    assert (outcome(market), written[2:]) == ("recorded", ["recorded"])
+
+
+def test_of_many_pushes_at_once_the_graver_ones_are_written(market, monkeypatch):
+    address = address_of(market)
+    written = []
+    monkeypatch.setattr(
+        pushaddressstore, "note", lambda *_, outcome, at_ms: written.append(outcome)
     )
-    push(market, address, "not json", status=400)
-    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "unreadable"
+    row = market.rooms.push_addresses.find(address["callback_url"].rsplit("/", 1)[1])
+    for kind in ("recorded", "nothing", "unknown", "recorded", "refused", "unknown"):
+        noted = dataclasses.replace(
+            row, pushed_at=market.clock.now(), outcome=written[-1] if written else None
+        )
+        market.rooms.push_addresses._note(noted, kind, None)
+    assert written == ["recorded", "unknown", "refused"]
+
+
+def test_the_salt_is_shown_when_it_is_made_and_when_somebody_asks(market):
+    market.call("DELETE", AT, token=market.keys[RIVAL])
+    other = signed_in(market, "owner", RIVAL)
+    other.get("/account/push")
+    other.post("/account/push", 200, do="make")
+    salt = address_of(market, RIVAL)["salt"]
+    assert salt in other.page
+    assert salt not in other.get("/account/push").text
+    other.http.post("/account/push", data={"do": "show"})
+    assert "push_shown" not in kinds_of(market, other)
+    other.post("/account/push", 200, do="show")
+    assert salt in other.page
+    assert "push_shown" in kinds_of(market, other)
+    other.post("/account/push", 200, do="renew")
+    assert salt not in other.page
+    assert address_of(market, RIVAL)["salt"] in other.page

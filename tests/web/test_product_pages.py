@@ -59,7 +59,7 @@ def test_from_a_new_product_to_a_printed_sheet(market):
     # A number that lies outside is not called none.
     told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", "start": "4"}
     page = owner.post(f"{batch}/print", 422, **told).text
-    assert "“4” will not do: expected a whole number, 1 to 3." in page
+    assert "Out of range: expected 1 to 3, got 4." in page
     told = {"layout": "a4-3x8", "symbol": "qr", "do": "print"}
     owner.get(batch)
     assert owner.post(f"{batch}/print", 200, output="pdf", **told).content[:5] == b"%PDF-"

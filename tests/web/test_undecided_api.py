@@ -12,6 +12,7 @@ from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import told
 from tests.web.standing import REPORT, step
 from tests.web.test_commitments_api import judge, signed
+from tests.web.test_statements import counted
 
 U = "/api/v1/credit/undecided"
 
@@ -64,6 +65,26 @@ def test_what_is_not_opened_is_told_from_what_was_erased(market):
     for query in ("", "?opened=true"):
         (one,) = waiting(market, shop, query=query)
         assert not {"closed", "text"} & set(one), query
+
+
+def test_whose_words_are_kept_is_asked_once_for_all(market):
+    regulator = market.rooms.keys.authenticate(market.keys[AUTHORITY])
+
+    def asked() -> int:
+        with counted(market.rooms.database) as (found, _):
+            _, waiting = market.rooms.undecided.page(regulator, limit=100)
+            assert any(one.closed for one in market.rooms.undecided.marked(regulator, waiting))
+        return len(found)
+
+    def object_to_one() -> None:
+        shop = market.newcomer()
+        step(market, enter(market, shop)["id"], "objection", by=shop)
+
+    object_to_one()
+    before = asked()
+    for _ in range(3):
+        object_to_one()
+    assert asked() == before
 
 
 def test_listings_and_commitments_in_question_wait_too(market):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import pytest
 
+from app.ledger.anchor import Anchor
 from app.ledger.record import stream_key
 from app.oversight import store
+from app.oversight.audits import Audits
 from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY
 
@@ -144,3 +147,38 @@ def test_the_walk_takes_little_at_a_time_and_rests_after_a_round(market):
     assert rested
     assert max(before - now for before, now in pairwise(passed)) <= 50
     assert audits.pause_s == 1.0
+
+
+def passed_by_one_walk(market, audits) -> int:
+    """How many streams one turn of the walk, from the beginning, has behind it."""
+    with market.rooms.database.write() as connection:
+        store.save_cursor(connection, "audit.walk", -1, 0)
+    with market.rooms.database.read() as connection:
+        keys = [row.stream for row in store.next_streams(connection, -1, 10_000)]
+    audits.walk()
+    with market.rooms.database.read() as connection:
+        return keys.index(store.load_cursor(connection, "audit.walk")) + 1
+
+
+def test_a_turn_of_the_walk_ends_a_fortieth_of_a_second_after_it_began(market, monkeypatch):
+    market.issue(60)
+    hundredths = count()
+    late = SimpleNamespace(monotonic=lambda: next(hundredths) / 100)
+    monkeypatch.setattr("app.oversight.audits.time", late)
+    assert passed_by_one_walk(market, market.rooms.audits) == 30, "ten, at three looks at the clock"
+
+
+def test_a_turn_of_the_walk_reads_a_quarter_of_what_a_second_may(market):
+    market.issue(60)
+    rooms = market.rooms
+    slow = Audits(
+        rooms.database,
+        rooms.findings,
+        rooms.stories,
+        clock=market.clock,
+        vault=rooms.vault,
+        log_keys=rooms.keyring.logs,
+        anchor=Anchor(market.settings.anchor_dir),
+        records_per_s=40,
+    )
+    assert passed_by_one_walk(market, slow) == 10

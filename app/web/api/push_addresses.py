@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import structlog
 from fastapi import Response
 from pydantic import BaseModel
 
 from app.kit.clock import format_time, format_time_if
+from app.parties.principal import Principal
 from app.trace.pushaddresses import Address, AddressUnknown
 from app.web.aggregators import PATH
 from app.web.body import api_router
 from app.web.deps import Caller, InRooms, Rooms
 from app.web.openapi import problems
+
+log = structlog.get_logger(__name__)
 
 router = api_router(tag="events")
 
@@ -20,16 +24,20 @@ _AT = "/carriers/push-address"
 class PushAddressOut(BaseModel):
     """An address. `callback_url` and `salt` go to kuaidi100 with a subscription, as they stand.
 
-    `outcome` of the last push: `recorded`, `nothing` (all known, or no news), `unknown` (no parcel of
-    yours), `refused`, `sign_wrong`, `unreadable`, `unavailable`.
+    `salt` only where it was made or asked for by `POST`. `outcome` of the last push: `recorded`, `nothing`
+    (all known, or old news), `untold` (on the way, for the carrier to tell), `ended`, `unknown` (no parcel
+    of yours), `untimed`, `unread`, `empty` (a state without a time, not known, without steps), `refused`
+    (`reason`: a field's kind or a problem type), `unreadable`, `unavailable`; of whom nobody knows
+    `sign_wrong`, `unformed`. Within a minute a graver one alone takes its place.
     """
 
     callback_url: str
-    salt: str
+    salt: str | None = None
     made_at: str
     renewed_at: str | None = None
     pushed_at: str | None = None
     outcome: str | None = None
+    reason: str | None = None
 
 
 @router.get(
@@ -37,7 +45,7 @@ class PushAddressOut(BaseModel):
     response_model_exclude_none=True,
 )  # fmt: skip
 def show_address(rooms: InRooms, caller: Caller) -> PushAddressOut:
-    """Returns the caller's address with its salt. Whoever knows both can push in the party's name."""
+    """Returns the caller's address and what came of the last push; its salt is had by `POST` alone."""
     found = rooms.push_addresses.of(caller)
     if found is None:
         raise AddressUnknown("push_address_none")
@@ -49,8 +57,11 @@ def show_address(rooms: InRooms, caller: Caller) -> PushAddressOut:
     response_model_exclude_none=True,
 )  # fmt: skip
 def make_address(rooms: InRooms, caller: Caller) -> PushAddressOut:
-    """Makes the caller's address; asked again it is the same. After an end it is another."""
-    return _shown(rooms, rooms.push_addresses.make(caller))
+    """Makes the caller's address, or shows its salt again; the log of the service says by which key.
+
+    Whoever knows both can push in the party's name. After an end it is another.
+    """
+    return _with_salt(rooms, caller, rooms.push_addresses.make(caller))
 
 
 @router.post(
@@ -59,7 +70,7 @@ def make_address(rooms: InRooms, caller: Caller) -> PushAddressOut:
 )  # fmt: skip
 def renew_salt(rooms: InRooms, caller: Caller) -> PushAddressOut:
     """Gives the address a new salt; what is signed with the one before is refused from now on."""
-    return _shown(rooms, rooms.push_addresses.renew(caller))
+    return _with_salt(rooms, caller, rooms.push_addresses.renew(caller))
 
 
 @router.delete(
@@ -71,6 +82,11 @@ def end_address(rooms: InRooms, caller: Caller) -> None:
     rooms.push_addresses.end(caller)
 
 
+def _with_salt(rooms: Rooms, caller: Principal, address: Address) -> PushAddressOut:
+    log.info("push.salt_shown", party=caller.party, key=caller.key_id)
+    return _shown(rooms, address)
+
+
 def _shown(rooms: Rooms, address: Address) -> PushAddressOut:
     return PushAddressOut(
         callback_url=f"{rooms.base_url}{PATH}/{address.address}",
@@ -79,4 +95,5 @@ def _shown(rooms: Rooms, address: Address) -> PushAddressOut:
         renewed_at=format_time_if(address.renewed_at),
         pushed_at=format_time_if(address.pushed_at),
         outcome=address.outcome,
+        reason=address.reason,
     )

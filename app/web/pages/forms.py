@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, NotFound
+from app.kit.errors import Fault, Invalid, NotFound
 from app.ledger.submission import Recorded
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
@@ -26,11 +26,11 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.carried import carried, drop, offer_carried
 from app.web.pages.fill import Filler
-from app.web.pages.formwords import form_id, read_values, read_words
+from app.web.pages.formwords import form_id, read_rating, read_values, read_words
 from app.web.pages.render import render_result, render_scan
 from app.web.pages.signed.form import check_origin
 from app.web.pages.views import Actions, FormName, FormState, ResultView
-from app.web.problems import describe, status_of
+from app.web.problems import describe, say_fault, status_of
 from app.web.visit import visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -84,10 +84,13 @@ def _take(
     data: dict[str, Any] = {}
     errors: dict[str, str] = {}
     if form in ("review", "follow_up"):
-        if values.get("rating", "") in ("1", "2", "3", "4", "5"):
-            data["rating"] = int(values["rating"])
+        try:
+            data["rating"] = read_rating(values)
+        except Invalid as unfit:
+            errors["rating"] = say_fault(unfit, frame.lang)
         else:
-            errors["rating"] = text(frame.lang, "field.missing", name="rating")
+            if data["rating"] is None:
+                errors["rating"] = text(frame.lang, "field.missing", name="rating")
     else:
         data["category"] = values.get("category", "")
         if not data["category"]:

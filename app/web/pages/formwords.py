@@ -9,6 +9,8 @@ from uuid import UUID, uuid5
 from starlette.requests import Request
 
 from app.i18n import Lang, text
+from app.trace.ratings import BEST
+from app.web.pages.signed.numbers import read_whole
 
 # As the API takes them in a report, and as the fields themselves say.
 _MOST_WORDS, _MOST_CONTACT = 2000, 100
@@ -36,6 +38,12 @@ def read_words(
     if required and "text" not in told:
         errors["text"] = text(lang, "field.missing", name="text")
     return told, errors
+
+
+def read_rating(values: Mapping[str, str]) -> int | None:
+    """Returns the rating that was chosen, None where none was. Raises Invalid."""
+    said = values.get("rating", "").strip()
+    return read_whole(said, "rating", least=1, most=BEST) if said else None
 
 
 def form_id(values: Mapping[str, str], form: str) -> str | None:

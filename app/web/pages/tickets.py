@@ -26,7 +26,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, frame_of
 from app.web.pages.consumer_views import TicketView
-from app.web.pages.formwords import form_id, read_values, read_words
+from app.web.pages.formwords import form_id, read_rating, read_values, read_words
 from app.web.pages.render import render_page
 from app.web.pages.views import Frame
 from app.web.problems import say_fault, status_of
@@ -87,8 +87,6 @@ def _take_message(
 ) -> Response:
     told, errors = read_words(values, frame.lang, required=False)
     data: dict[str, object] = {"of": case.id}
-    if values.get("rating") in ("1", "2", "3", "4", "5"):
-        data["rating"] = int(values["rating"])
     if values.get("settled") == "yes":
         data["settled"] = True
     if case.consignment is not None:
@@ -97,6 +95,9 @@ def _take_message(
     try:
         if errors:
             raise invalid(FieldFault(("text",), "length", {"expected": "≤ 2000", "got": "> 2000"}))
+        rating = read_rating(values)
+        if rating is not None:
+            data["rating"] = rating
         event = EventRequest(
             code=case.code,
             type="message",

@@ -193,10 +193,10 @@ def _kind(form: Form) -> Kind:
 
 def _raw(form: Form) -> bytes:
     file = form.files.get("file")
-    raw = file.file.read() if file is not None else b""
-    if not raw:
+    # A browser sends a file without a name where none was chosen.
+    if file is None or not file.filename:
         raise invalid(FieldFault(("file",), "missing"))
-    return raw
+    return file.file.read()
 
 
 def _layout(rooms: Rooms, principal: Principal, kind: Kind, form: Form) -> Layout:

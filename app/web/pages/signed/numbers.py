@@ -8,19 +8,28 @@ from app.kit.clock import SHANGHAI
 from app.kit.errors import FieldFault, invalid
 from app.web.pages.signed.form import Form
 
+_MOST_DIGITS = 18
+
 
 def whole(form: Form, name: str, least: int, most: int, default: int | None = None) -> int:
     """Returns a field's number. Raises Invalid; default: of an empty field, None: it must be there."""
     told = form.text(name)
-    if not told:
-        if default is None:
-            raise invalid(FieldFault((name,), "missing"))
-        return default
-    # isdecimal takes full-width digits too, and so does int.
-    if told.isdecimal() and len(told) <= 18 and least <= int(told) <= most:
-        return int(told)
+    if told:
+        return read_whole(told, name, least=least, most=most)
+    if default is None:
+        raise invalid(FieldFault((name,), "missing"))
+    return default
+
+
+def read_whole(told: str, name: str, *, least: int, most: int) -> int:
+    """Returns the number that was typed. Raises Invalid: `range` for a number that is not among these."""
     params = {"expected": f"{least}..{most}", "got": told[:40]}
-    raise invalid(FieldFault((name,), "whole_number", params))
+    # isdecimal takes full-width digits too, and so does int.
+    if not told.removeprefix("-").isdecimal():
+        raise invalid(FieldFault((name,), "whole_number", params))
+    if len(told) > _MOST_DIGITS or not least <= int(told) <= most:
+        raise invalid(FieldFault((name,), "range", params))
+    return int(told)
 
 
 def day(form: Form, name: str) -> str | None:

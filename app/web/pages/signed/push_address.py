@@ -1,4 +1,4 @@
-"""/account/push: where kuaidi100 pushes to for one's party, and the salt it signs with."""
+"""/account/push: where kuaidi100 pushes to for one's party, and, where asked for, the salt it signs with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.i18n import has
 from app.kit.errors import FieldFault, invalid
 from app.parties.roles import AGGREGATOR, CARRIER
+from app.parties.sessions import SignedIn
+from app.trace.pushaddresses import Address
 from app.web.aggregators import PATH
 from app.web.body import StrictRoute
-from app.web.deps import InRooms
+from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import InForm
 from app.web.pages.signed.session import InConfirmed, note
@@ -25,9 +28,41 @@ _PATH = "/account/push"
 def show_push_address(
     request: Request, rooms: InRooms, signed: InConfirmed, lang: AskedLang = None
 ) -> Response:
-    """Shows the party's address and salt, what the last push came to, and how to use them."""
+    """Shows the party's address without its salt, what the last push came to, and how to use it."""
+    found = rooms.push_addresses.of(signed.person.principal())
+    return _page(request, rooms, signed, lang, found)
+
+
+@router.post(_PATH)
+def change_push_address(
+    request: Request, rooms: InRooms, signed: InConfirmed, form: InForm
+) -> Response:
+    """Makes the address, shows or renews its salt, or ends it. The page that answers alone has the salt."""
     principal = signed.person.principal()
-    found = rooms.push_addresses.of(principal)
+    addresses, lang = rooms.push_addresses, form.text("lang") or None
+    match form.text("do"):
+        case "make":
+            # Sent twice, the second time shows what is there.
+            done = "push_made" if addresses.of(principal) is None else "push_shown"
+            found = addresses.make(principal)
+        case "show":
+            done, found = "push_shown", addresses.show(principal)
+        case "renew":
+            done, found = "push_renewed", addresses.renew(principal)
+        case "end":
+            addresses.end(principal)
+            note(request, rooms, signed, "push_ended", "kuaidi100")
+            return go_on(frame_of(request, lang, _PATH), _PATH, told="push_ended")
+        case other:
+            params = {"expected": "make, show, renew, end", "got": other[:40]}
+            raise invalid(FieldFault(("do",), "enum", params))
+    note(request, rooms, signed, done, "kuaidi100")
+    return _page(request, rooms, signed, lang, found)
+
+
+def _page(
+    request: Request, rooms: Rooms, signed: SignedIn, lang: str | None, found: Address | None
+) -> Response:
     return answer_signed(
         "push_address.html",
         frame_of(request, lang, _PATH),
@@ -35,29 +70,13 @@ def show_push_address(
         at="push",
         told=told_of(request),
         found=found,
+        reason=_reason(found),
         url=f"{rooms.base_url}{PATH}/{found.address}" if found else "",
-        is_carrier=bool(principal.roles & {CARRIER, AGGREGATOR}),
+        is_carrier=bool(signed.person.principal().roles & {CARRIER, AGGREGATOR}),
     )
 
 
-@router.post(_PATH)
-def change_push_address(
-    request: Request, rooms: InRooms, signed: InConfirmed, form: InForm
-) -> Response:
-    """Makes the address, renews its salt, or ends it."""
-    principal = signed.person.principal()
-    match form.text("do"):
-        case "renew":
-            rooms.push_addresses.renew(principal)
-            told = "push_renewed"
-        case "end":
-            rooms.push_addresses.end(principal)
-            told = "push_ended"
-        case "make":
-            rooms.push_addresses.make(principal)
-            told = "push_made"
-        case other:
-            params = {"expected": "make, renew, end", "got": other[:40]}
-            raise invalid(FieldFault(("do",), "enum", params))
-    note(request, rooms, signed, told, "kuaidi100")
-    return go_on(frame_of(request, form.text("lang") or None, _PATH), _PATH, told=told)
+def _reason(found: Address | None) -> str:
+    """Returns the sentence on why the last push was refused; "" where the word has none."""
+    key = f"push.reason.{found.reason}" if found is not None and found.reason else ""
+    return key if key and has(key) else ""

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, invalid
 from app.ledger.submission import Abandoned
 from app.oversight.recalls import Plan
 from app.parties.looking import MAX_PURPOSE
@@ -32,6 +32,7 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.lines import Line, LinesRefused, read_lines, refused_lines
+from app.web.pages.signed.numbers import whole
 from app.web.pages.signed.recalls import NARROWED, PATH, STATES, scope_in
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on
@@ -44,6 +45,7 @@ MOST_CODES: Final = 200
 MOST_RANGE: Final = 1_000
 """Lots or units that a range may come to: of more a recall of the lot, or of the product, says the same."""
 _TYPES: Final = ("recall", "recall_lifted")
+_LEVELS: Final = (1, 2, 3)
 
 _Text = Annotated[str, Query(max_length=2048)]
 
@@ -156,13 +158,18 @@ def _events(form: Form, type_: str, lines: Sequence[Line]) -> list[tuple[Line, E
     if form.text("codes") and len(codes) > MOST_CODES:
         params = {"expected": f"≤ {MOST_CODES}", "got": len(codes)}
         faults.append(FieldFault(("codes",), "length", params))
+    level = 0
+    try:
+        level = whole(form, "level", _LEVELS[0], _LEVELS[-1], default=0)
+    except Invalid as refusal:
+        faults += refusal.errors
     if wrong:
         raise LinesRefused("codes", wrong, faults)
     if faults:
         raise invalid(*faults)
     data: dict[str, object] = {"reason": form.text("reason")}
-    if form.text("level").isdecimal():
-        data["level"] = int(form.text("level")[:4])
+    if level:
+        data["level"] = level
     if form.text("basis") and type_ == "recall":
         data["basis"] = form.text("basis")
     entry = form.uuid("entry")
@@ -219,7 +226,7 @@ def _new(
         sent=sent,
         type=type_ if type_ in _TYPES else "recall",
         levels=[("", text(frame.lang, "recall.level.none"))]
-        + [(str(n), text(frame.lang, f"recall.level.{n}")) for n in (1, 2, 3)],
+        + [(str(n), text(frame.lang, f"recall.level.{n}")) for n in _LEVELS],
         standing=standing,
         orders=REGULATOR in principal.roles,
         most=MOST_CODES,

@@ -49,9 +49,18 @@ def hand_in(form: Form, rooms: Rooms, principal: Principal) -> tuple[str, ...]:
 
 
 def file_digest(form: Form, name: str) -> str:
-    """Returns SHA-256 (hex) of the file in a field, "" where none was chosen; the file is not kept."""
-    raw = form.files[name].file.read() if name in form.files else b""
-    return sha256(raw).hexdigest() if raw else ""
+    """Returns SHA-256 (hex) of the file in a field, "" where none was chosen; the file is not kept.
+
+    Raises Invalid for a file with nothing in it.
+    """
+    file = form.files.get(name)
+    # A browser sends one without a name where none was chosen.
+    if file is None or not file.filename:
+        return ""
+    raw = file.file.read()
+    if not raw:
+        raise invalid(FieldFault((name,), "file_empty", {"file": file.filename[:80]}))
+    return sha256(raw).hexdigest()
 
 
 def step_id(form: Form, step: str) -> str | None:

@@ -178,7 +178,7 @@ _TOLD = frozenset(
         "measure_published",
         "recall_made", "recall_lifted", "recall_lifted_others",
         "measure_lifted", "entry_made", "listing_made", "text_hidden", "text_shown",
-        "push_made", "push_renewed", "push_ended",
+        "push_ended",
         "signing_key_added", "signing_key_revoked", "mandate_given", "mandate_ended", "orders_told",
         "domain_added", "domain_found", "domain_missing", "domain_dropped",
     }
