@@ -257,6 +257,14 @@ def test_a_recall_stands_above_an_intact_chain():
     assert "可能划伤使用者" in html
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("sample", samples.SCANS)
+def test_the_title_of_a_page_says_what_its_headline_says(sample, lang):
+    html = render.render_scan(sample(lang))
+    headline = re.search("<h1>(.*?)</h1>", html)[1]
+    assert re.search("<title>(.*?)</title>", html)[1].startswith(f"{headline} · ")
+
+
 def test_a_recall_is_shown_even_if_its_notice_is_missing():
     view = replace(samples.intact("zh"), warnings=("recalled",))
     assert 'class="notice notice-recall" role="alert"' in render.render_scan(view)
