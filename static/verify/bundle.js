@@ -13,6 +13,7 @@ import { checkWitnesses, parsePolicy } from "./policy.js";
 import { Refused, unlessRefused } from "./refused.js";
 import { makeReport, remark } from "./report.js";
 import { isObject, isText, misshapenPlace, wrongRecordField } from "./shape.js";
+import { tellSteps } from "./steps.js";
 
 export const FORMAT = "suxin-evidence/1";
 
@@ -116,6 +117,8 @@ class Verification {
       checked: [...this.counted("checked", CHECKED, new Set()), ...this.complete],
       unchecked: this.counted("unchecked", UNCHECKED, always),
       pending: this.pending,
+      // Nothing follows from records that are not what was signed.
+      steps: this.broken.length ? null : tellSteps(this.subject, [...this.records.values()]),
     });
   }
 
