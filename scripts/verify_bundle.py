@@ -65,7 +65,7 @@ TEXT = {
         "steps_whole": "No step is missing.",
         "steps_missing": "The record is not complete; missing: {steps}.",
         "steps_pending": "Not proven yet: {steps}.",
-        "steps_none": "Not recorded: {steps}. Whether that is overdue, evidence cannot tell.",
+        "steps_none": "Not recorded: {steps}.",
         "pending_record": "{stream}, record {seq}",
         "not_json": "This is not JSON text in UTF-8.",
         "format": "This is no evidence bundle of format {expected}.",
@@ -118,15 +118,17 @@ TEXT = {
         "checked_inclusions": "records proven to be in the signed log: {count}",
         "checked_refs": "references between records: {count}",
         "checked_signatures": "signatures of those responsible: {count}",
-        "checked_completeness": "the chain's end: complete up to record {seq} as of {at}, when the log"
-        " had {size} records",
+        "checked_completeness": "the chain's end: up to record {seq} nothing was left out as of {at},"
+        " when the log had {size} records",
         "unchecked_key": "who signed the log: no key was given",
         "unchecked_pending": "records not proven yet: {count}",
         "unchecked_refs": "references to records that are not in the bundle: {count}",
         "unchecked_signatures": "signatures whose key is not proven by the bundle: {count}",
         "unchecked_revocation": "whether a signing key was revoked by a record that is not here",
         "unchecked_sealed": "records with sealed sections, whose contents are not here: {count}",
-        "unchecked_completeness": "whether the chain was complete at any time: no map of all"
+        "unchecked_overdue": "whether a step that is not recorded is overdue: how long each may take is the"
+        " service's to say",
+        "unchecked_completeness": "whether records were left out at the chain's end: no map of all"
         " chains' ends is here",
         "unchecked_later": "whether more was recorded after the last record shown",
         "unchecked_view": "whether the log shows everybody the same",
@@ -156,7 +158,7 @@ TEXT = {
         "steps_whole": "没有缺少环节。",
         "steps_missing": "记录不完整：缺少{steps}。",
         "steps_pending": "尚未获得证明：{steps}。",
-        "steps_none": "没有{steps}的记录；是否逾期，证据包无法判断。",
+        "steps_none": "没有{steps}的记录。",
         "pending_record": "{stream} 第 {seq} 条",
         "not_json": "不是 UTF-8 编码的 JSON 文本。",
         "format": "不是 {expected} 格式的证据包。",
@@ -203,14 +205,15 @@ TEXT = {
         "checked_inclusions": "已证明在签名日志中的记录：{count}",
         "checked_refs": "记录之间的引用：{count}",
         "checked_signatures": "责任方的签名：{count}",
-        "checked_completeness": "链的末端：截至 {at}（日志共 {size} 条时）完整至第 {seq} 条",
+        "checked_completeness": "链的末端：截至 {at}（日志共 {size} 条时），到第 {seq} 条为止没有遗漏",
         "unchecked_key": "日志由谁签名：没有给出公钥",
         "unchecked_pending": "尚未获得证明的记录：{count}",
         "unchecked_refs": "指向证据包之外记录的引用：{count}",
         "unchecked_signatures": "证据包未能证明其密钥的签名：{count}",
         "unchecked_revocation": "签名密钥是否已被证据包之外的记录撤销",
         "unchecked_sealed": "含密封内容的记录（内容不在证据包中）：{count}",
-        "unchecked_completeness": "链在某一时刻是否完整：没有各链末端总图",
+        "unchecked_overdue": "没有记录的环节是否已经逾期：各环节的期限由服务方规定",
+        "unchecked_completeness": "链的末端是否遗漏了记录：没有各链末端总图",
         "unchecked_later": "最后一条之后是否还有记录",
         "unchecked_view": "日志对所有人显示的是否相同",
         "unchecked_truth": "所记录的内容在记录时是否属实",
@@ -723,6 +726,7 @@ UNCHECKED = (
     "sealed",
     "key",
     "revocation",
+    "overdue",
     "completeness",
     "later",
     "view",
@@ -889,7 +893,11 @@ class Run:
             self.note_break("subject_missing", "subject", subject=subject)
         elif not self.broken and not proven:
             self.note_break("nothing_proven", "subject", subject=subject)
+        # Nothing follows from records that are not what was signed.
+        steps = None if self.broken else tell_steps(subject, [*self.records.values()])
         always = {"later", "view", "truth"}
+        if any(one["status"] == "none" for one in steps or ()):
+            always.add("overdue")
         if not self.keys:
             always.add("key")
         if "checked_signatures" in self.counts:
@@ -903,8 +911,7 @@ class Run:
             checked=self.counted("checked", CHECKED) + self.complete,
             unchecked=self.counted("unchecked", UNCHECKED, always),
             pending=self.pending,
-            # Nothing follows from records that are not what was signed.
-            steps=None if self.broken else tell_steps(subject, [*self.records.values()]),
+            steps=steps,
         )
 
     def note_break(self, key: str, place: str, **params: Any) -> None:

@@ -53,6 +53,7 @@ UNCHECKED = (
     "sealed",
     "key",
     "revocation",
+    "overdue",
     "completeness",
     "later",
     "view",
@@ -167,7 +168,11 @@ class _Verification:
         return self._conclude()
 
     def _conclude(self) -> BundleReport:
+        # Nothing follows from records that are not what was signed.
+        steps = None if self._broken else tell_steps(self._subject, self._records.values())
         always = {"later", "view", "truth"}
+        if any(one.status == "none" for one in steps or ()):
+            always.add("overdue")
         if not self._keys:
             always.add("key")
         if self._counts["checked_signatures"]:
@@ -183,7 +188,7 @@ class _Verification:
             checked=self._counted("checked", CHECKED) + complete,
             unchecked=self._counted("unchecked", UNCHECKED, always),
             pending=tuple(self._pending),
-            steps=None if self._broken else tell_steps(self._subject, self._records.values()),
+            steps=steps,
         )
 
     def _counted(

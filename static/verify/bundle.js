@@ -25,6 +25,7 @@ const UNCHECKED = [
   "sealed",
   "key",
   "revocation",
+  "overdue",
   "completeness",
   "later",
   "view",
@@ -106,7 +107,10 @@ class Verification {
   }
 
   conclude() {
+    // Nothing follows from records that are not what was signed.
+    const steps = this.broken.length ? null : tellSteps(this.subject, [...this.records.values()]);
     const always = new Set(["later", "view", "truth"]);
+    if (steps?.some((one) => one.status === "none")) always.add("overdue");
     if (!this.keys.length) always.add("key");
     if (this.counts.get("checked_signatures")) always.add("revocation");
     if (!this.complete.length) always.add("completeness");
@@ -117,8 +121,7 @@ class Verification {
       checked: [...this.counted("checked", CHECKED, new Set()), ...this.complete],
       unchecked: this.counted("unchecked", UNCHECKED, always),
       pending: this.pending,
-      // Nothing follows from records that are not what was signed.
-      steps: this.broken.length ? null : tellSteps(this.subject, [...this.records.values()]),
+      steps,
     });
   }
 

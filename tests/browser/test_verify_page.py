@@ -80,7 +80,8 @@ def check_says(page, report: dict, lang: str, root: str = "#result") -> None:
     ("state", "seal"),
     [
         ("intact", "intact"),
-        ("incomplete", "incomplete"),
+        ("incomplete", "open"),
+        ("provisional", "incomplete"),
         ("moving", "open"),
         ("unsold", "open"),
         ("broken", "broken"),
@@ -327,7 +328,7 @@ def check_here(page) -> None:
 )
 def test_the_devices_verdict_stands_beside_the_pages_own(shown, chromium, pictures, state, lang):
     verdict = state if state in ("broken", "incomplete") else "intact"
-    tones = {"broken": ["bad", "bad"], "incomplete": ["gap", "gap"], "moving": ["good", "open"],
+    tones = {"broken": ["bad", "bad"], "incomplete": ["gap", "open"], "moving": ["good", "open"],
              "provisional": ["good", "gap"]}  # fmt: skip
     with opened(chromium, lang=lang, script=True) as (page, noted):
         page.goto(shown.url(state, lang=lang))

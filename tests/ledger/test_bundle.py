@@ -65,7 +65,9 @@ def test_what_is_in_order_matches_the_record(build, unchecked):
         assert keys_of(report.checked)[-1] == "checked_completeness"
     else:
         always = always | {"unchecked_completeness"}
-    allowed = always | {"unchecked_sealed", "unchecked_revocation"} | unchecked
+    allowed = (
+        always | {"unchecked_sealed", "unchecked_revocation", "unchecked_overdue"} | unchecked
+    )
     assert unchecked | always <= set(keys_of(report.unchecked)) <= allowed
 
 
@@ -78,6 +80,7 @@ def test_beside_what_matches_stands_which_steps_there_are(build, statuses):
     told = report.as_json()["steps"]
     assert tuple(one["status"] for one in told) == statuses
     assert [one["step"] for one in told] == ["listing", "sale", "dispatch", "signature"]
+    assert ("unchecked_overdue" in keys_of(report.unchecked)) == ("none" in statuses)
     for one in told:
         assert ("at" in one) == ("seq" in one) == (one["status"] in ("there", "pending"))
 

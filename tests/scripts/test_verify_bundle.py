@@ -95,8 +95,8 @@ SUMMED_UP = {
         "记录不完整：缺少“销售”、“配送”。",
     ),
     "on its way": (
-        "Not recorded: “Signature”. Whether that is overdue, evidence cannot tell.",
-        "没有“签收”的记录；是否逾期，证据包无法判断。",
+        "Not recorded: “Signature”.",
+        "没有“签收”的记录。",
     ),
     "signed for, not proven yet": (
         "Not proven yet: “Signature”.",
