@@ -1298,7 +1298,8 @@ class Life:
                 live.pop(place, None)
                 if not is_ended(record):
                     live[place] = record
-            self.there = {"listing": record for record in live.values()}
+            newest = [*live.values()][-1:]
+            self.there = {"listing": newest[0]} if newest else {}
 
     def latest(self, step: str) -> str:
         """Returns when a missing step must have occurred by, "" if nothing after it is known."""

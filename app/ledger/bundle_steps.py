@@ -158,7 +158,8 @@ class _Life:
                 live.pop(place, None)
                 if not _is_ended(record):
                     live[place] = record
-            self.there = {"listing": record for record in live.values()}
+            newest = [*live.values()][-1:]
+            self.there = {"listing": newest[0]} if newest else {}
 
     def _move(self, kind: str, record: Found, to: str) -> None:
         if kind in ("dispatch", "signature"):

@@ -342,7 +342,9 @@ def test_the_devices_verdict_stands_beside_the_pages_own(shown, chromium, pictur
             verdict_said(report, lang),
         ]
         told = [f"beside-{tone}" for tone in tones.get(state, ["good", "good"])]
-        assert page.locator(".beside > div").evaluate_all("all => all.map((e) => e.className)") == told
+        assert (
+            page.locator(".beside > div").evaluate_all("all => all.map((e) => e.className)") == told
+        )
         if verdict != "broken":
             page.locator("#self-told summary").click()
         check_says(page, report, lang, root="#self-told")

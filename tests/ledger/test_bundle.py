@@ -65,9 +65,7 @@ def test_what_is_in_order_matches_the_record(build, unchecked):
         assert keys_of(report.checked)[-1] == "checked_completeness"
     else:
         always = always | {"unchecked_completeness"}
-    allowed = (
-        always | {"unchecked_sealed", "unchecked_revocation", "unchecked_overdue"} | unchecked
-    )
+    allowed = always | {"unchecked_sealed", "unchecked_revocation", "unchecked_overdue"} | unchecked
     assert unchecked | always <= set(keys_of(report.unchecked)) <= allowed
 
 

@@ -105,9 +105,7 @@ SUMMED_UP = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "build", "statuses"), LIVES, ids=[name for name, *_ in LIVES]
-)
+@pytest.mark.parametrize(("name", "build", "statuses"), LIVES, ids=[name for name, *_ in LIVES])
 def test_both_verifiers_tell_the_same_steps_in_the_headline(name, build, statuses, capsys):
     raw = encode(build())
     report = both(raw, VKEY)
