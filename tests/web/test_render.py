@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from app.i18n import LANGUAGES
 from app.web.pages import render, views
 from app.web.pages.seal import draw_seal, seal_words
 from app.web.pages.versions import MODULES_PATH
+from app.web.pages.views import VerdictKind
 from tests.web import gallery, samples
 
 VOID = {"meta", "link", "input", "br", "hr", "img", "circle", "path", "use", "rect"}
@@ -241,10 +243,10 @@ def test_the_verdict_is_said_in_a_sentence_a_colour_and_a_seal(sample, zh, en):
 def test_no_two_seals_are_alike_in_shape():
     drawn = {
         draw_seal(kind, lang)
-        for kind in ("intact", "incomplete", "abnormal", "broken", "unknown", "unproven")
+        for kind in (*get_args(VerdictKind), "abnormal", "open", "unproven")
         for lang in LANGUAGES
     }
-    assert len(drawn) == 12
+    assert len(drawn) == 14
 
 
 def test_a_recall_stands_above_an_intact_chain():
