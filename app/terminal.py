@@ -19,6 +19,7 @@ from app.config import PREFIX, SettingsError
 from app.i18n import in_words, text, worded
 from app.kit.errors import Fault
 from app.ledger.bundle_report import BundleReport
+from app.ledger.bundle_steps import STEPS
 from app.ledger.verifier import Problem
 from app.trace.identifiers import parse_code
 
@@ -123,6 +124,8 @@ def count_findings(problems: list[Problem]) -> str:
 
 def print_report(report: BundleReport) -> None:
     OUT.print(f"{report.verdict}: {report.subject}", markup=False)
+    for said in say_steps(report):
+        OUT.print(said, markup=False)
     for word, remarks in (
         ("broken", report.broken),
         ("checked", report.checked),
@@ -132,6 +135,17 @@ def print_report(report: BundleReport) -> None:
         for remark in remarks:
             told = text("en", f"bundle.{remark.key}", **remark.params)
             OUT.print(f"  {word}: {told} {remark.place}".rstrip(), markup=False)
+
+
+def say_steps(report: BundleReport) -> Iterator[str]:
+    """Yields what stands beside a verdict in English: whether the steps are all there, and then each."""
+    names = {step: text("en", f"bundle.step_{step}") for step in STEPS}
+    for key, steps in report.sum_up():
+        quoted = [text("en", "bundle.steps_quote", step=names[step]) for step in steps]
+        yield text("en", f"bundle.{key}", steps=text("en", "bundle.steps_join").join(quoted))
+    for one in report.steps or ():
+        told = {**one.as_json(), "step": names[one.step]}
+        yield "  step: " + text("en", f"bundle.step_is_{one.status}", **told)
 
 
 def read_key(given: str) -> str:

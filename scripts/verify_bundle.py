@@ -50,6 +50,22 @@ TEXT = {
         "heading_checked": "Checked:",
         "heading_unchecked": "Not checked:",
         "heading_pending": "Not proven yet, since no signed checkpoint covers them:",
+        "heading_steps": "The four steps, since the unit was issued or last came back:",
+        "step_listing": "Listing",
+        "step_sale": "Sale",
+        "step_dispatch": "Dispatch",
+        "step_signature": "Signature",
+        "step_is_there": "{step}: recorded at {at} ({stream}, record {seq})",
+        "step_is_pending": "{step}: not proven yet ({stream}, record {seq})",
+        "step_is_missing": "{step}: missing, although what is recorded presupposes it",
+        "step_is_unneeded": "{step}: none needed, for the goods were fetched",
+        "step_is_none": "{step}: not recorded",
+        "steps_quote": "“{step}”",
+        "steps_join": ", ",
+        "steps_whole": "No step is missing.",
+        "steps_missing": "The record is not complete; missing: {steps}.",
+        "steps_pending": "Not proven yet: {steps}.",
+        "steps_none": "Not recorded: {steps}.",
         "pending_record": "{stream}, record {seq}",
         "not_json": "This is not JSON text in UTF-8.",
         "format": "This is no evidence bundle of format {expected}.",
@@ -102,15 +118,17 @@ TEXT = {
         "checked_inclusions": "records proven to be in the signed log: {count}",
         "checked_refs": "references between records: {count}",
         "checked_signatures": "signatures of those responsible: {count}",
-        "checked_completeness": "the chain's end: complete up to record {seq} as of {at}, when the log"
-        " had {size} records",
+        "checked_completeness": "the chain's end: up to record {seq} nothing was left out as of {at},"
+        " when the log had {size} records",
         "unchecked_key": "who signed the log: no key was given",
         "unchecked_pending": "records not proven yet: {count}",
         "unchecked_refs": "references to records that are not in the bundle: {count}",
         "unchecked_signatures": "signatures whose key is not proven by the bundle: {count}",
         "unchecked_revocation": "whether a signing key was revoked by a record that is not here",
         "unchecked_sealed": "records with sealed sections, whose contents are not here: {count}",
-        "unchecked_completeness": "whether the chain was complete at any time: no map of all"
+        "unchecked_overdue": "whether a step that is not recorded is overdue: how long each may take is the"
+        " service's to say",
+        "unchecked_completeness": "whether records were left out at the chain's end: no map of all"
         " chains' ends is here",
         "unchecked_later": "whether more was recorded after the last record shown",
         "unchecked_view": "whether the log shows everybody the same",
@@ -125,6 +143,22 @@ TEXT = {
         "heading_checked": "已核对：",
         "heading_unchecked": "未核对：",
         "heading_pending": "尚未获得证明（没有签名的检查点覆盖）：",
+        "heading_steps": "四个环节（自发码或最近一次退回以来）：",
+        "step_listing": "上架",
+        "step_sale": "销售",
+        "step_dispatch": "配送",
+        "step_signature": "签收",
+        "step_is_there": "{step}：{at} 记录（{stream} 第 {seq} 条）",
+        "step_is_pending": "{step}：尚未获得证明（{stream} 第 {seq} 条）",
+        "step_is_missing": "{step}：缺失，而已有的记录以它为前提",
+        "step_is_unneeded": "{step}：无需，商品为自提",
+        "step_is_none": "{step}：没有记录",
+        "steps_quote": "“{step}”",
+        "steps_join": "、",
+        "steps_whole": "没有缺少环节。",
+        "steps_missing": "记录不完整：缺少{steps}。",
+        "steps_pending": "尚未获得证明：{steps}。",
+        "steps_none": "没有{steps}的记录。",
         "pending_record": "{stream} 第 {seq} 条",
         "not_json": "不是 UTF-8 编码的 JSON 文本。",
         "format": "不是 {expected} 格式的证据包。",
@@ -171,14 +205,15 @@ TEXT = {
         "checked_inclusions": "已证明在签名日志中的记录：{count}",
         "checked_refs": "记录之间的引用：{count}",
         "checked_signatures": "责任方的签名：{count}",
-        "checked_completeness": "链的末端：截至 {at}（日志共 {size} 条时）完整至第 {seq} 条",
+        "checked_completeness": "链的末端：截至 {at}（日志共 {size} 条时），到第 {seq} 条为止没有遗漏",
         "unchecked_key": "日志由谁签名：没有给出公钥",
         "unchecked_pending": "尚未获得证明的记录：{count}",
         "unchecked_refs": "指向证据包之外记录的引用：{count}",
         "unchecked_signatures": "证据包未能证明其密钥的签名：{count}",
         "unchecked_revocation": "签名密钥是否已被证据包之外的记录撤销",
         "unchecked_sealed": "含密封内容的记录（内容不在证据包中）：{count}",
-        "unchecked_completeness": "链在某一时刻是否完整：没有各链末端总图",
+        "unchecked_overdue": "没有记录的环节是否已经逾期：各环节的期限由服务方规定",
+        "unchecked_completeness": "链的末端是否遗漏了记录：没有各链末端总图",
         "unchecked_later": "最后一条之后是否还有记录",
         "unchecked_view": "日志对所有人显示的是否相同",
         "unchecked_truth": "所记录的内容在记录时是否属实",
@@ -691,6 +726,7 @@ UNCHECKED = (
     "sealed",
     "key",
     "revocation",
+    "overdue",
     "completeness",
     "later",
     "view",
@@ -857,7 +893,11 @@ class Run:
             self.note_break("subject_missing", "subject", subject=subject)
         elif not self.broken and not proven:
             self.note_break("nothing_proven", "subject", subject=subject)
+        # Nothing follows from records that are not what was signed.
+        steps = None if self.broken else tell_steps(subject, [*self.records.values()])
         always = {"later", "view", "truth"}
+        if any(one["status"] == "none" for one in steps or ()):
+            always.add("overdue")
         if not self.keys:
             always.add("key")
         if "checked_signatures" in self.counts:
@@ -871,6 +911,7 @@ class Run:
             checked=self.counted("checked", CHECKED) + self.complete,
             unchecked=self.counted("unchecked", UNCHECKED, always),
             pending=self.pending,
+            steps=steps,
         )
 
     def note_break(self, key: str, place: str, **params: Any) -> None:
@@ -1097,6 +1138,191 @@ def is_signed_by(key_record: Record, signature: str, message: bytes) -> bool:
         return False
 
 
+# ------------------------------------------------------------------------- the steps of a unit
+
+STEPS = ("listing", "sale", "dispatch", "signature")
+UNIT = re.compile("(01/[0-9]{14})/21/[!-~]{1,60}")
+SHELF = re.compile("(01/[0-9]{14})(?:/10/[!-~]{1,60})?")
+# What moves a life, from where to where; anything else leaves it where it is.
+MOVES = {
+    "sale": {"registered": "sold", "returned": "sold"},
+    "dispatch": dict.fromkeys(("registered", "sold", "returned"), "in_transit"),
+    "signature": dict.fromkeys(("registered", "sold", "in_transit"), "signed"),
+    "refusal": {"in_transit": "returned"},
+    "return": dict.fromkeys(("sold", "in_transit", "signed"), "returned"),
+    "void": {"registered": "void", "returned": "void"},
+}
+
+
+def tell_steps(subject: str, records: list[Record]) -> list[dict[str, Any]] | None:
+    """Returns the four steps of a unit since it was issued or last came back, None of anything else.
+
+    `there`; `pending`, there but not proven yet; `missing`, what is recorded presupposes it; `unneeded`,
+    a dispatch of goods that were fetched; `none`, and whether it is due cannot be told from evidence.
+    """
+    unit = UNIT.fullmatch(subject)
+    if unit is None:
+        return None
+    chain = [r for r in records if r.stream == subject]
+    shelf = []
+    for record in records:
+        above = SHELF.fullmatch(record.stream)
+        if above and above[1] == unit[1] and record.fields["type"] == "listing":
+            shelf.append(record)
+    proven = Life([r for r in chain if r.proven], [r for r in shelf if r.proven])
+    whole = Life(chain, shelf)
+    told = []
+    for step in STEPS:
+        known, seen = proven.there.get(step), whole.there.get(step)
+        found = known or seen
+        status = "pending" if found and not known else proven.status(step)
+        one: dict[str, Any] = {"step": step, "status": status}
+        if found:
+            at = found.fields["recorded_at"]
+            one.update({"stream": found.stream, "seq": found.seq, "at": at})
+        told.append(one)
+    return told
+
+
+class Life:
+    """The present life of a unit, told by its records and by listings of its product and lot.
+
+    `closed`: what the last life lacked, with the latest moment it can be of.
+    """
+
+    def __init__(self, chain: list[Record], shelf: list[Record]) -> None:
+        self.shelf = shelf
+        self.state, self.holder = "registered", ""
+        self.listed: Record | None = None
+        self.there: dict[str, Record] = {}
+        self.missing: set[str] = set()
+        self.closed: dict[str, str] = {}
+        for record in chain:
+            self.take(record)
+        self.look_up()
+
+    def status(self, step: str) -> str:
+        if step in self.there:
+            return "there"
+        if step in self.missing:
+            return "missing"
+        signature = self.there.get("signature")
+        fetched = signature is not None and signature.fields["data"].get("kind") == "pickup"
+        return "unneeded" if step == "dispatch" and fetched else "none"
+
+    def take(self, record: Record) -> None:
+        kind, data = record.fields["type"], record.fields["data"]
+        to = MOVES.get(kind, {}).get(self.state)
+        if self.state == "void":
+            return
+        if kind == "registration" and record.seq == 0:
+            self.holder = data.get("issuer", record.fields["actor"])
+        elif kind == "acceptance":
+            self.holder = record.fields["actor"]
+        elif kind == "listing":
+            self.take_listing(record)
+        elif kind == "transit" and self.state in ("registered", "sold"):
+            self.need("dispatch")
+        elif kind in self.closed and said_at(record) <= self.closed[kind]:
+            del self.closed[kind]  # the last life's, told late
+        elif kind in self.missing and self.state in ("in_transit", "signed"):
+            if said_at(record) <= self.latest(kind):
+                self.note(kind, record)
+        elif to is not None:
+            self.move(kind, record, to)
+
+    def take_listing(self, record: Record) -> None:
+        if is_ended(record):
+            if self.listed and self.listed.fields["actor"] == record.fields["actor"]:
+                self.listed = None
+            return
+        self.listed = record
+        if "listing" in self.missing and offers(record, self.there["sale"]):
+            self.note("listing", record)
+
+    def move(self, kind: str, record: Record, to: str) -> None:
+        if kind in ("dispatch", "signature"):
+            self.need("sale")
+        if kind == "signature" and record.fields["data"].get("kind") != "pickup":
+            self.need("dispatch")
+        if kind in STEPS:
+            self.closed = {}
+            self.note(kind, record)
+        else:
+            at = said_at(record)
+            lacked = self.missing & {"sale", "dispatch"}
+            bounds = {step: min(at, self.latest(step) or at) for step in lacked}
+            self.closed = bounds if to == "returned" else {}
+            self.there, self.missing = {}, set()
+        self.state = to
+
+    def note(self, step: str, record: Record) -> None:
+        self.there[step] = record
+        self.missing.discard(step)
+        if step != "sale":
+            return
+        listing = self.listing_of(record)
+        if listing is not None:
+            self.there["listing"] = listing
+        else:
+            self.need("listing")
+
+    def need(self, step: str) -> None:
+        if step not in self.there:
+            self.missing.add(step)
+
+    def listing_of(self, sale: Record) -> Record | None:
+        """Returns the listing that a sale refers to, else the seller's in the unit's own chain."""
+        refs = {(ref["stream"], ref["seq"]) for ref in sale.fields.get("refs", ())}
+        referred = [one for one in self.shelf if (one.stream, one.seq) in refs]
+        if referred:
+            return referred[-1]
+        own = self.listed
+        return own if own is not None and own.fields["actor"] == sale.fields["actor"] else None
+
+    def look_up(self) -> None:
+        """Looks for a listing told late, or by which goods are offered that nobody bought yet."""
+        sale = self.there.get("sale")
+        if sale is not None and "listing" in self.missing:
+            for record in self.shelf:
+                late = record.fields["recorded_at"] >= sale.fields["recorded_at"]
+                if late and offers(record, sale):
+                    self.note("listing", record)
+        if self.state in ("registered", "returned"):
+            live: dict[tuple[str, str], Record] = {}
+            for record in self.shelf + ([self.listed] if self.listed else []):
+                if record.fields["actor"] != self.holder:
+                    continue
+                data = record.fields["data"]
+                place = (record.stream, str(data.get("platform") or data.get("url")))
+                live.pop(place, None)
+                if not is_ended(record):
+                    live[place] = record
+            newest = [*live.values()][-1:]
+            self.there = {"listing": newest[0]} if newest else {}
+
+    def latest(self, step: str) -> str:
+        """Returns when a missing step must have occurred by, "" if nothing after it is known."""
+        later = ("dispatch", "signature") if step == "sale" else ("signature",)
+        return min((said_at(self.there[name]) for name in later if name in self.there), default="")
+
+
+def offers(listing: Record, sale: Record) -> bool:
+    """Whether a listing is the seller's and of a time not after the sale."""
+    same = listing.fields["actor"] == sale.fields["actor"]
+    return same and not is_ended(listing) and said_at(listing) <= said_at(sale)
+
+
+def is_ended(listing: Record) -> bool:
+    return listing.fields["data"].get("ended") is True
+
+
+def said_at(record: Record) -> str:
+    """Returns what the sender said; canonical times are in order as texts are."""
+    told = record.fields.get("occurred_at")
+    return told if isinstance(told, str) else ""
+
+
 # ------------------------------------------------------------------------------------ the report
 
 
@@ -1113,7 +1339,11 @@ def shown(value: Any) -> Any:
 
 
 def make_report(
-    verdict: str, *, subject: str = "", **parts: list[dict[str, Any]]
+    verdict: str,
+    *,
+    subject: str = "",
+    steps: list[dict[str, Any]] | None = None,
+    **parts: list[dict[str, Any]],
 ) -> dict[str, Any]:
     report: dict[str, Any] = {
         "verdict": verdict,
@@ -1122,6 +1352,7 @@ def make_report(
     }
     for name in ("broken", "checked", "unchecked", "pending"):
         report[name] = parts.get(name, [])
+    report["steps"] = steps
     return report
 
 
@@ -1161,12 +1392,30 @@ def verify(
     return Run(bundle, keys, policy).report()
 
 
+def sum_up(report: dict[str, Any], lang: str) -> list[str]:
+    """Returns what stands beside the verdict. That no step is missing is said only of what matches."""
+    text = TEXT[lang]
+    said = []
+    for status in ("missing", "pending", "none"):
+        steps = [one["step"] for one in report["steps"] or () if one["status"] == status]
+        if steps:
+            quoted = [text["steps_quote"].format(step=text[f"step_{step}"]) for step in steps]
+            said.append(text[f"steps_{status}"].format(steps=text["steps_join"].join(quoted)))
+    whole = report["verdict"] == MATCHES and report["steps"] is not None and not said
+    return [text["steps_whole"]] if whole else said
+
+
 def render(report: dict[str, Any], lang: str) -> str:
     """Returns the report as text for people."""
     text = TEXT[lang]
-    lines = [text[f"verdict_{report['verdict']}"]]
+    lines = [text[f"verdict_{report['verdict']}"], *sum_up(report, lang)]
     if report["subject"]:
         lines.append(report["subject"])
+    if report["steps"]:
+        lines += ["", text["heading_steps"]]
+        for one in report["steps"]:
+            told = {**one, "step": text[f"step_{one['step']}"]}
+            lines.append(f"  - {text['step_is_' + one['status']].format(**told)}")
     for name in ("broken", "checked", "unchecked", "pending"):
         if report[name]:
             lines += ["", text[f"heading_{name}"]]

@@ -47,6 +47,7 @@ PURE = {
     "app.ledger.bundle",
     "app.ledger.bundle_heads",
     "app.ledger.bundle_shape",
+    "app.ledger.bundle_steps",
     "app.ledger.headmap",
     "app.ledger.headpages",
     "app.ledger.submission",

@@ -24,6 +24,7 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What is new in every deployment; everything else must be as printed.
 FRESH = (
     ("hash", re.compile(r"\b[0-9a-f]{64}\b")),
+    ("time", re.compile(r"\b2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")),
     ("serial", re.compile(r"\b[2-9A-HJ-NP-Z]{13}\b")),
     ("n", re.compile(r"(?<=\bplace )\d+|\d+(?= streams, )|(?<= streams, )\d+")),
 )

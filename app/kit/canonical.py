@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, Never
@@ -98,6 +99,12 @@ def parse_json(raw: bytes) -> Any:
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _NOT_PLAIN = object()
+_STRING = r'"(?:\\.|[^"\\])*"'
+_CONSTANT = re.compile(f"{_STRING}|-?Infinity|NaN")
+# What an integer is to Python's decoder: more digits than these it does not convert.
+_ENDLESS = re.compile(
+    rf"{_STRING}|(?<![0-9.eE+-])-?[0-9]{{{sys.get_int_max_str_digits() + 1},}}(?![0-9.eE])"
+)
 
 
 def _parse_plain(raw: bytes) -> Any:
@@ -126,17 +133,19 @@ def _parse_carefully(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as err:
-        raise Malformed("not_utf8", position=err.start) from err
+        raise Malformed("not_utf8", position=err.start + 1) from err
     try:
         value = json.loads(
             text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
         )
     except RecursionError as err:
-        raise Malformed("not_json", position=0) from err
+        raise Malformed("json_too_deep") from err
     except json.JSONDecodeError as err:
-        raise Malformed("not_json", position=err.pos) from err
+        raise _not_json(text, err.pos) from err
+    except _NoConstant as err:
+        raise _not_json(text, _first_outside_texts(_CONSTANT, text)) from err
     except ValueError as err:  # an integer of more digits than Python converts
-        raise Malformed("not_json", position=0) from err
+        raise _not_json(text, _first_outside_texts(_ENDLESS, text)) from err
     if "\\u" in text:
         # Only an escape can bring a lone surrogate into text that decoded as UTF-8.
         try:
@@ -158,7 +167,25 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Never:
-    raise Malformed("not_json", position=0, name=name)
+    raise _NoConstant(name)
+
+
+class _NoConstant(ValueError):
+    """NaN or an infinity, which Python's decoder would take. Carries its name."""
+
+
+def _not_json(text: str, at: int) -> Malformed:
+    """Returns the fault of a text that is no JSON from `at` on; people count lines and columns from 1."""
+    line = text.count("\n", 0, at) + 1
+    return Malformed("not_json", line=line, column=at - text.rfind("\n", 0, at))
+
+
+def _first_outside_texts(wanted: re.Pattern[str], text: str) -> int:
+    """Returns where the first of these stands that is in no string; up to there `text` is JSON."""
+    at = 0
+    while (found := wanted.search(text, at)) is not None and found[0].startswith('"'):
+        at = found.end()
+    return at if found is None else found.start()
 
 
 def _check_text(text: str, loc: tuple[str | int, ...], *, assigned: bool) -> None:

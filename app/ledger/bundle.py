@@ -19,13 +19,14 @@ from app.kit.clock import parse_time
 from app.kit.errors import Fault
 from app.ledger.bundle_heads import HeadsRefused, check_heads
 from app.ledger.bundle_logs import ClaimedLog, read_logs
-from app.ledger.bundle_report import BundleReport, Remark, Verdict
+from app.ledger.bundle_report import BundleReport, Remark, Verdict, remark, shown
 from app.ledger.bundle_shape import (
     canonical_fields,
     is_map_root,
     misshapen_place,
     wrong_record_field,
 )
+from app.ledger.bundle_steps import tell_steps
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from app.ledger.note import VerifierKey, decode_base64, parse_vkey
@@ -52,13 +53,12 @@ UNCHECKED = (
     "sealed",
     "key",
     "revocation",
+    "overdue",
     "completeness",
     "later",
     "view",
     "truth",
 )
-
-_MAX_SHOWN = 160
 
 
 def verify_bundle_bytes(
@@ -102,18 +102,7 @@ def verify_bundle(bundle: object, *, vkey: str | None, policy: bytes | None = No
 
 
 def _unreadable(key: str, place: str = "", **params: str | int) -> BundleReport:
-    return BundleReport("unreadable", "", broken=(_remark(key, place, **params),))
-
-
-def _remark(key: str, place: str = "", **params: str | int) -> Remark:
-    return Remark(key, place, {name: _shown(value) for name, value in params.items()})
-
-
-def _shown(value: str | int) -> str | int:
-    """Returns what may stand in a message: no control characters, not too long."""
-    if not isinstance(value, str):
-        return value
-    return "".join(char if char.isprintable() else "\ufffd" for char in value[:_MAX_SHOWN])
+    return BundleReport("unreadable", "", broken=(remark(key, place, **params),))
 
 
 @dataclass(slots=True)
@@ -179,7 +168,11 @@ class _Verification:
         return self._conclude()
 
     def _conclude(self) -> BundleReport:
+        # Nothing follows from records that are not what was signed.
+        steps = None if self._broken else tell_steps(self._subject, self._records.values())
         always = {"later", "view", "truth"}
+        if any(one.status == "none" for one in steps or ()):
+            always.add("overdue")
         if not self._keys:
             always.add("key")
         if self._counts["checked_signatures"]:
@@ -190,11 +183,12 @@ class _Verification:
         verdict: Verdict = "matches" if self._keys else "unanchored"
         return BundleReport(
             "differs" if self._broken else verdict,
-            str(_shown(self._subject)),
+            str(shown(self._subject)),
             broken=tuple(self._broken),
             checked=self._counted("checked", CHECKED) + complete,
             unchecked=self._counted("unchecked", UNCHECKED, always),
             pending=tuple(self._pending),
+            steps=steps,
         )
 
     def _counted(
@@ -202,13 +196,13 @@ class _Verification:
     ) -> tuple[Remark, ...]:
         counts = ((name, f"{kind}_{name}", self._counts[f"{kind}_{name}"]) for name in names)
         return tuple(
-            _remark(key, count=count) if count else _remark(key)
+            remark(key, count=count) if count else remark(key)
             for name, key, count in counts
             if count or name in always
         )
 
     def _break(self, key: str, place: str, **params: str | int) -> None:
-        self._broken.append(_remark(key, place, **params))
+        self._broken.append(remark(key, place, **params))
 
     def _is_proven(self) -> bool:
         return any(r.proven for r in self._records.values() if r.stream == self._subject)
@@ -259,7 +253,7 @@ class _Verification:
         self._check_place(record, item["hash"])
         if stream is None:
             record.pending = True
-            self._pending.append(_remark("pending_record", place, **record.named()))
+            self._pending.append(remark("pending_record", place, **record.named()))
             self._counts["unchecked_pending"] += 1
         else:
             self._counts["checked_records"] += len(self._broken) == broken_before
@@ -335,7 +329,7 @@ class _Verification:
             if refused.key != "heads_unproven" or not self._broken:
                 self._break(refused.key, "heads", **refused.params)
             return
-        self._complete = _remark("checked_completeness", "", **complete)
+        self._complete = remark("checked_completeness", "", **complete)
 
     # --------------------------------------------------------------- references, signatures
 

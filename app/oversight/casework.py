@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from app.oversight import casestore
 from app.oversight.casestore import Wanted
 from app.oversight.finding_rows import concerned_by
 from app.oversight.findings import Findings, FindingUnknown
+from app.oversight.store import waiting_on
 from app.parties import accountstore
 from app.parties.principal import Principal
 from app.parties.roles import reach
@@ -34,6 +35,7 @@ from app.parties.store import find_parties
 
 MAX_NOTE = 2_000
 MOST_COUNTED = 1_000
+MOST_ON_CHAIN = 50
 _SECTION = "note"
 _ACCOUNT = "account/"
 
@@ -68,6 +70,14 @@ class Listed:
 
     row: Any
     assignee: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnChain:
+    """A finding that is not settled, on a chain that somebody reads. mine: of the reader's own office."""
+
+    row: Any
+    mine: bool
 
 
 class Casework:
@@ -127,6 +137,29 @@ class Casework:
             if not principal.in_office(*(one.region for one in parties)):
                 raise FindingUnknown("finding_unknown", id=finding[:80])
         return row
+
+    def on_chain(self, principal: Principal, streams: Collection[str]) -> Sequence[OnChain]:
+        """Returns what is found on these chains and not settled, the gravest first, at most MOST_ON_CHAIN.
+
+        Of every office: whoever reads a chain must know that something is open on it. Read-only.
+        """
+        principal.check_may("desk.search")
+        with self._database.read() as connection:
+            rows = waiting_on(connection, streams, limit=MOST_ON_CHAIN)
+            concerned = {row.id: concerned_by(row) for row in rows}
+            named = sorted(frozenset().union(*concerned.values()))
+            regions = {one.id: one.region for one in find_parties(connection, named)}
+        return [
+            OnChain(row, self._is_in_office(principal, concerned[row.id], regions)) for row in rows
+        ]
+
+    @staticmethod
+    def _is_in_office(
+        principal: Principal, concerned: Iterable[str], regions: Mapping[str, str | None]
+    ) -> bool:
+        if principal.region is None:
+            return True
+        return principal.in_office(*(regions[one] for one in concerned if one in regions))
 
     # --- deciding --------------------------------------------------------------------------------
 

@@ -123,6 +123,9 @@ def is_severe(severity: Severity) -> Any:
     return text(words[severity])
 
 
+_GRAVITY = case((is_severe("grave"), 0), (is_severe("serious"), 1), else_=2)
+
+
 def queue(connection: Connection, party: str, *, limit: int) -> tuple[int, list[Any]]:
     """Returns how many findings of a party are open or in their grace, and the first of them. Read-only.
 
@@ -130,9 +133,22 @@ def queue(connection: Connection, party: str, *, limit: int) -> tuple[int, list[
     """
     query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")), FINDING.c.party == party)
     count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    gravity = case((is_severe("grave"), 0), (is_severe("serious"), 1), else_=2)
-    query = query.order_by(gravity, FINDING.c.opened_at, FINDING.c.id).limit(limit)
+    query = query.order_by(_GRAVITY, FINDING.c.opened_at, FINDING.c.id).limit(limit)
     return int(count), list(connection.execute(query))
+
+
+def waiting_on(connection: Connection, streams: Iterable[str], *, limit: int) -> list[Any]:
+    """Returns the findings on these streams that are open or in their grace, the gravest first. Read-only."""
+    query = (
+        select(FINDING)
+        .where(
+            FINDING.c.stream.in_([stream_key(stream) for stream in streams]),
+            FINDING.c.status.in_(("open", "grace")),
+        )
+        .order_by(_GRAVITY, FINDING.c.opened_at, FINDING.c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(query))
 
 
 def insert_job(connection: Connection, row: Mapping[str, Any]) -> None:

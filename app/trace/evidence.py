@@ -37,6 +37,7 @@ def make_bundle(
     The signers' key records go along, so that signatures can be checked too. Where records stand in
     an older log, so do the hand-overs from that one to the log that goes on: then whoever has the key
     of any of them has all.
+    So does a listing that was told after the sale: without it a step would seem to be missing.
     Where a published map of heads covers the code, so does the proof of its chain's last record then.
     """
     provers = Provers(connection, log_keys, newest=verification.checkpoint)
@@ -44,7 +45,10 @@ def make_bundle(
     for record in story.others:
         by_stream.setdefault(record.stream, []).append(record)
     in_log = dict(verification.in_log)
-    for party in _signers(story.records):
+    late = verification.listed
+    if late is not None:
+        _add(by_stream, in_log, late.stream, [late], provers)
+    for party in _signers([*story.records, *([late] if late else [])]):
         stream = f"party/{party}"
         keys = store.load_some(connection, stream, types=_KEY_TYPES)
         _add(by_stream, in_log, stream, keys, provers)

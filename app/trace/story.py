@@ -89,6 +89,7 @@ class Verification:
     state: the life, replayed from the records; {} on products and lots. problems: of integrity, and
     of the log (stream None) where it is not the one that was signed.
     in_log: by (stream, seq). checkpoint: the newest of the log that goes on.
+    listed: the listing that was told after the sale and closed its gap; no record of the story names it.
     """
 
     verdict: Verdict
@@ -99,6 +100,7 @@ class Verification:
     pending: tuple[Pending, ...]
     in_log: Mapping[tuple[str, int], InLog]
     checkpoint: logstore.Published | None
+    listed: StoredRecord | None = None
 
 
 class Stories:
@@ -192,7 +194,7 @@ class Stories:
                 problems.append(Problem("integrity.leaf_mismatch", *place))
             else:
                 rewritten.add(standing.origin)
-        state = self._state(connection, story, problems, lives)
+        state, listed = self._state(connection, story, problems, lives)
         for origin in sorted(rewritten):
             # The stored tree is not the signed one: a fault of the log, told once and charged to
             # nobody. What is in it cannot be confirmed all the same.
@@ -216,30 +218,33 @@ class Stories:
             pending=pending(state) if state else (),
             in_log=in_log,
             checkpoint=published,
+            listed=listed,
         )
 
     def _state(
         self, connection: Connection, story: Story, problems: list[Problem], lives: Retold
-    ) -> Mapping[str, Any]:
+    ) -> tuple[Mapping[str, Any], StoredRecord | None]:
         """Returns the life replayed; where bytes are broken, as far as the head remembers it.
 
-        {} where that was altered too.
+        {} where that was altered too. And the late listing that healed it.
         """
         if story.code.level != "unit":
-            return {}
+            return {}, None
         columns = [p.evidence.get("column") for p in problems if p.stream == story.code.stream]
         head_altered = "head.state" in columns
         if problems and not head_altered and is_life(story.head.state):
-            return story.head.state
+            return story.head.state, None
         if any(column != "head.state" for column in columns):
-            return {}
+            return {}, None
         state = lives.replayed
         if state is None:
             state = lives.replay(record.fields for record in story.own)
         if "listing" in state.get("gaps", {}):
             for record in self._late_listings(connection, story, state):
                 state = lifecycle.heal(state, replay.happening_of(record.fields, lives.find))
-        return state
+                if "listing" not in state["gaps"]:
+                    return state, record
+        return state, None
 
     @staticmethod
     def _late_listings(

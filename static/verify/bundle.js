@@ -13,6 +13,7 @@ import { checkWitnesses, parsePolicy } from "./policy.js";
 import { Refused, unlessRefused } from "./refused.js";
 import { makeReport, remark } from "./report.js";
 import { isObject, isText, misshapenPlace, wrongRecordField } from "./shape.js";
+import { tellSteps } from "./steps.js";
 
 export const FORMAT = "suxin-evidence/1";
 
@@ -24,6 +25,7 @@ const UNCHECKED = [
   "sealed",
   "key",
   "revocation",
+  "overdue",
   "completeness",
   "later",
   "view",
@@ -105,7 +107,10 @@ class Verification {
   }
 
   conclude() {
+    // Nothing follows from records that are not what was signed.
+    const steps = this.broken.length ? null : tellSteps(this.subject, [...this.records.values()]);
     const always = new Set(["later", "view", "truth"]);
+    if (steps?.some((one) => one.status === "none")) always.add("overdue");
     if (!this.keys.length) always.add("key");
     if (this.counts.get("checked_signatures")) always.add("revocation");
     if (!this.complete.length) always.add("completeness");
@@ -116,6 +121,7 @@ class Verification {
       checked: [...this.counted("checked", CHECKED, new Set()), ...this.complete],
       unchecked: this.counted("unchecked", UNCHECKED, always),
       pending: this.pending,
+      steps,
     });
   }
 

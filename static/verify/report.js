@@ -19,9 +19,9 @@ export function shown(value) {
 }
 
 export function makeReport(verdict, { subject = "", ...parts } = {}) {
-  const { broken = [], checked = [], unchecked = [], pending = [] } = parts;
+  const { broken = [], checked = [], unchecked = [], pending = [], steps = null } = parts;
   const exit_code = EXIT_CODES[verdict];
-  return { verdict, exit_code, subject: shown(subject), broken, checked, unchecked, pending };
+  return { verdict, exit_code, subject: shown(subject), broken, checked, unchecked, pending, steps };
 }
 
 // Returns the report as JSON text. Numbers of a bundle are BigInts, which JSON.stringify refuses.

@@ -33,7 +33,9 @@ export async function holdAgainstSeen(report, raw, { vkey = null, policy = null 
     const known = alarms();
     showAlarms(known.length ? known : raised);
   }
-  if (broken.length) return { report: { ...report, verdict: "differs", exit_code: 1, broken }, line: null };
+  if (broken.length) {
+    return { report: { ...report, verdict: "differs", exit_code: 1, broken, steps: null }, line: null };
+  }
   const how = isUnknown ? "unknown" : isUnmet ? "unmet" : "same";
   const line = element("p", { class: "log-line" }, say(`verify.check.seen_${how}`, { at }));
   return { report, line };

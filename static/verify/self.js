@@ -3,15 +3,15 @@
 import { askBytes } from "./ask.js";
 import { verifyBundle } from "./bundle.js";
 import { missing } from "./crypto.js";
-import { drawLists, sayVerdict } from "./draw.js";
+import { drawLists, sayVerdict, toneOf } from "./draw.js";
 import { pinKey, pinnedKeys } from "./memory.js";
 import { holdAgainstSeen } from "./samelog.js";
 import { servedKey } from "./watch.js";
 import { element, loadWords, say, sayTime } from "./words.js";
 
 // Returns what is to be shown. evidence: the bundle's path. said: the page's own verdict in words;
-// sound: "yes" where it found nothing altered.
-export async function checkHere({ evidence, said, sound }) {
+// sound: "yes" where it found nothing altered; tone: of that verdict, `good`, `gap` or `bad`.
+export async function checkHere({ evidence, said, sound, tone }) {
   await loadWords("check");
   const lacking = await missing();
   if (lacking) return refusal(`verify.check.missing_${lacking}`);
@@ -20,7 +20,7 @@ export async function checkHere({ evidence, said, sound }) {
   const raw = await askBytes(evidence);
   if (raw === null) return refusal("verify.check.no_evidence");
   const { report, line } = await holdAgainstSeen(await verifyBundle(raw, { vkey }), raw, { vkey });
-  return drawBeside(report, { said, sound: sound === "yes", relies, line });
+  return drawBeside(report, { said, sound: sound === "yes", tone, relies, line });
 }
 
 function refusal(key) {
@@ -43,24 +43,19 @@ async function knownKeys() {
   return { vkey: served.text, relies: say(`verify.check.relies_${kept ? "now" : "unkept"}`) };
 }
 
-function drawBeside(report, { said, sound, relies, line }) {
+function drawBeside(report, { said, sound, tone, relies, line }) {
   const matches = report.verdict === "matches";
   const rows = [
-    ["verify.check.page_says", said, sound],
-    ["verify.check.here_says", sayVerdict(report), matches],
+    ["verify.check.page_says", said, tone],
+    ["verify.check.here_says", sayVerdict(report), toneOf(report)],
   ];
   const drawn = document.createDocumentFragment();
   drawn.append(
     element(
       "dl",
       { class: "beside" },
-      ...rows.map(([key, words, good]) =>
-        element(
-          "div",
-          { class: `beside-${good ? "good" : "bad"}` },
-          element("dt", {}, say(key)),
-          element("dd", {}, words),
-        ),
+      ...rows.map(([key, words, tone]) =>
+        element("div", { class: `beside-${tone}` }, element("dt", {}, say(key)), element("dd", {}, words)),
       ),
     ),
   );

@@ -28,6 +28,11 @@ export function say(key, params = {}) {
   return sentence.replace(/\{(\w+)\}/g, (whole, name) => String(params[name] ?? whole));
 }
 
+// Returns sentences one after the other. Chinese stops carry their own space.
+export function saySentences(sentences) {
+  return sentences.join(page.lang === "en" ? " " : "");
+}
+
 export function sayTime(iso) {
   return clock.format(new Date(iso));
 }

@@ -13,7 +13,7 @@ import pytest
 from app.ledger.bundle import verify_bundle_bytes
 from tests.browser.modules import LACKING, reasons, report_texts, served_modules
 from tests.browser.phone import Noted, opened
-from tests.ledger.bundles import ACCEPTED, MANIPULATIONS, VKEY, intact
+from tests.ledger.bundles import ACCEPTED, LIVES, MANIPULATIONS, VKEY, intact
 from tests.ledger.handover_bundles import FALSE, TRUE, whole
 from tests.vectors.make import KINDS, read
 
@@ -96,6 +96,12 @@ def test_every_manipulation_gets_pythons_report(bare):
 def test_what_is_in_order_is_believed(bare, vkey, exit_code):
     cases = [(name, encode(build()), vkey) for name, build, _ in ACCEPTED]
     assert {r["exit_code"] for r in check_same_reports(bare[0], cases)} == {exit_code}
+
+
+def test_the_steps_of_every_life_are_told_as_python_tells_them(bare):
+    cases = [(name, encode(build()), VKEY) for name, build, _ in LIVES]
+    for (_, _, statuses), report in zip(LIVES, check_same_reports(bare[0], cases), strict=True):
+        assert tuple(one["status"] for one in report["steps"]) == statuses
 
 
 def test_logs_that_hand_over_are_believed_as_python_does(bare):

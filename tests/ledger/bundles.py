@@ -847,6 +847,83 @@ def _cosigned() -> dict[str, Any]:
 
 
 # Evidence that is in order, and what of it must be named as not checked.
+def _life(*told: tuple[str, dict[str, Any]] | str, listed: bool = True, pending: int = 0) -> Any:
+    """Evidence of a unit to which these things happened, told by the records alone."""
+
+    def build() -> dict[str, Any]:
+        log = SmallLog()
+        log.add(PRODUCT, "registration", {"name": "端砚", "issuer": SELLER})
+        listing = log.add(PRODUCT, "listing", {"platform": "商城"}) if listed else None
+        log.add(UNIT, "registration", {"issuer": SELLER})
+        for n, one in enumerate(told, start=1):
+            kind, data = (one, {}) if isinstance(one, str) else one
+            refs = (listing,) if kind == "sale" and listing is not None else ()
+            log.add(UNIT, kind, data, refs=refs, sequenced=n <= len(told) - pending)
+        return log.bundle()
+
+    return build
+
+
+def _late_listing() -> dict[str, Any]:
+    """A listing of before the sale that was told only after it."""
+    log = SmallLog()
+    log.add(PRODUCT, "registration", {"issuer": SELLER})
+    log.add(UNIT, "registration", {"issuer": SELLER})
+    sale = log.add(UNIT, "sale")
+    before = json.loads(sale.body)["occurred_at"]
+    log.add(
+        PRODUCT,
+        "listing",
+        {"platform": "商城"},
+        change=lambda fields: fields.update(occurred_at=before),
+    )
+    log.add(UNIT, "dispatch")
+    log.add(UNIT, "signature")
+    return log.bundle()
+
+
+_WHOLE = ("there", "there", "there", "there")
+LIVES = [
+    ("whole", intact, _WHOLE),
+    ("whole, the listing told late", _late_listing, _WHOLE),
+    (
+        "signed for and never sent",
+        _life("sale", "signature"),
+        ("there", "there", "missing", "there"),
+    ),
+    ("sent and never sold", _life("dispatch"), ("none", "missing", "there", "none")),
+    ("signed for alone", _life("signature"), ("none", "missing", "missing", "there")),
+    (
+        "sold without a listing",
+        _life("sale", "dispatch", "signature", listed=False),
+        ("missing", "there", "there", "there"),
+    ),
+    ("on its way", _life("sale", "dispatch"), ("there", "there", "there", "none")),
+    (
+        "on its way without having been sent",
+        _life("sale", "transit"),
+        ("there", "there", "missing", "none"),
+    ),
+    (
+        "fetched",
+        _life("sale", ("signature", {"kind": "pickup"})),
+        ("there", "there", "unneeded", "there"),
+    ),
+    (
+        "signed for, not proven yet",
+        _life("sale", "dispatch", "signature", pending=1),
+        ("there", "there", "there", "pending"),
+    ),
+    ("offered", _life(), ("there", "none", "none", "none")),
+    (
+        "come back and sold again",
+        _life("dispatch", "return", "sale"),
+        ("there", "there", "none", "none"),
+    ),
+    ("voided", _life("void"), ("none", "none", "none", "none")),
+]
+"""Name, evidence, and how it stands with listing, sale, dispatch, signature of the present life."""
+
 ACCEPTED = [
     ("whole", intact, set()),
     ("with a proof of completeness", mapped_bundle(), None),

@@ -13,9 +13,11 @@ from app.ledger.bundle import verify_bundle, verify_bundle_bytes
 from app.ledger.bundle_report import BundleReport
 from tests.ledger.bundles import (
     ACCEPTED,
+    LIVES,
     LOT,
     MANIPULATIONS,
     OTHER_LOG_KEY,
+    PRODUCT,
     SELLER,
     SELLER_KEY,
     UNIT,
@@ -63,8 +65,42 @@ def test_what_is_in_order_matches_the_record(build, unchecked):
         assert keys_of(report.checked)[-1] == "checked_completeness"
     else:
         always = always | {"unchecked_completeness"}
-    allowed = always | {"unchecked_sealed", "unchecked_revocation"} | unchecked
+    allowed = always | {"unchecked_sealed", "unchecked_revocation", "unchecked_overdue"} | unchecked
     assert unchecked | always <= set(keys_of(report.unchecked)) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("build", "statuses"), [life[1:] for life in LIVES], ids=[life[0] for life in LIVES]
+)
+def test_beside_what_matches_stands_which_steps_there_are(build, statuses):
+    report = verify_bundle(build(), vkey=VKEY)
+    assert (report.verdict, report.exit_code) == ("matches", 0)
+    told = report.as_json()["steps"]
+    assert tuple(one["status"] for one in told) == statuses
+    assert [one["step"] for one in told] == ["listing", "sale", "dispatch", "signature"]
+    assert ("unchecked_overdue" in keys_of(report.unchecked)) == ("none" in statuses)
+    for one in told:
+        assert ("at" in one) == ("seq" in one) == (one["status"] in ("there", "pending"))
+
+
+def test_a_step_names_its_record():
+    (listing, sale, _, _) = verify_bundle(intact(), vkey=VKEY).as_json()["steps"]
+    assert {k: listing[k] for k in ("stream", "seq")} == {"stream": PRODUCT, "seq": 1}
+    body = json.loads(unit_records(intact())[1]["body"])
+    assert sale == {
+        "step": "sale",
+        "status": "there",
+        "stream": UNIT,
+        "seq": 1,
+        "at": body["recorded_at"],
+    }
+
+
+def test_nothing_is_told_of_the_steps_of_what_does_not_match():
+    assert verify_bundle(MANIPULATIONS[0].build(), vkey=VKEY).steps is None
+    assert verify_bundle({}, vkey=VKEY).steps is None
+    assert verify_bundle(sold_unit().bundle(PRODUCT, PRODUCT), vkey=VKEY).steps is None
+    assert verify_bundle(intact(), vkey=None).steps is not None
 
 
 def test_completeness_is_said_up_to_the_map_and_no_further():

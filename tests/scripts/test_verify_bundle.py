@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.i18n import LANGUAGES, text
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.bundle_report import EXIT_CODES
 from app.terminal import print_report
 from tests.ledger.bundles import (
     ACCEPTED,
+    LIVES,
     MANIPULATIONS,
     OTHER_LOG_KEY,
     UNIT,
@@ -78,6 +80,51 @@ def test_both_verifiers_name_the_same_places(case):
 def test_both_verifiers_believe_the_same_evidence(build):
     assert both(encode(build()), VKEY)["exit_code"] == 0
     assert both(encode(build()), None)["exit_code"] == 3
+
+
+# How the lives of LIVES are summed up, beside the verdict: in English and Chinese.
+SUMMED_UP = {
+    "whole": ("No step is missing.", "没有缺少环节。"),
+    "fetched": ("No step is missing.", "没有缺少环节。"),
+    "signed for and never sent": (
+        "The record is not complete; missing: “Dispatch”.",
+        "记录不完整：缺少“配送”。",
+    ),
+    "signed for alone": (
+        "The record is not complete; missing: “Sale”, “Dispatch”.",
+        "记录不完整：缺少“销售”、“配送”。",
+    ),
+    "on its way": (
+        "Not recorded: “Signature”.",
+        "没有“签收”的记录。",
+    ),
+    "signed for, not proven yet": (
+        "Not proven yet: “Signature”.",
+        "尚未获得证明：“签收”。",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "build", "statuses"), LIVES, ids=[name for name, *_ in LIVES])
+def test_both_verifiers_tell_the_same_steps_in_the_headline(name, build, statuses, capsys):
+    raw = encode(build())
+    report = both(raw, VKEY)
+    assert tuple(one["status"] for one in report["steps"]) == statuses
+    heads = [script.render(report, lang).splitlines()[1] for lang in ("en", "zh")]
+    if name in SUMMED_UP:
+        assert heads == [*SUMMED_UP[name]]
+    print_report(verify_bundle_bytes(raw, vkey=VKEY))
+    assert capsys.readouterr().out.splitlines()[1] == heads[0]
+    whole = not {"missing", "pending", "none"} & {*statuses}
+    assert (heads[0] == "No step is missing.") == whole
+    # Of what only agrees with itself it is not said that nothing is missing.
+    assert "No step is missing." not in script.render(both(raw, None), "en")
+
+
+def test_the_steps_have_the_names_of_the_pages():
+    for lang in LANGUAGES:
+        for step in script.STEPS:
+            assert text(lang, f"bundle.step_{step}") == text(lang, f"page.step.{step}")
 
 
 def _made_up() -> dict:

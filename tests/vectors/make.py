@@ -17,6 +17,7 @@ from app.ledger.merkle import EMPTY_ROOT, leaf_hash, root_of
 from app.ledger.note import encode_base64, sign_note
 from app.ledger.tiles import append_tiles, consistency_proof_from_tiles, inclusion_proof_from_tiles
 from tests.ledger.bundles import (
+    LIVES,
     LOG_KEY,
     MANIPULATIONS,
     ORIGIN,
@@ -300,6 +301,7 @@ def bundles() -> Iterator[Vector]:
         ("in order", intact, VKEY),
         ("in order, without a key", intact, None),
         ("complete by a map", mapped_bundle(), VKEY),
+        *((name, build, VKEY) for name, build, _ in LIVES[1:]),
     ]
     for name, build, vkey in [*good, *((case.name, case.build, case.vkey) for case in chosen)]:
         raw = json.dumps(build(), ensure_ascii=False)

@@ -90,6 +90,20 @@ def test_a_body_that_is_no_strict_json_has_its_problem_and_writes_nothing(
     assert service.count_rows() == before
 
 
+@pytest.mark.parametrize(
+    ("lang", "detail"),
+    [
+        ("en", "The body is not JSON (line 2, column 14)."),
+        ("zh", "内容不是 JSON（第 2 行第 14 个字符处）。"),
+    ],
+)
+def test_where_it_is_no_json_is_told_as_people_count(service, lang, detail):
+    raw = '{\n  "name": "砚"x}'.encode()
+    headers = {**JSON, "Accept-Language": lang}
+    answer = service.call("POST", PARTIES, token=service.admin, content=raw, headers=headers)
+    assert answer.json()["detail"] == detail
+
+
 @pytest.mark.parametrize("media_type", ["application/json; charset=UTF-8", "application/ld+json"])
 def test_other_spellings_of_json_are_taken(service, media_type):
     answer = service.call(

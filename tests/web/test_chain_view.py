@@ -165,6 +165,60 @@ def test_lots_and_products_have_their_chains_too(market):
     browser.get(f"/desk/chains/01/{GTIN}/21/UNKNOWN", 404)
 
 
+def signed_too_soon(market):
+    """A unit signed for before it was sent, by the times told."""
+    unit = market.one()
+    market.sell(unit.code)
+    market.dispatch(unit.code, hours=-1)
+    market.sign(unit.code, hours=-2)
+    market.work()
+    return unit
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_what_is_found_on_a_chain_stands_beside_its_verdict(market, lang):
+    unit = signed_too_soon(market)
+    browser = signed_in(market, "owner", AUTHORITY)
+    page = browser.get(f"/desk/chains/{unit.code}?lang={lang}").text
+    token = market.keys[AUTHORITY]
+    asked = "/api/v1/findings?kind=continuity.impossible_order"
+    items = market.ask("GET", asked, token=token)["items"]
+    (found,) = (one for one in items if one["stream"] == unit.code)
+    verdict = page.partition(text(lang, "verdict.intact"))[2].partition("</section>")[0]
+    assert text(lang, "chain.found.one") in verdict
+    assert f'href="/desk/findings/{found["id"]}?lang={lang}"' in verdict
+    assert text(lang, "finding.continuity.impossible_order") in verdict
+    assert text(lang, f"casework.severity.{found['severity']}") in verdict
+    assert text(lang, f"casework.status.{found['status']}") in verdict
+    assert text(lang, "chain.found.none") not in page
+    clean = browser.get(f"/desk/chains/{market.sound.code}?lang={lang}").text
+    assert text(lang, "chain.found.none") in clean
+    assert text(lang, "chain.found.one") not in clean
+
+
+def test_a_finding_of_another_office_is_told_and_leads_nowhere(market):
+    unit = signed_too_soon(market)
+    path = f"/desk/chains/{unit.code}"
+    away = signed_in(market, "owner", AUTHORITY, region="310000")
+    page = away.get(path).text
+    assert text("en", "finding.continuity.impossible_order") in page
+    assert "/desk/findings/" not in page.partition("verdict-title")[2].partition("</section>")[0]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_public_page_tells_the_order_of_times_and_no_finding(market, lang):
+    unit = signed_too_soon(market)
+    page = market.call("GET", f"/{unit.code}?lang={lang}").text
+    assert text(lang, "page.verdict.order") in page
+    start = text(lang, "page.step_before_dispatch", at="|").partition("|")[0]
+    assert page.count(start) == 1
+    assert text(lang, "finding.continuity.impossible_order") not in page
+    assert market.ask("GET", unit.path)["verdict"] == "intact"
+    sound = market.call("GET", f"/{market.sound.code}?lang={lang}").text
+    assert start not in sound
+    assert text(lang, "page.verdict.order") not in sound
+
+
 def test_what_is_sealed_is_opened_for_a_purpose_and_logged(market):
     path = f"/desk/chains/{market.sound.code}"
     browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.ledger.bundle import verify_bundle_bytes
 from tests.web.conftest import AUTHORITY, CARRIER
 from tests.web.market import PRODUCT
 
@@ -58,6 +59,10 @@ def check_sound(market, seller: str, unit) -> None:
         market.work()
         assert market.ask("GET", f"/api/v1/audits/{job['id']}", token=token)["findings"] == 0
     assert market.ask("GET", f"{F}?party={seller}", token=token)["items"] == []
+    # So whoever checks the evidence without us finds the listing in it.
+    raw = market.call("GET", f"{unit.path}/evidence").content
+    told = verify_bundle_bytes(raw, vkey=market.call("GET", "/log/key").text).as_json()
+    assert (told["verdict"], told["steps"][0]["status"]) == ("matches", "there")
     assert market.ask("GET", f"/api/v1/credit/{seller}")["score"] >= 700
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from app.i18n import LANGUAGES
 from app.web.pages import render, views
 from app.web.pages.seal import draw_seal, seal_words
 from app.web.pages.versions import MODULES_PATH
+from app.web.pages.views import VerdictKind
 from tests.web import gallery, samples
 
 VOID = {"meta", "link", "input", "br", "hr", "img", "circle", "path", "use", "rect"}
@@ -241,10 +243,10 @@ def test_the_verdict_is_said_in_a_sentence_a_colour_and_a_seal(sample, zh, en):
 def test_no_two_seals_are_alike_in_shape():
     drawn = {
         draw_seal(kind, lang)
-        for kind in ("intact", "incomplete", "abnormal", "broken", "unknown", "unproven")
+        for kind in (*get_args(VerdictKind), "abnormal", "open", "unproven")
         for lang in LANGUAGES
     }
-    assert len(drawn) == 12
+    assert len(drawn) == 14
 
 
 def test_a_recall_stands_above_an_intact_chain():
@@ -255,6 +257,14 @@ def test_a_recall_stands_above_an_intact_chain():
     assert 'data-said="与登记记录一致，未发现改动"' in html
     assert "seal-intact" not in html
     assert "可能划伤使用者" in html
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("sample", samples.SCANS)
+def test_the_title_of_a_page_says_what_its_headline_says(sample, lang):
+    html = render.render_scan(sample(lang))
+    headline = re.search("<h1>(.*?)</h1>", html)[1]
+    assert re.search("<title>(.*?)</title>", html)[1].startswith(f"{headline} · ")
 
 
 def test_a_recall_is_shown_even_if_its_notice_is_missing():

@@ -116,7 +116,7 @@ def test_a_recall_anywhere_above_warns_on_the_unit(market, level):
     assert market.ask("GET", path)["warnings"] == ["recalled"]
     # A tab says it too, and not only that the record is whole.
     english = {"Accept-Language": "en"}
-    assert "being recalled ·" in market.call("GET", f"/{unit.code}", headers=english).text
+    assert "under recall ·" in market.call("GET", f"/{unit.code}", headers=english).text
     types = [i["record"]["type"] for i in market.ask("GET", f"{path}/events")["items"]]
     assert "recall" in types
     market.send(AUTHORITY, recalled, "recall_lifted", {"reason": "checked"})

@@ -6,19 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from app.kit.clock import local_day, parse_time
+from app.kit.clock import from_ms, local_day, parse_time
 from app.ledger.store import StoredRecord
 from app.oversight.looks import Look
 from app.parties.licence_book import newest_of_each
 from app.parties.licences import LICENCE_KINDS
 from app.parties.roles import REGULATOR
 from app.trace.correcting import as_corrected
+from app.trace.detectors import find_impossible_order
 from app.trace.evidence import MOST_RECORDS
 from app.trace.proof import may_have_token
 from app.trace.sides import seller_of
 from app.trace.story import Story
 from app.web.links import code_path
-from app.web.pages.views import Actions, CustomsDecision, Import, Licence, Links, Proof
+from app.web.pages.views import Actions, CustomsDecision, Import, Licence, Links, Proof, Step
 
 _NAMING = ("issuer", "platform", "carrier")
 _LEVEL_OF = {"21": "unit", "10": "lot"}
@@ -159,6 +160,23 @@ def last_ending(look: Look) -> int:
         ),
         default=-1,
     )
+
+
+def sent_after_signature(look: Look) -> datetime | None:
+    """Returns when the goods are said to have been sent, where that is after they were signed for.
+
+    By the detector's own measure, so that the page says neither less nor more than it; and a fact of the
+    chain, to be read by anybody, before anybody has judged it.
+    """
+    state = look.verification.state
+    if not state or not find_impossible_order(state):
+        return None
+    return from_ms(state["dispatch"]["at"])
+
+
+def is_signed(step: Step) -> bool:
+    """Whether a step is the signature of the present life, as it was told."""
+    return step.type == "signature" and not step.earlier and step.status in ("ok", "corrected")
 
 
 def level_of(stream: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from app.web.pages.facts import (
     corrected_ids,
     decided_of,
     imported_of,
+    is_signed,
     last_ending,
     level_of,
     licences_of,
@@ -38,6 +40,7 @@ from app.web.pages.facts import (
     parties_in,
     readable,
     registration_of,
+    sent_after_signature,
 )
 from app.web.pages.views import (
     STAGES,
@@ -173,6 +176,8 @@ class Filler:
                     n for n, r in enumerate(records) if r.stream == stream and r.seq < (seq or 0)
                 ]
                 steps.insert(after[-1] + 1 if after else len(records), gone)
+        if (sent_at := sent_after_signature(look)) is not None:
+            steps = [replace(s, sent_at=sent_at) if is_signed(s) else s for s in steps]
         for step in self._owed(look):
             later = STAGES[STAGES.index(step.type) + 1 :]
             places = [n for n, s in enumerate(steps) if s.type in later and not s.earlier]

@@ -252,8 +252,7 @@ def _verdict_sentences(view: ScanView) -> list[str]:
             if due := view.with_status("due"):
                 sentences.append(say("page.verdict.due", steps=_names(view.frame.lang, due)))
         case "incomplete":
-            missing = view.with_status("missing")
-            if missing:
+            if missing := view.with_status("missing"):
                 sentences.append(
                     say("page.verdict.missing", steps=_names(view.frame.lang, missing))
                 )
@@ -275,6 +274,8 @@ def _verdict_sentences(view: ScanView) -> list[str]:
                 sentences.append(say("page.verdict.unattributed"))
         case "unknown":
             sentences.append(say("page.unknown.means"))
+    if any(step.sent_at for step in view.steps):
+        sentences.append(say("page.verdict.order"))
     return sentences
 
 

@@ -15,9 +15,10 @@ from markupsafe import Markup, escape
 from app.i18n import Lang, text
 from app.web.pages.views import VerdictKind
 
-SealKind = VerdictKind | Literal["abnormal", "unproven"]
+SealKind = VerdictKind | Literal["abnormal", "open", "unproven"]
 """`abnormal` is a page's where the chain is sound and the goods are not: recalled, or perhaps copied.
-`unproven` is of no page's verdict: what was handed to the browser could not be held against a key."""
+`open` and `unproven` are of no page's verdict but the browser's: a chain is unaltered and some of its steps
+are not there, due or not; what was handed over could not be held against a key."""
 
 # Strokes on a grid 76 high, with the width that each character takes.
 _CHARACTERS: Final = {
@@ -93,6 +94,7 @@ _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
         "broken": ("断链",),
         "abnormal": ("有异",),
         "unknown": ("未登",),
+        "open": ("未全",),
         "unproven": ("未验",),
     },
     "en": {
@@ -101,6 +103,7 @@ _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
         "broken": ("CHAIN", "BROKEN"),
         "abnormal": ("TAKE", "CARE"),
         "unknown": ("NOT", "LISTED"),
+        "open": ("STEPS", "OPEN"),
         "unproven": ("NOT", "CHECKED"),
     },
 }
@@ -152,6 +155,8 @@ def _cut(verdict: SealKind, lang: Lang) -> str:
             return _frames(outer="230 26 200", inner="5 3.4") + glyphs
         case "abnormal":
             return _frames(inner="16 5") + glyphs
+        case "open":
+            return _frames(outer="230 26 200", inner="2 4") + glyphs
         case "unknown" | "unproven":
             return _frames(outer="7 5", inner="2 4") + glyphs
         case "broken":

@@ -90,6 +90,7 @@ class Step:
     text: a public text (review, reply, notice); text_state says why it is not shown.
     hash: 64 hex digits, "" where there is no record. leaf_index: None until sequenced.
     outweighed: a signature after which the carrier's own came.
+    sent_at: of a signature, when the dispatch is said to have been where that is later than it.
     tail: of a corrected waybill number. of: of a correction, the type of the record that it corrects.
     due_at, obliged: for `due` and `missing`. fault: for `broken`, the finding's kind without its
     family, as in `hash_mismatch`.
@@ -123,6 +124,7 @@ class Step:
     due_at: datetime | None = None
     obliged: Obliged | None = None
     fault: str = ""
+    sent_at: datetime | None = None
     tail: str = ""
     of: str = ""
     outweighed: bool = False

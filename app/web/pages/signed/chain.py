@@ -10,8 +10,11 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.kit.clock import from_ms
 from app.kit.errors import Fault
+from app.oversight.casework import MOST_ON_CHAIN
 from app.oversight.chains import Chain
+from app.oversight.kinds import severity_of
 from app.parties.identity import is_party_id
 from app.parties.roles import reach
 from app.parties.sessions import SignedIn
@@ -134,6 +137,7 @@ def _page(
     sees = reach(principal.roles, "sealed.read") == "any" and "events" in principal.scopes
     frame = frame_of(request, lang, path, keeps=("cursor",))
     names = {one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()}
+    found = rooms.casework.on_chain(principal, {code.stream, *chain.look.story.shelves})
     return answer_signed(
         "chain.html",
         frame,
@@ -148,6 +152,9 @@ def _page(
         following="" if chain.following is None else encode_place((chain.following,)),
         product=rooms.catalogue.product(code.gtin).name,
         names=names,
+        found=[(one, severity_of(one.row.kind), from_ms(one.row.opened_at)) for one in found],
+        most_found=MOST_ON_CHAIN,
+        works=does("finding.work")(signed.person),
         sent=sent,
         sees_recalls=does("recall.read")(signed.person),
         hides=does("text.hide")(signed.person),
