@@ -147,3 +147,5 @@ def test_the_audit_rests_as_long_as_its_walk_says():
     for pause in (0.25, 1.0):
         rooms.audits.pause_s = pause
         assert audit.interval_s() == pause
+    audit.work()
+    rooms.audits.walk.assert_called_once_with(time.sleep)

@@ -111,6 +111,7 @@ class Audits:
         self._vault = vault
         self._log_keys = log_keys
         self._anchor = anchor
+        self._records_per_s = records_per_s
         self._most_records = max(1, records_per_s // _TURNS_PER_S)
         self.pause_s: float = _REST_S
         """How long to rest after a `walk`; after a whole round for a second, however small it was."""
@@ -282,7 +283,9 @@ class Audits:
                 if worked_s > _SLICE_S or audit.records >= self._most_records:
                     break
         round_done = len(names) == len(rows) < _SLICE_STREAMS
-        self.pause_s = 1.0 if round_done else max(_REST_S, rest_s)
+        # As long as so many records may take, also where a step had more of them than a turn may have.
+        whole_s = audit.records / self._records_per_s
+        self.pause_s = 1.0 if round_done else max(_REST_S, rest_s, whole_s)
         with self._database.write() as connection:
             # Moved before findings are written: what cannot be written must not stop the walk.
             position = -1 if round_done else after

@@ -436,6 +436,8 @@ def test_what_was_taken_from_a_party_or_written_over_is_told_alike_of_one_and_of
     for party in parties:
         tamper("DELETE FROM head WHERE stream = ?", stream_key(party_stream(party)))
         assert compare() == names
+    tamper("UPDATE record SET body = replace(body, ?, ?) WHERE seq = 0", '"name":"', '"name":"not ')
+    assert compare() == ["forged", "forged"]
     tamper("UPDATE record SET body = ? WHERE seq = 0", b"{}")
     assert compare() == ["forged", "forged"]
     tamper("DELETE FROM record WHERE seq = 0")

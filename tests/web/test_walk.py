@@ -182,3 +182,5 @@ def test_a_turn_of_the_walk_reads_a_quarter_of_what_a_second_may(market):
         records_per_s=40,
     )
     assert passed_by_one_walk(market, slow) == 10
+    # A step of ten streams has more than a turn may: what is too much is rested for.
+    assert slow.pause_s >= 10 / 40
