@@ -10,7 +10,8 @@ not speak against the two others.
 Only what was compared here stands in a record as compared: no event can bring `documents` along.
 What is decided is a record of the lot or unit (`customs_release`, `customs_hold`), the later one of
 which holds. The port says whose decision it is, not a region of GB/T 2260, so customs act on goods of a
-declaration wherever they belong (`offices.acts_on`). Each look by a number is logged with its stated purpose,
+declaration wherever they belong (`offices.acts_on`), and learn of no others here: a number of goods out of
+their reach stands as one that nobody told. Each look by a number is logged with its stated purpose,
 and so is one that found nothing; the number itself is stored nowhere.
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
@@ -31,10 +33,10 @@ from app.ledger import store as ledger_store
 from app.ledger.submission import Recorded
 from app.oversight import seekstore
 from app.parties.identity import Declaration, parse_declaration, parse_waybill
-from app.parties.looking import log_looks, log_misses, read_purpose
+from app.parties.looking import log_numbers, read_purpose
 from app.parties.principal import Principal
 from app.trace.identifiers import parse_code
-from app.trace.offices import check_acts, with_lot
+from app.trace.offices import acts_on, with_lot
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.secret_index import SecretIndex
@@ -59,7 +61,7 @@ class Document:
     """One of the three. told_of: the goods whose records commit to this number.
 
     standing: `differs` where it is told, of goods other than those of the declaration that most of the
-    numbers are told of; `absent` where no record tells it.
+    numbers are told of; `absent` where no record tells it of goods that the caller acts on.
     """
 
     name: DocumentName
@@ -128,11 +130,10 @@ class CustomsDesk:
         principal.check_may("customs.decide")
         declaration, given, why = self._read(number, documents, purpose)
         with self._database.read() as connection:
-            # Each by itself: of many records under one number the others must not be cut away.
-            found = {
-                name: self._told_of(connection, name, told)
-                for name, told in (("declaration", declaration.number), *given.items())
+            numbers = {"declaration": declaration.number} | {
+                str(n): told for n, told in given.items()
             }
+            found = self._told_of(connection, principal, numbers)
             streams = frozenset(row.name for row in found["declaration"])
             goods = _goods_of(connection, streams)
             compared = _compare(connection, given, found, streams)
@@ -159,7 +160,7 @@ class CustomsDesk:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.
 
         It looks as `look` does, and raises and writes as that. reason: of a hold, sealed. despite: release
-        although a given number is doubtful. Raises Invalid, OutsideRegion, and what the recording raises.
+        although a given number is doubtful. Raises what the recording raises, too.
         """
         principal.check_may("customs.decide")
         stream, told = parse_code(code).stream, reason.strip()
@@ -169,8 +170,6 @@ class CustomsDesk:
         declared = self.look(principal, number, documents, purpose=purpose)
         if stream not in declared.streams:
             raise NothingDeclared("nothing_declared")
-        with self._database.read() as connection:
-            check_acts(connection, principal, stream)
         if decision == "release" and declared.is_doubtful and not despite:
             raise invalid(FieldFault(("despite",), "missing", sentence="number_unfit"))
         data: dict[str, Any] = {"port": port.strip()}
@@ -211,17 +210,22 @@ class CustomsDesk:
             raise invalid(*faults)
         return declaration, given, why
 
-    def _told_of(self, connection: Connection, kind: str, number: str) -> list[Any]:
-        """Returns the records that commit to a number as one of this kind."""
-        rows = seekstore.indexed(connection, [self._index.digest(kind, number)])
-        return [row for row in rows if row.kind == kind]
+    def _told_of(
+        self, connection: Connection, principal: Principal, numbers: Mapping[str, str]
+    ) -> dict[str, list[Any]]:
+        """Returns by kind the records that commit to a number of it, of goods that the caller acts on."""
+        acts = cache(lambda stream: acts_on(connection, principal, stream))
+        found = {}
+        for kind, number in numbers.items():
+            # Each by itself: of many records under one number the others must not be cut away.
+            rows = seekstore.indexed(connection, self._index.digest(kind, number))
+            found[kind] = [row for row in rows if row.kind == kind and acts(row.name)]
+        return found
 
     def _log(self, principal: Principal, found: Mapping[str, Sequence[Any]], purpose: str) -> None:
         """Logs the records that were found, and the kinds of the numbers that lead to none."""
-        told = ((row.stream, row.seq, row.kind) for rows in found.values() for row in rows)
-        log_looks(self._database, principal, told, purpose, clock=self._clock)
-        missed = [kind for kind, rows in found.items() if not rows]
-        log_misses(self._database, principal, missed, purpose, clock=self._clock)
+        looks = [(row.stream, row.seq, row.kind) for rows in found.values() for row in rows]
+        log_numbers(self._database, principal, found, looks, purpose, clock=self._clock)
 
 
 def _read_one(read: Callable[[], _Told], faults: list[FieldFault]) -> _Told | None:

@@ -1,11 +1,11 @@
 """The authority's search: one box for every number and name, its hits by kind, newest first.
 
 Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests, and only
-for a stated purpose: each hit is a look at sealed data, and is logged with it, and so is a search that found
-nothing. The number itself is stored nowhere and is part of no address. What can be something open, too, is
-looked for as that. An account with a region finds what is in its region, and customs also the goods of a
-declaration (`offices.acts_on`); of what is public anyway, a full code or a party's number, it is told that
-it lies elsewhere.
+for a stated purpose: each hit is a look at sealed data, and is logged with it, and so is each kind that led
+to nothing. The number itself is stored nowhere and is part of no address. What can be something open, too,
+is looked for as that. An account with a region finds what is in its region, and customs who may decide also
+the goods of a declaration (`offices.acts_on`); of what is public anyway, a full code or a party's number, it
+is told that it lies elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -27,7 +28,7 @@ from app.oversight.seekwords import SEALED, Kind, Reading, read_query
 from app.oversight.store import names_of
 from app.parties.account_rules import covers
 from app.parties.identity import parse_region
-from app.parties.looking import log_looks, log_misses, read_purpose
+from app.parties.looking import log_numbers, read_purpose
 from app.parties.principal import Principal
 from app.trace import wordstore
 from app.trace.code import Code
@@ -89,7 +90,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Looking:
-    """A search under way. region: that was asked for, "" for any."""
+    """A search under way. region: that was asked for, "" for any. sealed: what sealed numbers lead to."""
 
     connection: Connection
     principal: Principal
@@ -97,7 +98,7 @@ class _Looking:
     readings: Sequence[Reading]
     bounds: Bounds
     elsewhere: list[str] = field(default_factory=list)
-    sealed: list[tuple[int, int, str]] = field(default_factory=list)
+    sealed: Sequence[tuple[Kind, Any]] = ()
 
     def values(self, *kinds: Kind) -> list[str]:
         return [one.value for one in self.readings if one.kind in kinds]
@@ -136,6 +137,7 @@ class Seeking:
         unasked = tuple(one.kind for one in readings if one not in asked)
         with self._database.read() as connection:
             looking = _Looking(connection, principal, query.region, asked, bounds)
+            looking.sealed = self._sealed(looking)
             ways: Mapping[Group, Callable[[_Looking], Iterator[Hit]]] = {
                 "parties": _parties,
                 "products": _products,
@@ -151,11 +153,9 @@ class Seeking:
         is_open = any(one.sure for one in asked) or not any(map(str.isdigit, query.text))
         if unasked and not is_found and not is_open:
             raise invalid(FieldFault(("purpose",), "missing", sentence="seek_purpose"))
-        if looking.sealed:
-            log_looks(self._database, principal, looking.sealed, purpose, clock=self._clock)
-        else:
-            kinds = [one.kind for one in asked if one.kind in SEALED]
-            log_misses(self._database, principal, kinds, purpose, clock=self._clock)
+        kinds = [one.kind for one in asked if one.kind in SEALED]
+        looks = [(row.stream, row.seq, kind) for kind, row in looking.sealed]
+        log_numbers(self._database, principal, kinds, looks, purpose, clock=self._clock)
         return Found(
             readings,
             {group: hits[:MOST] for group, hits in found.items()},
@@ -174,9 +174,7 @@ class Seeking:
         for reading in looking.readings:
             if reading.kind == "lot_code" and reading.code is not None:
                 yield from _code_hit(looking, reading.code, "lot_code")
-        for kind, name, at_ms in self._sealed_streams(looking):
-            if "/10/" in name:
-                yield Hit(name, kind, at_ms)
+        yield from _sealed_hits(looking, "/10/")
         if numbers := looking.values("lot"):
             yield from _lot_hits(seekstore.lots(connection, numbers=numbers, bounds=bounds), "lot")
         if gtins := _gtins(looking.readings):
@@ -193,9 +191,7 @@ class Seeking:
         for reading in looking.readings:
             if reading.kind == "unit" and reading.code is not None:
                 yield from _code_hit(looking, reading.code, "unit")
-        for kind, name, at_ms in self._sealed_streams(looking):
-            if "/21/" in name:
-                yield Hit(name, kind, at_ms)
+        yield from _sealed_hits(looking, "/21/")
         for serial in looking.values("serial"):
             rows = seekstore.issued(connection, serial)
             for row in rows:
@@ -214,22 +210,26 @@ class Seeking:
                 stream = Code(row.gtin, serial=row.serial).stream
                 yield Hit(stream, "issued", row.created_at, row.party)
 
-    def _sealed_streams(self, looking: _Looking) -> Iterator[tuple[Kind, str, int]]:
-        """Yields (kind, stream, time) of the records with a number, of goods that the caller acts on."""
-        asked = {
-            self._index.digest(one.kind, one.value): one.kind
+    def _sealed(self, looking: _Looking) -> list[tuple[Kind, Any]]:
+        """Returns kind and record of what commits to a number, of goods that the caller acts on."""
+        stands = cache(lambda stream: _stands(looking, stream))
+        found = [
+            (one.kind, row)
             for one in looking.readings
             if one.kind in SEALED
-        }
-        if not asked:
-            return
-        for row in seekstore.indexed(looking.connection, list(asked)):
-            kind = asked[bytes(row.digest)]
-            if row.kind != kind or not looking.bounds.holds(row.recorded_at):
-                continue
-            if _stands(looking, row.name):
-                looking.sealed.append((row.stream, row.seq, kind))
-                yield kind, row.name, row.recorded_at
+            # Each by itself: of many records under one number the others must not be cut away.
+            for row in seekstore.indexed(
+                looking.connection, self._index.digest(one.kind, one.value)
+            )
+            if row.kind == one.kind and looking.bounds.holds(row.recorded_at) and stands(row.name)
+        ]
+        return sorted(found, key=lambda told: -told[1].recorded_at)
+
+
+def _sealed_hits(looking: _Looking, level: str) -> Iterator[Hit]:
+    for kind, row in looking.sealed:
+        if level in row.name:
+            yield Hit(row.name, kind, row.recorded_at)
 
 
 def _parties(looking: _Looking) -> Iterator[Hit]:

@@ -162,11 +162,10 @@ def issued(connection: Connection, serial: str) -> list[Any]:
     return list(connection.execute(query))
 
 
-def indexed(connection: Connection, digests: Sequence[bytes]) -> list[Any]:
-    """Returns (digest, kind, stream key, seq, name, recorded_at) of records under these HMACs."""
+def indexed(connection: Connection, digest: bytes) -> list[Any]:
+    """Returns (kind, stream key, seq, name, recorded_at) of records under this HMAC, newest first."""
     query = (
         select(
-            SIDE.c.digest,
             SIDE.c.kind,
             SIDE.c.stream,
             SIDE.c.seq,
@@ -175,7 +174,7 @@ def indexed(connection: Connection, digests: Sequence[bytes]) -> list[Any]:
         )
         .join(HEAD, HEAD.c.stream == SIDE.c.stream)
         .join(RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq))
-        .where(SIDE.c.digest.in_(digests))
+        .where(SIDE.c.digest == digest)
         .order_by(RECORD.c.recorded_at.desc(), SIDE.c.stream, SIDE.c.seq)
         .limit(MOST + 1)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import uuid_utils
 
@@ -55,20 +55,23 @@ def log_looks(
     write_looks(database, principal, told, clock=clock)
 
 
-def log_misses(
+def log_numbers(
     database: Database,
     principal: Principal,
     kinds: Iterable[str],
+    found: Collection[tuple[int, int, str]],
     purpose: str,
     *,
     clock: Clock,
 ) -> None:
-    """Notes who looked for numbers of these kinds, which lead to nothing. Writes `access_log`.
+    """Notes who looked for numbers of these kinds, and what was found (stream's key, seq, kind).
 
-    Also where they lead to goods that the caller has no say in: the log is no way to learn of those.
+    A kind without any is noted as one that led to nothing. It is one, too, where it leads to goods that the
+    caller has no say in: the log is no way to learn of those. Writes `access_log`.
     """
-    told = [(NOWHERE, NO_RECORD, kind) for kind in kinds]
-    log_looks(database, principal, told, purpose, clock=clock)
+    met = {kind for _, _, kind in found}
+    missed = [(NOWHERE, NO_RECORD, kind) for kind in kinds if kind not in met]
+    log_looks(database, principal, [*missed, *found], purpose, clock=clock)
 
 
 def write_looks(

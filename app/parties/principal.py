@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.kit.errors import Denied
 from app.parties.account_rules import covers
-from app.parties.roles import ACTIONS, ADMIN, SCOPES, reach
+from app.parties.roles import ACTIONS, ADMIN, SCOPES, may, reach
 
 
 class ScopeMissing(Denied):
@@ -54,6 +54,10 @@ class Principal:
         if self.party is None:
             raise Denied("admin_cannot_speak")
         return self.party
+
+    def may(self, action: str) -> bool:
+        """Whether the caller may do `action` (a name of roles.ACTIONS) at all, be it to its own alone."""
+        return ACTIONS[action].scope in self.scopes and may(self.roles, action)
 
     def check_may(self, action: str, *, owner: str | None = None) -> None:
         """Returns if the caller may do `action` (a name of roles.ACTIONS) to something of `owner`.

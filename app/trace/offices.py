@@ -5,8 +5,8 @@ the goods, each where it is registered, and the place of a sale where its record
 parcel passed through or who carried it: else every office on its way could read who bought what.
 
 Customs decide on goods of a declaration by their port, and no region says which those are. So they act on
-such goods wherever they belong, and find them by their sealed numbers; what is sealed in them they open in
-their region alone, as everybody in office does.
+such goods wherever they belong, and find them by their sealed numbers, as far as they may decide at all
+(`customs.decide`); what is sealed in them they open in their region alone, as everybody in office does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from app.db.lookup import chunks
 from app.ledger.reading import each_of
 from app.parties.identity import is_party_id
 from app.parties.principal import OutsideRegion, Principal
-from app.parties.roles import may
 from app.parties.store import find_parties
 from app.trace.code import lot_stream
 
@@ -61,17 +60,11 @@ def check_goods(connection: Connection, principal: Principal, stream: str) -> No
 def acts_on(connection: Connection, principal: Principal, stream: str) -> bool:
     """Whether the caller has goods before it in office: may find them by a sealed number, and decide.
 
-    Where it is in office for them; customs also where a declaration names them. Read-only.
+    Where it is in office for them; who may decide for customs also where a declaration names them. Read-only.
     """
     if is_in_office(connection, principal, stream):
         return True
-    return may(principal.roles, "customs.decide") and is_declared(connection, stream)
-
-
-def check_acts(connection: Connection, principal: Principal, stream: str) -> None:
-    """Raises OutsideRegion where the caller does not act on these goods. Read-only."""
-    if not acts_on(connection, principal, stream):
-        raise OutsideRegion("outside_region", region=principal.region)
+    return principal.may("customs.decide") and is_declared(connection, stream)
 
 
 def is_declared(connection: Connection, stream: str) -> bool:

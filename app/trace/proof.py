@@ -91,7 +91,7 @@ def may_have_token(state: Mapping[str, Any], *, carrier_signs: bool = True) -> b
     None ever does where a shop sold without a platform and sent by a carrier that is a mere name, or by
     itself. Its software, which sells under a mandate, is no platform. That the shop signed first stops
     nothing: the named carrier's word may still come. carrier_signs: whether the party that the dispatch
-    names is registered as a carrier, so that it could.
+    names is a carrier whose identity was verified, so that it could.
     """
     if state.get("steps", {}).get("sale"):
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,14 @@ def open_two_provinces(folder: Path) -> Iterator[Any]:
         yield market
 
 
-def key_of_person(market: Any, party: str = AUTHORITY, *, region: str | None) -> str:
+def key_of_person(
+    market: Any, party: str = AUTHORITY, *, region: str | None, scopes: Sequence[str] = SCOPES
+) -> str:
     """Returns a key that an owner with a region made for the own authority."""
     name, _ = make_account(market, "owner", party, region=region)
     with market.rooms.database.read() as connection:
         person = person_of(find_by_name(connection, name))
-    return market.rooms.keys.create(person.principal(), party, scopes=SCOPES).token
+    return market.rooms.keys.create(person.principal(), party, scopes=scopes).token
 
 
 def sold(market: Any, seller: str, **sealed: dict[str, Any]) -> Any:

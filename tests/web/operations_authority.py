@@ -171,7 +171,7 @@ AUTHORITIES = {
                 answer=INVALID,
                 kind="length",
             ),
-            Bad(name="no purpose", body={"number": _DECLARATION}, answer=INVALID, kind="length"),
+            Bad(name="no purpose", body={"number": _DECLARATION}, answer=INVALID, kind="missing"),
         ),
     ),
     ("POST", "/api/v1/customs/decisions"): Operation(

@@ -236,6 +236,20 @@ def test_without_a_purpose_nothing_is_looked_at_or_decided(market, logged, purpo
     assert logged() == []
 
 
+def test_a_purpose_is_asked_for_by_the_schema_and_told_as_missing(market, logged):
+    shown = market.ask("GET", "/openapi.json")
+    for path, more in ((LOOK, set()), (DECIDE, {"code", "decision", "port"})):
+        body = shown["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        schema = shown["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+        assert {*schema["required"]} == {"number", "purpose", *more}
+    bodies = {LOOK: {"number": NUMBER},
+              DECIDE: {"number": NUMBER, "code": LOT, "decision": "release", "port": "广州南沙"}}  # fmt: skip
+    for path, body in bodies.items():
+        told = market.ask("POST", path, body, token=market.keys[CUSTOMS], status=422)
+        assert [(one["loc"], one["kind"]) for one in told["errors"]] == [(["purpose"], "missing")]
+    assert logged() == []
+
+
 def test_the_page_compares_decides_and_keeps_what_was_typed(market):
     browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
     browser.get("/desk/customs")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from app.ledger.record import stream_key
@@ -12,19 +14,22 @@ from tests.web.market import CUSTOMS, GTIN
 from tests.web.people import signed_in
 
 WHY = "inspection 2026-9"
-DECLARATION = "516620261000000012"
+DECLARATION, OTHER = "516620261000000012", "516620261000000020"
 LOT = f"01/{GTIN}/10/IMP-1"
 KINDS = ("order", "payment", "waybill")
 
 
 @pytest.fixture(scope="module")
 def market(databases, tmp_path_factory):
-    """A lot that was imported, and a unit of it, of a shop there; a unit of that shop from no import."""
+    """Two lots that were imported, a unit of each, of a shop there; a unit of that shop from no import."""
     with open_two_provinces(tmp_path_factory.mktemp("customs-office")) as running:
         told = {"declaration": DECLARATION, "mode": "9610", "port": "广州南沙", "origin": "IT"}
         body = {"gtin": GTIN, "lot": "IMP-1", "import": told}
         running.ask("POST", "/api/v1/lots", body, token=running.keys[running.far], status=201)
         running.imported = parcel(running, "I", lot="IMP-1")
+        body = {"gtin": GTIN, "lot": "IMP-2", "import": told | {"declaration": OTHER}}
+        running.ask("POST", "/api/v1/lots", body, token=running.keys[running.far], status=201)
+        running.foreign = parcel(running, "F", lot="IMP-2")
         running.homely = parcel(running, "H")
         running.work()
         for party, name in ((CUSTOMS, "customs"), (AUTHORITY, "regulator")):
@@ -133,6 +138,88 @@ def test_a_changed_index_leads_customs_to_no_goods_of_another_region(market):
     try:
         assert found(market, DECLARATION, by="customs here") == [LOT]
         market.ask("POST", "/api/v1/customs/decisions", decided,
-                   token=market.keys["customs here"], status=403)  # fmt: skip
+                   token=market.keys["customs here"], status=404)  # fmt: skip
     finally:
         market.tamper("DELETE FROM side_index WHERE stream = ? AND seq = 0", key)
+
+
+def look(market, by, **documents):
+    """Returns standing and goods of each number, the whole answer, and what was logged of this look."""
+    purpose = f"inspection {next(_looks)}"
+    body = {"number": DECLARATION, "purpose": purpose, **documents}
+    told = market.ask("POST", "/api/v1/customs/declarations", body, token=market.keys[by])
+    log = market.ask("GET", "/api/v1/access-log?limit=500", token=market.keys[CUSTOMS])["items"]
+    logged = {(one["section"], one["code"]) for one in log if one["purpose"] == purpose}
+    return (
+        {one["name"]: (one["standing"], one["told_of"]) for one in told["documents"]},
+        told,
+        logged,
+    )
+
+
+_looks = itertools.count(1000)
+
+
+@pytest.mark.parametrize("office", [one for one in OFFICES if one.startswith("customs")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_number_of_goods_out_of_reach_stands_as_one_that_nobody_told(market, office, kind):
+    numbers = {name: number("I", name) for name in KINDS} | {kind: number("H", kind)}
+    standings, told, logged = look(market, office, **numbers)
+    is_reached = OFFICES[office][1]
+    homely = [market.homely.code] * is_reached
+    assert standings == {
+        name: ("agrees", [market.imported.code]) for name in KINDS
+    } | {kind: ("differs" if is_reached else "absent", homely)}  # fmt: skip
+    assert told["outcome"] == ("differ" if is_reached else "absent")
+    assert logged == {
+        ("declaration", LOT), *((name, market.imported.code) for name in KINDS if name != kind),
+        (kind, market.homely.code if is_reached else ""),
+    }  # fmt: skip
+    assert found(market, number("H", kind), by=office) == homely, "as the search has it"
+
+
+def test_what_is_not_on_record_and_what_is_out_of_reach_are_answered_alike(market):
+    known = look(market, "customs here", waybill=number("H", "waybill"))
+    assert known == look(market, "customs here", waybill="NOBODYS0001")
+    browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"], region=HERE)
+    browser.get("/desk/customs")
+    page = browser.post("/desk/customs", 200, do="look", number=DECLARATION, purpose=WHY,
+                        waybill=number("H", "waybill")).text  # fmt: skip
+    assert market.homely.code not in page
+    assert ">not in the chain<" in page
+
+
+def test_a_number_of_another_declarations_goods_differs_for_every_customs_office(market):
+    for office in ("customs here", "customs there", "customs everywhere"):
+        numbers = {"order": number("I", "order"), "waybill": number("F", "waybill")}
+        standings, _, _ = look(market, office, **numbers)
+        assert standings["order"] == ("agrees", [market.imported.code])
+        assert standings["waybill"] == ("differs", [market.foreign.code])
+
+
+SCOPED = {
+    # scopes of a customs key -> whether it searches, whether it releases
+    ("audit", "events"): (True, True),
+    ("audit",): (True, False),
+    ("events",): (False, True),
+}
+
+
+@pytest.mark.parametrize("scopes", SCOPED)
+@pytest.mark.parametrize("region", [HERE, THERE])
+def test_customs_find_beyond_their_region_what_they_may_release_and_no_more(market, scopes, region):
+    searches, releases = SCOPED[scopes]
+    market.keys["scoped"] = key_of_person(market, CUSTOMS, region=region, scopes=scopes)
+    decided = {"number": DECLARATION, "code": LOT, "decision": "release", "port": "广州南沙"}
+    market.ask("POST", "/api/v1/customs/decisions", decided | {"purpose": WHY},
+               token=market.keys["scoped"], status=201 if releases else 403)  # fmt: skip
+    if not searches:
+        seek(market, DECLARATION, by="scoped", purpose=WHY, status=403)
+        return
+    is_found = releases or region == THERE
+    assert found(market, DECLARATION, by="scoped") == [LOT] * is_found
+    for kind in KINDS:
+        hits = found(market, number("I", kind), by="scoped")
+        assert hits == [market.imported.code] * is_found
+    elsewhere = [] if is_found else [LOT]
+    assert seek(market, LOT, by="scoped")["elsewhere"] == elsewhere

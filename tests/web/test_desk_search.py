@@ -243,6 +243,29 @@ def test_a_sealed_number_is_looked_for_with_a_purpose_alone(market):
     assert looks(market) == after
 
 
+def test_each_kind_that_was_asked_has_its_row_in_the_log_found_or_not(market, monkeypatch):
+    kinds = ("waybill", "order", "payment")
+    for number, kind in ((market.waybill, "waybill"), ("PAY-2026-0001", "payment")):
+        before = len(looks(market))
+        assert keys_of(seek(market, number, purpose=WHY), "units") == [market.unit.code]
+        told = looks(market)[: len(looks(market)) - before]
+        assert {(one["section"], one["code"]) for one in told} == {
+            (one, market.unit.code if one == kind else "") for one in kinds
+        }
+    # What many records tell as one kind hides none of another, nor has it stand as not found.
+    seller = market.newcomer(region="650100")
+    unit, _, waybill = sold(market, seller)
+    for _ in range(2):
+        sold(market, seller, order={"number": waybill})
+    monkeypatch.setattr("app.oversight.seekstore.MOST", 1)
+    monkeypatch.setattr("app.oversight.seeking.MOST", 1)
+    before = len(looks(market))
+    seek(market, waybill, purpose=WHY)
+    told = looks(market)[: len(looks(market)) - before]
+    assert ("waybill", unit.code) in {(one["section"], one["code"]) for one in told}
+    assert {one["section"] for one in told if not one["code"]} == {"payment"}
+
+
 def test_a_search_that_found_nothing_is_told_in_the_log_of_looks(market):
     seek(market, "TEST0000099999", by="regional", purpose="case of nothing")
     owner = signed_in(market, "owner", AUTHORITY)

@@ -54,6 +54,19 @@ def test_a_carrier_that_is_registered_nowhere_or_as_none_hands_over_no_proof(mar
 
 
 @pytest.mark.parametrize("by", ["", SHOP])
+def test_a_carrier_whose_identity_nobody_verified_hands_over_no_proof(market, by):
+    first_17 = f"91440000MA4TE5T9{'AB'[bool(by)]}"
+    carrier = first_17 + uscc_check_digit(first_17)
+    market.register(carrier, "carrier")
+    unit = sold(market, carrier, by=by)
+    assert NO_PROOF in page_of(market, unit.code)
+    seen = {"status": "verified", "evidence": "seen"}
+    market.ask("POST", f"/api/v1/parties/{carrier}/verification", seen, token=market.admin,
+               status=201)  # fmt: skip
+    assert NO_PROOF not in page_of(market, unit.code)
+
+
+@pytest.mark.parametrize("by", ["", SHOP])
 def test_a_shops_software_that_sells_by_mandate_is_no_platform(market, by):
     software = market.newcomer()
     market.mandate(SHOP, software, "sale")

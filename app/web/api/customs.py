@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time_if
 from app.oversight.customs import Declared, DocumentName
+from app.parties.looking import MAX_PURPOSE
 from app.web.api.events import event_body
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
@@ -33,7 +34,7 @@ class DeclarationIn(Body):
     order: _Number = ""
     payment: _Number = ""
     waybill: _Number = ""
-    purpose: Annotated[str, Field(max_length=200)] = ""
+    purpose: Annotated[str, Field(max_length=MAX_PURPOSE)]
 
     def documents(self) -> dict[DocumentName, str]:
         """Returns the three numbers by name, "" for one that was not given."""
@@ -81,7 +82,10 @@ class GoodsOut(BaseModel):
 
 
 class DocumentOut(BaseModel):
-    """One of the three, by itself. standing: agrees, differs, absent, not_given."""
+    """One of the three, by itself. standing: agrees, differs, absent, not_given.
+
+    told_of: those of the goods whose records commit to it that the caller acts on.
+    """
 
     name: str
     standing: str
@@ -110,7 +114,8 @@ def look_declaration(rooms: InRooms, principal: Caller, body: DeclarationIn) -> 
 
     Numbers are compared by keyed digests of what sellers, platforms and carriers committed to; nothing
     is opened, and the look is logged with its `purpose`, found or not. They agree if all three were told
-    of the same goods of it; where one is told of others, it alone `differs`.
+    of the same goods of it; where one is told of others, it alone `differs`. A number of goods on which
+    the caller does not act (another region's, named by no declaration) is `absent`.
     """
     return _declared(
         rooms.customs.look(principal, body.number, body.documents(), purpose=body.purpose)

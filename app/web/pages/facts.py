@@ -19,9 +19,19 @@ from app.trace.proof import may_have_token
 from app.trace.sides import seller_of
 from app.trace.story import Story
 from app.web.links import code_path
-from app.web.pages.views import Actions, CustomsDecision, Import, Licence, Links, Proof, Step
+from app.web.pages.views import (
+    Actions,
+    CustomsDecision,
+    Import,
+    Licence,
+    Links,
+    Obliged,
+    Proof,
+    Step,
+)
 
 _NAMING = ("issuer", "platform", "carrier")
+_CHARGED = ("merchant", "carrier", "operator")
 _LEVEL_OF = {"21": "unit", "10": "lot"}
 
 
@@ -185,10 +195,18 @@ def level_of(stream: str) -> Any:
     return _LEVEL_OF.get(parts[2], "product") if len(parts) > 2 else "product"
 
 
+def attributed_of(look: Look) -> Obliged | None:
+    """Returns to whose side a regulator attributed what is wrong with the records; None before it did."""
+    for finding in look.findings:
+        if finding.kind.startswith("integrity.") and finding.attributed_to in _CHARGED:
+            return cast("Obliged", finding.attributed_to)
+    return None
+
+
 def actions_of(path: str, state: Mapping[str, Any], look: Look, *, carrier_signs: bool) -> Actions:
     """Returns what a reader may do about goods in this state; nothing that nobody could prove.
 
-    carrier_signs: whether the party that the dispatch names is registered as a carrier.
+    carrier_signs: whether the party that the dispatch names is a carrier whose identity was verified.
     """
     life = state.get("state")
     sold = life in ("sold", "in_transit", "signed")

@@ -19,6 +19,7 @@ from app.oversight.looks import Look
 from app.parties.identity import is_party_id
 from app.parties.roles import CARRIER
 from app.parties.service import PartyView
+from app.parties.standing import VERIFIED
 from app.trace.code import Code
 from app.trace.gtin import display_gtin
 from app.trace.sides import outweighed, seller_of
@@ -28,6 +29,7 @@ from app.web.deps import Rooms
 from app.web.pages.facts import (
     actions_of,
     as_told,
+    attributed_of,
     corrected_ids,
     decided_of,
     imported_of,
@@ -101,7 +103,7 @@ class Filler:
                 checked_at=self._now,
                 total=0 if look.story.part is None else look.story.own_count,
                 pending=sum(s.standing == "pending" for s in look.verification.in_log.values()),
-                attributed_to=self._attributed(look),
+                attributed_to=attributed_of(look),
                 by_log=look.is_by_log,
             ),
             product=self._product(look, row),
@@ -148,7 +150,7 @@ class Filler:
     def _carrier_signs(self, state: Mapping[str, Any]) -> bool:
         named = str(state.get("dispatch", {}).get("carrier", ""))
         view = self._party(named) if is_party_id(named) else None
-        return view is not None and CARRIER in view.roles
+        return view is not None and view.status == VERIFIED and CARRIER in view.roles
 
     def _steps(self, look: Look) -> list[Step]:
         broken = {(p.stream, p.seq): p.kind.split(".", 1)[1] for p in look.verification.problems}
@@ -358,7 +360,7 @@ class Filler:
                 role=role,
                 name=view.name,
                 id=party,
-                verified=view.status == "verified",
+                verified=view.status == VERIFIED,
                 exempt=view.exempt,
                 region=view.region or "",
                 licences=licences_of(view.licences, self._now),
@@ -381,16 +383,6 @@ class Filler:
                 reason=str(data.get("reason") or data.get("text", "")),
                 level=str(data.get("level", "")),
             )
-
-    def _attributed(self, look: Look) -> Obliged | None:
-        for finding in look.findings:
-            if finding.kind.startswith("integrity.") and finding.attributed_to in (
-                "merchant",
-                "carrier",
-                "operator",
-            ):
-                return cast("Obliged", finding.attributed_to)
-        return None
 
     def _log(self, look: Look) -> Log | None:
         checkpoint = look.verification.checkpoint

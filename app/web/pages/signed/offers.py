@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from app.credit.advice import advise
 from app.i18n import Lang, text
 from app.parties.principal import Principal
-from app.parties.roles import ACTIONS, reach
 from app.web.deps import Rooms
 
 MOST_OFFERS = 5
@@ -28,8 +27,7 @@ def fill_offers(
     rooms: Rooms, lang: Lang, principal: Principal, party: str
 ) -> tuple[OfferAdvice, ...]:
     """Returns advice on the newest products of a party; none where it may not ask for any."""
-    action = "ranking.advise"
-    if ACTIONS[action].scope not in principal.scopes or reach(principal.roles, action) is None:
+    if not principal.may("ranking.advise"):
         return ()
     rows = rooms.catalogue.find_products(
         text=None, seller=party, category=None, after=None, limit=MOST_OFFERS

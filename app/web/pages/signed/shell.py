@@ -12,7 +12,6 @@ from starlette.responses import RedirectResponse, Response
 
 from app.imports.plans import may_import
 from app.parties.roles import (
-    ACTIONS,
     AGGREGATOR,
     CARRIER,
     MERCHANT,
@@ -21,7 +20,6 @@ from app.parties.roles import (
     SELLER_ROLES,
     SUPPLIER,
     grantable_types,
-    may,
     reach,
 )
 from app.parties.sessions import Person, SignedIn
@@ -54,7 +52,7 @@ def does(action: str, *, roles: frozenset[str] | None = None) -> Callable[[Perso
     def shows(person: Person) -> bool:
         if roles is not None and not roles & person.roles:
             return False
-        return ACTIONS[action].scope in person.scopes and may(person.roles, action)
+        return person.principal().may(action)
 
     return shows
 
