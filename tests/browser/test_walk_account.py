@@ -217,7 +217,9 @@ def test_keys_and_mandates_are_given_work_and_are_taken_back(market, walk):
     assert answer.json()["type"] == "/problems/no-mandate"
 
 
-@pytest.mark.walks("/account/push make", "/account/push renew", "/account/push end")
+@pytest.mark.walks(
+    "/account/push make", "/account/push show", "/account/push renew", "/account/push end"
+)
 def test_what_a_shop_copies_from_its_page_is_all_that_kuaidi100_needs(market, walk):
     unit, waybill = market.one(), f"TEST{market.clock.now():%H%M%S%f}"
     body = {"order": waybill, "ordered_at": market.at(-30), "carrier": "中通", "waybill": waybill,
@@ -241,13 +243,15 @@ def test_what_a_shop_copies_from_its_page_is_all_that_kuaidi100_needs(market, wa
         return answer.status_code, answer.json()
 
     owner = walk(market).enter("owner", SHOP, path="/account/push")
-    owner.send("button[value=make]").told("push_made")
+    owner.send("button[value=make]").says(text(owner.lang, "push.paste"))
     told = {"result": True, "returnCode": "200", "message": "成功", "recorded": 1, "repeated": 0}
     assert push() == (200, told)
     assert market.ask("GET", f"/api/v1/code?code={unit.code}")["state"] == "signed"
     owner.open("/account/push").says(text(owner.lang, "push.outcome.recorded"))
+    assert owner.page.locator(".once").count() == 0, "the salt is shown to who asks for it"
+    owner.send("button[value=show]").says(text(owner.lang, "push.paste"))
     old = owner.page.locator(".once code").all_inner_texts()
-    owner.send("button[value=renew]").told("push_renewed")
+    owner.send("button[value=renew]").says(text(owner.lang, "push.paste"))
     url, salt = owner.page.locator(".once code").all_inner_texts()
     assert (url == old[0], salt == old[1]) == (True, False)
     assert push()[1]["repeated"] == 1
