@@ -73,6 +73,8 @@ class Naming:
         is seen in the transaction (app.trace.spoken); a transit that does brings nobody's proof.
         """
         changes = claim.data.get("changes")
+        if not isinstance(changes, Mapping):
+            return False
         with self._database.read() as connection:
             of = find_fields(connection, claim.stream, str(claim.data["of"]))
             if of is None or not names_anew(of, changes):

@@ -185,6 +185,8 @@ def test_detectors_and_custody_go_by_the_signature_that_stands():
     carried, held = tell_custody(told)[-2:]
     assert (carried.holder, carried.until) == (CARRIER, TRULY)
     assert (held.holder, held.since, held.seq) == ("buyer", TRULY, 9)
+    carried, held = tell_custody((*SENT, too_soon, event("refusal", TRULY, seq=9)))[-2:]
+    assert (carried.holder, carried.until, held.holder) == (CARRIER, TRULY, SHOP)
 
 
 def test_which_signatures_a_later_one_outweighed():
@@ -210,6 +212,22 @@ def test_software_that_spoke_for_another_gives_way_to_the_true_carrier():
     assert may_have_token(corrected)
     true = event("signature", TRULY, seq=9, actor=PLATFORM, source="carrier")
     assert is_witnessed(fold(corrected, true, GRACES))
+
+
+@pytest.mark.parametrize(("changes", "is_refused"), [
+    ({"carrier": OTHER}, True), ({"carrier": "中通"}, True), ({"carrier": CARRIER}, False),
+    ({"to": "440300"}, False), ({"platform": OTHER}, False),
+])  # fmt: skip
+def test_no_correction_takes_the_place_of_a_signature_that_came_between(changes, is_refused):
+    state = live(*SENT, event("signature", EARLY, seq=3))
+    of = SENT[0].id if "platform" in changes else SENT[1].id
+    correction = event("correction", TRULY, seq=4, data={"of": of, "changes": changes})
+    after = fold(state, correction, GRACES)
+    if not is_refused:
+        check_word(state, after, "correction")
+        return
+    with pytest.raises(HasSpoken):
+        check_word(state, after, "correction")
 
 
 @pytest.mark.parametrize("by", WEAKER)

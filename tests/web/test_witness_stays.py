@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from app.i18n import text
+from app.trace.requests import EventRequest
+from app.trace.spoken import HasSpoken
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR
 from tests.web.people import signed_in
+from tests.web.test_account_pages import principal_of
 from tests.web.test_audits_api import audit
 from tests.web.test_commitments_api import DAY, seen, signed, trader
 from tests.web.test_correction_pages import form_of
@@ -110,6 +113,17 @@ def test_a_sale_begun_anew_is_another(market):
     second = market.send(SHOP, code, "dispatch", {"carrier": CARRIER}, hours=-4)
     assert market.refused(SHOP, code, "correction", named(first, carrier=own)) == SPOKEN
     market.send(SHOP, code, "correction", named(second, carrier=own))
+
+
+def test_a_signature_that_comes_between_is_seen_when_it_is_recorded(market):
+    own = market.newcomer("carrier")
+    code, _, dispatch = on_the_way(market)
+    owner = principal_of(market, signed_in(market))
+    request = EventRequest(code=code, type="correction", data=named(dispatch, carrier=own))
+    ready = market.rooms.recording.prepare(owner, request, None)
+    assert market.send(CARRIER, code, "signature", KIND, hours=-7)["claim_token"]
+    (answer,) = market.rooms.recorder.submit_and_wait([ready])
+    assert isinstance(answer, HasSpoken)
 
 
 def test_the_form_says_why(market):
