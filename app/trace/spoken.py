@@ -51,17 +51,17 @@ def has_spoken(of: Fields, changes: Mapping[str, Any], records: Iterable[Fields]
             if one["actor"] == seller and names_anew(of, told):
                 named.add(told[field])
             continue
-        since = one["seq"] > of["seq"]
-        over = over or (since and type_ == of["type"])  # of a later sale it says nothing
         if over:
-            continue
+            continue  # of a later sale it says nothing
+        since = one["seq"] > of["seq"]
         if type_ in _NAMING and one["actor"] == seller:
             agents.add(sender)
         elif since and (type_ in _OF_CARRIERS if field == "carrier" else one["source"] == PLATFORM):
             said.append((one["actor"], sender))
-        if type_ in _ENDS:
-            over = since
-            agents = agents if since else set()
+        if type_ in _ENDS and since:
+            over = True
+        elif type_ in _ENDS:
+            agents = set()
     others = {name for name in named if isinstance(name, str) and is_party_id(name)}
     others -= {changes[field], seller}
     return any(

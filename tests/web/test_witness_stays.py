@@ -115,6 +115,17 @@ def test_a_sale_begun_anew_is_another(market):
     market.send(SHOP, code, "correction", named(second, carrier=own))
 
 
+def test_nor_is_a_later_sales_carrier_one_of_an_earlier_sale(market):
+    own = market.newcomer("carrier")
+    code, _, first = on_the_way(market)
+    market.send(SHOP, code, "return", {"reason": "cancelled"}, hours=-6)
+    market.send(SHOP, code, "sale", {"platform": PLATFORM}, hours=-5)
+    second = market.send(SHOP, code, "dispatch", {"carrier": CARRIER}, hours=-4)
+    market.send(CARRIER, code, "transit", {"region": "440100"}, hours=-3)
+    market.send(SHOP, code, "correction", named(first, carrier=own))
+    assert market.refused(SHOP, code, "correction", named(second, carrier=own)) == SPOKEN
+
+
 def test_a_signature_that_comes_between_is_seen_when_it_is_recorded(market):
     own = market.newcomer("carrier")
     code, _, dispatch = on_the_way(market)
