@@ -31,7 +31,6 @@ from app.trace.recalling import check_recall, recall_effect
 from app.trace.replay import fold_recall
 from app.trace.rights import NotTheHolder
 from app.trace.sending import Sending, sender_sources, who_reads
-from app.trace.spoken import HasSpoken
 from app.trace.voices import Said, voice_effects
 
 
@@ -61,7 +60,7 @@ class ShelfDecision:
         if claim.type == "listing":
             return self._list(claim, view, product, source)
         if self.sending.unsays:
-            raise HasSpoken
+            raise LifecycleConflict("has_spoken")
         state = dict(head.state)
         effects: tuple[Effect, ...] = ()
         heard: tuple[Heard, ...] = ()

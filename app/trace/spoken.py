@@ -23,13 +23,6 @@ _ENDS = frozenset({"return", "refusal"})
 _OF_CARRIERS = frozenset({"transit", "signature", *_ENDS})
 
 
-class HasSpoken(LifecycleConflict):
-    """It would take away the word of a carrier or platform that has spoken as the named one."""
-
-    def __init__(self) -> None:
-        super().__init__("has_spoken")
-
-
 def names_anew(of: Fields, changes: object) -> bool:
     """Whether these changes of a record name a carrier or platform, perhaps the same."""
     return isinstance(changes, Mapping) and _NAMING.get(of["type"]) in changes
@@ -71,7 +64,7 @@ def has_spoken(of: Fields, changes: Mapping[str, Any], records: Iterable[Fields]
 
 
 def check_word(state: State, new: State, type_: str) -> None:
-    """Raises HasSpoken where a record would take away the word of the signature that stands.
+    """Raises LifecycleConflict where a record would take away the word of the signature that stands.
 
     state: before this record; new: as it would be after it. Asked in the record's own transaction, where
     no signature can come between.
@@ -79,10 +72,10 @@ def check_word(state: State, new: State, type_: str) -> None:
     if state["state"] != "signed" or new["state"] != "signed" or type_ == "signature":
         return
     if type_ == "correction" and _renames_signer(state, new):
-        raise HasSpoken
+        raise LifecycleConflict("has_spoken")
     if is_witnessed(state) != is_witnessed(new):
         # Neither by a sale told late, by software that has signed for the carrier.
-        raise HasSpoken
+        raise LifecycleConflict("has_spoken")
 
 
 def _renames_signer(state: State, new: State) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.i18n import text
+from app.trace.life_table import LifecycleConflict
 from app.trace.requests import EventRequest
-from app.trace.spoken import HasSpoken
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import AGGREGATOR
 from tests.web.people import signed_in
@@ -134,7 +134,8 @@ def test_a_signature_that_comes_between_is_seen_when_it_is_recorded(market):
     ready = market.rooms.recording.prepare(owner, request, None)
     assert market.send(CARRIER, code, "signature", KIND, hours=-7)["claim_token"]
     (answer,) = market.rooms.recorder.submit_and_wait([ready])
-    assert isinstance(answer, HasSpoken)
+    assert isinstance(answer, LifecycleConflict)
+    assert answer.reason == "has_spoken"
 
 
 def test_the_form_says_why(market):
