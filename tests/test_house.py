@@ -59,6 +59,7 @@ PURE = {
     "app.trace.life_facts",
     "app.trace.life_table",
     "app.trace.sides",
+    "app.trace.spoken",
     "app.trace.gaps",
     "app.trace.lifecycle",
     "app.trace.replay",

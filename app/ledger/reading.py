@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from app.ledger.readstore import load_naming
+from app.ledger.readstore import load_holding, load_naming
 
 _PIECE = 500
 
@@ -31,6 +31,26 @@ def each_of(
                 continue
             if fields["type"] in types:  # else it only quotes one
                 yield fields
+        if len(records) < _PIECE:
+            return
+        after_seq = records[-1].seq
+
+
+def each_holding(
+    connection: Connection, stream: str, parts: Sequence[bytes]
+) -> Iterator[Mapping[str, Any]]:
+    """Yields what those of a stream's records say whose bytes hold one of these, in order of seq. Read-only.
+
+    parts: canonical JSON, of which a record may only quote one; none: of all records.
+    """
+    after_seq = -1
+    while True:
+        records = load_holding(connection, stream, parts, after_seq=after_seq, limit=_PIECE)
+        for record in records:
+            try:
+                yield record.fields
+            except ValueError:
+                continue
         if len(records) < _PIECE:
             return
         after_seq = records[-1].seq

@@ -26,6 +26,8 @@ from app.trace.asked import RETURN_ASKED, RETURN_REFUSED
 
 RETURN_DUE = "return.due"
 
+_ENDS = frozenset({"return", "refusal"})
+
 
 class Returns:
     """Handles the topics of returns; meeting a message twice changes nothing."""
@@ -143,22 +145,27 @@ def _sound_of(records: Sequence[StoredRecord], subject: str) -> list[StoredRecor
 
 
 def _signed(records: Iterable[StoredRecord]) -> dict[str, int]:
-    """Returns `signed` (ms) of the last signature among them, nothing where there is none."""
-    signed = [
-        to_ms(parse_time(one.fields["occurred_at"]))
-        for one in records
-        if one.fields["type"] == "signature"
-    ]
-    return {"signed": signed[-1]} if signed else {}
+    """Returns `signed` (ms) of the last signature among them, nothing where the sale has none."""
+    signed: dict[str, int] = {}
+    for one in records:
+        if one.fields["type"] == "signature":
+            signed = {"signed": to_ms(parse_time(one.fields["occurred_at"]))}
+        elif one.fields["type"] in _ENDS:
+            signed = {}
+    return signed
 
 
 def _signed_since(told: Mapping[str, Any], later: Iterable[StoredRecord]) -> Mapping[str, Any]:
-    """Returns a request with the signature that stands: the carrier's own may come after the request."""
-    found = told
-    for one in later:
-        if one.fields["type"] in ("return", "refusal"):
+    """Returns a request with the signature that stands: the carrier's own may come after the request.
+
+    A first signature told only then changes nothing, nor does an earlier time: else a seller that says
+    afterwards when it delivered would say that the request was late.
+    """
+    found = dict(told)
+    for one in later if "signed" in told else ():
+        if one.fields["type"] in _ENDS:
             break
-        found = {**found, **_signed([one])}
+        found["signed"] = max(found["signed"], _signed([one]).get("signed", found["signed"]))
     return found
 
 

@@ -70,6 +70,8 @@ def tell_custody(records: Iterable[Happening]) -> tuple[Holding, ...]:
                 else:
                     pass_on(BUYER, "buyer", one)
             case "return" | "refusal":
+                if one.type == "refusal" and len(found) > 1 and found[-1].role == "buyer":
+                    del found[-1]  # the carrier's word after the seller's: the buyer never had them
                 pass_on(seller or one.actor, "seller", one)
             case _:
                 pass

@@ -28,7 +28,7 @@ from app.trace.gaps import (
     Graces,
     responsible_for,
 )
-from app.trace.life_table import STEPS, Happening
+from app.trace.life_table import STEPS, Happening, LifecycleConflict
 from app.trace.lifecycle import Around
 from app.trace.listings import listing_fact, listings_since, live_listing
 from app.trace.proof import Proofs, token_kind
@@ -40,6 +40,7 @@ from app.trace.rights import check_right
 from app.trace.sending import Sending, goods_reads, listing_reads, sender_sources
 from app.trace.sides import seller_of
 from app.trace.soldrows import sold_row
+from app.trace.spoken import check_word
 from app.trace.voices import TYPES as VOICES
 from app.trace.voices import Said, check_referral, voice_effects
 
@@ -126,6 +127,9 @@ class Decision:
         )
         around = self._around(view, claim, (product, lot_stream))
         new = lifecycle.advance(state, happening, self.graces, around=around)
+        if self.sending.unsays:
+            raise LifecycleConflict("has_spoken")
+        check_word(state, new, claim.type)
         # What is owed and whole is judged with a late listing taken in; stored is the bare fold,
         # which the stream's own records can tell again.
         seen_before, seen = self._healed(state, view), self._healed(new, view)

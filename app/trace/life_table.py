@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from app.kit.clock import from_ms
 from app.kit.errors import Conflict
-from app.trace.sides import may_sign_again
+from app.trace.sides import may_speak_again
 
 State = Mapping[str, Any]
 Step = Literal["listing", "sale", "dispatch", "signature"]
@@ -95,7 +95,7 @@ def _older_than_signature(state: State, event: Happening) -> bool:
 
 
 def _witness(state: State, event: Happening) -> bool:
-    return may_sign_again(state, actor=event.actor, sender=event.sender)
+    return may_speak_again(state, actor=event.actor, sender=event.sender)
 
 
 def _not_packed(state: State, _event: Happening) -> bool:
@@ -131,6 +131,7 @@ _PACK = Cell(refused="already_packed", unless=_not_packed)
 _FROM = Cell(refused="no_transfer", unless=_named_receiver)
 _PAST = Cell(refused="already_signed", unless=_older_than_signature)
 _WORD = Cell(refused="already_signed", unless=_witness)
+_DENY = Cell("returned", refused="already_signed", unless=_witness)
 
 # Where the contract gives a dash without a word, the word is that of its neighbours. `acceptance`
 # has no row there: it stands inside `transfer`. Nothing follows void, so it has no column.
@@ -143,7 +144,7 @@ LIFE: Mapping[str, Mapping[str, Cell]] = {
         "dispatch":   (_SEND_UNSOLD, _SEND,        _SENT,      _DONE,  _SEND_UNSOLD),
         "transit":    (_SEEN,        _SEEN,        _STAY,      _PAST,  _HALT),
         "signature":  (_SIGN_UNSOLD, _SIGN_UNSENT, _SIGN,      _WORD,  _HALT),
-        "refusal":    (_HALT,        _HALT,        _BACK,      _DONE,  _HALT),
+        "refusal":    (_HALT,        _HALT,        _BACK,      _DENY,  _HALT),
         "return":     (_NONE,        _BACK,        _BACK,      _BACK,  _NONE),
         "review":     (_NONE,        _ONCE,        _ONCE,      _ONCE,  _NONE),
         "follow_up":  (_NEXT,        _NEXT,        _NEXT,      _NEXT,  _NEXT),

@@ -17,7 +17,7 @@ from app.ledger import store
 from app.ledger.submission import Recorded
 from app.trace import replay
 from app.trace.gaps import Graces
-from app.trace.sides import is_witness
+from app.trace.sides import is_witnessed
 
 _PAGE = 500
 
@@ -42,13 +42,11 @@ class Lives:
     def is_witnessed(self, signature: Recorded) -> bool:
         """Whether this signature was the word of the carrier whom the dispatch named when it was recorded."""
         state, _ = self.now(signature)
-        if signature.replayed or state.get("signature", {}).get("id") != signature.id:
-            # The life went on since: a return ends it, a correction may name another carrier.
+        if state.get("signature", {}).get("id") != signature.id:
+            # A return ended the sale since, or the carrier's own word came after it.
             state = self._at(signature)
-        signed = state.get("signature", {})
-        return signed.get("id") == signature.id and is_witness(
-            state, actor=str(signed["actor"]), sender=str(signed["sender"])
-        )
+        # Nothing else that came later makes it another word or no longer one: see app.trace.spoken.
+        return state.get("signature", {}).get("id") == signature.id and is_witnessed(state)
 
     def _at(self, recorded: Recorded) -> Mapping[str, Any]:
         """Returns the life with this record as its last, but for its listing."""

@@ -5,13 +5,15 @@ Asked ahead of the transaction, since a record never changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
+from app.kit.canonical import canonical_bytes
 from app.kit.errors import Denied, Fault, FieldFault, NotFound, invalid
 from app.ledger import store
+from app.ledger.reading import each_holding
 from app.ledger.record import Claim
 from app.ledger.submission import Submission
 from app.parties.roles import AGGREGATOR, CARRIER
@@ -30,6 +32,7 @@ from app.trace.ratings import (
     check_type,
     find_named,
 )
+from app.trace.spoken import has_spoken, names_anew
 from app.trace.voices import root_of
 
 NAMES_ANOTHER = NAMING | {"correction", "reply"}
@@ -62,6 +65,21 @@ class Naming:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def unsays(self, claim: Claim) -> bool:
+        """Whether a correction names another in the place of a carrier or platform that has spoken.
+
+        Of one of the same all-or-none request nobody else has spoken yet. A signature that comes between
+        is seen in the transaction (app.trace.spoken); a transit that does brings nobody's proof.
+        """
+        changes = claim.data.get("changes")
+        if not isinstance(changes, Mapping):
+            return False
+        with self._database.read() as connection:
+            of = find_fields(connection, claim.stream, str(claim.data["of"]))
+            if of is None or not names_anew(of, changes):
+                return False
+            return has_spoken(of, changes, _life_of(connection, of))
 
     def check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> str | None:
         """Returns the source of the record a correction or reply names, None while it is not decided.
@@ -140,3 +158,16 @@ class Naming:
                 params = {"expected": CARRIER, "got": claim.data["carrier"]}
                 raise invalid(FieldFault(("data", "carrier"), "value", params))
             return named._replace(parcel=ratingstore.parcel_of(connection, stream, named.seq))
+
+
+def _life_of(connection: Connection, of: Fields) -> Iterator[Fields]:
+    """Yields the records of the life that a record is of, and its corrections, in order of seq. Read-only."""
+    consignment = of["data"].get("consignment")
+    parts: list[bytes] = []  # of a unit all are of its life
+    if consignment is not None:
+        named = {"consignment": consignment}, {"of": of["id"]}
+        parts = [canonical_bytes(one)[1:-1] for one in named]
+    for fields in each_holding(connection, of["stream"], parts):
+        of_life = fields["data"].get("consignment") == consignment
+        if of_life or fields["data"].get("of") == of["id"]:
+            yield fields

@@ -17,7 +17,7 @@ from app.kit.errors import Denied
 from app.kit.tokens import SYMBOLS
 from app.trace.code import normalise_inner
 from app.trace.requests import ProofKind
-from app.trace.sides import is_witness, is_witnessed, may_sign_again
+from app.trace.sides import is_witness, is_witnessed, may_speak_again
 
 _TOKEN_SYMBOLS = 26  # 130 bits
 _INNER_SYMBOLS = 13
@@ -98,7 +98,7 @@ def may_have_token(state: Mapping[str, Any], *, carrier_signs: bool = True) -> b
     if not state.get("dispatch"):
         return "signature" not in state
     carrier = str(state["dispatch"].get("carrier", ""))
-    may_speak = may_sign_again if "signature" in state else is_witness
+    may_speak = may_speak_again if "signature" in state else is_witness
     return is_witnessed(state) or (
         carrier_signs and may_speak(state, actor=carrier, sender=carrier)
     )

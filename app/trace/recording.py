@@ -272,6 +272,8 @@ class Recording:
             sending = sending._replace(named=self._naming.check_of(claim, before))
             if request.type == "reply":
                 sending = sending._replace(answers=self._naming.root_of(claim))
+            else:
+                sending = sending._replace(unsays=self._naming.unsays(claim))
         elif request.type in IN_MATTER:
             # Every one is about a complaint, whoever says it.
             sending = sending._replace(answers=str(claim.data["of"]))

@@ -3,9 +3,9 @@
 The witness is the carrier that the dispatch names, where that is a party which has nothing to do with the
 seller and no software of the seller's speaks for it. With its signature a claim token goes out, the
 buyer's proof of purchase. So what the seller says of the delivery cannot take the place of its word: it
-comes once more, after the seller's, and is the signature from then on (Civil Code art. 512: the time of
-the receiver's signing is the time of delivery, and who handed over knows it). Reads a state as
-`lifecycle` builds it. Pure.
+comes once more, after the seller's, and is the signature from then on, or ends the sale where the buyer
+refused the parcel (Civil Code art. 512: the time of the receiver's signing is the time of delivery, and
+who handed over knows it). Reads a state as `lifecycle` builds it. Pure.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def is_witness(state: State, *, actor: str, sender: str) -> bool:
     A name that is no party can be nobody's: it signs for nothing.
     """
     named = str(state.get("dispatch", {}).get("carrier", ""))
-    return named == actor and is_party_id(named) and _is_unrelated(state, actor, sender)
+    return named == actor and is_party_id(named) and is_unrelated(state, actor, sender)
 
 
 def is_witnessed(state: State) -> bool:
@@ -50,29 +50,24 @@ def is_witnessed(state: State) -> bool:
     return (
         bool(state["steps"].get("signature"))
         and actor not in others
-        and _is_unrelated(state, actor, sender)
+        and is_unrelated(state, actor, sender)
     )
 
 
-def may_sign_again(state: State, *, actor: str, sender: str) -> bool:
-    """Whether goods that are signed for take this signature too: a witness's, where none has spoken.
+def may_speak_again(state: State, *, actor: str, sender: str) -> bool:
+    """Whether goods that are signed for take this word too: a witness's, where none has spoken.
 
-    The seller's word gives way to it, the platform's, one by the hidden code that the seller printed, and
-    that of a carrier whom no dispatch had named. A buyer who proved the purchase has spoken for good.
+    It signs, or says that the parcel was refused. Every other word gives way to it: the seller's, the
+    platform's, one by the hidden code that the seller printed, that of a carrier whom no dispatch had named
+    and of software that spoke for another. A buyer who proved the purchase has spoken for good.
     """
     if is_witnessed(state) or not is_witness(state, actor=actor, sender=sender):
         return False
-    if not state["steps"].get("signature"):
-        return True
-    signed, sent = state["signature"], state["dispatch"]
-    if signed.get("actor") == CONSUMER:
-        return False
-    own = (seller_of(state), state.get("sale", {}).get("platform"), actor)
-    return signed["seq"] < sent["seq"] or signed.get("actor") in own
+    return not (state["steps"].get("signature") and state["signature"].get("actor") == CONSUMER)
 
 
 def outweighed(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Returns the ids of signatures after which the carrier's own came and stands.
+    """Returns the ids of signatures after which the carrier's own word came and stands.
 
     records: fields, of goods in order of seq; of a lot each consignment is one of its own.
     """
@@ -84,12 +79,14 @@ def outweighed(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:
             if life in standing:
                 found.add(standing[life])
             standing[life] = fields["id"]
-        elif fields["type"] in ("return", "refusal"):
+        elif fields["type"] == "return":
             standing.pop(life, None)
+        elif fields["type"] == "refusal" and life in standing:
+            found.add(standing.pop(life))  # of goods signed for, nobody but the carrier says so
     return frozenset(found)
 
 
-def _is_unrelated(state: State, actor: str, sender: str) -> bool:
+def is_unrelated(state: State, actor: str, sender: str) -> bool:
     """Whether neither is the seller, or its software that told the sale or dispatch for it and now sends."""
     seller = seller_of(state)
     if seller in (actor, sender):

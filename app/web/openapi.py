@@ -45,7 +45,11 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "instance": {"type": "string", "description": "The request's id, as in X-Request-Id."},
-        "reason": {"type": "string", "description": "With lifecycle-conflict: which rule."},
+        "reason": {
+            "type": "string",
+            "description": "With lifecycle-conflict: which rule, such as `already_signed`; `has_spoken`"
+            " where a record would take the place of a carrier or platform that has spoken of this sale.",
+        },
         "errors": {
             "type": "array",
             "items": {

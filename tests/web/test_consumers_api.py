@@ -127,7 +127,7 @@ def test_a_signature_sent_again_brings_its_first_answer_whatever_came_after(mark
         if unit is back:
             market.send(SHOP, unit.code, "return", {"reason": "seven days"})
         else:
-            changes = {"of": sent["id"], "changes": {"carrier": "another"}}
+            changes = {"of": sent["id"], "changes": {"to": "440300"}}
             market.send(SHOP, unit.code, "correction", changes)
     for unit, (first, more) in firsts.items():
         assert first["claim_token"]

@@ -89,7 +89,7 @@ class Step:
     reason, transit (how far it is), result, port: short texts as recorded. rating: 1..5.
     text: a public text (review, reply, notice); text_state says why it is not shown.
     hash: 64 hex digits, "" where there is no record. leaf_index: None until sequenced.
-    outweighed: a signature after which the carrier's own came.
+    outweighed: a signature after which the carrier's own word came.
     sent_at: of a signature, when the dispatch is said to have been where that is later than it.
     tail: of a corrected waybill number. of: of a correction, the type of the record that it corrects.
     due_at, obliged: for `due` and `missing`. fault: for `broken`, the finding's kind without its
