@@ -71,4 +71,4 @@ def _tell(plan: Plan, done: Rotated) -> None:
     OUT.print(f"frozen   {done.old}, {done.size} entries", markup=False)
     OUT.print(f"goes on  {done.new}", markup=False)
     OUT.print(f"key      {done.key}", markup=False)
-    OUT.print("Back up the keys folder now, and publish the new key.")
+    OUT.print("Back up the keys folder now, publish the new key, and give it to your witnesses.")

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Never
+from unicodedata import normalize
 
 from app.kit.errors import FieldFault, Invalid
 from app.kit.tokens import SYMBOLS, RandomBytes, random_symbols
@@ -23,6 +24,10 @@ Loc = tuple[str | int, ...]
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_LENGTH = 18
 _USCC_SYMBOLS = frozenset(USCC_ALPHABET)
+# A code has six digits for its region, and nearly always most of the nine that follow.
+_LEAST_DIGITS = 9
+LEAST_NEAR, _MOST_NEAR = 16, 20
+_BETWEEN = re.compile(r"[\s-]")
 _USCC_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
 _USCC_AUTHORITIES = "123456789ANY"
 _USCC_ALLOWED = "0-9 A-H J-N P-R T U W-Y"
@@ -88,18 +93,19 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
 def check_carrier(text: str, *, loc: Loc = ("carrier",)) -> None:
     """Raises Invalid for what is meant for a party's id and is none; any other text is a carrier's name.
 
-    Meant so is what is built like a code: 18 of its characters, digits where the region stands. Kept as
-    a name it would be a carrier that nobody can speak for. Faults are those of `parse_uscc`, and
-    `charset` for a letter that is not upper-case: nothing is changed here.
+    Meant so is what comes near to a code, however it is typed: 16 to 20 letters and digits, most of them
+    digits, also full-width or with spaces and hyphens between. Kept as a name it would be a carrier that
+    nobody can speak for. Faults are those of `parse_uscc`, and `charset` for whatever is no character of
+    a code, a small letter or a space too: nothing is changed here.
     """
-    code = text.upper() if text.isascii() else text
-    is_built_so = len(code) == USCC_LENGTH and code[2:8].isdigit() and set(code) <= _USCC_SYMBOLS
-    if not is_built_so or is_exempt_id(code):
+    code = _BETWEEN.sub("", normalize("NFKC", text)).upper()
+    is_near = LEAST_NEAR <= len(code) <= _MOST_NEAR and code.isascii() and code.isalnum()
+    if not is_near or sum(map(str.isdigit, code)) < _LEAST_DIGITS or is_exempt_id(text):
         return
-    parse_uscc(code, loc=loc)
     for position, char in enumerate(text, start=1):
         if char not in _USCC_SYMBOLS:
             _refuse_uscc(loc, "charset", position=position, char=char, allowed=_USCC_ALLOWED)
+    parse_uscc(text, loc=loc)
 
 
 def uscc_check_digit(first_17: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from unicodedata import is_normalized
 
 from app.kit.errors import Invalid
-from app.parties.identity import USCC_LENGTH, is_party_id
+from app.parties.identity import LEAST_NEAR, is_party_id
 from app.trace.fields import Rule, WrongValue, read_value
 
 Accept = Callable[[Any], Any]
@@ -91,8 +91,8 @@ def _accept_text(max_length: int) -> Accept:
 
 def _accept_carrier(accept_text: Accept) -> Accept:
     def accept(given: Any) -> Any:
-        # A text of another length is a name, whatever it says.
-        is_plain = type(given) is str and (len(given) != USCC_LENGTH or is_party_id(given))
+        # What is shorter than anything near to a code is a name, whatever it says.
+        is_plain = type(given) is str and (len(given) < LEAST_NEAR or is_party_id(given))
         return accept_text(given) if is_plain else DOUBT
 
     return accept

@@ -32,30 +32,33 @@ def has_spoken(of: Fields, changes: Mapping[str, Any], records: Iterable[Fields]
     """Whether another than the one that `changes` name was named in the record `of` and has spoken since.
 
     records: fields, of this life and of what corrects `of`, in order of seq. What software of the seller's
-    said in the named one's name does not count: no proof goes out with it.
+    said in the named one's name does not count: no proof goes out with it. Nor does what an aggregator tells
+    of the way: it speaks of a waybill in the name of whomever the dispatch names, rightly or not.
     """
     field, seller = _NAMING[of["type"]], of["actor"]
-    named, said, agents = {of["data"].get(field)}, [], set()
+    names, said, agents = [of["data"].get(field)], [], set()
     over = False
     for one in records:
         type_, sender = one["type"], one.get("via", one["actor"])
         if type_ == "correction" and one["data"].get("of") == of["id"]:
             told = one["data"].get("changes")
             if one["actor"] == seller and names_anew(of, told):
-                named.add(told[field])
+                names.append(told[field])
             continue
         if over:
             continue  # of a later sale it says nothing
         since = one["seq"] > of["seq"]
         if type_ in _NAMING and one["actor"] == seller:
             agents.add(sender)
+        elif since and type_ == "transit" and sender != one["actor"]:
+            continue
         elif since and (type_ in _OF_CARRIERS if field == "carrier" else one["source"] == PLATFORM):
             said.append((one["actor"], sender))
         if type_ in _ENDS and since:
             over = True
         elif type_ in _ENDS:
             agents = set()
-    others = {name for name in named if isinstance(name, str) and is_party_id(name)}
+    others = {name for name in names if isinstance(name, str) and is_party_id(name)}
     others -= {changes[field], seller}
     return any(
         actor in others and sender != seller and (sender == actor or sender not in agents)

@@ -118,6 +118,16 @@ def test_the_salt_of_the_push_address_is_for_who_may_make_a_key(market):
     salt = market.rooms.push_addresses.show(principal_of(market, owner)).salt
     assert salt in owner.page
     assert salt not in owner.get(PUSH).text
+    since = re.search(r'name="since" value="([^"]+)"', owner.page)[1]
+    salts = [salt]
+    for _ in range(2):  # the second is that page loaded again
+        market.clock.advance(1)
+        owner.post(PUSH, 200, do="renew", since=since)
+        salts.append(market.rooms.push_addresses.show(principal_of(market, owner)).salt)
+        assert salts[-1] in owner.page
+    assert salts[0] != salts[1] == salts[2]
+    salt = salts[2]
+    owner.get(PUSH)
     assert PUSH in owner.get("/desk").text
     staff = signed_in(market, "staff", scopes=["events"])
     assert salt not in staff.get(PUSH, 403).text

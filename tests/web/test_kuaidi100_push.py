@@ -6,6 +6,7 @@ import dataclasses
 import html
 import itertools
 import json
+import re
 import threading
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -528,6 +529,7 @@ def test_the_salt_is_shown_when_it_is_made_and_when_somebody_asks(market):
     other.post("/account/push", 200, do="show")
     assert salt in other.page
     assert "push_shown" in kinds_of(market, other)
-    other.post("/account/push", 200, do="renew")
+    since = re.search(r'name="since" value="([^"]+)"', other.page)[1]
+    other.post("/account/push", 200, do="renew", since=since)
     assert salt not in other.page
     assert address_of(market, RIVAL)["salt"] in other.page

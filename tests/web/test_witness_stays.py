@@ -55,6 +55,19 @@ def test_so_does_one_that_said_anything_else_of_the_parcel(market, said):
     assert market.refused(SHOP, code, "correction", named(dispatch, carrier=own)) == SPOKEN
 
 
+def test_a_scan_that_an_aggregator_tells_for_whoever_is_named_keeps_no_wrong_name(market):
+    own = market.newcomer("carrier")
+    code, _, dispatch = on_the_way(market)
+    market.mandate(CARRIER, AGGREGATOR, "transit", "signature")
+    scan = {"region": "440100"}
+    market.send(AGGREGATOR, code, "transit", scan, hours=-7, actor=CARRIER)
+    market.send(SHOP, code, "correction", named(dispatch, carrier=own))
+    assert market.send(own, code, "signature", KIND, hours=-6)["claim_token"]
+    code, _, dispatch = on_the_way(market)
+    market.send(AGGREGATOR, code, "signature", KIND, hours=-7, actor=CARRIER)
+    assert market.refused(SHOP, code, "correction", named(dispatch, carrier=own)) == SPOKEN
+
+
 def test_one_that_has_not_spoken_is_corrected_and_the_repeat_says_so_ever_after(market):
     own = market.newcomer("carrier")
     code, _, dispatch = on_the_way(market)

@@ -185,8 +185,12 @@ def sent_after_signature(look: Look) -> datetime | None:
 
 
 def is_signed(step: Step) -> bool:
-    """Whether a step is the signature of the present life, as it was told."""
-    return step.type == "signature" and not step.earlier and step.status in ("ok", "corrected")
+    """Whether a step is the signature of the present life that stands, as it was told."""
+    return (
+        step.type == "signature"
+        and not (step.earlier or step.outweighed)
+        and step.status in ("ok", "corrected")
+    )
 
 
 def level_of(stream: str) -> Any:

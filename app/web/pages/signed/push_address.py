@@ -48,7 +48,11 @@ def change_push_address(
         case "show":
             done, found = "push_shown", addresses.show(principal)
         case "renew":
-            done, found = "push_renewed", addresses.renew(principal)
+            # A page that is loaded again sends its form again: what was just copied must not die of it.
+            if _since(addresses.of(principal)) == form.text("since"):
+                done, found = "push_renewed", addresses.renew(principal)
+            else:
+                done, found = "push_shown", addresses.show(principal)
         case "end":
             addresses.end(principal)
             note(request, rooms, signed, "push_ended", "kuaidi100")
@@ -71,9 +75,15 @@ def _page(
         told=told_of(request),
         found=found,
         reason=_reason(found),
+        since=_since(found),
         url=f"{rooms.base_url}{PATH}/{found.address}" if found else "",
         is_carrier=bool(signed.person.principal().roles & {CARRIER, AGGREGATOR}),
     )
+
+
+def _since(found: Address | None) -> str:
+    """Returns since when the salt holds, as a form sends it back: with the next one it is another."""
+    return "" if found is None else (found.renewed_at or found.made_at).isoformat()
 
 
 def _reason(found: Address | None) -> str:

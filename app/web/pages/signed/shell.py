@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.imports.plans import may_import
 from app.parties.roles import (
+    ACTIONS,
     AGGREGATOR,
     CARRIER,
     MERCHANT,
@@ -20,6 +21,7 @@ from app.parties.roles import (
     SELLER_ROLES,
     SUPPLIER,
     grantable_types,
+    may,
     reach,
 )
 from app.parties.sessions import Person, SignedIn
@@ -52,7 +54,8 @@ def does(action: str, *, roles: frozenset[str] | None = None) -> Callable[[Perso
     def shows(person: Person) -> bool:
         if roles is not None and not roles & person.roles:
             return False
-        return person.principal().may(action)
+        # Not of its principal: an applicant, who is nobody's yet, has a menu too.
+        return ACTIONS[action].scope in person.scopes and may(person.roles, action)
 
     return shows
 
