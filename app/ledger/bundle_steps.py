@@ -17,12 +17,13 @@ Status = Literal["there", "pending", "missing", "unneeded", "none"]
 STEPS: Final = ("listing", "sale", "dispatch", "signature")
 _UNIT = re.compile("(01/[0-9]{14})/21/[!-~]{1,60}")
 _SHELF = re.compile("(01/[0-9]{14})(?:/10/[!-~]{1,60})?")
-# What moves a life, from where to where; anything else leaves it where it is.
+# What moves a life, from where to where; anything else leaves it where it is. Goods signed for take the
+# carrier's own word after the seller's, and the later signature stands: who may say so the service judged.
 _MOVES: Mapping[str, Mapping[str, str]] = {
     "sale": {"registered": "sold", "returned": "sold"},
     "dispatch": dict.fromkeys(("registered", "sold", "returned"), "in_transit"),
-    "signature": dict.fromkeys(("registered", "sold", "in_transit"), "signed"),
-    "refusal": {"in_transit": "returned"},
+    "signature": dict.fromkeys(("registered", "sold", "in_transit", "signed"), "signed"),
+    "refusal": dict.fromkeys(("in_transit", "signed"), "returned"),
     "return": dict.fromkeys(("sold", "in_transit", "signed"), "returned"),
     "void": {"registered": "void", "returned": "void"},
 }

@@ -3,13 +3,14 @@
 const STEPS = ["listing", "sale", "dispatch", "signature"];
 const UNIT = /^(01\/[0-9]{14})\/21\/[!-~]{1,60}$/;
 const SHELF = /^(01\/[0-9]{14})(?:\/10\/[!-~]{1,60})?$/;
-// What moves a life, from where to where; anything else leaves it where it is.
+// What moves a life, from where to where; anything else leaves it where it is. Goods signed for take the
+// carrier's own word after the seller's, and the later signature stands: who may say so the service judged.
 const MOVES = new Map(
   Object.entries({
     sale: { registered: "sold", returned: "sold" },
     dispatch: { registered: "in_transit", sold: "in_transit", returned: "in_transit" },
-    signature: { registered: "signed", sold: "signed", in_transit: "signed" },
-    refusal: { in_transit: "returned" },
+    signature: { registered: "signed", sold: "signed", in_transit: "signed", signed: "signed" },
+    refusal: { in_transit: "returned", signed: "returned" },
     return: { sold: "returned", in_transit: "returned", signed: "returned" },
     void: { registered: "void", returned: "void" },
   }),

@@ -847,8 +847,11 @@ def _cosigned() -> dict[str, Any]:
 
 
 # Evidence that is in order, and what of it must be named as not checked.
-def _life(*told: tuple[str, dict[str, Any]] | str, listed: bool = True, pending: int = 0) -> Any:
-    """Evidence of a unit to which these things happened, told by the records alone."""
+def _life(*told: tuple[Any, ...] | str, listed: bool = True, pending: int = 0) -> Any:
+    """Evidence of a unit to which these things happened, told by the records alone.
+
+    told: type, data and actor, the seller unless told.
+    """
 
     def build() -> dict[str, Any]:
         log = SmallLog()
@@ -856,9 +859,11 @@ def _life(*told: tuple[str, dict[str, Any]] | str, listed: bool = True, pending:
         listing = log.add(PRODUCT, "listing", {"platform": "商城"}) if listed else None
         log.add(UNIT, "registration", {"issuer": SELLER})
         for n, one in enumerate(told, start=1):
-            kind, data = (one, {}) if isinstance(one, str) else one
+            kind, data, *by = (one, {}) if isinstance(one, str) else one
+            actor = by[0] if by else SELLER
             refs = (listing,) if kind == "sale" and listing is not None else ()
-            log.add(UNIT, kind, data, refs=refs, sequenced=n <= len(told) - pending)
+            sequenced = n <= len(told) - pending
+            log.add(UNIT, kind, data, actor=actor, refs=refs, sequenced=sequenced)
         return log.bundle()
 
     return build
@@ -883,6 +888,7 @@ def _late_listing() -> dict[str, Any]:
 
 
 _WHOLE = ("there", "there", "there", "there")
+_SENT = ("dispatch", {"carrier": CARRIER})
 LIVES = [
     ("whole", intact, _WHOLE),
     ("whole, the listing told late", _late_listing, _WHOLE),
@@ -919,6 +925,16 @@ LIVES = [
         "come back and sold again",
         _life("dispatch", "return", "sale"),
         ("there", "there", "none", "none"),
+    ),
+    (
+        "signed for by the seller, then by the carrier",
+        _life("sale", _SENT, "signature", ("signature", {"kind": "locker"}, CARRIER)),
+        _WHOLE,
+    ),
+    (
+        "signed for by the seller, and refused",
+        _life("sale", _SENT, "signature", ("refusal", {}, CARRIER), listed=False),
+        ("none", "none", "none", "none"),
     ),
     ("voided", _life("void"), ("none", "none", "none", "none")),
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.kit.clock import format_time, from_ms, to_ms
@@ -23,7 +23,7 @@ MOVING = ("listing", "sale", "dispatch", "transit", "signature", "refusal", "ret
 HAPPENINGS = st.tuples(
     st.sampled_from((*MOVING, "sale", "dispatch", "signature", "return", "transfer", "acceptance")),
     st.integers(-60, 0),  # hours by which it is said to have been earlier than it was told
-    st.sampled_from((SHOP, SHOP, PLATFORM)),
+    st.sampled_from((SHOP, SHOP, PLATFORM, CARRIER)),
     st.sampled_from(("in_person", "pickup")),
     st.booleans(),  # of a sale: it names a listing
     st.booleans(),  # of a listing: it ends one
@@ -61,6 +61,7 @@ def live(happenings) -> tuple[dict[str, Any], list[Told]]:
     for n, (kind, lag, actor, how, listed, ended) in enumerate(happenings):
         at = NOON + n * HOUR
         data = dict(DATA.get(kind, {}))
+        word = SHOP if actor == SHOP else CARRIER
         if kind == "signature":
             data["kind"] = how
         if kind == "listing" and ended:
@@ -69,7 +70,8 @@ def live(happenings) -> tuple[dict[str, Any], list[Told]]:
             kind, at + lag * HOUR, seq=len(records_of(records)), recorded_at=at, data=data,
             listed=kind == "sale" and listed,
             actor=actor if kind in ("listing", "sale", "dispatch") else
-            {"acceptance": PLATFORM, "transit": CARRIER, "signature": CARRIER}.get(kind, SHOP),
+            word if kind in ("signature", "refusal") else
+            {"acceptance": PLATFORM, "transit": CARRIER}.get(kind, SHOP),
         )  # fmt: skip
         try:
             lifecycle.check(state, one, around=lifecycle.Around())
@@ -98,7 +100,17 @@ def tell(records: list[Told]) -> dict[str, str]:
     return {one["step"]: one["status"] for one in ours}
 
 
+def seen(kind: str, lag: int, actor: str) -> tuple[str, int, str, str, bool, bool]:
+    return kind, lag, actor, "in_person", True, False
+
+
+SENT, SHOPS_WORD = seen("dispatch", 0, SHOP), seen("signature", -5, SHOP)
+
+
 @given(st.lists(HAPPENINGS, max_size=14), st.lists(LATE, max_size=3))
+@example([SENT, SHOPS_WORD, seen("refusal", 0, CARRIER)], [])
+@example([SENT, SHOPS_WORD, seen("signature", 0, CARRIER)], [])
+@example([SENT, SHOPS_WORD, seen("signature", 0, CARRIER), seen("sale", -5, SHOP)], [])
 def test_the_steps_are_those_of_the_life(happenings, late):
     state, records = live(happenings)
     for n, (at, told_at, actor, ended) in enumerate(late):
@@ -115,6 +127,9 @@ def test_the_steps_are_those_of_the_life(happenings, late):
     unsold = state["state"] in ("registered", "returned")
     steps = [step for step in STEPS if not (unsold and step == "listing")]
     assert {s for s in steps if told[s] == "there"} == set(state["steps"]) & set(steps)
+    standing = {s.step: s.record.seq for s in tell_steps(UNIT, records) or () if s.record}
+    for step in ("sale", "dispatch", "signature"):
+        assert standing.get(step) == state.get(step, {}).get("seq")
     missing = {step for step, gap in state["gaps"].items() if gap["kind"] == "late"}
     assert {s for s in steps if told[s] == "missing"} == missing & set(steps)
     fetched = state.get("signature", {}).get("kind") == "pickup"
