@@ -37,13 +37,13 @@ def each_of(
 
 
 def each_holding(
-    connection: Connection, stream: str, parts: Sequence[bytes]
+    connection: Connection, stream: str, parts: Sequence[bytes], *, after_seq: int = -1
 ) -> Iterator[Mapping[str, Any]]:
     """Yields what those of a stream's records say whose bytes hold one of these, in order of seq. Read-only.
 
-    parts: canonical JSON, of which a record may only quote one; none: of all records.
+    parts: canonical JSON, of which a record may only quote one; none: of all records. after_seq: of
+    records behind this one alone.
     """
-    after_seq = -1
     while True:
         records = load_holding(connection, stream, parts, after_seq=after_seq, limit=_PIECE)
         for record in records:

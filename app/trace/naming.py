@@ -164,10 +164,16 @@ def _life_of(connection: Connection, of: Fields) -> Iterator[Fields]:
     """Yields the records of the life that a record is of, and its corrections, in order of seq. Read-only."""
     consignment = of["data"].get("consignment")
     parts: list[bytes] = []  # of a unit all are of its life
+    after_seq = -1
     if consignment is not None:
         named = {"consignment": consignment}, {"of": of["id"]}
         parts = [canonical_bytes(one)[1:-1] for one in named]
-    for fields in each_holding(connection, of["stream"], parts):
+        # From where it began: a lot's stream may hold a hundred thousand records of others.
+        place = (of["stream"], f"consignment/{consignment}")
+        life = store.load_facts(connection, [place]).get(place, {})
+        begun = [life[step]["seq"] for step in ("sale", "dispatch") if step in life]
+        after_seq = min([of["seq"], *begun]) - 1
+    for fields in each_holding(connection, of["stream"], parts, after_seq=after_seq):
         of_life = fields["data"].get("consignment") == consignment
         if of_life or fields["data"].get("of") == of["id"]:
             yield fields

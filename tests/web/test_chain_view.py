@@ -13,7 +13,7 @@ from app.ledger.checkpoint import Checkpoint, sign_checkpoint
 from app.ledger.merkle import leaf_hash, verify_inclusion
 from app.ledger.record import record_hash, stream_key
 from app.web.pages.seal import seal_words
-from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import CUSTOMS, GTIN
 from tests.web.people import open_people_market, signed_in
 
@@ -217,6 +217,18 @@ def test_the_public_page_tells_the_order_of_times_and_no_finding(market, lang):
     sound = market.call("GET", f"/{market.sound.code}?lang={lang}").text
     assert start not in sound
     assert text(lang, "page.verdict.order") not in sound
+
+
+def test_of_two_signatures_the_order_of_times_is_told_of_the_one_that_stands(market):
+    code = market.one().code
+    market.send(SHOP, code, "sale", {"region": "440100"}, hours=-12)
+    market.send(SHOP, code, "dispatch", {"carrier": CARRIER}, hours=-8)
+    market.send(SHOP, code, "signature", {"kind": "in_person"}, hours=-7)
+    market.send(CARRIER, code, "signature", {"kind": "in_person"}, hours=-9)
+    page = market.call("GET", f"/{code}?lang=en").text
+    start = text("en", "page.step_before_dispatch", at="|").partition("|")[0]
+    assert page.count(start) == 1
+    assert page.count(text("en", "page.step_outweighed")) == 1
 
 
 def test_what_is_sealed_is_opened_for_a_purpose_and_logged(market):
