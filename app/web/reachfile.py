@@ -37,7 +37,7 @@ def _lines(goods: Sequence[Goods], lang: Lang, *, in_words: bool) -> Iterator[Se
         return text(lang, f"recall.{family}.{value}") if in_words else value
 
     def flag(value: bool) -> str | int:  # noqa: FBT001 - it is what the cell says
-        return text(lang, "recall.yes" if value else "recall.no") if in_words else int(value)
+        return text(lang, "page.yes" if value else "page.no") if in_words else int(value)
 
     yield [text(lang, f"recall.column.{name}") for name in COLUMNS]
     joint = text(lang, "page.list.join") if in_words else " "

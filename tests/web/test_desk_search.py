@@ -312,3 +312,10 @@ def test_the_page_says_what_was_read_and_keeps_what_was_typed(market):
     page = browser.post("/desk/search", 200, q=market.near, group="units").text
     assert "Back to all results" in page
     signed_in(market, "owner", SHOP).get("/desk/search", 403)
+
+
+def test_an_office_is_told_that_names_are_looked_for_in_its_region_alone(market):
+    browser = signed_in(market, "owner", AUTHORITY, region="440100")
+    told = "looked for within your own region (Guangzhou, Guangdong) alone"
+    assert told not in browser.get("/desk/search").text
+    assert told in browser.post("/desk/search", 200, q="端砚").text

@@ -140,5 +140,6 @@ def _page(
         parts=parts or [],
         alone=alone,
         deals=deals(signed.person),
+        within=signed.person.region or "",
         narrowed=any(sent.value(name) or name in sent.errors for name in _NARROWING),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.i18n import Lang, has, text
+from app.i18n import Lang, has, region_name, text
 
 _FAMILIES = {
     "category": ("page.category", "page.complaint"),
@@ -14,6 +14,7 @@ _FAMILIES = {
     "mode": ("page.mode",),
 }
 """Names of record fields whose values are words of ours, and the families in which these stand."""
+_REGIONS = frozenset({"from", "to", "region"})
 
 
 def in_words(lang: Lang, name: str, value: Any) -> str:
@@ -22,6 +23,10 @@ def in_words(lang: Lang, name: str, value: Any) -> str:
         for family in _FAMILIES.get(name, ()):
             if has(f"{family}.{value}"):
                 return text(lang, f"{family}.{value}")
+    if isinstance(value, bool):
+        return text(lang, "page.yes" if value else "page.no")
+    if name in _REGIONS and isinstance(value, str) and (place := region_name(lang, value)):
+        return place if value in place else f"{place} · {value}"
     if isinstance(value, dict):
         colon = text(lang, "desk.colon")
         return " · ".join(
