@@ -123,7 +123,9 @@ def count_findings(problems: list[Problem]) -> str:
 
 
 def print_report(report: BundleReport) -> None:
-    OUT.print(f"{report.verdict}: {report.subject}", markup=False)
+    # What cannot be read is about nothing that could be named.
+    about = f": {report.subject}" if report.subject else ""
+    OUT.print(f"{report.verdict}{about}", markup=False)
     for said in say_steps(report):
         OUT.print(said, markup=False)
     for word, remarks in (
