@@ -7,11 +7,9 @@ what is proven anew each time is that the leaf is in the subtree.
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import NamedTuple
 
-# About a kilobyte each.
-_MOST = 8_192
+from app.kit.recent import Recent
 
 
 class Stand(NamedTuple):
@@ -28,27 +26,5 @@ class Stand(NamedTuple):
     beside: bytes
 
 
-class Led:
-    """The hashes from a full tile's root to a tree's, of the proofs that held last."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._ways: dict[Stand, tuple[bytes, ...]] = {}  # guarded by _lock
-
-    def find(self, stand: Stand) -> tuple[bytes, ...] | None:
-        """Returns the way up from there, None where none is known."""
-        with self._lock:
-            way = self._ways.pop(stand, None)
-            if way is not None:
-                self._ways[stand] = way  # last again
-            return way
-
-    def keep(self, stand: Stand, way: tuple[bytes, ...]) -> None:
-        """Remembers a way that was verified."""
-        with self._lock:
-            self._ways[stand] = way
-            if len(self._ways) > _MOST:
-                del self._ways[next(iter(self._ways))]
-
-
-LED = Led()
+LED = Recent[Stand, tuple[bytes, ...]](8_192)
+"""The hashes from a full tile's root to a tree's, of the proofs that held last: a kilobyte each."""

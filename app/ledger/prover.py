@@ -211,9 +211,8 @@ class Prover:
         """Proves a leaf from tiles as stored; from its full tile on by a way that led to the root before."""
         tile, offset = divmod(leaf_index, TILE_WIDTH)
         if (tile + 1) * TILE_WIDTH > self._published.size:
-            return self._try(
-                leaf_index, leaf, {}
-            )  # at the right edge, where a tile is still filling
+            # At the right edge, where a tile is still filling.
+            return self._try(leaf_index, leaf, {})
         nodes = self._full.get(tile)
         if nodes is None:
             nodes = self._full[tile] = TileNodes(self._tiles.load(0, tile) or b"")

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from threading import Lock
 
 from app.kit.errors import Invalid, NotFound
+from app.kit.recent import Recent
 from app.ledger.merkle import (
     HASH_BYTES,
     Edge,
@@ -250,7 +250,7 @@ def tile_root(data: bytes) -> bytes:
 
 def _root_of_full(data: bytes) -> bytes:
     """Returns a full tile's root, and remembers the nodes on the way: what is new is asked for soon."""
-    left, right = split_hashes(_KNOWN.get_or_make(sha256(data).digest(), data)[-1])
+    left, right = split_hashes(_upper_of(data)[-1])
     return node_hash(left, right)
 
 
@@ -350,36 +350,25 @@ class TileNodes:
     def _kept(self) -> list[bytes]:
         if self._upper is None:
             # By what the tile holds, whatever its place: another content is another tile.
-            self._upper = _KNOWN.get_or_make(sha256(self.data).digest(), self.data)
+            self._upper = _upper_of(self.data)
         return self._upper
 
 
-class _Known:
-    """The upper nodes of the tiles asked for last, by SHA-256 of the tile: a kilobyte each."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = Lock()
-        self._rows: dict[bytes, list[bytes]] = {}  # guarded by _lock
-
-    def get_or_make(self, digest: bytes, data: bytes) -> list[bytes]:
-        with self._lock:
-            rows = self._rows.pop(digest, None)
-        if rows is None:
-            nodes = split_hashes(data)
-            rows = []
-            for height in range(1, TILE_HEIGHT):
-                nodes = pair_hashes(nodes)
-                if height >= _KEPT_FROM:
-                    rows.append(b"".join(nodes))
-        with self._lock:
-            self._rows[digest] = rows  # last again
-            if len(self._rows) > self._most:
-                del self._rows[next(iter(self._rows))]
-        return rows
+def _upper_of(data: bytes) -> list[bytes]:
+    """Returns a tile's nodes from the height on that is kept, a row each."""
+    digest = sha256(data).digest()
+    rows = _KNOWN.find(digest)
+    if rows is None:
+        nodes, rows = split_hashes(data), []
+        for height in range(1, TILE_HEIGHT):
+            nodes = pair_hashes(nodes)
+            if height >= _KEPT_FROM:
+                rows.append(b"".join(nodes))
+        _KNOWN.keep(digest, rows)
+    return rows
 
 
 # Below it a node is at most seven hashes away, above it up to 127.
 _KEPT_FROM = 4
-# As many as two million leaves have.
-_KNOWN = _Known(8_192)
+# Of the tiles asked for last, by SHA-256 of the tile: a kilobyte each, as many as two million leaves have.
+_KNOWN = Recent[bytes, list[bytes]](8_192)

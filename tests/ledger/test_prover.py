@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.ledger import led, logstore, prover, tilestore
-from app.ledger.led import Led, Stand
+from app.kit.recent import Recent
+from app.ledger import logstore, prover, tilestore
+from app.ledger.led import Stand
 from app.ledger.merkle import leaf_hash, root_of, verify_inclusion
 from app.ledger.prover import InLog, Prover
 from app.ledger.served import load_checkpoint, load_logs
@@ -86,7 +87,7 @@ def test_another_entry_or_place_is_not_proven(quick_ledger):
 def test_a_way_that_is_known_proves_what_one_made_anew_proves(quick_ledger, size, monkeypatch):
     proving = Proving(quick_ledger, size)
     indices = sorted({0, 1, 15, 16, 100, 254, 255, size // 2, size - 1})
-    monkeypatch.setattr(prover, "LED", Led())
+    monkeypatch.setattr(prover, "LED", Recent(8))
     anew = proving.prove(*indices)
     monkeypatch.setattr(Prover, "_try", None)
     whole = [place for place, index in enumerate(indices) if index < size // 256 * 256]
@@ -119,9 +120,8 @@ def test_damage_beside_a_way_that_is_known_is_still_seen(quick_ledger):
     assert proving.standings(0, 300) == ["proven"] * 2
 
 
-def test_no_more_ways_are_kept_than_there_is_room_for(monkeypatch):
-    monkeypatch.setattr(led, "_MOST", 2)
-    known = Led()
+def test_no_more_ways_are_kept_than_there_is_room_for():
+    known = Recent(2)
     stands = [Stand(b"r" * 32, 256 * n, 0, b"t" * 32, b"") for n in (1, 2, 3)]
     known.keep(stands[0], (b"0",))
     known.keep(stands[1], (b"1",))
