@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.ledger.readstore import load_holding, load_naming
+from app.ledger.readstore import load_holding
 
 _PIECE = 500
 
@@ -22,18 +22,10 @@ def each_of(
     Bytes that are no record of ours say nothing, and are passed over. Whether the others are those that the
     log holds is the audit's to say, and is not asked here.
     """
-    while True:
-        records = load_naming(connection, stream, types, after_seq=after_seq, limit=_PIECE)
-        for record in records:
-            try:
-                fields = record.fields
-            except ValueError:
-                continue
-            if fields["type"] in types:  # else it only quotes one
-                yield fields
-        if len(records) < _PIECE:
-            return
-        after_seq = records[-1].seq
+    parts = [b'"type":"%s"' % one.encode() for one in sorted(types)]
+    for fields in each_holding(connection, stream, parts, after_seq=after_seq):
+        if fields["type"] in types:  # else it only quotes one
+            yield fields
 
 
 def each_holding(

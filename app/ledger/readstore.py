@@ -13,17 +13,6 @@ from app.ledger.record import stream_key
 from app.ledger.store import RECORD, StoredRecord
 
 
-def load_naming(
-    connection: Connection, stream: str, types: frozenset[str], *, after_seq: int, limit: int
-) -> list[StoredRecord]:
-    """Returns a stream's records whose bytes name one of these types, in order, without their leaf.
-
-    All that are of these types, and perhaps one that only quotes such a name. Read-only.
-    """
-    rows = _naming(types).rows(connection, stream=stream_key(stream), after=after_seq, most=limit)
-    return [StoredRecord(stream, row.seq, row.hash, row.body, None) for row in rows]
-
-
 def load_holding(
     connection: Connection, stream: str, parts: Sequence[bytes], *, after_seq: int, limit: int
 ) -> list[StoredRecord]:
@@ -35,20 +24,6 @@ def load_holding(
     place = {"stream": stream_key(stream), "after": after_seq, "most": limit}
     rows = _holding(len(parts)).rows(connection, **place, **named)
     return [StoredRecord(stream, row.seq, row.hash, row.body, None) for row in rows]
-
-
-@cache
-def _naming(types: frozenset[str]) -> HotSelect:
-    """Returns the statement for records whose bytes, canonical JSON, say one of these types."""
-    named = [HoldsBytes(RECORD.c.body, b'"type":"%s"' % one.encode()) for one in sorted(types)]
-    return HotSelect(
-        select(RECORD.c.seq, RECORD.c.hash, RECORD.c.body)
-        .where(
-            RECORD.c.stream == bindparam("stream"), RECORD.c.seq > bindparam("after"), or_(*named)
-        )
-        .order_by(RECORD.c.seq)
-        .limit(bindparam("most"))
-    )
 
 
 @cache

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.kit.errors import Denied
 from app.parties.account_rules import covers
-from app.parties.roles import ACTIONS, ADMIN, SCOPES, may, reach
+from app.parties.roles import ACTIONS, ADMIN, SCOPES, may_within, reach
 
 
 class ScopeMissing(Denied):
@@ -57,7 +57,7 @@ class Principal:
 
     def may(self, action: str) -> bool:
         """Whether the caller may do `action` (a name of roles.ACTIONS) at all, be it to its own alone."""
-        return ACTIONS[action].scope in self.scopes and may(self.roles, action)
+        return may_within(self.roles, self.scopes, action)
 
     def check_may(self, action: str, *, owner: str | None = None) -> None:
         """Returns if the caller may do `action` (a name of roles.ACTIONS) to something of `owner`.

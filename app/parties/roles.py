@@ -11,7 +11,7 @@ to be the actor. `consumer` and `system` are voices without a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -226,6 +226,11 @@ def may(roles: Iterable[str], action: str) -> bool:
     Raises KeyError for an action that is not in ACTIONS.
     """
     return reach(roles, action) is not None
+
+
+def may_within(roles: Iterable[str], scopes: Collection[str], action: str) -> bool:
+    """Returns whether `roles` may do `action` at all with these scopes alone. Raises KeyError as `may`."""
+    return ACTIONS[action].scope in scopes and may(roles, action)
 
 
 def reach(roles: Iterable[str], action: str) -> Reach | None:

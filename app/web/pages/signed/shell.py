@@ -12,7 +12,6 @@ from starlette.responses import RedirectResponse, Response
 
 from app.imports.plans import may_import
 from app.parties.roles import (
-    ACTIONS,
     AGGREGATOR,
     CARRIER,
     MERCHANT,
@@ -21,7 +20,7 @@ from app.parties.roles import (
     SELLER_ROLES,
     SUPPLIER,
     grantable_types,
-    may,
+    may_within,
     reach,
 )
 from app.parties.sessions import Person, SignedIn
@@ -55,7 +54,7 @@ def does(action: str, *, roles: frozenset[str] | None = None) -> Callable[[Perso
         if roles is not None and not roles & person.roles:
             return False
         # Not of its principal: an applicant, who is nobody's yet, has a menu too.
-        return ACTIONS[action].scope in person.scopes and may(person.roles, action)
+        return may_within(person.roles, person.scopes, action)
 
     return shows
 
