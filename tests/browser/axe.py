@@ -31,7 +31,18 @@ _SHOW = """async ([html, address]) => {
     await new Promise((done) => addEventListener("load", done, {once: true}));
   }
   location.hash = hash;  // what it leads to is shown otherwise
+  const isLacking = ({sheet}) => {
+    try {
+      return !sheet?.cssRules.length;
+    } catch {
+      return true;  // what failed is kept as somebody else's
+    }
+  };
+  return [...document.querySelectorAll("link[rel=stylesheet]")].filter(isLacking).map(({href}) => href);
 }"""
+# A copy's stylesheets come by the wire where the browser's cache gave them up, and may fail by chance as
+# nothing of the page itself may: who opened that is told (tests/browser/phone.py).
+_SHOWN = 3
 
 _missed: list[str] = []
 _glasses: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -87,8 +98,11 @@ def _copied(page: Any) -> Any:
     glass = _glass(page.context.browser, f"{parts.scheme}://{parts.netloc}/")
     glass.set_viewport_size(page.viewport_size)
     glass.emulate_media(color_scheme=page.evaluate(_SCHEME), reduced_motion="reduce")
-    glass.evaluate(_SHOW, [page.content(), page.url])
-    return glass
+    for _ in range(_SHOWN):
+        lacking = glass.evaluate(_SHOW, [page.content(), page.url])
+        if not lacking:
+            return glass
+    raise AssertionError(f"{page.url}: its copy came {_SHOWN} times without {lacking}")
 
 
 def _glass(browser: Any, origin: str) -> Any:
