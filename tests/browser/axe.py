@@ -21,6 +21,28 @@ _RUN = """async (alone) => (await axe.run(document, {
 _OF_COLOUR = ["color-contrast", "link-in-text-block"]
 
 _SCHEME = "() => matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
+# A page as it stands, with its stylesheets written into it: a copy that fetched them again could go
+# without one by chance, and links would have the browser's own colours.
+_TAKE = """() => {
+  const all = [...document.querySelectorAll("link[rel=stylesheet]")];
+  const written = ({sheet}) => {
+    try {
+      return [...(sheet?.cssRules ?? [])].map(({cssText}) => cssText).join("\\n");
+    } catch {
+      return "";  // what failed is kept as somebody else's
+    }
+  };
+  const copy = document.documentElement.cloneNode(true);
+  [...copy.querySelectorAll("link[rel=stylesheet]")].forEach((link, n) => {
+    const style = document.createElement("style");
+    style.media = link.media;
+    style.textContent = written(all[n]);
+    link.replaceWith(style);
+  });
+  const type = document.doctype ? new XMLSerializer().serializeToString(document.doctype) : "";
+  const lacking = all.filter((link) => !written(link)).map(({href}) => href);
+  return [type + copy.outerHTML, lacking];
+}"""
 _SHOW = """async ([html, address]) => {
   const {hash} = new URL(address);
   history.replaceState(null, "", address.split("#")[0]);
@@ -31,18 +53,7 @@ _SHOW = """async ([html, address]) => {
     await new Promise((done) => addEventListener("load", done, {once: true}));
   }
   location.hash = hash;  // what it leads to is shown otherwise
-  const isLacking = ({sheet}) => {
-    try {
-      return !sheet?.cssRules.length;
-    } catch {
-      return true;  // what failed is kept as somebody else's
-    }
-  };
-  return [...document.querySelectorAll("link[rel=stylesheet]")].filter(isLacking).map(({href}) => href);
 }"""
-# A copy's stylesheets come by the wire where the browser's cache gave them up, and may fail by chance as
-# nothing of the page itself may: who opened that is told (tests/browser/phone.py).
-_SHOWN = 3
 
 _missed: list[str] = []
 _glasses: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -98,15 +109,15 @@ def _copied(page: Any) -> Any:
     glass = _glass(page.context.browser, f"{parts.scheme}://{parts.netloc}/")
     glass.set_viewport_size(page.viewport_size)
     glass.emulate_media(color_scheme=page.evaluate(_SCHEME), reduced_motion="reduce")
-    for _ in range(_SHOWN):
-        lacking = glass.evaluate(_SHOW, [page.content(), page.url])
-        if not lacking:
-            return glass
-    raise AssertionError(f"{page.url}: its copy came {_SHOWN} times without {lacking}")
+    page.wait_for_load_state("load")
+    html, lacking = page.evaluate(_TAKE)
+    assert lacking == [], f"{page.url} came without {lacking}"
+    glass.evaluate(_SHOW, [html, page.url])
+    return glass
 
 
 def _glass(browser: Any, origin: str) -> Any:
-    """Returns the page that shows a browser's copies: of an origin, since that has the stylesheets.
+    """Returns the page that shows a browser's copies: of an origin, whose addresses it may bear.
 
     Only what the page looks like: its own scripts stay away, as in the page itself.
     """

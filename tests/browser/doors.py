@@ -113,7 +113,7 @@ def sign_in(page: Any, demo: Demo, name: str, path: str = "/desk") -> None:
     page.locator("#f-name").fill(name)
     page.locator("#f-password").fill(demo.people[name])
     page.locator(".narrow .button-first").click()
-    page.wait_for_url(f"**{path}")
+    page.wait_for_url(f"{demo.url}{path}")  # in full: the present one ends with where it leads to
 
 
 # --- merchant ------------------------------------------------------------------------------------

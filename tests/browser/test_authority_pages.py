@@ -150,7 +150,7 @@ def test_a_case_from_a_waybill_to_its_decision(market, chromium):
         page.locator("#verdict-title").wait_for()
         assert "does not agree" in page.locator(".card-broken").inner_text()
         page.locator(".alarm a").first.click()
-        assert page.locator(".card-broken").is_visible()
+        page.locator(".card-broken").wait_for()
         page.goto(f"{market.url}/desk/findings?severity=ordinary&party={market.near}")
         page.locator(".waits a").first.click()
         page.locator("#f-assignee").select_option(name)

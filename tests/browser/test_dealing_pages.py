@@ -60,7 +60,8 @@ def test_a_party_is_dealt_with_from_the_search_to_the_record(market, chromium, p
         page.locator("#main .form .button-first").click()
         page.locator(".told").wait_for()
 
-        page.locator('a[href$="/lists/black"]').click()
+        with page.expect_navigation():
+            page.locator('a[href$="/lists/black"]').click()
         look(page, pictures, "dealing-list", lang)
         page.locator("label:has([value=decision_evaded])").click()
         page.locator("#f-title").fill("行政处罚决定书")

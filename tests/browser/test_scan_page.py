@@ -131,11 +131,11 @@ def test_language_follows_the_phone_until_the_reader_chooses(shown, chromium):
         assert page.locator("html").get_attribute("lang") == "en"
         assert shown.codes["intact"] in page.url
         # The choice goes along to the front page, and back again.
-        page.locator("a.brand").click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.locator("a.brand").click()
         assert page.locator("html").get_attribute("lang") == "en"
-        page.get_by_role("link", name="中文").click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.get_by_role("link", name="中文").click()
         assert page.locator("html").get_attribute("lang") == "zh-CN"
         assert noted.complaints == []
 

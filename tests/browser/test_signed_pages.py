@@ -45,7 +45,8 @@ def sign_in(
     page.locator("#f-name").fill(name)
     page.locator("#f-password").fill(password)
     page.locator(".narrow .button-first").click()
-    page.wait_for_url(f"**{path}*" if onward else f"**{path}")
+    # From the address on: the present one ends with where it leads to.
+    page.wait_for_url(f"{market.url}{path}*" if onward else f"{market.url}{path}")
 
 
 @pytest.mark.looks("/sign-in", "/apply", "/join/{token}")

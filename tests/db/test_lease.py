@@ -232,7 +232,7 @@ def test_a_leader_that_stands_still_in_its_transaction_is_cut_off(place):
     followed = []
     with pytest.raises(DBAPIError), asleep.write() as connection:
         connection.exec_driver_sql("SELECT * FROM log_state FOR UPDATE")
-        next_one = place.lease(lease_s=4)
+        next_one = place.lease(lease_s=40)
         next_one.keep()  # whether it got past the lock in half its lease
         followed.append(next_one.leads())
         connection.exec_driver_sql("UPDATE log_state SET size = 99")

@@ -274,7 +274,7 @@ def test_words_cross_both_ways(quick_ledger: Ledger):
             way.forwarder.tell("sequence")
             way.forwarder.tell("a word that means nothing there")
             way.intake.tell({"leads": True})
-            for _ in range(500):
+            for _ in range(3000):
                 if way.woken and way.heard:
                     break
                 await asyncio.sleep(0.01)

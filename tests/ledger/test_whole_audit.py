@@ -84,7 +84,7 @@ def test_when_it_is_closed_or_stopped_no_process_is_left(plan, monkeypatch):
         assert not any(map(gone, started))
         whole.stop()
         for worker, _ in whole._workers:
-            worker.join(5)
+            worker.join(30)
         assert all(map(gone, started))
 
 

@@ -43,7 +43,8 @@ ROLES = {
 EVENTS = "/api/v1/events"
 SALT = "MmG0qPvlS0fAEJscxxqctbqkx7xT5vhDanvXV6c6jVk="
 
-_numbers, _newcomers = itertools.count(20), itertools.count()
+# A waybill of its own for each dispatch of a process: below are those that tests name.
+_numbers, _newcomers = itertools.count(100_000_020), itertools.count()
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from app.web.turns import Turns
 from tests.web.conftest import SHOP
 from tests.web.test_ranking_api import offer, rank, why
 
-HELD_S = 20.0
+HELD_S = 60.0
 # A look waits half a second for its report; the rest is for machines that do other things too.
-SOON_S = 8.0
+SOON_S = 15.0
 
 
 @contextmanager
