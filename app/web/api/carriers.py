@@ -113,6 +113,8 @@ def push_states(rooms: InRooms, principal: Caller, visit: InVisit, body: PushesI
     check_feed(body.feed)
     items = [_read(body.feed, n, item) for n, item in enumerate(body.items)]
     results = rooms.pushes.take(principal, body.feed, items)
+    if principal.party is not None:
+        rooms.push_log.keep(principal.party, body.feed, results)
     told = [_told(n, one, rooms, visit) for n, one in enumerate(results)]
     return PushesOut(recorded=sum(one.status == "recorded" for one in told), results=told)
 
