@@ -423,8 +423,7 @@ def _open_trace(
         "pushes": pushes,
         "push_log": push_log,
         "push_addresses": PushAddresses(
-            database, pushes, push_log, clock=clock, key=keyring.subkey("push-salt"),
-            random=random
+            database, pushes, push_log, clock=clock, key=keyring.subkey("push-salt"), random=random
         ),
         "customs": CustomsDesk(database, recording, clock=clock, index=index),
         "imports": Imports(

@@ -208,7 +208,7 @@ class PushAddresses:
         return Taken(door.principal.own_party(), told, tuple(results), outcome, fault)
 
     def note_unformed(self, door: Door) -> None:
-        """Keeps that something came to an address that is no form. Writes `push_address` once a minute, `push_forged`."""
+        """Keeps that what came to an address is no form. Writes `push_address`, `push_forged`."""
         self._note(door, "unformed", None)
         self._log.count_forged(door.principal.own_party(), "unformed")
 

@@ -31,9 +31,7 @@ def taken_of(connection: Connection, party: str, *, most: int) -> Sequence[Any]:
     return connection.execute(query).all()
 
 
-def count_forged(
-    connection: Connection, party: str, *, day: str, kind: str, oldest: str
-) -> None:
+def count_forged(connection: Connection, party: str, *, day: str, kind: str, oldest: str) -> None:
     """Counts one more, and forgets the days before `oldest`. Writes `push_forged`."""
     row = {"party": party, "day": day, **dict.fromkeys(_KINDS, 0), kind: 1}
     count_rows(connection, FORGED, [row], keys=("party", "day"), kept=(), sums=_KINDS)

@@ -16,7 +16,7 @@ import orjson
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault, Invalid
+from app.kit.errors import Denied, Fault
 from app.ledger import store
 from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
@@ -41,7 +41,7 @@ from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
-from app.trace.shape import faults_in, fields_of
+from app.trace.shape import told_whole
 from app.trace.shelf import ShelfDecision
 from app.trace.signing import SignedDecision, check_signature
 from app.trace.store import find_inner
@@ -330,16 +330,8 @@ class Recording:
                 before = prepared if atomic else ()
                 prepared.append(self.prepare(principal, request, proof, before=before))
             except Fault as fault:
-                prepared.append(self._told_whole(fault, request))
+                prepared.append(told_whole(fault, request, self._clock.now()))
         return prepared
-
-    def _told_whole(self, fault: Fault, request: EventRequest) -> Fault:
-        """Returns a refusal of a wrong shape with all that is wrong with it, any other as it is."""
-        if type(fault) is not Invalid or not fault.errors:
-            return fault
-        every = faults_in(fields_of(request), self._clock.now())
-        more = tuple(one for one in every if one not in fault.errors)
-        return Invalid(fault.key if not more else "invalid", errors=(*fault.errors, *more))
 
     def _decision(
         self,

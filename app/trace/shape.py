@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from app.kit.canonical import check_canonical
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import Fault, FieldFault, Invalid
 from app.parties.identity import CONSUMER
 from app.trace.claims import check_actor, check_salt, record_id
 from app.trace.events import EVENT_TYPES, Level, check_event, check_time
@@ -22,7 +22,15 @@ from app.trace.requests import EventRequest
 PARTY_PREFIX = "party/"
 
 
-def fields_of(request: EventRequest) -> dict[str, Any]:
+def told_whole(fault: Fault, request: EventRequest, now: datetime) -> Fault:
+    """Returns a refusal of an event's shape with all that is wrong with it, any other as it is."""
+    if type(fault) is not Invalid or not fault.errors:
+        return fault
+    more = tuple(one for one in faults_in(_fields(request), now) if one not in fault.errors)
+    return Invalid("invalid", errors=(*fault.errors, *more)) if more else fault
+
+
+def _fields(request: EventRequest) -> dict[str, Any]:
     """Returns what an event says by field, without what it leaves to us."""
     names = ("code", "type", "data", "id", "occurred_at", "actor", "sealed", "signed")
     told = {name: getattr(request, name) for name in names}

@@ -87,7 +87,6 @@ def _sound(cls: type[Whole], given: dict[Any, Any], faults: Iterable[FieldFault]
         value = sound.get(name)
         if type(value) is dict and section in value:
             sound[name] = {key: one for key, one in value.items() if key != section}
-        else:
-            if section is None or type(value) is not dict:
-                sound.pop(name, None)
+        elif section is None or type(value) is not dict:
+            sound.pop(name, None)
     return sound

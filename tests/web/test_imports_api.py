@@ -339,6 +339,7 @@ def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
         planned = send(market, "shipments", as_csv([head, *rows]), by=party,
                        query="?dry_run=true", lang=lang)  # fmt: skip
         (one,) = planned.json()["warnings"]
-        assert said in one["expected"] and "/desk/products" in one["expected"]
+        assert said in one["expected"]
+        assert "/desk/products" in one["expected"]
     market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"})
     assert warned() == []

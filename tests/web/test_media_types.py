@@ -29,7 +29,9 @@ def test_every_call_that_takes_a_file_says_how_it_is_sent(market, given, content
             ("products", "lots", "shipments", "events")} < set(calls)  # fmt: skip
     for method, path in calls:
         headers = {"Accept-Language": lang} | ({"Content-Type": given} if given else {})
-        answer = market.call(method, path, token=market.keys[SHOP], content=content, headers=headers)
+        answer = market.call(
+            method, path, token=market.keys[SHOP], content=content, headers=headers
+        )
         assert told(answer)[:2] == (415, "unsupported-media-type"), path
         said = answer.json()["detail"]
         assert "multipart/form-data" in said, path

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.kit.errors import Fault, FieldFault
 from app.trace.pushes import MAX_ITEMS, Push, Pushed, check_feed, faults_in
-from app.web.body import BatchRoute, Body, Time, api_router
+from app.web.body import BatchRoute, Body, Time, api_router, check_texts
 from app.web.deps import Caller, InRooms, InVisit, Rooms
 from app.web.items import Whole, read_item
 from app.web.openapi import problems
@@ -110,6 +110,7 @@ def push_states(rooms: InRooms, principal: Caller, visit: InVisit, body: PushesI
     state becomes an event: `suxin`, `kuaidi100`, `kdniao`. A signature's event has the buyer's `claim_token`.
     """
     principal.check_may("event.send")
+    check_texts(body.feed, ("feed",))
     check_feed(body.feed)
     items = [_read(body.feed, n, item) for n, item in enumerate(body.items)]
     results = rooms.pushes.take(principal, body.feed, items)

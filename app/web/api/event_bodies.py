@@ -92,7 +92,8 @@ class EventIn(Whole):
             given["occurred_at"] = parse_time(given["occurred_at"])
         sealed = given.get("sealed", {})
         given["sealed"] = {
-            name: SealedInput(one["content"], _salt(one.get("salt"))) for name, one in sealed.items()
+            name: SealedInput(one["content"], _salt(one.get("salt")))
+            for name, one in sealed.items()
         }
         return faults_in(given, context.get("now"))
 
@@ -217,5 +218,3 @@ class ShipmentIn(Body):
             to=self.to,
             actor=self.actor,
         )
-
-
