@@ -117,6 +117,7 @@ from app.trace.printing import Printing
 from app.trace.proof import Proofs
 from app.trace.pushaddresses import PushAddresses
 from app.trace.pushes import Pushes
+from app.trace.pushlog import PushLog
 from app.trace.rateable import Rateable
 from app.trace.recording import Recording
 from app.trace.rowevents import RowEvents
@@ -400,6 +401,7 @@ def _open_trace(
     row_events = RowEvents(database, recorder, recording, index=index)
     offering = Offering(database, recorder, recording, clock=clock)
     pushes = Pushes(database, recording, index=index)
+    push_log = PushLog(database, clock=clock)
     printing = Printing(
         database, issuing, catalogue, clock=clock, base_url=settings.base_url, font=settings.font
     )
@@ -419,8 +421,9 @@ def _open_trace(
         "dispatching": Dispatching(database, recording, packing),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),
         "pushes": pushes,
+        "push_log": push_log,
         "push_addresses": PushAddresses(
-            database, pushes, clock=clock, key=keyring.subkey("push-salt"), random=random
+            database, pushes, push_log, clock=clock, key=keyring.subkey("push-salt"), random=random
         ),
         "customs": CustomsDesk(database, recording, clock=clock, index=index),
         "imports": Imports(

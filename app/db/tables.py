@@ -1273,6 +1273,38 @@ class PushAddress(SQLModel, table=True):
     """What came of it, a word."""
 
 
+class PushTaken(SQLModel, table=True):
+    """One of a party's newest 50 pushes: how many items came to what. Names no goods and nobody."""
+
+    __tablename__ = "push_taken"
+
+    party: str = _text(key=True)
+    id: str = _text(key=True)
+    """UUIDv7, so that the newest is the last."""
+    at: int = _big()
+    feed: str = _text()
+    recorded: int = _big()
+    repeated: int = _big()
+    """Known already, old news, or another's to tell."""
+    refused: int = _big()
+    reasons: str = _text()
+    """JSON: by a word of the contract, how many were refused for it."""
+
+
+class PushForged(SQLModel, table=True):
+    """How many pushes a party's address refused on a day of China's, of which nobody known signed any."""
+
+    __tablename__ = "push_forged"
+
+    party: str = _text(key=True)
+    day: str = _text(key=True)
+    missing: int = _big()
+    """Without a signature."""
+    wrong: int = _big()
+    unformed: int = _big()
+    """No form, so not even that."""
+
+
 class WebhookDelivery(SQLModel, table=True):
     """A message to one webhook: waiting, delivered, or dead after too many attempts."""
 

@@ -65,7 +65,10 @@ class Problem:
             return text(lang, "field.wrong", **blanks)
 
     def expected(self, lang: Lang) -> str:
-        """Returns what the column asks for, "" where the problem is not one cell's."""
+        """Returns what is asked for: for this kind of problem, else by the column, "" where by neither."""
+        key = f"import.asks.{self.kind}"
+        if has(key):
+            return text(lang, key)
         key = f"import.expects.{self.field}"
         return text(lang, key) if self.field and has(key) else ""
 

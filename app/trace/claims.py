@@ -42,17 +42,27 @@ def read_actor(principal: Principal | None, given: str | None) -> str:
         return own
     if principal is None:
         raise Denied("actor_not_yours")
+    check_actor(given)
+    return given
+
+
+def check_actor(given: str) -> None:
+    """Raises Invalid for what can be nobody's id."""
     if not is_party_id(given):
         raise invalid(FieldFault(("actor",), "unknown_party", {"got": given[:40]}))
-    return given
 
 
 def seal_section(name: str, given: SealedInput, *, signed: bool) -> Seal:
     """Returns a sent section ready to be sealed, its salt ours unless the sender signs."""
     check_canonical(given.content, ("sealed", name, "content"))
     content = canonical_bytes_unchecked(given.content)
+    check_salt(name, given, signed=signed)
+    return Seal(name, given.salt or secrets.token_bytes(SALT_BYTES), content)
+
+
+def check_salt(name: str, given: SealedInput, *, signed: bool) -> None:
+    """Raises Invalid unless the salt is the sender's just where it signs."""
     if signed and given.salt is None:
         raise invalid(FieldFault(("sealed", name, "salt"), "missing", {"name": "salt"}))
     if not signed and given.salt is not None:
         raise invalid(FieldFault(("sealed", name, "salt"), "reserved", {"name": "salt"}))
-    return Seal(name, given.salt or secrets.token_bytes(SALT_BYTES), content)

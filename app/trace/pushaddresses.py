@@ -24,6 +24,7 @@ from app.parties.store import find_party
 from app.trace import kuaidi100, pushaddressstore
 from app.trace.kuaidi100 import Told
 from app.trace.pushes import Pushed, Pushes
+from app.trace.pushlog import PushLog
 from app.trace.pushoutcomes import (
     Outcome,
     is_noted,
@@ -101,6 +102,7 @@ class PushAddresses:
         self,
         database: Database,
         pushes: Pushes,
+        push_log: PushLog,
         *,
         clock: Clock,
         key: bytes,
@@ -108,6 +110,7 @@ class PushAddresses:
     ) -> None:
         self._database = database
         self._pushes = pushes
+        self._log = push_log
         self._clock = clock
         self._key = key
         self._random = random
@@ -201,11 +204,28 @@ class PushAddresses:
             raise
         finally:
             self._note(door, outcome, fault)
+            self._keep(door, outcome, fault, results, is_signed=bool(sign))
         return Taken(door.principal.own_party(), told, tuple(results), outcome, fault)
 
     def note_unformed(self, door: Door) -> None:
-        """Keeps that something came to an address that is no form. Writes `push_address`, once a minute."""
+        """Keeps that what came to an address is no form. Writes `push_address`, `push_forged`."""
         self._note(door, "unformed", None)
+        self._log.count_forged(door.principal.own_party(), "unformed")
+
+    def _keep(
+        self, door: Door, outcome: Outcome, fault: Fault | None, results: list[Pushed], *,
+        is_signed: bool,
+    ) -> None:  # fmt: skip
+        """Keeps what came of a push among the party's last ones, or counts what nobody known signed."""
+        party = door.principal.own_party()
+        if outcome == "sign_wrong":
+            self._log.count_forged(party, "wrong" if is_signed else "missing")
+            return
+        # What has no items is told as a whole; what was refused before its items were, by its reason.
+        whole = ""
+        if not results and outcome not in ("nothing", "ended"):
+            whole = reason_of(fault) if outcome == "refused" and fault else outcome
+        self._log.keep(party, kuaidi100.FEED, results, whole=whole)
 
     def _note(self, door: Door, outcome: Outcome, fault: Fault | None) -> None:
         """Keeps what came of it in the address's one row, if it is worth that (`is_noted`)."""

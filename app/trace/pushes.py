@@ -11,7 +11,7 @@ a parcel ended: on the way it is the carrier that speaks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import format_time
-from app.kit.errors import Fault, FieldFault, NotFound, Unavailable, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, NotFound, Unavailable, invalid
 from app.ledger import store
 from app.ledger.submission import Answer, Recorded
 from app.parties.identity import is_party_id, parse_region, parse_waybill
@@ -121,19 +121,18 @@ class Pushes:
         self,
         principal: Principal,
         feed: str,
-        items: Sequence[Push],
+        items: Sequence[Push | Fault],
         *,
         most: int | None = MAX_EVENTS,
     ) -> list[Pushed]:
         """Returns what came of each item, in order. Raises Invalid for an unknown feed.
 
+        items: of one that could not be read, why; it is refused with that.
         most: events; an item that goes beyond is refused, so that its sender sends less at once. None:
         for who cannot, all of it.
         """
         principal.check_may("event.send")
-        if feed not in feeds():
-            expected = ", ".join(feeds())
-            raise invalid(FieldFault(("feed",), "enum", {"expected": expected, "got": feed[:40]}))
+        check_feed(feed)
         results: list[Pushed] = []
         waybills: list[str | None] = []
         for n, item in enumerate(items):
@@ -148,7 +147,7 @@ class Pushes:
         owners: list[int] = []
         earlier: list[tuple[int, EventRequest]] = []
         for n, (item, waybill) in enumerate(zip(items, waybills, strict=True)):
-            if waybill is None:
+            if waybill is None or isinstance(item, Fault):
                 continue
             told = _tables()["states"][feeds()[feed][item.state]]
             found = parcels.get(waybill, [])
@@ -273,15 +272,47 @@ def speaks_of_parcel(
     return own == seller_of(state), None
 
 
-def _check(feed: str, item: Push, n: int) -> str:
-    """Returns the waybill in its one spelling. Raises Invalid with the place among the items."""
-    waybill = parse_waybill(item.waybill, loc=("items", n, "waybill"))
-    if item.state not in feeds()[feed]:
-        params = {"expected": ", ".join(feeds()[feed]), "got": item.state[:40]}
-        raise invalid(FieldFault(("items", n, "state"), "enum", params))
-    if item.region is not None:
-        parse_region(item.region, loc=("items", n, "region"))
-    return waybill
+def check_feed(feed: str) -> None:
+    """Raises Invalid for a feed that has no table."""
+    if feed not in feeds():
+        expected = ", ".join(feeds())
+        raise invalid(FieldFault(("feed",), "enum", {"expected": expected, "got": feed[:40]}))
+
+
+def _check(feed: str, item: Push | Fault, n: int) -> str:
+    """Returns the waybill in its one spelling. Raises Invalid with the places among the items."""
+    if isinstance(item, Fault):
+        raise item
+    told = {"waybill": item.waybill, "state": item.state, "region": item.region}
+    if faults := faults_in(feed, told, ("items", n)):
+        raise invalid(*faults)
+    return parse_waybill(item.waybill)
+
+
+def faults_in(
+    feed: str, told: Mapping[str, str | None], loc: tuple[str | int, ...]
+) -> list[FieldFault]:
+    """Returns everything wrong with an item's waybill, state and region, of which some may be missing."""
+
+    def check_state(state: str) -> None:
+        if state not in feeds()[feed]:
+            params = {"expected": ", ".join(feeds()[feed]), "got": state[:40]}
+            raise invalid(FieldFault((*loc, "state"), "enum", params))
+
+    faults: list[FieldFault] = []
+    checks: Mapping[str, Callable[[str], object]] = {
+        "waybill": lambda given: parse_waybill(given, loc=(*loc, "waybill")),
+        "state": check_state,
+        "region": lambda given: parse_region(given, loc=(*loc, "region")),
+    }
+    for name, check in checks.items():
+        value = told.get(name)
+        try:
+            if value is not None:
+                check(value)
+        except Invalid as refused:
+            faults += refused.errors
+    return faults
 
 
 def _event(

@@ -41,6 +41,7 @@ from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
+from app.trace.shape import told_whole
 from app.trace.shelf import ShelfDecision
 from app.trace.signing import SignedDecision, check_signature
 from app.trace.store import find_inner
@@ -329,7 +330,7 @@ class Recording:
                 before = prepared if atomic else ()
                 prepared.append(self.prepare(principal, request, proof, before=before))
             except Fault as fault:
-                prepared.append(fault)
+                prepared.append(told_whole(fault, request, self._clock.now()))
         return prepared
 
     def _decision(

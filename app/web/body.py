@@ -136,7 +136,7 @@ def parse_body(request: Request, raw: bytes, *, checks_text: bool = True) -> Any
     check_media_type(request)
     value = parse_json(raw)
     if checks_text and _CONTROL_SIGNS.search(raw):
-        _check_texts(value, ())
+        check_texts(value, ())
     return value
 
 
@@ -230,7 +230,8 @@ def check_query(request: Request) -> None:
             raise invalid(FieldFault(("query", CONTROL.sub("?", name)[:80]), "control"))
 
 
-def _check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
+def check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
+    """Raises Invalid where a text or name in it has a control character, or it is too deep."""
     if isinstance(value, str):
         if CONTROL.search(value):
             raise invalid(FieldFault(loc, "control"))
@@ -241,4 +242,4 @@ def _check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
         for key, item in items:
             if isinstance(key, str) and CONTROL.search(key):
                 raise invalid(FieldFault((*loc, CONTROL.sub("?", key)[:80]), "control"))
-            _check_texts(item, (*loc, key[:80] if isinstance(key, str) else key))
+            check_texts(item, (*loc, key[:80] if isinstance(key, str) else key))

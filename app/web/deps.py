@@ -99,6 +99,7 @@ from app.trace.parcels import Parcels
 from app.trace.printing import Printing
 from app.trace.pushaddresses import PushAddresses
 from app.trace.pushes import Pushes
+from app.trace.pushlog import PushLog
 from app.trace.rateable import Rateable
 from app.trace.recording import Recording
 from app.trace.scans import Scans
@@ -169,6 +170,7 @@ class Rooms:
     dispatching: Dispatching
     imports: Imports
     pushes: Pushes
+    push_log: PushLog
     push_addresses: PushAddresses
     stories: Stories
     scans: Scans

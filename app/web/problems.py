@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -202,6 +203,9 @@ def answer(request: Request, fault: Fault) -> Response:
 
 # --- what validation found ------------------------------------------------------------------------
 
+HOUSE = "house"
+"""Pydantic's type of an error that is a FieldFault, `fault` in its context."""
+
 _KINDS: Mapping[str, str] = {
     "missing": "missing",
     "extra_forbidden": "unknown_field",
@@ -254,6 +258,9 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
     loc = tuple(part for part in loc if not (isinstance(part, str) and _BRANCH.search(part)))
     # Names are the sender's; a long one is cut so that an answer cannot be blown up.
     loc = tuple(part[:80] if isinstance(part, str) else part for part in loc)
+    if error["type"] == HOUSE:  # said already in our words
+        fault: FieldFault = error["ctx"]["fault"]
+        return replace(fault, loc=loc)
     kind = _KINDS.get(error["type"], "type")
     context = error.get("ctx", {})
     given = error.get("input")

@@ -48,7 +48,7 @@ async def _read_upload(request: Request, _caller: Caller) -> Upload:
     given = request.headers.get("content-type", "")
     encoding = request.headers.get("content-encoding", "identity")
     if given.split(";")[0].strip().lower() != "multipart/form-data" or encoding != "identity":
-        raise UnsupportedMedia("media_type", expected="multipart/form-data", got=given[:80])
+        raise UnsupportedMedia("media_type_file", got=given[:80])
     parser = InMemory(
         request.headers, request.stream(), max_files=1, max_fields=8, max_part_size=_MAX_FIELD_BYTES
     )

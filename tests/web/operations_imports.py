@@ -160,8 +160,7 @@ IMPORTS: dict[tuple[str, str], Operation] = {
             Bad(name="unknown feed", answer=INVALID, kind="enum",
                 body=lambda w: {"feed": "x", "items": [
                     {"waybill": "TEST0000000002", "state": "0", "occurred_at": w.at(-1)}]}),
-            Bad(name="no time", answer=INVALID, kind="time",
-                body={"items": [{"waybill": "TEST0000000002", "state": "0", "occurred_at": "x"}]}),
+            Bad(name="no list", body={"items": {}}, answer=INVALID, kind="type"),
         ),
     ),
 }  # fmt: skip

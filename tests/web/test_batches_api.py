@@ -220,3 +220,35 @@ def test_an_unknown_wait_is_refused(market):
     unit = market.one()
     answer = market.post(SHOP, unit.code, "sale", query="?wait=forever")
     assert answer.json()["errors"][0]["loc"] == ["query", "wait"]
+
+
+def places_in(problem) -> set[tuple[str, str]]:
+    return {(".".join(map(str, error["loc"])), error["kind"]) for error in problem["errors"]}
+
+
+def test_an_item_is_told_everything_that_is_wrong_with_it_at_once(market):
+    (unit,) = (issued.code for issued in market.issue(1))
+    bad_text = {"text": {"content": {"text": 0.5}}}
+    review = {"code": unit, "type": "review", "data": {"rating": 9}, "sealed": bad_text}
+    rating, text = ("data.rating", "range"), ("sealed.text.content.text", "float")
+    events = [
+        review,
+        {**review, "more": 1},
+        {**review, "id": "no-uuid", "occurred_at": "2999-01-01T00:00:00Z"},
+        {**review, "id": 5, "actor": "nobody", "more": 1},
+        {"code": "01/x", "type": "none", "more": 1, "id": "no-uuid"},
+        {**review, "sealed": {"text": {"content": {}, "salt": "short"}, "other": {"content": 5}}},
+    ]
+    results = send(market, events).json()["results"]
+    assert [one["status"] for one in results] == [422] * len(events)
+    found = [places_in(one["problem"]) for one in results]
+    more = ("more", "unknown_field")
+    assert found[0] == {rating, text}
+    assert found[1] == {rating, text, more}
+    assert found[2] == {rating, text, ("id", "record_id"), ("occurred_at", "future_time")}
+    assert found[3] == {rating, text, more, ("id", "type"), ("actor", "unknown_party")}
+    assert {kind for place, kind in found[4]} >= {"unknown_field", "record_id", "unknown_type"}
+    assert "code" in {place for place, _ in found[4]}
+    assert found[5] >= {rating, ("sealed.text.salt", "form"), ("sealed.other.content", "type")}
+    alone = market.call("POST", "/api/v1/events", events[1], token=market.keys[SHOP])
+    assert places_in(alone.json()) == found[1]

@@ -35,6 +35,11 @@ def parcel(market):
     return waybill, units
 
 
+def records(market) -> dict[str, int]:
+    """How many rows every table has, but for the list of the last pushes."""
+    return {name: n for name, n in market.count_rows().items() if name != "push_taken"}
+
+
 def statuses(body) -> list[str]:
     return [one["status"] for one in body["results"]]
 
@@ -109,7 +114,7 @@ def test_an_item_fails_alone(market, parcel):
 
 def test_whose_parcel_it_is_not_learns_nothing(market, parcel):
     waybill, units = parcel
-    before = market.count_rows()
+    before = records(market)
     for by in (RIVAL, PLATFORM):
         # "abort" is no news of goods at all: not even that tells that there are any.
         mine = push(market, item(market, waybill, "3"), item(market, waybill, "abort"), by=by)
@@ -117,7 +122,7 @@ def test_whose_parcel_it_is_not_learns_nothing(market, parcel):
         assert statuses(mine) == ["unknown", "unknown"]
         assert statuses(none) == ["unknown"]
         assert mine["results"][0]["problem"]["detail"] == none["results"][0]["problem"]["detail"]
-    assert market.count_rows() == before
+    assert records(market) == before
     assert state_of(market, units[0]) == "in_transit"
 
 
@@ -178,3 +183,42 @@ def test_a_wrong_call_is_refused_whole(market):
                       token=market.keys[CARRIER])  # fmt: skip
     assert (told(bad)[:2], bad.json()["errors"][0]["loc"]) == ((422, "invalid"), ["feed"])
     assert market.count_rows() == before
+
+
+def test_an_item_of_any_wrong_shape_fails_alone_and_says_what_was_expected(market, parcel):
+    waybill, _ = parcel
+    good = item(market, waybill, "1", -19)
+    wrong = [7, None, [], {}, {**good, "state": 3}, {**good, "occurred_at": "gestern"},
+             {**good, "waybill": ""}, {**good, "more": 1}, {**good, "reason": "a\u0007b"},
+             {**good, "state": "999"}, {k: v for k, v in good.items() if k != "state"}]  # fmt: skip
+    body = push(market, *wrong, good)
+    assert statuses(body) == ["refused"] * len(wrong) + ["recorded"]
+    assert [one["index"] for one in body["results"]] == list(range(len(wrong) + 1))
+    found = [one["problem"]["errors"] for one in body["results"][:-1]]
+    assert all(one["problem"]["type"] == "/problems/invalid" for one in body["results"][:-1])
+    assert all(error["loc"][:2] == ["items", n] and error["msg"]
+               for n, errors in enumerate(found) for error in errors)  # fmt: skip
+    places = [{(".".join(map(str, e["loc"][2:])), e["kind"]) for e in errors} for errors in found]
+    assert places == [
+        {("", "type")}, {("", "type")}, {("", "type")},
+        {(name, "missing") for name in ("waybill", "state", "occurred_at")},
+        {("state", "type")}, {("occurred_at", "time")}, {("waybill", "length")},
+        {("more", "unknown_field")}, {("reason", "control")}, {("state", "enum")},
+        {("state", "missing")},
+    ]  # fmt: skip
+
+
+def test_an_item_is_told_everything_that_is_wrong_with_it_at_once(market):
+    wrong = {"waybill": "短", "state": "999", "occurred_at": 5, "region": "990000", "more": 1}
+    (one,) = push(market, wrong)["results"]
+    assert {e["loc"][-1] for e in one["problem"]["errors"]} == set(wrong)
+    readable = {**item(market, "短", "999", region="990000")}
+    (one,) = push(market, readable)["results"]
+    assert {e["loc"][-1] for e in one["problem"]["errors"]} == {"waybill", "state", "region"}
+
+
+@pytest.mark.parametrize("items", [{}, "x", None, [{}] * 201])
+def test_what_is_no_list_of_items_within_the_bound_is_refused_whole(market, items):
+    answer = market.call("POST", PUSH, {"items": items}, token=market.keys[CARRIER])
+    assert told(answer)[:2] == (422, "invalid")
+    assert answer.json()["errors"][0]["loc"] == ["items"]

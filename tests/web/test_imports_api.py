@@ -337,5 +337,11 @@ def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
         return [(one["row"], one["kind"], one["column"]) for one in told.json()["warnings"]]
 
     assert warned() == [(2, "not_listed", "商品条码")]
+    for lang, said in (("zh", "先给这个商品登记上架"), ("en", "that the product be listed first")):
+        planned = send(market, "shipments", as_csv([head, *rows]), by=party,
+                       query="?dry_run=true", lang=lang)  # fmt: skip
+        (one,) = planned.json()["warnings"]
+        assert said in one["expected"]
+        assert "/desk/products" in one["expected"]
     market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"})
     assert warned() == []

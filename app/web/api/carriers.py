@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
-from app.trace.pushes import MAX_ITEMS, Push, Pushed
-from app.web.body import Body, Time, api_router
+from app.kit.errors import Fault, FieldFault
+from app.trace.pushes import MAX_ITEMS, Push, Pushed, check_feed, faults_in
+from app.web.body import BatchRoute, Body, Time, api_router, check_texts
 from app.web.deps import Caller, InRooms, InVisit, Rooms
+from app.web.items import Whole, read_item
 from app.web.openapi import problems
 from app.web.problems import describe
 from app.web.visit import Visit
 
-router = api_router(tag="events")
+router = api_router(tag="events", route=BatchRoute)
 
 
-class PushIn(Body):
+class PushIn(Whole):
     """One state of one waybill, in the words of the feed."""
 
     waybill: Annotated[str, Field(min_length=1, max_length=64)]
@@ -25,9 +28,19 @@ class PushIn(Body):
     region: Annotated[str | None, Field(max_length=6)] = None
     reason: Annotated[str | None, Field(min_length=1, max_length=100)] = None
 
+    @classmethod
+    def faults_beside(
+        cls, sound: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> Iterable[FieldFault]:
+        """Returns what the feed's table and the forms of numbers find. context: `feed`."""
+        return faults_in(context["feed"], sound, ())
+
+
+ITEM_SCHEMA = PushIn.model_json_schema()
+
 
 class PushesIn(Body):
-    """States as a feed tells them. `feed`: whose words `state` is in."""
+    """States as a feed tells them. `feed`: whose words `state` is in. Each item is judged for itself."""
 
     model_config = {
         **Body.model_config,
@@ -48,7 +61,10 @@ class PushesIn(Body):
     }
 
     feed: Annotated[str, Field(min_length=1, max_length=32)] = "suxin"
-    items: Annotated[list[PushIn], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[
+        list[Annotated[Any, WithJsonSchema(ITEM_SCHEMA)]],
+        Field(min_length=1, max_length=MAX_ITEMS),
+    ]
 
 
 class PushedEventOut(BaseModel):
@@ -93,12 +109,24 @@ def push_states(rooms: InRooms, principal: Caller, visit: InVisit, body: PushesI
     Each item stands for itself; in any order, as often as it comes. `feed` names the table by which a
     state becomes an event: `suxin`, `kuaidi100`, `kdniao`. A signature's event has the buyer's `claim_token`.
     """
-    items = [
-        Push(one.waybill, one.state, one.occurred_at, one.region, one.reason) for one in body.items
-    ]
+    principal.check_may("event.send")
+    check_texts(body.feed, ("feed",))
+    check_feed(body.feed)
+    items = [_read(body.feed, n, item) for n, item in enumerate(body.items)]
     results = rooms.pushes.take(principal, body.feed, items)
+    if principal.party is not None:
+        rooms.push_log.keep(principal.party, body.feed, results)
     told = [_told(n, one, rooms, visit) for n, one in enumerate(results)]
     return PushesOut(recorded=sum(one.status == "recorded" for one in told), results=told)
+
+
+def _read(feed: str, n: int, item: object) -> Push | Fault:
+    """Returns an item, or why it is none."""
+    try:
+        one = read_item(PushIn, item, ("items", n), {"feed": feed})
+    except Fault as fault:
+        return fault
+    return Push(one.waybill, one.state, one.occurred_at, one.region, one.reason)
 
 
 def _told(index: int, pushed: Pushed, rooms: Rooms, visit: Visit) -> PushedOut:

@@ -227,7 +227,7 @@ def move(rooms: InRooms, principal: Caller, sscc: SSCC, body: CaseEventIn) -> Re
         id=body.id,
         occurred_at=body.occurred_at,
         actor=body.actor,
-        sealed={name: section.input(name) for name, section in body.sealed.items()},
+        sealed={name: section.input() for name, section in body.sealed.items()},
         count=body.count,
         holder=body.holder,
     )

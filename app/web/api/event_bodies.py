@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.config import JsonDict
 
 from app.kit.clock import parse_time
@@ -14,8 +14,10 @@ from app.kit.errors import FieldFault, invalid
 from app.ledger.record import Signed
 from app.trace.recording import MAX_BATCH
 from app.trace.requests import EventRequest, SealedInput
+from app.trace.shape import faults_in
 from app.trace.shipments import NewUnits, Shipment
 from app.web.body import Body, Time
+from app.web.items import Whole, house_error
 
 EXAMPLE: JsonDict = {
     "code": "01/06901234567892/21/8F3K2M9QZ7AB",
@@ -30,15 +32,29 @@ EXAMPLE: JsonDict = {
 _EMPTY: Any = Field(default_factory=dict, json_schema_extra={"default": {}})
 
 
+def _salt(given: str | None) -> bytes | None:
+    return None if given is None else base64.b64decode(given, validate=True)
+
+
+def _check_salt(given: str | None) -> str | None:
+    try:
+        salt = _salt(given)
+    except ValueError:  # binascii.Error is one
+        salt = b""
+    if salt is not None and len(salt) != 32:
+        raise house_error(FieldFault(("salt",), "form", {"expected": 32}, "base64"))
+    return given
+
+
 class SealedIn(Body):
     """A sealed section: any object of the canonical subset; the salt only from a signing client."""
 
     content: dict[str, Any]
-    salt: Annotated[str | None, Field(max_length=64)] = None
+    salt: Annotated[str | None, Field(max_length=64), AfterValidator(_check_salt)] = None
 
-    def input(self, name: str) -> SealedInput:
-        """Returns the section as the recording takes it. Raises Invalid for a salt that is none."""
-        return SealedInput(self.content, _salt(name, self.salt))
+    def input(self) -> SealedInput:
+        """Returns the section as the recording takes it."""
+        return SealedInput(self.content, _salt(self.salt))
 
 
 class SignedIn(Body):
@@ -52,7 +68,7 @@ class SignedIn(Body):
 _MOST_CODE, _MOST_TYPE, _MOST_ID, _MOST_ACTOR = 2048, 64, 80, 64
 
 
-class EventIn(Body):
+class EventIn(Whole):
     """An event as sent."""
 
     model_config = {**Body.model_config, "json_schema_extra": {"examples": [EXAMPLE]}}
@@ -66,8 +82,23 @@ class EventIn(Body):
     sealed: Annotated[dict[str, SealedIn], _EMPTY]
     signed: SignedIn | None = None
 
+    @classmethod
+    def faults_beside(
+        cls, sound: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> Iterable[FieldFault]:
+        """Returns what the rules of events find. context: `now`, without which no time is judged."""
+        given = {name: value for name, value in sound.items() if value is not None}
+        if "occurred_at" in given:
+            given["occurred_at"] = parse_time(given["occurred_at"])
+        sealed = given.get("sealed", {})
+        given["sealed"] = {
+            name: SealedInput(one["content"], _salt(one.get("salt")))
+            for name, one in sealed.items()
+        }
+        return faults_in(given, context.get("now"))
+
     def request(self) -> EventRequest:
-        """Returns the event as the recording takes it. Raises Invalid for a salt that is none."""
+        """Returns the event as the recording takes it."""
         return EventRequest(
             code=self.code,
             type=self.type,
@@ -75,7 +106,7 @@ class EventIn(Body):
             id=self.id,
             occurred_at=self.occurred_at,
             actor=self.actor,
-            sealed={name: section.input(name) for name, section in self.sealed.items()},
+            sealed={name: section.input() for name, section in self.sealed.items()},
             signed=None if self.signed is None else Signed(self.signed.key, self.signed.value),
         )
 
@@ -187,16 +218,3 @@ class ShipmentIn(Body):
             to=self.to,
             actor=self.actor,
         )
-
-
-def _salt(name: str, given: str | None) -> bytes | None:
-    if given is None:
-        return None
-    try:
-        salt = base64.b64decode(given, validate=True)
-    except (binascii.Error, ValueError):
-        salt = b""
-    if len(salt) != 32:
-        loc = ("sealed", name, "salt")
-        raise invalid(FieldFault(loc, "form", {"expected": 32}, "base64"))
-    return salt

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Query, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -55,9 +56,6 @@ _REPEATED: dict[int | str, dict[str, Any]] = {
 }
 _WAIT_S = 5.0
 _POLL_S = 0.01
-
-_EVENT = TypeAdapter(EventIn)
-
 
 _PROOFS = frozenset({b"suxin-claim", b"suxin-inner", b"suxin-ticket"})
 
@@ -168,7 +166,7 @@ async def record_batch(
     With `atomic=true` all or none: the first refusal is the answer, and nothing was written.
     """
     principal.check_may("event.send")
-    requests, faults = await run_in_threadpool(_read_items, batch.events)
+    requests, faults = await run_in_threadpool(_read_items, batch.events, rooms.clock.now())
     count = len(batch.events)
     answered: Iterable[Answer]
     if atomic:
@@ -289,6 +287,7 @@ def _standing(rooms: Rooms, recorded: Recorded) -> Wait:
 
 def _read_items(
     items: Sequence[Any],
+    now: datetime,
 ) -> tuple[dict[int, EventRequest], dict[int, Fault]]:
     requests: dict[int, EventRequest] = {}
     faults: dict[int, Fault] = {}
@@ -296,7 +295,7 @@ def _read_items(
         try:
             request = plain_request(item)
             if request is None:
-                event = _EVENT.validate_python(item)
+                event = EventIn.model_validate(item, context={"now": now})
                 _check_size(event)
                 request = event.request()
             else:

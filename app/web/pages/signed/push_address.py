@@ -67,6 +67,7 @@ def change_push_address(
 def _page(
     request: Request, rooms: Rooms, signed: SignedIn, lang: str | None, found: Address | None
 ) -> Response:
+    party = signed.person.principal().own_party()
     return answer_signed(
         "push_address.html",
         frame_of(request, lang, _PATH),
@@ -76,9 +77,18 @@ def _page(
         found=found,
         reason=_reason(found),
         since=_since(found),
+        lines=rooms.push_log.last(party),
+        days=rooms.push_log.forged(party),
+        why=_why,
         url=f"{rooms.base_url}{PATH}/{found.address}" if found else "",
         is_carrier=bool(signed.person.principal().roles & {CARRIER, AGGREGATOR}),
     )
+
+
+def _why(word: str) -> str:
+    """Returns the sentence on why items were refused; one for all words that have none."""
+    key = f"push.why.{word}"
+    return key if has(key) else "push.why.other"
 
 
 def _since(found: Address | None) -> str:
