@@ -211,9 +211,10 @@ class Decision:
     def _check_left(self, claim: Claim, state: Mapping[str, Any]) -> None:
         """Raises LifecycleConflict where goods are signed for and it names a case that they did not leave so."""
         case = claim.data.get("case")
-        if claim.type in WORDS and state["state"] == "signed" and case is not None:
-            if self.left != Left(state["signature"]["id"], case):
-                raise LifecycleConflict("not_in_case")
+        if claim.type not in WORDS or state["state"] != "signed" or case is None:
+            return
+        if self.left != Left(state["signature"]["id"], case):
+            raise LifecycleConflict("not_in_case")
 
     def _check_proof(self, state: Mapping[str, Any]) -> None:
         """Raises ProofInvalid for a token of another sale; an inner code was checked before."""

@@ -179,9 +179,8 @@ def find_cell(state: State, event: Happening) -> Cell | str | None:
         return "void"
     if event.type == "registration":
         return "already_registered"
-    if event.type != "pack" and "case" in event.data and case_of(state) != event.data["case"]:
-        if not _is_word_of_left(state, event):
-            return "not_in_case"  # of another case the unit says nothing
+    if not _is_of_its_case(state, event):
+        return "not_in_case"  # of another case the unit says nothing
     if _is_missing_step(state, event):
         return None
     cell = LIFE.get(event.type, _NO_ROW).get(life, _STAY)
@@ -196,7 +195,9 @@ def case_of(state: State) -> str | None:
     return found
 
 
-def _is_word_of_left(state: State, event: Happening) -> bool:
+def _is_of_its_case(state: State, event: Happening) -> bool:
+    if event.type == "pack" or "case" not in event.data or case_of(state) == event.data["case"]:
+        return True
     return (
         event.type in WORDS
         and state["state"] == "signed"

@@ -110,6 +110,7 @@ def test_giving_a_finding_to_who_has_it_changes_nothing_and_says_so(market):
     browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
     name, _ = make_account(market, "staff", AUTHORITY, scopes=ADVICE)
     path, told = f"/desk/findings/{finding}", text("en", "told.finding_unmoved")
+    browser.get(path)
     assert told in browser.post(path, do="assign", assignee="").text
     assert done(market, finding) == []
     assert told not in browser.post(path, do="assign", assignee=name).text
@@ -123,7 +124,7 @@ def test_what_is_attributed_to_the_operator_is_not_told_of_the_merchant(market):
     finding, near = one_of(market, 5), market.near
 
     def counts():
-        with market.database.read() as connection:
+        with market.rooms.database.read() as connection:
             region = dict(map(tuple, findings_by_region(connection, since_ms=0, until_ms=2**60)))
             return queue(connection, near, limit=1)[0], region
 
