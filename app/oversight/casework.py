@@ -238,7 +238,8 @@ class Casework:
     def assign(self, principal: Principal, finding: str, assignee: str | None) -> bool:
         """Gives a finding to somebody of one's own authority, by login name; None: to nobody.
 
-        Returns whether that changed anything: who has it already is given nothing, nor is it noted. Raises Invalid where there is none of that name, or where that one may not see the finding.
+        Returns whether that changed anything: to who has it already nothing is given, and nothing noted.
+        Raises Invalid where there is none of that name, or where that one may not see the finding.
         """
         principal.check_may("finding.work")
         party = principal.own_party()

@@ -135,7 +135,7 @@ ANSWERED = or_(
 
 
 def queue(connection: Connection, party: str, *, limit: int) -> tuple[int, list[Any]]:
-    """Returns how many findings that a party answers for are open or in their grace, and the first of them. Read-only.
+    """Returns how many findings that a party answers for are open or in grace, and the first. Read-only.
 
     The gravest stand first, of each severity the oldest, which ends first.
     """

@@ -91,8 +91,7 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
 
 
 def check_named(text: str, *, loc: Loc) -> None:
-    """Raises Invalid for what is meant for a party's id and is none; any other text is a name, which a
-    carrier or platform may go by.
+    """Raises Invalid for what is meant for a party's id and is none; any other text is a name.
 
     Meant so is what comes near to a code, however it is typed: 16 to 20 letters and digits, most of them
     digits, also full-width or with spaces and hyphens between. Kept as a name it would be one that

@@ -244,6 +244,8 @@ class Packing:
         inside = [row for row in rows if row.inside]
         if event.type in WORDS:
             inside += self._signed_for(rows, case, actor=str(actor), sender=principal.own_party())
+            # In the order that a repeat has, when none of them is inside any more.
+            inside.sort(key=lambda row: (row.packed_at, row.stream))
         if event.holder is not None:
             inside = [row for row in inside if row.party == event.holder]
         own = [row for row in inside if row.party == actor] or self._entrusted(inside, actor)
