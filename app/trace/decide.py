@@ -209,7 +209,7 @@ class Decision:
         return state
 
     def _check_left(self, claim: Claim, state: Mapping[str, Any]) -> None:
-        """Raises LifecycleConflict where goods that are signed for did not leave the case that it names so."""
+        """Raises LifecycleConflict where goods signed for did not leave the case that it names by that."""
         case = claim.data.get("case")
         if claim.type not in WORDS or state["state"] != "signed" or case is None:
             return

@@ -113,8 +113,8 @@ def test_giving_a_finding_to_who_has_it_changes_nothing_and_says_so(market):
     browser.get(path)
 
     def says(assignee):
-        browser.post(path, 303, do="assign", assignee=assignee)
-        return told in browser.get(path).text
+        answer = browser.post(path, do="assign", assignee=assignee)
+        return told in browser.get(answer.headers["location"]).text
 
     assert says("")
     assert done(market, finding) == []
