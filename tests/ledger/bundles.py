@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.kit.canonical import canonical_bytes
-from app.kit.clock import format_time
+from app.kit.clock import format_time, parse_time
 from app.ledger.checkpoint import Checkpoint, sign_checkpoint
 from app.ledger.headmap import HEADS_STREAM as HEADS
 from app.ledger.headmap import Leaf, map_key, prove, root_of_map
@@ -890,7 +890,7 @@ def _late_listing() -> dict[str, Any]:
 def _late_sale(*, hours: int) -> Any:
     """A sale told last, of so many hours from the dispatch, before which the seller said it was signed for.
 
-    So it lies between two signatures; that of the carrier, told after the seller's, is the one that bounds it.
+    So it lies between two signatures; the carrier's, told after the seller's, is the one that bounds it.
     """
 
     def build() -> dict[str, Any]:
