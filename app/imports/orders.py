@@ -25,7 +25,7 @@ from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
 from app.kit.clock import format_time
 from app.kit.errors import Invalid
-from app.parties.identity import check_carrier, parse_region, parse_waybill
+from app.parties.identity import check_named, parse_region, parse_waybill
 from app.trace.code import parse_lot
 from app.trace.identifiers import parse_unit
 from app.trace.shipments import MAX_UNITS
@@ -93,6 +93,7 @@ def _plan(
     platform = reader.text("platform")
     if len(platform) > _MAX_TEXT:
         reader.refuse_with("platform", "length", expected=f"1..{_MAX_TEXT}", got=len(platform))
+    _check_named(reader, "platform", platform)
     if ordered_at and shipped_at and shipped_at < ordered_at:
         params = {"expected": f"≥ {format_time(ordered_at)}", "got": shipped_at}
         reader.refuse_with("shipped_at", "range", **params)
@@ -196,13 +197,18 @@ def _parcel(reader: Reader) -> _Parcel | None:
 
 
 def _carrier(reader: Reader, mapping: Layout, told: str) -> str:
-    """Returns the carrier as the mapping has it; one that is meant for a party's id and is none is noted."""
+    """Returns the carrier as the mapping has it."""
     carrier = mapping.carriers.get(told, told)
-    try:
-        check_carrier(carrier)
-    except Invalid as refused:
-        reader.refuse(refused.errors, as_field="carrier")
+    _check_named(reader, "carrier", carrier)
     return carrier
+
+
+def _check_named(reader: Reader, field: str, told: str) -> None:
+    """Notes a carrier or platform that is meant for a party's id and is none."""
+    try:
+        check_named(told, loc=(field,))
+    except Invalid as refused:
+        reader.refuse(refused.errors, as_field=field)
 
 
 def _moment(reader: Reader, name: str) -> datetime | None:

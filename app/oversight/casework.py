@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from app.kit.errors import FieldFault, invalid
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.oversight import casestore
 from app.oversight.casestore import Wanted
-from app.oversight.finding_rows import concerned_by
+from app.oversight.finding_rows import OPEN, concerned_by
 from app.oversight.findings import Findings, FindingUnknown
 from app.oversight.store import waiting_on
 from app.parties import accountstore
@@ -32,6 +32,7 @@ from app.parties.principal import Principal
 from app.parties.roles import reach
 from app.parties.sessions import Person, person_of
 from app.parties.store import find_parties
+from app.trace.offices import acts_on
 
 MAX_NOTE = 2_000
 MOST_COUNTED = 1_000
@@ -74,7 +75,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class OnChain:
-    """A finding that is not settled, on a chain that somebody reads. mine: of the reader's own office."""
+    """A finding that is not settled, on a chain that somebody reads. mine: of the reader's own office.
+
+    Others are there where the goods are before the reader in office, and where anybody may read them.
+    """
 
     row: Any
     mine: bool
@@ -138,10 +142,13 @@ class Casework:
                 raise FindingUnknown("finding_unknown", id=finding[:80])
         return row
 
-    def on_chain(self, principal: Principal, streams: Collection[str]) -> Sequence[OnChain]:
+    def on_chain(
+        self, principal: Principal, streams: Collection[str]
+    ) -> tuple[Sequence[OnChain], int]:
         """Returns what is found on these chains and not settled, the gravest first, at most MOST_ON_CHAIN.
 
-        Of every office: whoever reads a chain must know that something is open on it. Read-only.
+        And how many of these are other offices' affair and told to nobody else: whoever reads a chain must
+        know that something waits on it, not what. What is open is public (`…/verification`). Read-only.
         """
         principal.check_may("desk.search")
         with self._database.read() as connection:
@@ -149,9 +156,17 @@ class Casework:
             concerned = {row.id: concerned_by(row) for row in rows}
             named = sorted(frozenset().union(*concerned.values()))
             regions = {one.id: one.region for one in find_parties(connection, named)}
-        return [
+            acts = {
+                name: principal.region is None or acts_on(connection, principal, name)
+                for name in {row.stream_name for row in rows}
+            }
+        found = [
             OnChain(row, self._is_in_office(principal, concerned[row.id], regions)) for row in rows
         ]
+        told = [
+            one for one in found if one.mine or one.row.status == OPEN or acts[one.row.stream_name]
+        ]
+        return told, len(found) - len(told)
 
     @staticmethod
     def _is_in_office(
@@ -220,9 +235,10 @@ class Casework:
         check_canonical(told, ("text",))
         self._note(principal, finding, "note", text=told)
 
-    def assign(self, principal: Principal, finding: str, assignee: str | None) -> None:
+    def assign(self, principal: Principal, finding: str, assignee: str | None) -> bool:
         """Gives a finding to somebody of one's own authority, by login name; None: to nobody.
 
+        Returns whether that changed anything: to who has it already nothing is given, and nothing noted.
         Raises Invalid where there is none of that name, or where that one may not see the finding.
         """
         principal.check_may("finding.work")
@@ -238,11 +254,13 @@ class Casework:
                 raise invalid(FieldFault(("assignee",), "assignee_office", params)) from fault
             account = person.id
         kind: NoteKind = "released" if account is None else "assigned"
-
-        def assigned(connection: Any, at_ms: int) -> None:
-            casestore.assign(connection, finding, party, account, at_ms=at_ms)
-
-        self._note(principal, finding, kind, about=account or "", also=assigned)
+        row = self._note_row(principal, finding, kind, about=account or "")
+        with self._database.write() as connection:
+            if casestore.assignee_of(connection, finding, party) == account:
+                return False
+            casestore.insert_note(connection, row)
+            casestore.assign(connection, finding, party, account, at_ms=row["at"])
+        return True
 
     def colleagues(self, principal: Principal) -> Sequence[str]:
         """Returns the login names of one's own authority to whom findings can be given. Read-only."""
@@ -275,8 +293,20 @@ class Casework:
         *,
         about: str = "",
         text: str = "",
-        also: Callable[[Any, int], None] | None = None,
     ) -> None:
+        row = self._note_row(principal, finding, kind, about=about, text=text)
+        with self._database.write() as connection:
+            casestore.insert_note(connection, row)
+
+    def _note_row(
+        self,
+        principal: Principal,
+        finding: str,
+        kind: NoteKind,
+        *,
+        about: str = "",
+        text: str = "",
+    ) -> dict[str, Any]:
         identifier = str(uuid_utils.uuid7())
         sealed = None
         if text:
@@ -285,22 +315,17 @@ class Casework:
                 salt=secrets.token_bytes(SALT_BYTES),
                 content=canonical_bytes({"text": text}),
             )
-        at_ms = to_ms(self._clock.now())
-        row = {
+        return {
             "id": identifier,
             "finding": finding,
             "party": principal.party,
             "by": principal.key_id,
-            "at": at_ms,
+            "at": to_ms(self._clock.now()),
             "kind": kind,
             "about": about,
             "sealed": None if sealed is None else sealed.sealed,
             "wrapped_key": None if sealed is None else sealed.wrapped_key,
         }
-        with self._database.write() as connection:
-            casestore.insert_note(connection, row)
-            if also is not None:
-                also(connection, at_ms)
 
     def _read_note(self, row: Any, names: Mapping[str, str]) -> Note:
         text: str | None = ""

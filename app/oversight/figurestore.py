@@ -11,6 +11,7 @@ from app.db.hot import HotSelect
 from app.db.lookup import rows_of
 from app.db.tables import Cursor, Finding, LogLeaf, MonthFigure, Party, RecordRow, SoldUnit
 from app.db.upsert import count_rows
+from app.oversight import store
 
 FIGURE = MonthFigure.__table__  # type: ignore[attr-defined]
 FINDING = Finding.__table__  # type: ignore[attr-defined]
@@ -72,11 +73,16 @@ def by_region(connection: Connection, *, since: str) -> list[Any]:
 
 
 def findings_by_region(connection: Connection, *, since_ms: int, until_ms: int) -> list[Any]:
-    """Returns (region, count) of the findings that were opened in a span. Read-only."""
+    """Returns (region, count) of the findings that were opened in a span. Read-only.
+
+    Of one that was attributed to somebody other than its party, or to nobody, the region is None.
+    """
     return list(
         connection.execute(
             select(PARTY.c.region, func.count())
-            .select_from(FINDING.outerjoin(PARTY, PARTY.c.id == FINDING.c.party))
+            .select_from(
+                FINDING.outerjoin(PARTY, and_(PARTY.c.id == FINDING.c.party, store.ANSWERED))
+            )
             .where(FINDING.c.opened_at >= since_ms, FINDING.c.opened_at < until_ms)
             .group_by(PARTY.c.region)
         )

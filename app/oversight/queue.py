@@ -22,6 +22,7 @@ class Waiting:
     """A finding that waits. until: when it begins to cost something, None where nobody has said so.
 
     in_grace: it costs nothing if it is put right by then. entry: of the ledger of credit, that charges it.
+    attributed_to: whom a regulator attributed it to, None while nobody has.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Waiting:
     until: datetime | None = None
     in_grace: bool = False
     entry: str = ""
+    attributed_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +93,5 @@ def _waiting(row: Any, charge: Entry | None = None) -> Waiting:
         until=until,
         in_grace=row.status == GRACE,
         entry="" if charge is None else charge.id,
+        attributed_to=row.attributed_to,
     )

@@ -126,12 +126,22 @@ def is_severe(severity: Severity) -> Any:
 _GRAVITY = case((is_severe("grave"), 0), (is_severe("serious"), 1), else_=2)
 
 
+ANSWERED = or_(
+    FINDING.c.attributed_to.is_(None),
+    FINDING.c.attributed_to == "merchant",
+    and_(FINDING.c.attributed_to == "carrier", ~FINDING.c.kind.startswith("integrity.")),
+)
+"""Whether the party of a finding answers for it: it was not attributed to somebody else, or to nobody."""
+
+
 def queue(connection: Connection, party: str, *, limit: int) -> tuple[int, list[Any]]:
-    """Returns how many findings of a party are open or in their grace, and the first of them. Read-only.
+    """Returns how many findings that a party answers for are open or in grace, and the first. Read-only.
 
     The gravest stand first, of each severity the oldest, which ends first.
     """
-    query = select(FINDING).where(FINDING.c.status.in_(("open", "grace")), FINDING.c.party == party)
+    query = select(FINDING).where(
+        FINDING.c.status.in_(("open", "grace")), FINDING.c.party == party, ANSWERED
+    )
     count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
     query = query.order_by(_GRAVITY, FINDING.c.opened_at, FINDING.c.id).limit(limit)
     return int(count), list(connection.execute(query))

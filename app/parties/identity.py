@@ -90,11 +90,11 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
     return code
 
 
-def check_carrier(text: str, *, loc: Loc = ("carrier",)) -> None:
-    """Raises Invalid for what is meant for a party's id and is none; any other text is a carrier's name.
+def check_named(text: str, *, loc: Loc) -> None:
+    """Raises Invalid for what is meant for a party's id and is none; any other text is a name.
 
     Meant so is what comes near to a code, however it is typed: 16 to 20 letters and digits, most of them
-    digits, also full-width or with spaces and hyphens between. Kept as a name it would be a carrier that
+    digits, also full-width or with spaces and hyphens between. Kept as a name it would be one that
     nobody can speak for. Faults are those of `parse_uscc`, and `charset` for whatever is no character of
     a code, a small letter or a space too: nothing is changed here.
     """

@@ -28,7 +28,8 @@ from app.trace.gaps import (
     Graces,
     responsible_for,
 )
-from app.trace.life_table import STEPS, Happening, LifecycleConflict
+from app.trace.leaving import Left
+from app.trace.life_table import STEPS, WORDS, Happening, LifecycleConflict
 from app.trace.lifecycle import Around
 from app.trace.listings import listing_fact, listings_since, live_listing
 from app.trace.proof import Proofs, token_kind
@@ -58,7 +59,7 @@ class Decision:
     subject: "" for a unit, `consignment/<id>` on a lot, where the life stands in a fact of that key.
     earlier: fields of the record that a correction or reply names.
     side: rows for the keyed side index, made beforehand because they need a key.
-    named: the record that a rating names.
+    named: the record that a rating names. left: out of which case a signature took the unit.
     """
 
     code: Code
@@ -69,6 +70,7 @@ class Decision:
     proofs: Proofs | None = None
     side: tuple[tuple[str, bytes], ...] = ()
     named: Named | None = None
+    left: Left | None = None
 
     def reads(self, actor: str) -> tuple[Read, ...]:
         """Returns what the decision wants to see beside the goods' own stream."""
@@ -127,6 +129,7 @@ class Decision:
         )
         around = self._around(view, claim, (product, lot_stream))
         new = lifecycle.advance(state, happening, self.graces, around=around)
+        self._check_left(claim, state)
         if self.sending.unsays:
             raise LifecycleConflict("has_spoken")
         check_word(state, new, claim.type)
@@ -204,6 +207,14 @@ class Decision:
                 )
                 state = lifecycle.heal(state, listing)
         return state
+
+    def _check_left(self, claim: Claim, state: Mapping[str, Any]) -> None:
+        """Raises LifecycleConflict where goods signed for did not leave the case that it names by that."""
+        case = claim.data.get("case")
+        if claim.type not in WORDS or state["state"] != "signed" or case is None:
+            return
+        if self.left != Left(state["signature"]["id"], case):
+            raise LifecycleConflict("not_in_case")
 
     def _check_proof(self, state: Mapping[str, Any]) -> None:
         """Raises ProofInvalid for a token of another sale; an inner code was checked before."""

@@ -153,7 +153,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "acceptance": EventType(_LIFE, {"from": _NAMED}, by_level=_IN_CASE),
     "sale": EventType(
         _LIFE,
-        {"platform": _text(), "region": _REGION},
+        {"platform": Rule("named"), "region": _REGION},
         by_level=_IN_CASE,
         sealed=("order", "payment", "buyer", "terms"),
         consignment=True,
@@ -161,7 +161,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "dispatch": EventType(
         _LIFE,
         {
-            "carrier": Rule("carrier", required=True),
+            "carrier": Rule("named", required=True),
             "from": _REGION,
             "to": _REGION,
             "real_name": Rule("flag"),

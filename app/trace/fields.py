@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from app.kit.canonical import check_clear
 from app.kit.clock import format_time, parse_time
 from app.kit.errors import FieldFault, Invalid, not_of_type
-from app.parties.identity import check_carrier, parse_region
+from app.parties.identity import check_named, parse_region
 from app.trace.sscc import parse_sscc
 
 Loc = tuple[str | int, ...]
 TextShape = Literal[
-    "text", "carrier", "choice", "url", "region", "digest", "record_id", "time", "date", "tail",
+    "text", "named", "choice", "url", "region", "digest", "record_id", "time", "date", "tail",
     "sscc",
 ]  # fmt: skip
 Shape = TextShape | Literal["integer", "flag", "grade", "object", "changes"]
@@ -160,8 +160,8 @@ def _normalise_text(shape: TextShape, rule: Rule, given: str, loc: Loc) -> str:
     match shape:
         case "text":
             return _sized(rule, given)
-        case "carrier":
-            check_carrier(_sized(rule, given), loc=loc)
+        case "named":
+            check_named(_sized(rule, given), loc=loc)
             return given
         case "choice":
             if given not in rule.choices:

@@ -7,7 +7,9 @@ Three rules decide every event:
    taken for the missing step, although the table would refuse a second one: it fills the gap and
    moves nothing. After a return the same holds for what the closed cycle was known to lack, or its
    late sale would be mistaken for a new one. Without such a gap the table stands.
-3. Cases. What names a case (`data.case`) is said of a unit that is in it, or it is refused.
+3. Cases. What names a case (`data.case`) is said of a unit that is in it, or it is refused. A signature
+   takes the unit out; so the named carrier's own word after it names the case that the unit was in until
+   then. Which that was the state does not keep: the door asks the records, the fold takes what is there.
 
 Reads a state as `lifecycle` builds it. Pure.
 """
@@ -27,6 +29,8 @@ State = Mapping[str, Any]
 Step = Literal["listing", "sale", "dispatch", "signature"]
 
 STEPS: tuple[Step, ...] = ("listing", "sale", "dispatch", "signature")
+WORDS = frozenset({"signature", "refusal"})
+"""What the named carrier may say of goods that are signed for."""
 STATES = ("registered", "sold", "in_transit", "signed", "returned", "void")
 
 
@@ -175,7 +179,7 @@ def find_cell(state: State, event: Happening) -> Cell | str | None:
         return "void"
     if event.type == "registration":
         return "already_registered"
-    if event.type != "pack" and "case" in event.data and case_of(state) != event.data["case"]:
+    if not _is_of_its_case(state, event):
         return "not_in_case"  # of another case the unit says nothing
     if _is_missing_step(state, event):
         return None
@@ -189,6 +193,17 @@ def case_of(state: State) -> str | None:
     """Returns the SSCC of the case that the unit is in, None where it is in none."""
     found: str | None = state.get("case", {}).get("sscc")
     return found
+
+
+def _is_of_its_case(state: State, event: Happening) -> bool:
+    if event.type == "pack" or "case" not in event.data or case_of(state) == event.data["case"]:
+        return True
+    return (
+        event.type in WORDS
+        and state["state"] == "signed"
+        and case_of(state) is None
+        and may_speak_again(state, actor=event.actor, sender=event.sender)
+    )
 
 
 def latest_moment(state: State, step: Step) -> int | None:

@@ -17,6 +17,7 @@ from app.ledger import store
 from app.ledger.submission import Recorded
 from app.trace import replay
 from app.trace.gaps import Graces
+from app.trace.leaving import Left, find_left
 from app.trace.sides import is_witnessed
 
 _PAGE = 500
@@ -47,6 +48,13 @@ class Lives:
             state = self._at(signature)
         # Nothing else that came later makes it another word or no longer one: see app.trace.spoken.
         return state.get("signature", {}).get("id") == signature.id and is_witnessed(state)
+
+    def find_left(self, stream: str) -> Left | None:
+        """Returns the signature that took a unit out of its case, and the case; None where none did."""
+        with self._database.read() as connection:
+            return find_left(
+                connection, stream, store.load_heads(connection, [stream])[stream].state
+            )
 
     def _at(self, recorded: Recorded) -> Mapping[str, Any]:
         """Returns the life with this record as its last, but for its listing."""

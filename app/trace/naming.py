@@ -6,6 +6,7 @@ Asked ahead of the transaction, since a record never changes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -60,53 +61,51 @@ class MeasureForeign(Denied):
     """Only the authority that took a measure says where it was published."""
 
 
+class About(NamedTuple):
+    """A record that another one names. source: of that record, None while it is not decided.
+
+    unsays: whether a correction of it names another in the place of a carrier or platform that has spoken.
+    root: of a reply, the review, follow-up or complaint that it goes on with.
+    """
+
+    source: str | None
+    unsays: bool = False
+    root: str | None = None
+
+
 class Naming:
     """Finds what records name."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def unsays(self, claim: Claim) -> bool:
-        """Whether a correction names another in the place of a carrier or platform that has spoken.
+    def about(self, claim: Claim, before: Sequence[Submission | Fault]) -> About:
+        """Returns what is to be known of the record that a correction or reply names; it is read once.
 
-        Of one of the same all-or-none request nobody else has spoken yet. A signature that comes between
-        is seen in the transaction (app.trace.spoken); a transit that does brings nobody's proof.
+        before: those of the same all-or-none request; one of them is known by its claim, and nobody else has
+        spoken yet. A signature that comes between is seen in the transaction (app.trace.spoken); a transit
+        that does brings nobody's proof. Raises OfUnknown, OfForeign or Invalid.
         """
-        changes = claim.data.get("changes")
-        if not isinstance(changes, Mapping):
-            return False
-        with self._database.read() as connection:
-            of = find_fields(connection, claim.stream, str(claim.data["of"]))
-            if of is None or not names_anew(of, changes):
-                return False
-            return has_spoken(of, changes, _life_of(connection, of))
-
-    def check_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> str | None:
-        """Returns the source of the record a correction or reply names, None while it is not decided.
-
-        before: those of the same all-or-none request; one of them is known by its claim.
-
-        Raises OfUnknown, OfForeign or Invalid.
-        """
-        of, source = str(claim.data["of"]), None
+        of = str(claim.data["of"])
         with self._database.read() as connection:
             fields = find_fields(connection, claim.stream, of)
-        if fields is not None:
-            type_, actor, source = fields["type"], fields["actor"], fields["source"]
-        else:
-            claims = [one.claim for one in before if isinstance(one, Submission)]
-            named = next((c for c in claims if (c.stream, c.id) == (claim.stream, of)), None)
-            if named is None:
-                raise OfUnknown("of_unknown", of=of)
-            type_, actor = named.type, named.actor
+            if fields is not None:
+                if claim.type != "correction":
+                    return About(fields["source"], root=root_of(fields))
+                _check_correction(claim, fields["type"], fields["actor"])
+                return About(fields["source"], unsays=_unsays(connection, claim, fields))
+        claims = [one.claim for one in before if isinstance(one, Submission)]
+        named = next((c for c in claims if (c.stream, c.id) == (claim.stream, of)), None)
+        if named is None:
+            raise OfUnknown("of_unknown", of=of)
         if claim.type != "correction":
-            return source
-        if actor != claim.actor:
-            raise OfForeign("of_foreign", of=of)
-        changes = claim.data.get("changes")
-        if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
-            check_changes(type_, parse_code(claim.stream).level, changes)
-        return source
+            return About(None, root=of)
+        _check_correction(claim, named.type, named.actor)
+        return About(None)
+
+    def source_of(self, claim: Claim, before: Sequence[Submission | Fault]) -> str | None:
+        """Returns the source of the record that a correction names, as `about` does."""
+        return self.about(claim, before).source
 
     def check_publisher(self, claim: Claim) -> None:
         """Raises MeasureForeign where a `publication` is of another authority's measure.
@@ -118,16 +117,6 @@ class Naming:
             fields = find_fields(connection, claim.stream, of)
         if fields is not None and fields["actor"] != claim.actor:
             raise MeasureForeign("measure_foreign", of=of)
-
-    def root_of(self, claim: Claim) -> str:
-        """Returns the id of the review, follow-up or complaint that a reply or message goes on with.
-
-        Of one of the same all-or-none request, which is not there yet, the id itself.
-        """
-        of = str(claim.data["of"])
-        with self._database.read() as connection:
-            fields = find_fields(connection, claim.stream, of)
-        return of if fields is None else root_of(fields)
 
     def find_rated(self, claim: Claim) -> Named:
         """Returns the record that a rating names, after asking who had a part in it.
@@ -158,6 +147,22 @@ class Naming:
                 params = {"expected": CARRIER, "got": claim.data["carrier"]}
                 raise invalid(FieldFault(("data", "carrier"), "value", params))
             return named._replace(parcel=ratingstore.parcel_of(connection, stream, named.seq))
+
+
+def _check_correction(claim: Claim, type_: str, actor: str) -> None:
+    """Raises OfForeign or Invalid where a correction is not its actor's to make, or not of this type."""
+    if actor != claim.actor:
+        raise OfForeign("of_foreign", of=str(claim.data["of"]))
+    changes = claim.data.get("changes")
+    if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
+        check_changes(type_, parse_code(claim.stream).level, changes)
+
+
+def _unsays(connection: Connection, claim: Claim, of: Fields) -> bool:
+    changes = claim.data.get("changes")
+    if not isinstance(changes, Mapping) or not names_anew(of, changes):
+        return False
+    return has_spoken(of, changes, _life_of(connection, of))
 
 
 def _life_of(connection: Connection, of: Fields) -> Iterator[Fields]:

@@ -29,11 +29,13 @@ from app.trace import casestore
 from app.trace.claims import read_actor, record_id
 from app.trace.code import Code
 from app.trace.identifiers import parse_code, parse_unit
-from app.trace.life_table import LifecycleConflict
+from app.trace.leaving import find_left
+from app.trace.life_table import WORDS, LifecycleConflict
 from app.trace.parcelstore import product_names
 from app.trace.recording import Recording, find_refusal
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.sending import EventNotYours
+from app.trace.sides import may_speak_again
 from app.trace.sscc import is_sscc, new_sscc, parse_sscc
 from app.trace.store import load_lives
 
@@ -240,6 +242,10 @@ class Packing:
             return [parse_code(row.name) for row in rows if row.name in known]
         self._check_right(principal, event)
         inside = [row for row in rows if row.inside]
+        if event.type in WORDS:
+            inside += self._signed_for(rows, case, actor=str(actor), sender=principal.own_party())
+            # In the order that a repeat has, when none of them is inside any more.
+            inside.sort(key=lambda row: (row.packed_at, row.stream))
         if event.holder is not None:
             inside = [row for row in inside if row.party == event.holder]
         own = [row for row in inside if row.party == actor] or self._entrusted(inside, actor)
@@ -248,6 +254,26 @@ class Packing:
         if not own:
             raise CaseUnknown("case_unknown", sscc=case)
         return [parse_code(row.name) for row in own]
+
+    def _signed_for(self, rows: Sequence[Any], case: str, *, actor: str, sender: str) -> list[Any]:
+        """Returns the rows of units that a weaker signature took out of the case, before this carrier's own.
+
+        Read-only.
+        """
+        gone = [row for row in rows if not row.inside]
+        with self._database.read() as connection:
+            lives = load_lives(connection, [(row.name, "") for row in gone])
+            found = []
+            for row in gone:
+                life = lives[row.name, ""]
+                if life.get("state") != "signed" or not may_speak_again(
+                    life, actor=actor, sender=sender
+                ):
+                    continue
+                left = find_left(connection, row.name, life)
+                if left is not None and left.case == case:
+                    found.append(row)
+        return found
 
     def _entrusted(self, rows: Sequence[Any], actor: str | None) -> list[Any]:
         """Returns the rows of units that are another's and in whose life this party has a part.

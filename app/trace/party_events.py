@@ -50,11 +50,11 @@ def prepare_party_event(
     request: EventRequest,
     *,
     now: datetime,
-    check_of: Callable[[Claim], str | None],
+    source_of: Callable[[Claim], str | None],
 ) -> Submission:
     """Returns an event on a party ready for the recorder. Raises the Fault that refuses it.
 
-    check_of: returns the source of the record that a correction names, or raises.
+    source_of: returns the source of the record that a correction names, or raises.
     """
     if principal is None or principal.party is None:
         raise Denied("admin_cannot_speak")
@@ -83,7 +83,7 @@ def prepare_party_event(
         sealed={s.name: seal_commitment(s.name, salt=s.salt, content=s.content) for s in seals},
     )
     if request.type == "correction":
-        sending = sending._replace(named=check_of(claim))
+        sending = sending._replace(named=source_of(claim))
     return Submission(
         claim,
         actor,

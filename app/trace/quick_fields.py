@@ -60,8 +60,8 @@ def _accept(rule: Rule) -> Accept:
     match rule.shape:
         case "text":
             return _accept_text(rule.max_length)
-        case "carrier":
-            return _accept_carrier(_accept_text(rule.max_length))
+        case "named":
+            return _accept_named(_accept_text(rule.max_length))
         case "choice":
             return _accept_choice(rule.choices)
         case "flag":
@@ -89,7 +89,7 @@ def _accept_text(max_length: int) -> Accept:
     return accept
 
 
-def _accept_carrier(accept_text: Accept) -> Accept:
+def _accept_named(accept_text: Accept) -> Accept:
     def accept(given: Any) -> Any:
         # What is shorter than anything near to a code is a name, whatever it says.
         is_plain = type(given) is str and (len(given) < LEAST_NEAR or is_party_id(given))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -31,6 +31,7 @@ from app.trace.decide import CodeUnknown, Decision
 from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
+from app.trace.life_table import WORDS
 from app.trace.lives import Lives
 from app.trace.messages import IN_MATTER, check_matter, check_message, check_own_message
 from app.trace.naming import NAMES_ANOTHER, Naming
@@ -213,6 +214,7 @@ class Recording:
             or (proof is not None and (proof.inner is not None or proof.query is not None))
             or request.type in NAMES_ANOTHER
             or request.type in IN_MATTER
+            or (request.type in WORDS and "case" in request.data)
             or request.code.startswith(PARTY_PREFIX)  # whose office that is, the database says
         )
 
@@ -270,11 +272,8 @@ class Recording:
                 check_opinion({name: given.content for name, given in request.sealed.items()})
             rated = self._naming.find_rated(claim)
         elif request.type in NAMES_ANOTHER:
-            sending = sending._replace(named=self._naming.check_of(claim, before))
-            if request.type == "reply":
-                sending = sending._replace(answers=self._naming.root_of(claim))
-            else:
-                sending = sending._replace(unsays=self._naming.unsays(claim))
+            of = self._naming.about(claim, before)
+            sending = sending._replace(named=of.source, answers=of.root, unsays=of.unsays)
         elif request.type in IN_MATTER:
             # Every one is about a complaint, whoever says it.
             sending = sending._replace(answers=str(claim.data["of"]))
@@ -289,6 +288,8 @@ class Recording:
             number = self._proofs.ticket(claim.stream, claim.id)
             side += (("ticket", self._index.digest("ticket", number)),)
         decide = self._decision(code, sending, subject, proof, side, rated)
+        if isinstance(decide, Decision) and claim.type in WORDS and "case" in kept:
+            decide = replace(decide, left=self._lives.find_left(code.stream))
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
             claim=claim,
@@ -310,8 +311,8 @@ class Recording:
     ) -> Submission:
         if principal is not None:
             check_office(self._database, principal, request.code.removeprefix(PARTY_PREFIX))
-        check_of = functools.partial(self._naming.check_of, before=before)
-        made = prepare_party_event(principal, request, now=self._clock.now(), check_of=check_of)
+        source_of = functools.partial(self._naming.source_of, before=before)
+        made = prepare_party_event(principal, request, now=self._clock.now(), source_of=source_of)
         if request.type == "publication":
             self._naming.check_publisher(made.claim)
         return made

@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.kit.canonical import canonical_bytes
-from app.kit.clock import format_time
+from app.kit.clock import format_time, parse_time
 from app.ledger.checkpoint import Checkpoint, sign_checkpoint
 from app.ledger.headmap import HEADS_STREAM as HEADS
 from app.ledger.headmap import Leaf, map_key, prove, root_of_map
@@ -887,6 +887,32 @@ def _late_listing() -> dict[str, Any]:
     return log.bundle()
 
 
+def _late_sale(*, hours: int) -> Any:
+    """A sale told last, of so many hours from the dispatch, before which the seller said it was signed for.
+
+    So it lies between two signatures; the carrier's, told after the seller's, is the one that bounds it.
+    """
+
+    def build() -> dict[str, Any]:
+        log = SmallLog()
+        log.add(PRODUCT, "registration", {"issuer": SELLER})
+        listing = log.add(PRODUCT, "listing", {"platform": "商城"})
+        log.add(UNIT, "registration", {"issuer": SELLER})
+        sent = log.add(UNIT, "dispatch", {"carrier": CARRIER})
+        at = parse_time(json.loads(sent.body)["occurred_at"])
+
+        def said(of: int) -> Any:
+            told = format_time(at + timedelta(hours=of))
+            return lambda fields: fields.update(occurred_at=told)
+
+        log.add(UNIT, "signature", change=said(-4))
+        log.add(UNIT, "signature", {"kind": "locker"}, actor=CARRIER)
+        log.add(UNIT, "sale", refs=(listing,), change=said(hours))
+        return log.bundle()
+
+    return build
+
+
 _WHOLE = ("there", "there", "there", "there")
 _SENT = ("dispatch", {"carrier": CARRIER})
 LIVES = [
@@ -935,6 +961,12 @@ LIVES = [
         "signed for by the seller, and refused",
         _life("sale", _SENT, "signature", ("refusal", {}, CARRIER), listed=False),
         ("none", "none", "none", "none"),
+    ),
+    ("sold between two signatures, told late", _late_sale(hours=-2), _WHOLE),
+    (
+        "sold after it was sent, told late",
+        _late_sale(hours=1),
+        ("none", "missing", "there", "there"),
     ),
     ("voided", _life("void"), ("none", "none", "none", "none")),
 ]

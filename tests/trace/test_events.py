@@ -168,8 +168,9 @@ def test_a_lots_correction_may_name_the_consignment():
         "KUAYUEEXPRESSGROUP", "BEARCREEKFREIGHTER", "EXPRESS 24 2026 ABC",
     ],
 )  # fmt: skip
-def test_a_carrier_is_a_party_or_whatever_it_is_called(name):
+def test_a_carrier_or_platform_is_a_party_or_whatever_it_is_called(name):
     assert check_event("dispatch", "unit", {"carrier": name}, ())["carrier"] == name
+    assert check_event("sale", "unit", {"platform": name}, ())["platform"] == name
 
 
 def test_an_unknown_type_is_the_only_fault_told():
@@ -207,6 +208,9 @@ def test_data_that_is_no_object_is_one_fault(data):
         ("dispatch", "carrier", "速运\u0378", "charset"),
         ("dispatch", "carrier", "\ud800", "surrogate"),
         ("dispatch", "carrier", "91441200MA4TE5T00R", "check_digit"),
+        ("sale", "platform", "91441200MA4TE5T00R", "check_digit"),
+        ("sale", "platform", "91441200 MA4TE5T00Q", "charset"),
+        ("sale", "platform", "91441200MA4TE5T00", "length"),
         ("dispatch", "carrier", "91441200ma4te5t00r", "charset"),
         ("dispatch", "carrier", "9144120OMA4TE5T00Q", "charset"),
         ("dispatch", "carrier", "9I441200MA4TE5T00Q", "charset"),

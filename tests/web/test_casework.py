@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.i18n import format_moment
+from app.i18n import format_moment, text
 from app.kit.clock import parse_time
 from app.ledger.record import stream_key
 from app.oversight.casestore import Wanted
+from app.oversight.figurestore import findings_by_region
 from app.oversight.kinds import SEVERITIES, severity_of
+from app.oversight.store import queue
 from tests.web.authority import HERE, THERE, neglected, open_two_provinces
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import CUSTOMS
@@ -22,7 +24,7 @@ ADVICE = ["audit", "events"]
 def market(databases, tmp_path_factory):
     with open_two_provinces(tmp_path_factory.mktemp("casework")) as running:
         running.keys["nation"] = running.keys[running.nation]
-        running.missing = [neglected(running, running.near) for _ in range(4)]
+        running.missing = [neglected(running, running.near) for _ in range(6)]
         neglected(running, running.far)
         running.clock.advance(60 * 86_400)
         running.work()
@@ -101,6 +103,46 @@ def test_a_finding_is_given_to_a_colleague_who_may_see_it_and_found_by_their_nam
     market.ask("POST", path, {"assignee": None}, token=market.keys[AUTHORITY])
     assert found(market, f"assignee={name}") == []
     found(market, f"assignee={foreign}", status=422)
+
+
+def test_giving_a_finding_to_who_has_it_changes_nothing_and_says_so(market):
+    finding = one_of(market, 4)
+    browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
+    name, _ = make_account(market, "staff", AUTHORITY, scopes=ADVICE)
+    path, told = f"/desk/findings/{finding}", text("en", "told.finding_unmoved")
+    browser.get(path)
+
+    def says(assignee):
+        answer = browser.post(path, do="assign", assignee=assignee)
+        return told in browser.get(answer.headers["location"]).text
+
+    assert says("")
+    assert done(market, finding) == []
+    assert [says(name), says(name), says("")] == [False, True, False]
+    post(market, f"{F}/{finding}/assignment", {"assignee": None})
+    assert done(market, finding) == [("assigned", name), ("released", "")]
+
+
+def test_what_is_attributed_to_the_operator_is_not_told_of_the_merchant(market):
+    finding, near = one_of(market, 5), market.near
+
+    def counts():
+        with market.rooms.database.read() as connection:
+            region = dict(map(tuple, findings_by_region(connection, since_ms=0, until_ms=2**60)))
+            return queue(connection, near, limit=1)[0], region
+
+    (waiting, before), browser = counts(), signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
+    post(market, f"{F}/{finding}/attribution", {"to": "operator", "reason": "记录由运营方丢失"})
+    now, after = counts()
+    assert now == waiting - 1
+    (region,) = {one for one in before if before[one] != after.get(one, 0)} - {None}
+    assert after[region] == before[region] - 1
+    assert after[None] == before.get(None, 0) + 1
+    page = browser.get(f"/desk/findings?party={near}").text
+    (line,) = [one for one in page.split("<li>") if finding in one]
+    assert text("en", "casework.attributed", to=text("en", "casework.to.operator")) in line
+    (shown,) = [one for one in found(market, f"party={near}&limit=500") if one["id"] == finding]
+    assert shown["attributed_to"] == "operator"
 
 
 def test_notes_are_sealed_and_the_authoritys_own(market):

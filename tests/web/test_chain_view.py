@@ -196,12 +196,14 @@ def test_what_is_found_on_a_chain_stands_beside_its_verdict(market, lang):
     assert text(lang, "chain.found.one") not in clean
 
 
-def test_a_finding_of_another_office_is_told_and_leads_nowhere(market):
+def test_a_finding_that_is_another_offices_affair_is_counted_and_not_told(market):
     unit = signed_too_soon(market)
     path = f"/desk/chains/{unit.code}"
     away = signed_in(market, "owner", AUTHORITY, region="310000")
     page = away.get(path).text
-    assert text("en", "finding.continuity.impossible_order") in page
+    assert text("en", "finding.continuity.impossible_order") not in page
+    assert text("en", "chain.found.elsewhere", count=1) in page
+    assert text("en", "chain.found.none") not in page
     assert "/desk/findings/" not in page.partition("verdict-title")[2].partition("</section>")[0]
 
 

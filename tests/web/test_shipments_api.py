@@ -202,6 +202,7 @@ WRONG = [
     ({"codes": ["UNIT"], "carrier": "e\u0301"}, "nfc", ["carrier"]),
     ({"codes": ["UNIT"], "carrier": MISTYPED}, "check_digit", ["carrier"]),
     ({"codes": ["UNIT"], "platform": "e\u0301"}, "nfc", ["platform"]),
+    ({"codes": ["UNIT"], "platform": MISTYPED}, "check_digit", ["platform"]),
     ({"codes": ["UNIT"], "order": "e\u0301"}, "nfc", ["order"]),
     ({"codes": ["UNIT"], "order": ""}, "length", ["order"]),
     ({"codes": ["UNIT"], "id": "nonsense"}, "record_id", ["id"]),

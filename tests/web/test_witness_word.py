@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from uuid import uuid4
 
 import pytest
 
@@ -125,6 +126,36 @@ def test_a_whole_parcel_in_a_case_is_signed_for_by_its_waybill(market):
     events = told["results"][0]["events"]
     assert {one["code"] for one in events} == set(units)
     assert all(one["claim_token"] for one in events)
+
+
+def test_one_scan_of_the_case_says_it_of_every_unit_that_a_signature_took_out_of_it(market):
+    units = [one.code for one in market.issue(4)]
+    alone, together, still, taken_out = units
+    case = "306912345000000025"
+    ask = {"token": market.keys[SHOP], "status": 201}
+    market.ask("POST", f"/api/v1/cases/{case}/pack", {"codes": units}, **ask)
+    path = f"/api/v1/cases/{case}/events"
+    sealed = {"waybill": {"content": {"number": f"TEST{next(_numbers):010d}"}}}
+    body = {"type": "dispatch", "data": {"carrier": CARRIER}, "sealed": sealed}
+    market.ask("POST", path, body, **ask)
+    market.ask("POST", f"/api/v1/cases/{case}/unpack", {"codes": [taken_out]}, **ask)
+    for code in (alone, together, taken_out):
+        assert "claim_token" not in market.send(SHOP, code, "signature", KIND)
+    scan = {"type": "signature", "data": {"kind": "locker"}, "id": str(uuid4())}
+    own = {"token": market.keys[CARRIER], "status": 201}
+    # Whatever case it names: one that the unit did not leave by that signature is none of it.
+    other = {"kind": "locker", "case": "306912345000000018"}
+    assert market.refused(CARRIER, alone, "signature", other)[2] == "not_in_case"
+    there = {"kind": "locker", "case": case}
+    assert market.refused(CARRIER, taken_out, "signature", there)[2] == "not_in_case"
+    told = market.ask("POST", path, scan, **own)
+    assert sorted(told["codes"]) == sorted([alone, together, still])
+    assert all(one["claim_token"] for one in told["events"])
+    again = market.ask("POST", path, scan, token=market.keys[CARRIER], status=200)
+    assert again["events"] == told["events"]
+    market.ask("POST", path, {**scan, "id": str(uuid4())}, token=market.keys[CARRIER], status=404)
+    for code in units:
+        assert audit(market, {"code": code})["findings"] == 0
 
 
 # No token for the seller

@@ -205,7 +205,8 @@ def _do(rooms: Rooms, principal: Principal, finding: str, do: str, form: Form) -
     """Returns the word of what was done."""
     match do:
         case "assign":
-            rooms.casework.assign(principal, finding, form.text("assignee") or None)
+            if not rooms.casework.assign(principal, finding, form.text("assignee") or None):
+                return "finding_unmoved"
             return "finding_assigned" if form.text("assignee") else "finding_released"
         case "note":
             rooms.casework.note(principal, finding, form.text("text"))

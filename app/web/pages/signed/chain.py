@@ -137,7 +137,7 @@ def _page(
     sees = reach(principal.roles, "sealed.read") == "any" and "events" in principal.scopes
     frame = frame_of(request, lang, path, keeps=("cursor",))
     names = {one.id: one.name for one in rooms.parties.get_some(_parties_in(chain)).values()}
-    found = rooms.casework.on_chain(principal, {code.stream, *chain.look.story.shelves})
+    found, untold = rooms.casework.on_chain(principal, {code.stream, *chain.look.story.shelves})
     return answer_signed(
         "chain.html",
         frame,
@@ -153,6 +153,7 @@ def _page(
         product=rooms.catalogue.product(code.gtin).name,
         names=names,
         found=[(one, severity_of(one.row.kind), from_ms(one.row.opened_at)) for one in found],
+        untold=untold,
         most_found=MOST_ON_CHAIN,
         works=does("finding.work")(signed.person),
         sent=sent,

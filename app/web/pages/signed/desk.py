@@ -47,7 +47,8 @@ _MOST = 100
 class Task:
     """A line of what waits. days: left, None: no date. name: of the party that it is about, "" for none.
 
-    page: where it can be looked at, act: where something is done about it; "" for nowhere.
+    page: where it can be looked at, act: where something is done about it; "" for nowhere. attributed_to:
+    whom a regulator attributed it to.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Task:
     opened_at: datetime
     until: datetime | None
     days: int | None
+    attributed_to: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,4 +288,6 @@ def _task(rooms: Rooms, person: Person, one: Waiting, name: str) -> Task:
     elif not official and does("credit.object")(person):
         entry = quote(one.entry, safe="")
         act = f"/desk/credit/entries/{entry}" if entry else "/desk/credit"
-    return Task(one.kind, about or "", name, page, act, one.opened_at, one.until, days)
+    return Task(
+        one.kind, about or "", name, page, act, one.opened_at, one.until, days, one.attributed_to
+    )

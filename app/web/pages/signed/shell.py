@@ -169,7 +169,7 @@ _TOLD = frozenset(
         "application_accepted", "application_refused", "applied", "signed_out",
         "objected", "repair_asked", "removal_asked", "promise_signed", "promise_withdrawn", "decided",
         "replied", "complaint_said", "complaint_accepted", "complaint_refused", "complaint_referred",
-        "finding_assigned", "finding_released", "finding_noted", "finding_attributed",
+        "finding_assigned", "finding_released", "finding_unmoved", "finding_noted", "finding_attributed",
         "finding_dismissed", "measure_recorded",
         "corrected", "rated",
         "import_dropped", "product_kept", "product_others", "lot_kept", "mapping_kept", "mapping_forgotten",
