@@ -368,7 +368,7 @@ RELEASES = {
     # what the release says -> what its page says of it, in Chinese and in English
     "agree": ("订单、支付单、运单相符", "order, payment and waybill agreed"),
     "differ": ("订单、支付单、运单不符", "order, payment and waybill differed"),
-    "absent": ("订单、支付单、运单没有说全", "order, payment and waybill were not all told"),
+    "absent": ("订单、支付单、运单信息不完整", "order, payment and waybill not complete"),
     "": ("没有核对", "not compared"),
 }
 
