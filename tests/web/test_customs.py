@@ -228,7 +228,7 @@ def test_a_look_that_finds_nothing_is_logged_as_such(market, logged):
     assert not any(n.encode() in stored for n in ("516620261000000099", "CUST99999999"))
 
 
-@pytest.mark.parametrize("purpose", ["", "abc", "x" * 201])
+@pytest.mark.parametrize("purpose", ["", "a", "x" * 201])
 def test_without_a_purpose_nothing_is_looked_at_or_decided(market, logged, purpose):
     for call in (look, lambda *given, **more: decide(*given, "release", **more)):
         (error,) = call(market, purpose=purpose, status=422)["errors"]
