@@ -173,7 +173,8 @@ def format_date(lang: Lang, day: date | datetime) -> str:
 def region_name(lang: Lang, code: str, *, short: bool = False, district: bool = False) -> str:
     """Returns the place of a six-digit code (GB/T 2260), never finer than a city: `广东 广州`.
 
-    district: an authority's, see `office_name`. short: the city alone where there is one, for a route. A code of no known province is returned as
+    district: see `office_name`. short: the city alone where there is one, for a route.
+    A code of no known province is returned as
     it is; what is no code at all gives "", since free text might be somebody's address. In English a
     city without a name of ours is shown as its province and code.
     """
