@@ -137,8 +137,10 @@ def demo(
 ) -> None:
     """Serve a throw-away, realistic data set: three merchants, one of them with an altered chain."""
     from app.demo import demo_deployment  # noqa: PLC0415 - needed by this command alone
+    from app.main import configure_logs  # noqa: PLC0415
     from app.serving import check_port, run_server  # noqa: PLC0415
 
+    configure_logs("warning")  # until it serves, what is printed is for a newcomer
     if port and not data_only:
         check_port(load_settings().host, port)
     with demo_deployment(port=port, seed=seed, console=ERR) as (settings, guide):

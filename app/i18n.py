@@ -170,13 +170,16 @@ def format_date(lang: Lang, day: date | datetime) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-def region_name(lang: Lang, code: str, *, short: bool = False) -> str:
+def region_name(lang: Lang, code: str, *, short: bool = False, district: bool = False) -> str:
     """Returns the place of a six-digit code (GB/T 2260), never finer than a city: `广东 广州`.
 
-    short: the city alone where there is one, for a route. A code of no known province is returned as
+    district: see `office_name`. short: the city alone where there is one, for a route.
+    A code of no known province is returned as
     it is; what is no code at all gives "", since free text might be somebody's address. In English a
     city without a name of ours is shown as its province and code.
     """
+    if district:
+        return office_name(lang, code)
     if not _REGION.fullmatch(code):
         return ""
     if not has(f"region.{code[:2]}"):
@@ -197,6 +200,17 @@ def region_name(lang: Lang, code: str, *, short: bool = False) -> str:
     if short:
         return city
     return f"{province} {city}" if lang == "zh" else f"{city}, {province}"
+
+
+def office_name(lang: Lang, code: str) -> str:
+    """Returns where an authority is in office: as `region_name`, and of a district its own code too.
+
+    An office is public, so that it is told as finely as it was given: `广东 肇庆 · 区县 441202`.
+    """
+    place = region_name(lang, code)
+    if not place or place == code or code.endswith("00") or code[2:4] == "90":
+        return place
+    return text(lang, "page.region.district", place=place, code=code)
 
 
 def load(folder: Path) -> Mapping[str, str]:

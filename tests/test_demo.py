@@ -471,3 +471,12 @@ def test_a_demo_that_is_told_to_end_takes_its_folder_along(kind, tmp_path):
         serving.kill()
         serving.communicate()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_greeting_has_no_line_of_the_log_in_it():
+    made = subprocess.run(
+        [sys.executable, "-c", "from app.cli import main; main()", "demo", "--data-only", "--port", "0"],
+        capture_output=True, text=True, check=True, timeout=180,
+    )  # fmt: skip
+    assert made.stdout.startswith("Suxin 溯信 demo.")
+    assert "heads.recorded" not in made.stdout + made.stderr

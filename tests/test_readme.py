@@ -101,6 +101,17 @@ def test_the_walk_shows_the_order_list_that_it_reads():
     assert shown == (ROOT / "docs" / "orders.csv").read_text("utf-8")
 
 
+def test_git_knows_what_the_walk_writes():
+    walk = "".join(body for kind, body in blocks("A walk") if kind == "sh")
+    written = {
+        "A-1001.json" if name == "$order.json" else name for name in re.findall(r" >(\S+)", walk)
+    }
+    assert {"log.key", "A-1001.json"} < written
+    for name in sorted(written):
+        asked = ["git", "check-ignore", "--quiet", "--no-index", name]
+        assert subprocess.run(asked, cwd=ROOT, check=False).returncode == 0, name
+
+
 def test_no_link_leads_nowhere():
     # The picture is made apart; everything else must be there.
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):

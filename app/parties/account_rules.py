@@ -18,7 +18,7 @@ from typing import Literal
 
 from app.kit.errors import FieldFault, invalid
 from app.parties.identity import parse_region
-from app.parties.roles import ADMIN, SCOPES
+from app.parties.roles import ADMIN, SCOPES, scopes_of_use
 
 MIN_PASSWORD, MAX_PASSWORD = 15, 128
 """Code points after NFC. The upper bound is far above the 64 that must be taken."""
@@ -32,6 +32,13 @@ PARTY_SCOPES: tuple[str, ...] = tuple(scope for scope in SCOPES if scope != ADMI
 
 STAFF_SCOPES: tuple[str, ...] = tuple(scope for scope in PARTY_SCOPES if scope != "parties")
 """What staff may be given. Not `parties`: who can make keys and people is an owner."""
+
+
+def staff_scopes(roles: Iterable[str]) -> tuple[str, ...]:
+    """Returns what staff of a party with `roles` may be given: what is of use to them."""
+    of_use = scopes_of_use(roles)
+    return tuple(scope for scope in STAFF_SCOPES if scope in of_use)
+
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([._-][a-z0-9]+)*", re.ASCII)
 _MIN_NAME, _MAX_NAME = 3, 40

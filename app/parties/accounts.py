@@ -22,13 +22,13 @@ from app.kit.errors import Conflict, Denied, FieldFault, NotFound, invalid
 from app.kit.tokens import RandomBytes, random_symbols
 from app.parties import accountstore as store
 from app.parties.account_rules import (
-    STAFF_SCOPES,
     Role,
     covers,
     read_name,
     read_office,
     read_password,
     read_scopes,
+    staff_scopes,
 )
 from app.parties.passwords import Passwords
 from app.parties.roles import OFFICIAL_ROLES
@@ -131,7 +131,7 @@ class Accounts:
             row = find_party(connection, party)
         if row is None:
             raise PartyUnknown("party_unknown", party=party[:40])
-        chosen = read_scopes(scopes, STAFF_SCOPES) if role == "staff" else ()
+        chosen = read_scopes(scopes, staff_scopes(row.roles)) if role == "staff" else ()
         office = None
         if region:
             if not OFFICIAL_ROLES & set(row.roles):

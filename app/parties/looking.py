@@ -13,7 +13,7 @@ from app.ledger.record import stream_key
 from app.parties import store
 from app.parties.principal import Principal
 
-MIN_PURPOSE, MAX_PURPOSE = 4, 200
+MIN_PURPOSE, MAX_PURPOSE = 2, 200  # two characters can say it: 稽查
 NOWHERE, NO_RECORD = 0, -1
 """In place of a stream's key and a seq: a look by a number that found nothing."""
 

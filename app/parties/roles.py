@@ -242,6 +242,13 @@ def reach(roles: Iterable[str], action: str) -> Reach | None:
     return "own" if found else None
 
 
+def scopes_of_use(roles: Iterable[str]) -> tuple[str, ...]:
+    """Returns the scopes within which `roles` may do anything at all, in the order of SCOPES."""
+    held = frozenset(roles)
+    of_use = {action.scope for action in ACTIONS.values() if held & action.reach.keys()}
+    return tuple(scope for scope in SCOPES if scope in of_use)
+
+
 def sources_of(
     roles: Iterable[str],
     event_type: str,

@@ -25,8 +25,18 @@ _FIT = r"""
   const isOutside = ({left, right}) => right > innerWidth + 0.5 || left < -0.5;
   const outside = [...document.body.querySelectorAll("*")]
     .filter((e) => isOutside(e.getBoundingClientRect()) && visible(e) && !moved(e)).map(told);
+  // A word of a language that writes them apart stands on one line of the bar.
+  const cut = [...document.querySelectorAll(".rail a")].filter(visible).flatMap((a) => {
+    const label = a.firstChild;
+    return [...label.data.matchAll(/[A-Za-z]+/g)].filter((word) => {
+      const range = document.createRange();
+      range.setStart(label, word.index);
+      range.setEnd(label, word.index + word[0].length);
+      return new Set([...range.getClientRects()].map((box) => box.top)).size > 1;
+    }).map((word) => word[0]);
+  });
   return {
-    small, outside,
+    small, outside, cut,
     width: document.documentElement.scrollWidth,
     room: document.documentElement.clientWidth,
   };
@@ -114,6 +124,7 @@ def _check_fit(page: Any, told: dict[str, Any]) -> None:
     assert told["width"] <= told["room"], (at, told["width"], told["outside"])
     assert told["outside"] == [], (at, told["outside"])
     assert told["small"] == [], (at, told["small"])
+    assert told["cut"] == [], (at, told["cut"])
 
 
 def check_structure(page: Any, *, lang: str, also_dark: bool = False) -> None:

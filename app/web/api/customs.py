@@ -25,7 +25,7 @@ _EXAMPLE: dict[str, Any] = {"number": "516620261000000012", "purpose": "inspecti
 class DeclarationIn(Body):
     """A declaration's number, and those of its three documents as its list has them.
 
-    purpose: 4 to 200 characters, for which they are looked for; it is logged.
+    purpose: 2 to 200 characters, for which they are looked for; it is logged.
     """
 
     model_config = {**Body.model_config, "json_schema_extra": {"examples": [_EXAMPLE]}}

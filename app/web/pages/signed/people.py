@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, NotFound, invalid
-from app.parties.account_rules import MIN_PASSWORD, STAFF_SCOPES, Role
+from app.parties.account_rules import MIN_PASSWORD, STAFF_SCOPES, Role, staff_scopes
 from app.parties.accounts import Place, reaches
 from app.parties.roles import OFFICIAL_ROLES
 from app.parties.sessions import SignedIn
@@ -180,7 +181,7 @@ def _people(
         found=[(one, reaches(by, one.person)) for one in accounts.people(by, party=party or None)],
         invitations=rooms.people.invitations.list_of(by),
         roles=[(one, text(frame.lang, f"account.role.{one}")) for one in ("staff", "owner")],
-        scopes=scopes_in(frame.lang),
+        scopes=scopes_in(frame.lang, STAFF_SCOPES if by.is_operator else staff_scopes(by.roles)),
         official=official,
         url=url,
         password=password,
@@ -188,9 +189,9 @@ def _people(
     )
 
 
-def scopes_in(lang: Lang) -> list[tuple[str, str]]:
-    """Returns the scopes that staff may be given, with their words."""
-    return [(scope, text(lang, f"scope.{scope}")) for scope in STAFF_SCOPES]
+def scopes_in(lang: Lang, scopes: Iterable[str]) -> list[tuple[str, str]]:
+    """Returns scopes with their words."""
+    return [(scope, text(lang, f"scope.{scope}")) for scope in scopes]
 
 
 def _join(

@@ -215,7 +215,11 @@ def _product(
         facts=[(name, value) for name, value in _facts(row).items()],
         is_owner=row.brand_owner == party,
         lots=[(one, json.loads(one.facts)) for one in lots],
-        batches=rooms.issuing.batches_of(party, row.gtin) if may_issue else [],
+        batches=[
+            (one, from_ms(one.created_at)) for one in rooms.issuing.batches_of(party, row.gtin)
+        ]
+        if may_issue
+        else [],
         may_issue=may_issue,
         may_list=does("event.send")(signed.person) and may_list(principal),
         sees_recalls=does("recall.read")(signed.person),
