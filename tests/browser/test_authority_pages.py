@@ -70,7 +70,7 @@ def test_reports_can_be_read_on_every_screen(market, chromium, pictures, lang):
         enter(page, market, "owner", AUTHORITY, path="/desk/reports")
         look(page, pictures, "reports", lang)
         page.locator(f"a[href*='{ticket}']").click()
-        page.locator("#f-purpose").fill("xx")
+        page.locator("#f-purpose").fill("x")
         page.locator("button[value=open]").click()
         page.locator("#f-purpose-error").wait_for()
         look(page, pictures, "report-refused", lang)
