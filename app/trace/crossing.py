@@ -18,6 +18,7 @@ from app.ledger.submission import Seal, Submission
 from app.trace.code import Code
 from app.trace.decide import Decision
 from app.trace.gaps import Graces
+from app.trace.leaving import Left
 from app.trace.proof import Proofs
 from app.trace.ratings import Named
 from app.trace.requests import ConsumerProof
@@ -42,6 +43,7 @@ def pack_submission(submission: Submission) -> Packed | None:
             decide.subject,
             None if proof is None else (proof.token, proof.inner),
             None if decide.named is None else tuple(decide.named),
+            None if decide.left is None else tuple(decide.left),
         )
     elif type(decide) is ShelfDecision:
         life = None
@@ -98,10 +100,11 @@ def unpacking(proofs: Proofs, graces: Graces) -> Callable[[Packed], Submission]:
         if life is None:
             decide = ShelfDecision(code, sending, side)
         else:
-            subject, proof, rated = life
+            subject, proof, rated, out_of = life
             proof = None if proof is None else ConsumerProof(*proof)
             named = None if rated is None else Named(*rated)
-            decide = Decision(code, sending, graces, subject, proof, proofs, side, named)
+            left = None if out_of is None else Left(*out_of)
+            decide = Decision(code, sending, graces, subject, proof, proofs, side, named, left)
         signed = None if signed_values is None else Signed(*signed_values)
         own = SignedDecision(decide, signed.key) if is_signed and signed is not None else None
         return Submission(

@@ -13,6 +13,7 @@ from app.ledger.submission import Seal, Submission
 from app.trace.code import Code
 from app.trace.crossing import pack_submission, unpacking
 from app.trace.decide import Decision
+from app.trace.leaving import Left
 from app.trace.proof import Proofs
 from app.trace.ratings import Named
 from app.trace.requests import ConsumerProof
@@ -45,6 +46,10 @@ DECISIONS = {
     "rating": Decision(
         UNIT, SENDING, GRACES, "", None, PROOFS, (),
         Named("dispatch", "01935c5e-0000-7000-8000-000000000002", 3, SHOP, CARRIER, 2, b"p" * 32),
+    ),
+    "case": Decision(
+        UNIT, SENDING, GRACES, "", None, PROOFS, (),
+        left=Left("01935c5e-0000-7000-8000-000000000003", "106901234500000017"),
     ),
     "lot": ShelfDecision(LOT, SENDING, SIDE),
     "product": ShelfDecision(Code("06901234567892"), SENDING),
@@ -92,6 +97,7 @@ def test_every_field_of_a_submission_is_told():
     assert set(Submission._fields) == told | derived | stays
     assert set(Decision.__slots__) == {
         "code", "sending", "graces", "subject", "proof", "proofs", "side", "named",
+        "left",
     }  # fmt: skip
     assert set(ShelfDecision.__slots__) == {"code", "sending", "side"}
 

@@ -66,7 +66,7 @@ def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market)
     record = market.ask("GET", f"/api/v1/lots/{lot[3:17]}/{lot[21:]}/events")["items"][-1]["record"]
     assert (record["type"], record["source"]) == ("recall", "regulator")
     assert record["data"] == {"reason": told["reason"], "level": 1, "basis": told["basis"]}
-    assert "Reason: glass in the jars Level 1" in told_of(someone.get(f"/{lot}?lang=en").text)
+    assert "Reason: glass in the jars Recall level: 1" in told_of(someone.get(f"/{lot}?lang=en").text)
 
     asked = {"lang": "en", "code": lot}
     someone.get(f"{D}?lang=en")
@@ -167,7 +167,7 @@ def test_a_recall_that_stands_is_led_to_and_not_made_twice(market):
     del fields["csrf"]
     owner.post("/desk/records/correct", **{**fields, "level": "1"})
     owner.get(f"{D}?code={lot}&lang=en")
-    assert "Level: 1" in owner.page or "Level 1" in told_of(owner.page)
+    assert "Recall level: 1" in told_of(owner.page)
 
 
 def test_who_lifts_a_recall_is_told_where_another_holds(market):
@@ -217,7 +217,7 @@ def test_who_neither_oversees_nor_sells_has_no_page_of_recalls(market):
 def test_a_level_in_a_laws_own_word_is_shown_as_it_is(market):
     code = market.lot("LEVEL-WORD")
     market.send(SHOP, code, "recall", {"reason": "loose lids", "level": "Class I"}, hours=0)
-    assert "Level: Class I" in market.call("GET", f"/{code}?lang=en").text
+    assert "Recall level: Class I" in market.call("GET", f"/{code}?lang=en").text
     reader = signed_in(market, "owner", AUTHORITY)
     reader.get("/desk/recalls?lang=en")
-    assert "Level: Class I" in reader.page
+    assert "Recall level: Class I" in reader.page
