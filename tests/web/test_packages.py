@@ -257,9 +257,9 @@ def test_the_page_gives_the_package_and_a_refusal_names_the_field(market, unit, 
     browser = signed_in(market, "owner", AUTHORITY)
     browser.get(f"/desk/evidence?code={unit.code}&lang=en")
     assert f'value="{unit.code}"' in browser.page
-    browser.post("/desk/evidence", 422, goods=unit.code, sealed="yes", purpose="no", lang="en")
+    browser.post("/desk/evidence", 422, goods=unit.code, sealed="yes", purpose="n", lang="en")
     assert 'id="f-purpose-error"' in browser.page
-    assert 'value="no"' in browser.page
+    assert 'value="n"' in browser.page
     assert f'value="{unit.code}"' in browser.page
     answer = browser.post("/desk/evidence", 200, goods=unit.code, sealed="yes", purpose="case 8")
     folder = unzipped(answer.content, tmp_path / "p")
