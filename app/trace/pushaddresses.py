@@ -181,7 +181,7 @@ class PushAddresses:
         """Returns what came of a push to this address, in kuaidi100's form.
 
         What is signed and cannot be read comes back in `fault`: pushed again it would be the same. Raises
-        SignWrong, Denied, Unavailable. Writes `push_address` besides.
+        SignWrong, Denied, Unavailable. Writes `push_address`, `push_taken`, `push_forged` besides.
         """
         outcome: Outcome = "unavailable"  # so it stays where an error of ours comes between
         fault: Fault | None = None

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+import structlog
 import uuid_utils
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, local_day, to_ms
 from app.trace import pushlogstore
 from app.trace.pushes import Pushed
 from app.trace.pushoutcomes import is_untold, reason_of
+
+log = structlog.get_logger(__name__)
 
 MOST_KEPT = 50
 MOST_FORGED = 1000
@@ -83,8 +88,7 @@ class PushLog:
             **{name: counts[name] for name in ("recorded", "repeated", "refused")},
             "reasons": json.dumps(dict(reasons.most_common(_MOST_REASONS))),
         }
-        with self._database.write() as connection:
-            pushlogstore.add_taken(connection, row, most=MOST_KEPT)
+        self._write(lambda connection: pushlogstore.add_taken(connection, row, most=MOST_KEPT))
 
     def count_forged(self, party: str, kind: Forgery) -> None:
         """Counts a push that nobody known signed; beyond MOST_FORGED a day nothing is written.
@@ -98,8 +102,19 @@ class PushLog:
         if any(_day(row).is_more for row in there):
             return
         oldest = (today - timedelta(days=DAYS_KEPT - 1)).isoformat()
-        with self._database.write() as connection:
-            pushlogstore.count_forged(connection, party, day=day, kind=kind, oldest=oldest)
+        self._write(
+            lambda connection: pushlogstore.count_forged(
+                connection, party, day=day, kind=kind, oldest=oldest
+            )
+        )
+
+    def _write(self, write: Callable[[Connection], None]) -> None:
+        """A push that is recorded is answered as such, also where this cannot be kept of it."""
+        try:
+            with self._database.write() as connection:
+                write(connection)
+        except SQLAlchemyError as err:
+            log.error("push.not_kept", why=type(getattr(err, "orig", None) or err).__name__)
 
     def last(self, party: str) -> list[PushLine]:
         """Returns a party's last pushes, the newest first. Read-only."""

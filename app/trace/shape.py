@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from app.kit.canonical import check_canonical
@@ -20,13 +21,16 @@ from app.trace.ratings import BUYER_RATING, check_opinion
 from app.trace.requests import EventRequest
 
 PARTY_PREFIX = "party/"
+# What has more faults than this is answered with those that were met: looking on costs more than was sent.
+_MOST_FAULTS = 20
 
 
 def told_whole(fault: Fault, request: EventRequest, now: datetime) -> Fault:
     """Returns a refusal of an event's shape with all that is wrong with it, any other as it is."""
-    if type(fault) is not Invalid or not fault.errors:
+    if type(fault) is not Invalid or not 0 < len(fault.errors) <= _MOST_FAULTS:
         return fault
-    more = tuple(one for one in faults_in(_fields(request), now) if one not in fault.errors)
+    beside = (one for one in faults_in(_fields(request), now) if one not in fault.errors)
+    more = tuple(islice(beside, _MOST_FAULTS))
     return Invalid("invalid", errors=(*fault.errors, *more)) if more else fault
 
 

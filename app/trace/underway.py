@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from app.kit.errors import Fault
 from app.ledger.submission import Answer, Submission
 from app.trace.claims import record_id
+from app.trace.life_table import WORDS
 from app.trace.naming import NAMES_ANOTHER
 from app.trace.requests import EventRequest
 
@@ -62,20 +63,25 @@ def parts_of(run: Sequence[EventRequest]) -> Iterator[Sequence[EventRequest]]:
 
 
 def runs_of(requests: Sequence[EventRequest], *, atomic: bool) -> list[list[EventRequest]]:
-    """Returns the requests cut wherever one names another before it, which must be recorded by then.
+    """Returns the requests cut wherever one needs another before it, which must be recorded by then.
 
-    What is recorded all or none cannot be cut.
+    Because it names it, or is the carrier's word about a case that a signature took the goods out of. What
+    is recorded all or none cannot be cut.
     """
     runs: list[list[EventRequest]] = [[]]
     given: set[str] = set()
+    signed: set[str] = set()
     for request in requests:
         of = request.data.get("of") if request.type in NAMES_ANOTHER else None
-        if not atomic and isinstance(of, str) and of.lower() in given:
+        is_next = request.type in WORDS and request.code in signed and "case" in request.data
+        if not atomic and (is_next or (isinstance(of, str) and of.lower() in given)):
             runs.append([])
-            given = set()
+            given, signed = set(), set()
         runs[-1].append(request)
         if request.id is not None:
             given.add(_spelled(request.id))
+        if request.type == "signature":
+            signed.add(request.code)
     return runs
 
 

@@ -6,7 +6,8 @@ mended. A body that is a `Whole` says of both in one refusal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any, Self, TypeVar
 
 from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
@@ -17,6 +18,9 @@ from app.web.body import Body, check_texts
 from app.web.problems import HOUSE, read_errors
 
 _Whole = TypeVar("_Whole", bound="Whole")
+# More than this is wrong by one mistake, made again and again: then what pydantic found is answer enough.
+# To look further, and to word it all, would cost more than was sent.
+_MOST_FAULTS = 20
 
 
 class Whole(Body):
@@ -40,11 +44,13 @@ class Whole(Body):
         try:
             return handler(given)
         except ValidationError as err:
-            if type(given) is not dict:
+            if type(given) is not dict or err.error_count() > _MOST_FAULTS:
                 raise
+            errors = err.errors(include_url=False)
+            wrong = {tuple(error["loc"][:2]) for error in errors}
+            beside = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
             # Read here, where locations begin at this body: later they would say the same.
-            faults = list(read_errors(err.errors(include_url=False)))
-            faults += cls.faults_beside(_sound(cls, given, faults), info.context or {})
+            faults = (*read_errors(errors), *islice(beside, _MOST_FAULTS))
             raise ValidationError.from_exception_data(
                 cls.__name__, [_detail(one) for one in faults]
             ) from err
@@ -78,15 +84,20 @@ def _below(fault: FieldFault, loc: tuple[str | int, ...]) -> FieldFault:
     return FieldFault((*loc, *fault.loc), fault.kind, fault.params, fault.sentence, fault.words)
 
 
-def _sound(cls: type[Whole], given: dict[Any, Any], faults: Iterable[FieldFault]) -> dict[str, Any]:
-    """Returns the fields without those that are wrong; of a field of sections, the sound sections."""
-    sound = {name: value for name, value in given.items() if name in cls.model_fields}
-    for fault in faults:
-        name = str(fault.loc[0]) if fault.loc else ""
-        section = fault.loc[1] if len(fault.loc) > 1 else None
-        value = sound.get(name)
-        if type(value) is dict and section in value:
-            sound[name] = {key: one for key, one in value.items() if key != section}
-        elif section is None or type(value) is not dict:
-            sound.pop(name, None)
+def _sound(
+    cls: type[Whole], given: dict[Any, Any], wrong: Collection[tuple[str | int, ...]]
+) -> dict[str, Any]:
+    """Returns the fields without those that are wrong; of a field of sections, the sound sections.
+
+    wrong: places as pydantic names them, of two parts at most.
+    """
+    sound = {}
+    for name, value in given.items():
+        sections = {place[1] for place in wrong if len(place) == 2 and place[0] == name}
+        is_wrong = (name,) in wrong or (sections and type(value) is not dict)
+        if is_wrong or name not in cls.model_fields:
+            continue
+        sound[name] = (
+            {key: one for key, one in value.items() if key not in sections} if sections else value
+        )
     return sound

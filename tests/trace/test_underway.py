@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.kit.errors import Conflict, Overloaded
+from app.trace.requests import EventRequest
 from app.trace.underway import Underway, parts_of, runs_of
 from tests.ledger.ledgers import submission
 
@@ -46,3 +47,12 @@ def test_parts_are_all_of_a_run_in_order():
     assert [one for part in parts_of(run) for one in part] == run
     assert max(map(len, parts_of(run))) < len(run)
     assert runs_of([], atomic=False) == [[]]
+
+
+def test_a_word_about_a_case_waits_for_the_signature_that_took_the_goods_out_of_it():
+    case = {"case": "306912345000000025"}
+    first = EventRequest(code="01/1/21/A", type="signature", data={})
+    word = EventRequest(code="01/1/21/A", type="signature", data=case)
+    other = EventRequest(code="01/1/21/B", type="signature", data=case)
+    assert runs_of([first, other, word], atomic=False) == [[first, other], [word]]
+    assert runs_of([first, other, word], atomic=True) == [[first, other, word]]

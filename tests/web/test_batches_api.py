@@ -252,3 +252,26 @@ def test_an_item_is_told_everything_that_is_wrong_with_it_at_once(market):
     assert found[5] >= {rating, ("sealed.text.salt", "form"), ("sealed.other.content", "type")}
     alone = market.call("POST", "/api/v1/events", events[1], token=market.keys[SHOP])
     assert places_in(alone.json()) == found[1]
+
+
+@pytest.mark.parametrize("name", ["a" * 81, "PushIn", "x"])
+@pytest.mark.parametrize("section", [{}, 5, {"content": {}, "y": 1}])
+def test_a_section_of_any_name_and_shape_fails_its_item_alone(market, name, section):
+    code, other = (issued.code for issued in market.issue(2))
+    bad = {"code": code, "type": "review", "data": {"rating": 1}, "sealed": {name: section}}
+    good = {"code": other, "type": "sale", "data": {}}
+    results = send(market, [bad, good]).json()["results"]
+    assert [one["status"] for one in results] == [422, 201]
+    assert market.call("POST", "/api/v1/events", bad, token=market.keys[SHOP]).status_code == 422
+
+
+def test_what_is_wrong_a_thousand_times_is_not_looked_into_further(market):
+    """Wording it all, and looking on, would take a server more time than its sender."""
+    (code,) = (issued.code for issued in market.issue(1))
+    many = {f"n{n}": n for n in range(1_000)}
+    event = {"code": code, "type": "sale", "data": many, "more": 1}
+    (told,) = send(market, [event]).json()["results"]
+    assert 1 < len(told["problem"]["errors"]) <= 21
+    sections = {"code": code, "type": "sale", "data": many, "sealed": dict.fromkeys(many, 1)}
+    (told,) = send(market, [sections]).json()["results"]
+    assert {error["loc"][-2] for error in told["problem"]["errors"]} == {"sealed"}

@@ -7,6 +7,7 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.kit.clock import SHANGHAI
 from app.trace import pushlog, pushlogstore
@@ -105,3 +106,15 @@ def test_forged_pushes_are_counted_by_day_and_a_flood_writes_no_more(market, mon
     with market.rooms.database.read() as connection:
         assert len(pushlogstore.forged_of(connection, SHOP, since="")) == pushlog.DAYS_KEPT
     assert json.dumps(market.rooms.push_log.forged(RIVAL)) == "[]"
+
+
+def test_a_push_is_answered_also_where_the_list_cannot_keep_it(market, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("insert", {}, Exception("disk full"))
+
+    monkeypatch.setattr(pushlogstore, "add_taken", full)
+    monkeypatch.setattr(pushlogstore, "count_forged", full)
+    before = market.rooms.push_log.last(SHOP)
+    send(market, {"waybill": "TEST0000000001", "state": "3", "occurred_at": market.at(-1)})
+    assert forge(market, SHOP, "0" * 32) == 403
+    assert market.rooms.push_log.last(SHOP) == before

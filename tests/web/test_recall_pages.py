@@ -66,7 +66,9 @@ def test_an_authority_orders_a_recall_looks_how_far_it_came_and_lifts_it(market)
     record = market.ask("GET", f"/api/v1/lots/{lot[3:17]}/{lot[21:]}/events")["items"][-1]["record"]
     assert (record["type"], record["source"]) == ("recall", "regulator")
     assert record["data"] == {"reason": told["reason"], "level": 1, "basis": told["basis"]}
-    assert "Reason: glass in the jars Recall level: 1" in told_of(someone.get(f"/{lot}?lang=en").text)
+    assert "Reason: glass in the jars Recall level: 1" in told_of(
+        someone.get(f"/{lot}?lang=en").text
+    )
 
     asked = {"lang": "en", "code": lot}
     someone.get(f"{D}?lang=en")
