@@ -12,25 +12,22 @@ from itertools import islice
 from typing import Any
 
 from app.kit.canonical import check_canonical
-from app.kit.errors import Fault, FieldFault, Invalid
+from app.kit.errors import MOST_BESIDE, Fault, FieldFault, Invalid
 from app.parties.identity import CONSUMER
 from app.trace.claims import check_actor, check_salt, record_id
 from app.trace.events import EVENT_TYPES, Level, check_event, check_time
 from app.trace.identifiers import parse_code
+from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.ratings import BUYER_RATING, check_opinion
 from app.trace.requests import EventRequest
-
-PARTY_PREFIX = "party/"
-# What has more faults than this is answered with those that were met: looking on costs more than was sent.
-_MOST_FAULTS = 20
 
 
 def told_whole(fault: Fault, request: EventRequest, now: datetime) -> Fault:
     """Returns a refusal of an event's shape with all that is wrong with it, any other as it is."""
-    if type(fault) is not Invalid or not 0 < len(fault.errors) <= _MOST_FAULTS:
+    if type(fault) is not Invalid or not 0 < len(fault.errors) <= MOST_BESIDE:
         return fault
     beside = (one for one in faults_in(_fields(request), now) if one not in fault.errors)
-    more = tuple(islice(beside, _MOST_FAULTS))
+    more = tuple(islice(beside, MOST_BESIDE))
     return Invalid("invalid", errors=(*fault.errors, *more)) if more else fault
 
 

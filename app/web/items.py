@@ -13,14 +13,11 @@ from typing import Any, Self, TypeVar
 from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import MOST_BESIDE, FieldFault, Invalid
 from app.web.body import Body, check_texts
 from app.web.problems import HOUSE, read_errors
 
 _Whole = TypeVar("_Whole", bound="Whole")
-# More than this is wrong by one mistake, made again and again: then what pydantic found is answer enough.
-# To look further, and to word it all, would cost more than was sent.
-_MOST_FAULTS = 20
 
 
 class Whole(Body):
@@ -44,13 +41,13 @@ class Whole(Body):
         try:
             return handler(given)
         except ValidationError as err:
-            if type(given) is not dict or err.error_count() > _MOST_FAULTS:
+            if type(given) is not dict or err.error_count() > MOST_BESIDE:
                 raise
             errors = err.errors(include_url=False)
             wrong = {tuple(error["loc"][:2]) for error in errors}
             beside = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
             # Read here, where locations begin at this body: later they would say the same.
-            faults = (*read_errors(errors), *islice(beside, _MOST_FAULTS))
+            faults = (*read_errors(errors), *islice(beside, MOST_BESIDE))
             raise ValidationError.from_exception_data(
                 cls.__name__, [_detail(one) for one in faults]
             ) from err
