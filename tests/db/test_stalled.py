@@ -56,7 +56,7 @@ def in_the_middle(url: str, name: str, statement: str = "SELECT * FROM log_state
             asleep.execute(more)
             asleep.pgconn.send_flush_request()
             asleep.pgconn.flush()
-            _wait(lambda: _waits_for_more(url, asleep.info.backend_pid), "it stands still")
+            _wait(lambda: _waits(url, asleep.info.backend_pid, "active"), "it stands still")
 
         try:
             send(statement)
@@ -65,11 +65,12 @@ def in_the_middle(url: str, name: str, statement: str = "SELECT * FROM log_state
             asleep.pgconn.finish()
 
 
-def _waits_for_more(url: str, pid: int) -> bool:
+def _waits(url: str, pid: int, state: str) -> bool:
+    """Whether the server has come to waiting; who has its answer may be ahead of that."""
     with psycopg.connect(url) as looking:
         found = looking.execute(
-            "SELECT wait_event = 'ClientRead' AND state = 'active' FROM pg_stat_activity"
-            " WHERE pid = %s", [pid],
+            "SELECT wait_event = 'ClientRead' AND state = %s FROM pg_stat_activity"
+            " WHERE pid = %s", [state, pid],
         ).fetchone()  # fmt: skip
     return bool(found and found[0])
 
@@ -98,6 +99,8 @@ def behind_rows(url: str, name: str):
         asleep.execute("SET idle_in_transaction_session_timeout = 100")
         asleep.commit()
         asleep.cursor().executemany("UPDATE log_state SET size = %s", [(0,), (0,)])
+        pid = asleep.info.backend_pid
+        _wait(lambda: _waits(url, pid, "idle in transaction"), "it stands still")
         yield
     finally:
         asleep.pgconn.finish()
@@ -136,7 +139,7 @@ def test_who_copies_rows_slowly_is_not_and_who_stops_in_the_middle_is(place):
             with cursor.copy("COPY copied (n, told) FROM STDIN") as copy:
                 for n in range(4):
                     copy.write_row((n, "x" * 100_000))
-                    _wait(lambda: _waits_for_more(place.url, slow.info.backend_pid), "it waits")
+                    _wait(lambda: _waits(place.url, slow.info.backend_pid, "active"), "it waits")
                     place.now.s = n * AFTER_S
                     assert place.stalled.end() == 0
                 assert is_locked(place.url)
