@@ -131,8 +131,8 @@ class Printing:
     ) -> SheetReport:
         """Writes labels as the order wants them; more than a few in a process of their own.
 
-        most: how many codes were chosen. title: of the document. Raises Invalid (`all_void` where none of them
-        has a label) and what `app.labels` refuses.
+        most: how many codes were chosen. title: of the document. Raises Invalid (`all_void` where none of
+        them has a label) and what `app.labels` refuses.
         """
         labels = _begun(labels, most)
         job = PrintJob(

@@ -303,7 +303,9 @@ def test_the_operator_invites_into_a_party_that_there_is_or_as_its_own(market):
     for mistyped in ("nobody", "91440101MA5TE5T000"):
         page = operator.get(f"{PEOPLE}?party={mistyped}", 404).text
         assert 'id="of-party-error"' in page
-        assert not [one for one in Shown(page).forms if one.method == "post" and one.action == PEOPLE]
+        assert not [
+            one for one in Shown(page).forms if one.method == "post" and one.action == PEOPLE
+        ]
 
 
 # --- keys and webhooks ---------------------------------------------------------------------------

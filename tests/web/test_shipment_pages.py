@@ -222,7 +222,9 @@ def test_the_carrier_is_remembered_once_its_parcels_have_arrived_too(market, mon
     owner = signed_in(market, "owner", party)
     market.send(party, PRODUCT, "listing", {"platform": "某平台"})
     sent = [one.code for one in market.issue(3, by=party)]
-    for code, carrier, hours in zip(sent, ("甲速运", "乙速运", "丙速运"), (-9, -7, -8), strict=True):
+    for code, carrier, hours in zip(
+        sent, ("甲速运", "乙速运", "丙速运"), (-9, -7, -8), strict=True
+    ):
         market.send(party, code, "sale", {}, hours=-10)
         market.send(party, code, "dispatch", {"carrier": carrier}, hours=hours)
     market.send(party, sent[1], "signature", {"kind": "in_person"}, hours=-2)

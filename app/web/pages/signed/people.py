@@ -166,7 +166,7 @@ def _people(
     roles, unknown = by.roles, ""
     if by.is_operator and party:
         try:
-            roles = rooms.parties.get(party).roles
+            roles = frozenset(rooms.parties.get(party).roles)
         except NotFound as fault:
             unknown, status = say_fault(fault, frame.lang), status_of(fault)
     return answer_signed(
@@ -185,7 +185,7 @@ def _people(
         # Of the operator's own nobody chooses what they may: all of it, everywhere.
         of_party=bool(party and not unknown) or not by.is_operator,
         scopes=scopes_in(frame.lang, staff_scopes(roles)),
-        official=bool(OFFICIAL_ROLES & set(roles)),
+        official=bool(OFFICIAL_ROLES & roles),
         url=url,
         password=password,
         whom=whom,
