@@ -491,6 +491,13 @@ def test_both_languages_say_the_same_things():
             assert gaps(zh[key]) == gaps(en[key]), f"{name}: {key} is filled in differently"
 
 
+def test_no_english_sentence_says_a_word_twice():
+    # "What is due first first": right by its grammar, and read as a slip.
+    for name in locale_files():
+        for key, said in texts("en", name).items():
+            assert not re.search(r"\b(\w+)\s+\1\b", said, re.IGNORECASE), f"{name}: {key}"
+
+
 def gaps(text: str) -> set[str]:
     return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
 

@@ -1,7 +1,7 @@
 """Dispatching goods at the packing table: the label of a unit or case, the waybill, the carrier last taken.
 
 One dispatch, or, where the order's number is told, its sale as well, both or none. Whom the goods went
-with last is read from the goods on their way, so nothing of it is kept.
+with last is read from the goods that were sent last, so nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -121,15 +121,24 @@ class Dispatching:
         return self._packing.move(principal, parcel.code, event)
 
     def carriers(self, principal: Principal) -> list[str]:
-        """Returns the carriers of the party's goods on their way, the one taken last first. Read-only."""
+        """Returns the carriers of the party's last parcels, the one taken last first. Read-only.
+
+        Of those on their way and of those that arrived, by when they were sent.
+        """
+        seller = principal.own_party()
         with self._database.read() as connection:
-            lives = parcelstore.last_sent(
-                connection, seller=principal.own_party(), limit=_REMEMBERED
-            )
-        # Of a life that a hand has damaged, anything.
-        sent = (life.get("dispatch") for life in lives)
-        told = (one.get("carrier") for one in sent if isinstance(one, dict))
-        return [one for one in dict.fromkeys(told) if isinstance(one, str) and one]
+            lives = parcelstore.last_sent(connection, seller=seller, limit=_REMEMBERED)
+            lives += parcelstore.last_arrived(connection, seller=seller, limit=_REMEMBERED)
+        taken: dict[str, int] = {}
+        for life in lives:
+            # Of a life that a hand has damaged, anything.
+            sent = life.get("dispatch")
+            if not isinstance(sent, dict):
+                continue
+            carrier, at = sent.get("carrier"), sent.get("at")
+            if isinstance(carrier, str) and carrier and isinstance(at, int):
+                taken[carrier] = max(at, taken.get(carrier, at))
+        return sorted(taken, key=lambda carrier: taken[carrier], reverse=True)
 
 
 def _check_carrier(carrier: str) -> None:

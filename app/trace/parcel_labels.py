@@ -93,7 +93,7 @@ class ParcelLabels:
         """Writes their labels as a PDF and notes each print; returns which parcels they were of.
 
         Two at once may both print the same: the log of the second says that it was again. Raises Invalid
-        (kind `range` for the offset; `no_labels` where there is nothing to print). Writes `label_print`.
+        (kind `range` for the offset; `no_labels` where no parcel waits) and as `draw`. Writes `label_print`.
         """
         most = LAYOUTS[layout].places - 1
         if not 0 <= offset <= most:

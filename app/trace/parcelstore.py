@@ -65,6 +65,18 @@ def last_sent(connection: Connection, *, seller: str, limit: int) -> list[Mappin
     return [read_head(row).state for row in connection.execute(query)]
 
 
+def last_arrived(connection: Connection, *, seller: str, limit: int) -> list[Mapping[str, Any]]:
+    """Returns the lives of the units sold last of those that wait and travel no more. Read-only."""
+    query = (
+        select(HEAD)
+        .join(SOLD, SOLD.c.stream == HEAD.c.stream)
+        .where(SOLD.c.seller == seller, SOLD.c.underway.is_(None), SOLD.c.subject == "")
+        .order_by(SOLD.c.sold_at.desc())
+        .limit(limit)
+    )
+    return [read_head(row).state for row in connection.execute(query)]
+
+
 def last_sold(connection: Connection, *, seller: str, limit: int) -> list[StreamHead]:
     """Returns the heads of the units that a seller sold last, newest first. Read-only."""
     query = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -130,9 +131,10 @@ class Printing:
     ) -> SheetReport:
         """Writes labels as the order wants them; more than a few in a process of their own.
 
-        most: how many there are at the most. title: of the document. Raises Invalid (`no_labels` where
-        there are none) and what `app.labels` refuses.
+        most: how many codes were chosen. title: of the document. Raises Invalid (`all_void` where none of
+        them has a label) and what `app.labels` refuses.
         """
+        labels = _begun(labels, most)
         job = PrintJob(
             form=order.form,
             symbol=order.symbol,
@@ -186,19 +188,20 @@ class Printing:
         symbol: SheetSymbol,
         start: int,
         lang: Lang,
+        count: int | None = None,
         place: tuple[str, ...] = (),
     ) -> bytes:
-        """Returns the label that a print from `start` on would begin with, as a picture. Read-only.
+        """Returns the label that such a print would begin with, as a picture. Read-only.
 
         Raises as `write`.
         """
-        order = PrintOrder(form="pdf", layout=layout, symbol=symbol, start=start, place=place)
+        order = PrintOrder(
+            form="pdf", layout=layout, symbol=symbol, start=start, count=count, place=place
+        )
         end = self._end_of(batch, order)
         chosen = _Chosen(self._issuing.units(batch, start, end, part=_PREVIEW_PART))
         title = self._catalogue.product(batch.gtin).name
-        label = next(self._labels(batch, chosen, title, symbol, lang), None)
-        if label is None:
-            raise Invalid("no_labels")
+        label = next(_begun(self._labels(batch, chosen, title, symbol, lang), end - start))
         draw = preview_png if form == "png" else preview_svg
         return draw(
             label,
@@ -207,6 +210,17 @@ class Printing:
             font_path=find_font(self._font),
             inner_word=text(lang, "codes.inner_word"),
         )
+
+    def void_of(self, batch: Any, *, start: int, count: int | None) -> int:
+        """Returns how many codes a print is of where all of them are void, else 0. Read-only.
+
+        Raises Invalid as `write` for start and count.
+        """
+        order = PrintOrder(form="pdf", layout="a4-3x8", symbol="qr", start=start, count=count)
+        end = self._end_of(batch, order)
+        if any(not void for _, void in self._issuing.units(batch, start, end)):
+            return 0
+        return end - start
 
     def prints(self, batch_id: str, *, after: str | None, limit: int) -> list[Any]:
         """Returns the log of a batch, oldest first, behind `after`. Read-only."""
@@ -306,6 +320,15 @@ class Whole:
     batch: Any
     labels: Iterator[SheetLabel]
     chosen: _Chosen
+
+
+def _begun(labels: Iterable[SheetLabel], most: int) -> Iterator[SheetLabel]:
+    """Returns the labels, of which there is one. Raises Invalid where all `most` codes are void."""
+    rest = iter(labels)
+    first = next(rest, None)
+    if first is None:
+        raise Invalid("all_void", count=most)
+    return chain((first,), rest)
 
 
 def _covered(parts: Iterable[tuple[int, int]]) -> int:

@@ -186,8 +186,9 @@ class Texts:
         return None
 
     def erase(self, code: Code, of: str, proof: ConsumerProof) -> list[Recorded]:
-        """Returns the `erasure` records of a text and of what was said on in its matter.
+        """Returns the `erasure` records of a text, of a complaint with what its author said on in its matter.
 
+        What the other side said there is its own, and part of how it answered: it stays, sealed as it was.
         A second time it is answered as before. Raises TextUnknown, CodeUnknown and ProofInvalid.
         """
         named = self._find(code, of, _ERASABLE)
@@ -199,8 +200,8 @@ class Texts:
                     told.append(fields)
             elif fields["type"] in _ENDS:
                 ended = True
-            elif fields["type"] == "message" and named["type"] == "complaint":
-                told += [fields] if fields["data"]["of"] == named["id"] else []
+            elif fields["data"].get("of") == named["id"] and _goes_on(fields):
+                told.append(fields)
         author.check_wrote(named, ended=ended)
         submissions = [
             self._erasure(code, fields, sorted(fields["sealed"]))
@@ -312,7 +313,7 @@ class _Author:
 
     def check_wrote(self, fields: Fields, *, ended: bool) -> None:
         """Raises ProofInvalid unless it is. ended: whether the goods went back since."""
-        if fields["type"] == "message" and fields["source"] != CONSUMER:
+        if fields["type"] == "message" and not _goes_on(fields):
             raise ProofInvalid("query_code")  # the other side's words are its own
         stream, proof = self._code.stream, self._proof
         if proof.query is not None:
@@ -338,6 +339,11 @@ class _Author:
             check_inner(self._kept_inner, self._proof.inner)
             return
         raise ProofInvalid("claim_token")
+
+
+def _goes_on(fields: Fields) -> bool:
+    """Whether who complained says on in the matter: by query code, and no seller has one."""
+    return bool(fields["type"] == "message" and fields["source"] == CONSUMER)
 
 
 def hidden_texts(records: Sequence[Fields]) -> dict[str, str]:

@@ -5,9 +5,8 @@
 
 const form = document.getElementById("dispatch");
 const told = document.getElementById("dispatch-told");
-const failedBox = document.getElementById("failed");
-const doneBox = document.getElementById("done");
 const words = form.dataset;
+const [failedBox, doneBox] = drawOutcomes(document.getElementById("outcomes"));
 const { code, sending } = form.elements;
 // A case asks for no waybill: then the label alone is enough.
 const waybill = form.elements.waybill ?? { value: "-", focus() {} };
@@ -26,6 +25,33 @@ const WAYBILL = /^[A-Z0-9-]{8,32}$/i;
 
 const sent = new Set();
 let done = 0;
+
+function part(id, title, ...inside) {
+  const section = document.createElement("section");
+  section.id = id;
+  section.className = "block";
+  section.hidden = true;
+  section.setAttribute("aria-labelledby", `${id}-title`);
+  const heading = document.createElement("h2");
+  heading.id = `${id}-title`;
+  heading.textContent = title;
+  const list = document.createElement("ul");
+  list.className = "waits";
+  section.append(heading, ...inside, list);
+  return section;
+}
+
+// Puts what was refused and what was done, both still empty and hidden, in their place.
+function drawOutcomes(place) {
+  const tally = document.createElement("p");
+  const unit = document.createElement("small");
+  tally.className = "tally";
+  unit.textContent = place.dataset.count;
+  tally.append(document.createElement("b"), " ", unit);
+  const drawn = [part("failed", place.dataset.failed), part("done", place.dataset.done, tally)];
+  place.replaceWith(...drawn);
+  return drawn;
+}
 
 // --- saying so -----------------------------------------------------------------------------------
 

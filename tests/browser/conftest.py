@@ -171,7 +171,8 @@ def _bring_about(trade: Trade) -> dict[str, str]:
     trade.sell(SHOP, [recalled])
     told = {"reason": "墨水瓶盖可能渗漏，请停止使用并联系商家", "level": 3}
     trade.send(SHOP, [event(f"01/{GTIN}/10/{RECALLED_LOT}", "recall", told, moment(minutes=5))])
-    (unsold,) = trade.issue(SHOP, 1)
+    unsold, void = trade.issue(SHOP, 2)
+    trade.send(SHOP, [event(void, "void", {"reason": "标签破损"}, moment())])
 
     said = {"code": intact, "type": "review", "data": {"rating": 5},
             "sealed": {"text": {"content": {"text": "石质细润，包装也用心。"}}}}  # fmt: skip
@@ -185,6 +186,7 @@ def _bring_about(trade: Trade) -> dict[str, str]:
         "broken": broken,
         "recalled": recalled.replace("/21/", f"/10/{RECALLED_LOT}/21/"),  # as labels may name it
         "unsold": unsold,
+        "void": void,
         "sold_before": again,
         "moving": moving,
         "provisional": late,

@@ -23,6 +23,7 @@ STATES = {
     "sold_before": ("intact", "链全"),
     "moving": ("intact", "链全"),
     "provisional": ("intact", "链全"),
+    "void": ("void", "作废"),
     "unknown": ("unknown", "未登"),
     "product": ("intact", "链全"),
     "lot": ("abnormal", "有异"),
@@ -34,6 +35,8 @@ SAID = {
     ("intact", "zh"): ("石质细润", "示例快递", "广州"),
     ("intact", "en"): ("石质细润", "示例快递", "Guangzhou"),
     ("lot", "zh"): ("召回",),
+    ("void", "zh"): ("这个码已作废，不再算数", "首尾相连", "标签破损"),
+    ("void", "en"): ("no longer counts", "标签破损"),
     ("provisional", "en"): ("due",),
 }
 MARKED = {

@@ -53,6 +53,7 @@ SAID = {
         "review": "砚面细润，包装也稳妥，和店里说的一样。",
         "recall": "部分砚台边缘有锐角，可能划伤使用者",
         "level": "二级",
+        "torn": "标签破损",
         "hidden": "含他人电话号码",
         "imported": "冷榨特级初榨橄榄油",
         "passed": "合格",
@@ -71,6 +72,7 @@ SAID = {
         "review": "Smooth stone, well packed, just as the shop described it.",
         "recall": "Some stones have sharp edges that may cut the user",
         "level": "II",
+        "torn": "label torn",
         "hidden": "contains a third person’s phone number",
         "imported": "Cold-pressed extra virgin olive oil",
         "passed": "passed",
@@ -326,8 +328,20 @@ def returned(lang: Lang) -> ScanView:
 
 
 def void(lang: Lang) -> ScanView:
+    said = SAID[lang]
     view = not_sold(lang)
-    return replace(view, sold=Sold(state="void"), warnings=(), scans=None)
+    gone = Step(
+        type="void", occurred_at=at(12, 3), recorded_at=at(12, 3), source="merchant", by=said["maker"],
+        reason=said["torn"], hash=a_hash("v"), leaf_index=8840,
+    )  # fmt: skip
+    return replace(
+        view,
+        verdict=replace(view.verdict, record_count=4),
+        steps=(*view.steps, gone),
+        sold=Sold(state="void"),
+        warnings=(),
+        scans=None,
+    )
 
 
 def lot(lang: Lang) -> ScanView:

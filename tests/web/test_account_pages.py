@@ -7,12 +7,14 @@ import re
 import pytest
 
 from app.kit.errors import Fault
+from app.parties.account_rules import staff_scopes
 from app.parties.identity import uscc_check_digit
 from app.parties.principal import OPERATOR
 from app.parties.registration import read_registration
-from tests.web.conftest import AUTHORITY, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import NEW, new_browser, new_name, open_people_market, signed_in
+from tests.web.shown_forms import Shown
 
 PUSH = "/account/push"
 PEOPLE, KEYS, HOOKS = "/account/people", "/account/keys", "/account/webhooks"
@@ -270,6 +272,40 @@ def test_the_operator_invites_owners_of_parties_and_its_own(market):
     assert name in operator.get(f"{PEOPLE}?party={RIVAL}").text
     operator.get(PEOPLE)
     operator.post(PEOPLE, 404, label="x", role="owner", party="91440101MA5TE5T000")
+
+
+def test_the_operator_is_offered_what_the_party_may_be_given_and_nothing_else(market):
+    operator = signed_in(market, "operator", None)
+    for party, staff in ((CARRIER, "events"), (SHOP, "codes"), (AUTHORITY, "audit")):
+        name = signed_in(market, "staff", party, scopes=(staff,)).name
+        roles = market.rooms.parties.get(party).roles
+        page = operator.get(f"{PEOPLE}?party={party}").text
+        shown = Shown(page)
+        (invites,) = [one for one in shown.forms if one.action == PEOPLE and one.method == "post"]
+        moves = [one for one in shown.forms if ("do", "move") in one.buttons]
+        for form in (invites, *moves):
+            assert form.values("party") == [party]
+            assert tuple(form.offers("scopes")) == staff_scopes(roles)
+        assert bool(invites.named("region")) == (party == AUTHORITY)
+        account = market.rooms.people.accounts.find(name).person.id
+        told = {"role": "staff", "scopes": invites.offers("scopes"), "party": party}
+        operator.post(f"{PEOPLE}/change", account=account, do="move", **told)
+        operator.get(f"{PEOPLE}?party={party}")
+        operator.post(PEOPLE, 200, label="all of it", **told)
+        assert "/join/" in operator.page
+
+
+def test_the_operator_invites_into_a_party_that_there_is_or_as_its_own(market):
+    operator = signed_in(market, "operator", None)
+    own = Shown(operator.get(PEOPLE).text)
+    (invites,) = [one for one in own.forms if one.action == PEOPLE and one.method == "post"]
+    assert invites.names() == ["label"], "it may do all, in every place"
+    for mistyped in ("nobody", "91440101MA5TE5T000"):
+        page = operator.get(f"{PEOPLE}?party={mistyped}", 404).text
+        assert 'id="of-party-error"' in page
+        assert not [
+            one for one in Shown(page).forms if one.method == "post" and one.action == PEOPLE
+        ]
 
 
 # --- keys and webhooks ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from app.i18n import text as say
 from app.labels.apart import FEW, write_apart
 from app.trace import printing
 from tests.labels.reading import opened, pages, rasterised, zbar_texts, zxing_texts
@@ -237,6 +238,7 @@ def test_a_batch_that_is_wholly_void_has_no_labels(market):
     for below in ("labels.pdf", "labels.zpl", "label.png"):
         answer = ask(market, f"{batch_id}/{below}")
         assert told(answer)[:2] == (422, "invalid")
+        assert answer.json()["detail"] == say("en", "fault.all_void", count=1)
     assert prints(market, batch_id) == []
 
 

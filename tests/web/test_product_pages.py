@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
 from app.i18n import text
 from tests.imports.sheets import gtin
-from tests.web.conftest import CARRIER
+from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN, RIVAL
 from tests.web.people import open_people_market, signed_in
 
@@ -113,3 +114,36 @@ def test_others_have_no_part_in_it(market):
     carrier.get(PATH, 403)
     carrier.get(f"{PATH}/new", 403)
     owner.get(f"{PATH}/{gtin(77)}", 404)
+
+
+def test_a_print_of_void_codes_says_why_there_is_none_and_so_does_its_look(market):
+    owner = signed_in(market)
+    page = batch_of(market, owner)
+    codes = market.codes_of(page.rsplit("/", 1)[1])
+    sheet = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", "offset": "0"}
+    second = {**sheet, "start": "2", "count": "1"}
+
+    def void(which: int) -> None:
+        market.send(SHOP, codes[which].code, "void", {"reason": "标签破损"})
+
+    void(1)
+    one = text("en", "fault.all_void", count=1)
+    owner.get(page)
+    refused = owner.post(f"{page}/print", 422, **second, do="print").text
+    assert (refused.count(one), "label-look" in refused) == (1, False)
+    look = owner.post(f"{page}/print", 200, **second, do="look").text
+    assert (look.count(one), "label-look" in look) == (1, False), "and not the label behind it"
+    # Of three, one is left out.
+    look = owner.post(f"{page}/print", 200, **sheet, do="look", start="2").text
+    (source,) = re.findall(r'class="label-look" src="([^"]+)"', look)
+    assert owner.get(unescape(source)).headers["Content-Type"] == "image/png"
+    owner.get(page)
+    assert owner.post(f"{page}/print", 200, **sheet, do="print").content[:5] == b"%PDF-"
+    void(0)
+    void(2)
+    three = text("en", "fault.all_void", count=3)
+    shown = owner.get(page).text
+    assert (shown.count(three), "label-look" in shown) == (1, False)
+    for query, said in (("?start=1&count=1", one), ("", three)):
+        picture = owner.http.get(f"{page}/label.png{query}", headers={"Accept": "image/*"})
+        assert (picture.status_code, picture.json()["detail"]) == (422, said)

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from app.i18n import LANGUAGES
+from app.i18n import text as say
 from app.web.pages import render, views
 from app.web.pages.seal import draw_seal, seal_words
 from app.web.pages.versions import MODULES_PATH
@@ -224,6 +225,7 @@ def test_a_party_cannot_make_a_link_that_runs():
         (samples.incomplete, "记录还不完整", "The record is not complete yet"),
         (samples.broken, "记录被改动过，请勿轻信", "The record has been altered"),
         (samples.recalled, "有异常：正在召回", "Something is wrong: under recall"),
+        (samples.void, "这个码已作废，不再算数", "This code is void; it no longer counts"),
         (samples.unknown, "没有找到这个码", "There is no such code on record"),
     ],
 )
@@ -231,7 +233,7 @@ def test_the_verdict_is_said_in_a_sentence_a_colour_and_a_seal(sample, zh, en):
     draw = render.render_unknown if sample is samples.unknown else render.render_scan
     for lang, sentence in (("zh", zh), ("en", en)):
         view = sample(lang)
-        other = {samples.unknown: "unknown", samples.recalled: "abnormal"}
+        other = {samples.unknown: "unknown", samples.recalled: "abnormal", samples.void: "void"}
         kind = other.get(sample) or view.verdict.kind
         html = draw(view)
         assert sentence in Page(html).text
@@ -243,10 +245,10 @@ def test_the_verdict_is_said_in_a_sentence_a_colour_and_a_seal(sample, zh, en):
 def test_no_two_seals_are_alike_in_shape():
     drawn = {
         draw_seal(kind, lang)
-        for kind in (*get_args(VerdictKind), "abnormal", "open", "unproven")
+        for kind in (*get_args(VerdictKind), "abnormal", "void", "open", "unproven")
         for lang in LANGUAGES
     }
-    assert len(drawn) == 14
+    assert len(drawn) == 16
 
 
 def test_a_recall_stands_above_an_intact_chain():
@@ -281,6 +283,31 @@ def test_a_copied_label_is_something_wrong_and_a_broken_chain_is_worse():
         assert "seal-intact" in render.render_scan(mild), warning
     broken = replace(samples.broken("zh"), warnings=("recalled", "clone_suspected"))
     assert "<h1>记录被改动过" in render.render_scan(broken)
+
+
+def test_a_void_code_is_said_before_its_sound_chain_which_is_told_in_words():
+    for lang in LANGUAGES:
+        html = render.render_scan(samples.void(lang)).split("<main")[1]
+        first = html[: html.index('class="desk"')]
+        assert "seal-intact" not in html
+        assert "verdict-intact" not in html
+        assert first.index("seal-void") < first.index("<h1>")
+        why = say(lang, "page.verdict.intact.why", count=4)
+        assert first.index(say(lang, "page.verdict.void.why")) < first.index(why)
+        # Nothing is awaited of it, and there is no buyer who could complain.
+        assert 'class="glance"' not in html
+        assert 'class="button button-first" href="#report"' in html
+
+
+def test_a_void_code_leads_a_recall_and_a_broken_chain_leads_both():
+    void = samples.void("zh")
+    recalled = render.render_scan(replace(void, warnings=("recalled", "clone_suspected")))
+    assert "<h1>这个码已作废" in recalled
+    assert "notice-recall" in recalled
+    assert "warning-clone_suspected" in recalled
+    broken = replace(void, verdict=replace(void.verdict, kind="broken"))
+    assert "<h1>记录被改动过" in render.render_scan(broken)
+    assert "这个码已经作废" in render.render_scan(broken)
 
 
 def test_the_order_is_verdict_mine_actions_product_who_chain_check_limits():

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from app.i18n import text
+from app.trace import dispatching
 from app.trace.gtin import gtin_check_digit
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN, PRODUCT, RIVAL
@@ -213,6 +214,41 @@ def test_parcels_are_dispatched_one_after_the_other_and_the_carrier_is_remembere
     again.get(D)
     assert kept(again, "carrier") == CARRIER
     assert "<b>示例（虚构）</b>" in again.page
+
+
+def test_the_carrier_is_remembered_once_its_parcels_have_arrived_too(market, monkeypatch):
+    monkeypatch.setattr(dispatching, "_REMEMBERED", 3)
+    party = market.newcomer()
+    owner = signed_in(market, "owner", party)
+    market.send(party, PRODUCT, "listing", {"platform": "某平台"})
+    sent = [one.code for one in market.issue(3, by=party)]
+    for code, carrier, hours in zip(
+        sent, ("甲速运", "乙速运", "丙速运"), (-9, -7, -8), strict=True
+    ):
+        market.send(party, code, "sale", {}, hours=-10)
+        market.send(party, code, "dispatch", {"carrier": carrier}, hours=hours)
+    market.send(party, sent[1], "signature", {"kind": "in_person"}, hours=-2)
+    owner.get(D)
+    assert kept(owner, "carrier") == "乙速运", "taken last, and signed for by now"
+    for code in (sent[0], sent[2]):
+        market.send(party, code, "signature", {"kind": "in_person"}, hours=-1)
+    for one in market.issue(2, by=party):
+        market.send(party, one.code, "sale", {})  # the orders of a new day
+    owner.get(D)
+    assert kept(owner, "carrier") == "乙速运"
+    assert re.findall(r'<option value="(.速运)"', owner.page) == ["乙速运", "丙速运", "甲速运"]
+
+
+def test_without_a_script_nothing_is_counted_that_only_a_script_counts(market, owner):
+    unit = market.one().code
+    market.sell(unit)
+    shown = [owner.get(dispatch(owner, unit).headers["Location"]).text]
+    shown.append(owner.get(f"{K}/{case_number(72)}").text)
+    for page in shown:
+        words = re.sub(r"<[^>]*>", " ", page)
+        for name in ("dispatch.sent", "dispatch.failed", "case.failed", "case.inside_now"):
+            assert text("en", f"goods.{name}") not in words
+    assert text("en", "goods.dispatch.done", code=unit, tail="7890") in shown[0]
 
 
 def test_sale_and_dispatch_go_together_where_the_order_is_told(market, owner):

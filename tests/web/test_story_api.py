@@ -49,6 +49,11 @@ def test_a_life_from_label_to_complaint(market):
     market.send(SHOP, void.code, "void", {"reason": "torn"})
     assert look(market, void)[0] == "void"
     assert market.refused(SHOP, void.code, "sale") == (409, "lifecycle-conflict", "void")
+    # Its chain is whole, and that is not what its page says first.
+    page = market.call("GET", f"/{void.code}").text
+    assert "<h1>This code is void; it no longer counts</h1>" in page
+    assert "seal-void" in page
+    assert "seal-intact" not in page
 
 
 def test_a_step_that_never_comes_makes_the_chain_incomplete_when_it_is_due(market):

@@ -270,18 +270,39 @@ def test_a_message_goes_on_with_the_senders_own_complaint_alone(market):
     assert market.refused(None, code, "review", {"rating": 1}, headers=ticket(made)) == INVALID
 
 
-def test_an_erased_complaint_takes_what_was_said_in_its_matter_along(market):
+def test_an_erased_complaint_takes_what_its_author_said_on_along_and_nobody_elses_words(market):
     it = bought(market)
     made = complain(market, it)
     more = {"headers": ticket(made), "sealed": sealed("裂纹在背面", "detail")}
-    market.send(None, it.unit.code, "message", {"of": made["id"]}, **more)
-    market.send(SHOP, it.unit.code, "reply", {"of": made["id"]}, sealed=sealed("好的"))
+    about = {"of": made["id"]}
+    market.send(None, it.unit.code, "message", about, **more)
+    market.send(SHOP, it.unit.code, "message", about, sealed=sealed("请寄回照片", "detail"))
+    market.send(SHOP, it.unit.code, "reply", about, sealed=sealed("好的"))
     answer = erase(market, it, made["id"], ticket(made))
     assert answer.status_code == 201
     assert len(answer.json()["items"]) == 2
     said = follow(market, made)["said"]
-    assert [one["text"] for one in said] == [None, None, "好的"]
+    assert [one["text"] for one in said] == [None, None, "请寄回照片", "好的"]
+    assert "请寄回照片" not in page(market, it)
     audit_is_clean(market)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_the_ticket_of_an_erased_complaint_asks_for_no_more_words(market, answered):
+    it = bought(market)
+    made = complain(market, it)
+    if answered:
+        words = sealed("请寄回照片", "detail")
+        market.send(SHOP, it.unit.code, "message", {"of": made["id"]}, sealed=words)
+    form = {"ticket": made["ticket"], "query": made["query_code"], "lang": "en"}
+    assert 'id="more"' in market.call("POST", "/ticket", data=form).text
+    for act in ({"act": "erase"}, {}):
+        shown = market.call("POST", "/ticket", data=form | act).text.split("<main")[1]
+        assert shown.count("erased at its author’s request") == 1
+        assert "nothing can be added to this ticket" in shown
+        assert "say more" not in shown.lower()
+        assert 'id="more"' not in shown
+        assert ("请寄回照片" in shown) is answered
 
 
 def test_a_lots_consignment_has_its_own_complaints(market):

@@ -146,7 +146,7 @@ def erase_text(
     inner: InnerHeader = None,
     query: QueryHeader = None,
 ) -> RecordsOut:
-    """Erases what the sender of the proof wrote: of a complaint also what was said on in its matter.
+    """Erases what the sender of the proof wrote: of a complaint also what they added in its matter.
 
     Content and key are destroyed; the record and its hash stay, so that the chain verifies on.
     """

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
-from app.web.pages.alarm import alarm_of
+from app.web.pages.alarm import alarm_of, headline_of, shown_of
 from app.web.pages.documentwords import DOCUMENT_WORDS
 from app.web.pages.environment import LanguageEnvironment
 from app.web.pages.journey import days_between, late_days, stops_of
@@ -72,7 +72,6 @@ def render_scan(view: ScanView) -> str:
     """Returns the page that a scan opens, for a unit, a lot or a product; also after a refused form."""
     stops = stops_of(view.steps) if view.level == "unit" else ()
     has_recall = any(notice.kind == "recall" for notice in view.notices)
-    alarm = alarm_of(view)
     return render_page(
         "scan.html",
         view.frame,
@@ -85,14 +84,14 @@ def render_scan(view: ScanView) -> str:
         notices=sorted(view.notices, key=lambda notice: _NOTICES.index(notice.kind)),
         bare_recall="recalled" in view.warnings and not has_recall,
         warnings=[kind for kind in _WARNINGS if kind in view.warnings and not _said(kind, view)],
-        shown="abnormal" if alarm else view.verdict.kind,
-        headline=f"page.verdict.abnormal.{alarm}" if alarm else view.verdict.title,
+        shown=shown_of(view),
+        headline=headline_of(view),
         verdict_sentences=_verdict_sentences(view),
         sold_title=_sold_title(view),
         stops=stops,
         journey_days=days_between(stops),
         # Where something is wrong, the way to say so comes forward.
-        careful=view.verdict.kind == "broken" or has_recall or "clone_suspected" in view.warnings,
+        careful=bool(alarm_of(view)) or view.verdict.kind == "broken" or has_recall,
     )
 
 
@@ -239,7 +238,7 @@ def _said(warning: str, view: ScanView) -> bool:
 def _verdict_sentences(view: ScanView) -> list[str]:
     say = partial(text, view.frame.lang)
     verdict = view.verdict
-    sentences = []
+    sentences = [say("page.verdict.void.why")] if alarm_of(view) == "void" else []
     match verdict.kind:
         case "intact":
             if verdict.total:

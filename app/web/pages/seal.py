@@ -1,8 +1,9 @@
 """The seal 印 that carries a verdict, and the mark 溯: drawn here, stroke by stroke, as SVG.
 
 Own drawing, so that it looks the same on a phone without a Chinese serif font. The frame says the
-verdict a second time for eyes that see no colour: whole, open, cracked, or only dashed. Colour comes
-from the stylesheet (currentColor); attributes only, no style, so a strict policy lets it pass.
+verdict a second time for eyes that see no colour: whole, open, cracked, clipped, or
+only dashed. Colour comes from the stylesheet (currentColor); attributes only, no style, so a strict
+policy lets it pass.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from markupsafe import Markup, escape
 from app.i18n import Lang, text
 from app.web.pages.views import VerdictKind
 
-SealKind = VerdictKind | Literal["abnormal", "open", "unproven"]
+SealKind = VerdictKind | Literal["abnormal", "void", "open", "unproven"]
 """`abnormal` is a page's where the chain is sound and the goods are not: recalled, or perhaps copied.
+`void` is a page's where the chain is sound and its code was withdrawn.
 `open` and `unproven` are of no page's verdict but the browser's: a chain is unaltered and some of its steps
 are not there, due or not; what was handed over could not be held against a key."""
 
@@ -59,6 +61,14 @@ _CHARACTERS: Final = {
     ),
     "有": (40, "M0 12H40M18 0Q14 19 0 34M12 76V28H36V71Q36 76 28 75M12 43H36M12 58H36"),
     "异": (40, "M6 3H33V19H6M6 3V28Q6 34 13 34H38V27M0 49H40M13 38V51Q13 67 2 76M28 38V76"),
+    "作": (40, "M13 0Q9 16 0 30M9 20V76M22 0Q19 13 14 23M19 15H40M25 15V76M25 35H39M25 54H40"),
+    "废": (
+        44,
+        (
+            "M21 0 24 8M4 11H44M5 11V42Q5 62 0 76M18 19 15 33H43M27 19Q24 52 10 75M22 47H37Q33 64 18 75"
+            "M22 50Q29 67 44 75M34 19 39 26"
+        ),
+    ),
     "溯": (
         46,
         (
@@ -85,6 +95,7 @@ _LETTERS: Final = {
     "R": (17, "M1 32V1H11Q15 1 15 6V14Q15 19 11 19H1M9 19 16 32"),
     "S": (16, "M15 1H6Q1 1 1 6V11Q1 16 6 16H10Q15 16 15 21V26Q15 31 10 31H1"),
     "T": (18, "M0 1H18M9 1V32"),
+    "V": (19, "M1 0 8.5 31H10.5L18 0"),
     "W": (26, "M1 0 6.5 31H7.5L13 7 18.5 31H19.5L25 0"),
 }
 _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
@@ -93,6 +104,7 @@ _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
         "incomplete": ("待补",),
         "broken": ("断链",),
         "abnormal": ("有异",),
+        "void": ("作废",),
         "unknown": ("未登",),
         "open": ("未全",),
         "unproven": ("未验",),
@@ -102,6 +114,7 @@ _WORDS: Final[dict[Lang, dict[SealKind, tuple[str, ...]]]] = {
         "incomplete": ("CHAIN", "GAPS"),
         "broken": ("CHAIN", "BROKEN"),
         "abnormal": ("TAKE", "CARE"),
+        "void": ("CODE", "VOID"),
         "unknown": ("NOT", "LISTED"),
         "open": ("STEPS", "OPEN"),
         "unproven": ("NOT", "CHECKED"),
@@ -115,6 +128,10 @@ _OUTER: Final = (
     " 4 10 4.2 6 5 5Z"
 )
 _INNER: Final = "M11 11H89.3V89.4H10.8Z"
+_CLIPPED: Final = (
+    "M5 5C30 3.8 58 4.4 78 3.9 88 3.7 93.5 3.9 95 4.8 96.3 8 95.8 28 96 48 96.1 66 95.7 80 95.9 92"
+    " 95.9 94.7 94.6 95.9 91 96 66 96.5 40 95.8 24 96.2L4.2 77C4.4 60 4 40 4.1 18 4 10 4.2 6 5 5Z"
+)
 _CRACK: Final = "57 24 64 41 47 61 53 79 43 109"
 
 
@@ -155,6 +172,9 @@ def _cut(verdict: SealKind, lang: Lang) -> str:
             return _frames(outer="230 26 200", inner="5 3.4") + glyphs
         case "abnormal":
             return _frames(inner="16 5") + glyphs
+        case "void":
+            # As paper is cut at a corner when it is no longer good.
+            return f'<path stroke-width="4" d="{_CLIPPED}"/>{glyphs}'
         case "open":
             return _frames(outer="230 26 200", inner="2 4") + glyphs
         case "unknown" | "unproven":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -94,12 +95,13 @@ def preview_label(
     layout: LayoutName = "a4-3x8",
     symbol: Literal["qr", "datamatrix"] = "qr",
     start: Annotated[int, Query(ge=0, le=10**6)] = 0,
+    count: Annotated[int | None, Query(ge=1, le=SHEET_MAX)] = None,
 ) -> Response:
     """Returns the label that such a print would begin with."""
     batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
     told = lang_of(request, lang)
     drawn = rooms.printing.preview(
-        batch, form="png", layout=layout, symbol=symbol, start=start, lang=told
+        batch, form="png", layout=layout, symbol=symbol, start=start, count=count, lang=told
     )
     return Response(drawn, media_type="image/png", headers={"Cache-Control": "no-store"})
 
@@ -165,8 +167,13 @@ def _batch(
     prints = rooms.printing.prints(batch.batch_id, after=None, limit=_PRINTS)
     first = sent.value("start")
     start = int(first) - 1 if first.isdecimal() and 1 <= int(first[:9]) <= batch.done else 0
+    many = sent.value("count")
+    count = int(many) if many.isdecimal() and 1 <= int(many[:9]) <= SHEET_MAX else None
+    void = rooms.printing.void_of(batch, start=start, count=count) if batch.done else 0
     layout = sent.value("layout") if sent.value("layout") in LAYOUTS else "a4-3x8"
     symbol = sent.value("symbol") if sent.value("symbol") in _SYMBOLS else "qr"
+    shown = {"layout": layout, "symbol": symbol, "start": start, "lang": frame.lang}
+    shown |= {} if count is None else {"count": count}
     return answer_signed(
         "batch.html",
         frame,
@@ -178,7 +185,8 @@ def _batch(
         title=rooms.catalogue.product(batch.gtin).name,
         running=batch.done < batch.count and batch.status == "running",
         sent=sent,
-        preview=f"{PATH}/{batch.batch_id}/label.png?layout={layout}&symbol={symbol}&start={start}",
+        preview=f"{PATH}/{batch.batch_id}/label.png?{urlencode(shown)}",
+        no_preview=text(frame.lang, "fault.all_void", count=void) if void else "",
         layouts=layout_words(frame.lang),
         symbols=[(name, text(frame.lang, f"batches.symbol.{name}")) for name in _SYMBOLS],
         outputs=[(name, text(frame.lang, f"batches.output.{name}")) for name in _OUTPUTS],

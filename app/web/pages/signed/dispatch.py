@@ -6,6 +6,7 @@ does the same and comes back with the carrier still chosen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -70,7 +71,7 @@ def show_dispatch(
         told: dict[str, Any] = {"code": done[:200], "tail": tail[:4]}
         told |= {"count": units} if units else {}
         said = text(lang_of(request, lang), f"{key}_case" if units else key, **told)
-    return _page(request, rooms, signed, lang, sent, said=said)
+    return _page(request, rooms, signed, lang, sent, known=known, said=said)
 
 
 @router.post(PATH)
@@ -87,7 +88,8 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
             return JSONResponse(
                 {"ok": False, "message": _reason(again, lang)}, status_code=status_of(fault)
             )
-        return _page(request, rooms, signed, asked, again, status=status_of(fault))
+        known = rooms.dispatching.carriers(signed.person.principal())
+        return _page(request, rooms, signed, asked, again, known=known, status=status_of(fault))
     if for_script:
         return JSONResponse({"ok": True, **_told(sent, lang)})
     told = {"carrier": form.text("carrier"), "done": sent.stream, "tail": sent.tail}
@@ -148,10 +150,10 @@ def _page(
     lang: str | None,
     sent: SentForm,
     *,
+    known: Sequence[str],
     said: str = "",
     status: int = 200,
 ) -> Response:
-    known = rooms.dispatching.carriers(signed.person.principal())
     views = rooms.parties.get_some(known)
     names: dict[str, Any] = {one: view.name for one, view in views.items()}
     answer = answer_signed(

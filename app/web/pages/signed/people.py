@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,18 +11,18 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, NotFound, invalid
-from app.parties.account_rules import MIN_PASSWORD, STAFF_SCOPES, Role, staff_scopes
+from app.parties.account_rules import MIN_PASSWORD, Role, staff_scopes
 from app.parties.accounts import Place, reaches
 from app.parties.roles import OFFICIAL_ROLES
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import AskedLang, answer_page, frame_of, lang_of
+from app.web.pages.answers import AskedLang, answer_page, frame_of
 from app.web.pages.render import render_page
-from app.web.pages.signed.form import BLANK, Form, InForm, InOpenForm, Sent, prefilled, refused
+from app.web.pages.signed.form import BLANK, Form, InForm, InOpenForm, Sent, refused
 from app.web.pages.signed.session import HOME, InConfirmed, client_of, set_session
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
-from app.web.problems import status_of
+from app.web.problems import say_fault, status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
@@ -39,8 +38,7 @@ def show_people(
     lang: AskedLang = None,
 ) -> Response:
     """Shows who signs in for the party, and a form to invite somebody."""
-    sent = prefilled(party=party) if party and signed.person.is_operator else BLANK
-    return _people(request, rooms, signed, lang, sent, party=party)
+    return _people(request, rooms, signed, lang, BLANK, party=party)
 
 
 @router.post(_PATH)
@@ -55,9 +53,6 @@ def invite(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) 
         )
     except Fault as fault:
         sent = refused(request, form, fault)
-        if isinstance(fault, NotFound):
-            refusal = text(lang_of(request, lang), "form.refused")
-            sent = replace(sent, errors={"party": sent.message}, message=refusal)
         return _people(
             request, rooms, signed, lang, sent, party=party or "", status=status_of(fault)
         )
@@ -168,7 +163,12 @@ def _people(
     frame = frame_of(request, lang, _PATH)
     by = signed.person
     accounts = rooms.people.accounts
-    official = by.is_operator or bool(by.roles & OFFICIAL_ROLES)
+    roles, unknown = by.roles, ""
+    if by.is_operator and party:
+        try:
+            roles = frozenset(rooms.parties.get(party).roles)
+        except NotFound as fault:
+            unknown, status = say_fault(fault, frame.lang), status_of(fault)
     return answer_signed(
         "people.html",
         frame,
@@ -178,11 +178,14 @@ def _people(
         told=told_of(request),
         sent=sent,
         party=party if by.is_operator else "",
+        unknown=unknown,
         found=[(one, reaches(by, one.person)) for one in accounts.people(by, party=party or None)],
         invitations=rooms.people.invitations.list_of(by),
         roles=[(one, text(frame.lang, f"account.role.{one}")) for one in ("staff", "owner")],
-        scopes=scopes_in(frame.lang, STAFF_SCOPES if by.is_operator else staff_scopes(by.roles)),
-        official=official,
+        # Of the operator's own nobody chooses what they may: all of it, everywhere.
+        of_party=bool(party and not unknown) or not by.is_operator,
+        scopes=scopes_in(frame.lang, staff_scopes(roles)),
+        official=bool(OFFICIAL_ROLES & roles),
         url=url,
         password=password,
         whom=whom,
