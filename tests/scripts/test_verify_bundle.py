@@ -162,13 +162,13 @@ def test_the_command_speaks_the_language_that_is_asked_for_else_the_terminals(tm
     path.write_bytes(RAW)
     report = both(RAW, VKEY)
     said = {lang: script.render(report, lang) + "\n" for lang in LANGUAGES}
-    for given, env, lang in (
+    for options, env, lang in (
         (["--lang", "zh"], {"LANG": "C"}, "zh"),
         (["--lang", "en"], {"LC_ALL": "zh_CN.UTF-8"}, "en"),
         ([], {"LC_ALL": "", "LANG": "zh_CN.UTF-8"}, "zh"),
         ([], {"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, "en"),
     ):
-        asked = ["verify", str(path), "--key", VKEY, *given]
+        asked = ["verify", str(path), "--key", VKEY, *options]
         done = CliRunner().invoke(cli, asked, env=env)
         assert (done.exit_code, done.stdout) == (0, said[lang])
     asked = ["verify", str(tmp_path / "none.json"), "--lang", "zh"]
