@@ -14,7 +14,8 @@ import pytest
 
 from app.i18n import text as words
 from app.kit.clock import SHANGHAI
-from app.kit.errors import Denied, Unavailable
+from app.kit.errors import Unavailable
+from app.parties.principal import role_missing
 from app.trace import pushaddressstore, pushes
 from app.trace.kuaidi100 import sign_of
 from app.web import aggregators
@@ -328,7 +329,7 @@ def fail(fault: Exception):
 @pytest.mark.parametrize(
     ("fault", "status", "outcome"),
     [
-        (Denied("role_missing", action="event.send"), 403, "refused"),
+        (role_missing("event.send"), 403, "refused"),
         (Unavailable("commit_failed", retry_after_s=7), 503, "unavailable"),
         (RuntimeError("ours"), 500, "unavailable"),
     ],
