@@ -65,6 +65,11 @@ class PushLine:
     untimed: str = ""
 
     @property
+    def shown(self) -> str:
+        """What is said of it: `partly` where something was recorded and something could not be read."""
+        return "partly" if self.outcome == "recorded" and self.refused else self.outcome
+
+    @property
     def reason(self) -> str | None:
         """Why something was refused, in the word of the contract that says it most often."""
         words = (word for word in self.reasons if word not in ("unknown", "unread"))

@@ -137,6 +137,8 @@ def test_a_step_that_cannot_be_read_is_named_in_the_box_and_in_the_list(market):
     assert (line.outcome, line.recorded, line.unread) == ("recorded", 1, ("昨天", "778"))
     shown = page(market)
     assert shown.count("看不懂的：昨天、778") == 2
+    assert outcomes(shown)[:2] == ["部分记下", "部分记下"]
+    assert "一切正常" not in shown
     assert "Not understood: 昨天, 778" in page(market, lang="en")
     # Where the newest has no time it is said which state was not recorded.
     push(

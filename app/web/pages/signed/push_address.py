@@ -27,7 +27,7 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 _PATH = "/account/push"
 _TONES: Final = {
     **dict.fromkeys(("recorded", "nothing", "untold"), "state-good"),
-    **dict.fromkeys(("ended", "unknown", "unavailable"), "state-wait"),
+    **dict.fromkeys(("partly", "ended", "unknown", "unavailable"), "state-wait"),
 }
 _Only = Annotated[Literal["refused"] | None, Query()]
 
@@ -130,5 +130,5 @@ def _reason(last: PushLine | None) -> str:
     return key if key and has(key) else ""
 
 
-def _tone(outcome: str) -> str:
-    return _TONES.get(outcome, "state-bad")
+def _tone(line: PushLine) -> str:
+    return _TONES.get(line.shown, "state-bad")
