@@ -173,7 +173,10 @@ def verify(
         vkey = None if key is None else read_key(key)
         asked = None if policy is None else policy.read_bytes()
     except OSError as err:
-        fail(text(asked_lang(lang), "command.verify.file", name=err.filename, why=err.strerror), code=2)
+        fail(
+            text(asked_lang(lang), "command.verify.file", name=err.filename, why=err.strerror),
+            code=2,
+        )
     report = verify_bundle_bytes(raw, vkey=vkey, policy=asked)
     if as_json:
         OUT.print_json(json.dumps(report.as_json()))
