@@ -19,6 +19,7 @@ from app.config import PREFIX, Settings, load_settings
 from app.credit.graces import graces_in_force
 from app.db.engine import Database
 from app.exchanging import credit_cli
+from app.i18n import Lang, text
 from app.importing import import_file
 from app.labelling import print_labels
 from app.ledger.anchor import Anchor
@@ -38,6 +39,7 @@ from app.terminal import (
     ERR,
     OUT,
     UNEXPECTED,
+    asked_lang,
     count_findings,
     ending_at_once,
     fail,
@@ -97,7 +99,7 @@ def init(*, as_json: AsJSON = False) -> None:
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
 ) -> None:
     """Serve the API and the pages; the worker's loops run inside unless SUXIN_WORKER=external."""
     from app.serving import run_service  # noqa: PLC0415 - needed by this command alone
@@ -128,7 +130,7 @@ def worker() -> None:
 
 @cli.command()
 def demo(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
     seed: Annotated[int, typer.Option(help="Same seed, same data.")] = 1,
     *,
     data_only: Annotated[
@@ -159,6 +161,9 @@ def verify(
         Path | None,
         typer.Option(help="A policy file: the logs' keys, and the witnesses who must cosign."),
     ] = None,
+    lang: Annotated[
+        Lang | None, typer.Option(help="Of the report; else as LC_ALL or LANG say.")
+    ] = None,
     *,
     as_json: AsJSON = False,
 ) -> None:
@@ -168,12 +173,15 @@ def verify(
         vkey = None if key is None else read_key(key)
         asked = None if policy is None else policy.read_bytes()
     except OSError as err:
-        fail(f"{err.filename}: {err.strerror}; name a bundle as it was downloaded", code=2)
+        fail(
+            text(asked_lang(lang), "command.verify.file", name=err.filename, why=err.strerror),
+            code=2,
+        )
     report = verify_bundle_bytes(raw, vkey=vkey, policy=asked)
     if as_json:
         OUT.print_json(json.dumps(report.as_json()))
     else:
-        print_report(report)
+        print_report(report, asked_lang(lang))
     raise typer.Exit(report.exit_code)
 
 

@@ -354,7 +354,9 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
     except OSError as err:
         why = (err.strerror or str(err)).partition(" (while ")[0]  # the address, once more
-        fail(f"cannot listen at {host}, port {port}: {why}; choose another by --port", code=2)
+        other = port + 1 if 1024 <= port < 65535 else 8001
+        sentence = f"cannot listen at {host}, port {port}: {why}"
+        fail(f"{sentence}; choose another, as in --port {other}", code=2)
 
 
 def listen_apart(host: str, port: int, count: int) -> list[socket.socket]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import DatabaseError
 
 from app.config import PREFIX, SettingsError
-from app.i18n import in_words, text, worded
+from app.i18n import Lang, in_words, text, worded
 from app.kit.errors import Fault
 from app.ledger.bundle_report import BundleReport
 from app.ledger.bundle_steps import STEPS
@@ -122,32 +122,44 @@ def count_findings(problems: list[Problem]) -> str:
     return f"{len(problems)} finding{'' if len(problems) == 1 else 's'}"
 
 
-def print_report(report: BundleReport) -> None:
-    # What cannot be read is about nothing that could be named.
-    about = f": {report.subject}" if report.subject else ""
-    OUT.print(f"{report.verdict}{about}", markup=False)
-    for said in say_steps(report):
-        OUT.print(said, markup=False)
-    for word, remarks in (
-        ("broken", report.broken),
-        ("checked", report.checked),
-        ("not checked", report.unchecked),
-        ("not proven yet", report.pending),
-    ):
-        for remark in remarks:
-            told = text("en", f"bundle.{remark.key}", **remark.params)
-            OUT.print(f"  {word}: {told} {remark.place}".rstrip(), markup=False)
+def print_report(report: BundleReport, lang: Lang) -> None:
+    """Prints the very lines that scripts/verify_bundle.py prints: a court may run both."""
+    said = "\n".join(say_report(report, lang)) + "\n"
+    sys.stdout.buffer.write(said.encode())  # whatever the terminal's encoding is
+    sys.stdout.flush()
 
 
-def say_steps(report: BundleReport) -> Iterator[str]:
-    """Yields what stands beside a verdict in English: whether the steps are all there, and then each."""
-    names = {step: text("en", f"bundle.step_{step}") for step in STEPS}
+def say_report(report: BundleReport, lang: Lang) -> Iterator[str]:
+    """Yields the report in lines: the verdict, whether the steps are all there, then each place."""
+    yield text(lang, f"bundle.verdict_{report.verdict}")
+    names = {step: text(lang, f"bundle.step_{step}") for step in STEPS}
     for key, steps in report.sum_up():
-        quoted = [text("en", "bundle.steps_quote", step=names[step]) for step in steps]
-        yield text("en", f"bundle.{key}", steps=text("en", "bundle.steps_join").join(quoted))
+        quoted = [text(lang, "bundle.steps_quote", step=names[step]) for step in steps]
+        yield text(lang, f"bundle.{key}", steps=text(lang, "bundle.steps_join").join(quoted))
+    if report.subject:  # what cannot be read is about nothing that could be named
+        yield report.subject
+    if report.steps:
+        yield from ("", text(lang, "bundle.heading_steps"))
     for one in report.steps or ():
         told = {**one.as_json(), "step": names[one.step]}
-        yield "  step: " + text("en", f"bundle.step_is_{one.status}", **told)
+        yield f"  - {text(lang, f'bundle.step_is_{one.status}', **told)}"
+    for part, remarks in (
+        ("broken", report.broken),
+        ("checked", report.checked),
+        ("unchecked", report.unchecked),
+        ("pending", report.pending),
+    ):
+        if remarks:
+            yield from ("", text(lang, f"bundle.heading_{part}"))
+        for remark in remarks:
+            place = f"  [{remark.place}]" if part == "broken" and remark.place else ""
+            yield f"  - {text(lang, f'bundle.{remark.key}', **remark.params)}{place}"
+
+
+def asked_lang(given: Lang | None) -> Lang:
+    """Returns the language that was asked for, else that of the terminal: Chinese or English."""
+    terminal = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    return given or ("zh" if terminal.startswith("zh") else "en")
 
 
 def read_key(given: str) -> str:

@@ -10,8 +10,10 @@ no server. KEY is a public key as text (vkey), or a file with one a line: the se
 signs reports, packages and badges, the log's key the checkpoints inside a package. They must come from
 somewhere else than what is checked: what brings its own key only agrees with itself.
 
-Exit code: 0 it is what was signed; 1 it is not, and every wrong file or place is named; 2 it cannot be
-read; 3 it agrees with itself, but no key was given to check it against.
+Exit code: 0 it is what was signed; 1 something is wrong: the first line says what (the text or a file was
+altered, the signature is not valid or another's, or it is what was signed and its chain is altered), the
+lines below name every wrong file or place; 2 it cannot be read; 3 it agrees with itself, but no key was
+given to check it against.
 """
 
 from __future__ import annotations
@@ -38,12 +40,31 @@ VERIFIER = "verify_bundle.py"
 SEALED_PREFIX = b"suxin-sealed/1\n"
 MAX_FILES = 1000
 
+# The first line of what is wrong, by what stands below it: the first of these of which there is any.
+HEADLINES = {
+    "unsigned": ("signature",),
+    "stranger": ("signer",),
+    "altered": ("altered", "missing", "foreign", "either", "disagrees", "not_of_it"),
+    "inside": ("bundle", "sealed", "state"),
+    "strange_log": ("bundle_key",),
+    "elsewhere": ("domain",),
+    "outdated": ("expired",),
+    "undecided": ("no_domain",),
+}
+
 TEXT = {
     "en": {
-        "matches": "It is what was signed.",
-        "differs": "It is NOT what was signed.",
-        "unreadable": "It cannot be read.",
-        "unanchored": "It agrees with itself, but no key was given to check it against.",
+        "headline_matches": "It is what was signed.",
+        "headline_altered": "It is NOT what was signed.",
+        "headline_unsigned": "The signature is NOT valid: what was signed, or the signature, was altered.",
+        "headline_stranger": "It is NOT signed by a key that was given; what was signed was not checked.",
+        "headline_inside": "The signature is valid, but what is in it does NOT match the record.",
+        "headline_strange_log": "The signature is valid, but the log in it is NOT of a key that was given.",
+        "headline_elsewhere": "The signature is valid, but it is NOT for this domain.",
+        "headline_outdated": "The signature is valid, but it has EXPIRED.",
+        "headline_undecided": "The signature is valid, but for which domain was not checked.",
+        "headline_unreadable": "It cannot be read.",
+        "headline_unanchored": "It agrees with itself, but no key was given to check it against.",
         "broken": "Wrong:",
         "checked": "Checked:",
         "no_verifier": "verify_bundle.py is missing beside verify_proof.py.",
@@ -60,15 +81,19 @@ TEXT = {
         "signature": "{name}: the signature is not valid.",
         "signer": "{name}: it is not signed by the key that was given.",
         "disagrees": "{name}: it does not agree with what was signed ({field}).",
+        "state": "{name}: the state {size} of {log} in it is not what the log signed.",
         "not_of_it": "{name}: this file is not of this report, or it was altered.",
         "sealed": "{name}: {section} of record {seq} of {stream} is not what was recorded.",
         "bundle": "{name}: the package is as it was signed, but the chain in it does not match the log:"
+        " see below.",
+        "bundle_key": "{name}: the package is as it was signed, but none of the keys given is the log's:"
         " see below.",
         "domain": "{name}: it is for {expected}, not for {got}.",
         "expired": "{name}: it expired at {at}.",
         "no_domain": "{name}: say by --domain where the badge was seen.",
         "checked_files": "files with the SHA-256 of the signed manifest: {count}",
         "checked_signature": "signature by {key}",
+        "checked_own_signature": "signature by {key}, under the key that comes with it",
         "checked_report": "the report's content, made at {at}",
         "checked_records": "records listed in it by their hashes: {count}, of {chains} chains",
         "checked_states": "signed states of the log in it, under the log's own key: {count}",
@@ -76,10 +101,17 @@ TEXT = {
         "checked_badge": "badge of {party} for {domain}, grade {grade} as of {at}",
     },
     "zh": {
-        "matches": "与所签名的一致。",
-        "differs": "与所签名的不一致！",
-        "unreadable": "无法读取。",
-        "unanchored": "前后一致，但没有给出可供核对的公钥。",
+        "headline_matches": "与所签名的一致。",
+        "headline_altered": "与所签名的不一致！",
+        "headline_unsigned": "签名无效！所签名的内容或签名本身已被改动。",
+        "headline_stranger": "不是由给出的公钥签名！所签名的内容没有核对。",
+        "headline_inside": "签名有效，但其中的内容与记录不符！",
+        "headline_strange_log": "签名有效，但其中的日志不是由给出的公钥签名！",
+        "headline_elsewhere": "签名有效，但不是给这个域名的！",
+        "headline_outdated": "签名有效，但已经过期！",
+        "headline_undecided": "签名有效，但没有核对是给哪个域名的。",
+        "headline_unreadable": "无法读取。",
+        "headline_unanchored": "前后一致，但没有给出可供核对的公钥。",
         "broken": "不符之处：",
         "checked": "已核对：",
         "no_verifier": "verify_proof.py 旁边缺少 verify_bundle.py。",
@@ -96,14 +128,17 @@ TEXT = {
         "signature": "{name}：签名无效。",
         "signer": "{name}：不是由给出的公钥签名。",
         "disagrees": "{name}：与所签名的内容不符（{field}）。",
+        "state": "{name}：其中日志 {log} 的状态 {size} 与日志所签名的不符。",
         "not_of_it": "{name}：不是本报告的文件，或已被改动。",
         "sealed": "{name}：{stream} 第 {seq} 条的 {section} 与记录不符。",
         "bundle": "{name}：证据包与签名时一致，但其中的链与日志不符，见下。",
+        "bundle_key": "{name}：证据包与签名时一致，但给出的公钥中没有这个日志的，见下。",
         "domain": "{name}：属于 {expected}，不属于 {got}。",
         "expired": "{name}：已于 {at} 过期。",
         "no_domain": "{name}：请用 --domain 指明在哪个域名看到的。",
         "checked_files": "与签名清单的 SHA-256 相符的文件：{count}",
         "checked_signature": "签名：{key}",
+        "checked_own_signature": "签名：{key}（用的是自带的公钥）",
         "checked_report": "报告内容，生成于 {at}",
         "checked_records": "报告逐条列出的记录（哈希）：{count}，链：{chains}",
         "checked_states": "报告中由日志自己的公钥签名的状态：{count}",
@@ -159,7 +194,8 @@ class Run:
             text = ""
             for key in keys:
                 text = self.vb.open_note(note, key)
-                self.right("checked_signature", key=key[0])
+                own = "" if self.anchored else "own_"
+                self.right(f"checked_{own}signature", key=key[0])
         except (ValueError, AttributeError):
             self.wrong("signature", name)
             return None
@@ -227,7 +263,7 @@ class Run:
             except ValueError:
                 said = []
             if said != [one["origin"], str(one["size"]), one["root"]]:
-                self.wrong("disagrees", name, field=f"checkpoint {one['size']}")
+                self.wrong("state", name, size=one["size"], log=one["origin"])
                 return
             count += 1
         if count:
@@ -252,7 +288,8 @@ class Run:
         self.bundle_report = report
         if report["verdict"] not in (MATCHES, UNANCHORED):
             # What was stored is what is packed: an altered chain is evidence too, and is told as one.
-            self.wrong("bundle", "bundle.json")
+            is_key_alone = {one["key"] for one in report["broken"]} == {"key_differs"}
+            self.wrong("bundle_key" if is_key_alone else "bundle", "bundle.json")
         if (folder / "sealed.json").is_file():
             self.check_sealed(folder, json.loads(raw))
 
@@ -415,8 +452,19 @@ def check(
 def make_report(
     verdict: str, broken: list[dict[str, Any]], checked: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    code = EXIT_CODES[verdict]
-    return {"verdict": verdict, "exit_code": code, "broken": broken, "checked": checked or []}
+    return {
+        "verdict": verdict,
+        "headline": headline_of(broken) if verdict == DIFFERS else verdict,
+        "exit_code": EXIT_CODES[verdict],
+        "broken": broken,
+        "checked": checked or [],
+    }
+
+
+def headline_of(broken: list[dict[str, Any]]) -> str:
+    """Returns the gravest of what is wrong: an altered chain that is whole as signed is no altered text."""
+    met = {one["key"] for one in broken}
+    return next(headline for headline, keys in HEADLINES.items() if not met.isdisjoint(keys))
 
 
 def refuse_papers(papers: list[Path]) -> None:
@@ -428,7 +476,7 @@ def refuse_papers(papers: list[Path]) -> None:
 def render(report: dict[str, Any], lang: str, verifier: Any) -> str:
     """Returns the report as text for people."""
     text = TEXT[lang]
-    lines = [text[report["verdict"]]]
+    lines = [text[f"headline_{report['headline']}"]]
     for name in ("broken", "checked"):
         if report[name]:
             lines += ["", text[name]]

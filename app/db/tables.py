@@ -1268,13 +1268,16 @@ class PushAddress(SQLModel, table=True):
     renewed_at: int | None = _big(null=True)
     ended_at: int | None = _big(null=True)
     pushed_at: int | None = _big(null=True)
-    """When the last push came, to about a minute."""
+    """When the last push came that nobody known signed, to about a minute."""
     outcome: str | None = _text(null=True)
-    """What came of it, a word."""
+    """What it was, a word."""
 
 
 class PushTaken(SQLModel, table=True):
-    """One of a party's newest 50 pushes: how many items came to what. Names no goods and nobody."""
+    """One of a party's newest 50 pushes, or of the newest 50 of which something was refused.
+
+    How many items came to what. Names no goods and nobody.
+    """
 
     __tablename__ = "push_taken"
 
@@ -1288,7 +1291,8 @@ class PushTaken(SQLModel, table=True):
     """Known already, old news, or another's to tell."""
     refused: int = _big()
     reasons: str = _text()
-    """JSON: by a word of the contract, how many were refused for it."""
+    """JSON: `outcome`, a word; `why`, by a word of the contract how many were refused for it; `unread`, what
+    could not be read, cut short; `untimed`, the parcel's state where its time could not."""
 
 
 class PushForged(SQLModel, table=True):

@@ -26,7 +26,7 @@ from app.imports.rows import Planned
 from app.imports.sheet import Sheet, find_sheet
 from app.kit.errors import Denied, Fault
 from app.ledger.stage import IdConflict
-from app.parties.principal import Principal, RoleMissing
+from app.parties.principal import Principal, role_missing
 from app.parties.roles import sources_of
 from app.trace.catalogue import (
     Catalogue,
@@ -57,7 +57,7 @@ def check_may(principal: Principal, kind: Kind) -> None:
     for action in ACTIONS[kind]:
         principal.check_may(action)
     if kind == "events" and not any(sources_of(principal.roles, one) for one in TYPES):
-        raise RoleMissing("role_missing", action="event.send")
+        raise role_missing("event.send")
 
 
 def may_import(principal: Principal) -> bool:

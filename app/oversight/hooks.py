@@ -25,7 +25,7 @@ from app import outbox
 from app.credit.alerts import WARNED
 from app.db.engine import Database
 from app.kit.clock import Clock, format_time, from_ms, to_ms
-from app.kit.errors import Conflict, Denied, FieldFault, NotFound, invalid
+from app.kit.errors import Conflict, FieldFault, NotFound, invalid
 from app.ledger.store import list_facts
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
 from app.oversight import hookclient, hookstore, store
@@ -60,10 +60,6 @@ class HookUnknown(NotFound):
 
 class TooManyHooks(Conflict):
     """The party has as many webhooks as one may have."""
-
-
-class NobodysHook(Denied):
-    """The operator's key belongs to no party, and nothing is told about nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,9 +374,7 @@ def _message(hook: Any, identifier: str, event: str, body: bytes, now: datetime)
 
 def _party_of(principal: Principal) -> str:
     principal.check_may("webhook.manage")
-    if principal.party is None:
-        raise NobodysHook("role_missing", action="webhook.manage")
-    return principal.party
+    return principal.own_party()
 
 
 def _place(party: str, hook: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ operator's people belong to no party: they administer and never speak in a chain
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.kit.errors import Denied
@@ -18,7 +19,9 @@ class ScopeMissing(Denied):
 
 
 class RoleMissing(Denied):
-    """No role of the caller may do this."""
+    """No role of the caller may do this. Says which roles may."""
+
+    words: Mapping[str, str] = {"who": "role"}
 
 
 class NotYours(Denied):
@@ -70,7 +73,7 @@ class Principal:
             raise ScopeMissing("scope_missing", scope=scope)
         granted = reach(self.roles, action)
         if granted is None:
-            raise RoleMissing("role_missing", action=action)
+            raise role_missing(action)
         if granted == "own" and owner is not None and owner != self.party:
             raise NotYours("not_yours")
 
@@ -82,6 +85,11 @@ class Principal:
         """Raises OutsideRegion unless the caller is in office in one of these regions."""
         if not self.in_office(*places):
             raise OutsideRegion("outside_region", region=self.region)
+
+
+def role_missing(action: str) -> RoleMissing:
+    """Returns the refusal of an action (a name of roles.ACTIONS) that no role of the caller may do."""
+    return RoleMissing("role_missing", action=action, who=", ".join(ACTIONS[action].reach))
 
 
 OPERATOR = Principal("operator", None, frozenset({ADMIN}), frozenset(SCOPES))

@@ -242,11 +242,20 @@ def reach(roles: Iterable[str], action: str) -> Reach | None:
     return "own" if found else None
 
 
+def actions_of_use(roles: Iterable[str], scope: str) -> tuple[str, ...]:
+    """Returns what a scope opens to `roles`: the names of actions, be it on own objects alone."""
+    held = frozenset(roles)
+    return tuple(
+        action.name
+        for action in ACTIONS.values()
+        if action.scope == scope and held & action.reach.keys()
+    )
+
+
 def scopes_of_use(roles: Iterable[str]) -> tuple[str, ...]:
     """Returns the scopes within which `roles` may do anything at all, in the order of SCOPES."""
     held = frozenset(roles)
-    of_use = {action.scope for action in ACTIONS.values() if held & action.reach.keys()}
-    return tuple(scope for scope in SCOPES if scope in of_use)
+    return tuple(scope for scope in SCOPES if actions_of_use(held, scope))
 
 
 def sources_of(

@@ -24,14 +24,12 @@ from app.parties.store import find_party
 from app.trace import kuaidi100, pushaddressstore
 from app.trace.kuaidi100 import Told
 from app.trace.pushes import Pushed, Pushes
-from app.trace.pushlog import PushLog
+from app.trace.pushlog import STRANGERS_WAIT, PushLine, PushLog
 from app.trace.pushoutcomes import (
     Outcome,
-    is_noted,
     is_untold,
     outcome_of,
     outcome_of_fault,
-    reason_of,
     refusal_in,
 )
 
@@ -47,28 +45,25 @@ class AddressUnknown(NotFound):
 class Address:
     """An address as its party sees it.
 
-    salt: None unless it was asked for by name. outcome: of the last push, at about `pushed_at`; reason: why
-    something of it was refused, in a word.
+    salt: None unless it was asked for by name. noted: the last push that nobody known signed; the others are
+    in the log of pushes.
     """
 
     address: str
     salt: str | None
     made_at: datetime
     renewed_at: datetime | None
-    pushed_at: datetime | None
-    outcome: str | None
-    reason: str | None
+    noted: PushLine | None
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An address that takes what is pushed, and in whose name. pushed_at, outcome: as they are kept."""
+    """An address that takes what is pushed, and in whose name. noted_at: of what nobody known signed."""
 
     address: str
     generation: int
     principal: Principal
-    pushed_at: datetime | None
-    outcome: str | None
+    noted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +170,7 @@ class PushAddresses:
         principal = Principal(
             f"push/{address}", party.id, frozenset(party.roles), frozenset({"events"})
         )
-        return Door(row.address, row.generation, principal, from_ms_if(row.pushed_at), row.outcome)
+        return Door(row.address, row.generation, principal, from_ms_if(row.pushed_at))
 
     def take(self, door: Door, *, param: str, sign: str) -> Taken:
         """Returns what came of a push to this address, in kuaidi100's form.
@@ -203,39 +198,28 @@ class PushAddresses:
             outcome, fault = outcome_of_fault(refused), refused
             raise
         finally:
-            self._note(door, outcome, fault)
-            self._keep(door, outcome, fault, results, is_signed=bool(sign))
+            if outcome == "sign_wrong":
+                self._note_stranger(door, outcome)
+                self._log.count_forged(door.principal.own_party(), "wrong" if sign else "missing")
+            else:
+                self._log.keep(
+                    door.principal.own_party(), kuaidi100.FEED, results, outcome=outcome,
+                    told=told, fault=fault,
+                )  # fmt: skip
         return Taken(door.principal.own_party(), told, tuple(results), outcome, fault)
 
     def note_unformed(self, door: Door) -> None:
         """Keeps that what came to an address is no form. Writes `push_address`, `push_forged`."""
-        self._note(door, "unformed", None)
+        self._note_stranger(door, "unformed")
         self._log.count_forged(door.principal.own_party(), "unformed")
 
-    def _keep(
-        self, door: Door, outcome: Outcome, fault: Fault | None, results: list[Pushed], *,
-        is_signed: bool,
-    ) -> None:  # fmt: skip
-        """Keeps what came of a push among the party's last ones, or counts what nobody known signed."""
-        party = door.principal.own_party()
-        if outcome == "sign_wrong":
-            self._log.count_forged(party, "wrong" if is_signed else "missing")
-            return
-        # What has no items is told as a whole; what was refused before its items were, by its reason.
-        whole = ""
-        if not results and outcome not in ("nothing", "ended"):
-            whole = reason_of(fault) if outcome == "refused" and fault else outcome
-        self._log.keep(party, kuaidi100.FEED, results, whole=whole)
-
-    def _note(self, door: Door, outcome: Outcome, fault: Fault | None) -> None:
-        """Keeps what came of it in the address's one row, if it is worth that (`is_noted`)."""
+    def _note_stranger(self, door: Door, outcome: Outcome) -> None:
+        """Keeps in the address's one row what nobody known signed, once a minute at most."""
         now = self._clock.now()
-        before = door.outcome and door.outcome.partition(" ")[0]
-        if not is_noted(outcome, before=before, noted_at=door.pushed_at, now=now):
+        if door.noted_at is not None and now - door.noted_at < STRANGERS_WAIT:
             return
-        kept = f"{outcome} {reason_of(fault)}" if outcome == "refused" and fault else outcome
         with self._database.write() as connection:
-            pushaddressstore.note(connection, door.address, outcome=kept, at_ms=to_ms(now))
+            pushaddressstore.note(connection, door.address, outcome=outcome, at_ms=to_ms(now))
 
 
 def _read(param: str) -> tuple[Told | None, Fault | None]:
@@ -247,16 +231,13 @@ def _read(param: str) -> tuple[Told | None, Fault | None]:
 
 
 def _shown(row: Any, *, salt: str | None = None) -> Address:
-    outcome, _, reason = (row.outcome or "").partition(" ")
-    return Address(
-        address=row.address,
-        salt=salt,
-        made_at=from_ms(row.made_at),
-        renewed_at=from_ms_if(row.renewed_at),
-        pushed_at=from_ms_if(row.pushed_at),
-        outcome=outcome or None,
-        reason=reason or None,
-    )
+    noted = None
+    if row.pushed_at is not None:
+        # A release before this one noted what was signed here, too, with the reason of a refusal.
+        outcome, _, reason = row.outcome.partition(" ")
+        reasons = {reason: 1} if reason else {}
+        noted = PushLine(from_ms(row.pushed_at), kuaidi100.FEED, outcome, 0, 0, 0, reasons)
+    return Address(row.address, salt, from_ms(row.made_at), from_ms_if(row.renewed_at), noted)
 
 
 def _party_of(principal: Principal) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select
 
 from app.db.tables import PushForged, PushTaken
 from app.db.upsert import count_rows
@@ -15,19 +15,29 @@ FORGED = PushForged.__table__  # type: ignore[attr-defined]
 _KINDS = ("missing", "wrong", "unformed")
 
 
-def add_taken(connection: Connection, row: Mapping[str, Any], *, most: int) -> None:
-    """Keeps a push, and of its party the newest `most`. Writes `push_taken`."""
+def add_taken(
+    connection: Connection, row: Mapping[str, Any], *, most: int, most_refused: int
+) -> None:
+    """Keeps a push; of its party the newest `most`, and the newest `most_refused` of which some was refused.
+
+    Writes `push_taken`.
+    """
     connection.execute(insert(TAKEN).values(**row))
-    of_party = TAKEN.c.party == row["party"]
-    query = select(TAKEN.c.id).where(of_party).order_by(TAKEN.c.id.desc()).offset(most).limit(1)
-    oldest = connection.execute(query).scalar()
-    if oldest is not None:
-        connection.execute(delete(TAKEN).where(of_party, TAKEN.c.id <= oldest))
+    of_party, is_refused = TAKEN.c.party == row["party"], TAKEN.c.refused > 0
+
+    def last_too_many(bound: int, *which: ColumnElement[bool]) -> str:
+        query = select(TAKEN.c.id).where(of_party, *which).order_by(TAKEN.c.id.desc())
+        return connection.execute(query.offset(bound).limit(1)).scalar() or ""
+
+    old, old_refused = last_too_many(most), last_too_many(most_refused, is_refused)
+    if old:
+        gone = or_(TAKEN.c.refused == 0, TAKEN.c.id <= old_refused)
+        connection.execute(delete(TAKEN).where(of_party, TAKEN.c.id <= old, gone))
 
 
-def taken_of(connection: Connection, party: str, *, most: int) -> Sequence[Any]:
-    """Returns a party's last pushes, the newest first. Read-only."""
-    query = select(TAKEN).where(TAKEN.c.party == party).order_by(TAKEN.c.id.desc()).limit(most)
+def taken_of(connection: Connection, party: str) -> Sequence[Any]:
+    """Returns what is kept of a party's pushes, the newest first. Read-only."""
+    query = select(TAKEN).where(TAKEN.c.party == party).order_by(TAKEN.c.id.desc())
     return connection.execute(query).all()
 
 

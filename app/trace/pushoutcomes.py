@@ -1,9 +1,8 @@
-"""What came of a push as a whole, in a word that its party is shown, and which word is kept."""
+"""What came of a push as a whole, in a word that its party is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 from typing import Literal
 
 from app.kit.errors import Fault, Invalid, Malformed, Unavailable
@@ -17,16 +16,8 @@ Outcome = Literal[
     "unreadable", "unavailable", "sign_wrong", "unformed",
 ]  # fmt: skip
 
-# Anybody who knows the address brings these about; the others are of who knows the salt.
-_UNPROVEN = ("sign_wrong", "unformed")
-_GRAVITY: dict[str, int] = {
-    **dict.fromkeys(_UNPROVEN, 0),
-    **dict.fromkeys(("recorded", "nothing", "untold", "ended"), 1),
-    "unknown": 2,
-    **dict.fromkeys(("untimed", "unread", "empty"), 3),
-    **dict.fromkeys(("refused", "unreadable", "unavailable"), 4),
-}
-_NOTED_EVERY = timedelta(minutes=1)
+UNPROVEN: tuple[Outcome, ...] = ("sign_wrong", "unformed")
+"""Anybody who knows the address brings these about; the others are of who knows the salt."""
 
 
 def is_untold(one: Pushed) -> bool:
@@ -53,17 +44,23 @@ def outcome_of(told: Told, results: Sequence[Pushed]) -> Outcome:
         return "ended"
     if told.bare:
         return "empty"
+    outcome = outcome_of_items(results)
+    if outcome in ("refused", "unknown"):
+        return outcome
+    if told.untimed:
+        return "untimed"
+    return "unread" if told.unread and outcome != "recorded" else outcome
+
+
+def outcome_of_items(results: Sequence[Pushed]) -> Outcome:
+    """Returns what came of items that were all read, or refused one by one."""
     statuses = {one.status for one in results if not is_untold(one)}
     if "refused" in statuses:
         return "refused"
     if "unknown" in statuses:
         return "unknown"
-    if told.untimed:
-        return "untimed"
     if "recorded" in statuses:
         return "recorded"
-    if told.unread:
-        return "unread"
     return "untold" if results and not statuses else "nothing"
 
 
@@ -79,16 +76,3 @@ def outcome_of_fault(fault: Fault) -> Outcome:
 def reason_of(fault: Fault) -> str:
     """Returns why something was refused, in a word of the contract: a field's kind, or a problem type."""
     return fault.errors[0].kind if fault.errors else fault.slug
-
-
-def is_noted(
-    outcome: Outcome, *, before: str | None, noted_at: datetime | None, now: datetime
-) -> bool:
-    """Whether an outcome takes the place of the last one that was noted.
-
-    Within a minute only a graver one does: so what went wrong stands there for a minute at least, and
-    however many pushes come, few are written. What nobody signed takes the place of nothing so new.
-    """
-    if noted_at is None or before is None or now - noted_at >= _NOTED_EVERY:
-        return True
-    return outcome not in _UNPROVEN and _GRAVITY[outcome] > _GRAVITY.get(before, 0)

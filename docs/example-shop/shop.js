@@ -24,10 +24,14 @@ async function showBadge() {
   }
 }
 
-// The shop's own server asks the ranking API: the API key must never be in a page.
+// The shop's own server asks the ranking API: the API key must never be in a page. Where Suxin ranks nothing,
+// the goods stand in the shop's own order, and the page says why.
 async function showGoods() {
   const answer = await fetch("rank", { method: "POST" });
   const ranked = await answer.json();
+  const told = document.getElementById("ranked");
+  told.hidden = !ranked.refused;
+  told.textContent = `按本店自己的顺序，没有排序。 In the shop's own order, not ranked: ${ranked.refused}`;
   document.getElementById("goods").replaceChildren(
     ...ranked.items.map((item) => {
       const entry = document.createElement("li");

@@ -6,8 +6,10 @@ import pytest
 
 from tests.browser.phone import opened
 from tests.browser.test_signed_pages import enter, look
-from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM
+from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.people import open_people_market
+from tests.web.test_kuaidi100_push import step
+from tests.web.test_pushes_at_a_glance import push, sent
 from tests.web.test_texts_api import bought, review
 
 pytestmark = pytest.mark.browser
@@ -121,4 +123,13 @@ def test_powers_and_order_counts_can_be_read_on_every_screen(market, chromium, p
         page.context.clear_cookies()
         enter(page, market, "owner", CARRIER, path="/account/push")
         look(page, pictures, "push", lang)
+        page.context.clear_cookies()
+        waybill = sent(market)
+        push(market, waybill, text="[]")
+        odd = step(market, -3) | {"ftime": "昨天", "time": ""}
+        push(market, waybill, step(market, -1, "3"), step(market, -2, "778"), odd, state="3")
+        enter(page, market, "owner", SHOP, path="/account/push")
+        look(page, pictures, "push-lines", lang)
+        page.locator("#lines a").click()
+        look(page, pictures, "push-refused", lang)
         assert unexpected(noted) == []

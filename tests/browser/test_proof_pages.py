@@ -179,8 +179,8 @@ def shop(market):
     }
     running = []
 
-    def serve(port: int, line: str, domain: str) -> str:
-        told = {**env, "SHOP_BADGE_LINE": line, "SHOP_DOMAIN": domain}
+    def serve(port: int, line: str, domain: str, **more: str) -> str:
+        told = {**env, "SHOP_BADGE_LINE": line, "SHOP_DOMAIN": domain, **more}
         process = subprocess.Popen(
             [sys.executable, str(SHOP_PAGE), str(port)], env=told, stdout=subprocess.PIPE, text=True
         )
@@ -239,6 +239,26 @@ def test_the_example_shop_shows_its_badge_and_a_copy_elsewhere_fails_visibly(
             page.locator("#badge").click()
         popup.value.locator(".refusal").wait_for()
         assert f"127.0.0.1:{other}" in popup.value.locator(".refusal").inner_text()
+
+
+def test_the_example_shop_with_a_sellers_key_sells_on_and_says_who_may_rank(
+    market, chromium, pictures, shop
+):
+    from tests.ports import free_port
+
+    port = free_port()
+    market.keys["seller's own"] = market.key_of(SHOP, "ranking")
+    key = {"SUXIN_API_KEY": market.keys["seller's own"]}
+    url = shop(port, "", f"127.0.0.1:{port}", **key)
+    with opened(chromium, lang="zh", script=True) as (page, _):
+        page.goto(url)
+        page.locator("#ranked").wait_for()
+        assert "能做的是：平台、监管部门、运营管理员" in page.locator("#ranked").inner_text()
+        goods = page.locator("#goods li")
+        assert [one.split(" ")[0] for one in goods.all_inner_texts()] == [
+            "无追溯码的砚台", "端砚文房礼盒",
+        ]  # fmt: skip
+        pictures(page, "shop-refused-390.png")
 
 
 def test_the_browser_refuses_badges_that_were_touched(market, chromium, shop):

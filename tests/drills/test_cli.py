@@ -130,7 +130,9 @@ def test_a_taken_port_is_said_in_one_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = place.suxin("serve", "--port", str(port))
-    check_refused(done, str(port), "Address already in use;", "--port")
+    check_refused(done, str(port), "Address already in use;", f"as in --port {port + 1}")
+    narrow = run("serve", "--port", "70000", cwd=place.folder, env=place.env)
+    assert (narrow.code, "65535" in narrow.err) == (2, True)
 
 
 @pytest.mark.sqlite_only("a file that is none")
@@ -439,7 +441,9 @@ def test_a_demo_on_a_taken_port_makes_nothing_first(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run("demo", "--port", port, cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
-    check_refused(done, port, "Address already in use;")
+    check_refused(done, port, "Address already in use;", f"as in --port {int(port) + 1}")
+    narrow = run("demo", "--port", "70000", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    assert (narrow.code, "65535" in narrow.err) == (2, True)
 
 
 INTERRUPTED = """

@@ -17,7 +17,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from app.cli import cli
 from app.i18n import LANGUAGES, text
 from app.ledger.bundle import verify_bundle_bytes
 from app.ledger.bundle_report import EXIT_CODES
@@ -66,8 +68,11 @@ def both(raw: bytes, vkey: str | None) -> dict:
 
 
 @pytest.mark.parametrize("case", MANIPULATIONS, ids=lambda case: case.name)
-def test_both_verifiers_name_the_same_places(case):
+def test_both_verifiers_name_the_same_places_in_the_same_words(case, capsys):
     report = both(encode(case.build()), case.vkey)
+    for lang in LANGUAGES:
+        print_report(verify_bundle_bytes(encode(case.build()), vkey=case.vkey), lang)
+        assert capsys.readouterr().out == script.render(report, lang) + "\n"
     first = report["broken"][0]
     assert (report["exit_code"], first["key"], first["place"]) == (
         case.exit_code,
@@ -113,8 +118,9 @@ def test_both_verifiers_tell_the_same_steps_in_the_headline(name, build, statuse
     heads = [script.render(report, lang).splitlines()[1] for lang in ("en", "zh")]
     if name in SUMMED_UP:
         assert heads == [*SUMMED_UP[name]]
-    print_report(verify_bundle_bytes(raw, vkey=VKEY))
-    assert capsys.readouterr().out.splitlines()[1] == heads[0]
+    for lang in LANGUAGES:
+        print_report(verify_bundle_bytes(raw, vkey=VKEY), lang)
+        assert capsys.readouterr().out == script.render(report, lang) + "\n"
     whole = not {"missing", "pending", "none"} & {*statuses}
     assert (heads[0] == "No step is missing.") == whole
     # Of what only agrees with itself it is not said that nothing is missing.
@@ -147,8 +153,29 @@ def test_what_no_checkpoint_covers_is_said_to_be_not_proven_yet(tmp_path, capsys
         assert UNIT in below[1], said
     assert script.main([str(path), "--key", VKEY, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pending"] == report["pending"]
-    print_report(verify_bundle_bytes(encode(_made_up()), vkey=VKEY))
-    assert f"not proven yet: {UNIT}, record 4" in capsys.readouterr().out
+    print_report(verify_bundle_bytes(encode(_made_up()), vkey=VKEY), "en")
+    assert capsys.readouterr().out == script.render(report, "en") + "\n"
+
+
+def test_the_command_speaks_the_language_that_is_asked_for_else_the_terminals(tmp_path):
+    path = tmp_path / "bundle.json"
+    path.write_bytes(RAW)
+    report = both(RAW, VKEY)
+    said = {lang: script.render(report, lang) + "\n" for lang in LANGUAGES}
+    for options, env, lang in (
+        (["--lang", "zh"], {"LANG": "C"}, "zh"),
+        (["--lang", "en"], {"LC_ALL": "zh_CN.UTF-8"}, "en"),
+        ([], {"LC_ALL": "", "LANG": "zh_CN.UTF-8"}, "zh"),
+        ([], {"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, "en"),
+    ):
+        asked = ["verify", str(path), "--key", VKEY, *options]
+        done = CliRunner().invoke(cli, asked, env=env)
+        assert (done.exit_code, done.stdout) == (0, said[lang])
+    asked = ["verify", str(tmp_path / "none.json"), "--lang", "zh"]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 2
+    assert "请给出下载的证据包文件" in done.stderr
+    assert "none.json" in done.stderr
 
 
 RAW = encode(mapped().bundle())

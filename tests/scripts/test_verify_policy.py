@@ -198,5 +198,5 @@ def test_the_program_takes_a_policy_and_says_what_it_found(tmp_path, capsys):
     assert script.main([*asked, "--lang", "en"]) == 2
     assert "line 1" in capsys.readouterr().out
     assert script.main([*asked[:2], str(tmp_path / "absent")]) == 2
-    print_report(verify_bundle_bytes(cosigned(0), vkey=None, policy=policy("two")))
+    print_report(verify_bundle_bytes(cosigned(0), vkey=None, policy=policy("two")), "en")
     assert "lacks cosignatures" in capsys.readouterr().out

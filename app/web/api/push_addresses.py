@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from app.kit.clock import format_time, format_time_if
 from app.parties.principal import Principal
 from app.trace.pushaddresses import Address, AddressUnknown
+from app.trace.pushlog import last_push
 from app.web.aggregators import PATH
 from app.web.body import api_router
 from app.web.deps import Caller, InRooms, Rooms
@@ -24,11 +25,12 @@ _AT = "/carriers/push-address"
 class PushAddressOut(BaseModel):
     """An address. `callback_url` and `salt` go to kuaidi100 with a subscription, as they stand.
 
-    `salt` only where it was made or asked for by `POST`. `outcome` of the last push: `recorded`, `nothing`
+    `salt` only where it was made or asked for by `POST`. `outcome` of the last push, here or by a key, as the
+    page `/account/push` lists it: `recorded`, `nothing`
     (all known, or old news), `untold` (on the way, for the carrier to tell), `ended`, `unknown` (no parcel
     of yours), `untimed`, `unread`, `empty` (a state without a time, not known, without steps), `refused`
     (`reason`: a field's kind or a problem type), `unreadable`, `unavailable`; of whom nobody knows
-    `sign_wrong`, `unformed`. Within a minute a graver one alone takes its place.
+    `sign_wrong`, `unformed`, which take the place of nothing that was signed within the minute before.
     """
 
     callback_url: str
@@ -49,7 +51,7 @@ def show_address(rooms: InRooms, caller: Caller) -> PushAddressOut:
     found = rooms.push_addresses.of(caller)
     if found is None:
         raise AddressUnknown("push_address_none")
-    return _shown(rooms, found)
+    return _shown(rooms, caller, found)
 
 
 @router.post(
@@ -84,16 +86,18 @@ def end_address(rooms: InRooms, caller: Caller) -> None:
 
 def _with_salt(rooms: Rooms, caller: Principal, address: Address) -> PushAddressOut:
     log.info("push.salt_shown", party=caller.party, key=caller.key_id)
-    return _shown(rooms, address)
+    return _shown(rooms, caller, address)
 
 
-def _shown(rooms: Rooms, address: Address) -> PushAddressOut:
+def _shown(rooms: Rooms, caller: Principal, address: Address) -> PushAddressOut:
+    lines = rooms.push_log.last(caller.own_party())
+    last = last_push(lines, address.noted, since=address.made_at)
     return PushAddressOut(
         callback_url=f"{rooms.base_url}{PATH}/{address.address}",
         salt=address.salt,
         made_at=format_time(address.made_at),
         renewed_at=format_time_if(address.renewed_at),
-        pushed_at=format_time_if(address.pushed_at),
-        outcome=address.outcome,
-        reason=address.reason,
+        pushed_at=format_time(last.at) if last else None,
+        outcome=last.outcome if last else None,
+        reason=last.reason if last else None,
     )

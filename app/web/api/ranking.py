@@ -129,8 +129,8 @@ class ReceiptOut(BaseModel):
 def rank_offers(rooms: InRooms, principal: Caller, lang: Language, body: RankingIn) -> Response:
     """Ranks at most 1000 offers (seller × product), each answer explained.
 
-    An unknown product or seller ranks with boost 0 and a reason, never an error. Places cannot be
-    bought: `ad` is handed through and is no factor.
+    By a platform, a regulator or the operator. An unknown product or seller ranks with boost 0 and a
+    reason, never an error. Places cannot be bought: `ad` is handed through and is no factor.
     """
     principal.check_may("ranking.query")
     candidates = [

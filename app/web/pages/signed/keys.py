@@ -13,6 +13,7 @@ from app.i18n import text
 from app.kit.errors import Fault
 from app.parties.access import NewKey
 from app.parties.account_rules import PARTY_SCOPES
+from app.parties.roles import actions_of_use, scopes_of_use
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -108,7 +109,16 @@ def _keys(
 ) -> Response:
     frame = frame_of(request, lang, _PATH)
     principal = signed.person.principal()
-    scopes = [scope for scope in PARTY_SCOPES if scope in principal.scopes]
+    # Only what opens something to a party of these roles, and what that is.
+    scopes = [scope for scope in scopes_of_use(principal.roles) if scope in principal.scopes]
+    joint = text(frame.lang, "page.clause.join")
+    opens = {
+        scope: joint.join(
+            text(frame.lang, f"action.{action}")
+            for action in actions_of_use(principal.roles, scope)
+        )
+        for scope in scopes
+    }
     return answer_signed(
         "keys.html",
         frame,
@@ -120,6 +130,7 @@ def _keys(
         made=made,
         keys=list(reversed(rooms.keys.list_of(principal, principal.party or ""))),
         scopes=[(scope, text(frame.lang, f"scope.{scope}")) for scope in scopes],
+        opens=opens,
         words={scope: text(frame.lang, f"scope.{scope}") for scope in PARTY_SCOPES},
         party=principal.party,
         signing=signing,

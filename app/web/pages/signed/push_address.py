@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +13,7 @@ from app.kit.errors import FieldFault, invalid
 from app.parties.roles import AGGREGATOR, CARRIER
 from app.parties.sessions import SignedIn
 from app.trace.pushaddresses import Address
+from app.trace.pushlog import PushLine, last_push
 from app.web.aggregators import PATH
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -22,15 +25,27 @@ from app.web.pages.signed.shell import answer_signed, go_on, told_of
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 _PATH = "/account/push"
+_TONES: Final = {
+    **dict.fromkeys(("recorded", "nothing", "untold"), "state-good"),
+    **dict.fromkeys(("partly", "ended", "unknown", "unavailable"), "state-wait"),
+}
+_Only = Annotated[Literal["refused"] | None, Query()]
 
 
 @router.get(_PATH)
 def show_push_address(
-    request: Request, rooms: InRooms, signed: InConfirmed, lang: AskedLang = None
+    request: Request,
+    rooms: InRooms,
+    signed: InConfirmed,
+    lang: AskedLang = None,
+    only: _Only = None,
 ) -> Response:
-    """Shows the party's address without its salt, what the last push came to, and how to use it."""
+    """Shows the party's address without its salt, what the last pushes came to, and how to use it.
+
+    only: the pushes that were not recorded as a whole.
+    """
     found = rooms.push_addresses.of(signed.person.principal())
-    return _page(request, rooms, signed, lang, found)
+    return _page(request, rooms, signed, lang, found, only=only)
 
 
 @router.post(_PATH)
@@ -65,9 +80,18 @@ def change_push_address(
 
 
 def _page(
-    request: Request, rooms: Rooms, signed: SignedIn, lang: str | None, found: Address | None
+    request: Request,
+    rooms: Rooms,
+    signed: SignedIn,
+    lang: str | None,
+    found: Address | None,
+    *,
+    only: Literal["refused"] | None = None,
 ) -> Response:
     party = signed.person.principal().own_party()
+    lines = rooms.push_log.last(party)
+    refused = [line for line in lines if line.refused]
+    last = last_push(lines, found.noted, since=found.made_at) if found else None
     return answer_signed(
         "push_address.html",
         frame_of(request, lang, _PATH),
@@ -75,9 +99,13 @@ def _page(
         at="push",
         told=told_of(request),
         found=found,
-        reason=_reason(found),
+        last=last,
+        reason=_reason(last),
+        tone=_tone,
         since=_since(found),
-        lines=rooms.push_log.last(party),
+        lines=refused if only else lines,
+        refused=refused,
+        only=only,
         days=rooms.push_log.forged(party),
         why=_why,
         url=f"{rooms.base_url}{PATH}/{found.address}" if found else "",
@@ -96,7 +124,11 @@ def _since(found: Address | None) -> str:
     return "" if found is None else (found.renewed_at or found.made_at).isoformat()
 
 
-def _reason(found: Address | None) -> str:
+def _reason(last: PushLine | None) -> str:
     """Returns the sentence on why the last push was refused; "" where the word has none."""
-    key = f"push.reason.{found.reason}" if found is not None and found.reason else ""
+    key = f"push.reason.{last.reason}" if last is not None and last.reason else ""
     return key if key and has(key) else ""
+
+
+def _tone(line: PushLine) -> str:
+    return _TONES.get(line.shown, "state-bad")
