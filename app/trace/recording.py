@@ -17,7 +17,6 @@ import orjson
 from app.db.engine import Database
 from app.kit.clock import Clock
 from app.kit.errors import Denied, Fault
-from app.ledger import store
 from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
 from app.ledger.submission import Abandoned, Answer, Recorded, Submission
@@ -27,7 +26,7 @@ from app.parties.principal import Principal
 from app.parties.roles import PLATFORM
 from app.trace.claims import read_actor, record_id, seal_section
 from app.trace.code import Code
-from app.trace.decide import CodeUnknown, Decision
+from app.trace.decide import Decision
 from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
@@ -37,7 +36,8 @@ from app.trace.messages import IN_MATTER, check_matter, check_message, check_own
 from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
-from app.trace.proof import ProofInvalid, Proofs, check_inner, token_kind
+from app.trace.proof import Proofs
+from app.trace.proving import Proving
 from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
@@ -45,7 +45,6 @@ from app.trace.sending import Sending
 from app.trace.shape import told_whole
 from app.trace.shelf import ShelfDecision
 from app.trace.signing import SignedDecision, check_signature
-from app.trace.store import find_inner
 from app.trace.underway import Underway, in_order, parts_of, runs_of
 
 MAX_BATCH = 1_000
@@ -81,6 +80,7 @@ class Recording:
         self._graces = graces
         self._index = index
         self._lives = Lives(database, graces)
+        self._proving = Proving(database, proofs, self._lives)
         self._naming = Naming(database)
 
     async def record(
@@ -105,7 +105,7 @@ class Recording:
             if submissions:
                 recorded = await self._recorder.submit(submissions, atomic=atomic)
             if principal is None and any(isinstance(a, Recorded) and a.replayed for a in recorded):
-                recorded = await asyncio.to_thread(self._guard_repeats, recorded, proof)
+                recorded = await asyncio.to_thread(self._proving.guard_repeats, recorded, proof)
             answered += in_order(prepared, recorded)
         return answered
 
@@ -128,7 +128,7 @@ class Recording:
             if submissions:
                 recorded = self._recorder.submit_and_wait(submissions, atomic=atomic)
             if principal is None:
-                recorded = self._guard_repeats(recorded, proof)
+                recorded = self._proving.guard_repeats(recorded, proof)
             answered += in_order(prepared, recorded)
         return answered
 
@@ -154,31 +154,9 @@ class Recording:
                 underway.add(prepared, functools.partial(self._recorder.hand_over, submissions))
         return underway
 
-    def _guard_repeats(
-        self, answers: Sequence[Answer], proof: ConsumerProof | None
-    ) -> list[Answer]:
-        """Returns the answers, a consumer's repeat only to who proves the same purchase again.
-
-        A repeat is answered before anything is decided, and its id stands in the public chain: without
-        this a stranger could ask for another's ticket.
-        """
-        return [
-            self._proven(one, proof) if isinstance(one, Recorded) and one.replayed else one
-            for one in answers
-        ]
-
-    def _proven(self, recorded: Recorded, proof: ConsumerProof | None) -> Answer:
-        if proof is None or proof.token is None:
-            return recorded  # an inner code was checked before
-        state, subject = self._lives.now(recorded)
-        step = "sale" if token_kind(proof.token) == "platform" else "signature"
-        try:
-            self._proofs.check_token(
-                proof.token, subject=subject, record_id=state.get(step, {}).get("id")
-            )
-        except ProofInvalid as refused:
-            return refused
-        return recorded
+    def check_proof(self, code: Code, proof: ConsumerProof) -> None:
+        """Raises ProofInvalid unless this proves the present purchase of a unit, and CodeUnknown. Read-only."""
+        self._proving.check(code, proof)
 
     def promises(self, recorded: Recorded) -> dict[str, str]:
         """Returns what an answer hands over beside the record: a claim token, a ticket.
@@ -248,7 +226,7 @@ class Recording:
         if request.compared is not None:
             kept["documents"] = request.compared
         if principal is None:
-            kept["proof"] = self._proof_kind(code, proof, request.type)
+            kept["proof"] = self._proving.kind(code, proof, request.type)
         subject = f"consignment/{kept['consignment']}" if "consignment" in kept else ""
         now = self._clock.now()
         occurred_at = request.occurred_at or now
@@ -346,21 +324,6 @@ class Recording:
         if code.level == "unit" or subject:
             return Decision(code, sending, self._graces, subject, proof, self._proofs, side, rated)
         return ShelfDecision(code, sending, side)
-
-    def _proof_kind(self, code: Code, proof: ConsumerProof | None, type_: str) -> str:
-        """Returns the kind of proof the record will name. Raises ProofInvalid."""
-        if proof is None or (proof.query is not None and type_ != "message"):
-            raise ProofInvalid("proof_missing")
-        if proof.query is not None:
-            return "ticket"
-        if proof.token is not None:
-            return token_kind(proof.token)
-        with self._database.read() as connection:
-            kept = find_inner(connection, code.stream)
-            if kept is None and not store.load_heads(connection, [code.stream])[code.stream].exists:
-                raise CodeUnknown("code_unknown", code=code.stream)
-        check_inner(kept, proof.inner)
-        return "inner"
 
 
 def _checked(
