@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import orjson
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault
+from app.kit.errors import Denied, Fault, Invalid
 from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
 from app.ledger.submission import Abandoned, Answer, Recorded, Submission
@@ -24,10 +24,10 @@ from app.parties.identity import CONSUMER
 from app.parties.offices import check_office
 from app.parties.principal import Principal
 from app.parties.roles import PLATFORM
-from app.trace.claims import read_actor, record_id, seal_section
+from app.trace.claims import read_actor, read_data, record_id, seal_section, with_tail
 from app.trace.code import Code
 from app.trace.decide import Decision
-from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
+from app.trace.events import check_time
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.life_table import WORDS
@@ -39,6 +39,7 @@ from app.trace.party_events import prepare_party_event
 from app.trace.proof import Proofs
 from app.trace.proving import Proving
 from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
+from app.trace.repeating import as_recorded, find_recorded, may_stand
 from app.trace.requests import ConsumerProof, EventRequest, ProofKind
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
@@ -97,7 +98,12 @@ class Recording:
         """
         answered: list[Answer] = []
         for run in runs_of(requests, atomic=atomic):
-            prepared = self._prepare_all(principal, run, proof, atomic=atomic)
+            prepared = self._prepare_all(principal, run, proof, atomic=atomic, asks=False)
+            if any(map(may_stand, run, prepared)):
+                # As a repeat, which is found in the database: not in the event loop.
+                prepared = await asyncio.to_thread(
+                    self._prepare_all, principal, run, proof, atomic=atomic
+                )
             if atomic and any(isinstance(one, Fault) for one in prepared):
                 return _abandon(prepared)
             submissions = [one for one in prepared if isinstance(one, Submission)]
@@ -206,8 +212,32 @@ class Recording:
     ) -> Submission:
         """Returns the event ready for the recorder. Raises the Fault that refuses it.
 
-        before: those of the same all-or-none request that are recorded if this one is.
+        before: those of the same all-or-none request that are recorded if this one is. What is recorded
+        already is a repeat, though a rule that came since would refuse it.
         """
+        try:
+            return self._prepare(principal, request, proof, before)
+        except Invalid as refused:
+            if not may_stand(request, refused):
+                raise
+            with self._database.read() as connection:
+                recorded = find_recorded(connection, request)
+            if recorded is None:
+                raise
+            try:
+                return self._prepare(principal, request, proof, before, recorded)
+            except Invalid:
+                raise refused from None
+
+    def _prepare(
+        self,
+        principal: Principal | None,
+        request: EventRequest,
+        proof: ConsumerProof | None,
+        before: Sequence[Submission | Fault],
+        recorded: Mapping[str, Any] | None = None,
+    ) -> Submission:
+        """Returns the event ready for the recorder. recorded: the data of the record that has its id."""
         sending = (
             Sending(None, frozenset({CONSUMER}))
             if principal is None
@@ -219,10 +249,12 @@ class Recording:
         if request.code.startswith(PARTY_PREFIX):
             return self._prepare_of_party(principal, request, before)
         code = parse_code(request.code)
-        data = dict(request.data)
         signed = request.signed is not None
-        _add_tail(request, data, signed=signed)
-        kept = _checked(request, code, data, signed=signed)
+        data = with_tail(request)
+        if recorded is None:
+            kept = read_data(request, code.level, data)
+        else:
+            kept = as_recorded(request.type, code.level, data, recorded)
         if request.compared is not None:
             kept["documents"] = request.compared
         if principal is None:
@@ -249,7 +281,7 @@ class Recording:
             if request.type == BUYER_RATING:
                 check_opinion({name: given.content for name, given in request.sealed.items()})
             rated = self._naming.find_rated(claim)
-        elif request.type in NAMES_ANOTHER:
+        elif request.type in NAMES_ANOTHER and recorded is None:
             of = self._naming.about(claim, before)
             sending = sending._replace(named=of.source, answers=of.root, unsays=of.unsays)
         elif request.type in IN_MATTER:
@@ -302,12 +334,17 @@ class Recording:
         proof: ConsumerProof | None,
         *,
         atomic: bool,
+        asks: bool = True,
     ) -> list[Submission | Fault]:
+        """Returns each event ready, or why not. asks: whether the database may be asked for repeats."""
         prepared: list[Submission | Fault] = []
         for request in requests:
+            before = prepared if atomic else ()
             try:
-                before = prepared if atomic else ()
-                prepared.append(self.prepare(principal, request, proof, before=before))
+                if asks:
+                    prepared.append(self.prepare(principal, request, proof, before=before))
+                else:
+                    prepared.append(self._prepare(principal, request, proof, before))
             except Fault as fault:
                 prepared.append(told_whole(fault, request, self._clock.now()))
         return prepared
@@ -324,30 +361,6 @@ class Recording:
         if code.level == "unit" or subject:
             return Decision(code, sending, self._graces, subject, proof, self._proofs, side, rated)
         return ShelfDecision(code, sending, side)
-
-
-def _checked(
-    request: EventRequest, code: Code, data: dict[str, Any], *, signed: bool
-) -> dict[str, Any]:
-    """Returns the data as it will stand; the waybill's tail that we add is checked like the rest."""
-    told, tail = data, None
-    if "waybill_tail" in data and "waybill_tail" not in request.data:  # ours
-        told = dict(data)
-        tail = told.pop("waybill_tail")
-    kept = check_event(request.type, code.level, told, request.sealed.keys(), signed=signed)
-    return kept if tail is None else kept | {"waybill_tail": tail}
-
-
-def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> None:
-    """Adds the last four of the waybill, which is all of it that a record may show."""
-    waybill = request.sealed.get("waybill")
-    if signed or waybill is None or "waybill_tail" in data:
-        return
-    number = waybill.content.get("number")
-    tail = waybill_tail(number) if isinstance(number, str) else None
-    event_type = EVENT_TYPES.get(request.type)
-    if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
-        data["waybill_tail"] = tail
 
 
 def find_refusal(answers: Iterable[Answer]) -> tuple[int, Fault] | None:
