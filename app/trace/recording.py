@@ -10,9 +10,8 @@ import asyncio
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
-
-import orjson
 
 from app.db.engine import Database
 from app.kit.clock import Clock
@@ -23,14 +22,13 @@ from app.ledger.submission import Abandoned, Answer, Recorded, Submission
 from app.parties.identity import CONSUMER
 from app.parties.offices import check_office
 from app.parties.principal import Principal
-from app.parties.roles import PLATFORM
 from app.trace.claims import read_actor, read_data, record_id, seal_section, with_tail
 from app.trace.code import Code
 from app.trace.decide import Decision
 from app.trace.events import check_time
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
-from app.trace.life_table import WORDS
+from app.trace.leaving import Whereabouts, names_case, of_cases
 from app.trace.lives import Lives
 from app.trace.messages import IN_MATTER, check_matter, check_message, check_own_message
 from app.trace.naming import NAMES_ANOTHER, Naming
@@ -40,7 +38,7 @@ from app.trace.proof import Proofs
 from app.trace.proving import Proving
 from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
 from app.trace.repeating import as_recorded, find_recorded, may_stand
-from app.trace.requests import ConsumerProof, EventRequest, ProofKind
+from app.trace.requests import ConsumerProof, EventRequest
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
 from app.trace.shape import told_whole
@@ -161,35 +159,16 @@ class Recording:
         return underway
 
     def check_proof(self, code: Code, proof: ConsumerProof) -> None:
-        """Raises ProofInvalid unless this proves the present purchase of a unit, and CodeUnknown. Read-only."""
+        """Raises ProofInvalid or CodeUnknown unless this proves the present purchase of a unit. Read-only."""
         self._proving.check(code, proof)
 
     def promises(self, recorded: Recorded) -> dict[str, str]:
-        """Returns what an answer hands over beside the record: a claim token, a ticket.
+        """Returns what an answer hands over beside the record: a claim token, a ticket. Read-only."""
+        return self.all_promises([recorded])[0]
 
-        A token goes only to a platform or carrier that speaks of another's goods, so that proof of
-        purchase never passes through the seller. Both follow from the record and the chain before
-        it, whatever came after: a repeat gives them again.
-        """
-        if recorded.type == "complaint":
-            proofs, place = self._proofs, (recorded.stream, recorded.id)
-            return {"ticket": proofs.ticket(*place), "query_code": proofs.query_code(*place)}
-        if recorded.type not in ("sale", "signature"):
-            return {}
-        if recorded.type == "sale" and b'"via":' not in recorded.body:
-            return {}  # nothing but the field itself is spelled so: quotes in texts are escaped
-        fields = orjson.loads(recorded.body)
-        kind: ProofKind
-        if recorded.type == "sale" and fields["source"] == PLATFORM and "via" in fields:
-            kind = "platform"
-        elif recorded.type == "signature" and self._lives.is_witnessed(recorded):
-            kind = "carrier"
-        else:
-            return {}
-        consignment = fields["data"].get("consignment")
-        subject = recorded.stream + ("" if consignment is None else f"#consignment/{consignment}")
-        token = self._proofs.claim_token(kind, subject=subject, record_id=recorded.id)
-        return {"claim_token": token}
+    def all_promises(self, records: Sequence[Recorded]) -> list[dict[str, str]]:
+        """Returns the same of many, read at once."""
+        return self._proving.promises(records)
 
     def reads_database(self, request: EventRequest, proof: ConsumerProof | None) -> bool:
         """Whether preparing this event asks the database, and so must not run in the event loop."""
@@ -198,7 +177,7 @@ class Recording:
             or (proof is not None and (proof.inner is not None or proof.query is not None))
             or request.type in NAMES_ANOTHER
             or request.type in IN_MATTER
-            or (request.type in WORDS and "case" in request.data)
+            or names_case(request)
             or request.code.startswith(PARTY_PREFIX)  # whose office that is, the database says
         )
 
@@ -209,14 +188,16 @@ class Recording:
         proof: ConsumerProof | None,
         *,
         before: Sequence[Submission | Fault] = (),
+        at: Mapping[str, Whereabouts] = MappingProxyType({}),
     ) -> Submission:
         """Returns the event ready for the recorder. Raises the Fault that refuses it.
 
-        before: those of the same all-or-none request that are recorded if this one is. What is recorded
-        already is a repeat, though a rule that came since would refuse it.
+        before: those of the same all-or-none request that are recorded if this one is. at: where units are
+        then, by stream, as far as it is known. What is recorded already is a repeat, though a rule that came
+        since would refuse it.
         """
         try:
-            return self._prepare(principal, request, proof, before)
+            return self._prepare(principal, request, proof, before, at)
         except Invalid as refused:
             if not may_stand(request, refused):
                 raise
@@ -225,7 +206,7 @@ class Recording:
             if recorded is None:
                 raise
             try:
-                return self._prepare(principal, request, proof, before, recorded)
+                return self._prepare(principal, request, proof, before, at, recorded)
             except Invalid:
                 raise refused from None
 
@@ -235,6 +216,7 @@ class Recording:
         request: EventRequest,
         proof: ConsumerProof | None,
         before: Sequence[Submission | Fault],
+        at: Mapping[str, Whereabouts],
         recorded: Mapping[str, Any] | None = None,
     ) -> Submission:
         """Returns the event ready for the recorder. recorded: the data of the record that has its id."""
@@ -298,8 +280,9 @@ class Recording:
             number = self._proofs.ticket(claim.stream, claim.id)
             side += (("ticket", self._index.digest("ticket", number)),)
         decide = self._decision(code, sending, subject, proof, side, rated)
-        if isinstance(decide, Decision) and claim.type in WORDS and "case" in kept:
-            decide = replace(decide, left=self._lives.find_left(code.stream))
+        if isinstance(decide, Decision) and names_case(request):
+            found = at if code.stream in at else self._lives.find_whereabouts([code.stream])
+            decide = replace(decide, left=found[code.stream].left)
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
             claim=claim,
@@ -338,13 +321,17 @@ class Recording:
     ) -> list[Submission | Fault]:
         """Returns each event ready, or why not. asks: whether the database may be asked for repeats."""
         prepared: list[Submission | Fault] = []
+        at = self._lives.find_whereabouts(of_cases(requests))
         for request in requests:
             before = prepared if atomic else ()
             try:
                 if asks:
-                    prepared.append(self.prepare(principal, request, proof, before=before))
+                    one = self.prepare(principal, request, proof, before=before, at=at)
                 else:
-                    prepared.append(self._prepare(principal, request, proof, before))
+                    one = self._prepare(principal, request, proof, before, at)
+                prepared.append(one)
+                if atomic and (stream := one.claim.stream) in at:
+                    at[stream] = at[stream].after(one.claim)
             except Fault as fault:
                 prepared.append(told_whole(fault, request, self._clock.now()))
         return prepared

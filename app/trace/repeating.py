@@ -1,4 +1,4 @@
-"""Events that are refused by a rule and yet are repeats: what they say was recorded before there was that rule.
+"""Events that a rule refuses and that are repeats: what they say was recorded before there was that rule.
 
 Safe to repeat means for ever: who never had the first answer asks again after our next release, too. So of
 what stands in the record nothing is judged again; that the rest is the same the recorder finds out

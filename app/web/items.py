@@ -106,7 +106,9 @@ def _sound(
         is_wrong = (name,) in wrong or (sections and type(value) is not dict)
         if is_wrong or name not in cls.model_fields:
             continue
-        if type(value) is dict:
-            value = {k: v for k, v in value.items() if k not in sections and not CONTROL.search(k)}
-        sound[name] = value
+        sound[name] = (
+            {k: one for k, one in value.items() if k not in sections and not CONTROL.search(k)}
+            if type(value) is dict
+            else value
+        )
     return sound

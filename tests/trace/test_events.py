@@ -177,7 +177,9 @@ def test_a_carrier_or_platform_is_a_party_or_whatever_it_is_called(name):
     assert check_event("listing", "product", {"platform": name}, ())["platform"] == name
 
 
-@pytest.mark.parametrize("first_17", [SHOP[:17], "91350100M000100Y4", "121000004000018399", "N2440100MF0012345"])
+@pytest.mark.parametrize(
+    "first_17", [SHOP[:17], "91350100M000100Y4", "121000004000018399", "N2440100MF0012345"]
+)
 def test_a_code_with_one_character_wrong_missing_or_too_many_is_no_name(first_17):
     """Whatever the character: what is kept as a name is somebody that nobody can speak for."""
     code = first_17[:17] + uscc_check_digit(first_17[:17])

@@ -1,4 +1,4 @@
-"""An event is told all that is wrong with it in one answer: control characters and times ahead beside the rest."""
+"""An event is told all that is wrong with it at once: control characters and times ahead beside the rest."""
 
 from __future__ import annotations
 

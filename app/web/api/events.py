@@ -266,7 +266,7 @@ def record_shipment(rooms: InRooms, principal: Caller, shipment: ShipmentIn) -> 
         links["self"] = f"/api/v1/batches/{shipped.batch_id}"
         links["labels_pdf"] = f"/api/v1/batches/{shipped.batch_id}/labels.pdf"
     body = {
-        "events": [event_body(rooms, event) for event in shipped.events],
+        "events": event_bodies(rooms, shipped.events),
         "codes": list(shipped.codes),
         "links": links,
     }
@@ -276,7 +276,17 @@ def record_shipment(rooms: InRooms, principal: Caller, shipment: ShipmentIn) -> 
 
 def event_body(rooms: Rooms, recorded: Recorded) -> dict[str, Any]:
     """Returns the answer to a recorded event; the same for a repeat."""
-    body: dict[str, Any] = {
+    return event_bodies(rooms, [recorded])[0]
+
+
+def event_bodies(rooms: Rooms, records: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """Returns the same of many."""
+    promised = rooms.recording.all_promises(records)
+    return [_body(rooms, one) | more for one, more in zip(records, promised, strict=True)]
+
+
+def _body(rooms: Rooms, recorded: Recorded) -> dict[str, Any]:
+    return {
         "id": recorded.id,
         "code": recorded.stream,
         "seq": recorded.seq,
@@ -288,7 +298,6 @@ def event_body(rooms: Rooms, recorded: Recorded) -> dict[str, Any]:
         "receipt": rooms.receipts.issue(recorded),
         "links": {"self": code_path(recorded.stream)},
     }
-    return body | rooms.recording.promises(recorded)
 
 
 async def reached(rooms: Rooms, recorded: Sequence[Recorded], wait: Wait) -> Wait:

@@ -239,6 +239,4 @@ def _refused(
         unkept.add("id")
     kept = {name: value for name, value in values.items() if name not in unkept}
     proof_again = bool(values.get("proof", "").strip()) and "proof" not in told
-    return FormState(
-        form=form, message=message, values=kept, errors=told, proof_again=proof_again
-    )
+    return FormState(form=form, message=message, values=kept, errors=told, proof_again=proof_again)
