@@ -24,7 +24,7 @@ from app.parties.store import find_party
 from app.trace import kuaidi100, pushaddressstore
 from app.trace.kuaidi100 import Told
 from app.trace.pushes import Pushed, Pushes
-from app.trace.pushlog import PushLog
+from app.trace.pushlog import PushLog, Write
 from app.trace.pushoutcomes import (
     Outcome,
     is_noted,
@@ -203,39 +203,39 @@ class PushAddresses:
             outcome, fault = outcome_of_fault(refused), refused
             raise
         finally:
-            self._note(door, outcome, fault)
             self._keep(door, outcome, fault, results, is_signed=bool(sign))
         return Taken(door.principal.own_party(), told, tuple(results), outcome, fault)
 
     def note_unformed(self, door: Door) -> None:
         """Keeps that what came to an address is no form. Writes `push_address`, `push_forged`."""
-        self._note(door, "unformed", None)
-        self._log.count_forged(door.principal.own_party(), "unformed")
+        noted = self._noting(door, "unformed", None)
+        self._log.count_forged(door.principal.own_party(), "unformed", beside=noted)
 
     def _keep(
         self, door: Door, outcome: Outcome, fault: Fault | None, results: list[Pushed], *,
         is_signed: bool,
     ) -> None:  # fmt: skip
-        """Keeps what came of a push among the party's last ones, or counts what nobody known signed."""
-        party = door.principal.own_party()
+        """Keeps what came of a push at its address, and among the party's last ones or the forged ones."""
+        party, noted = door.principal.own_party(), self._noting(door, outcome, fault)
         if outcome == "sign_wrong":
-            self._log.count_forged(party, "wrong" if is_signed else "missing")
+            self._log.count_forged(party, "wrong" if is_signed else "missing", beside=noted)
             return
         # What has no items is told as a whole; what was refused before its items were, by its reason.
         whole = ""
         if not results and outcome not in ("nothing", "ended"):
             whole = reason_of(fault) if outcome == "refused" and fault else outcome
-        self._log.keep(party, kuaidi100.FEED, results, whole=whole)
+        self._log.keep(party, kuaidi100.FEED, results, whole=whole, beside=noted)
 
-    def _note(self, door: Door, outcome: Outcome, fault: Fault | None) -> None:
-        """Keeps what came of it in the address's one row, if it is worth that (`is_noted`)."""
+    def _noting(self, door: Door, outcome: Outcome, fault: Fault | None) -> Write | None:
+        """Returns what keeps it in the address's one row, None where it is not worth that (`is_noted`)."""
         now = self._clock.now()
         before = door.outcome and door.outcome.partition(" ")[0]
         if not is_noted(outcome, before=before, noted_at=door.pushed_at, now=now):
-            return
+            return None
         kept = f"{outcome} {reason_of(fault)}" if outcome == "refused" and fault else outcome
-        with self._database.write() as connection:
-            pushaddressstore.note(connection, door.address, outcome=kept, at_ms=to_ms(now))
+        return lambda connection: pushaddressstore.note(
+            connection, door.address, outcome=kept, at_ms=to_ms(now)
+        )
 
 
 def _read(param: str) -> tuple[Told | None, Fault | None]:

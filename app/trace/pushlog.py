@@ -33,6 +33,8 @@ DAYS_KEPT = 14
 _MOST_REASONS = 4
 
 Forgery = Literal["missing", "wrong", "unformed"]
+Write = Callable[[Connection], None]
+"""Writes some rows, in whose transaction it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,14 @@ class PushLog:
         self._database = database
         self._clock = clock
 
-    def keep(self, party: str, feed: str, results: Sequence[Pushed], *, whole: str = "") -> None:
-        """Keeps what came of a push. whole: why all of it was refused, a word. Writes `push_taken`."""
+    def keep(
+        self, party: str, feed: str, results: Sequence[Pushed], *, whole: str = "",
+        beside: Write | None = None,
+    ) -> None:  # fmt: skip
+        """Keeps what came of a push. Writes `push_taken`.
+
+        whole: why all of it was refused, a word. beside: what else is kept of it, in the same transaction.
+        """
         reasons: Counter[str] = Counter([whole] if whole else [])
         counts: Counter[str] = Counter(refused=len(reasons))
         for one in results:
@@ -88,31 +96,39 @@ class PushLog:
             **{name: counts[name] for name in ("recorded", "repeated", "refused")},
             "reasons": json.dumps(dict(reasons.most_common(_MOST_REASONS))),
         }
-        self._write(lambda connection: pushlogstore.add_taken(connection, row, most=MOST_KEPT))
+        self._write(
+            beside, lambda connection: pushlogstore.add_taken(connection, row, most=MOST_KEPT)
+        )
 
-    def count_forged(self, party: str, kind: Forgery) -> None:
-        """Counts a push that nobody known signed; beyond MOST_FORGED a day nothing is written.
+    def count_forged(self, party: str, kind: Forgery, *, beside: Write | None = None) -> None:
+        """Counts a push that nobody known signed; beyond MOST_FORGED a day it counts no more.
 
-        Writes `push_forged`.
+        beside: as of `keep`. Writes `push_forged`.
         """
         today = local_day(self._clock.now())
         day = today.isoformat()
         with self._database.read() as connection:
             there = pushlogstore.forged_of(connection, party, since=day)
         if any(_day(row).is_more for row in there):
+            self._write(beside)
             return
         oldest = (today - timedelta(days=DAYS_KEPT - 1)).isoformat()
         self._write(
+            beside,
             lambda connection: pushlogstore.count_forged(
                 connection, party, day=day, kind=kind, oldest=oldest
-            )
+            ),
         )
 
-    def _write(self, write: Callable[[Connection], None]) -> None:
+    def _write(self, *writes: Write | None) -> None:
         """A push that is recorded is answered as such, also where this cannot be kept of it."""
+        wanted = [write for write in writes if write is not None]
+        if not wanted:
+            return
         try:
             with self._database.write() as connection:
-                write(connection)
+                for write in wanted:
+                    write(connection)
         except SQLAlchemyError as err:
             log.error("push.not_kept", why=type(getattr(err, "orig", None) or err).__name__)
 

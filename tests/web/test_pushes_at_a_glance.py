@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import json
+import threading
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from app.db.engine import Database
 from app.kit.clock import SHANGHAI
-from app.trace import pushlog, pushlogstore
+from app.trace import pushaddressstore, pushlog, pushlogstore
 from app.trace.kuaidi100 import sign_of
 from tests.web.conftest import SHOP
 from tests.web.market import RIVAL
@@ -118,3 +120,43 @@ def test_a_push_is_answered_also_where_the_list_cannot_keep_it(market, monkeypat
     send(market, {"waybill": "TEST0000000001", "state": "3", "occurred_at": market.at(-1)})
     assert forge(market, SHOP, "0" * 32) == 403
     assert market.rooms.push_log.last(SHOP) == before
+
+
+def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
+    """At its address and in the list: of two each would wait for the disk, and one could stand alone."""
+    address = market.ask("POST", AT, token=market.keys[SHOP])
+    path = urlsplit(address["callback_url"]).path
+    begun = []
+    write = Database.write
+
+    def counted(database):
+        if threading.current_thread().name != "recorder":
+            begun.append(database)
+        return write(database)
+
+    monkeypatch.setattr(Database, "write", counted)
+    for sign, status in ((sign_of("[]", address["salt"]), 200), ("0" * 32, 403)):
+        market.clock.advance(120)
+        begun.clear()
+        told = {"param": "[]", "sign": sign}
+        assert market.client.post(path, data=told, headers=FORM).status_code == status
+        assert len(begun) == 1
+    shown = market.ask("GET", AT, token=market.keys[SHOP])
+    assert shown["outcome"] == "sign_wrong"
+    market.clock.advance(120)
+    begun.clear()
+    assert market.client.post(path, content=b"x", headers=FORM).status_code == 422
+    assert len(begun) == 1
+
+
+def test_a_signed_push_is_answered_also_where_its_address_cannot_keep_it(market, monkeypatch):
+    address = market.ask("POST", AT, token=market.keys[SHOP])
+    path = urlsplit(address["callback_url"]).path
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("update", {}, Exception("disk full"))
+
+    market.clock.advance(120)
+    monkeypatch.setattr(pushaddressstore, "note", full)
+    told = {"param": "[]", "sign": sign_of("[]", address["salt"])}
+    assert market.client.post(path, data=told, headers=FORM).status_code == 200
