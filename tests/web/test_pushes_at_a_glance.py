@@ -124,7 +124,8 @@ def test_a_push_is_answered_also_where_the_list_cannot_keep_it(market, monkeypat
 
 def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
     """At its address and in the list: of two each would wait for the disk, and one could stand alone."""
-    address = market.ask("POST", AT, token=market.keys[SHOP])
+    party = market.newcomer("carrier")
+    address = market.ask("POST", AT, token=market.keys[party])
     path = urlsplit(address["callback_url"]).path
     begun = []
     write = Database.write
@@ -141,7 +142,7 @@ def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
         told = {"param": "[]", "sign": sign}
         assert market.client.post(path, data=told, headers=FORM).status_code == status
         assert len(begun) == 1
-    shown = market.ask("GET", AT, token=market.keys[SHOP])
+    shown = market.ask("GET", AT, token=market.keys[party])
     assert shown["outcome"] == "sign_wrong"
     market.clock.advance(120)
     begun.clear()
@@ -150,7 +151,8 @@ def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
 
 
 def test_a_signed_push_is_answered_also_where_its_address_cannot_keep_it(market, monkeypatch):
-    address = market.ask("POST", AT, token=market.keys[SHOP])
+    party = market.newcomer("carrier")
+    address = market.ask("POST", AT, token=market.keys[party])
     path = urlsplit(address["callback_url"]).path
 
     def full(*_: object, **__: object) -> None:
