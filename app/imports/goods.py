@@ -88,7 +88,7 @@ def plan_lot(
             reader.refuse_with("mode", "missing")
     _check(reader, "lot", {"issuer": issuer, **facts}, sealed.keys())
     if reader.problems or gtin is None or lot is None:
-        return reader.refused()
+        return reader.refused(gtin=gtin or "", lot=lot or "")
     return Planned(
         row.number,
         "created",

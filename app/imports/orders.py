@@ -81,7 +81,7 @@ def _plan(
     if has_word("ended", reader.text("status")):
         reader.warn("status", "order_ended")
         return Planned(row.number, "skipped", warnings=tuple(reader.warnings))
-    parcel = _parcel(reader)
+    parcel = _parcel(reader, mapping)
     if parcel is not None and not parcel.waybill:
         # An order that is not packed yet: the next export has it.
         reader.warn("waybill", "not_sent")
@@ -98,10 +98,9 @@ def _plan(
         params = {"expected": f"≥ {format_time(ordered_at)}", "got": shipped_at}
         reader.refuse_with("shipped_at", "range", **params)
     to = _region(reader)
-    carrier = "" if parcel is None else _carrier(reader, mapping, parcel.carrier)
     line = reader.read("line", read_code) or ""
-    if reader.problems or parcel is None or goods is None or not (ordered_at and shipped_at):
-        return reader.refused()
+    if reader.problems or parcel is None or not (ordered_at and shipped_at):
+        return reader.refused(gtin=goods.gtin, lot=goods.lot)
     place = ("line", order, line) if line else ("goods", order, *goods.key)
     times[place] += 1
     payload = {
@@ -109,7 +108,7 @@ def _plan(
         "order": order,
         "ordered_at": format_time(ordered_at),
         "shipped_at": format_time(shipped_at),
-        "carrier": carrier,
+        "carrier": parcel.carrier,
         "waybill": parcel.waybill,
         **goods.payload,
         **({"platform": platform} if platform else {}),
@@ -132,15 +131,30 @@ class _Goods:
         return (self.gtin, self.lot, *self.payload.get("codes", ()))
 
 
-def _goods(reader: Reader, mapping: Layout) -> _Goods | None:
-    """Returns the units: the codes that are on them already, or a product and how many."""
+def _goods(reader: Reader, mapping: Layout) -> _Goods:
+    """Returns the units: the codes that are on them already, or a product and how many.
+
+    As far as they can be read, each cell for itself; what cannot be is noted.
+    """
+    noted = len(reader.problems)
     codes = reader.read("codes", _codes)
-    if codes:
-        return _Goods({"codes": codes})
+    if codes or len(reader.problems) > noted:
+        return _Goods({"codes": codes or []})
     told = reader.text("goods", required=True)
     quantity = reader.read("quantity", lambda t: read_count(t, most=MAX_UNITS), required=True)
-    if not told or quantity is None:
-        return None
+    gtin, lot_told = _product(reader, mapping, told) if told else ("", "")
+    lot = reader.read("lot", lambda t: parse_lot(read_code(t))) or ""
+    if not lot and lot_told:
+        try:
+            lot = parse_lot(lot_told)
+        except Invalid as refused:
+            reader.refuse(refused.errors, as_field="goods")
+    payload = {"gtin": gtin, "quantity": quantity, **({"lot": lot} if lot else {})}
+    return _Goods(payload, gtin, lot)
+
+
+def _product(reader: Reader, mapping: Layout, told: str) -> tuple[str, str]:
+    """Returns the GTIN that goods are told by, and the lot behind it in the mapping; "" for none."""
     named = mapping.goods.get(told)
     gtin_told, _, lot_told = (named or told).partition("/")
     try:
@@ -151,16 +165,9 @@ def _goods(reader: Reader, mapping: Layout) -> _Goods | None:
             reader.refuse_with("goods", "unknown_goods", got=told[:40])
         else:
             reader.refuse_with("goods", wrong.kind, **wrong.params)
-        return None
+        return "", ""
     reader.warn("goods", gtin.warning, gtin=gtin.value)
-    lot = reader.read("lot", lambda t: parse_lot(read_code(t))) or ""
-    if not lot and lot_told:
-        try:
-            lot = parse_lot(lot_told)
-        except Invalid as refused:
-            reader.refuse(refused.errors, as_field="goods")
-    payload = {"gtin": gtin.value, "quantity": quantity, **({"lot": lot} if lot else {})}
-    return _Goods(payload, gtin.value, lot)
+    return gtin.value, lot_told
 
 
 def _codes(text: str) -> list[str]:
@@ -170,7 +177,7 @@ def _codes(text: str) -> list[str]:
     return found
 
 
-def _parcel(reader: Reader) -> _Parcel | None:
+def _parcel(reader: Reader, mapping: Layout) -> _Parcel | None:
     """Returns carrier and waybill, the latter "" where there is none yet; None where one is wrong."""
     carrier, waybill = reader.text("carrier"), reader.text("waybill")
     together = reader.text("parcel")
@@ -193,14 +200,9 @@ def _parcel(reader: Reader) -> _Parcel | None:
         reader.refuse_with("carrier", "missing")
     elif len(carrier) > _MAX_TEXT:
         reader.refuse_with("carrier", "length", expected=f"1..{_MAX_TEXT}", got=len(carrier))
-    return _Parcel(carrier, number) if number and carrier else None
-
-
-def _carrier(reader: Reader, mapping: Layout, told: str) -> str:
-    """Returns the carrier as the mapping has it."""
-    carrier = mapping.carriers.get(told, told)
+    carrier = mapping.carriers.get(carrier, carrier)
     _check_named(reader, "carrier", carrier)
-    return carrier
+    return _Parcel(carrier, number) if number and carrier else None
 
 
 def _check_named(reader: Reader, field: str, told: str) -> None:

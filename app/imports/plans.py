@@ -179,15 +179,15 @@ class Plans:
 
     def _against_lots(self, rows: Sequence[Planned], party: str) -> list[Planned]:
         with self._database.read() as connection:
-            products = importstore.products_of(connection, {r.gtin for r in rows if r.payload})
-            streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.payload}
+            products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
+            streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.gtin and r.lot}
             lots = importstore.lots_of(connection, streams)
         return [_of_lot(row, products, lots, party) for row in rows]
 
     def _against_shipments(self, rows: Sequence[Planned], party: str) -> list[Planned]:
         with self._database.read() as connection:
             products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
-            streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.lot}
+            streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.gtin and r.lot}
             lots = importstore.lots_of(connection, streams)
             done = importstore.shipments_of(connection, {r.key for r in rows if r.payload})
             sold = {r.gtin for r in rows if r.payload and r.gtin in products}
@@ -197,7 +197,7 @@ class Plans:
             fault: Fault | None = None
             if row.gtin and row.gtin not in products:
                 fault = ProductUnknown("product_unknown", gtin=row.gtin)
-            elif row.lot:
+            elif row.gtin and row.lot:
                 lot = lots.get(Code(row.gtin, lot=row.lot).stream)
                 if lot is None:
                     fault = CodeUnknown("lot_unknown", lot=row.lot)
@@ -258,18 +258,20 @@ def others_facts(differs: Sequence[str]) -> tuple[Problem, ...]:
 def _of_lot(
     row: Planned, products: Mapping[str, Any], lots: Mapping[str, Any], party: str
 ) -> Planned:
-    if row.payload is None:
-        return row
+    if not row.gtin:
+        return row  # an example, or one whose goods cannot be read
     product = products.get(row.gtin)
     if product is None:
         return _refused(row, ProductUnknown("product_unknown", gtin=row.gtin))
     if product.item_code and product.registrant != party:
         return _refused(row, ItemNotYours("item_not_yours", gtin=row.gtin))
-    there = lots.get(Code(row.gtin, lot=row.lot).stream)
+    there = lots.get(Code(row.gtin, lot=row.lot).stream) if row.lot else None
     if there is None:
         return row
     if there.party != party:
         return _refused(row, LotNotYours("lot_not_yours", lot=row.lot))
+    if row.payload is None:
+        return row
     if there.facts != lot_facts(row.payload["facts"]):
         return _refused(row, IdConflict("lot_differs", lot=row.lot))
     return replace(row, outcome="unchanged")  # what is sealed the recorder compares

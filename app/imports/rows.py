@@ -91,11 +91,15 @@ class Reader:
                 Problem(kind, f"import.warn.{kind}", name, self._column(name), shown[:80], params)
             )
 
-    def refused(self, *, key: str = "") -> Planned:
-        """Returns the row as refused, with all that was noted."""
+    def refused(self, *, key: str = "", gtin: str = "", lot: str = "") -> Planned:
+        """Returns the row as refused, with all that was noted.
+
+        gtin, lot: where they could be read, so that it is told too if they are not on record.
+        """
         return Planned(
-            self.row.number, "refused", None, tuple(self.problems), tuple(self.warnings), key=key
-        )
+            self.row.number, "refused", None, tuple(self.problems), tuple(self.warnings), key=key,
+            gtin=gtin, lot=lot,
+        )  # fmt: skip
 
     def _column(self, name: str) -> str:
         return self.columns.get(name, "")

@@ -24,12 +24,20 @@ Loc = tuple[str | int, ...]
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_LENGTH = 18
 _USCC_SYMBOLS = frozenset(USCC_ALPHABET)
-# A code has six digits for its region, and nearly always most of the nine that follow.
-_LEAST_DIGITS = 9
-LEAST_NEAR, _MOST_NEAR = 16, 20
+LEAST_NEAR = USCC_LENGTH - 1
+# Category and region are seven, one of them perhaps mistyped.
+_LEAST_DIGITS = 6
 _BETWEEN = re.compile(r"[\s-]")
+# Left out of the alphabet because they are read as these.
+_AS_READ = str.maketrans("IOSVZ", "105U2")
 _USCC_WEIGHTS = tuple(pow(3, index, 31) for index in range(17))
+# With the check digit itself the sum is divisible by 31.
+_CHECKED = (*_USCC_WEIGHTS, 1)
 _USCC_AUTHORITIES = "123456789ANY"
+# Categories so far are digits; a region is one of GB/T 2260, or the state itself.
+_ISSUED = re.compile(
+    f"[{_USCC_AUTHORITIES}][1-9](?P<region>[0-9]{{6}})[{USCC_ALPHABET}]{{10}}", re.ASCII
+)
 _USCC_ALLOWED = "0-9 A-H J-N P-R T U W-Y"
 
 _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
@@ -93,19 +101,60 @@ def parse_uscc(text: str, *, loc: Loc = ("uscc",)) -> str:
 def check_named(text: str, *, loc: Loc) -> None:
     """Raises Invalid for what is meant for a party's id and is none; any other text is a name.
 
-    Meant so is what comes near to a code, however it is typed: 16 to 20 letters and digits, most of them
-    digits, also full-width or with spaces and hyphens between. Kept as a name it would be one that
-    nobody can speak for. Faults are those of `parse_uscc`, and `charset` for whatever is no character of
-    a code, a small letter or a space too: nothing is changed here.
+    Meant so is what would be a code that an authority may have issued, were one character of it another,
+    missing or one more; or one with spaces or hyphens between, small letters, full width, O for 0. Kept as
+    a name it would be one that nobody can speak for. Faults are those of `parse_uscc`, and `charset` for
+    whatever is no character of a code, a small letter or a space too: nothing is changed here.
     """
-    code = _BETWEEN.sub("", normalize("NFKC", text)).upper()
-    is_near = LEAST_NEAR <= len(code) <= _MOST_NEAR and code.isascii() and code.isalnum()
-    if not is_near or sum(map(str.isdigit, code)) < _LEAST_DIGITS or is_exempt_id(text):
+    if len(text) < LEAST_NEAR or not _is_near(text):
         return
     for position, char in enumerate(text, start=1):
         if char not in _USCC_SYMBOLS:
             _refuse_uscc(loc, "charset", position=position, char=char, allowed=_USCC_ALLOWED)
     parse_uscc(text, loc=loc)
+
+
+def _is_near(text: str) -> bool:
+    code = normalize("NFKC", text).upper().translate(_AS_READ)
+    bare = _BETWEEN.sub("", code)
+    if bare != code:
+        return _is_issued(bare)  # a shop's own number has hyphens too, and seldom the check digit
+    if sum(map(str.isdigit, code[:9])) < _LEAST_DIGITS:
+        return False  # most names
+    places = range(len(code))
+    match len(code) - USCC_LENGTH:
+        case 0:
+            near = (_filled(code[:n], code[n + 1 :]) for n in places)
+        case -1:
+            near = (_filled(code[:n], code[n:]) for n in (*places, USCC_LENGTH - 1))
+        case 1:
+            near = (code[:n] + code[n + 1 :] for n in places)
+        case _:
+            return False
+    return any(map(_is_issued, near))
+
+
+def _is_issued(code: str) -> bool:
+    """Whether an authority may have issued this code: narrower than what `parse_uscc` takes."""
+    found = _ISSUED.fullmatch(code)
+    return (
+        found is not None
+        and (found["region"] == "100000" or found["region"][:2] in PROVINCES)
+        and code[17] == uscc_check_digit(code[:17])
+    )
+
+
+def _filled(before: str, after: str) -> str:
+    """Returns the code of 18 with the one character between that its check digit asks for; "" for none."""
+    if not _USCC_SYMBOLS.issuperset(before + after):
+        return ""
+    others = sum(
+        USCC_ALPHABET.index(char) * weight
+        for char, weight in zip(
+            before + after, (w for n, w in enumerate(_CHECKED) if n != len(before)), strict=True
+        )
+    )
+    return before + USCC_ALPHABET[-others * pow(_CHECKED[len(before)], -1, 31) % 31] + after
 
 
 def uscc_check_digit(first_17: str) -> str:

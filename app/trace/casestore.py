@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
-from app.db.lookup import holds_bytes
-from app.db.tables import CaseUnit, Head
+from app.db.hot import HotSelect
+from app.db.lookup import chunks, holds_bytes, rows_at
+from app.db.tables import CaseUnit, Head, RecordRow
 from app.db.upsert import upsert_rows
+from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
-from app.ledger.store import read_state
+from app.ledger.store import StoredRecord, read_state
 from app.trace.caserows import case_row
 
 CASE = CaseUnit.__table__  # type: ignore[attr-defined]
 HEAD = Head.__table__  # type: ignore[attr-defined]
+RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -65,6 +69,39 @@ def units_of(connection: Connection, sscc: str, *, of: str | None, limit: int) -
             .limit(limit)
         )
     )
+
+
+def last_before(
+    connection: Connection, places: Mapping[str, int], *, types: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Returns the fields of each stream's last record of these types before a seq, by the stream's name.
+
+    Two statements for hundreds of streams. Raises ValueError where the bytes are none of ours. Read-only.
+    """
+    names = {stream_key(name): name for name in places}
+    found: dict[str, Mapping[str, Any]] = {}
+    for chunk in chunks([(key, places[name]) for key, name in names.items()]):
+        # The last pair stands again and again, so that few statements are written.
+        width = 1 << (len(chunk) - 1).bit_length()
+        filled = [*chunk, *[chunk[-1]] * (width - len(chunk))]
+        values = {f"{at}{n}": pair[at == "q"] for n, pair in enumerate(filled) for at in "sq"}
+        last = _last_before(width).rows(connection, types=sorted(types), **values)
+        for row in rows_at(connection, RECORD, "seq", [(one.stream, one.seq) for one in last]):
+            name = names[row.stream]
+            found[name] = StoredRecord(name, row.seq, row.hash, row.body, None).fields
+    return found
+
+
+@cache
+def _last_before(width: int) -> HotSelect:
+    places = (
+        and_(RECORD.c.stream == bindparam(f"s{n}"), RECORD.c.seq < bindparam(f"q{n}"))
+        for n in range(width)
+    )
+    types = RECORD.c.type.in_(bindparam("types", expanding=True))
+    last = func.max(RECORD.c.seq).label("seq")
+    query = select(RECORD.c.stream, last).where(or_(*places), types)
+    return HotSelect(query.group_by(RECORD.c.stream))
 
 
 def cases_of(

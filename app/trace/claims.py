@@ -1,9 +1,11 @@
-"""Parts of a claim as they come from what was sent: its id, who answers for it, what is sealed."""
+"""Parts of a claim as they come from what was sent: its id, its data, who answers for it, what is sealed."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import uuid_utils
@@ -14,7 +16,8 @@ from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES
 from app.parties.identity import CONSUMER, is_party_id
 from app.parties.principal import Principal
-from app.trace.requests import SealedInput
+from app.trace.events import EVENT_TYPES, Level, check_event, waybill_tail
+from app.trace.requests import EventRequest, SealedInput
 
 # The one spelling in which ids stand: what has it needs no parsing.
 _PLAIN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -30,6 +33,37 @@ def record_id(given: str | None) -> str:
         return str(UUID(given))
     except ValueError as err:
         raise invalid(FieldFault(("id",), "record_id", {"got": given[:80]})) from err
+
+
+def with_tail(request: EventRequest) -> dict[str, Any]:
+    """Returns the data with the last four of the waybill, which is all of it that a record may show.
+
+    Who signs puts them there itself.
+    """
+    data = dict(request.data)
+    waybill = request.sealed.get("waybill")
+    if request.signed is not None or waybill is None or "waybill_tail" in data:
+        return data
+    number = waybill.content.get("number")
+    tail = waybill_tail(number) if isinstance(number, str) else None
+    event_type = EVENT_TYPES.get(request.type)
+    if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
+        data["waybill_tail"] = tail
+    return data
+
+
+def read_data(request: EventRequest, level: Level, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the data as it will stand; the waybill's tail that we added is checked like the rest.
+
+    data: of `with_tail`. Raises as `check_event` does.
+    """
+    told, tail = data, None
+    if "waybill_tail" in data and "waybill_tail" not in request.data:  # ours
+        told = {name: value for name, value in data.items() if name != "waybill_tail"}
+        tail = data["waybill_tail"]
+    signed = request.signed is not None
+    kept = check_event(request.type, level, told, request.sealed.keys(), signed=signed)
+    return kept if tail is None else kept | {"waybill_tail": tail}
 
 
 def read_actor(principal: Principal | None, given: str | None) -> str:

@@ -32,7 +32,7 @@ from app.trace.leaving import Left
 from app.trace.life_table import STEPS, WORDS, Happening, LifecycleConflict
 from app.trace.lifecycle import Around
 from app.trace.listings import listing_fact, listings_since, live_listing
-from app.trace.proof import Proofs, token_kind
+from app.trace.proof import Proofs
 from app.trace.ratings import TYPES as RATINGS
 from app.trace.ratings import Named, NotInShipment, rating_row
 from app.trace.recalling import check_recall, recall_effect
@@ -220,12 +220,8 @@ class Decision:
         """Raises ProofInvalid for a token of another sale; an inner code was checked before."""
         if self.proof is None or self.proof.token is None or self.proofs is None:
             return
-        step = "sale" if token_kind(self.proof.token) == "platform" else "signature"
-        self.proofs.check_token(
-            self.proof.token,
-            subject=token_subject(self.code, self.subject),
-            record_id=state.get(step, {}).get("id"),
-        )
+        subject = token_subject(self.code, self.subject)
+        self.proofs.check_purchase(self.proof.token, subject=subject, state=state)
 
     def _recall(self, claim: Claim, new: Mapping[str, Any]) -> tuple[Effect, ...]:
         if claim.type not in ("recall", "recall_lifted"):

@@ -139,7 +139,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "listing": EventType(
         _GOODS,
         {
-            "platform": _text(),
+            "platform": Rule("named"),
             "url": Rule("url"),
             "title": _text(200),
             "content_digest": Rule("digest"),

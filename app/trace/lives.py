@@ -6,7 +6,7 @@ off the chain up to the record and never off what came later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,8 +17,9 @@ from app.ledger import store
 from app.ledger.submission import Recorded
 from app.trace import replay
 from app.trace.gaps import Graces
-from app.trace.leaving import Left, find_left
+from app.trace.leaving import Whereabouts, find_whereabouts
 from app.trace.sides import is_witnessed
+from app.trace.store import load_lives
 
 _PAGE = 500
 
@@ -32,29 +33,40 @@ class Lives:
 
     def now(self, recorded: Recorded) -> tuple[Mapping[str, Any], str]:
         """Returns the present life of a record's goods, and what tokens for it are bound to."""
-        consignment = _consignment(recorded)
-        with self._database.read() as connection:
-            if consignment is None:
-                head = store.load_heads(connection, [recorded.stream])[recorded.stream]
-                return head.state, recorded.stream
-            place = (recorded.stream, f"consignment/{consignment}")
-            return store.load_facts(connection, [place]).get(place, {}), "#".join(place)
+        place = _place(recorded)
+        return self._states([place])[place], "#".join(part for part in place if part)
 
-    def is_witnessed(self, signature: Recorded) -> bool:
-        """Whether this signature was the word of the carrier whom the dispatch named when it was recorded."""
-        state, _ = self.now(signature)
+    def are_witnessed(self, signatures: Sequence[Recorded]) -> list[bool]:
+        """Whether each signature was the word of the carrier whom the dispatch named when it was recorded."""
+        places = [_place(one) for one in signatures]
+        states = self._states(places)
+        return [
+            self._is_witnessed(one, states[place])
+            for one, place in zip(signatures, places, strict=True)
+        ]
+
+    def _is_witnessed(self, signature: Recorded, state: Mapping[str, Any]) -> bool:
         if state.get("signature", {}).get("id") != signature.id:
             # A return ended the sale since, or the carrier's own word came after it.
             state = self._at(signature)
         # Nothing else that came later makes it another word or no longer one: see app.trace.spoken.
         return state.get("signature", {}).get("id") == signature.id and is_witnessed(state)
 
-    def find_left(self, stream: str) -> Left | None:
-        """Returns the signature that took a unit out of its case, and the case; None where none did."""
+    def find_whereabouts(self, streams: Collection[str]) -> dict[str, Whereabouts]:
+        """Returns in which case each unit is, or what took it out of which."""
+        if not streams:
+            return {}
         with self._database.read() as connection:
-            return find_left(
-                connection, stream, store.load_heads(connection, [stream])[stream].state
-            )
+            heads = store.load_heads(connection, streams)
+            return find_whereabouts(connection, {name: one.state for name, one in heads.items()})
+
+    def _states(
+        self, places: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Mapping[str, Any]]:
+        if not places:
+            return {}
+        with self._database.read() as connection:
+            return load_lives(connection, places)
 
     def _at(self, recorded: Recorded) -> Mapping[str, Any]:
         """Returns the life with this record as its last, but for its listing."""
@@ -72,6 +84,12 @@ class Lives:
                 consignment=consignment,
                 holder=str(begun.get("issuer", "")),  # who held the lot when it began
             )
+
+
+def _place(recorded: Recorded) -> tuple[str, str]:
+    """Returns a record's stream, and the key of its consignment, "" of a unit."""
+    consignment = _consignment(recorded)
+    return recorded.stream, "" if consignment is None else f"consignment/{consignment}"
 
 
 def _consignment(recorded: Recorded) -> str | None:

@@ -29,7 +29,7 @@ from app.trace import casestore
 from app.trace.claims import read_actor, record_id
 from app.trace.code import Code
 from app.trace.identifiers import parse_code, parse_unit
-from app.trace.leaving import find_left
+from app.trace.leaving import find_whereabouts
 from app.trace.life_table import WORDS, LifecycleConflict
 from app.trace.parcelstore import product_names
 from app.trace.recording import Recording, find_refusal
@@ -263,17 +263,15 @@ class Packing:
         gone = [row for row in rows if not row.inside]
         with self._database.read() as connection:
             lives = load_lives(connection, [(row.name, "") for row in gone])
-            found = []
-            for row in gone:
-                life = lives[row.name, ""]
-                if life.get("state") != "signed" or not may_speak_again(
-                    life, actor=actor, sender=sender
-                ):
-                    continue
-                left = find_left(connection, row.name, life)
-                if left is not None and left.case == case:
-                    found.append(row)
-        return found
+            open_to = {
+                stream: life
+                for (stream, _), life in lives.items()
+                if life.get("state") == "signed"
+                and may_speak_again(life, actor=actor, sender=sender)
+            }
+            found = find_whereabouts(connection, open_to)
+        left = {stream for stream, at in found.items() if at.left and at.left.case == case}
+        return [row for row in gone if row.name in left]
 
     def _entrusted(self, rows: Sequence[Any], actor: str | None) -> list[Any]:
         """Returns the rows of units that are another's and in whose life this party has a part.

@@ -60,6 +60,11 @@ class Proofs:
         if not hmac.compare_digest(expected.encode(), told):
             raise ProofInvalid("claim_token")
 
+    def check_purchase(self, token: str, *, subject: str, state: Mapping[str, Any]) -> None:
+        """Raises ProofInvalid unless this is the token of the sale, or of the signature, in this life."""
+        step = "sale" if token_kind(token) == "platform" else "signature"
+        self.check_token(token, subject=subject, record_id=state.get(step, {}).get("id"))
+
     def inner_code(self, stream: str) -> str:
         """Returns the hidden code of a unit."""
         return self._symbols(self._inner_key, f"inner\x00{stream}", _INNER_SYMBOLS)

@@ -15,6 +15,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from sqlalchemy import Connection
+
 from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, from_ms_if, to_ms
 from app.kit.errors import Fault, Invalid, Malformed, NotFound
@@ -24,7 +26,7 @@ from app.parties.store import find_party
 from app.trace import kuaidi100, pushaddressstore
 from app.trace.kuaidi100 import Told
 from app.trace.pushes import Pushed, Pushes
-from app.trace.pushlog import STRANGERS_WAIT, PushLine, PushLog
+from app.trace.pushlog import STRANGERS_WAIT, Forgery, PushLine, PushLog
 from app.trace.pushoutcomes import (
     Outcome,
     is_untold,
@@ -199,8 +201,7 @@ class PushAddresses:
             raise
         finally:
             if outcome == "sign_wrong":
-                self._note_stranger(door, outcome)
-                self._log.count_forged(door.principal.own_party(), "wrong" if sign else "missing")
+                self._count_stranger(door, outcome, "wrong" if sign else "missing")
             else:
                 self._log.keep(
                     door.principal.own_party(), kuaidi100.FEED, results, outcome=outcome,
@@ -210,16 +211,17 @@ class PushAddresses:
 
     def note_unformed(self, door: Door) -> None:
         """Keeps that what came to an address is no form. Writes `push_address`, `push_forged`."""
-        self._note_stranger(door, "unformed")
-        self._log.count_forged(door.principal.own_party(), "unformed")
+        self._count_stranger(door, "unformed", "unformed")
 
-    def _note_stranger(self, door: Door, outcome: Outcome) -> None:
-        """Keeps in the address's one row what nobody known signed, once a minute at most."""
+    def _count_stranger(self, door: Door, outcome: Outcome, kind: Forgery) -> None:
+        """Counts what nobody known signed, and keeps it in the address's one row once a minute at most."""
         now = self._clock.now()
-        if door.noted_at is not None and now - door.noted_at < STRANGERS_WAIT:
-            return
-        with self._database.write() as connection:
+
+        def note(connection: Connection) -> None:
             pushaddressstore.note(connection, door.address, outcome=outcome, at_ms=to_ms(now))
+
+        is_due = door.noted_at is None or now - door.noted_at >= STRANGERS_WAIT
+        self._log.count_forged(door.principal.own_party(), kind, beside=note if is_due else None)
 
 
 def _read(param: str) -> tuple[Told | None, Fault | None]:

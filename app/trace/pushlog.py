@@ -44,6 +44,8 @@ _WORD = 20
 _LONG_NUMBER = re.compile(r"(\d{4})\d{3,}")
 
 Forgery = Literal["missing", "wrong", "unformed"]
+Write = Callable[[Connection], None]
+"""Writes some rows, in whose transaction it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +137,35 @@ class PushLog:
         bounds = {"most": MOST_KEPT, "most_refused": MOST_REFUSED_KEPT}
         self._write(lambda connection: pushlogstore.add_taken(connection, row, **bounds))
 
-    def count_forged(self, party: str, kind: Forgery) -> None:
-        """Counts a push that nobody known signed; beyond MOST_FORGED a day nothing is written.
+    def count_forged(self, party: str, kind: Forgery, *, beside: Write | None) -> None:
+        """Counts a push that nobody known signed; beyond MOST_FORGED a day it counts no more.
 
-        Writes `push_forged`.
+        beside: what else is kept of it, in the same transaction. Writes `push_forged`.
         """
         today = local_day(self._clock.now())
         day = today.isoformat()
         with self._database.read() as connection:
             there = pushlogstore.forged_of(connection, party, since=day)
         if any(_day(row).is_more for row in there):
+            self._write(beside)
             return
         oldest = (today - timedelta(days=DAYS_KEPT - 1)).isoformat()
         self._write(
+            beside,
             lambda connection: pushlogstore.count_forged(
                 connection, party, day=day, kind=kind, oldest=oldest
-            )
+            ),
         )
 
-    def _write(self, write: Callable[[Connection], None]) -> None:
+    def _write(self, *writes: Write | None) -> None:
         """A push that is recorded is answered as such, also where this cannot be kept of it."""
+        wanted = [write for write in writes if write is not None]
+        if not wanted:
+            return
         try:
             with self._database.write() as connection:
-                write(connection)
+                for write in wanted:
+                    write(connection)
         except SQLAlchemyError as err:
             log.error("push.not_kept", why=type(getattr(err, "orig", None) or err).__name__)
 

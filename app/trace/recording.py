@@ -8,44 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
-
-import orjson
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import Denied, Fault
-from app.ledger import store
+from app.kit.errors import Denied, Fault, Invalid
 from app.ledger.forwarding import TakesSubmissions
 from app.ledger.record import Claim, seal_commitment
 from app.ledger.submission import Abandoned, Answer, Recorded, Submission
 from app.parties.identity import CONSUMER
 from app.parties.offices import check_office
 from app.parties.principal import Principal
-from app.parties.roles import PLATFORM
-from app.trace.claims import read_actor, record_id, seal_section
+from app.trace.claims import read_actor, read_data, record_id, seal_section, with_tail
 from app.trace.code import Code
-from app.trace.decide import CodeUnknown, Decision
-from app.trace.events import EVENT_TYPES, check_event, check_time, waybill_tail
+from app.trace.decide import Decision
+from app.trace.events import check_time
 from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
-from app.trace.life_table import WORDS
+from app.trace.leaving import Whereabouts, names_case, of_cases
 from app.trace.lives import Lives
 from app.trace.messages import IN_MATTER, check_matter, check_message, check_own_message
 from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
-from app.trace.proof import ProofInvalid, Proofs, check_inner, token_kind
+from app.trace.proof import Proofs
+from app.trace.proving import Proving
 from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
-from app.trace.requests import ConsumerProof, EventRequest, ProofKind
+from app.trace.repeating import as_recorded, find_recorded, may_stand
+from app.trace.requests import ConsumerProof, EventRequest
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
 from app.trace.shape import told_whole
 from app.trace.shelf import ShelfDecision
 from app.trace.signing import SignedDecision, check_signature
-from app.trace.store import find_inner
 from app.trace.underway import Underway, in_order, parts_of, runs_of
 
 MAX_BATCH = 1_000
@@ -81,6 +79,7 @@ class Recording:
         self._graces = graces
         self._index = index
         self._lives = Lives(database, graces)
+        self._proving = Proving(database, proofs, self._lives)
         self._naming = Naming(database)
 
     async def record(
@@ -97,7 +96,12 @@ class Recording:
         """
         answered: list[Answer] = []
         for run in runs_of(requests, atomic=atomic):
-            prepared = self._prepare_all(principal, run, proof, atomic=atomic)
+            prepared = self._prepare_all(principal, run, proof, atomic=atomic, asks=False)
+            if any(map(may_stand, run, prepared)):
+                # As a repeat, which is found in the database: not in the event loop.
+                prepared = await asyncio.to_thread(
+                    self._prepare_all, principal, run, proof, atomic=atomic
+                )
             if atomic and any(isinstance(one, Fault) for one in prepared):
                 return _abandon(prepared)
             submissions = [one for one in prepared if isinstance(one, Submission)]
@@ -105,7 +109,7 @@ class Recording:
             if submissions:
                 recorded = await self._recorder.submit(submissions, atomic=atomic)
             if principal is None and any(isinstance(a, Recorded) and a.replayed for a in recorded):
-                recorded = await asyncio.to_thread(self._guard_repeats, recorded, proof)
+                recorded = await asyncio.to_thread(self._proving.guard_repeats, recorded, proof)
             answered += in_order(prepared, recorded)
         return answered
 
@@ -128,7 +132,7 @@ class Recording:
             if submissions:
                 recorded = self._recorder.submit_and_wait(submissions, atomic=atomic)
             if principal is None:
-                recorded = self._guard_repeats(recorded, proof)
+                recorded = self._proving.guard_repeats(recorded, proof)
             answered += in_order(prepared, recorded)
         return answered
 
@@ -154,58 +158,17 @@ class Recording:
                 underway.add(prepared, functools.partial(self._recorder.hand_over, submissions))
         return underway
 
-    def _guard_repeats(
-        self, answers: Sequence[Answer], proof: ConsumerProof | None
-    ) -> list[Answer]:
-        """Returns the answers, a consumer's repeat only to who proves the same purchase again.
-
-        A repeat is answered before anything is decided, and its id stands in the public chain: without
-        this a stranger could ask for another's ticket.
-        """
-        return [
-            self._proven(one, proof) if isinstance(one, Recorded) and one.replayed else one
-            for one in answers
-        ]
-
-    def _proven(self, recorded: Recorded, proof: ConsumerProof | None) -> Answer:
-        if proof is None or proof.token is None:
-            return recorded  # an inner code was checked before
-        state, subject = self._lives.now(recorded)
-        step = "sale" if token_kind(proof.token) == "platform" else "signature"
-        try:
-            self._proofs.check_token(
-                proof.token, subject=subject, record_id=state.get(step, {}).get("id")
-            )
-        except ProofInvalid as refused:
-            return refused
-        return recorded
+    def check_proof(self, code: Code, proof: ConsumerProof) -> None:
+        """Raises ProofInvalid or CodeUnknown unless this proves the present purchase of a unit. Read-only."""
+        self._proving.check(code, proof)
 
     def promises(self, recorded: Recorded) -> dict[str, str]:
-        """Returns what an answer hands over beside the record: a claim token, a ticket.
+        """Returns what an answer hands over beside the record: a claim token, a ticket. Read-only."""
+        return self.all_promises([recorded])[0]
 
-        A token goes only to a platform or carrier that speaks of another's goods, so that proof of
-        purchase never passes through the seller. Both follow from the record and the chain before
-        it, whatever came after: a repeat gives them again.
-        """
-        if recorded.type == "complaint":
-            proofs, place = self._proofs, (recorded.stream, recorded.id)
-            return {"ticket": proofs.ticket(*place), "query_code": proofs.query_code(*place)}
-        if recorded.type not in ("sale", "signature"):
-            return {}
-        if recorded.type == "sale" and b'"via":' not in recorded.body:
-            return {}  # nothing but the field itself is spelled so: quotes in texts are escaped
-        fields = orjson.loads(recorded.body)
-        kind: ProofKind
-        if recorded.type == "sale" and fields["source"] == PLATFORM and "via" in fields:
-            kind = "platform"
-        elif recorded.type == "signature" and self._lives.is_witnessed(recorded):
-            kind = "carrier"
-        else:
-            return {}
-        consignment = fields["data"].get("consignment")
-        subject = recorded.stream + ("" if consignment is None else f"#consignment/{consignment}")
-        token = self._proofs.claim_token(kind, subject=subject, record_id=recorded.id)
-        return {"claim_token": token}
+    def all_promises(self, records: Sequence[Recorded]) -> list[dict[str, str]]:
+        """Returns the same of many, read at once."""
+        return self._proving.promises(records)
 
     def reads_database(self, request: EventRequest, proof: ConsumerProof | None) -> bool:
         """Whether preparing this event asks the database, and so must not run in the event loop."""
@@ -214,7 +177,7 @@ class Recording:
             or (proof is not None and (proof.inner is not None or proof.query is not None))
             or request.type in NAMES_ANOTHER
             or request.type in IN_MATTER
-            or (request.type in WORDS and "case" in request.data)
+            or names_case(request)
             or request.code.startswith(PARTY_PREFIX)  # whose office that is, the database says
         )
 
@@ -225,11 +188,38 @@ class Recording:
         proof: ConsumerProof | None,
         *,
         before: Sequence[Submission | Fault] = (),
+        at: Mapping[str, Whereabouts] = MappingProxyType({}),
     ) -> Submission:
         """Returns the event ready for the recorder. Raises the Fault that refuses it.
 
-        before: those of the same all-or-none request that are recorded if this one is.
+        before: those of the same all-or-none request that are recorded if this one is. at: where units are
+        then, by stream, as far as it is known. What is recorded already is a repeat, though a rule that came
+        since would refuse it.
         """
+        try:
+            return self._prepare(principal, request, proof, before, at)
+        except Invalid as refused:
+            if not may_stand(request, refused):
+                raise
+            with self._database.read() as connection:
+                recorded = find_recorded(connection, request)
+            if recorded is None:
+                raise
+            try:
+                return self._prepare(principal, request, proof, before, at, recorded)
+            except Invalid:
+                raise refused from None
+
+    def _prepare(
+        self,
+        principal: Principal | None,
+        request: EventRequest,
+        proof: ConsumerProof | None,
+        before: Sequence[Submission | Fault],
+        at: Mapping[str, Whereabouts],
+        recorded: Mapping[str, Any] | None = None,
+    ) -> Submission:
+        """Returns the event ready for the recorder. recorded: the data of the record that has its id."""
         sending = (
             Sending(None, frozenset({CONSUMER}))
             if principal is None
@@ -241,14 +231,16 @@ class Recording:
         if request.code.startswith(PARTY_PREFIX):
             return self._prepare_of_party(principal, request, before)
         code = parse_code(request.code)
-        data = dict(request.data)
         signed = request.signed is not None
-        _add_tail(request, data, signed=signed)
-        kept = _checked(request, code, data, signed=signed)
+        data = with_tail(request)
+        if recorded is None:
+            kept = read_data(request, code.level, data)
+        else:
+            kept = as_recorded(request.type, code.level, data, recorded)
         if request.compared is not None:
             kept["documents"] = request.compared
         if principal is None:
-            kept["proof"] = self._proof_kind(code, proof, request.type)
+            kept["proof"] = self._proving.kind(code, proof, request.type)
         subject = f"consignment/{kept['consignment']}" if "consignment" in kept else ""
         now = self._clock.now()
         occurred_at = request.occurred_at or now
@@ -271,7 +263,7 @@ class Recording:
             if request.type == BUYER_RATING:
                 check_opinion({name: given.content for name, given in request.sealed.items()})
             rated = self._naming.find_rated(claim)
-        elif request.type in NAMES_ANOTHER:
+        elif request.type in NAMES_ANOTHER and recorded is None:
             of = self._naming.about(claim, before)
             sending = sending._replace(named=of.source, answers=of.root, unsays=of.unsays)
         elif request.type in IN_MATTER:
@@ -288,8 +280,9 @@ class Recording:
             number = self._proofs.ticket(claim.stream, claim.id)
             side += (("ticket", self._index.digest("ticket", number)),)
         decide = self._decision(code, sending, subject, proof, side, rated)
-        if isinstance(decide, Decision) and claim.type in WORDS and "case" in kept:
-            decide = replace(decide, left=self._lives.find_left(code.stream))
+        if isinstance(decide, Decision) and names_case(request):
+            found = at if code.stream in at else self._lives.find_whereabouts([code.stream])
+            decide = replace(decide, left=found[code.stream].left)
         own = None if request.signed is None else SignedDecision(decide, request.signed.key)
         return Submission(
             claim=claim,
@@ -324,12 +317,21 @@ class Recording:
         proof: ConsumerProof | None,
         *,
         atomic: bool,
+        asks: bool = True,
     ) -> list[Submission | Fault]:
+        """Returns each event ready, or why not. asks: whether the database may be asked for repeats."""
         prepared: list[Submission | Fault] = []
+        at = self._lives.find_whereabouts(of_cases(requests))
         for request in requests:
+            before = prepared if atomic else ()
             try:
-                before = prepared if atomic else ()
-                prepared.append(self.prepare(principal, request, proof, before=before))
+                if asks:
+                    one = self.prepare(principal, request, proof, before=before, at=at)
+                else:
+                    one = self._prepare(principal, request, proof, before, at)
+                prepared.append(one)
+                if atomic and (stream := one.claim.stream) in at:
+                    at[stream] = at[stream].after(one.claim)
             except Fault as fault:
                 prepared.append(told_whole(fault, request, self._clock.now()))
         return prepared
@@ -346,45 +348,6 @@ class Recording:
         if code.level == "unit" or subject:
             return Decision(code, sending, self._graces, subject, proof, self._proofs, side, rated)
         return ShelfDecision(code, sending, side)
-
-    def _proof_kind(self, code: Code, proof: ConsumerProof | None, type_: str) -> str:
-        """Returns the kind of proof the record will name. Raises ProofInvalid."""
-        if proof is None or (proof.query is not None and type_ != "message"):
-            raise ProofInvalid("proof_missing")
-        if proof.query is not None:
-            return "ticket"
-        if proof.token is not None:
-            return token_kind(proof.token)
-        with self._database.read() as connection:
-            kept = find_inner(connection, code.stream)
-            if kept is None and not store.load_heads(connection, [code.stream])[code.stream].exists:
-                raise CodeUnknown("code_unknown", code=code.stream)
-        check_inner(kept, proof.inner)
-        return "inner"
-
-
-def _checked(
-    request: EventRequest, code: Code, data: dict[str, Any], *, signed: bool
-) -> dict[str, Any]:
-    """Returns the data as it will stand; the waybill's tail that we add is checked like the rest."""
-    told, tail = data, None
-    if "waybill_tail" in data and "waybill_tail" not in request.data:  # ours
-        told = dict(data)
-        tail = told.pop("waybill_tail")
-    kept = check_event(request.type, code.level, told, request.sealed.keys(), signed=signed)
-    return kept if tail is None else kept | {"waybill_tail": tail}
-
-
-def _add_tail(request: EventRequest, data: dict[str, Any], *, signed: bool) -> None:
-    """Adds the last four of the waybill, which is all of it that a record may show."""
-    waybill = request.sealed.get("waybill")
-    if signed or waybill is None or "waybill_tail" in data:
-        return
-    number = waybill.content.get("number")
-    tail = waybill_tail(number) if isinstance(number, str) else None
-    event_type = EVENT_TYPES.get(request.type)
-    if tail is not None and event_type is not None and "waybill_tail" in event_type.fields:
-        data["waybill_tail"] = tail
 
 
 def find_refusal(answers: Iterable[Answer]) -> tuple[int, Fault] | None:

@@ -21,21 +21,22 @@ from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.ratings import BUYER_RATING, check_opinion
 from app.trace.requests import EventRequest
 
+_FIELDS = ("code", "type", "data", "id", "occurred_at", "actor", "sealed", "signed")
+
 
 def told_whole(fault: Fault, request: EventRequest, now: datetime) -> Fault:
     """Returns a refusal of an event's shape with all that is wrong with it, any other as it is."""
     if type(fault) is not Invalid or not 0 < len(fault.errors) <= MOST_BESIDE:
         return fault
-    beside = (one for one in faults_in(_fields(request), now) if one not in fault.errors)
+    beside = (one for one in faults_of(request, now) if one not in fault.errors)
     more = tuple(islice(beside, MOST_BESIDE))
     return Invalid("invalid", errors=(*fault.errors, *more)) if more else fault
 
 
-def _fields(request: EventRequest) -> dict[str, Any]:
-    """Returns what an event says by field, without what it leaves to us."""
-    names = ("code", "type", "data", "id", "occurred_at", "actor", "sealed", "signed")
-    told = {name: getattr(request, name) for name in names}
-    return {name: value for name, value in told.items() if value is not None}
+def faults_of(request: EventRequest, now: datetime) -> list[FieldFault]:
+    """Returns everything wrong with the shape of an event."""
+    told = {name: getattr(request, name) for name in _FIELDS}
+    return faults_in({name: value for name, value in told.items() if value is not None}, now)
 
 
 def faults_in(given: Mapping[str, Any], now: datetime | None) -> list[FieldFault]:

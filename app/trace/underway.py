@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from app.kit.errors import Fault
 from app.ledger.submission import Answer, Submission
 from app.trace.claims import record_id
-from app.trace.life_table import WORDS
+from app.trace.leaving import names_case
 from app.trace.naming import NAMES_ANOTHER
 from app.trace.requests import EventRequest
 
@@ -73,7 +73,7 @@ def runs_of(requests: Sequence[EventRequest], *, atomic: bool) -> list[list[Even
     signed: set[str] = set()
     for request in requests:
         of = request.data.get("of") if request.type in NAMES_ANOTHER else None
-        is_next = request.type in WORDS and request.code in signed and "case" in request.data
+        is_next = request.code in signed and names_case(request)
         if not atomic and (is_next or (isinstance(of, str) and of.lower() in given)):
             runs.append([])
             given, signed = set(), set()

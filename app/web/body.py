@@ -8,12 +8,14 @@ class does it, so that no handler can forget: routers of the API are made by `ap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import date, datetime
 from email.message import Message
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Annotated, Any, ClassVar
 
+import orjson
 from fastapi import APIRouter, params
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import Response
@@ -25,7 +27,14 @@ from starlette.requests import Request
 
 from app.kit.canonical import parse_json
 from app.kit.clock import parse_time
-from app.kit.errors import FieldFault, TooLarge, Unauthenticated, UnsupportedMedia, invalid
+from app.kit.errors import (
+    MOST_BESIDE,
+    FieldFault,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedMedia,
+    invalid,
+)
 from app.web.deps import require_key
 from app.web.paths import CONTROL, decode_parameters
 from app.web.visit import visit_of
@@ -231,15 +240,34 @@ def check_query(request: Request) -> None:
 
 
 def check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
-    """Raises Invalid where a text or name in it has a control character, or it is too deep."""
+    """Raises Invalid where texts or names in it have a control character, or it is too deep."""
+    found = tuple(islice(controls_in(value, loc), MOST_BESIDE))
+    if found:
+        raise invalid(*found)
+
+
+def controls_in(value: Any, loc: tuple[str | int, ...] = ()) -> Iterator[FieldFault]:
+    """Yields a fault for each text or name in it with a control character, and where it is too deep."""
     if isinstance(value, str):
         if CONTROL.search(value):
-            raise invalid(FieldFault(loc, "control"))
+            yield FieldFault(loc, "control")
     elif isinstance(value, (dict, list)):
         if len(loc) >= MAX_DEPTH:
-            raise invalid(FieldFault(loc[:MAX_DEPTH], "depth", {"expected": MAX_DEPTH}))
+            yield FieldFault(loc[:MAX_DEPTH], "depth", {"expected": MAX_DEPTH})
+            return
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
+            place = (*loc, CONTROL.sub("?", key)[:80] if isinstance(key, str) else key)
             if isinstance(key, str) and CONTROL.search(key):
-                raise invalid(FieldFault((*loc, CONTROL.sub("?", key)[:80]), "control"))
-            check_texts(item, (*loc, key[:80] if isinstance(key, str) else key))
+                yield FieldFault(place, "control")
+            yield from controls_in(item, place)
+
+
+def holds_controls(value: Any, raw: bytes | None = None) -> bool:
+    """Whether a text or name in this JSON value has a control character. raw: the value's bytes, if known."""
+    if raw is None:
+        try:
+            raw = orjson.dumps(value)
+        except TypeError:  # a long integer, or too deep
+            return next(controls_in(value), None) is not None
+    return _CONTROL_SIGNS.search(raw) is not None and next(controls_in(value), None) is not None

@@ -11,17 +11,21 @@ from itertools import islice
 from typing import Any, Self, TypeVar
 
 from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from app.kit.errors import MOST_BESIDE, FieldFault, Invalid
-from app.web.body import Body, check_texts
+from app.web.body import Body, controls_in, holds_controls
+from app.web.paths import CONTROL
 from app.web.problems import HOUSE, read_errors
 
 _Whole = TypeVar("_Whole", bound="Whole")
 
 
 class Whole(Body):
-    """A body whose refusal names what pydantic found and what our rules find beside it."""
+    """A body whose refusal names what pydantic found and what our rules find beside it.
+
+    It looks for control characters itself, so that they are told with the rest.
+    """
 
     @classmethod
     def faults_beside(
@@ -38,19 +42,28 @@ class Whole(Body):
     def _tell_all(
         cls, given: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
+        controls = list(controls_in(given)) if holds_controls(given) else []
+        found: list[ErrorDetails] = []
+        cause: ValidationError | None = None
         try:
-            return handler(given)
+            read = handler(given)
+            if not controls:
+                return read
         except ValidationError as err:
-            if type(given) is not dict or err.error_count() > MOST_BESIDE:
+            found, cause = err.errors(include_url=False), err
+            if not controls and (type(given) is not dict or len(found) > MOST_BESIDE):
                 raise
-            errors = err.errors(include_url=False)
-            wrong = {tuple(error["loc"][:2]) for error in errors}
-            beside = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
-            # Read here, where locations begin at this body: later they would say the same.
-            faults = (*read_errors(errors), *islice(beside, MOST_BESIDE))
-            raise ValidationError.from_exception_data(
-                cls.__name__, [_detail(one) for one in faults]
-            ) from err
+        # Read here, where locations begin at this body: later they would say the same.
+        faults = [*controls[:MOST_BESIDE], *read_errors(found)]
+        if type(given) is dict and len(faults) <= MOST_BESIDE:
+            places = {one.loc for one in controls}
+            wrong = {tuple(one["loc"][:2]) for one in found} | {p for p in places if len(p) == 1}
+            told = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
+            # What else a text with a control character is not, is not worth telling.
+            faults += islice((one for one in told if one.loc not in places), MOST_BESIDE)
+        raise ValidationError.from_exception_data(
+            cls.__name__, [_detail(one) for one in faults]
+        ) from cause
 
 
 def read_item(
@@ -59,8 +72,7 @@ def read_item(
     loc: tuple[str | int, ...],
     context: Mapping[str, Any],
 ) -> _Whole:
-    """Returns an item of a list, with its control characters refused. Raises Invalid, at `loc` and below."""
-    check_texts(item, loc)
+    """Returns an item of a list. Raises Invalid, at `loc` and below."""
     try:
         return model.model_validate(item, context=dict(context))
     except ValidationError as err:
@@ -86,7 +98,7 @@ def _sound(
 ) -> dict[str, Any]:
     """Returns the fields without those that are wrong; of a field of sections, the sound sections.
 
-    wrong: places as pydantic names them, of two parts at most.
+    wrong: places as pydantic names them, of two parts at most. Nothing whose name has a control character.
     """
     sound = {}
     for name, value in given.items():
@@ -95,6 +107,8 @@ def _sound(
         if is_wrong or name not in cls.model_fields:
             continue
         sound[name] = (
-            {key: one for key, one in value.items() if key not in sections} if sections else value
+            {k: one for k, one in value.items() if k not in sections and not CONTROL.search(k)}
+            if type(value) is dict
+            else value
         )
     return sound

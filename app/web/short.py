@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.errors import Fault
-from app.web.body import INLINE_BYTES, parse_body
+from app.web.body import INLINE_BYTES, holds_controls, parse_body
 from app.web.problems import handle_fault
 from app.web.visit import visit_of
 
@@ -45,7 +45,9 @@ class Shortcuts:
             return
         try:
             raw = await _read(receive)
-            response = await answer_shortly(request, parse_body(request, raw))
+            body = parse_body(request, raw, checks_text=False)
+            is_plain = not holds_controls(body, raw)
+            response = await answer_shortly(request, body) if is_plain else None
         except Fault as fault:
             await handle_fault(request, fault)(scope, receive, send)
             return

@@ -95,6 +95,40 @@ def test_a_wrong_cell_is_named(change, problems):
     assert outcomes([HEAD, row]) == [("refused", problems)]
 
 
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        ({1: "端砚", 2: "0"}, [("quantity", "range"), ("goods", "unknown_goods")]),
+        ({1: "端砚", 2: ""}, [("quantity", "missing"), ("goods", "unknown_goods")]),
+        ({1: "", 2: "0"}, [("goods", "missing"), ("quantity", "range")]),
+        (
+            {1: "端砚", 3: "昨天", 6: "单号12345678"},
+            [("waybill", "charset"), ("ordered_at", "moment_form"), ("goods", "unknown_goods")],
+        ),
+        (
+            {5: CARRIER[:-1] + "0", 6: "单号12345678"},
+            [("waybill", "charset"), ("carrier", "check_digit")],
+        ),
+    ],
+)
+def test_all_wrong_cells_of_a_row_are_named_at_once(change, problems):
+    row = ["O-1", A, "1", *AT]
+    for place, value in change.items():
+        row[place] = value
+    assert outcomes([HEAD, row]) == [("refused", problems)]
+
+
+def test_a_wrong_lot_is_named_beside_goods_that_nothing_says_which_they_are():
+    rows = [[*HEAD, "批号"], ["O-1", "端砚", "1", *AT, "L" * 21]]
+    assert outcomes(rows) == [("refused", [("goods", "unknown_goods"), ("lot", "length")])]
+
+
+def test_of_a_wrong_code_on_the_unit_nobody_asks_for_goods_beside_it():
+    rows = [[*HEAD, "追溯码"], ["O-1", "", "", *AT, "no code"]]
+    ((outcome, problems),) = outcomes(rows)
+    assert (outcome, {field for field, _ in problems}) == ("refused", {"codes"})
+
+
 def preset_rows(name: str, **cells: str) -> list[list[str]]:
     preset = next(one for one in presets() if one.id == name)
     head = list(dict.fromkeys([*preset.needs, *cells, "收货人姓名", "联系手机"]))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.i18n import LANGUAGES, text
 from app.kit.canonical import check_canonical
 from app.kit.errors import Invalid
+from app.parties.identity import uscc_check_digit
 from app.parties.roles import EVENTS, SOURCES
 from app.trace.events import (
     COMPLAINT_CATEGORIES,
@@ -165,12 +166,32 @@ def test_a_lots_correction_may_name_the_consignment():
     [
         SHOP, "EX2345677ABCDEF234", "914412000045",
         "示例速运集团有限公司肇庆端州营业部",
-        "KUAYUEEXPRESSGROUP", "BEARCREEKFREIGHTER", "EXPRESS 24 2026 ABC",
+        "KUAYUEEXPRESSGROUP", "BEARCREEKFREIGHTER", "EXPRESS 24 2026 ABC", "shop-2026-11-27-0001",
+        "20261127-0001-00012", "202611270001", "20261127000100012", "202611270001000123",
+        "91441200-2026-11-27-01", "店铺2026112700010001",
     ],
 )  # fmt: skip
 def test_a_carrier_or_platform_is_a_party_or_whatever_it_is_called(name):
     assert check_event("dispatch", "unit", {"carrier": name}, ())["carrier"] == name
     assert check_event("sale", "unit", {"platform": name}, ())["platform"] == name
+    assert check_event("listing", "product", {"platform": name}, ())["platform"] == name
+
+
+@pytest.mark.parametrize(
+    "first_17", [SHOP[:17], "91350100M000100Y4", "121000004000018399", "N2440100MF0012345"]
+)
+def test_a_code_with_one_character_wrong_missing_or_too_many_is_no_name(first_17):
+    """Whatever the character: what is kept as a name is somebody that nobody can speak for."""
+    code = first_17[:17] + uscc_check_digit(first_17[:17])
+    others = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZab"
+    wrong = {code[:n] + one + code[n + 1 :] for n in range(18) for one in others} - {code}
+    wrong |= {code[:n] + code[n + 1 :] for n in range(18)}
+    wrong |= {code[:n] + one + code[n:] for n in range(19) for one in others}
+    wrong |= {code[:8] + between + code[8:] for between in (" ", "-", "  ")}
+    wrong |= {code.lower(), code.replace("0", "O")}
+    for typed in wrong - {code}:
+        kind = fault_in("dispatch", "carrier", typed)
+        assert kind in ("authority", "charset", "check_digit", "length"), typed
 
 
 def test_an_unknown_type_is_the_only_fault_told():
@@ -209,6 +230,7 @@ def test_data_that_is_no_object_is_one_fault(data):
         ("dispatch", "carrier", "\ud800", "surrogate"),
         ("dispatch", "carrier", "91441200MA4TE5T00R", "check_digit"),
         ("sale", "platform", "91441200MA4TE5T00R", "check_digit"),
+        ("listing", "platform", "91441200MA4TE5T00R", "check_digit"),
         ("sale", "platform", "91441200 MA4TE5T00Q", "charset"),
         ("sale", "platform", "91441200MA4TE5T00", "length"),
         ("dispatch", "carrier", "91441200ma4te5t00r", "charset"),

@@ -186,6 +186,25 @@ def _times(market):
     )
 
 
+def test_goods_that_are_not_on_record_are_told_beside_a_rows_other_faults(market):
+    """Told one after the other, a file of thousands would be mended and sent again for each kind."""
+    head = ["订单号", "商家编码", "批号", "数量", "下单时间", "发货时间", "快递公司", "快递单号"]
+    row = ["P-1", gtin(777), "", "0", ORDERED, SHIPPED, "示例快递", "TEST0000000001"]
+    for wrong, kinds in [
+        (row, ["range", "code-unknown"]),
+        (["P-1", GTIN, "NONE-1", *row[3:]], ["range", "code-unknown"]),
+    ]:
+        for query in ("?dry_run=true", ""):
+            told = send(market, "shipments", as_csv([head, wrong]), query=query).json()["errors"]
+            assert [(one["row"], one["kind"]) for one in told] == [(2, kind) for kind in kinds]
+
+
+def test_a_lot_of_goods_that_are_not_on_record_is_told_so_beside_its_other_faults(market):
+    rows = [["商品条码", "批号", "生产日期"], [gtin(778), "L-1", "昨天"]]
+    told = send(market, "lots", as_csv(rows), query="?dry_run=true").json()["errors"]
+    assert [one["kind"] for one in told] == ["day_form", "code-unknown"]
+
+
 def test_an_order_export_ships_and_nothing_of_the_buyer_is_kept(market):
     rows = [PDD, order(NUMBER, "DY-01", count=2), order(NUMBER, GTIN), order("P-2", GTIN, waybill=""),
             order("P-3", GTIN, status="已取消"), order("P-4", "NOBODY")]  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
+import threading
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from app.db.engine import Database
 from app.kit.clock import SHANGHAI, format_time
 from app.kit.errors import FieldFault, Invalid
 from app.trace import pushlog, pushlogstore
@@ -263,3 +265,30 @@ def test_a_push_is_answered_also_where_the_list_cannot_keep_it(market, monkeypat
     send(market, {"waybill": "TEST0000000001", "state": "3", "occurred_at": market.at(-1)})
     assert forge(market, SHOP, "0" * 32) == 403
     assert market.rooms.push_log.last(SHOP) == before
+
+
+def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
+    """At its address and in the counts: of two each would wait for the disk, and one could stand alone."""
+    address = market.ask("POST", AT, token=market.keys[SHOP])
+    path = urlsplit(address["callback_url"]).path
+    begun = []
+    write = Database.write
+
+    def counted(database):
+        if threading.current_thread().name != "recorder":
+            begun.append(database)
+        return write(database)
+
+    monkeypatch.setattr(Database, "write", counted)
+
+    def pushed(**form) -> int:
+        market.clock.advance(120)
+        begun.clear()
+        status = market.client.post(path, headers=FORM, **form).status_code
+        assert len(begun) == 1
+        return status
+
+    assert pushed(data={"param": "[]", "sign": sign_of("[]", address["salt"])}) == 200
+    assert pushed(data={"param": "[]", "sign": "0" * 32}) == 403
+    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "sign_wrong"
+    assert pushed(content=b"x") == 422

@@ -144,3 +144,27 @@ def test_a_ranking_asks_no_more_for_many_offers_than_for_one(market):
 
     ask(1)
     assert ask(1) == ask(300) <= 12
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_a_scan_of_a_case_asks_no_more_for_more_units(market, is_signed):
+    """Each unit's life and records were asked for one after the other, a snapshot each."""
+    asked = []
+    for case, count in zip(("306912345000000018", "306912345000000025"), (3, 40), strict=True):
+        path, own = f"/api/v1/cases/{case}", {"token": market.keys[SHOP], "status": 201}
+        codes = [one.code for one in market.issue(count)]
+        market.ask("POST", f"{path}/pack", {"codes": codes}, **own)
+        waybill = {"waybill": {"content": {"number": case}}}
+        sending = {"type": "dispatch", "data": {"carrier": CARRIER}, "sealed": waybill}
+        market.ask("POST", f"{path}/events", sending, **own)
+        scan = {"type": "signature", "data": {"kind": "in_person"}}
+        if is_signed:
+            market.ask("POST", f"{path}/events", scan, **own)
+        with counted(market.rooms.database) as (found, begun):
+            by = {"token": market.keys[CARRIER], "status": 201}
+            told = market.ask("POST", f"{path}/events", scan, **by)
+        assert len(told["events"]) == count
+        assert all(one["claim_token"] for one in told["events"])
+        asked.append((len(found), len(begun)))
+    assert asked[1] <= asked[0]
+    assert asked[1][0] <= 20

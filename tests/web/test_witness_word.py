@@ -158,6 +158,54 @@ def test_one_scan_of_the_case_says_it_of_every_unit_that_a_signature_took_out_of
         assert audit(market, {"code": code})["findings"] == 0
 
 
+def test_all_or_none_the_carriers_word_follows_the_signature_out_of_the_case(market):
+    """As one after the other; what the signature takes out of is known before it is recorded."""
+    agent = market.newcomer("platform", "aggregator")
+    for party in (SHOP, CARRIER):
+        market.mandate(party, agent, "signature")
+    case, other = "306912345000000032", "306912345000000049"
+    ask = {"token": market.keys[SHOP], "status": 201}
+
+    def sent(count: int) -> list[str]:
+        codes = [one.code for one in market.issue(count)]
+        market.ask("POST", f"/api/v1/cases/{case}/pack", {"codes": codes}, **ask)
+        for code in codes:
+            market.dispatch(code)
+        return codes
+
+    def event(code: str, type_: str, actor: str, **data) -> dict:
+        return {"id": str(uuid4()), "code": code, "type": type_, "actor": actor, "data": data}
+
+    def post(events: list[dict], status: int) -> dict:
+        path = "/api/v1/events/batch?atomic=true"
+        return market.ask("POST", path, {"events": events}, token=market.keys[agent], status=status)
+
+    one, two = sent(2)
+    first, word = event(one, "signature", SHOP, **KIND), {**KIND, "case": case}
+    told = [first, event(two, "signature", SHOP, **KIND)]
+    told += [event(code, "signature", CARRIER, **word) for code in (one, two)]
+    answer = post(told, 200)
+    assert [r["status"] for r in answer["results"]] == [201] * 4
+    assert all(r["event"]["claim_token"] for r in answer["results"][2:])
+    again = post(told, 200)
+    assert [r["event"]["hash"] for r in again["results"]] == [
+        r["event"]["hash"] for r in answer["results"]
+    ]
+    # The signature of before, repeated, is still the one that took it out.
+    (three,) = sent(1)
+    before = event(three, "signature", SHOP, **KIND)
+    market.ask("POST", "/api/v1/events", before, token=market.keys[agent], status=201)
+    post([before, event(three, "signature", CARRIER, **word)], 200)
+    # And it left no other case than the one that it was in.
+    (four,) = sent(1)
+    wrong = [event(four, "signature", SHOP, **KIND),
+             event(four, "signature", CARRIER, **KIND, case=other)]  # fmt: skip
+    assert post(wrong, 409)["reason"] == "not_in_case"
+    assert market.ask("GET", f"/api/v1/code?code={four}")["state"] == "in_transit"
+    for code in (one, two, three, four):
+        assert audit(market, {"code": code})["findings"] == 0
+
+
 # No token for the seller
 
 

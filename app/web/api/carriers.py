@@ -142,9 +142,11 @@ def _told(index: int, pushed: Pushed, rooms: Rooms, visit: Visit) -> PushedOut:
                 type=one.type,
                 id=one.id,
                 seq=one.seq,
-                **rooms.recording.promises(one),
+                **promised,
             )
-            for one in pushed.events
+            for one, promised in zip(
+                pushed.events, rooms.recording.all_promises(pushed.events), strict=True
+            )
         ],
         problem=problem,
     )

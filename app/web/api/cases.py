@@ -15,7 +15,7 @@ from app.ledger.submission import Recorded
 from app.trace.packing import MAX_UNITS, CaseEvent
 from app.trace.sscc import parse_sscc
 from app.web.api.event_bodies import SealedIn
-from app.web.api.events import event_body
+from app.web.api.events import event_bodies
 from app.web.body import Body, Time, api_router
 from app.web.deps import Caller, InRooms, Rooms
 from app.web.links import code_path
@@ -252,7 +252,7 @@ def read_case_label(sscc: SSCC, form: Literal["png", "svg"]) -> Response:
 def _answer(rooms: Rooms, sscc: str, recorded: list[Recorded]) -> Response:
     body = {
         "case": parse_sscc(sscc),
-        "events": [event_body(rooms, one) for one in recorded],
+        "events": event_bodies(rooms, recorded),
         "codes": [one.stream for one in recorded],
         "links": _links(parse_sscc(sscc)),
     }

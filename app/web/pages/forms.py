@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, Invalid, NotFound
+from app.kit.errors import Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger.submission import Recorded
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 from app.trace.events import COMPLAINT_CATEGORIES
 from app.trace.identifiers import parse_code
+from app.trace.proof import ProofInvalid
 from app.trace.requests import ConsumerProof, EventRequest, SealedInput
+from app.trace.shape import faults_of
 from app.web.body import StrictRoute
 from app.web.checks import check_report_limit
 from app.web.deps import InRooms, Rooms
@@ -81,41 +83,34 @@ def _take(
 ) -> Response:
     code = code_of(gtin, serial=serial)
     frame = frame_of(request, values.get("lang"), f"/{code.stream}")
-    data: dict[str, Any] = {}
-    errors: dict[str, str] = {}
-    if form in ("review", "follow_up"):
-        try:
-            data["rating"] = read_rating(values)
-        except Invalid as unfit:
-            errors["rating"] = say_fault(unfit, frame.lang)
-        else:
-            if data["rating"] is None:
-                errors["rating"] = text(frame.lang, "field.missing", name="rating")
-    else:
-        data["category"] = values.get("category", "")
-        if not data["category"]:
-            errors["category"] = text(frame.lang, "field.missing", name="category")
+    data, errors = _read_choice(form, values, frame.lang)
     section = "detail" if form == "complaint" else "text"
     content, wrong = read_words(values, frame.lang, required=form == "complaint")
-    errors |= wrong
-    proof, brought = values.get("proof", "").strip(), carried(request)
-    by_inner = bool(proof) and values.get("proof_kind") == "inner"
-    if brought and not proof:
+    event = EventRequest(
+        code=code.stream,
+        type=form,
+        data=data,
+        id=form_id(values, form),
+        sealed={section: SealedInput(content)} if content else {},
+    )
+    # What our rules find stands behind what a field says itself: a wrong number is no missing one.
+    errors = _said(faults_of(event, rooms.clock.now()), frame.lang) | errors | wrong
+    typed, brought = values.get("proof", "").strip(), carried(request)
+    if brought and not typed:
         check_origin(request, rooms)
-    proof = proof or brought
+    by_inner = bool(typed) and values.get("proof_kind") == "inner"
+    proof = typed or brought
+    given = ConsumerProof(inner=proof) if by_inner else ConsumerProof(token=proof)
+    answer: Recorded | Fault | None = None
     if not proof:
         errors["proof"] = text(frame.lang, "field.missing", name="proof")
-    answer: Recorded | Fault | None = None
-    if not errors:
-        given = ConsumerProof(inner=proof) if by_inner else ConsumerProof(token=proof)
-        event = EventRequest(
-            code=code.stream,
-            type=form,
-            data=data,
-            id=form_id(values, form),
-            sealed={section: SealedInput(content)} if content else {},
-        )
+    elif not errors:
         answer = rooms.recording.record_and_wait(None, [event], proof=given)[0]
+    else:
+        try:
+            rooms.recording.check_proof(code, given)
+        except ProofInvalid as refused:
+            errors["proof"] = say_fault(refused, frame.lang)
     if isinstance(answer, Recorded):
         promises = rooms.recording.promises(answer)
         result = ResultView(
@@ -141,6 +136,25 @@ def _take(
     if is_refused:
         drop(refusal, code)
     return refusal
+
+
+def _read_choice(
+    form: FormName, values: Mapping[str, str], lang: Lang
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns the data that was chosen, and what is wrong with a number; what is missing our rules say."""
+    if form == "complaint":
+        category = values.get("category", "")
+        return ({"category": category} if category else {}), {}
+    try:
+        rating = read_rating(values)
+    except Invalid as unfit:
+        return {}, {"rating": say_fault(unfit, lang)}
+    return ({} if rating is None else {"rating": rating}), {}
+
+
+def _said(faults: Iterable[FieldFault], lang: Lang) -> dict[str, str]:
+    """Returns what is said of each field, by the last part of its place."""
+    return {str(one.loc[-1]): say_fault(invalid(one), lang) for one in faults}
 
 
 def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response:
@@ -204,7 +218,10 @@ def _refused(
     errors: Mapping[str, str],
     fault: Fault | None,
 ) -> FormState:
-    """Returns the form as it was sent, with why it was refused; the proof is never sent back."""
+    """Returns the form as it was sent, with why it was refused; the proof is never sent back.
+
+    A page is kept, photographed and looked at by others, and whoever has the proof speaks as the buyer.
+    """
     message = text(lang, "page.form.incomplete")
     told = dict(errors)
     if fault is not None:
@@ -221,4 +238,5 @@ def _refused(
         message = text(lang, "page.form.sent_before")
         unkept.add("id")
     kept = {name: value for name, value in values.items() if name not in unkept}
-    return FormState(form=form, message=message, values=kept, errors=told)
+    proof_again = bool(values.get("proof", "").strip()) and "proof" not in told
+    return FormState(form=form, message=message, values=kept, errors=told, proof_again=proof_again)

@@ -344,7 +344,8 @@ class FormState:
     """A form that was sent and refused, shown again as it was, open.
 
     message: the refusal in the reader's language. errors: field name -> sentence. A proof is never
-    sent back to the page. sent_as: the form that was sent, where what it said goes on in another.
+    sent back to the page; proof_again: one was typed that nothing is said against, and is to be typed
+    once more. sent_as: the form that was sent, where what it said goes on in another.
     """
 
     form: FormName
@@ -352,6 +353,7 @@ class FormState:
     sent_as: FormName | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    proof_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,88 @@
+"""What was recorded before a rule came is repeated like everything else, and nothing new passes the rule."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from app.trace import fields
+from tests.web.conftest import CARRIER, SHOP
+from tests.web.market import PLATFORM, PRODUCT
+from tests.web.test_shipments_api import ship
+
+MISTYPED = PLATFORM[:-1] + "0"
+S, BATCH = "/api/v1/events", "/api/v1/events/batch"
+
+
+@pytest.fixture
+def before_the_rule(monkeypatch):
+    """Lets what follows be recorded as an earlier release did; ended by `undo`."""
+    monkeypatch.setattr(fields, "check_named", lambda _text, *, loc: None)
+    return monkeypatch
+
+
+def sale(market, code: str, **more) -> dict:
+    data = {"platform": MISTYPED, "region": "440100", **more.pop("data", {})}
+    sealed = {"order": {"content": {"number": "A-1"}}}
+    told = {"id": str(uuid4()), "code": code, "type": "sale", "occurred_at": market.at(-3)}
+    return {**told, "data": data, "sealed": sealed, **more}
+
+
+def take(market, event: dict, status: int) -> dict:
+    return market.ask("POST", S, event, token=market.keys[SHOP], status=status)
+
+
+@pytest.mark.parametrize("type_", ["sale", "listing"])
+def test_a_repeat_is_answered_as_one_though_it_would_be_refused_today(
+    market, before_the_rule, type_
+):
+    event = sale(market, market.one().code)
+    if type_ == "listing":
+        event = {**event, "type": type_, "code": PRODUCT, "data": {"platform": MISTYPED}}
+        del event["sealed"]
+    first = take(market, event, 201)
+    before_the_rule.undo()
+    assert take(market, event, 200) == first
+    assert take(market, {**event, "id": event["id"].upper()}, 200) == first
+    (told,) = market.ask("POST", BATCH, {"events": [event]}, token=market.keys[SHOP])["results"]
+    assert (told["status"], told["event"]["hash"]) == (200, first["hash"])
+    atomic = market.ask(
+        "POST", f"{BATCH}?atomic=true", {"events": [event]}, token=market.keys[SHOP]
+    )
+    assert atomic["results"][0]["event"]["hash"] == first["hash"]
+
+
+def test_under_its_id_nothing_else_passes(market, before_the_rule):
+    event = sale(market, market.one().code)
+    take(market, event, 201)
+    before_the_rule.undo()
+    conflict = take(market, {**event, "data": {"platform": MISTYPED, "region": "440300"}}, 409)
+    assert conflict["type"] == "/problems/id-conflict"
+    take(market, {**event, "data": {"platform": MISTYPED}}, 409)
+    take(market, {**event, "data": {**event["data"], "platform": PLATFORM}}, 409)
+    for changed in (
+        {"data": {**event["data"], "platform": CARRIER[:-1] + "0"}},
+        {"data": {**event["data"], "colour": "red"}},
+        {"id": str(uuid4())},
+        {"id": None},
+        {"code": market.one().code},
+        {"type": "dispatch"},
+    ):
+        refused = take(market, {**event, **changed}, 422)
+        assert refused["type"] == "/problems/invalid"
+
+
+def test_a_shipment_and_a_correction_are_repeated_too(market, before_the_rule):
+    unit, shipment = market.one(), str(uuid4())
+    answer = ship(market, id=shipment, codes=[unit.code], platform=MISTYPED)
+    assert answer.status_code == 201, answer.text
+    of = answer.json()["events"][0]["id"]
+    changes = {"of": of, "changes": {"platform": CARRIER[:-1] + "0"}}
+    corrected = {"id": str(uuid4()), "code": unit.code, "type": "correction", "data": changes}
+    first = take(market, corrected, 201)
+    before_the_rule.undo()
+    again = ship(market, id=shipment, codes=[unit.code], platform=MISTYPED)
+    assert (again.status_code, again.json()) == (200, answer.json())
+    assert take(market, corrected, 200) == first
+    take(market, {**corrected, "id": str(uuid4())}, 422)
