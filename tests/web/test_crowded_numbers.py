@@ -215,7 +215,7 @@ def test_the_page_of_customs_goes_on_to_further_goods(market):
     sent = {"do": "look", "number": DECLARATION, "purpose": WHY, **THREE}
     page = browser.post("/desk/customs", 200, **sent).text
     assert "These are not all goods of the declaration" in page
-    assert "perhaps further goods" in page
+    assert "others. There may be more." in page
     after = page.partition('name="after" value="')[2].partition('"')[0]
     further = browser.post("/desk/customs", 200, **sent, after=after).text
     assert "Back to the first goods" in further
