@@ -21,9 +21,9 @@ from sqlalchemy import Connection
 from app.kit.errors import FieldFault, invalid
 from app.oversight import numberstore
 
-PLACES = 4_096
+PLACES = 2_048
 """Fewer than the goods of a step: where there is one to go on from, each holds goods as a rule."""
-STEP = 5_000
+STEP = 4_000
 """Goods that one request asks about, or a piece more; it takes less than a second for them."""
 _PIECE = 250
 _WIDTH = 2**63 // PLACES
@@ -126,7 +126,7 @@ def _next(
 ) -> tuple[list[Told[Name]], int]:
     """Returns the next goods of whole places, and the place behind them.
 
-    So many or fewer; more where one place alone has more, which is millions under one number.
+    So many or fewer; more where one place alone has more, of half a million under one number.
     """
 
     def read(until_key: int | None, limit: int | None) -> list[Told[Name]]:

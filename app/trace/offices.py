@@ -38,24 +38,7 @@ def places_of_each(
     connection: Connection, streams: Collection[str]
 ) -> Mapping[str, frozenset[str]]:
     """Returns what `places_of` does of each of these streams, in few statements. Read-only."""
-    parties: dict[str, set[str]] = {one: set() for one in streams}
-    places: dict[str, set[str]] = {one: set() for one in streams}
-    for stream in streams:
-        if stream.startswith(_PARTY):
-            parties[stream].add(stream.removeprefix(_PARTY))
-    goods = [one for one in streams if not one.startswith(_PARTY)]
-    for stream, fields in each_of_some(connection, goods, _DECIDING):
-        parties[stream].update(_told_parties(fields))
-        if fields["type"] == "sale" and isinstance(fields["data"].get("region"), str):
-            places[stream].add(fields["data"]["region"])
-    regions: dict[str, str] = {}
-    for some in chunks(sorted(set().union(*parties.values()))):
-        rows = find_parties(connection, some)
-        regions |= {row.id: row.region for row in rows if row.region is not None}
-    return {
-        stream: frozenset(told | {regions[one] for one in parties[stream] if one in regions})
-        for stream, told in places.items()
-    }
+    return _Told(connection, streams, _DECIDING).places()
 
 
 def is_in_office(connection: Connection, principal: Principal, stream: str) -> bool:
@@ -90,27 +73,68 @@ def acted_on(
     """
     if principal.region is None:
         return frozenset(streams)
-    known = places_of_each(connection, streams) if places is None else places
+    if not principal.may("customs.decide"):
+        known = places_of_each(connection, streams) if places is None else places
+        return frozenset(one for one in streams if principal.in_office(*known[one]))
+    told = _Told(connection, streams, _DECIDING | _DECLARING)
+    known = told.places()
     found = frozenset(one for one in streams if principal.in_office(*known[one]))
-    if principal.may("customs.decide"):
-        found |= declared(connection, [one for one in streams if one not in found])
-    return found
+    return found | told.declared(beside=found)
 
 
-def declared(connection: Connection, streams: Collection[str]) -> frozenset[str]:
-    """Returns those of which a record, or one of their lot, commits to a customs declaration. Read-only."""
-    found: set[str] = set()
-    lots: dict[str, set[str]] = {}
-    for stream, fields in each_of_some(connection, streams, _DECLARING):
-        if "declaration" in fields.get("sealed", {}):
-            found.add(stream)
+class _Told:
+    """What the records of many streams tell of where they belong, read once and not kept. Read-only."""
+
+    def __init__(
+        self, connection: Connection, streams: Collection[str], types: frozenset[str]
+    ) -> None:
+        self._connection = connection
+        self._parties: dict[str, set[str]] = {one: set() for one in streams}
+        self._sold_in: dict[str, set[str]] = {one: set() for one in streams}
+        self._declared: set[str] = set()
+        self._units: dict[str, set[str]] = {}
+        """By the lot that they name."""
+        for stream in streams:
+            if stream.startswith(_PARTY):
+                self._parties[stream].add(stream.removeprefix(_PARTY))
+        goods = [one for one in streams if not one.startswith(_PARTY)]
+        for stream, fields in each_of_some(connection, goods, types):
+            self._add(stream, fields)
+
+    def _add(self, stream: str, fields: Mapping[str, Any]) -> None:
+        if fields["type"] in _DECIDING:
+            self._parties[stream].update(_told_parties(fields))
+        if fields["type"] == "sale" and isinstance(fields["data"].get("region"), str):
+            self._sold_in[stream].add(fields["data"]["region"])
+        if fields["type"] in _DECLARING and "declaration" in fields.get("sealed", {}):
+            self._declared.add(stream)
         for lot in _told_lot(stream, fields):
-            lots.setdefault(lot, set()).add(stream)
-    named = [lot for lot, units in lots.items() if not units <= found]
-    for lot, fields in each_of_some(connection, named, _DECLARING):
-        if "declaration" in fields.get("sealed", {}):
-            found |= lots[lot]
-    return frozenset(found)
+            self._units.setdefault(lot, set()).add(stream)
+
+    def places(self) -> Mapping[str, frozenset[str]]:
+        """Returns the regions of each stream."""
+        regions: dict[str, str] = {}
+        for some in chunks(sorted(set().union(*self._parties.values()))):
+            rows = find_parties(self._connection, some)
+            regions |= {row.id: row.region for row in rows if row.region is not None}
+        return {
+            stream: frozenset(
+                told | {regions[one] for one in self._parties[stream] if one in regions}
+            )
+            for stream, told in self._sold_in.items()
+        }
+
+    def declared(self, *, beside: Collection[str]) -> frozenset[str]:
+        """Returns those of which a record, or one of their lot, commits to a customs declaration.
+
+        beside: of which it need not be known.
+        """
+        found = set(self._declared)
+        lots = [lot for lot, units in self._units.items() if units - found - set(beside)]
+        for lot, fields in each_of_some(self._connection, lots, _DECLARING):
+            if "declaration" in fields.get("sealed", {}):
+                found |= self._units[lot]
+        return frozenset(found)
 
 
 def with_lots(connection: Connection, streams: Collection[str]) -> Mapping[str, frozenset[str]]:
