@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from app.bench.crowds import CROWDS, crowd_number, fill_crowds
 from app.bench.figures import Figure, percentile
 from app.bench.market import Market, opened
 from app.bench.plan import Plan
@@ -58,9 +60,21 @@ def measure_desk_search(plan: Plan) -> Figure:
         market = Market(rooms, shops=1, goods=3)
         market.finish()
         asked = fill(rooms, market.gtins[0], count, plan.tell)
-        key = key_of_regulator(rooms)
+        crowds = {f"crowd_{count}": plan.count(count) for count in CROWDS}
+        here, elsewhere = _party(0), _party(2)
+        fill_crowds(
+            rooms, market.gtins[0], list(crowds.values()), here=here, elsewhere=elsewhere,
+            first_ms=to_ms(rooms.clock.now()),
+        )  # fmt: skip
+        key, local_key = keys_of_regulator(rooms, _REGIONS[0])
         rooms.database.truncate_log()
     taken_ms, by_kind = ask(folder, key, asked, runs=plan.runs)
+    # As an office with a region asks: of each of the goods it is asked whose they are.
+    numbers = {
+        kind: {"q": crowd_number(count), "purpose": "measuring"} for kind, count in crowds.items()
+    }
+    crowds_ms, by_crowd = ask(folder, local_key, numbers, runs=plan.runs)
+    taken_ms, by_kind = [*taken_ms, *crowds_ms], by_kind | by_crowd
     return Figure(
         "desk_search",
         percentile(taken_ms, 0.5),
@@ -99,13 +113,15 @@ def ask(
     return taken_ms, slowest
 
 
-def key_of_regulator(rooms: Rooms) -> NewKey:
-    """Registers a regulator and returns a key of it."""
+def keys_of_regulator(rooms: Rooms, region: str) -> tuple[NewKey, NewKey]:
+    """Registers a regulator and returns two keys of it, the second of an office with this region."""
     party = _REGULATOR_17 + uscc_check_digit(_REGULATOR_17)
     told = read_registration(uscc=party, exempt=False, name="监管（虚构）", roles=["regulator"])
     rooms.parties.register(OPERATOR, told)
     rooms.parties.verify(OPERATOR, party, status="verified", evidence="made up")
-    return rooms.keys.create(OPERATOR, party, scopes=["audit", "events"])
+    scopes = ["audit", "events"]
+    whole = rooms.keys.create(OPERATOR, party, scopes=scopes)
+    return whole, rooms.keys.create(replace(OPERATOR, region=region), party, scopes=scopes)
 
 
 def fill(

@@ -145,10 +145,13 @@ class SealedSection(SQLModel, table=True):
 
 
 class SideIndex(SQLModel, table=True):
-    """HMAC of what must be found or compared (waybill, order, declaration, buyer) under its own key."""
+    """HMAC of what must be found or compared (waybill, order, declaration, buyer) under its own key.
+
+    Its index is read from any stream on: of a number that many records have no request reads them all.
+    """
 
     __tablename__ = "side_index"
-    __table_args__ = (Index("side_index_digest", "digest"),)
+    __table_args__ = (Index("side_index_told", "digest", "stream", "seq", "kind"),)
 
     stream: int = _big(key=True)
     seq: int = _big(key=True)

@@ -3,9 +3,10 @@
 For retail imports customs compare order, payment and waybill (三单) with the declaration list. Here each
 of the three is a commitment that whoever knew it made: the seller or platform of order and payment with
 the sale, the carrier or shop of the waybill with the dispatch. Customs type the numbers of their list;
-they are compared by keyed digests, and nothing is opened. They agree if all three were told of the same
-goods, and those are goods of this declaration; and each is said by itself, so that one wrong number does
-not speak against the two others.
+they are compared by keyed digests, and nothing is opened (`threefold`). They agree if all three were told
+of the same goods, and those are goods of this declaration; and each is said by itself, so that one wrong
+number does not speak against the two others. A declaration of more goods than a page holds is read a part
+at a time; what is compared and decided is of all of them.
 
 Only what was compared here stands in a record as compared: no event can bring `documents` along.
 What is decided is a record of the lot or unit (`customs_release`, `customs_hold`), the later one of
@@ -20,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
@@ -31,18 +31,16 @@ from app.kit.clock import Clock, parse_time
 from app.kit.errors import Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.submission import Recorded
-from app.oversight import seekstore
+from app.oversight.numbers import Part
+from app.oversight.threefold import DOCUMENTS, DocumentName, Threefold
 from app.parties.identity import Declaration, parse_declaration, parse_waybill
 from app.parties.looking import log_numbers, read_purpose
 from app.parties.principal import Principal
 from app.trace.identifiers import parse_code
-from app.trace.offices import acts_on, with_lot
 from app.trace.recording import Recording
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.secret_index import SecretIndex
 
-DocumentName = Literal["order", "payment", "waybill"]
-DOCUMENTS: tuple[DocumentName, ...] = ("order", "payment", "waybill")
 Standing = Literal["agrees", "differs", "absent", "not_given"]
 Outcome = Literal["agree", "differ", "absent"]
 Decision = Literal["release", "hold"]
@@ -61,12 +59,14 @@ class Document:
     """One of the three. told_of: the goods whose records commit to this number.
 
     standing: `differs` where it is told, of goods other than those of the declaration that most of the
-    numbers are told of; `absent` where no record tells it of goods that the caller acts on.
+    numbers are told of; `absent` where no record tells it of goods that the caller acts on. told_of: the
+    first of these; more: there may be others.
     """
 
     name: DocumentName
     standing: Standing
     told_of: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,16 @@ class Goods:
 class Declared:
     """A declaration as the records tell of it. outcome: of the three, None where no number was given.
 
-    streams: of all its goods. goods: the first 200 of them, to be looked at.
+    goods: those of one part. onward: from where to go on with them, None: that was all; percent: how much
+    of them up to here.
     """
 
     declaration: Declaration
-    streams: frozenset[str]
     goods: tuple[Goods, ...]
     documents: tuple[Document, ...]
     outcome: Outcome | None
+    onward: int | None = None
+    percent: int = 100
 
     @property
     def is_doubtful(self) -> bool:
@@ -122,25 +124,35 @@ class CustomsDesk:
         documents: Mapping[DocumentName, str],
         *,
         purpose: str,
+        after: int = 0,
     ) -> Declared:
         """Returns what is on record of a declaration. Writes `access_log`.
 
-        documents: numbers as the declaration list has them. Raises NothingDeclared, Invalid.
+        documents: numbers as the declaration list has them. after: only goods behind this place. Raises
+        NothingDeclared, Invalid.
         """
         principal.check_may("customs.decide")
         declaration, given, why = self._read(number, documents, purpose)
         with self._database.read() as connection:
-            numbers = {"declaration": declaration.number} | {
-                str(n): told for n, told in given.items()
-            }
-            found = self._told_of(connection, principal, numbers)
-            streams = frozenset(row.name for row in found["declaration"])
-            goods = _goods_of(connection, streams)
-            compared = _compare(connection, given, found, streams)
+            told = Threefold(connection, principal, self._index, declaration.number, given)
+            part = told.goods(after=after, most=_MOST_GOODS)
+            goods = _goods_of(connection, sorted(one.name for one in part.goods))
+            documents_told = {name: told.told_of(name, most=_MOST_GOODS) for name in given}
+            fitting = told.fitting()
+        found: dict[str, Part[str]] = {"declaration": part}
+        found |= {str(name): one for name, one in documents_told.items()}
         self._log(principal, found, why)
-        if not goods:
+        if not goods and not part.onward and not after:
             raise NothingDeclared("nothing_declared")
-        return Declared(declaration, streams, goods, compared, _outcome(compared))
+        compared = tuple(_document(name, documents_told.get(name), fitting) for name in DOCUMENTS)
+        return Declared(
+            declaration,
+            goods,
+            compared,
+            _outcome(compared),
+            part.onward.get("declaration"),
+            part.percent,
+        )
 
     def decide(
         self,
@@ -168,8 +180,10 @@ class CustomsDesk:
             params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
         declared = self.look(principal, number, documents, purpose=purpose)
-        if stream not in declared.streams:
-            raise NothingDeclared("nothing_declared")
+        with self._database.read() as connection:
+            one = Threefold(connection, principal, self._index, declared.declaration.number, {})
+            if not one.declared([stream]):
+                raise NothingDeclared("nothing_declared")
         if decision == "release" and declared.is_doubtful and not despite:
             raise invalid(FieldFault(("despite",), "missing", sentence="number_unfit"))
         data: dict[str, Any] = {"port": port.strip()}
@@ -210,21 +224,9 @@ class CustomsDesk:
             raise invalid(*faults)
         return declaration, given, why
 
-    def _told_of(
-        self, connection: Connection, principal: Principal, numbers: Mapping[str, str]
-    ) -> dict[str, list[Any]]:
-        """Returns by kind the records that commit to a number of it, of goods that the caller acts on."""
-        acts = cache(lambda stream: acts_on(connection, principal, stream))
-        found = {}
-        for kind, number in numbers.items():
-            # Each by itself: of many records under one number the others must not be cut away.
-            rows = seekstore.indexed(connection, self._index.digest(kind, number))
-            found[kind] = [row for row in rows if row.kind == kind and acts(row.name)]
-        return found
-
-    def _log(self, principal: Principal, found: Mapping[str, Sequence[Any]], purpose: str) -> None:
+    def _log(self, principal: Principal, found: Mapping[str, Part[str]], purpose: str) -> None:
         """Logs the records that were found, and the kinds of the numbers that lead to none."""
-        looks = [(row.stream, row.seq, row.kind) for rows in found.values() for row in rows]
+        looks = [(one.stream, one.seq, one.kind) for part in found.values() for one in part.goods]
         log_numbers(self._database, principal, found, looks, purpose, clock=self._clock)
 
 
@@ -253,9 +255,9 @@ def _read_documents(documents: Mapping[DocumentName, str]) -> dict[DocumentName,
     return read
 
 
-def _goods_of(connection: Connection, streams: frozenset[str]) -> tuple[Goods, ...]:
+def _goods_of(connection: Connection, streams: Sequence[str]) -> tuple[Goods, ...]:
     found = []
-    for stream in sorted(streams)[:_MOST_GOODS]:
+    for stream in streams:
         goods = Goods(stream, None, {})
         for record in ledger_store.load_some(connection, stream, types=_DECIDED):
             try:
@@ -275,49 +277,16 @@ def _goods_of(connection: Connection, streams: frozenset[str]) -> tuple[Goods, .
     return tuple(found)
 
 
-def _compare(
-    connection: Connection,
-    given: Mapping[DocumentName, str],
-    found: Mapping[str, Sequence[Any]],
-    declared: frozenset[str],
-) -> tuple[Document, ...]:
-    told_of = {name: {row.name for row in found.get(name, ())} for name in given}
-    fitting = _fitting(connection, told_of, declared)
-    compared = []
-    for name in DOCUMENTS:
-        if name not in given:
-            compared.append(Document(name, "not_given"))
-            continue
-        standing: Standing = "absent"
-        if told_of[name]:
-            standing = "agrees" if name in fitting else "differs"
-        compared.append(Document(name, standing, tuple(sorted(told_of[name]))))
-    return tuple(compared)
-
-
-def _fitting(
-    connection: Connection,
-    told_of: Mapping[DocumentName, Collection[str]],
-    declared: frozenset[str],
-) -> frozenset[DocumentName]:
-    """Returns the numbers that are told of the goods of the declaration of which most of them are told.
-
-    Where the numbers name several such goods, each with as many of them, those that all of these have in
-    common: two numbers of two units of one lot contradict each other, and neither is the right one.
-    """
-    names: dict[str, frozenset[DocumentName]] = {}
-    for stream in {one for streams in told_of.values() for one in streams}:
-        names[stream] = frozenset(name for name, told in told_of.items() if stream in told)
-    for most in range(len(told_of), 0, -1):
-        best = [
-            fits
-            for stream, fits in names.items()
-            # Named by the declaration, or a unit of a lot that it names.
-            if len(fits) == most and any(one in declared for one in with_lot(connection, stream))
-        ]
-        if best:
-            return frozenset.intersection(*best)
-    return frozenset()
+def _document(name: DocumentName, part: Part[str] | None, fitting: Collection[str]) -> Document:
+    if part is None:
+        return Document(name, "not_given")
+    told_of = tuple(sorted(one.name for one in part.goods))
+    standing: Standing = "absent"
+    if name in fitting:
+        standing = "agrees"
+    elif told_of:
+        standing = "differs"
+    return Document(name, standing, told_of, bool(part.onward))
 
 
 def _outcome(compared: Sequence[Document]) -> Outcome | None:

@@ -2,18 +2,18 @@
 
 Numbers that are sealed (waybill, order, payment, declaration) are found by their keyed digests, and only
 for a stated purpose: each hit is a look at sealed data, and is logged with it, and so is each kind that led
-to nothing. The number itself is stored nowhere and is part of no address. What can be something open, too,
-is looked for as that. An account with a region finds what is in its region, and customs who may decide also
-the goods of a declaration (`offices.acts_on`); of what is public anyway, a full code or a party's number, it
-is told that it lies elsewhere.
+to nothing. The number itself is stored nowhere and is part of no address. Where many records have it they
+are looked through a part at a time (`numbers`). What can be something open, too, is looked for as that. An
+account with a region finds what is in its region, and customs who may decide also the goods of a declaration
+(`offices.acts_on`); of what is public anyway, a full code or a party's number, it is told that it lies
+elsewhere.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -23,6 +23,7 @@ from app.kit.clock import Clock
 from app.kit.errors import FieldFault, invalid
 from app.ledger.store import head_rows
 from app.oversight import seekstore
+from app.oversight.numbers import Part, Told, look_through
 from app.oversight.seekstore import MOST, Bounds
 from app.oversight.seekwords import SEALED, Kind, Reading, read_query
 from app.oversight.store import names_of
@@ -32,7 +33,7 @@ from app.parties.looking import log_numbers, read_purpose
 from app.parties.principal import Principal
 from app.trace import wordstore
 from app.trace.code import Code
-from app.trace.offices import acts_on, places_of
+from app.trace.offices import acted_on, places_of_each
 from app.trace.secret_index import SecretIndex
 from app.trace.words import query_words
 
@@ -48,6 +49,7 @@ class Query:
     """What is looked for. text: any number or name, "" for all of a region or a time. region: GB/T 2260.
 
     since_ms, until_ms: of the hit's own time (registered, issued, sold, recorded), until exclusive.
+    after: the places where an answer before this one left off with sealed numbers: only what is behind them.
     """
 
     text: str = ""
@@ -55,6 +57,7 @@ class Query:
     since_ms: int | None = None
     until_ms: int | None = None
     purpose: str = ""
+    after: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class Found:
 
     hits: of each kind at most MOST; more: of which kinds there are more. elsewhere: public things that
     were named in full and lie outside the caller's region. unasked: as which sealed numbers it was not
-    looked for, since no purpose was stated.
+    looked for, since no purpose was stated. onward: the places from where to go on with sealed numbers, none:
+    all was looked through; percent: how much of it up to here.
     """
 
     readings: tuple[Reading, ...]
@@ -86,6 +90,8 @@ class Found:
     more: frozenset[Group] = frozenset()
     elsewhere: tuple[str, ...] = ()
     unasked: tuple[Kind, ...] = ()
+    onward: Mapping[Kind, int] = field(default_factory=dict)
+    percent: int = 100
 
 
 @dataclass(slots=True)
@@ -98,7 +104,7 @@ class _Looking:
     readings: Sequence[Reading]
     bounds: Bounds
     elsewhere: list[str] = field(default_factory=list)
-    sealed: Sequence[tuple[Kind, Any]] = ()
+    sealed: Sequence[Told[Kind]] = ()
 
     def values(self, *kinds: Kind) -> list[str]:
         return [one.value for one in self.readings if one.kind in kinds]
@@ -137,15 +143,20 @@ class Seeking:
         unasked = tuple(one.kind for one in readings if one not in asked)
         with self._database.read() as connection:
             looking = _Looking(connection, principal, query.region, asked, bounds)
-            looking.sealed = self._sealed(looking)
+            told = self._sealed(looking, query.after)
+            looking.sealed = told.goods
             ways: Mapping[Group, Callable[[_Looking], Iterator[Hit]]] = {
                 "parties": _parties,
                 "products": _products,
                 "lots": self._lots,
                 "units": self._units,
             }
+            if query.after:
+                ways = {"lots": _sealed_lots, "units": _sealed_units}
             found = {
-                group: _once(ways[group](looking)) if asked or not readings else ()
+                group: _once(ways[group](looking))
+                if group in ways and (asked or not readings)
+                else ()
                 for group in GROUPS
             }
         is_found = any(found.values()) or looking.elsewhere
@@ -154,7 +165,8 @@ class Seeking:
         if unasked and not is_found and not is_open:
             raise invalid(FieldFault(("purpose",), "missing", sentence="seek_purpose"))
         kinds = [one.kind for one in asked if one.kind in SEALED]
-        looks = [(row.stream, row.seq, kind) for kind, row in looking.sealed]
+        kinds = [one for one in kinds if one in query.after] if query.after else kinds
+        looks = [(one.stream, one.seq, one.kind) for one in looking.sealed]
         log_numbers(self._database, principal, kinds, looks, purpose, clock=self._clock)
         return Found(
             readings,
@@ -162,6 +174,8 @@ class Seeking:
             frozenset(group for group, hits in found.items() if len(hits) > MOST),
             tuple(dict.fromkeys(looking.elsewhere)),
             unasked,
+            told.onward,
+            told.percent,
         )
 
     def product_names(self, gtins: Sequence[str]) -> dict[str, str]:
@@ -174,7 +188,7 @@ class Seeking:
         for reading in looking.readings:
             if reading.kind == "lot_code" and reading.code is not None:
                 yield from _code_hit(looking, reading.code, "lot_code")
-        yield from _sealed_hits(looking, "/10/")
+        yield from _sealed_lots(looking)
         if numbers := looking.values("lot"):
             yield from _lot_hits(seekstore.lots(connection, numbers=numbers, bounds=bounds), "lot")
         if gtins := _gtins(looking.readings):
@@ -191,7 +205,7 @@ class Seeking:
         for reading in looking.readings:
             if reading.kind == "unit" and reading.code is not None:
                 yield from _code_hit(looking, reading.code, "unit")
-        yield from _sealed_hits(looking, "/21/")
+        yield from _sealed_units(looking)
         for serial in looking.values("serial"):
             rows = seekstore.issued(connection, serial)
             for row in rows:
@@ -210,26 +224,37 @@ class Seeking:
                 stream = Code(row.gtin, serial=row.serial).stream
                 yield Hit(stream, "issued", row.created_at, row.party)
 
-    def _sealed(self, looking: _Looking) -> list[tuple[Kind, Any]]:
-        """Returns kind and record of what commits to a number, of goods that the caller acts on."""
-        stands = cache(lambda stream: _stands(looking, stream))
-        found = [
-            (one.kind, row)
+    def _sealed(self, looking: _Looking, after: Mapping[str, int]) -> Part[Kind]:
+        """Returns the next goods that the caller acts on and that commit to a number."""
+        digests = {
+            one.kind: self._index.digest(one.kind, one.value)
             for one in looking.readings
             if one.kind in SEALED
-            # Each by itself: of many records under one number the others must not be cut away.
-            for row in seekstore.indexed(
-                looking.connection, self._index.digest(one.kind, one.value)
-            )
-            if row.kind == one.kind and looking.bounds.holds(row.recorded_at) and stands(row.name)
-        ]
-        return sorted(found, key=lambda told: -told[1].recorded_at)
+        }
+        bounds = looking.bounds
+        return look_through(
+            looking.connection,
+            digests,
+            lambda streams: _standing(looking, streams),
+            after=after,
+            most=MOST,
+            since_ms=bounds.since_ms,
+            until_ms=bounds.until_ms,
+        )
+
+
+def _sealed_lots(looking: _Looking) -> Iterator[Hit]:
+    yield from _sealed_hits(looking, "/10/")
+
+
+def _sealed_units(looking: _Looking) -> Iterator[Hit]:
+    yield from _sealed_hits(looking, "/21/")
 
 
 def _sealed_hits(looking: _Looking, level: str) -> Iterator[Hit]:
-    for kind, row in looking.sealed:
-        if level in row.name:
-            yield Hit(row.name, kind, row.recorded_at)
+    for one in looking.sealed:
+        if level in one.name:
+            yield Hit(one.name, one.kind, one.recorded_at)
 
 
 def _parties(looking: _Looking) -> Iterator[Hit]:
@@ -322,12 +347,17 @@ def _code_hit(looking: _Looking, code: Code, kind: Kind) -> Iterator[Hit]:
 
 
 def _stands(looking: _Looking, stream: str) -> bool:
-    """Whether goods lie in the region that was asked for, and are before the caller in office."""
-    if looking.region:
-        places = places_of(looking.connection, stream)
-        if not any(covers(looking.region, place) for place in places):
-            return False
-    return acts_on(looking.connection, looking.principal, stream)
+    return stream in _standing(looking, [stream])
+
+
+def _standing(looking: _Looking, streams: Collection[str]) -> frozenset[str]:
+    """Returns which goods lie in the region that was asked for, and are before the caller in office."""
+    connection, principal = looking.connection, looking.principal
+    if not looking.region:
+        return acted_on(connection, principal, streams)
+    places = places_of_each(connection, streams)
+    within = [one for one in streams if any(covers(looking.region, place) for place in places[one])]
+    return acted_on(connection, principal, within, places=places)
 
 
 def _sold(looking: _Looking, sellers: Sequence[str], gtin: str | None) -> Iterator[Hit]:

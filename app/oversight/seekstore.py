@@ -23,14 +23,11 @@ from app.db.lookup import chunks
 from app.db.tables import (
     Batch,
     BatchCode,
-    Head,
     LicenceRow,
     Lot,
     Offer,
     Party,
     Product,
-    RecordRow,
-    SideIndex,
     SoldUnit,
 )
 from app.oversight.store import during
@@ -43,9 +40,6 @@ LOT = Lot.__table__  # type: ignore[attr-defined]
 OFFER = Offer.__table__  # type: ignore[attr-defined]
 BATCH = Batch.__table__  # type: ignore[attr-defined]
 CODE = BatchCode.__table__  # type: ignore[attr-defined]
-SIDE = SideIndex.__table__  # type: ignore[attr-defined]
-HEAD = Head.__table__  # type: ignore[attr-defined]
-RECORD = RecordRow.__table__  # type: ignore[attr-defined]
 SOLD = SoldUnit.__table__  # type: ignore[attr-defined]
 
 _AT_ONCE = 32
@@ -157,25 +151,6 @@ def issued(connection: Connection, serial: str) -> list[Any]:
         select(BATCH.c.gtin, CODE.c.serial, BATCH.c.party, BATCH.c.created_at)
         .join(BATCH, BATCH.c.batch_id == CODE.c.batch_id)
         .where(CODE.c.serial == serial)
-        .limit(MOST + 1)
-    )
-    return list(connection.execute(query))
-
-
-def indexed(connection: Connection, digest: bytes) -> list[Any]:
-    """Returns (kind, stream key, seq, name, recorded_at) of records under this HMAC, newest first."""
-    query = (
-        select(
-            SIDE.c.kind,
-            SIDE.c.stream,
-            SIDE.c.seq,
-            HEAD.c.name,
-            RECORD.c.recorded_at,
-        )
-        .join(HEAD, HEAD.c.stream == SIDE.c.stream)
-        .join(RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq))
-        .where(SIDE.c.digest == digest)
-        .order_by(RECORD.c.recorded_at.desc(), SIDE.c.stream, SIDE.c.seq)
         .limit(MOST + 1)
     )
     return list(connection.execute(query))

@@ -11,13 +11,13 @@ such goods wherever they belong, and find them by their sealed numbers, as far a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
 from app.db.lookup import chunks
-from app.ledger.reading import each_of
+from app.ledger.reading import each_of_some
 from app.parties.identity import is_party_id
 from app.parties.principal import OutsideRegion, Principal
 from app.parties.store import find_parties
@@ -31,19 +31,14 @@ _PARTY = "party/"
 
 def places_of(connection: Connection, stream: str) -> frozenset[str]:
     """Returns the regions (GB/T 2260) that a stream belongs to; none where nobody told one. Read-only."""
-    parties: set[str] = set()
-    places: set[str] = set()
-    if stream.startswith(_PARTY):
-        parties.add(stream.removeprefix(_PARTY))
-    else:
-        for fields in each_of(connection, stream, _DECIDING):
-            parties.update(_told_parties(fields))
-            if fields["type"] == "sale" and isinstance(fields["data"].get("region"), str):
-                places.add(fields["data"]["region"])
-    for some in chunks(sorted(parties)):
-        rows = find_parties(connection, some)
-        places.update(row.region for row in rows if row.region is not None)
-    return frozenset(places)
+    return places_of_each(connection, [stream])[stream]
+
+
+def places_of_each(
+    connection: Connection, streams: Collection[str]
+) -> Mapping[str, frozenset[str]]:
+    """Returns what `places_of` does of each of these streams, in few statements. Read-only."""
+    return _Told(connection, streams, _DECIDING).places()
 
 
 def is_in_office(connection: Connection, principal: Principal, stream: str) -> bool:
@@ -62,30 +57,100 @@ def acts_on(connection: Connection, principal: Principal, stream: str) -> bool:
 
     Where it is in office for them; who may decide for customs also where a declaration names them. Read-only.
     """
-    if is_in_office(connection, principal, stream):
-        return True
-    return principal.may("customs.decide") and is_declared(connection, stream)
+    return stream in acted_on(connection, principal, [stream])
 
 
-def is_declared(connection: Connection, stream: str) -> bool:
-    """Whether a record of these goods, or of their lot, commits to a customs declaration. Read-only."""
-    return any(
-        "declaration" in fields.get("sealed", {})
-        for one in with_lot(connection, stream)
-        for fields in each_of(connection, one, _DECLARING)
-    )
+def acted_on(
+    connection: Connection,
+    principal: Principal,
+    streams: Collection[str],
+    *,
+    places: Mapping[str, frozenset[str]] | None = None,
+) -> frozenset[str]:
+    """Returns those of many goods that the caller `acts_on`, in few statements. Read-only.
+
+    places: of each, where they are known.
+    """
+    if principal.region is None:
+        return frozenset(streams)
+    if not principal.may("customs.decide"):
+        known = places_of_each(connection, streams) if places is None else places
+        return frozenset(one for one in streams if principal.in_office(*known[one]))
+    told = _Told(connection, streams, _DECIDING | _DECLARING)
+    known = told.places()
+    found = frozenset(one for one in streams if principal.in_office(*known[one]))
+    return found | told.declared(beside=found)
 
 
-def with_lot(connection: Connection, stream: str) -> Iterator[str]:
-    """Yields a stream, and of a unit that has a lot the lot's. Read-only."""
-    yield stream
-    if "/21/" not in stream:
-        return
-    for fields in each_of(connection, stream, _REGISTERING):
-        lot = fields["data"].get("lot")
-        if isinstance(lot, str):
-            yield lot_stream(stream.split("/")[1], lot)
-        return
+class _Told:
+    """What the records of many streams tell of where they belong, read once and not kept. Read-only."""
+
+    def __init__(
+        self, connection: Connection, streams: Collection[str], types: frozenset[str]
+    ) -> None:
+        self._connection = connection
+        self._parties: dict[str, set[str]] = {one: set() for one in streams}
+        self._sold_in: dict[str, set[str]] = {one: set() for one in streams}
+        self._declared: set[str] = set()
+        self._units: dict[str, set[str]] = {}
+        """By the lot that they name."""
+        for stream in streams:
+            if stream.startswith(_PARTY):
+                self._parties[stream].add(stream.removeprefix(_PARTY))
+        goods = [one for one in streams if not one.startswith(_PARTY)]
+        for stream, fields in each_of_some(connection, goods, types):
+            self._add(stream, fields)
+
+    def _add(self, stream: str, fields: Mapping[str, Any]) -> None:
+        if fields["type"] in _DECIDING:
+            self._parties[stream].update(_told_parties(fields))
+        if fields["type"] == "sale" and isinstance(fields["data"].get("region"), str):
+            self._sold_in[stream].add(fields["data"]["region"])
+        if fields["type"] in _DECLARING and "declaration" in fields.get("sealed", {}):
+            self._declared.add(stream)
+        for lot in _told_lot(stream, fields):
+            self._units.setdefault(lot, set()).add(stream)
+
+    def places(self) -> Mapping[str, frozenset[str]]:
+        """Returns the regions of each stream."""
+        regions: dict[str, str] = {}
+        for some in chunks(sorted(set().union(*self._parties.values()))):
+            rows = find_parties(self._connection, some)
+            regions |= {row.id: row.region for row in rows if row.region is not None}
+        return {
+            stream: frozenset(
+                told | {regions[one] for one in self._parties[stream] if one in regions}
+            )
+            for stream, told in self._sold_in.items()
+        }
+
+    def declared(self, *, beside: Collection[str]) -> frozenset[str]:
+        """Returns those of which a record, or one of their lot, commits to a customs declaration.
+
+        beside: of which it need not be known.
+        """
+        found = set(self._declared)
+        lots = [lot for lot, units in self._units.items() if units - found - set(beside)]
+        for lot, fields in each_of_some(self._connection, lots, _DECLARING):
+            if "declaration" in fields.get("sealed", {}):
+                found |= self._units[lot]
+        return frozenset(found)
+
+
+def with_lots(connection: Connection, streams: Collection[str]) -> Mapping[str, frozenset[str]]:
+    """Returns for each stream itself, and of a unit that has a lot the lot's too. Read-only."""
+    found = {one: {one} for one in streams}
+    units = [one for one in streams if "/21/" in one]
+    for stream, fields in each_of_some(connection, units, _REGISTERING):
+        found[stream].update(_told_lot(stream, fields))
+    return {stream: frozenset(told) for stream, told in found.items()}
+
+
+def _told_lot(stream: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the lot that a unit's registration names."""
+    lot = fields["data"].get("lot")
+    if "/21/" in stream and fields["type"] == "registration" and isinstance(lot, str):
+        yield lot_stream(stream.split("/")[1], lot)
 
 
 def _told_parties(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -36,6 +36,10 @@ WRITES = {
         "DELETE FROM batch_code WHERE serial = 'none'",
         "DELETE FROM lot WHERE lot = 'none'",
     ),
+    "0027": (
+        "INSERT INTO side_index VALUES (1, 1, 'order', 'x')",
+        "DELETE FROM side_index WHERE kind = 'order'",
+    ),
 }
 
 

@@ -92,6 +92,7 @@ AUTHORITIES = {
             Bad(name="sealed number", body={"q": "TEST0000099998"}, answer=INVALID, kind="missing"),
             Bad(name="group", body={"q": "x", "group": "people"}, answer=INVALID, kind="enum"),
             Bad(name="cursor", body={"q": "x", "cursor": "x"}, answer=INVALID, kind="cursor"),
+            Bad(name="onward", body={"q": "x", "onward": "x"}, answer=INVALID, kind="cursor"),
         ),
     ),
     ("GET", "/api/v1/publications"): Operation(
@@ -172,6 +173,12 @@ AUTHORITIES = {
                 kind="length",
             ),
             Bad(name="no purpose", body={"number": _DECLARATION}, answer=INVALID, kind="missing"),
+            Bad(
+                name="onward",
+                body={"number": _DECLARATION, "purpose": "inspection 2026-9", "onward": "x"},
+                answer=INVALID,
+                kind="cursor",
+            ),
         ),
     ),
     ("POST", "/api/v1/customs/decisions"): Operation(

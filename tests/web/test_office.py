@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from app.i18n import region_name
 from app.ledger import store as ledger
 from app.ledger.record import stream_key
-from app.trace.offices import places_of
+from app.trace.offices import places_of, places_of_each
 from tests.web.authority import (
     HERE,
     key_of_person,
@@ -84,6 +84,7 @@ def test_the_last_sale_of_goods_says_who_is_in_office_as_the_first_one_does(mark
     """A lot has as many as it had buyers."""
     order = {"order": {"content": {"number": "sold-late"}}}
     lot, sold_here = market.issue(2, by=market.far)
+    first_of_mine = market.mine.code
     market.send(market.far, sold_here.code, "sale", {"region": "441283"}, hours=-1, sealed=order)
     with market.rooms.database.write() as connection:
         (first,) = ledger.load_stream(connection, lot.code)
@@ -98,6 +99,9 @@ def test_the_last_sale_of_goods_says_who_is_in_office_as_the_first_one_does(mark
         connection.execute(insert(ledger.RECORD), rows)
     with market.rooms.database.read() as connection:
         assert "441283" in places_of(connection, lot.code)
+        told = places_of_each(connection, [lot.code, sold_here.code, first_of_mine])
+        assert told == {one: places_of(connection, one) for one in told}, "and among many as alone"
+        assert "441283" not in told[first_of_mine]
     market.tamper("DELETE FROM record WHERE stream = ? AND seq > 0", stream_key(lot.code))
 
 

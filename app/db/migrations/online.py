@@ -72,6 +72,18 @@ def create_index(name: str, table: str, columns: Sequence[str], *, only: str | N
     connection.exec_driver_sql(f"SET lock_timeout = '{patience}'")
 
 
+def drop_index(name: str, table: str) -> None:
+    """Drops an index that another does the work of; one that is gone stays so. Writes the schema."""
+    if not _is_postgresql():
+        op.drop_index(name, table)
+        return
+    connection = op.get_bind()
+    patience = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+    connection.exec_driver_sql("SET lock_timeout = 0")  # as above
+    op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
+    connection.exec_driver_sql(f"SET lock_timeout = '{patience}'")
+
+
 @contextmanager
 def filling() -> Iterator[None]:
     """Around many small writes: none waits for the disk by itself (PostgreSQL).

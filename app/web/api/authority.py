@@ -12,6 +12,7 @@ from app.ledger.note import encode_base64
 from app.ledger.verifier import Problem
 from app.oversight.chains import Anchor, Line
 from app.oversight.lookbook import LoggedLook, WantedLooks
+from app.oversight.numbers import read_places, write_places
 from app.oversight.periods import read_period
 from app.oversight.seeking import GROUPS, Found, Group, Hit
 from app.oversight.seeking import Query as Seek
@@ -48,6 +49,7 @@ class SeekIn(Body):
     group: Literal["parties", "products", "lots", "units"] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 10
     cursor: Annotated[str | None, Field(max_length=200)] = None
+    onward: Annotated[str, Field(max_length=200)] = ""
 
 
 class ReadingOut(BaseModel):
@@ -82,13 +84,17 @@ class GroupOut(BaseModel):
 class SeekOut(BaseModel):
     """What a search found. elsewhere: public things named in full that lie outside one's region.
 
-    unasked: as which sealed numbers it was not looked for, since no `purpose` was stated.
+    unasked: as which sealed numbers it was not looked for, since no `purpose` was stated. onward: where
+    to go on with a number that more records have than one answer looks through; null: that was all.
+    percent: how much was looked through up to here, about.
     """
 
     read_as: list[ReadingOut]
     groups: dict[str, GroupOut]
     elsewhere: list[str]
     unasked: list[str]
+    onward: str | None
+    percent: int
 
 
 @router.post("/desk/search", summary="Search as an authority", responses=problems("forbidden"))
@@ -99,7 +105,8 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
     credit code, name of a party or product, licence number, or, by the keyed index and only with a
     `purpose`, a waybill, order, payment or customs declaration number; such a look is logged, found or
     not. Without `q` all of a `region`. `since`, `until`: days in China, both included. With `group` that
-    kind alone, from `cursor` on. Of each kind at most 1000 are found.
+    kind alone, from `cursor` on. Of each kind at most 1000 are found. Where more records have a sealed number
+    than one answer looks through, the same again with its `onward` finds those behind, until that is null.
     """
     since_ms, until_ms = read_period(body.since, body.until)
     wanted = Seek(
@@ -108,6 +115,7 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
         since_ms=since_ms,
         until_ms=until_ms,
         purpose=body.purpose,
+        after=read_places(body.onward, loc=("onward",)),
     )
     first = 0 if body.cursor is None else read_offset(body.cursor)
     found = rooms.seeking.find(principal, wanted)
@@ -119,6 +127,8 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
         groups={group: _group(found, group, first, body.limit) for group in groups},
         elsewhere=list(found.elsewhere),
         unasked=list(found.unasked),
+        onward=write_places(found.onward) or None,
+        percent=found.percent,
     )
 
 

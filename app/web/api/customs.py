@@ -9,7 +9,9 @@ from fastapi import Response
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time_if
-from app.oversight.customs import Declared, DocumentName
+from app.oversight.customs import Declared
+from app.oversight.numbers import read_places, write_places
+from app.oversight.threefold import DocumentName
 from app.parties.looking import MAX_PURPOSE
 from app.web.api.events import event_body
 from app.web.body import Body, api_router
@@ -39,6 +41,12 @@ class DeclarationIn(Body):
     def documents(self) -> dict[DocumentName, str]:
         """Returns the three numbers by name, "" for one that was not given."""
         return {"order": self.order, "payment": self.payment, "waybill": self.waybill}
+
+
+class LookIn(DeclarationIn):
+    """The same, of goods from `onward` on; "" for the first ones."""
+
+    onward: Annotated[str, Field(max_length=200)] = ""
 
 
 class DecisionIn(DeclarationIn):
@@ -84,16 +92,22 @@ class GoodsOut(BaseModel):
 class DocumentOut(BaseModel):
     """One of the three, by itself. standing: agrees, differs, absent, not_given.
 
-    told_of: those of the goods whose records commit to it that the caller acts on.
+    told_of: the first of the goods whose records commit to it that the caller acts on; more: there may be
+    others.
     """
 
     name: str
     standing: str
     told_of: list[str]
+    more: bool
 
 
 class DeclaredOut(BaseModel):
-    """A declaration as the records tell of it. outcome: agree, differ, absent; null: nothing compared."""
+    """A declaration as the records tell of it. outcome: agree, differ, absent; null: nothing compared.
+
+    goods: up to 200. onward: where to go on with them, null: that was all; percent: how much of them up to
+    here, about. What was compared is of all of them.
+    """
 
     number: str
     district: str
@@ -102,6 +116,8 @@ class DeclaredOut(BaseModel):
     goods: list[GoodsOut]
     documents: list[DocumentOut]
     outcome: str | None
+    onward: str | None
+    percent: int
 
 
 @router.post(
@@ -109,16 +125,20 @@ class DeclaredOut(BaseModel):
     summary="Look a customs declaration up",
     responses=problems("forbidden", "not-found"),
 )
-def look_declaration(rooms: InRooms, principal: Caller, body: DeclarationIn) -> DeclaredOut:
+def look_declaration(rooms: InRooms, principal: Caller, body: LookIn) -> DeclaredOut:
     """Returns the goods of a declaration and whether order, payment and waybill (三单) agree.
 
     Numbers are compared by keyed digests of what sellers, platforms and carriers committed to; nothing
     is opened, and the look is logged with its `purpose`, found or not. They agree if all three were told
     of the same goods of it; where one is told of others, it alone `differs`. A number of goods on which
-    the caller does not act (another region's, named by no declaration) is `absent`.
+    the caller does not act (another region's, named by no declaration) is `absent`. With `onward` of an
+    answer the goods behind its own, with the same purpose or another, and logged as the first ones are.
     """
+    after = read_places(body.onward, loc=("onward",)).get("declaration", 0)
     return _declared(
-        rooms.customs.look(principal, body.number, body.documents(), purpose=body.purpose)
+        rooms.customs.look(
+            principal, body.number, body.documents(), purpose=body.purpose, after=after
+        )
     )
 
 
@@ -172,8 +192,12 @@ def _declared(told: Declared) -> DeclaredOut:
             for one in told.goods
         ],
         documents=[
-            DocumentOut(name=one.name, standing=one.standing, told_of=list(one.told_of))
+            DocumentOut(
+                name=one.name, standing=one.standing, told_of=list(one.told_of), more=one.more
+            )
             for one in told.documents
         ],
         outcome=told.outcome,
+        onward=None if told.onward is None else write_places({"declaration": told.onward}),
+        percent=told.percent,
     )

@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kit.errors import Fault, FieldFault, invalid
-from app.oversight.customs import DOCUMENTS, Declared
+from app.oversight.customs import Declared
+from app.oversight.numbers import read_places, write_places
+from app.oversight.threefold import DOCUMENTS
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -55,8 +57,9 @@ def work_on_declaration(
         else:
             told = f"customs_{form.text('do')}"
     try:
+        after = read_places(form.text("after"), loc=("number",)).get("declaration", 0)
         declared = rooms.customs.look(
-            principal, form.text("number"), documents, purpose=form.text("purpose")
+            principal, form.text("number"), documents, purpose=form.text("purpose"), after=after
         )
     except Fault as fault:
         if fault.slug == "forbidden":
@@ -65,7 +68,7 @@ def work_on_declaration(
         return _page(request, rooms, signed, lang, sent, status=status_of(fault))
     return _page(
         request, rooms, signed, lang, asked, status=status, declared=declared, decide=decide,
-        told=told,
+        told=told, after=after,
     )  # fmt: skip
 
 
@@ -104,10 +107,11 @@ def _page(
     declared: Declared | None = None,
     decide: Sent = BLANK,
     told: str = "",
+    after: int = 0,
 ) -> Response:
     signed.person.principal().check_may("customs.decide")
     frame = frame_of(request, lang, PATH)
-    if decide is BLANK and declared:
+    if decide is BLANK and declared and declared.goods:
         decide = prefilled(port=str(declared.goods[0].facts.get("port", "")))
     parties = {one.party for one in declared.goods if one.party} if declared else set()
     return answer_signed(
@@ -122,5 +126,11 @@ def _page(
         decide=decide,
         names={one.id: one.name for one in rooms.parties.get_some(parties).values()},
         looked=_LOOK,
+        after=_place(after),
+        onward=_place(declared.onward) if declared else "",
         goods=[(one.code, one.code) for one in declared.goods] if declared else [],
     )
+
+
+def _place(after: int | None) -> str:
+    return write_places({"declaration": after}) if after else ""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from app.kit.clock import from_ms
 from app.kit.errors import Fault
+from app.oversight.numbers import read_places, write_places
 from app.oversight.periods import read_period
 from app.oversight.seeking import GROUPS, Found, Group, Hit, Query
 from app.parties.sessions import SignedIn
@@ -74,6 +75,7 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
             since_ms=since_ms,
             until_ms=until_ms,
             purpose=form.text("purpose"),
+            after=read_places(form.text("after"), loc=("q",)),
         )
         found = rooms.seeking.find(principal, query)
     except Fault as fault:
@@ -85,7 +87,10 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
         _part(rooms, found, group, _first(form) if chosen else 0, _PAGE if chosen else _FEW)
         for group in chosen or GROUPS
     ]
-    return _page(request, signed, lang, sent, found=found, parts=parts, alone=bool(chosen))
+    return _page(
+        request, signed, lang, sent, found=found, parts=parts, alone=bool(chosen),
+        after=write_places(query.after),
+    )  # fmt: skip
 
 
 def _first(form: Form) -> int:
@@ -126,6 +131,7 @@ def _page(
     found: Found | None = None,
     parts: list[Part] | None = None,
     alone: bool = False,
+    after: str = "",
 ) -> Response:
     signed.person.principal().check_may("desk.search")
     return answer_signed(
@@ -139,6 +145,8 @@ def _page(
         found=found,
         parts=parts or [],
         alone=alone,
+        after=after,
+        onward="" if found is None else write_places(found.onward),
         deals=deals(signed.person),
         within=signed.person.region or "",
         narrowed=any(sent.value(name) or name in sent.errors for name in _NARROWING),
