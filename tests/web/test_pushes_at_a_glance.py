@@ -269,7 +269,7 @@ def test_a_push_is_answered_also_where_the_list_cannot_keep_it(market, monkeypat
 
 def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
     """At its address and in the counts: of two each would wait for the disk, and one could stand alone."""
-    address = market.ask("POST", AT, token=market.keys[SHOP])
+    address = market.ask("POST", AT, token=market.keys[CARRIER])
     path = urlsplit(address["callback_url"]).path
     begun = []
     write = Database.write
@@ -290,5 +290,5 @@ def test_what_came_of_a_push_is_kept_in_one_transaction(market, monkeypatch):
 
     assert pushed(data={"param": "[]", "sign": sign_of("[]", address["salt"])}) == 200
     assert pushed(data={"param": "[]", "sign": "0" * 32}) == 403
-    assert market.ask("GET", AT, token=market.keys[SHOP])["outcome"] == "sign_wrong"
+    assert market.ask("GET", AT, token=market.keys[CARRIER])["outcome"] == "sign_wrong"
     assert pushed(content=b"x") == 422
