@@ -110,7 +110,7 @@ def test_tampered_while_serving_is_found_at_once_and_heals_when_put_back(
     codes = victims(served)
     assert is_boosted(served)
     # A tile that grows is made again from its leaves, which would undo what is done to it here.
-    served.place.wait_published()
+    served.place.wait_settled()
     saved = Saved(served.place.database_url, codes, tiles=how.on_log)
     tamper(served.place.database_url, how, codes)
     begun = time.monotonic()
