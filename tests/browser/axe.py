@@ -85,6 +85,7 @@ def violations(page: Any, *, also_dark: bool = False) -> list[Any]:
 
     also_dark: in the dark too, whatever the page itself shows now.
     """
+    page.wait_for_load_state("load")
     if page.evaluate("() => matchMedia('(scripting: enabled)').matches"):
         page.evaluate(_source())
         seen = page
@@ -109,7 +110,6 @@ def _copied(page: Any) -> Any:
     glass = _glass(page.context.browser, f"{parts.scheme}://{parts.netloc}/")
     glass.set_viewport_size(page.viewport_size)
     glass.emulate_media(color_scheme=page.evaluate(_SCHEME), reduced_motion="reduce")
-    page.wait_for_load_state("load")
     html, lacking = page.evaluate(_TAKE)
     assert lacking == [], f"{page.url} came without {lacking}"
     glass.evaluate(_SHOW, [html, page.url])

@@ -91,9 +91,17 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
         trade = Trade(place).begin()
         _served.append(place)
         *sold, one, another = trade.complete(SHOP, SOLD_UNITS + 2)
-        yield Counter(trade, sold, [one, another], trade.issue(SHOP, 2))
+        unsold = trade.issue(SHOP, 2)
+        place.wait_settled()
+        yield Counter(trade, sold, [one, another], unsold)
     finally:
         place.close()
+
+
+@pytest.fixture
+def still(counter: Counter) -> None:
+    """The counter's log stands still: what other tests sent there has brought about all that it will."""
+    counter.trade.place.wait_settled()
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +158,11 @@ def walk(
         assert [one for walker in walks.walkers for one in walker.unexpected()] == []
 
 
+def has_map(trade: Trade) -> bool:
+    with trade.place.opened() as run:
+        return run("SELECT count(*) FROM heads_map WHERE seq IS NOT NULL")[0][0] > 0
+
+
 def _bring_about(trade: Trade) -> dict[str, str]:
     """Returns a code for each state that comes about at once."""
     intact, broken, other = trade.complete(SHOP, 3)
@@ -181,6 +194,8 @@ def _bring_about(trade: Trade) -> dict[str, str]:
     trade.place.wait_published()
     tamper(trade.place.database_url, TAMPERINGS[0], (broken, other))
     wait_until(lambda: bool(trade.findings(status="open")), "the auditor finds the altered body")
+    wait_until(lambda: has_map(trade), "the heads of a log that began so long ago are mapped")
+    trade.place.wait_settled()
     return {
         "intact": intact,
         "broken": broken,

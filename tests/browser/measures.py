@@ -101,7 +101,8 @@ _STRUCTURE = r"""
 
 
 def _read(page: Any, *bodies: str) -> dict[str, Any]:
-    """Returns what they measured; works in a page that may not run scripts of its own."""
+    """Returns what they measured once the page has come whole; it may run no scripts of its own."""
+    page.wait_for_load_state("load")  # what was waited for may stand there before the stylesheets
     parts = ", ".join(f"...(() => {{{body}}})()" for body in bodies)
     told: dict[str, Any] = page.evaluate(f"() => {{{_SEEN} return {{{parts}}}; }}")
     return told

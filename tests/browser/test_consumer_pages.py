@@ -46,7 +46,8 @@ def test_a_complaint_is_followed_answered_and_settled(counter, chromium, picture
     with phone(chromium, lang=lang) as (page, noted):
         number, query = complain(counter, page, unit, lang)
         look(page, lang)
-        page.get_by_role("button", name=text(lang, "page.ticket.follow")).click()
+        with page.expect_navigation():
+            page.get_by_role("button", name=text(lang, "page.ticket.follow")).click()
         page.locator(".state-waiting").wait_for()
         assert WORDS in page.locator(".said").inner_text()
         assert page.locator(".clock-open").count() == 2
@@ -60,7 +61,8 @@ def test_a_complaint_is_followed_answered_and_settled(counter, chromium, picture
         page.goto(counter.url("ticket", lang))
         page.locator("#ticket").fill(f" {number.lower()}")
         page.locator("#query").fill(f"{query[:5]} {query[5:]}".lower())
-        page.locator(".narrow button").click()
+        with page.expect_navigation():
+            page.locator(".narrow button").click()
         page.locator(".state-answered").wait_for()
         assert "给您换一件" in page.locator(".said-them").inner_text()
         assert page.locator(".clock-met").count() == 2

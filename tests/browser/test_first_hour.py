@@ -73,8 +73,8 @@ def test_a_shop_that_read_nothing_sends_its_first_parcel(market, chromium, pictu
 
         begin_next(page, "codes", lang)
         fill(page, count="100")
-        market.work()
         page.wait_for_url("**/desk/batches/*")
+        market.work()
 
         begin_next(page, "print", lang)
         page.locator(".label-look").wait_for()

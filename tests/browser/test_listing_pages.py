@@ -36,7 +36,8 @@ def test_products_are_chosen_and_listed_on_every_screen(market, chromium, pictur
         page.goto(market.url + "/desk/products?q=青瓷")
         look(page, pictures, "products-choose", lang)
         page.get_by_role("checkbox").first.check()
-        page.locator(".link-line a", has_text={"zh": "全选", "en": "all of this"}[lang]).click()
+        with page.expect_navigation():
+            page.locator(".link-line a", has_text={"zh": "全选", "en": "all of this"}[lang]).click()
         page.get_by_role("link", name={"zh": "全不选", "en": "Choose none"}[lang]).wait_for()
         assert page.locator('input[name="gtin"]:checked').count() == 4
         page.locator('form[action$="/listings"] button').click()

@@ -16,7 +16,7 @@ from tests.browser.test_watch import PROOF, kept, look, signed_now, url
 from tests.drills.trade import GTIN, SHOP
 from tests.ledger.bundles import SmallLog, sold_unit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("still")]
 
 every = pytest.mark.parametrize("lang", ["zh", "en"])
 EVIDENCE = "**/evidence"
@@ -95,7 +95,7 @@ def test_evidence_from_another_log_is_refused_loudly(counter, chromium, by, lang
 def test_evidence_of_the_same_log_is_said_to_be_so_whichever_is_newer(counter, chromium, lang):
     raw = evidence(counter)
     counter.trade.issue(SHOP, 2)
-    counter.trade.place.wait_published()
+    counter.trade.place.wait_settled()
     with phone(chromium, lang=lang, script=True) as (page, noted):
         page.route(EVIDENCE, lambda route: route.fulfill(body=raw, content_type="application/json"))
         look(page, counter, lang)
@@ -105,7 +105,7 @@ def test_evidence_of_the_same_log_is_said_to_be_so_whichever_is_newer(counter, c
         assert len([one for one in noted.addresses if "/consistency" in one]) == 1
         # Now the evidence is newer than what this phone saw.
         counter.trade.issue(SHOP, 2)
-        counter.trade.place.wait_published()
+        counter.trade.place.wait_settled()
         page.unroute(EVIDENCE)
         check_here(page)
         page.wait_for_timeout(300)
@@ -122,7 +122,7 @@ def test_what_cannot_be_compared_is_said_to_be_so_and_nobody_is_accused(counter,
     with phone(chromium, lang="en", script=True) as (page, _):
         raw = evidence(counter)
         counter.trade.issue(SHOP, 1)
-        counter.trade.place.wait_published()
+        counter.trade.place.wait_settled()
         look(page, counter, "en")
         page.route(EVIDENCE, lambda route: route.fulfill(body=raw, content_type="application/json"))
         for failing in (

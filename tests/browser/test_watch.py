@@ -18,7 +18,7 @@ from tests.browser.screens import check_screens
 from tests.drills.trade import GTIN, SHOP
 from tests.ledger.bundles import ORIGIN, UNIT, VKEY, SmallLog
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("still")]
 
 every = pytest.mark.parametrize("lang", ["zh", "en"])
 SEEN = "#watch-told:not(:empty)"
@@ -92,7 +92,6 @@ def fork(counter, kind: str) -> tuple[str, list[str] | None]:
 
 @every
 def test_a_log_that_grew_is_proven_to_have_grown(counter, chromium, lang):
-    counter.trade.place.wait_published()  # what other tests have sent
     with phone(chromium, lang=lang, script=True) as (page, noted):
         look(page, counter, lang)
         note, first = signed_now(counter)
@@ -100,7 +99,7 @@ def test_a_log_that_grew_is_proven_to_have_grown(counter, chromium, lang):
         (seen,) = kept(page).values()
         assert (seen["note"], seen["size"]) == (note, str(first.size))
         counter.trade.issue(SHOP, 3)
-        counter.trade.place.wait_published()
+        counter.trade.place.wait_settled()
         look(page, counter, lang)
         note, now = signed_now(counter)
         assert now.size > first.size
@@ -122,7 +121,6 @@ def test_a_log_that_grew_is_proven_to_have_grown(counter, chromium, lang):
 @every
 @pytest.mark.parametrize("kind", ["smaller", "root", "inconsistent", "key_changed", "renamed"])
 def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictures, kind, lang):
-    counter.trade.place.wait_published()
     with phone(chromium, lang=lang, script=True) as (page, noted):
         look(page, counter, lang)
         before = kept(page)
@@ -160,7 +158,6 @@ def test_a_fork_is_told_loudly_and_both_notes_are_kept(counter, chromium, pictur
 
 
 def test_the_same_fork_is_one_warning_and_another_is_a_second(counter, chromium):
-    counter.trade.place.wait_published()
     with phone(chromium, script=True) as (page, _):
         look(page, counter)
         for note in (
@@ -208,7 +205,7 @@ def test_a_proof_that_does_not_arrive_leaves_the_old_checkpoint(counter, chromiu
         look(page, counter)
         before = kept(page)
         counter.trade.issue(SHOP, 1)
-        counter.trade.place.wait_published()
+        counter.trade.place.wait_settled()
         page.route(PROOF, lambda route: route.fulfill(status=503, body="{}"))
         glance(page, counter)
         assert (told(page), page.locator(".notice-alarm").count()) == ("", 0)

@@ -10,9 +10,10 @@ from app.i18n import text
 from app.ledger.note import NoteSigner, encode_base64
 from tests.browser.counter import phone
 from tests.browser.test_watch import PROOF, fork, glance, kept, look, serve, signed_now, told, url
+from tests.drills.deployment import wait_until
 from tests.drills.trade import SHOP
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("still")]
 
 LEDGER = "**/api/v1/ledger"
 DOUBTS = "suxin.doubts.1"
@@ -20,7 +21,7 @@ DOUBTS = "suxin.doubts.1"
 
 def grow(counter) -> None:
     counter.trade.issue(SHOP, 1)
-    counter.trade.place.wait_published()
+    counter.trade.place.wait_settled()
 
 
 def set_kept(page, name: str, value) -> None:
@@ -34,6 +35,11 @@ def age_doubts(page) -> None:
         for name, one in kept(page, DOUBTS).items()
     }
     set_kept(page, DOUBTS, doubts)
+
+
+def doubted(page) -> int:
+    """How often this phone was shown no proof."""
+    return sum(one["times"] for one in (kept(page, DOUBTS) or {}).values())
 
 
 def warned(page) -> str:
@@ -140,8 +146,9 @@ def test_a_service_that_fails_for_days_is_named_mildly(counter, chromium, lang):
         look(page, counter, lang)
         grow(counter)
         page.route(PROOF, lambda route: route.fulfill(status=503, json={}))
-        for _ in range(4):
+        for times in range(1, 5):
             glance(page, counter, lang)
+            wait_until(lambda times=times: doubted(page) == times, "it has looked")
             assert (told(page), page.locator(".notice-alarm").count()) == ("", 0)
         age_doubts(page)
         look(page, counter, lang)

@@ -25,10 +25,11 @@ def two(postgresql_database_url):
 
 
 def end_sessions(database: Database) -> None:
-    """As a server that is restarted does."""
+    """As a server that is restarted does. Returns when they are gone, and their locks with them."""
     name = database.session_name
     DATABASES.server().execute(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity "
+        f"WHERE application_name = '{name}'"
     )
 
 

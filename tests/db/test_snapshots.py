@@ -72,7 +72,7 @@ def test_readers_whose_sessions_were_cut_are_connected_anew(database, postgresql
         for connection in (first, second):
             NAMES.rows(connection, stream=1)
     with psycopg.connect(postgresql_database_url, autocommit=True) as other:
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+        cut = "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = %s"
         assert len(other.execute(cut, (database.session_name,)).fetchall()) == 2
     for _ in range(3):
         with database.read() as connection:

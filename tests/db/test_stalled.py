@@ -53,10 +53,12 @@ def in_the_middle(url: str, name: str, statement: str = "SELECT * FROM log_state
         pipeline.__enter__()
 
         def send(more: str) -> None:
+            pid = asleep.info.backend_pid
+            before = _waits(url, pid, "active")  # behind the statement that came last
             asleep.execute(more)
             asleep.pgconn.send_flush_request()
             asleep.pgconn.flush()
-            _wait(lambda: _waits(url, asleep.info.backend_pid, "active"), "it stands still")
+            _wait(lambda: _waits(url, pid, "active") not in (None, before), "it stands still")
 
         try:
             send(statement)
@@ -65,14 +67,23 @@ def in_the_middle(url: str, name: str, statement: str = "SELECT * FROM log_state
             asleep.pgconn.finish()
 
 
-def _waits(url: str, pid: int, state: str) -> bool:
-    """Whether the server has come to waiting; who has its answer may be ahead of that."""
+def _waits(url: str, pid: int, state: str) -> tuple[object, ...] | None:
+    """Returns at what the server waits for more, None where it does not; who has its answer may be ahead.
+
+    At what: when the last statement came, and how much of a COPY.
+    """
     with psycopg.connect(url) as looking:
-        found = looking.execute(
-            "SELECT wait_event = 'ClientRead' AND state = %s FROM pg_stat_activity"
-            " WHERE pid = %s", [state, pid],
+        return looking.execute(
+            "SELECT query_start, bytes_processed FROM pg_stat_activity"
+            " LEFT JOIN pg_stat_progress_copy USING (pid)"
+            " WHERE wait_event = 'ClientRead' AND state = %s AND pid = %s", [state, pid],
         ).fetchone()  # fmt: skip
-    return bool(found and found[0])
+
+
+def _is_there(url: str, pid: int) -> bool:
+    with psycopg.connect(url) as looking:
+        found = looking.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone()
+    return found is not None
 
 
 def _wait(true, what: str) -> None:
@@ -100,7 +111,7 @@ def behind_rows(url: str, name: str):
         asleep.commit()
         asleep.cursor().executemany("UPDATE log_state SET size = %s", [(0,), (0,)])
         pid = asleep.info.backend_pid
-        _wait(lambda: _waits(url, pid, "idle in transaction"), "it stands still")
+        _wait(lambda: _waits(url, pid, "idle in transaction") is not None, "it stands still")
         yield
     finally:
         asleep.pgconn.finish()
@@ -135,11 +146,19 @@ def test_who_copies_rows_slowly_is_not_and_who_stops_in_the_middle_is(place):
         slow.execute("CREATE TABLE copied (n bigint, told text)")
         slow.commit()
         slow.execute("SELECT * FROM log_state FOR UPDATE")
+
+        def waits() -> tuple[object, ...] | None:
+            return _waits(place.url, slow.info.backend_pid, "active")
+
         with pytest.raises(psycopg.OperationalError), slow.cursor() as cursor:  # noqa: SIM117
             with cursor.copy("COPY copied (n, told) FROM STDIN") as copy:
+                _wait(lambda: waits() is not None, "it waits for the first")
                 for n in range(4):
+                    before = waits()
                     copy.write_row((n, "x" * 100_000))
-                    _wait(lambda: _waits(place.url, slow.info.backend_pid, "active"), "it waits")
+                    while slow.pgconn.flush():  # libpq keeps what fills no packet until more comes
+                        time.sleep(0.001)
+                    _wait(lambda last=before: waits() not in (None, last), "it waits for more")
                     place.now.s = n * AFTER_S
                     assert place.stalled.end() == 0
                 assert is_locked(place.url)
@@ -162,11 +181,14 @@ def test_a_command_computes_between_its_statements_for_as_long_as_it_takes(place
     other = Database(place.url, stalled_after_s=0.2, command=command)
     ends = pytest.raises(DBAPIError) if command is None else nullcontext()
     with ends, other.write() as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         connection.execute(text("UPDATE log_state SET size = size"))
         for n in range(3):
             place.now.s = n * AFTER_S
             assert place.stalled.end() == 0 or command is None
             time.sleep(0.2)
+        if command is None:
+            _wait(lambda: not _is_there(place.url, pid), "the server has ended it")
         connection.execute(text("UPDATE log_state SET size = 7"))
     with place.own.read() as connection:
         found = connection.execute(text("SELECT size FROM log_state")).scalar_one()

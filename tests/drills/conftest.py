@@ -24,7 +24,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Trade:
         wait_until(lambda: trade.credit(STALL)["completed_chains"] == STALL_CHAINS, "chains count")
         wait_until(lambda: trade.credit(SHOP)["score"] == 705, "five points a day for chains")
         wait_until(lambda: trade.credit(STALL)["score"] == 703, "a point for each chain")
-        place.wait_published()
+        place.wait_settled()
     finally:
         place.close()
     code, told = place.audit()

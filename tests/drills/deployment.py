@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from app.kit.clock import SystemClock, to_ms
 from tests.asking import plain_client
 from tests.databases import DATABASES, Run, opened
 from tests.drills.processes import Done, run, start
@@ -22,6 +23,12 @@ from tests.ports import free_port, is_free
 
 START_TIMEOUT_S = 120
 _SERVING = "Suxin is serving at"
+# What the outbox has to do now, what has no place in the log yet, and what has and was not judged.
+_UNSETTLED = """
+SELECT (SELECT count(*) FROM outbox WHERE available_at <= ?) + (SELECT count(*) FROM unsequenced)
++ (SELECT count(*) FROM log_leaf WHERE leaf_index >
+   (SELECT coalesce(max(position), -1) FROM cursor WHERE name = 'findings.follow'))
+"""
 
 
 class Deployment:
@@ -114,10 +121,23 @@ class Deployment:
             os.kill(pid, number)
 
     def serve(self, *, days_ago: int = 0, port: int | None = None) -> Deployment:
-        """Returns when the service answers. Fails the test, with its log, where it ends instead.
+        """Returns when all of the service's processes are there, and it is ready.
 
-        days_ago: by how much the service's clock is behind. port: a free one unless given.
+        Fails the test, with its log, where it ends instead. days_ago: by how much the service's clock is
+        behind. port: a free one unless given.
         """
+        self.start(days_ago=days_ago, port=port)
+        assert self._process is not None
+        until = time.monotonic() + START_TIMEOUT_S
+        # The first process that answers is there before the last one is.
+        while not (_SERVING in self.log.read_text("utf-8") and self._is_ready()):
+            assert self._process.is_alive(), self.log.read_text("utf-8")
+            assert time.monotonic() < until, self.log.read_text("utf-8")
+            time.sleep(0.02)
+        return self
+
+    def start(self, *, days_ago: int = 0, port: int | None = None) -> None:
+        """Starts what `serve` waits for."""
         assert self._process is None
         if port is None:
             port = free_port()
@@ -131,12 +151,6 @@ class Deployment:
             days_ago=days_ago, code=self.code,
         )  # fmt: skip
         self._client = plain_client(base_url=self.url, timeout=30)
-        until = time.monotonic() + START_TIMEOUT_S
-        while not self._is_ready():
-            assert self._process.is_alive(), self.log.read_text("utf-8")
-            assert time.monotonic() < until, self.log.read_text("utf-8")
-            time.sleep(0.02)
-        return self
 
     def ended(self) -> int:
         """Returns the exit code of a service that ends by itself."""
@@ -208,6 +222,20 @@ class Deployment:
     def wait_published(self) -> None:
         """Returns when a signed checkpoint covers every record."""
         wait_until(lambda: self.get("/api/v1/ledger")["pending"] == 0, "everything is published")
+
+    def wait_settled(self) -> None:
+        """Returns when all that follows from the records is done, recorded and published too.
+
+        Chains are counted and goods judged a moment after what brought it about was answered. From here on
+        the log stands still unless somebody records, or time passes.
+        """
+        wait_until(self._has_settled, "what follows from the records is done")
+        self.wait_published()
+
+    def _has_settled(self) -> bool:
+        with self.opened() as run:
+            ((left,),) = run(_UNSETTLED, to_ms(SystemClock().now()))
+        return left == 0
 
     # --- the disk ------------------------------------------------------------------------------
 

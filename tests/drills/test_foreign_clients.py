@@ -54,7 +54,7 @@ def log(tmp_path_factory):
         place.wait_published()
         earlier = place.checkpoint
         trade.issue(SHOP, 300)
-        place.wait_published()
+        place.wait_settled()
         yield place, witness, earlier
     finally:
         place.close()

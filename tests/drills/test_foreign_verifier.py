@@ -36,7 +36,7 @@ class Published:
 def log(served: Trade) -> tuple[Trade, str]:
     """A log of more than one tile, and its key."""
     served.issue(SHOP, 300)
-    served.place.wait_published()
+    served.place.wait_settled()
     return served, served.place.call("GET", "/log/key", expect=200).text.strip()
 
 
@@ -93,7 +93,7 @@ def test_a_later_checkpoint_is_consistent_with_an_earlier_one_by_the_tiles(log):
     place = trade.place
     earlier = place.call("GET", "/log/checkpoint", expect=200).text
     trade.issue(SHOP, 20)
-    place.wait_published()
+    place.wait_settled()
     later = place.call("GET", "/log/checkpoint", expect=200).text
     reader = TilesReader(Published(place))
     sizes = [metamorphic_log.checkpoint_verify(note, [key]).size for note in (earlier, later)]

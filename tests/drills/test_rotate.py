@@ -82,7 +82,7 @@ def _cross(trade: Trade) -> Crossed:
     keys.append(told["new"]["key"])
     place.serve()
     trade.sign([code])
-    place.wait_published()
+    place.wait_settled()
     return Crossed(trade, code, keys, receipt, others)
 
 
@@ -185,7 +185,7 @@ class Published:
 )
 def test_foreign_verifiers_read_the_new_log_and_the_frozen_ones(crossed, prefix, number):
     place = crossed.trade.place
-    place.wait_published()
+    place.wait_settled()
     key = place.call("GET", f"{prefix}/key", expect=200).text.strip()
     assert key == crossed.keys[number]
     reader = TilesReader(Published(place, prefix))
@@ -212,7 +212,7 @@ def test_foreign_verifiers_read_the_new_log_and_the_frozen_ones(crossed, prefix,
 
 def test_partial_tiles_of_every_size_that_was_published_stay_for_ever(crossed):
     place = crossed.trade.place
-    place.wait_published()
+    place.wait_settled()
     for number, log in enumerate(place.get("/api/v1/ledger")["logs"]):
         with place.opened() as run:
             sizes = [size for (size,) in run("SELECT size FROM checkpoint WHERE log = ?", number)]

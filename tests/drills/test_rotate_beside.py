@@ -26,10 +26,10 @@ def place(request, tmp_path) -> Iterator[Deployment]:
 
 
 def end_lock_sessions(place: Deployment) -> None:
-    """As a server that is restarted does; the other sessions are left alone."""
+    """As a server that is restarted does; the other sessions are left alone. Returns when they are gone."""
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         ended = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_locks WHERE locktype = 'advisory'"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         ).fetchall()
     assert ended

@@ -11,6 +11,7 @@ from app.ledger.fsck import LogCheck
 from app.ledger.record import stream_key
 from tests.faults.life import PUBLISH_WITHIN, Life, served_keys
 from tests.faults.receipts import ReceiptBroken, check_receipts
+from tests.ledger.drills import flipped
 from tests.ledger.ledgers import UNIT, check_log
 
 
@@ -108,6 +109,7 @@ def test_a_published_tree_that_is_not_the_signed_one_is_noticed(ledger):
         state = logstore.load_state(connection)
     assert state is not None
     ((data,),) = life.ledger.sql("SELECT data FROM tile WHERE level = -1")
-    life.ledger.sql("UPDATE tile SET data = ? WHERE level = -1", bytes(data)[:-1] + b"\x00")
+    altered = flipped(bytes(data), len(data) - 1)
+    life.ledger.sql("UPDATE tile SET data = ? WHERE level = -1", altered)
     with pytest.raises(ReceiptBroken, match=f"not the tree of {state.size}"):
         check(life)

@@ -76,8 +76,8 @@ def leader_of(ledger: Ledger, *, lease_s: float) -> Process:
 
 
 def test_a_leader_that_died_is_waited_for_as_long_as_its_lease(ledger):
-    dead = leader_of(ledger, lease_s=1.5)
-    rotating = Rotating(ledger)
+    rotating, dead = Rotating(ledger), leader_of(ledger, lease_s=1.5)
+    assert dead.lease.renew()  # what it did took its time
     assert rotating.run().new == SECOND
     assert {standing.holder for standing in rotating.waited} == {dead.lease.id}
     assert all(0 <= standing.left_s <= 1.5 for standing in rotating.waited)

@@ -31,6 +31,9 @@ from tests.ledger.peers import Peer, is_slow, says, true_witness
 from tests.sentences import explain
 
 SIZE = {"Content_Type": "text/x.tlog.size"}
+# How long one that answers may take on a busy machine; who is slow on purpose is given a time-out of its own.
+TIMEOUT_S = 30.0
+BOTH = "group both all witness.test/w1 witness.test/w2\n"
 STRANGERS = Cosigner("witness.test/x", b"x" * 32).cosign("a\n", at=START).encode()
 
 
@@ -50,11 +53,13 @@ class Scene:
         self.peers.append(peer)
         return peer
 
-    def join(self, quorum: str = "none", *, timeout_s: float = 1.0, more: str = "") -> Publisher:
+    def join(
+        self, quorum: str = "none", *, timeout_s: float = TIMEOUT_S, more: str = ""
+    ) -> Publisher:
         lines = "".join(peer.line for peer in self.peers)
         return self.publisher(f"{lines}{more}quorum {quorum}\n", timeout_s=timeout_s)
 
-    def publisher(self, policy: str, *, timeout_s: float = 1.0) -> Publisher:
+    def publisher(self, policy: str, *, timeout_s: float = TIMEOUT_S) -> Publisher:
         ledger = self.ledger
         self.cosigning = Witnesses(
             parse_policy(policy.encode()), prove=self.prove,
@@ -102,7 +107,7 @@ def scene_of_each(ledger):
 def test_every_checkpoint_is_cosigned_with_a_proof_from_the_last(scene_of_each):
     scene = scene_of_each
     one, two = scene.peer(), scene.peer()
-    publisher = scene.join("witness.test/w1")
+    publisher = scene.join("both", more=BOTH)  # nobody would wait long for one more than enough
     for _ in range(3):
         scene.grow()
         published = publisher.publish()
@@ -147,7 +152,7 @@ def test_without_its_quorum_a_checkpoint_is_not_served_and_the_same_note_is_offe
 ):
     scene = scene_of_each
     one, two = scene.peer(), scene.peer(says(503))
-    publisher = scene.join("all", more="group all all witness.test/w1 witness.test/w2\n")
+    publisher = scene.join("both", more=BOTH)
     scene.grow()
     assert publisher.publish() is None
     assert isinstance(publisher.fault, QuorumMissing)
@@ -239,6 +244,14 @@ def test_a_quorum_that_nobody_could_reach_is_refused(scene):
 # ------------------------------------------------------------------- witnesses that misbehave
 
 
+def publish_until(scene: Scene, publisher: Publisher, cosigners: list[str]) -> None:
+    until = time.monotonic() + TIMEOUT_S
+    while scene.cosigners() != cosigners:
+        assert time.monotonic() < until, scene.cosigners()
+        time.sleep(0.02)
+        publisher.publish()
+
+
 def test_who_is_late_is_added_and_nobody_waits_longer_than_the_time_out(scene):
     scene.peer()
     late = scene.peer()
@@ -247,15 +260,11 @@ def test_who_is_late_is_added_and_nobody_waits_longer_than_the_time_out(scene):
     publisher = scene.join(timeout_s=1)
     scene.grow()
     first = publisher.publish()
-    assert scene.cosigners() == ["w1"]
+    publish_until(scene, publisher, ["w1"])
     scene.ledger.clock.advance(60)
     assert publisher.publish() is None  # it is still being asked
     awake.set()
-    until = time.monotonic() + 10
-    while scene.cosigners() != ["w1", "w2"]:
-        assert time.monotonic() < until
-        time.sleep(0.02)
-        publisher.publish()
+    publish_until(scene, publisher, ["w1", "w2"])
     assert len(late.asked) == 1
     assert scene.served().published_at_ms == first.published_at_ms
     assert publisher.publish() is None
@@ -267,9 +276,10 @@ def test_a_log_that_never_rests_serves_what_a_slow_witness_cosigned(scene):
     slow.say = is_slow(0.5, slow.cosign)
     publisher = scene.join("witness.test/w1", timeout_s=0.2)
     sizes = set()
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while len(sizes) < 3:
         assert time.monotonic() < until, sizes
+        scene.now_s += 60  # an answer later than four time-outs is none, and it rests
         scene.grow(1)
         if (published := publisher.publish()) is not None:
             sizes.add(published.size)
@@ -278,6 +288,7 @@ def test_a_log_that_never_rests_serves_what_a_slow_witness_cosigned(scene):
     slow.say = slow.cosign
     while publisher.publish() is None:
         assert time.monotonic() < until
+        scene.now_s += 60
         time.sleep(0.05)
     check_log(scene.ledger)
 
@@ -286,12 +297,15 @@ def test_a_slow_witness_that_could_not_make_the_quorum_holds_no_checkpoint_up(sc
     slow = scene.peer()
     slow.say = is_slow(60, slow.cosign)
     scene.peer(says(500))
-    more = "group both all witness.test/w1 witness.test/w2\n"
-    publisher = scene.join("both", more=more, timeout_s=0.8)
+    publisher = scene.join("both", more=BOTH, timeout_s=0.8)
     for size in (3, 6):
         scene.grow()
         assert publisher.publish() is None
         assert f"\n{size}\n" in scene.ledger.anchor.read()
+        until = time.monotonic() + TIMEOUT_S
+        while not scene.cosigning.failed["witness.test/w2"]:  # its answer may yet be on its way
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
 
 def test_once_there_are_enough_the_others_get_a_moment_only(scene):
@@ -402,13 +416,12 @@ def test_one_that_is_not_there_or_never_ends_costs_a_time_out(scene):
         begun = time.monotonic()
         publisher.publish()
         assert time.monotonic() - begun < 20
-        assert scene.cosigners() == ["w3"]
         for _ in range(5):
             scene.grow(1)
             publisher.publish()
         assert len(stuck.asked) == 1  # it is still being asked, and nobody waits for it again
         assert scene.served().size == 8
-        assert scene.cosigners() == ["w3"]
+        publish_until(scene, publisher, ["w3"])
         begun = time.monotonic()
         scene.cosigning.close()
         assert time.monotonic() - begun < 20
@@ -510,7 +523,7 @@ def test_only_our_own_signature_is_believed_at_start(scene):
     scene.join(timeout_s=0.5).check_start()
     scene.peer(says(200, sign_checkpoint(huge, ledger.keys.log).encode()))
     with pytest.raises(WitnessAhead):
-        scene.join(timeout_s=0.5).check_start()
+        scene.join().check_start()
 
 
 def test_at_the_same_size_the_root_must_be_ours(scene):

@@ -75,6 +75,16 @@ class Service:
             }
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks waits for what the look reports as long as a busy machine takes to write it.
+
+    How long that is in use is told by tests/web/test_busy_writer.py.
+    """
+    for room in ("app.oversight.reporting", "app.web.pages.routes"):
+        monkeypatch.setattr(f"{room}.PATIENCE_S", 20.0)
+
+
 @pytest.fixture
 def settings(databases: Databases, tmp_path: Path):
     from app.config import Settings

@@ -58,6 +58,11 @@ def broken(market, count: int):
     return units
 
 
+@pytest.fixture
+def patient() -> None:
+    """Here it is as in use, where the writer is held."""
+
+
 def holds(market) -> int:
     return len(market.ask("GET", f"/api/v1/credit/{SHOP}")["holds"])
 
@@ -94,7 +99,8 @@ def test_broken_pages_keep_no_other_page_waiting_and_have_their_effect_after(mar
     assert time.monotonic() - freed < SOON_S
 
 
-def test_with_a_free_writer_the_effect_is_there_when_the_page_is(market):
+def test_with_a_free_writer_the_effect_is_there_when_the_page_is(market, monkeypatch):
+    monkeypatch.setattr("app.web.pages.routes.PATIENCE_S", SOON_S)
     before = holds(market)
     (unit,) = broken(market, 1)
     page(market, unit)
