@@ -135,8 +135,12 @@ def test_what_was_met_is_kept_as_it_was_and_a_report_once_made_never_changes(mar
     market.clock.advance(3600)
     assert made(market, job["id"], status=200) == report
     # The next audit of the same place tells what was decided since.
-    later = made(market, audit(market, {"code": damaged.code})["id"])
+    next_job = audit(market, {"code": damaged.code})["id"]
+    later = made(market, next_job)
     assert later["report"]["told"][0]["attributed_to"] == "operator"
+    reader = signed_in(market, "owner", AUTHORITY)
+    assert "attributed to the operator" in reader.get(f"/desk/audits/{next_job}").text
+    assert "attributed to" not in reader.get(f"/desk/audits/{job['id']}").text
 
 
 def test_there_is_no_report_before_an_audit_is_done_nor_for_strangers(market):

@@ -300,3 +300,11 @@ def test_the_list_of_keys_says_where_a_key_is_in_office(market):
     path = f"/api/v1/parties/{AUTHORITY}/keys"
     told = market.ask("GET", path, token=market.admin)["items"]
     assert {one["label"]: one["region"] for one in told}["of one place"] == HERE
+
+
+def test_the_dossier_of_a_districts_office_names_the_district_and_a_shops_does_not(market):
+    for role, told in (("regulator", True), ("merchant", False)):
+        party = market.newcomer(role, region="441202")
+        page = market.call("GET", f"/credit/{party}?lang=zh", headers={"Accept": "text/html"}).text
+        assert "广东 肇庆" in page
+        assert ("区县 441202" in page) is told

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from app.credit.history import Course
 from app.credit.rules import Grade, Policy
 from app.credit.steps import Step, Who
+from app.parties.roles import OFFICIAL_ROLES
 from app.web.pages.views import Frame, Licence
 
 
@@ -24,6 +25,11 @@ class Holder:
     region: str
     licences: tuple[Licence, ...]
     measures: tuple[str, ...] = ()
+
+    @property
+    def in_office(self) -> bool:
+        """Whether it is an authority, whose place is no private person's and may be told exactly."""
+        return bool(OFFICIAL_ROLES & set(self.roles))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A finding as the audit met it. page: of the goods or the party, "" for none."""
+    """A finding as the audit met it.
+
+    page: of the goods or the party, "" for none. attributed: to whom, in words, "" while to nobody.
+    """
 
     id: str
     kind: str
@@ -80,6 +83,7 @@ class Met:
     opened_at: datetime
     status: str
     has_package: bool
+    attributed: str
 
 
 @router.get(PATH)
@@ -258,7 +262,7 @@ def _job(row: Any, lang: Lang) -> Job:
 
 
 def _met(one: dict[str, Any], lang: Lang) -> Met:
-    stream, party = one["stream"], one.get("party", "")
+    stream, party, to = one["stream"], one.get("party", ""), one.get("attributed_to")
     goods = stream.startswith("01/")
     page = page_path(stream) if goods else f"/credit/{party}" if party else ""
     place = stream
@@ -280,4 +284,5 @@ def _met(one: dict[str, Any], lang: Lang) -> Met:
         opened_at=parse_time(one["opened_at"]),
         status=one["status"],
         has_package=goods,
+        attributed=text(lang, f"report.attributed.{to}") if to else "",
     )
