@@ -107,7 +107,7 @@ def test_while_its_witness_is_down_a_log_records_and_serves_what_was_cosigned(tw
     wait_until(lambda: waits(log), "it is there, and not ready while nothing is published")
     assert "witness" in log.log.read_text("utf-8")
     watcher.serve(log.key)
-    wait_until(lambda: log.call("GET", "/readyz").status_code == 200, "ready", timeout_s=45)
+    wait_until(lambda: log.call("GET", "/readyz").status_code == 200, "ready")
     assert covered(log)
     assert size_of(log) > open_checkpoint(before, [parse_vkey(log.key)]).size
     assert read_cosignatures(log.checkpoint, [parse_cosigner_vkey(watcher.key)])
