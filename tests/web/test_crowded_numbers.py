@@ -81,6 +81,20 @@ def test_an_office_finds_all_its_own_behind_thousands_of_others(market, count):
     assert sorted(told) == sorted(market.crowd[count][:OWN])
 
 
+def test_a_row_of_the_index_that_names_nothing_hides_nobodys_goods(market):
+    """Of 250 that were read one is none of ours: that is not the end of them."""
+    first = stream_key(min(market.crowd[FEW], key=stream_key))
+    market.tamper(
+        "INSERT INTO side_index (stream, seq, kind, digest) SELECT 0, 0, kind, digest"
+        " FROM side_index WHERE kind = 'waybill' AND stream = ?", first,
+    )  # fmt: skip
+    try:
+        told = every(market, number(FEW), by="regional")
+    finally:
+        market.tamper("DELETE FROM side_index WHERE stream = 0 AND seq = ?", 0)
+    assert sorted(told) == sorted(market.crowd[FEW][:OWN])
+
+
 def test_who_is_in_office_everywhere_reads_all_of_them_part_by_part(market):
     told = every(market, number(FEW), by=AUTHORITY)
     assert len(told) == FEW, "each once"
@@ -198,6 +212,17 @@ def test_a_number_of_more_other_goods_than_can_be_asked_is_refused_and_not_misju
     told = look(market, waybill=number(MANY), status=422)
     assert [(one["loc"], one["kind"]) for one in told["errors"]] == [(["waybill"], "range")]
     assert "4000" in told["errors"][0]["msg"]
+
+
+def test_it_is_logged_with_its_purpose_all_the_same(market):
+    """That so many have a number is said of it, too."""
+    purpose = f"container {next(_looks)}"
+    look(market, waybill=number(MANY), purpose=purpose, status=422)
+    log = market.ask("GET", "/api/v1/access-log?limit=500", token=market.keys[CUSTOMS])["items"]
+    assert {one["section"] for one in log if one["purpose"] == purpose} == {
+        "declaration",
+        "waybill",
+    }
 
 
 def test_goods_that_stand_behind_a_thousand_others_are_released(market):
