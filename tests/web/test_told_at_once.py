@@ -76,7 +76,8 @@ def test_everything_is_told_at_once_by_whatever_way_it_comes(market, sent_by, ch
 def test_what_is_wrong_a_thousand_times_is_not_looked_into_further(market):
     data = {f"f{n}": "a\u0001" for n in range(1000)}
     event = {"code": market.one().code, "type": "sale", "data": data, "occurred_at": market.at(1)}
-    assert len(by_single(market, event)) <= 2 * MOST_BESIDE
+    told = by_single(market, event)
+    assert (len(told), {kind for _, kind in told}) == (MOST_BESIDE, {"control"})
 
 
 def test_a_text_with_escapes_and_no_control_character_is_taken(market):
