@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from app.bench.crowds import fill_crowd
+from app.i18n import text
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
 from app.oversight.numbers import PLACES
@@ -241,6 +242,7 @@ def test_the_page_of_customs_goes_on_to_further_goods(market):
     page = browser.post("/desk/customs", 200, **sent).text
     assert "These are not all goods of the declaration" in page
     assert "others. There may be more." in page
+    assert text("en", "customs.told.others", count=1) == "… and one other."
     after = page.partition('name="after" value="')[2].partition('"')[0]
     further = browser.post("/desk/customs", 200, **sent, after=after).text
     assert "Back to the first goods" in further
