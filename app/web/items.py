@@ -62,7 +62,7 @@ class Whole(Body):
             wrong = {tuple(one["loc"][:2]) for one in found} | {p for p in places if len(p) == 1}
             told = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
             # What else a text with a control character is not, is not worth telling.
-            faults += islice((one for one in told if one.loc not in places), MOST_BESIDE)
+            faults += islice((one for one in told if _shown(one.loc) not in places), MOST_BESIDE)
         raise ValidationError.from_exception_data(
             cls.__name__, [_detail(one) for one in faults]
         ) from cause
@@ -93,6 +93,11 @@ def _detail(fault: FieldFault) -> InitErrorDetails:
 
 def _below(fault: FieldFault, loc: tuple[str | int, ...]) -> FieldFault:
     return FieldFault((*loc, *fault.loc), fault.kind, fault.params, fault.sentence, fault.words)
+
+
+def _shown(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Returns a place as the search for control characters names it."""
+    return tuple(CONTROL.sub("?", part)[:80] if isinstance(part, str) else part for part in loc)
 
 
 def _sound(

@@ -60,6 +60,10 @@ CASES = [
             ("occurred_at", "time"),
         },
     ),
+    (
+        {"more": 1, "sealed": {"order": {"content": {"x\u0001y": "1"}}}},
+        {("more", "unknown_field"), ("sealed.order.content.x?y", "control")},
+    ),
 ]  # fmt: skip
 
 
