@@ -31,7 +31,7 @@ from app.kit.clock import Clock, parse_time
 from app.kit.errors import Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger import store as ledger_store
 from app.ledger.submission import Recorded
-from app.oversight.numbers import Part
+from app.oversight.numbers import Part, Told
 from app.oversight.threefold import DOCUMENTS, DocumentName, Threefold
 from app.parties.identity import Declaration, parse_declaration, parse_waybill
 from app.parties.looking import log_numbers, read_purpose
@@ -133,15 +133,21 @@ class CustomsDesk:
         """
         principal.check_may("customs.decide")
         declaration, given, why = self._read(number, documents, purpose)
-        with self._database.read() as connection:
-            told = Threefold(connection, principal, self._index, declaration.number, given)
-            part = told.goods(after=after, most=_MOST_GOODS)
-            goods = _goods_of(connection, sorted(one.name for one in part.goods))
-            documents_told = {name: told.told_of(name, most=_MOST_GOODS) for name in given}
-            fitting = told.fitting()
-        found: dict[str, Part[str]] = {"declaration": part}
-        found |= {str(name): one for name, one in documents_told.items()}
-        self._log(principal, found, why)
+        kinds, found = ("declaration", *given), list[Told[str]]()
+        try:
+            with self._database.read() as connection:
+                told = Threefold(connection, principal, self._index, declaration.number, given)
+                part = told.goods(after=after, most=_MOST_GOODS)
+                found += part.goods
+                goods = _goods_of(connection, sorted(one.name for one in part.goods))
+                documents_told = {name: told.told_of(name, most=_MOST_GOODS) for name in given}
+                found += (one for told_of in documents_told.values() for one in told_of.goods)
+                fitting = told.fitting()
+        except Invalid:
+            # That more have a number than can be compared is told of it, too.
+            self._log(principal, kinds, found, why)
+            raise
+        self._log(principal, kinds, found, why)
         if not goods and not part.onward and not after:
             raise NothingDeclared("nothing_declared")
         compared = tuple(_document(name, documents_told.get(name), fitting) for name in DOCUMENTS)
@@ -224,10 +230,12 @@ class CustomsDesk:
             raise invalid(*faults)
         return declaration, given, why
 
-    def _log(self, principal: Principal, found: Mapping[str, Part[str]], purpose: str) -> None:
+    def _log(
+        self, principal: Principal, kinds: Sequence[str], found: Sequence[Told[str]], purpose: str
+    ) -> None:
         """Logs the records that were found, and the kinds of the numbers that lead to none."""
-        looks = [(one.stream, one.seq, one.kind) for part in found.values() for one in part.goods]
-        log_numbers(self._database, principal, found, looks, purpose, clock=self._clock)
+        looks = [(one.stream, one.seq, one.kind) for one in found]
+        log_numbers(self._database, principal, kinds, looks, purpose, clock=self._clock)
 
 
 def _read_one(read: Callable[[], _Told], faults: list[FieldFault]) -> _Told | None:

@@ -32,7 +32,10 @@ Name = TypeVar("Name", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Told(Generic[Name]):
-    """Goods that have a number. stream: their key; seq, recorded_at: of their newest record with it, ms."""
+    """Goods that have a number. stream: their key; seq, recorded_at: of their newest record with it, ms.
+
+    name: "" of what the index names and is not there: it counts as looked at, and is no goods of anybody.
+    """
 
     kind: Name
     stream: int
@@ -88,8 +91,9 @@ def look_through(
                 until_ms=until_ms,
             )
             looked += len(rows)
-            ours = reached([one.name for one in rows]) if rows else ()
-            found += [one for one in rows if one.name in ours]
+            there = [one for one in rows if one.name]
+            ours = reached([one.name for one in there]) if there else ()
+            found += [one for one in there if one.name in ours]
             if places[kind] >= PLACES:
                 del places[kind]
         if looked >= STEP or len(found) + piece * len(places) > most:

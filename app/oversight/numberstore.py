@@ -27,7 +27,10 @@ _TIMES = HotSelect(
 
 
 class Row(NamedTuple):
-    """A stream and its newest record with a number. recorded_at: ms."""
+    """A stream and its newest record with a number. recorded_at: ms.
+
+    name: "" where an index that a hand has altered names what is not there.
+    """
 
     stream: int
     name: str
@@ -72,10 +75,10 @@ def told(
         for row in _TIMES.rows(connection, streams=streams, seqs=seqs):
             times[row.stream, row.seq] = row.recorded_at
     return [
-        Row(stream, names[stream], seq, times[stream, seq])
+        Row(stream, names.get(stream, ""), seq, times[stream, seq])
+        if (stream, seq) in times
+        else Row(stream, "", seq, 0)
         for stream, seq in found
-        # An index that a hand has altered may name what is not there.
-        if stream in names and (stream, seq) in times
     ]
 
 

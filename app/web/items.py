@@ -42,7 +42,8 @@ class Whole(Body):
     def _tell_all(
         cls, given: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
-        controls = list(controls_in(given)) if holds_controls(given) else []
+        # Enough of them, and nothing else is asked: a body may have a hundred thousand.
+        controls = list(islice(controls_in(given), MOST_BESIDE)) if holds_controls(given) else []
         found: list[ErrorDetails] = []
         cause: ValidationError | None = None
         try:
@@ -54,13 +55,14 @@ class Whole(Body):
             if not controls and (type(given) is not dict or len(found) > MOST_BESIDE):
                 raise
         # Read here, where locations begin at this body: later they would say the same.
-        faults = [*controls[:MOST_BESIDE], *read_errors(found)]
-        if type(given) is dict and len(faults) <= MOST_BESIDE:
+        faults = [*controls, *read_errors(found)]
+        is_worth_more = len(controls) < MOST_BESIDE and len(faults) <= MOST_BESIDE
+        if type(given) is dict and is_worth_more:
             places = {one.loc for one in controls}
             wrong = {tuple(one["loc"][:2]) for one in found} | {p for p in places if len(p) == 1}
             told = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
             # What else a text with a control character is not, is not worth telling.
-            faults += islice((one for one in told if one.loc not in places), MOST_BESIDE)
+            faults += islice((one for one in told if _shown(one.loc) not in places), MOST_BESIDE)
         raise ValidationError.from_exception_data(
             cls.__name__, [_detail(one) for one in faults]
         ) from cause
@@ -91,6 +93,11 @@ def _detail(fault: FieldFault) -> InitErrorDetails:
 
 def _below(fault: FieldFault, loc: tuple[str | int, ...]) -> FieldFault:
     return FieldFault((*loc, *fault.loc), fault.kind, fault.params, fault.sentence, fault.words)
+
+
+def _shown(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Returns a place as the search for control characters names it."""
+    return tuple(CONTROL.sub("?", part)[:80] if isinstance(part, str) else part for part in loc)
 
 
 def _sound(

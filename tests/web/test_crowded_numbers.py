@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from app.bench.crowds import fill_crowd
+from app.i18n import text
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
 from app.oversight.numbers import PLACES
@@ -79,6 +80,20 @@ def every(market, text, *, by, **more) -> list[str]:
 def test_an_office_finds_all_its_own_behind_thousands_of_others(market, count):
     told = every(market, number(count), by="regional")
     assert sorted(told) == sorted(market.crowd[count][:OWN])
+
+
+def test_a_row_of_the_index_that_names_nothing_hides_nobodys_goods(market):
+    """Of 250 that were read one is none of ours: that is not the end of them."""
+    first = stream_key(min(market.crowd[FEW], key=stream_key))
+    market.tamper(
+        "INSERT INTO side_index (stream, seq, kind, digest) SELECT 0, 0, kind, digest"
+        " FROM side_index WHERE kind = 'waybill' AND stream = ?", first,
+    )  # fmt: skip
+    try:
+        told = every(market, number(FEW), by="regional")
+    finally:
+        market.tamper("DELETE FROM side_index WHERE stream = 0 AND seq = ?", 0)
+    assert sorted(told) == sorted(market.crowd[FEW][:OWN])
 
 
 def test_who_is_in_office_everywhere_reads_all_of_them_part_by_part(market):
@@ -200,6 +215,17 @@ def test_a_number_of_more_other_goods_than_can_be_asked_is_refused_and_not_misju
     assert "4000" in told["errors"][0]["msg"]
 
 
+def test_it_is_logged_with_its_purpose_all_the_same(market):
+    """That so many have a number is said of it, too."""
+    purpose = f"container {next(_looks)}"
+    look(market, waybill=number(MANY), purpose=purpose, status=422)
+    log = market.ask("GET", "/api/v1/access-log?limit=500", token=market.keys[CUSTOMS])["items"]
+    assert {one["section"] for one in log if one["purpose"] == purpose} == {
+        "declaration",
+        "waybill",
+    }
+
+
 def test_goods_that_stand_behind_a_thousand_others_are_released(market):
     """The lot was registered first: of the newest thousand records it is none."""
     decided = {"number": DECLARATION, "code": LOT, "decision": "release", "port": "广州南沙"}
@@ -216,6 +242,7 @@ def test_the_page_of_customs_goes_on_to_further_goods(market):
     page = browser.post("/desk/customs", 200, **sent).text
     assert "These are not all goods of the declaration" in page
     assert "others. There may be more." in page
+    assert text("en", "customs.told.others", count=1) == "… and one other."
     after = page.partition('name="after" value="')[2].partition('"')[0]
     further = browser.post("/desk/customs", 200, **sent, after=after).text
     assert "Back to the first goods" in further

@@ -133,6 +133,8 @@ def test_a_print_of_void_codes_says_why_there_is_none_and_so_does_its_look(marke
     assert (refused.count(one), "label-look" in refused) == (1, False)
     look = owner.post(f"{page}/print", 200, **second, do="look").text
     assert (look.count(one), "label-look" in look) == (1, False), "and not the label behind it"
+    refused = owner.post(f"{page}/print", 422, **sheet, do="print", count="0000000019999").text
+    assert 'value="0000000019999"' in refused, "the form again, however many zeros"
     # Of three, one is left out.
     look = owner.post(f"{page}/print", 200, **sheet, do="look", start="2").text
     (source,) = re.findall(r'class="label-look" src="([^"]+)"', look)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from app.kit.errors import MOST_BESIDE
+from app.web.api import events
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import PLATFORM
 
@@ -59,6 +60,10 @@ CASES = [
             ("occurred_at", "time"),
         },
     ),
+    (
+        {"more": 1, "sealed": {"order": {"content": {"x\u0001y": "1"}}}},
+        {("more", "unknown_field"), ("sealed.order.content.x?y", "control")},
+    ),
 ]  # fmt: skip
 
 
@@ -76,7 +81,17 @@ def test_everything_is_told_at_once_by_whatever_way_it_comes(market, sent_by, ch
 def test_what_is_wrong_a_thousand_times_is_not_looked_into_further(market):
     data = {f"f{n}": "a\u0001" for n in range(1000)}
     event = {"code": market.one().code, "type": "sale", "data": data, "occurred_at": market.at(1)}
-    assert len(by_single(market, event)) <= 2 * MOST_BESIDE
+    told = by_single(market, event)
+    assert (len(told), {kind for _, kind in told}) == (MOST_BESIDE, {"control"})
+
+
+def test_a_body_that_is_wrong_in_a_thousand_fields_is_judged_once(market, monkeypatch):
+    def again(*_):
+        raise AssertionError("judged once more")
+
+    monkeypatch.setattr(events, "_told_in_full", again)
+    event = {"code": market.one().code, "type": "sale", **{f"f{n}": 1 for n in range(1000)}}
+    assert len(by_single(market, event)) == 1000
 
 
 def test_a_text_with_escapes_and_no_control_character_is_taken(market):

@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.kit.clock import format_time
-from app.kit.errors import Fault, FieldFault, Invalid, TooLarge, Unauthenticated
+from app.kit.errors import MOST_BESIDE, Fault, FieldFault, Invalid, TooLarge, Unauthenticated
 from app.ledger import logstore
 from app.ledger.record import MAX_EVENT_BYTES, stream_key
 from app.ledger.served import load_checkpoint
@@ -85,7 +85,8 @@ class _EventRoute(StrictRoute):
             try:
                 return await handle(request)
             except RequestValidationError as err:
-                if type(err.body) is not dict:
+                # Where so much is wrong that nothing was looked for beside it, there is no more to tell.
+                if type(err.body) is not dict or len(err.errors()) > 2 * MOST_BESIDE:
                     raise
                 now = request.app.state.rooms.clock.now()
                 raise await run_in_threadpool(_told_in_full, err, now) from err

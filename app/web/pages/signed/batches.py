@@ -152,6 +152,12 @@ def _check_known(form: Form, name: str, known: Collection[str]) -> None:
         raise invalid(FieldFault((name,), "enum", params))
 
 
+def _number(told: str, most: int) -> int | None:
+    """Returns a number of 1 to `most` as it was typed; None for anything else."""
+    is_one = told.isdecimal() and len(told) < 10 and 1 <= int(told) <= most
+    return int(told) if is_one else None
+
+
 def _batch(
     request: Request,
     rooms: Rooms,
@@ -165,10 +171,8 @@ def _batch(
     frame = frame_of(request, lang, f"{PATH}/{batch_id}", keeps=("layout", "symbol"))
     batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
     prints = rooms.printing.prints(batch.batch_id, after=None, limit=_PRINTS)
-    first = sent.value("start")
-    start = int(first) - 1 if first.isdecimal() and 1 <= int(first[:9]) <= batch.done else 0
-    many = sent.value("count")
-    count = int(many) if many.isdecimal() and 1 <= int(many[:9]) <= SHEET_MAX else None
+    start = (_number(sent.value("start"), batch.done) or 1) - 1
+    count = _number(sent.value("count"), SHEET_MAX)
     void = rooms.printing.void_of(batch, start=start, count=count) if batch.done else 0
     layout = sent.value("layout") if sent.value("layout") in LAYOUTS else "a4-3x8"
     symbol = sent.value("symbol") if sent.value("symbol") in _SYMBOLS else "qr"
