@@ -346,7 +346,9 @@ def test_a_stranger_checks_the_states_of_the_log_in_it(market, unit, tmp_path):
     file.write_text(json.dumps(signed_anew(market, report, forged, report["format"])))
     code, found = run(file, "--key", keys)
     assert code == 1
-    assert found["broken"][0]["params"]["field"].startswith("checkpoint ")
+    (wrong,) = found["broken"]
+    assert (wrong["key"], wrong["params"]["size"]) == ("state", forged["anchors"][0]["size"])
+    assert found["headline"] == "inside"
 
 
 def signed_anew(market, report: dict, content: dict, format_: str) -> dict:
