@@ -119,14 +119,17 @@ def missing_words(connection: Connection, product: Any) -> list[str]:
     """Returns which words of a product's row are not in the index. Read-only."""
     columns = ("gtin", "name", "category", "facts", "created_at")
     wanted = word_rows({name: getattr(product, name) for name in columns})
-    found = connection.execute(
-        select(WORD.c.word).where(
-            tuple_(*(WORD.c[key] for key in _KEYS)).in_(
-                [tuple(row[key] for key in _KEYS) for row in wanted]
-            )
+    # Tier by tier: SQLite reads all of the table for an IN of several columns.
+    found: set[str] = set()
+    for tier in sorted({row["tier"] for row in wanted}):
+        query = select(WORD.c.word).where(
+            WORD.c.word.in_([row["word"] for row in wanted if row["tier"] == tier]),
+            WORD.c.tier == tier,
+            WORD.c.age == wanted[0]["age"],
+            WORD.c.product == wanted[0]["product"],
         )
-    ).scalars()
-    return sorted({row["word"] for row in wanted} - set(found))
+        found.update(connection.execute(query).scalars())
+    return sorted({row["word"] for row in wanted} - found)
 
 
 def find_places(
