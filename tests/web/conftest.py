@@ -133,6 +133,14 @@ def live(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
+def phone(market: Any) -> Iterator[httpx.Client]:
+    """A consumer's browser without script, which asks for pages in English."""
+    headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
+    with httpx.Client(base_url=market.url, timeout=20, headers=headers) as browser:
+        yield browser
+
+
+@pytest.fixture
 def damaged(market: Any) -> Iterator[Any]:
     """A unit of the shop's whose sale was altered behind the service's back."""
     from tests.web.test_audits_api import audit

@@ -19,13 +19,6 @@ def market(databases, tmp_path_factory):
         yield running
 
 
-@pytest.fixture
-def phone(market):
-    headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
-    with httpx.Client(base_url=market.url, timeout=20, headers=headers) as browser:
-        yield browser
-
-
 def token_of(it) -> str:
     return it.proof["Suxin-Claim"]
 

@@ -21,13 +21,6 @@ def market(databases, tmp_path_factory):
         yield running
 
 
-@pytest.fixture
-def phone(market):
-    headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
-    with httpx.Client(base_url=market.url, timeout=20, headers=headers) as browser:
-        yield browser
-
-
 def post(phone, it, form: str, **fields: str) -> httpx.Response:
     told = {"proof_kind": "claim", "text": WORDS, **fields}
     return phone.post(f"/{it.unit.code}/{form}", data=told)
