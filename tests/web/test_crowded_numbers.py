@@ -235,6 +235,22 @@ def test_goods_that_stand_behind_a_thousand_others_are_released(market):
                token=market.keys["customs"], status=404)  # fmt: skip
 
 
+def test_a_decision_is_logged_at_the_goods_that_it_is_about_wherever_they_stand(market):
+    shown = {one["code"] for one in look(market)["goods"]}
+    unit = next(one for one in market.declared if one not in shown)
+    purpose = f"container {next(_looks)}"
+    decided = {"number": DECLARATION, "code": unit, "decision": "release", "port": "广州南沙",
+               "purpose": purpose, "order": THREE["order"], "waybill": number(FEW)}  # fmt: skip
+    told = market.ask("POST", "/api/v1/customs/decisions", decided,
+                      token=market.keys["customs"], status=422)  # fmt: skip
+    assert [one["loc"] for one in told["errors"]] == [["despite"]]
+    log = market.ask("GET", "/api/v1/access-log?limit=500", token=market.keys[CUSTOMS])["items"]
+    logged = [(one["section"], one["code"], one["seq"]) for one in log if one["purpose"] == purpose]
+    assert sorted(logged) == [
+        ("declaration", unit, 0), ("order", unit, 1), ("waybill", unit, None),
+    ]  # fmt: skip
+
+
 def test_the_page_of_customs_goes_on_to_further_goods(market):
     browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"], region=HERE)
     browser.get("/desk/customs")

@@ -217,6 +217,23 @@ def test_every_look_by_a_number_is_logged_with_its_purpose_and_without_the_numbe
     assert not any(number.encode() in stored for number in (NUMBER, "CUST00000001"))
 
 
+def test_a_decision_is_logged_at_its_goods_alone_for_each_kind_of_number(market, imported, logged):
+    """Of a lot the numbers of its parcels are no record: they stand with its units."""
+    numbers = {name: imported.numbers[name] for name in ("order", "waybill")}
+    decide(market, "release", code=imported.code, **imported.declared, **numbers)
+    assert sorted((one["section"], one["code"], one["seq"]) for one in logged()) == [
+        ("declaration", imported.code, 0),
+        ("order", imported.code, None),
+        ("waybill", imported.code, None),
+    ]
+    before = len(logged())
+    decide(market, "release", code=OTHERS, **imported.declared, **numbers, status=404)
+    new = logged()[: len(logged()) - before]
+    assert sorted((one["section"], one["code"], one["seq"]) for one in new) == [
+        ("declaration", "", None), ("order", "", None), ("waybill", "", None),
+    ]  # fmt: skip
+
+
 def test_a_look_that_finds_nothing_is_logged_as_such(market, logged):
     look(market, "516620261000000099", order="A-1", waybill="CUST99999999", status=404)
     told = {(one["section"], one["code"], one["seq"]) for one in logged()}
