@@ -299,6 +299,17 @@ def test_the_page_compares_decides_and_keeps_what_was_typed(market):
     signed_in(market, "owner", AUTHORITY).get("/desk/customs", 403)
 
 
+def test_a_place_that_is_none_is_refused_before_anything_is_decided_or_looked_at(
+    market, imported, logged
+):
+    browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
+    browser.get("/desk/customs")
+    told = {**imported.declared, "purpose": WHY, "code": imported.code, "port": "广州南沙"}
+    browser.post("/desk/customs", 422, do="release", after="declaration:x", **told)
+    assert logged() == []
+    assert look(market, imported.declared["number"])["goods"][0]["decision"] is None
+
+
 def test_goods_whose_documents_differ_are_released_by_nobody_who_does_not_say_so(market):
     browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
     told = {"number": NUMBER, "order": "A-1", "payment": "PAY-1", "waybill": "CUST00000002",
