@@ -10,6 +10,7 @@ from app.bench.crowds import fill_crowd
 from app.i18n import text
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
+from app.oversight import numbers
 from app.oversight.numbers import PLACES
 from tests.web.authority import HERE, key_of_person, keys_of, open_two_provinces, seek
 from tests.web.conftest import AUTHORITY
@@ -97,6 +98,15 @@ def test_a_row_of_the_index_that_names_nothing_hides_nobodys_goods(market):
 
 
 def test_who_is_in_office_everywhere_reads_all_of_them_part_by_part(market):
+    told = every(market, number(FEW), by=AUTHORITY)
+    assert len(told) == FEW, "each once"
+    assert set(told) == set(market.crowd[FEW])
+
+
+def test_a_place_that_holds_more_than_a_thousand_goods_is_told_whole(market, monkeypatch):
+    """As if one of the places of a number of two million records held all these; it is the last one, too."""
+    monkeypatch.setattr(numbers, "PLACES", 1)
+    monkeypatch.setattr(numbers, "_WIDTH", 2**63)
     told = every(market, number(FEW), by=AUTHORITY)
     assert len(told) == FEW, "each once"
     assert set(told) == set(market.crowd[FEW])
