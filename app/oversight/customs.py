@@ -13,12 +13,13 @@ What is decided is a record of the lot or unit (`customs_release`, `customs_hold
 which holds. The port says whose decision it is, not a region of GB/T 2260, so customs act on goods of a
 declaration wherever they belong (`offices.acts_on`), and learn of no others here: a number of goods out of
 their reach stands as one that nobody told. Each look by a number is logged with its stated purpose,
-and so is one that found nothing; the number itself is stored nowhere.
+and so is one that found nothing; a decision is, at the goods that it is about alone. The number itself is
+stored nowhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -30,11 +31,12 @@ from app.kit.canonical import check_canonical
 from app.kit.clock import Clock, parse_time
 from app.kit.errors import Fault, FieldFault, Invalid, NotFound, invalid
 from app.ledger import store as ledger_store
+from app.ledger.record import stream_key
 from app.ledger.submission import Recorded
 from app.oversight.numbers import Part, Told
 from app.oversight.threefold import DOCUMENTS, DocumentName, Threefold
 from app.parties.identity import Declaration, parse_declaration, parse_waybill
-from app.parties.looking import log_numbers, read_purpose
+from app.parties.looking import NO_RECORD, log_numbers, read_purpose
 from app.parties.principal import Principal
 from app.trace.identifiers import parse_code
 from app.trace.recording import Recording
@@ -48,6 +50,8 @@ _DECIDED = frozenset({"registration", "customs_release", "customs_hold"})
 _MAX_NUMBER, _MAX_REASON = 64, 500
 _MOST_GOODS = 200
 _Told = TypeVar("_Told")
+_Look = tuple[int, int, str]
+"""What is logged as looked at: a stream's key, a seq, a kind of number."""
 
 
 class NothingDeclared(NotFound):
@@ -103,7 +107,7 @@ class Declared:
     @property
     def is_doubtful(self) -> bool:
         """Whether a number that was given is not of these goods, or of none that are known."""
-        return any(one.standing in ("differs", "absent") for one in self.documents)
+        return _is_doubtful(self.documents)
 
 
 class CustomsDesk:
@@ -133,15 +137,16 @@ class CustomsDesk:
         """
         principal.check_may("customs.decide")
         declaration, given, why = self._read(number, documents, purpose)
-        kinds, found = ("declaration", *given), list[Told[str]]()
+        kinds, found = ("declaration", *given), list[_Look]()
         try:
             with self._database.read() as connection:
                 told = Threefold(connection, principal, self._index, declaration.number, given)
                 part = told.goods(after=after, most=_MOST_GOODS)
-                found += part.goods
+                found += _looks(part.goods)
                 goods = _goods_of(connection, sorted(one.name for one in part.goods))
                 documents_told = {name: told.told_of(name, most=_MOST_GOODS) for name in given}
-                found += (one for told_of in documents_told.values() for one in told_of.goods)
+                for told_of in documents_told.values():
+                    found += _looks(told_of.goods)
                 fitting = told.fitting()
         except Invalid:
             # That more have a number than can be compared is told of it, too.
@@ -150,7 +155,7 @@ class CustomsDesk:
         self._log(principal, kinds, found, why)
         if not goods and not part.onward and not after:
             raise NothingDeclared("nothing_declared")
-        compared = tuple(_document(name, documents_told.get(name), fitting) for name in DOCUMENTS)
+        compared = _compare(documents_told, fitting)
         return Declared(
             declaration,
             goods,
@@ -177,24 +182,21 @@ class CustomsDesk:
     ) -> Recorded:
         """Returns the record of a decision about goods of a declaration; it commits to what was compared.
 
-        It looks as `look` does, and raises and writes as that. reason: of a hold, sealed. despite: release
-        although a given number is doubtful. Raises what the recording raises, too.
+        It compares as `look` does, and raises as that. reason: of a hold, sealed. despite: release
+        although a given number is doubtful. Writes `access_log`: these goods alone, once for each kind of
+        number. Raises what the recording raises, too.
         """
         principal.check_may("customs.decide")
         stream, told = parse_code(code).stream, reason.strip()
         if decision == "hold" and not 1 <= len(told) <= _MAX_REASON:
             params = {"expected": f"1..{_MAX_REASON}", "got": len(told)}
             raise invalid(FieldFault(("reason",), "length", params))
-        declared = self.look(principal, number, documents, purpose=purpose)
-        with self._database.read() as connection:
-            one = Threefold(connection, principal, self._index, declared.declaration.number, {})
-            if not one.declared([stream]):
-                raise NothingDeclared("nothing_declared")
-        if decision == "release" and declared.is_doubtful and not despite:
+        declaration, given, why = self._read(number, documents, purpose)
+        compared = self._compare_for(principal, declaration, given, stream, why)
+        if decision == "release" and _is_doubtful(compared) and not despite:
             raise invalid(FieldFault(("despite",), "missing", sentence="number_unfit"))
         data: dict[str, Any] = {"port": port.strip()}
-        given = _read_documents(documents)
-        numbers = {"number": declared.declaration.number}
+        numbers = {"number": declaration.number}
         numbers |= {str(name): value for name, value in given.items()}
         sealed = {"declaration": SealedInput(numbers)}
         if decision == "hold":
@@ -208,12 +210,42 @@ class CustomsDesk:
             data=data,
             id=id,
             sealed=sealed,
-            compared=declared.outcome,
+            compared=_outcome(compared),
         )
         answer = self._recording.record_and_wait(principal, [request])[0]
         if isinstance(answer, Fault):
             raise answer
         return answer
+
+    def _compare_for(
+        self,
+        principal: Principal,
+        declaration: Declaration,
+        given: Mapping[DocumentName, str],
+        stream: str,
+        purpose: str,
+    ) -> tuple[Document, ...]:
+        """Returns the documents for a decision about these goods. Writes `access_log`.
+
+        Raises NothingDeclared unless the declaration names them; Invalid, as `fitting` does.
+        """
+        kinds, looks = ("declaration", *given), list[_Look]()
+        try:
+            with self._database.read() as connection:
+                told = Threefold(connection, principal, self._index, declaration.number, given)
+                if not told.declared([stream]):
+                    raise NothingDeclared("nothing_declared")
+                key, newest = stream_key(stream), told.newest_of(stream)
+                looks += (
+                    (key, NO_RECORD if seq is None else seq, kind) for kind, seq in newest.items()
+                )
+                documents_told = {name: told.told_of(name, most=_MOST_GOODS) for name in given}
+                fitting = told.fitting()
+        except (NothingDeclared, Invalid):
+            self._log(principal, kinds, looks, purpose)
+            raise
+        self._log(principal, kinds, looks, purpose)
+        return _compare(documents_told, fitting)
 
     def _read(
         self, number: str, documents: Mapping[DocumentName, str], purpose: str
@@ -231,11 +263,10 @@ class CustomsDesk:
         return declaration, given, why
 
     def _log(
-        self, principal: Principal, kinds: Sequence[str], found: Sequence[Told[str]], purpose: str
+        self, principal: Principal, kinds: Sequence[str], found: Sequence[_Look], purpose: str
     ) -> None:
         """Logs the records that were found, and the kinds of the numbers that lead to none."""
-        looks = [(one.stream, one.seq, one.kind) for one in found]
-        log_numbers(self._database, principal, kinds, looks, purpose, clock=self._clock)
+        log_numbers(self._database, principal, kinds, found, purpose, clock=self._clock)
 
 
 def _read_one(read: Callable[[], _Told], faults: list[FieldFault]) -> _Told | None:
@@ -283,6 +314,20 @@ def _goods_of(connection: Connection, streams: Sequence[str]) -> tuple[Goods, ..
                 )  # fmt: skip
         found.append(goods)
     return tuple(found)
+
+
+def _looks(goods: Iterable[Told[str]]) -> Iterable[_Look]:
+    return ((one.stream, one.seq, one.kind) for one in goods)
+
+
+def _compare(
+    told: Mapping[DocumentName, Part[str]], fitting: Collection[str]
+) -> tuple[Document, ...]:
+    return tuple(_document(name, told.get(name), fitting) for name in DOCUMENTS)
+
+
+def _is_doubtful(documents: Sequence[Document]) -> bool:
+    return any(one.standing in ("differs", "absent") for one in documents)
 
 
 def _document(name: DocumentName, part: Part[str] | None, fitting: Collection[str]) -> Document:

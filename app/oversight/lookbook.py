@@ -46,7 +46,8 @@ class WantedLooks:
 class LoggedLook:
     """One look at one section. by: a login name, or an API key's id. code: "" where that chain is gone.
 
-    seq: None of a look by a number that found nothing; `section` then says what kind of number it was.
+    seq: None of a look by a number that found nothing, or no record of these goods that customs decided
+    on; `section` then says what kind of number it was.
     """
 
     id: str

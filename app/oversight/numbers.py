@@ -152,4 +152,5 @@ def _next(
     behind = rows[piece].stream // _WIDTH
     if behind > place:
         return [one for one in rows if one.stream // _WIDTH < behind], behind
-    return read((place + 1) * _WIDTH, None), place + 1
+    until_key = (place + 1) * _WIDTH if place + 1 < PLACES else None  # no key is so large
+    return read(until_key, None), place + 1

@@ -82,6 +82,14 @@ def told(
     ]
 
 
+def newest_of(connection: Connection, kind: str, digest: bytes, key: int) -> int | None:
+    """Returns the seq of a stream's newest record under this HMAC, None where it has none."""
+    query = select(func.max(SIDE.c.seq)).where(
+        SIDE.c.digest == digest, SIDE.c.kind == kind, SIDE.c.stream == key
+    )
+    return connection.execute(query).scalar()
+
+
 def keys_of(connection: Connection, kind: str, digest: bytes, *, limit: int) -> list[int]:
     """Returns the keys of streams with records under this HMAC, in order."""
     query = (

@@ -79,10 +79,10 @@ class Hit:
 class Found:
     """What a search found. readings: what was typed, as it was understood.
 
-    hits: of each kind at most MOST; more: of which kinds there are more. elsewhere: public things that
-    were named in full and lie outside the caller's region. unasked: as which sealed numbers it was not
-    looked for, since no purpose was stated. onward: the places from where to go on with sealed numbers, none:
-    all was looked through; percent: how much of it up to here.
+    hits: of each kind at most MOST, or all that this part of a sealed number has; more: of which kinds there
+    are more. elsewhere: public things outside the caller's region that were named in full. unasked: as which
+    sealed numbers it was not looked for, since no purpose was stated. onward: the places from where to go on
+    with sealed numbers, none: all was looked through; percent: how much of it up to here.
     """
 
     readings: tuple[Reading, ...]
@@ -156,10 +156,10 @@ class Seeking:
             found = {
                 group: _once(ways[group](looking))
                 if group in ways and (asked or not readings)
-                else ()
+                else ((), False)
                 for group in GROUPS
             }
-        is_found = any(found.values()) or looking.elsewhere
+        is_found = any(hits for hits, _ in found.values()) or looking.elsewhere
         # Every number of the four has digits; a name that nobody has is no reason to state a purpose.
         is_open = any(one.sure for one in asked) or not any(map(str.isdigit, query.text))
         if unasked and not is_found and not is_open:
@@ -170,8 +170,8 @@ class Seeking:
         log_numbers(self._database, principal, kinds, looks, purpose, clock=self._clock)
         return Found(
             readings,
-            {group: hits[:MOST] for group, hits in found.items()},
-            frozenset(group for group, hits in found.items() if len(hits) > MOST),
+            {group: hits for group, (hits, _) in found.items()},
+            frozenset(group for group, (_, more) in found.items() if more),
             tuple(dict.fromkeys(looking.elsewhere)),
             unasked,
             told.onward,
@@ -389,11 +389,11 @@ def _gtins(readings: Sequence[Reading]) -> list[str]:
     return [one.code.gtin for one in readings if one.kind == "product" and one.code is not None]
 
 
-def _once(hits: Iterator[Hit]) -> tuple[Hit, ...]:
-    """Returns the first hit of each key, one more than MOST where there are more."""
+def _once(hits: Iterator[Hit]) -> tuple[tuple[Hit, ...], bool]:
+    """Returns the first hit of each key, of sealed numbers all, and whether MOST cut off others."""
     found: dict[str, Hit] = {}
     for hit in hits:
+        if len(found) >= MOST and hit.key not in found and hit.by not in SEALED:
+            return tuple(found.values()), True
         found.setdefault(hit.key, hit)
-        if len(found) > MOST:
-            break
-    return tuple(found.values())
+    return tuple(found.values()), False

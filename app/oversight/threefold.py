@@ -74,6 +74,14 @@ class Threefold:
         )
         return self._acted_on([keys[one] for one in told])
 
+    def newest_of(self, stream: str) -> dict[str, int | None]:
+        """Returns by kind of number the seq of the newest record of some goods with it, None for none."""
+        key = stream_key(stream)
+        return {
+            kind: numberstore.newest_of(self._connection, kind, digest, key)
+            for kind, digest in self._digests.items()
+        }
+
     def fitting(self) -> frozenset[str]:
         """Returns the documents that are told of the goods of the declaration of which most of them are told.
 

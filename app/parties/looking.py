@@ -15,7 +15,7 @@ from app.parties.principal import Principal
 
 MIN_PURPOSE, MAX_PURPOSE = 2, 200  # two characters can say it: 稽查
 NOWHERE, NO_RECORD = 0, -1
-"""In place of a stream's key and a seq: a look by a number that found nothing."""
+"""In place of a stream's key and a seq: a look by a number that found nothing, or nothing in that stream."""
 
 
 def read_purpose(given: str | None, *, loc: tuple[str, ...]) -> str:

@@ -37,7 +37,7 @@ from app.trace.party_events import prepare_party_event
 from app.trace.proof import Proofs
 from app.trace.proving import Proving
 from app.trace.ratings import BUYER_RATING, NAMING, Named, check_opinion
-from app.trace.repeating import as_recorded, find_recorded, may_stand
+from app.trace.repeating import Repeats, as_recorded, may_stand
 from app.trace.requests import ConsumerProof, EventRequest
 from app.trace.secret_index import SecretIndex
 from app.trace.sending import Sending
@@ -189,20 +189,20 @@ class Recording:
         *,
         before: Sequence[Submission | Fault] = (),
         at: Mapping[str, Whereabouts] = MappingProxyType({}),
+        repeats: Repeats | None = None,
     ) -> Submission:
         """Returns the event ready for the recorder. Raises the Fault that refuses it.
 
         before: those of the same all-or-none request that are recorded if this one is. at: where units are
         then, by stream, as far as it is known. What is recorded already is a repeat, though a rule that came
-        since would refuse it.
+        since would refuse it. repeats: of all events of its request, None: it came alone.
         """
         try:
             return self._prepare(principal, request, proof, before, at)
         except Invalid as refused:
             if not may_stand(request, refused):
                 raise
-            with self._database.read() as connection:
-                recorded = find_recorded(connection, request)
+            recorded = (repeats or Repeats(self._database, [request])).data_of(request)
             if recorded is None:
                 raise
             try:
@@ -322,11 +322,14 @@ class Recording:
         """Returns each event ready, or why not. asks: whether the database may be asked for repeats."""
         prepared: list[Submission | Fault] = []
         at = self._lives.find_whereabouts(of_cases(requests))
+        repeats = Repeats(self._database, requests)
         for request in requests:
             before = prepared if atomic else ()
             try:
                 if asks:
-                    one = self.prepare(principal, request, proof, before=before, at=at)
+                    one = self.prepare(
+                        principal, request, proof, before=before, at=at, repeats=repeats
+                    )
                 else:
                     one = self._prepare(principal, request, proof, before, at)
                 prepared.append(one)

@@ -10,6 +10,7 @@ from app.bench.crowds import fill_crowd
 from app.i18n import text
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
+from app.oversight import numbers
 from app.oversight.numbers import PLACES
 from tests.web.authority import HERE, key_of_person, keys_of, open_two_provinces, seek
 from tests.web.conftest import AUTHORITY
@@ -97,6 +98,15 @@ def test_a_row_of_the_index_that_names_nothing_hides_nobodys_goods(market):
 
 
 def test_who_is_in_office_everywhere_reads_all_of_them_part_by_part(market):
+    told = every(market, number(FEW), by=AUTHORITY)
+    assert len(told) == FEW, "each once"
+    assert set(told) == set(market.crowd[FEW])
+
+
+def test_a_place_that_holds_more_than_a_thousand_goods_is_told_whole(market, monkeypatch):
+    """As if one of the places of a number of two million records held all these; it is the last one, too."""
+    monkeypatch.setattr(numbers, "PLACES", 1)
+    monkeypatch.setattr(numbers, "_WIDTH", 2**63)
     told = every(market, number(FEW), by=AUTHORITY)
     assert len(told) == FEW, "each once"
     assert set(told) == set(market.crowd[FEW])
@@ -233,6 +243,22 @@ def test_goods_that_stand_behind_a_thousand_others_are_released(market):
                token=market.keys["customs"], status=201)  # fmt: skip
     market.ask("POST", "/api/v1/customs/decisions", decided | {"purpose": WHY, "code": market.crowd[FEW][0]},
                token=market.keys["customs"], status=404)  # fmt: skip
+
+
+def test_a_decision_is_logged_at_the_goods_that_it_is_about_wherever_they_stand(market):
+    shown = {one["code"] for one in look(market)["goods"]}
+    unit = next(one for one in market.declared if one not in shown)
+    purpose = f"container {next(_looks)}"
+    decided = {"number": DECLARATION, "code": unit, "decision": "release", "port": "广州南沙",
+               "purpose": purpose, "order": THREE["order"], "waybill": number(FEW)}  # fmt: skip
+    told = market.ask("POST", "/api/v1/customs/decisions", decided,
+                      token=market.keys["customs"], status=422)  # fmt: skip
+    assert [one["loc"] for one in told["errors"]] == [["despite"]]
+    log = market.ask("GET", "/api/v1/access-log?limit=500", token=market.keys[CUSTOMS])["items"]
+    logged = [(one["section"], one["code"], one["seq"]) for one in log if one["purpose"] == purpose]
+    assert sorted(logged) == [
+        ("declaration", unit, 0), ("order", unit, 1), ("waybill", unit, None),
+    ]  # fmt: skip
 
 
 def test_the_page_of_customs_goes_on_to_further_goods(market):

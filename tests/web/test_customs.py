@@ -217,6 +217,23 @@ def test_every_look_by_a_number_is_logged_with_its_purpose_and_without_the_numbe
     assert not any(number.encode() in stored for number in (NUMBER, "CUST00000001"))
 
 
+def test_a_decision_is_logged_at_its_goods_alone_for_each_kind_of_number(market, imported, logged):
+    """Of a lot the numbers of its parcels are no record: they stand with its units."""
+    numbers = {name: imported.numbers[name] for name in ("order", "waybill")}
+    decide(market, "release", code=imported.code, **imported.declared, **numbers)
+    assert sorted((one["section"], one["code"], one["seq"]) for one in logged()) == [
+        ("declaration", imported.code, 0),
+        ("order", imported.code, None),
+        ("waybill", imported.code, None),
+    ]
+    before = len(logged())
+    decide(market, "release", code=OTHERS, **imported.declared, **numbers, status=404)
+    new = logged()[: len(logged()) - before]
+    assert sorted((one["section"], one["code"], one["seq"]) for one in new) == [
+        ("declaration", "", None), ("order", "", None), ("waybill", "", None),
+    ]  # fmt: skip
+
+
 def test_a_look_that_finds_nothing_is_logged_as_such(market, logged):
     look(market, "516620261000000099", order="A-1", waybill="CUST99999999", status=404)
     told = {(one["section"], one["code"], one["seq"]) for one in logged()}
@@ -280,6 +297,17 @@ def test_the_page_compares_decides_and_keeps_what_was_typed(market):
         ).text
     )
     signed_in(market, "owner", AUTHORITY).get("/desk/customs", 403)
+
+
+def test_a_place_that_is_none_is_refused_before_anything_is_decided_or_looked_at(
+    market, imported, logged
+):
+    browser = signed_in(market, "staff", CUSTOMS, scopes=["audit", "events"])
+    browser.get("/desk/customs")
+    told = {**imported.declared, "purpose": WHY, "code": imported.code, "port": "广州南沙"}
+    browser.post("/desk/customs", 422, do="release", after="declaration:x", **told)
+    assert logged() == []
+    assert look(market, imported.declared["number"])["goods"][0]["decision"] is None
 
 
 def test_goods_whose_documents_differ_are_released_by_nobody_who_does_not_say_so(market):

@@ -9,6 +9,7 @@ import pytest
 from app.trace import fields
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import PLATFORM, PRODUCT
+from tests.web.test_import_events import counted
 from tests.web.test_shipments_api import ship
 
 MISTYPED = PLATFORM[:-1] + "0"
@@ -71,6 +72,18 @@ def test_under_its_id_nothing_else_passes(market, before_the_rule):
     ):
         refused = take(market, {**event, **changed}, 422)
         assert refused["type"] == "/problems/invalid"
+
+
+@pytest.mark.parametrize("atomic", ["", "?atomic=true"])
+def test_many_wrong_events_are_looked_up_at_once(market, atomic):
+    """As one alone is: nobody pays for each of a thousand with a look of its own."""
+    asked = []
+    for count in (1, 20):
+        wrong = [sale(market, unit.code) for unit in market.issue(count)]
+        with counted(market.rooms.database) as statements:
+            market.call("POST", f"{BATCH}{atomic}", {"events": wrong}, token=market.keys[SHOP])
+        asked.append(sum("FROM record" in one for one in statements))
+    assert asked == [1, 1]
 
 
 def test_a_shipment_and_a_correction_are_repeated_too(market, before_the_rule):

@@ -247,7 +247,8 @@ def _problem(problem: Problem) -> dict[str, Any]:
 class LookOut(BaseModel):
     """One look at one section that somebody else had sealed.
 
-    seq: null where it was looked for a number of the kind `section`, and nothing was found.
+    seq: null where it was looked for a number of the kind `section`, and nothing was found, or of goods that
+    customs decided on no record.
     """
 
     id: str

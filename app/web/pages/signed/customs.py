@@ -47,6 +47,11 @@ def work_on_declaration(
     documents: Any = {name: form.text(name) for name in DOCUMENTS}
     asked = Sent(tuple((name, form.text(name)) for name in _LOOK))
     told, decide, status = "", BLANK, 200
+    try:
+        after = read_places(form.text("after"), loc=("number",)).get("declaration", 0)
+    except Fault as fault:
+        sent = refused(request, form, fault)
+        return _page(request, rooms, signed, lang, sent, status=status_of(fault))
     if form.text("do") in ("release", "hold"):
         try:
             _decide(rooms, signed, form, documents)
@@ -57,7 +62,6 @@ def work_on_declaration(
         else:
             told = f"customs_{form.text('do')}"
     try:
-        after = read_places(form.text("after"), loc=("number",)).get("declaration", 0)
         declared = rooms.customs.look(
             principal, form.text("number"), documents, purpose=form.text("purpose"), after=after
         )

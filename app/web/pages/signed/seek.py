@@ -95,7 +95,7 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
 
 def _first(form: Form) -> int:
     told = form.text("first")
-    return int(told) if told.isdecimal() and len(told) < 5 else 0
+    return int(told) if told.isdecimal() and len(told) < 8 else 0
 
 
 def _part(rooms: Rooms, found: Found, group: Group, first: int, limit: int) -> Part:
