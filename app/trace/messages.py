@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
 from app.db.engine import Database
 from app.kit.errors import FieldFault, invalid
+from app.ledger import sealstore, store
 from app.ledger.record import Claim
+from app.trace.life_table import LifecycleConflict
 from app.trace.naming import OfUnknown, find_fields
 from app.trace.proof import ProofInvalid, Proofs
 from app.trace.requests import ConsumerProof
@@ -27,6 +33,25 @@ def check_message(
     check_matter(database, claim)
     if not (claim.sealed or {"rating", "settled"} & claim.data.keys()):
         raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))
+
+
+def guard_message(database: Database, claim: Claim) -> Callable[[Connection], None] | None:
+    """Returns what refuses a consumer's message whose complaint is erased meanwhile; None for a repeat.
+
+    What was erased takes no more of its author, who wished it gone; seller and platform still answer.
+    Raises LifecycleConflict where it is erased already. Read-only.
+    """
+
+    def check_kept(connection: Connection) -> None:
+        sections = sealstore.sealed_sections(connection, claim.stream, str(claim.data["of"]))
+        if any(section.erased_at is not None for section in sections.values()):
+            raise LifecycleConflict("complaint_erased")
+
+    with database.read() as connection:
+        if store.find_by_id(connection, [(claim.stream, claim.id)]):
+            return None  # the recorder would ask the guard of a repeat too
+        check_kept(connection)
+    return check_kept
 
 
 def check_own_message(database: Database, claim: Claim) -> None:

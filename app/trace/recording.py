@@ -30,7 +30,13 @@ from app.trace.gaps import Graces
 from app.trace.identifiers import parse_code
 from app.trace.leaving import Whereabouts, names_case, of_cases
 from app.trace.lives import Lives
-from app.trace.messages import IN_MATTER, check_matter, check_message, check_own_message
+from app.trace.messages import (
+    IN_MATTER,
+    check_matter,
+    check_message,
+    check_own_message,
+    guard_message,
+)
 from app.trace.naming import NAMES_ANOTHER, Naming
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.party_events import prepare_party_event
@@ -270,8 +276,10 @@ class Recording:
             # Every one is about a complaint, whoever says it.
             sending = sending._replace(answers=str(claim.data["of"]))
         side = self._index.digests(request.sealed)
+        guard = None
         if request.type == "message" and principal is None:
             check_message(self._database, self._proofs, claim, proof)
+            guard = guard_message(self._database, claim)
         elif request.type == "message":
             check_own_message(self._database, claim)
         elif request.type == "referral":
@@ -294,6 +302,7 @@ class Recording:
             reads=(*decide.reads(actor), *(own.reads(actor) if own else ())),
             reads_after=decide.reads_after if isinstance(decide, Decision) else None,
             time_given=request.occurred_at is not None,
+            guard=guard,
         )
 
     def _prepare_of_party(

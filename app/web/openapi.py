@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from app.web.problems import MEDIA_TYPE, STATUS
+from app.web.problems import MEDIA_TYPE, MOST_TOLD, STATUS
 
 TITLE = "Suxin 溯信"
 API_VERSION = "1"
@@ -64,6 +64,10 @@ _PROBLEM = {
                     "msg": {"type": "string"},
                 },
             },
+        },
+        "left_out": {
+            "type": "integer",
+            "description": f"How many more fields are wrong: `errors` tells of {MOST_TOLD} at most.",
         },
     },
 }

@@ -37,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+MOST_TOLD = 100
+"""Of so many wrong fields a refusal tells; it counts the others, or it would be longer than what was sent."""
+
 STATUS: Mapping[str, int] = {
     "malformed": 400,
     "unauthenticated": 401,
@@ -95,8 +98,10 @@ def describe(fault: Fault, *, lang: Lang, instance: str) -> dict[str, Any]:
     if fault.errors:
         problem["errors"] = [
             {"loc": list(error.loc), "kind": error.kind, "msg": _field(error, lang)}
-            for error in fault.errors
+            for error in fault.errors[:MOST_TOLD]
         ]
+    if len(fault.errors) > MOST_TOLD:
+        problem["left_out"] = len(fault.errors) - MOST_TOLD
     if fault.reason is not None:
         problem["reason"] = fault.reason
     return problem
@@ -109,11 +114,17 @@ def say_fault(fault: Fault, lang: Lang, *, with_places: bool = False) -> str:
     """
     problem = describe(fault, lang=lang, instance="")
     detail: str = problem["detail"]
-    told = (
+    told = [
         f"{'.'.join(map(str, error['loc']))}: {error['msg']}" if with_places else error["msg"]
         for error in problem.get("errors", ())
-    )
-    return "; ".join(told) or detail
+    ]
+    return "; ".join(told + say_left_out(problem, lang)) or detail
+
+
+def say_left_out(problem: Mapping[str, Any], lang: Lang) -> list[str]:
+    """Returns the line that says how many more fields are wrong than a problem tells of; [] for none."""
+    count = problem.get("left_out")
+    return [] if count is None else [text(lang, "form.lines.rest", count=count)]
 
 
 def problem_response(fault: Fault, visit: Visit) -> Response:

@@ -81,6 +81,19 @@ def test_a_database_of_a_later_release_is_served_and_never_migrated(database):
         assert found.value.params == {"revision": "9999", "newest": NEWEST}
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_index_that_is_gone_stays_so(kind, tmp_path):
+    url = DATABASES.empty(tmp_path, kind=kind)
+    database = Database(url)
+    command.upgrade(schema._config(database, (4, 60)), "0027")
+    with database.write() as connection:
+        connection.exec_driver_sql("DROP INDEX side_index_digest")
+    migrate(database)
+    assert is_served(database)
+    database.close()
+    DATABASES.drop(url)
+
+
 @pytest.mark.parametrize("kind", ["postgresql"])
 def test_a_step_waits_for_a_lock_no_longer_than_it_is_told(kind, tmp_path):
     """Behind a long reader it would stop every writer behind itself."""

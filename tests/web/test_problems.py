@@ -9,7 +9,7 @@ import pytest
 from app.i18n import LANGUAGES, text
 from app.kit.errors import Conflict, Denied, Fault, FieldFault, Unavailable, invalid
 from app.web.body import api_router
-from app.web.problems import STATUS, describe
+from app.web.problems import STATUS, describe, say_fault
 
 
 class Stuck(Conflict):
@@ -123,6 +123,21 @@ def test_a_problem_of_one_item_is_the_same_document():
         {"loc": ["at"], "kind": "null", "msg": text("en", "field.null")}
     ]  # fmt: skip
     json.dumps(problem)
+
+
+def test_a_hundred_wrong_fields_are_all_told():
+    faults = [FieldFault((f"f{n}",), "null") for n in range(101)]
+    assert "left_out" not in describe(invalid(*faults[:100]), lang="en", instance="x")
+    assert describe(invalid(*faults), lang="en", instance="x")["left_out"] == 1
+
+
+def test_a_line_about_very_many_wrong_fields_ends_with_how_many_more_there_are():
+    fault = invalid(*[FieldFault((f"f{n}",), "null") for n in range(107)])
+    said = say_fault(fault, "en", with_places=True)
+    assert "f99: " in said
+    assert "f100: " not in said
+    assert said.endswith("; 7 more are wrong too.")
+    assert say_fault(fault, "zh").endswith("; 另有 7 个也不对。")
 
 
 def test_a_page_may_answer_readers_of_html(start):

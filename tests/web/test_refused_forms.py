@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
 
-from app.web.pages.signed.form import SECRETS
+from app.kit.errors import FieldFault, invalid
+from app.web.pages.signed.form import SECRETS, Form, refused
+from app.web.problems import MOST_TOLD
+from app.web.visit import SCOPE_KEY, Visit
 from tests.drills.processes import ROOT
 from tests.web.authority import open_two_provinces
 from tests.web.conftest import SHOP
@@ -113,6 +117,15 @@ def test_an_id_that_was_taken_is_not_kept_else_the_form_could_never_be_sent(stag
     (again,) = form.values("entry")
     assert again not in ("", once)
     browser.post("/desk/entry", **told | {"entry": again}, text="other words")
+
+
+def test_a_field_that_is_wrong_very_often_says_how_often_more():
+    faults = [FieldFault(("codes", n), "duplicate", {"got": f"x{n}"}) for n in range(107)]
+    visit = Visit("0", "192.0.2.1", "en")
+    request = Request({"type": "http", "headers": [], SCOPE_KEY: visit})
+    said = refused(request, Form((("codes", ""),)), invalid(*faults)).errors["codes"].split("\n")
+    assert said[-1] == "7 more are wrong too."
+    assert len(said) == MOST_TOLD + 1
 
 
 def test_what_is_secret_is_named_so_and_nothing_else_is():

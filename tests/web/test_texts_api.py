@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.trace.requests import ConsumerProof, EventRequest
 from app.trace.texts import REASONS
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL, told
@@ -303,6 +304,54 @@ def test_the_ticket_of_an_erased_complaint_asks_for_no_more_words(market, answer
         assert "say more" not in shown.lower()
         assert 'id="more"' not in shown
         assert ("请寄回照片" in shown) is answered
+
+
+ERASED = (409, "lifecycle-conflict", "complaint_erased")
+
+
+def test_an_erased_complaint_takes_no_more_of_its_author_and_all_of_the_others(market):
+    it = bought(market)
+    made, code = complain(market, it), it.unit.code
+    about = {"of": made["id"]}
+    more = {"headers": ticket(made), "sealed": sealed("裂纹在背面", "detail")}
+    said = market.send(None, code, "message", about, **more)
+    erase(market, it, made["id"], ticket(made))
+    assert market.refused(None, code, "message", about, **more) == ERASED
+    rated = about | {"rating": 1, "settled": True}
+    assert market.refused(None, code, "message", rated, headers=ticket(made)) == ERASED
+    # Who has no query code is told nothing of it; a repeat is answered as before.
+    assert market.refused(None, code, "message", about, **more | {"headers": it.proof}) == INVALID
+    again = market.send(None, code, "message", about, id=said["id"], **more, status=200)
+    assert again["seq"] == said["seq"]
+    words = sealed("请寄回照片", "detail")
+    market.send(SHOP, code, "message", about, sealed=words)
+    market.send(SHOP, code, "referral", about | {"to": "regulator"}, sealed=words)
+    market.send(SHOP, code, "reply", about, sealed=sealed("好的"))
+    audit_is_clean(market)
+
+
+def test_a_complaint_that_is_erased_meanwhile_takes_no_more_either(market):
+    it = bought(market)
+    made = complain(market, it)
+    request = EventRequest(code=it.unit.code, type="message", data={"of": made["id"], "rating": 2})
+    prepared = market.rooms.recording.prepare(
+        None, request, ConsumerProof(query=made["query_code"])
+    )
+    erase(market, it, made["id"], ticket(made))
+    (answer,) = market.rooms.recorder.submit_and_wait([prepared])
+    assert getattr(answer, "reason", None) == "complaint_erased"
+
+
+def test_a_tab_that_does_not_know_of_the_erasure_is_told_so(market):
+    it = bought(market)
+    made = complain(market, it)
+    form = {"ticket": made["ticket"], "query": made["query_code"], "lang": "en"}
+    market.call("POST", "/ticket", data=form | {"act": "erase"})
+    answer = market.call("POST", "/ticket", data=form | {"act": "message", "text": "还有"})
+    assert answer.status_code == 409
+    shown = answer.text.split("<main")[1]
+    assert 'role="alert">The words of this complaint were erased' in shown
+    assert 'id="more"' not in shown
 
 
 def test_a_lots_consignment_has_its_own_complaints(market):

@@ -8,6 +8,7 @@ import pytest
 
 from app.kit.errors import MOST_BESIDE
 from app.web.api import events
+from app.web.problems import MOST_TOLD
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import PLATFORM
 
@@ -91,7 +92,16 @@ def test_a_body_that_is_wrong_in_a_thousand_fields_is_judged_once(market, monkey
 
     monkeypatch.setattr(events, "_told_in_full", again)
     event = {"code": market.one().code, "type": "sale", **{f"f{n}": 1 for n in range(1000)}}
-    assert len(by_single(market, event)) == 1000
+    assert len(by_single(market, event)) == MOST_TOLD
+
+
+def test_of_very_many_wrong_fields_a_hundred_are_told_and_the_others_counted(market):
+    event = {"code": market.one().code, "type": "sale", **{f"f{n}": 1 for n in range(30_000)}}
+    answer = market.call("POST", S, event, token=market.keys[SHOP])
+    problem = answer.json()
+    assert (answer.status_code, len(problem["errors"])) == (422, MOST_TOLD)
+    assert problem["left_out"] == 30_000 - MOST_TOLD
+    assert len(answer.content) < 20_000
 
 
 def test_a_text_with_escapes_and_no_control_character_is_taken(market):

@@ -75,7 +75,7 @@ def create_index(name: str, table: str, columns: Sequence[str], *, only: str | N
 def drop_index(name: str, table: str) -> None:
     """Drops an index that another does the work of; one that is gone stays so. Writes the schema."""
     if not _is_postgresql():
-        op.drop_index(name, table)
+        op.drop_index(name, table, if_exists=True)
         return
     connection = op.get_bind()
     patience = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()

@@ -25,7 +25,7 @@ from app.parties.sessions import SignedIn
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import lang_of
 from app.web.pages.signed.session import InSigned, MaybeSigned
-from app.web.problems import describe
+from app.web.problems import describe, say_left_out
 from app.web.upload import InMemory
 from app.web.visit import visit_of
 
@@ -126,6 +126,8 @@ def refused(
     told: dict[str, dict[str, None]] = {}
     for error in problem.get("errors", ()):
         told.setdefault(_field_of(error["loc"], form), {})[error["msg"]] = None
+    for more in say_left_out(problem, lang):
+        told[_field_of(problem["errors"][-1]["loc"], form)][more] = None
     # Everything that is wrong with a field, a line each: who mends one fault is not sent back for the next.
     errors = {name: "\n".join(said) for name, said in told.items()}
     message = problem["detail"]
