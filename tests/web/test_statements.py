@@ -22,6 +22,13 @@ MOST = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def steady(market, monkeypatch):
+    """A market whose keys are looked up once: they are anew every half a second, however little is asked."""
+    monkeypatch.setattr(market.rooms.keys, "_monotonic_s", lambda: 0.0)
+    return market
+
+
 @contextmanager
 def counted(database):
     """Notes what reads the database meanwhile, statement and values, and every snapshot that begins."""
@@ -134,15 +141,12 @@ def test_who_answers_is_the_same_told_by_records_that_were_read(market):
                 assert asked.party == CARRIER
 
 
-def test_a_ranking_asks_no_more_for_many_offers_than_for_one(market, monkeypatch):
-    # Who asks is looked up anew every half a second, however many offers there are.
-    monkeypatch.setattr(market.rooms.keys, "_monotonic_s", lambda: 0.0)
-
+def test_a_ranking_asks_no_more_for_many_offers_than_for_one(steady):
     def ask(count: int) -> int:
         one = {"gtin": GTIN, "seller": SHOP, "base": 1}
         body = {"candidates": [{"id": str(n), **one} for n in range(count)]}
-        with counted(market.rooms.database) as (found, _):
-            market.ask("POST", "/api/v1/ranking", body, token=market.keys[PLATFORM])
+        with counted(steady.rooms.database) as (found, _):
+            steady.ask("POST", "/api/v1/ranking", body, token=steady.keys[PLATFORM])
         return len(found)
 
     ask(1)
@@ -150,22 +154,22 @@ def test_a_ranking_asks_no_more_for_many_offers_than_for_one(market, monkeypatch
 
 
 @pytest.mark.parametrize("is_signed", [False, True])
-def test_a_scan_of_a_case_asks_no_more_for_more_units(market, is_signed):
+def test_a_scan_of_a_case_asks_no_more_for_more_units(steady, is_signed):
     """Each unit's life and records were asked for one after the other, a snapshot each."""
     asked = []
     for case, count in zip(("306912345000000018", "306912345000000025"), (3, 40), strict=True):
-        path, own = f"/api/v1/cases/{case}", {"token": market.keys[SHOP], "status": 201}
-        codes = [one.code for one in market.issue(count)]
-        market.ask("POST", f"{path}/pack", {"codes": codes}, **own)
+        path, own = f"/api/v1/cases/{case}", {"token": steady.keys[SHOP], "status": 201}
+        codes = [one.code for one in steady.issue(count)]
+        steady.ask("POST", f"{path}/pack", {"codes": codes}, **own)
         waybill = {"waybill": {"content": {"number": case}}}
         sending = {"type": "dispatch", "data": {"carrier": CARRIER}, "sealed": waybill}
-        market.ask("POST", f"{path}/events", sending, **own)
+        steady.ask("POST", f"{path}/events", sending, **own)
         scan = {"type": "signature", "data": {"kind": "in_person"}}
         if is_signed:
-            market.ask("POST", f"{path}/events", scan, **own)
-        with counted(market.rooms.database) as (found, begun):
-            by = {"token": market.keys[CARRIER], "status": 201}
-            told = market.ask("POST", f"{path}/events", scan, **by)
+            steady.ask("POST", f"{path}/events", scan, **own)
+        with counted(steady.rooms.database) as (found, begun):
+            by = {"token": steady.keys[CARRIER], "status": 201}
+            told = steady.ask("POST", f"{path}/events", scan, **by)
         assert len(told["events"]) == count
         assert all(one["claim_token"] for one in told["events"])
         asked.append((len(found), len(begun)))

@@ -25,11 +25,11 @@ _AT = "/carriers/push-address"
 class PushAddressOut(BaseModel):
     """An address. `callback_url` and `salt` go to kuaidi100 with a subscription, as they stand.
 
-    `salt` only where it was made or asked for by `POST`. `outcome` of the last push, here or by a key, as the
-    page `/account/push` lists it: `recorded`, `nothing`
-    (all known, or old news), `untold` (on the way, for the carrier to tell), `ended`, `unknown` (no parcel
-    of yours), `untimed`, `unread`, `empty` (a state without a time, not known, without steps), `refused`
-    (`reason`: a field's kind or a problem type), `unreadable`, `unavailable`; of whom nobody knows
+    `salt` only where it was made or asked for by `POST`. `outcome` of the last push, here or by a key:
+    `recorded` (also where the page `/account/push` says "partly recorded": the rest could not be read),
+    `nothing` (all known, or old news), `untold` (on the way, for the carrier to tell), `ended`, `unknown` (no
+    parcel of yours), `untimed`, `unread`, `empty` (a state without a time, not known, without steps),
+    `refused` (`reason`: a field's kind or a problem type), `unreadable`, `unavailable`; of whom nobody knows
     `sign_wrong`, `unformed`, which take the place of nothing that was signed within the minute before.
     """
 
