@@ -19,6 +19,7 @@ from tests.drills.deployment import Deployment, wait_until
 from tests.drills.tampering import TAMPERINGS, tamper
 from tests.drills.trade import GTIN, SHOP, Trade, event, moment
 from tests.spreading import unit_of
+from tests.web.conftest import patient  # noqa: F401 - a fixture
 
 RECALLED_LOT = "R-2"
 SOLD_UNITS = 40

@@ -75,14 +75,16 @@ class Service:
             }
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def patient() -> Iterator[None]:
     """Who looks waits for what the look reports as long as a busy machine takes to write it.
 
-    How long that is in use is told by tests/web/test_busy_writer.py.
+    Fixtures of a module look, too. How long that is in use is told by tests/web/test_busy_writer.py.
     """
-    for room in ("app.oversight.reporting", "app.web.pages.routes"):
-        monkeypatch.setattr(f"{room}.PATIENCE_S", 20.0)
+    with pytest.MonkeyPatch.context() as patched:
+        for room in ("app.oversight.reporting", "app.web.pages.routes"):
+            patched.setattr(f"{room}.PATIENCE_S", 20.0)
+        yield
 
 
 @pytest.fixture

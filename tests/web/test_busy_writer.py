@@ -58,7 +58,7 @@ def broken(market, count: int):
     return units
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def patient() -> None:
     """Here it is as in use, where the writer is held."""
 
