@@ -34,7 +34,8 @@ Name = TypeVar("Name", bound=str)
 class Told(Generic[Name]):
     """Goods that have a number. stream: their key; seq, recorded_at: of their newest record with it, ms.
 
-    name: "" of what the index names and is not there: it counts as looked at, and is no goods of anybody.
+    name: "" of what the index names and is not there, or not of the time asked for: it counts as looked at,
+    and is no goods of anybody.
     """
 
     kind: Name

@@ -10,8 +10,9 @@ from app.bench.crowds import fill_crowd
 from app.i18n import text
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
-from app.oversight import numbers
-from app.oversight.numbers import PLACES
+from app.oversight import numbers, numberstore
+from app.oversight.numbers import PLACES, STEP
+from app.trace.secret_index import SecretIndex
 from tests.web.authority import HERE, key_of_person, keys_of, open_two_provinces, seek
 from tests.web.conftest import AUTHORITY
 from tests.web.market import CUSTOMS, GTIN
@@ -163,6 +164,48 @@ def test_a_place_names_no_goods_of_others(market):
 def test_a_time_bounds_what_is_looked_through(market):
     for since, hits in (("2020-01-01", OWN), ("2099-01-01", 0)):
         assert len(every(market, number(FEW), by="regional", since=since)) == hits
+
+
+def test_a_part_with_a_time_looks_at_no_more_than_one_without(market):
+    """All are of another time: that takes as many parts to say, and the place is told."""
+    for dates in ({"since": "2099-01-01"}, {"until": "2000-01-01"}):
+        answers = list(parts(market, number(MANY), by="regional", **dates))
+        assert len(answers) == 2
+        assert not any(keys_of(one, "units") for one in answers)
+        assert 50 < answers[0]["percent"] < 100
+        assert (answers[1]["percent"], answers[1]["onward"]) == (100, None)
+
+
+def test_all_parts_with_a_time_are_complete_and_read_no_more_than_a_step_each(market, monkeypatch):
+    """A unit a millisecond: of these 6,000 every one of some time is told once, and no other."""
+    told, read = numberstore.told, list[int]()
+
+    def counted(*args, **more):
+        rows = told(*args, **more)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(numberstore, "told", counted)
+    kind, given = "waybill", number(MANY)
+    digests = {kind: SecretIndex(market.rooms.keyring.subkey("side-index")).digest(kind, given)}
+    with market.rooms.database.read() as connection:
+        first = min(row.recorded_at for row in told(connection, kind, digests[kind]))
+        for start, end in ((0, 10), (2_990, 3_010), (5_990, None), (None, 4_500), (None, None)):
+            since_ms = None if start is None else first + start
+            until_ms = None if end is None else first + end
+            found, after = [], {}
+            while True:
+                read.clear()
+                part = numbers.look_through(
+                    connection, digests, lambda names: names, after=after, most=1_000,
+                    since_ms=since_ms, until_ms=until_ms,
+                )  # fmt: skip
+                assert sum(read) <= STEP + 300
+                found += [one.name for one in part.goods]
+                after = part.onward
+                if not after:
+                    break
+            assert sorted(found) == sorted(market.crowd[MANY][start or 0 : end])
 
 
 def test_the_page_says_that_there_is_more_and_goes_on_without_script(market):
