@@ -262,6 +262,33 @@ def test_three_documents_of_thousands_of_goods_are_compared_with_all_of_them(mar
     assert [one["standing"] for one in told["documents"]] == ["agrees", "agrees", "differs"]
 
 
+def test_a_document_is_told_of_all_the_own_goods_that_stand_among_others(market):
+    """Of the first 200 that were read one is before this office: that is not the end of them."""
+    (_, _, told) = look(market, waybill=number(FEW))["documents"]
+    assert told["told_of"] == sorted(market.crowd[FEW][:OWN])
+    assert not told["more"]
+
+
+def test_a_part_is_as_full_as_its_places_allow_and_all_parts_are_complete(market):
+    """Every second of the goods is the reader's: a part has as many as it may, but those of one place."""
+    mine = set(market.crowd[FEW][::2])
+    kind = "waybill"
+    secret = SecretIndex(market.rooms.keyring.subkey("side-index"))
+    digests = {kind: secret.digest(kind, number(FEW))}
+    found, after = [], {}
+    with market.rooms.database.read() as connection:
+        while True:
+            part = numbers.look_through(
+                connection, digests, lambda names: mine.intersection(names), after=after, most=100
+            )
+            found += [one.name for one in part.goods]
+            after = part.onward
+            if not after:
+                break
+            assert 95 <= len(part.goods) <= 100
+    assert sorted(found) == sorted(mine)
+
+
 def test_a_number_of_more_other_goods_than_can_be_asked_is_refused_and_not_misjudged(market):
     told = look(market, waybill=number(MANY), status=422)
     assert [(one["loc"], one["kind"]) for one in told["errors"]] == [(["waybill"], "range")]
