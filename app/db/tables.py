@@ -1295,7 +1295,8 @@ class PushTaken(SQLModel, table=True):
     refused: int = _big()
     reasons: str = _text()
     """JSON: `outcome`, a word; `why`, by a word of the contract how many were refused for it; `unread`, what
-    could not be read, cut short; `untimed`, the parcel's state where its time could not."""
+    could not be read; `untimed`, the parcel's state where its time could not; `cut`, that something of these
+    was left out."""
 
 
 class PushForged(SQLModel, table=True):

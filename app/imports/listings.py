@@ -83,13 +83,12 @@ def with_listings(
     for n, row in enumerate(rows):
         match told.get(n):
             case Fault() as fault:
-                problems = (*row.problems, _at_cell(fault))
-                found.append(replace(row, outcome="refused", payload=None, problems=problems))
+                found.append(row.refused() if row.late else row.refused(_at_cell(fault)))
             case EventRequest():
                 places[wanted[n].place] += 1
                 found.append(replace(row, outcome="created"))
             case _:
-                found.append(row)
+                found.append(replace(row, late=()))
     shown = dict(places.most_common(_PLACES_SHOWN))
     rest = places.total() - sum(shown.values())
     return found, shown | ({"…": rest} if rest else {})

@@ -116,7 +116,7 @@ def _plan(
     }
     return Planned(
         row.number, "created", payload, warnings=tuple(reader.warnings), key=str(payload["id"]),
-        gtin=goods.gtin, lot=goods.lot,
+        gtin=goods.gtin, lot=goods.lot, late=tuple(reader.late),
     )  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def _check_named(reader: Reader, field: str, told: str) -> None:
     try:
         check_named(told, loc=(field,))
     except Invalid as refused:
-        reader.refuse(refused.errors, as_field=field)
+        reader.refuse_unless_known(refused.errors, as_field=field)
 
 
 def _moment(reader: Reader, name: str) -> datetime | None:

@@ -205,7 +205,9 @@ class Plans:
                 found.append(_refused(row, fault))
             elif row.payload is not None and row.key in done:
                 # Sent again all the same: only the recorder can tell whether its content is the same.
-                found.append(replace(row, outcome="unchanged"))
+                found.append(replace(row, outcome="unchanged", late=()))
+            elif row.late:
+                found.append(row.refused())
             elif row.gtin in unlisted:
                 # Said once: of each unit that is sold so the listing will be missing.
                 unlisted.discard(row.gtin)
@@ -278,4 +280,4 @@ def _of_lot(
 
 
 def _refused(row: Planned, fault: Fault) -> Planned:
-    return replace(row, outcome="refused", payload=None, problems=(*row.problems, of_fault(fault)))
+    return row.refused(of_fault(fault))

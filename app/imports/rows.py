@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from app.imports.cells import CellWrong, clean
@@ -19,7 +19,8 @@ class Planned:
     """What a row would do.
 
     payload: what is to be applied, None where nothing is. key: what the row is about, to find it twice
-    in one file. gtin, lot: the goods, for questions to the database.
+    in one file. gtin, lot: the goods, for questions to the database. late: faults by a rule that is younger
+    than records may be: they refuse the row unless what it says is on record already.
     """
 
     row: int
@@ -30,11 +31,17 @@ class Planned:
     key: str = ""
     gtin: str = ""
     lot: str = ""
+    late: tuple[Problem, ...] = ()
+
+    def refused(self, *problems: Problem) -> Planned:
+        """Returns the row as refused for these problems beside its own."""
+        told = (*self.problems, *self.late, *problems)
+        return replace(self, outcome="refused", payload=None, problems=told, late=())
 
 
 @dataclass(slots=True)
 class Reader:
-    """The cells of one row. private: fields whose values no message may repeat."""
+    """The cells of one row. private: fields whose values no message may repeat. late: as of Planned."""
 
     row: Row
     columns: Mapping[str, str]
@@ -42,6 +49,7 @@ class Reader:
     private: Collection[str] = ()
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    late: list[Problem] = field(default_factory=list)
 
     def text(self, name: str, *, required: bool = False) -> str:
         """Returns a cell as its writer meant it, else the default, else ""."""
@@ -73,11 +81,11 @@ class Reader:
 
     def refuse(self, errors: Sequence[FieldFault], *, as_field: str = "") -> None:
         """Notes faults that a rule found in fields of this row."""
-        for error in errors:
-            name = as_field or next(
-                (str(part) for part in reversed(error.loc) if isinstance(part, str)), ""
-            )
-            self.problems.append(of_error(error, name, self._column(name), self._shown(name)))
+        self.problems += (self._problem(error, as_field) for error in errors)
+
+    def refuse_unless_known(self, errors: Sequence[FieldFault], *, as_field: str = "") -> None:
+        """Notes faults by a rule that is younger than records may be."""
+        self.late += (self._problem(error, as_field) for error in errors)
 
     def refuse_with(self, name: str, kind: str, **params: object) -> None:
         """Notes one fault of a field."""
@@ -96,10 +104,17 @@ class Reader:
 
         gtin, lot: where they could be read, so that it is told too if they are not on record.
         """
+        problems = (*self.problems, *self.late)
         return Planned(
-            self.row.number, "refused", None, tuple(self.problems), tuple(self.warnings), key=key,
-            gtin=gtin, lot=lot,
+            self.row.number, "refused", None, problems, tuple(self.warnings), key=key, gtin=gtin,
+            lot=lot,
         )  # fmt: skip
+
+    def _problem(self, error: FieldFault, as_field: str) -> Problem:
+        name = as_field or next(
+            (str(part) for part in reversed(error.loc) if isinstance(part, str)), ""
+        )
+        return of_error(error, name, self._column(name), self._shown(name))
 
     def _column(self, name: str) -> str:
         return self.columns.get(name, "")

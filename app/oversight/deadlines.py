@@ -22,6 +22,7 @@ from app.ledger.store import hash_at, load_record
 from app.oversight import store
 from app.oversight.findings import Findings
 from app.oversight.healing import Chain, find_healed, write_healed
+from app.oversight.raised import told_together
 from app.trace import store as trace_store
 
 log = structlog.get_logger(__name__)
@@ -122,14 +123,15 @@ class Deadlines:
                 now_ms=to_ms(self._clock.now()),
                 limit=_BATCH,
             )
-        for topic, run in groupby(messages, attrgetter("topic")):
-            if topic in self._together:
-                self._handle_together(self._together[topic], [*run])
-                continue
-            for message in run:
-                if self._handle(message, partial(self._topics[topic], message)):
-                    with self._database.write() as connection:
-                        outbox.done(connection, message)
+        with told_together():
+            for topic, run in groupby(messages, attrgetter("topic")):
+                if topic in self._together:
+                    self._handle_together(self._together[topic], [*run])
+                    continue
+                for message in run:
+                    if self._handle(message, partial(self._topics[topic], message)):
+                        with self._database.write() as connection:
+                            outbox.done(connection, message)
         return len(messages) == _BATCH
 
     def _handle_together(self, prepare: Prepare, messages: Sequence[outbox.Message]) -> None:

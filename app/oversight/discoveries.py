@@ -30,6 +30,7 @@ from app.oversight.finding_rows import (
     gtin_of,
 )
 from app.oversight.kinds import consequence_of
+from app.oversight.raised import note_raised
 from app.parties.store import find_party
 from app.trace.detectors import Discovery
 
@@ -144,7 +145,7 @@ class Discoveries:
         if changed is None:
             return
         if known is None:
-            log.warning("finding.raised", kind=row["kind"], stream=row["stream_name"])
+            note_raised(row["kind"], row["stream_name"])
         kept, why = changed
         movestore.save(connection, kept, at=now_ms, why=why)
 

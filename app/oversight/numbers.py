@@ -34,7 +34,8 @@ Name = TypeVar("Name", bound=str)
 class Told(Generic[Name]):
     """Goods that have a number. stream: their key; seq, recorded_at: of their newest record with it, ms.
 
-    name: "" of what the index names and is not there: it counts as looked at, and is no goods of anybody.
+    name: "" of what the index names and is not there, or not of the time asked for: it counts as looked at,
+    and is no goods of anybody.
     """
 
     kind: Name
@@ -79,9 +80,10 @@ def look_through(
     found: list[Told[Name]] = []
     places = {kind: after.get(kind, 0) for kind in digests if not after or kind in after}
     looked, piece = 0, min(_PIECE, max(1, most // max(1, len(digests))))
-    while places:
+    is_full = False
+    while places and looked < STEP and not is_full:
         for kind, place in [*places.items()]:
-            rows, places[kind] = _next(
+            rows, behind = _next(
                 connection,
                 kind,
                 digests[kind],
@@ -93,11 +95,16 @@ def look_through(
             looked += len(rows)
             there = [one for one in rows if one.name]
             ours = reached([one.name for one in there]) if there else ()
-            found += [one for one in there if one.name in ours]
-            if places[kind] >= PLACES:
+            told = [one for one in there if one.name in ours]
+            if len(found) + len(told) > most:
+                told, behind = _cut(told, place, most - len(found), at_least_one=not found)
+                is_full = True
+            found += told
+            places[kind] = behind
+            if behind >= PLACES:
                 del places[kind]
-        if looked >= STEP or len(found) + piece * len(places) > most:
-            break
+            if is_full:
+                break
     found.sort(key=lambda one: (-one.recorded_at, one.stream))
     return Part(tuple(found), places)
 
@@ -116,6 +123,20 @@ def read_places(given: str, *, loc: tuple[str, ...]) -> dict[str, int]:
             raise invalid(FieldFault(loc, "cursor"))
         places[kind] = int(place)
     return places
+
+
+def _cut(
+    goods: list[Told[Name]], place: int, room: int, *, at_least_one: bool
+) -> tuple[list[Told[Name]], int]:
+    """Returns those goods of whole places for which there is room, and the place behind them.
+
+    goods: more than there is room for, from this place on. at_least_one: the first place is taken whole,
+    however many goods are in it, so that a part that has no others goes on.
+    """
+    behind = goods[room].stream // _WIDTH
+    if at_least_one and behind == place:
+        behind = place + 1
+    return [one for one in goods if one.stream // _WIDTH < behind], behind
 
 
 def _next(

@@ -29,7 +29,8 @@ _TIMES = HotSelect(
 class Row(NamedTuple):
     """A stream and its newest record with a number. recorded_at: ms.
 
-    name: "" where an index that a hand has altered names what is not there.
+    name: "" where an index that a hand has altered names what is not there, and where no such record is of
+    the time asked for.
     """
 
     stream: int
@@ -52,34 +53,71 @@ def told(
     """Returns the streams with records under this HMAC, by key, each by its newest such of that time.
 
     The index alone says which they are; the rest is looked up of those. In one statement PostgreSQL would
-    rather go through all streams beside a number that many of them have.
+    rather go through all streams beside a number that many of them have. The time, too, is asked of those:
+    a search for the few of a day would go through all records with the number before the first of them.
     """
     query = select(SIDE.c.stream, func.max(SIDE.c.seq).label("seq")).where(
         SIDE.c.digest == digest, SIDE.c.kind == kind, SIDE.c.stream >= from_key
     )
-    if since_ms is not None or until_ms is not None:
-        query = query.join(
-            RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq)
-        ).where(RECORD.c.stream >= from_key, during(RECORD.c.recorded_at, since_ms, until_ms))
     if until_key is not None:
         query = query.where(SIDE.c.stream < until_key)
     query = query.group_by(SIDE.c.stream).order_by(SIDE.c.stream)
     if limit is not None:
         query = query.limit(limit)
     found = [(row.stream, row.seq) for row in connection.execute(query)]
-    names = names_of(connection, [stream for stream, _ in found])
-    times = {}
-    for some in chunks(found):
-        # Pairs one by one take PostgreSQL longer to plan than these, nearly all of the same few seqs.
-        streams, seqs = [one for one, _ in some], sorted({seq for _, seq in some})
-        for row in _TIMES.rows(connection, streams=streams, seqs=seqs):
-            times[row.stream, row.seq] = row.recorded_at
+    streams, newest = [stream for stream, _ in found], found
+    if since_ms is not None or until_ms is not None:
+        newest = _newest_within(connection, kind, digest, streams, since_ms, until_ms)
+    names = names_of(connection, [stream for stream, _ in newest])
+    seqs, times = dict(newest), _times_of(connection, newest)
     return [
-        Row(stream, names.get(stream, ""), seq, times[stream, seq])
-        if (stream, seq) in times
-        else Row(stream, "", seq, 0)
-        for stream, seq in found
+        Row(stream, names.get(stream, ""), seqs[stream], times[stream])
+        if stream in times
+        else Row(stream, "", 0, 0)
+        for stream in streams
     ]
+
+
+def _newest_within(
+    connection: Connection,
+    kind: str,
+    digest: bytes,
+    streams: Sequence[int],
+    since_ms: int | None,
+    until_ms: int | None,
+) -> list[tuple[int, int]]:
+    """Returns those of these streams with records under this HMAC of that time, and the newest's seq."""
+    found: list[tuple[int, int]] = []
+    for some in chunks(streams):
+        query = (
+            select(SIDE.c.stream, func.max(SIDE.c.seq).label("seq"))
+            .join(RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq))
+            .where(
+                SIDE.c.digest == digest,
+                SIDE.c.kind == kind,
+                SIDE.c.stream.in_(some),
+                during(RECORD.c.recorded_at, since_ms, until_ms),
+            )
+            .group_by(SIDE.c.stream)
+        )
+        found += [(row.stream, row.seq) for row in connection.execute(query)]
+    return found
+
+
+def _times_of(connection: Connection, places: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Returns when the record at each of these places (stream, seq) was recorded, by stream."""
+    times: dict[int, int] = {}
+    for some in chunks(places):
+        # Pairs one by one take PostgreSQL longer to plan than these, nearly all of the same few seqs.
+        wanted, streams, seqs = (
+            set(some),
+            [one for one, _ in some],
+            sorted({seq for _, seq in some}),
+        )
+        for row in _TIMES.rows(connection, streams=streams, seqs=seqs):
+            if (row.stream, row.seq) in wanted:
+                times[row.stream] = row.recorded_at
+    return times
 
 
 def newest_of(connection: Connection, kind: str, digest: bytes, key: int) -> int | None:

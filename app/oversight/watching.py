@@ -35,6 +35,7 @@ from app.oversight.lifelook import (
     read_parcel,
     subject_of,
 )
+from app.oversight.raised import told_together
 from app.oversight.scanwatch import ScanWatch
 from app.trace import store as trace_store
 from app.trace.detectors import (
@@ -111,9 +112,10 @@ class Watch:
             lives, shelves = _told(connection, rows, names)
         if not rows:
             return False
-        self._check_lives(sorted(lives))
-        for stream, seller in sorted(shelves):
-            self._try((stream, ""), partial(self._conduct.check_listings, stream, seller))
+        with told_together():
+            self._check_lives(sorted(lives))
+            for stream, seller in sorted(shelves):
+                self._try((stream, ""), partial(self._conduct.check_listings, stream, seller))
         with self._database.write() as connection:
             store.save_cursor(connection, _CURSOR, rows[-1].leaf_index, to_ms(self._clock.now()))
         return len(rows) == _BATCH

@@ -36,7 +36,8 @@ Loc = tuple[str | int, ...]
 _AREA = re.compile(r"(?:CN)?([1-8][0-9]{5})[0-9]{0,6}", re.ASCII)
 # A day alone would be taken for its midnight.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d", re.ASCII)
-_WORD = 40
+WORD = 64
+"""Characters that are kept of a state or a time; what is longer ends with "…", which is one more."""
 _MOST_UNREAD = 5
 
 
@@ -50,8 +51,8 @@ class Told:
 
     carrier: in the aggregator's spelling. items: what becomes events, oldest first. ended: it follows the
     parcel no more. bare: it has no step at all, so nothing has a time. unread: states and times that no
-    table of ours tells, as they came, the first few. untimed: the parcel's state, where the time of the
-    step that it came with cannot be read.
+    table of ours tells, as they came up to WORD, the first few. untimed: the parcel's state, where the
+    time of the step that it came with cannot be read.
     """
 
     waybill: str
@@ -69,6 +70,11 @@ class _Step(NamedTuple):
     at: datetime
     n: int
     told: Mapping[str, Any]
+
+
+def shorten(word: str) -> str:
+    """Returns a word as it is kept, up to WORD."""
+    return word if len(word) <= WORD else f"{word[:WORD]}…"
 
 
 def sign_of(param: str, salt: str) -> str:
@@ -89,14 +95,14 @@ def read_push(param: str) -> Told:
     value = _dict(parse_json(param.encode()), ("param",))
     status = value.get("status")
     if status not in _STATUSES:
-        params = {"expected": ", ".join(_STATUSES), "got": str(status)[:_WORD]}
+        params = {"expected": ", ".join(_STATUSES), "got": shorten(str(status))}
         raise invalid(FieldFault(("param", "status"), "enum", params))
     last = _dict(value.get("lastResult"), ("param", "lastResult"))
     number = last.get("nu")
     if not isinstance(number, str):
         raise invalid(FieldFault(("param", "lastResult", "nu"), "missing"))
     waybill = parse_waybill(number, loc=("param", "lastResult", "nu"))
-    carrier = str(last.get("com") or "")[:_WORD]
+    carrier = shorten(str(last.get("com") or ""))
     if status == ENDED:
         return Told(waybill, carrier, items=(), ended=True, bare=False, unread=(), untimed=None)
     steps, unread, is_newest_timed = _timed(last.get("data"))
@@ -132,7 +138,7 @@ def _timed(told: object) -> tuple[list[_Step], list[str], bool]:
         if at is not None:
             steps.append(_Step(at, n, step))
         else:
-            unread.append(str(step.get("ftime") or step.get("time") or "?")[:_WORD])
+            unread.append(shorten(str(step.get("ftime") or step.get("time") or "?")))
             first_unread = min(first_unread, n)
     # The newest stands first, of the same second too.
     steps.sort(key=lambda one: (one.at, -one.n))
@@ -182,7 +188,7 @@ def _code_of(step: Mapping[str, Any]) -> str | None:
 def _word(value: object) -> str | None:
     """Returns a state as a text; the aggregator writes numbers too."""
     is_state = isinstance(value, str | int) and not isinstance(value, bool)
-    return (str(value).strip()[:_WORD] or None) if is_state else None
+    return (shorten(str(value).strip()) or None) if is_state else None
 
 
 def _time_of(step: Mapping[str, Any]) -> datetime | None:

@@ -88,11 +88,12 @@ class Offering:
             rows = offers_at(connection, party, known)
             for offer in offers:
                 row = rows.get((offer.gtin, offer.place))
+                if _is_there(connection, offer, row):
+                    told.append(None)  # whatever rule has come since
+                    continue
                 try:
                     self._check(principal, offer, heads)
-                    told.append(
-                        None if _is_there(connection, offer, row) else _event(offer, party, row)
-                    )
+                    told.append(_event(offer, party, row))
                 except Fault as fault:
                     told.append(fault)
         return told

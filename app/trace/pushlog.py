@@ -25,7 +25,7 @@ from app.db.engine import Database
 from app.kit.clock import Clock, from_ms, local_day, to_ms
 from app.kit.errors import Fault
 from app.trace import pushlogstore
-from app.trace.kuaidi100 import Told
+from app.trace.kuaidi100 import WORD, Told, shorten
 from app.trace.pushes import Pushed
 from app.trace.pushoutcomes import UNPROVEN, Outcome, is_untold, outcome_of_items, reason_of
 
@@ -39,7 +39,6 @@ STRANGERS_WAIT = timedelta(minutes=1)
 """What nobody signed is noted so often at most, and takes the place of nothing that is newer than this."""
 
 _MOST_REASONS = 4
-_WORD = 20
 # A telephone or a waybill, where a state or a time should be.
 _LONG_NUMBER = re.compile(r"(\d{4})\d{3,}")
 
@@ -53,7 +52,8 @@ class PushLine:
     """A push. repeated: known, old news or another's to tell. reasons: by word, the most frequent first.
 
     unread: what of it could not be read, states, times or places in it, the first few. untimed: the parcel's
-    state, where the newest step's time is among them.
+    state, where the newest step's time is among them. is_cut: of one of these something is left out, where
+    "…" stands.
     """
 
     at: datetime
@@ -65,6 +65,7 @@ class PushLine:
     reasons: dict[str, int]
     unread: tuple[str, ...] = ()
     untimed: str = ""
+    is_cut: bool = False
 
     @property
     def shown(self) -> str:
@@ -120,10 +121,14 @@ class PushLog:
                 counts["recorded" if one.status == "recorded" else "repeated"] += 1
         reasons.update(_beside_items(outcome, results, told, fault))
         note: dict[str, Any] = {"outcome": outcome, "why": dict(reasons.most_common(_MOST_REASONS))}
-        if unread := _unread(told, fault if outcome == "unreadable" else None):
-            note["unread"] = [_shorten(word) for word in unread]
-        if outcome == "untimed" and told is not None:
-            note["untimed"] = _shorten(told.untimed or "")
+        unread = _unread(told, fault if outcome == "unreadable" else None)
+        if unread:
+            note["unread"] = [_shown(word) for word in unread]
+        untimed = (told.untimed or "") if outcome == "untimed" and told is not None else ""
+        if untimed:
+            note["untimed"] = _shown(untimed)
+        if any(map(_is_cut, (*unread, untimed))):
+            note["cut"] = True
         row = {
             "party": party,
             "id": str(uuid_utils.uuid7()),
@@ -218,10 +223,15 @@ def _unread(told: Told | None, fault: Fault | None) -> tuple[str, ...]:
     return tuple(".".join(map(str, one.loc)) for one in fault.errors) or ("param",)
 
 
-def _shorten(word: str) -> str:
+def _shown(word: str) -> str:
     """Returns what may stand in the list: no long numbers, nothing that a line cannot hold."""
-    cut = _LONG_NUMBER.sub(r"\1…", word)
-    return "".join(char if char.isprintable() else "\ufffd" for char in cut[:_WORD])
+    told = shorten(_LONG_NUMBER.sub(r"\1…", word))
+    return "".join(char if char.isprintable() else "\ufffd" for char in told)
+
+
+def _is_cut(word: str) -> bool:
+    """Whether the list has less than what came."""
+    return len(word) > WORD or _LONG_NUMBER.search(word) is not None
 
 
 def _line(row: Any) -> PushLine:
@@ -231,7 +241,7 @@ def _line(row: Any) -> PushLine:
         note = {"outcome": outcome, "why": note}
     return PushLine(
         from_ms(row.at), row.feed, note["outcome"], row.recorded, row.repeated, row.refused,
-        note["why"], tuple(note.get("unread", ())), note.get("untimed", ""),
+        note["why"], tuple(note.get("unread", ())), note.get("untimed", ""), note.get("cut", False),
     )  # fmt: skip
 
 

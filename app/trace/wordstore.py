@@ -53,6 +53,15 @@ _COMMON = HotSelect(
         .subquery()
     )
 )
+# Of one tier: SQLite reads all of the table for an IN of several columns.
+_HELD = HotSelect(
+    select(WORD.c.word).where(
+        WORD.c.word.in_(bindparam("words", expanding=True)),
+        WORD.c.tier == bindparam("tier"),
+        WORD.c.age == bindparam("age"),
+        WORD.c.product == bindparam("product"),
+    )
+)
 _PRODUCTS = HotSelect(select(PRODUCT).where(PRODUCT.c.gtin.in_(bindparam("gtins", expanding=True))))
 
 
@@ -119,16 +128,12 @@ def missing_words(connection: Connection, product: Any) -> list[str]:
     """Returns which words of a product's row are not in the index. Read-only."""
     columns = ("gtin", "name", "category", "facts", "created_at")
     wanted = word_rows({name: getattr(product, name) for name in columns})
-    # Tier by tier: SQLite reads all of the table for an IN of several columns.
+    age, product_number = wanted[0]["age"], wanted[0]["product"]
     found: set[str] = set()
     for tier in sorted({row["tier"] for row in wanted}):
-        query = select(WORD.c.word).where(
-            WORD.c.word.in_([row["word"] for row in wanted if row["tier"] == tier]),
-            WORD.c.tier == tier,
-            WORD.c.age == wanted[0]["age"],
-            WORD.c.product == wanted[0]["product"],
-        )
-        found.update(connection.execute(query).scalars())
+        words = [row["word"] for row in wanted if row["tier"] == tier]
+        held = _HELD.rows(connection, words=words, tier=tier, age=age, product=product_number)
+        found.update(row.word for row in held)
     return sorted({row["word"] for row in wanted} - found)
 
 

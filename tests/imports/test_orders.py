@@ -26,8 +26,10 @@ def plans(rows, layout: Layout | None = None, *, party: str = SHOP):
 
 
 def outcomes(rows, layout: Layout | None = None):
+    """What comes of rows of which nothing is on record."""
     found, _ = plans(rows, layout)
-    return [(p.outcome, [(e.field, e.kind) for e in p.problems]) for p in found]
+    new = [p.refused() if p.late else p for p in found]
+    return [(p.outcome, [(e.field, e.kind) for e in p.problems]) for p in new]
 
 
 def test_what_stands_once_an_order_holds_for_its_further_rows():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import orjson
-from sqlalchemy import create_engine, event, insert
+from sqlalchemy import create_engine, insert
 
 from app.trace import wordstore
 
@@ -22,12 +22,14 @@ def test_what_is_missing_of_a_product_is_looked_up_and_not_searched_for():
         wordstore.WORD.create(connection)
         first, *others = wordstore.word_rows(vars(product))
         connection.execute(insert(wordstore.WORD), others)
-        event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+        driver = connection.connection.driver_connection
+        driver.set_trace_callback(asked.append)
         assert wordstore.missing_words(connection, product) == [first["word"]]
+        driver.set_trace_callback(None)
         plans = [
             row[3]
-            for statement, given in [*asked]
-            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+            for statement in asked
+            for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
     engine.dispose()
     assert plans

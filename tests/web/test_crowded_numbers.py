@@ -10,8 +10,9 @@ from app.bench.crowds import fill_crowd
 from app.i18n import text
 from app.kit.clock import to_ms
 from app.ledger.record import stream_key
-from app.oversight import numbers
-from app.oversight.numbers import PLACES
+from app.oversight import numbers, numberstore
+from app.oversight.numbers import PLACES, STEP
+from app.trace.secret_index import SecretIndex
 from tests.web.authority import HERE, key_of_person, keys_of, open_two_provinces, seek
 from tests.web.conftest import AUTHORITY
 from tests.web.market import CUSTOMS, GTIN
@@ -165,6 +166,48 @@ def test_a_time_bounds_what_is_looked_through(market):
         assert len(every(market, number(FEW), by="regional", since=since)) == hits
 
 
+def test_a_part_with_a_time_looks_at_no_more_than_one_without(market):
+    """All are of another time: that takes as many parts to say, and the place is told."""
+    for dates in ({"since": "2099-01-01"}, {"until": "2000-01-01"}):
+        answers = list(parts(market, number(MANY), by="regional", **dates))
+        assert len(answers) == 2
+        assert not any(keys_of(one, "units") for one in answers)
+        assert 50 < answers[0]["percent"] < 100
+        assert (answers[1]["percent"], answers[1]["onward"]) == (100, None)
+
+
+def test_all_parts_with_a_time_are_complete_and_read_no_more_than_a_step_each(market, monkeypatch):
+    """A unit a millisecond: of these 6,000 every one of some time is told once, and no other."""
+    told, read = numberstore.told, list[int]()
+
+    def counted(*args, **more):
+        rows = told(*args, **more)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(numberstore, "told", counted)
+    kind, given = "waybill", number(MANY)
+    digests = {kind: SecretIndex(market.rooms.keyring.subkey("side-index")).digest(kind, given)}
+    with market.rooms.database.read() as connection:
+        first = min(row.recorded_at for row in told(connection, kind, digests[kind]))
+        for start, end in ((0, 10), (2_990, 3_010), (5_990, None), (None, 4_500), (None, None)):
+            since_ms = None if start is None else first + start
+            until_ms = None if end is None else first + end
+            found, after = [], {}
+            while True:
+                read.clear()
+                part = numbers.look_through(
+                    connection, digests, lambda names: names, after=after, most=1_000,
+                    since_ms=since_ms, until_ms=until_ms,
+                )  # fmt: skip
+                assert sum(read) <= STEP + 300
+                found += [one.name for one in part.goods]
+                after = part.onward
+                if not after:
+                    break
+            assert sorted(found) == sorted(market.crowd[MANY][start or 0 : end])
+
+
 def test_the_page_says_that_there_is_more_and_goes_on_without_script(market):
     browser = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"], region=HERE)
     browser.get("/desk/search")
@@ -217,6 +260,33 @@ def test_three_documents_of_thousands_of_goods_are_compared_with_all_of_them(mar
     assert [one["standing"] for one in told["documents"]] == ["agrees", "agrees", "absent"]
     told = look(market, **THREE | {"waybill": number(FEW)})
     assert [one["standing"] for one in told["documents"]] == ["agrees", "agrees", "differs"]
+
+
+def test_a_document_is_told_of_all_the_own_goods_that_stand_among_others(market):
+    """Of the first 200 that were read one is before this office: that is not the end of them."""
+    (_, _, told) = look(market, waybill=number(FEW))["documents"]
+    assert told["told_of"] == sorted(market.crowd[FEW][:OWN])
+    assert not told["more"]
+
+
+def test_a_part_is_as_full_as_its_places_allow_and_all_parts_are_complete(market):
+    """Every second of the goods is the reader's: a part has as many as it may, but those of one place."""
+    mine = set(market.crowd[FEW][::2])
+    kind = "waybill"
+    secret = SecretIndex(market.rooms.keyring.subkey("side-index"))
+    digests = {kind: secret.digest(kind, number(FEW))}
+    found, after = [], {}
+    with market.rooms.database.read() as connection:
+        while True:
+            part = numbers.look_through(
+                connection, digests, lambda names: mine.intersection(names), after=after, most=100
+            )
+            found += [one.name for one in part.goods]
+            after = part.onward
+            if not after:
+                break
+            assert 95 <= len(part.goods) <= 100
+    assert sorted(found) == sorted(mine)
 
 
 def test_a_number_of_more_other_goods_than_can_be_asked_is_refused_and_not_misjudged(market):

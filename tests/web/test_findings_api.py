@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from app.credit.loader import Policies, load_policy
 from app.kit.clock import local_day, parse_time
@@ -174,6 +175,29 @@ def test_two_orders_in_one_parcel_are_an_alert_that_charges_nobody(market, shop)
     assert charged(market, shop) == {}
     decide(market, one["id"], "attribution", {"to": "merchant", "reason": "made up"})
     assert charged(market, shop) == {"brushing_confirmed": "notice"}
+
+
+def test_many_orders_in_one_parcel_are_a_finding_each_and_one_line_in_the_operators_log(
+    market, shop
+):
+    number = waybill()
+    market.work()
+    units = market.issue(6, by=shop)
+    for unit in units:
+        market.clock.advance(1)
+        told = sealed(order={"number": f"o-{next(_numbers)}"})
+        market.send(shop, unit.code, "sale", {}, sealed=told)
+        told = sealed(waybill={"number": number})
+        market.send(shop, unit.code, "dispatch", {"carrier": CARRIER}, sealed=told)
+    with structlog.testing.capture_logs() as logs:
+        market.work()
+    shared = "brushing.waybill_shared"
+    streams = [unit.code for unit in units]
+    raised = [one["stream"] for one in found(market, kind=shared) if one["stream"] in streams]
+    assert sorted(raised) == sorted(streams[1:]), "each unit's is kept"
+    lines = [one for one in logs if one["event"] == "finding.raised" and one["kind"] == shared]
+    assert [(one["count"], one["log_level"]) for one in lines] == [(5, "warning")]
+    assert lines[0]["stream"] in raised
 
 
 def test_goods_that_cross_provinces_in_an_hour_are_the_carriers(market, shop):

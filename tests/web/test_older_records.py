@@ -6,10 +6,14 @@ from uuid import uuid4
 
 import pytest
 
+from app.imports import goods, orders
 from app.trace import fields
+from tests.imports.sheets import as_csv, gtin
 from tests.web.conftest import CARRIER, SHOP
-from tests.web.market import PLATFORM, PRODUCT
+from tests.web.market import GTIN, PLATFORM, PRODUCT
 from tests.web.test_import_events import counted
+from tests.web.test_import_listings import HEAD, listings, row
+from tests.web.test_imports_api import counts, send
 from tests.web.test_shipments_api import ship
 
 MISTYPED = PLATFORM[:-1] + "0"
@@ -19,7 +23,8 @@ S, BATCH = "/api/v1/events", "/api/v1/events/batch"
 @pytest.fixture
 def before_the_rule(monkeypatch):
     """Lets what follows be recorded as an earlier release did; ended by `undo`."""
-    monkeypatch.setattr(fields, "check_named", lambda _text, *, loc: None)
+    for judge in (fields, goods, orders):
+        monkeypatch.setattr(judge, "check_named", lambda _text, *, loc: None)
     return monkeypatch
 
 
@@ -99,3 +104,64 @@ def test_a_shipment_and_a_correction_are_repeated_too(market, before_the_rule):
     assert (again.status_code, again.json()) == (200, answer.json())
     assert take(market, corrected, 200) == first
     take(market, {**corrected, "id": str(uuid4())}, 422)
+
+
+def told(answer) -> list[tuple[int, str, str, str]]:
+    """Returns the faults: row, field, kind, and the cell as it stands."""
+    return [(e["row"], e["field"], e["kind"], e["value"]) for e in answer.json()["errors"]]
+
+
+def test_a_file_of_orders_is_known_already_with_its_mistyped_names(market, before_the_rule):
+    head = [
+        "订单号",
+        "行号",
+        "商品条码",
+        "数量",
+        "下单时间",
+        "发货时间",
+        "快递公司",
+        "快递单号",
+        "平台",
+    ]
+    at = [market.at(-30), market.at(-2)]
+
+    def order(number: str, carrier: str = CARRIER, platform: str = MISTYPED, count: int = 1):
+        return [number, "1", GTIN, str(count), *at, carrier, f"TEST00000{number[-4:]}", platform]
+
+    wrong = CARRIER[:-1] + "0"
+    old = [order("OLD-1001"), order("OLD-1002", carrier=wrong)]
+    assert counts(send(market, "shipments", as_csv([head, *old]))) == (2, 0, 0, 0)
+    before_the_rule.undo()
+    again = [head, *old, order("NEW-1003"), order("NEW-1004", carrier=wrong, platform="集市")]
+    refused = [
+        (4, "platform", "check_digit", MISTYPED),
+        (5, "carrier", "check_digit", wrong),
+    ]
+    for query in ("?dry_run=true", ""):
+        answer = send(market, "shipments", as_csv(again), query=query)
+        assert (counts(answer), told(answer)) == ((0, 2, 0, 2), refused)
+    # Under its number nothing else passes, and what is wrong besides is told at once.
+    other = send(market, "shipments", as_csv([head, order("OLD-1001", count=2)]))
+    assert counts(other) == (0, 0, 0, 1)
+    answer = send(market, "shipments", as_csv([head, order("OLD-1001", count=0)]))
+    assert [one[1] for one in told(answer)] == ["quantity", "platform"]
+
+
+def test_a_file_of_products_is_known_already_with_its_mistyped_places(market, before_the_rule):
+    number, item = gtin(58_100), ["", "手工皂", "日用消费品", MISTYPED, "", "", ""]
+    old = [HEAD, row(number, MISTYPED, title="好货"), item]
+    assert counts(send(market, "products", as_csv(old))) == (2, 0, 0, 0)
+    before_the_rule.undo()
+    again = [*old, row(gtin(58_101), MISTYPED), row(number, CARRIER[:-1] + "0")]
+    refused = [
+        (4, "platform", "check_digit", MISTYPED),
+        (5, "platform", "check_digit", CARRIER[:-1] + "0"),
+    ]
+    for query in ("?dry_run=true", ""):
+        answer = send(market, "products", as_csv(again), query=query)
+        assert (counts(answer), told(answer)) == ((0, 2, 0, 2), refused)
+    assert len(listings(market, number)) == 1
+    market.ask("GET", f"/api/v1/products/0{gtin(58_101)}", status=404)
+    wrong = ["", "", "日用消费品", MISTYPED, "", "", ""]
+    answer = send(market, "products", as_csv([HEAD, wrong]))
+    assert [one[1] for one in told(answer)] == ["name", "platform"]

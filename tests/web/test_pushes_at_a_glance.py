@@ -159,13 +159,37 @@ def test_a_step_that_cannot_be_read_is_named_in_the_box_and_in_the_list(market):
     assert "看不懂的：param.lastResult" in page(market)
 
 
+def test_a_state_that_nobody_knows_stands_as_far_as_it_tells(market):
+    waybill = sent(market)
+    whole = "快件已由 Zhaoqing 端州区驿站代收，等待收件人前来领取，请凭取件码到柜台领取"
+    push(market, waybill, step(market, -1, "778"), step(market, -2, whole), state="778")
+    (line, *_) = market.rooms.push_log.last(SHOP)
+    assert (set(line.unread), line.is_cut) == ({whole, "778"}, False)
+    shown = page(market)
+    assert shown.count(whole) == 2
+    assert "处有省略" not in shown
+    # What goes beyond is left out, and that is said.
+    long = "x" * 64
+    push(market, waybill, step(market, -1, long), step(market, -2, f"{long}yz"), state=long)
+    (line, *_) = market.rooms.push_log.last(SHOP)
+    assert (set(line.unread), line.is_cut) == ({f"{long}…", long}, True)
+    assert page(market).count("“…”处有省略：每处最多留 64 个字符，长号码不留。") == 2
+    assert "left out" in page(market, lang="en")
+
+
 def test_a_number_that_stands_where_a_state_should_is_cut_short(market):
     waybill = sent(market)
-    push(market, waybill, step(market, -1, "19900000000"), step(market, -2, "x" * 99), state="778")
-    (line, *_) = market.rooms.push_log.last(SHOP)
-    assert set(line.unread) == {"x" * 20, "778"}
     push(market, waybill, step(market, -1), state="19900000000")
-    assert market.rooms.push_log.last(SHOP)[0].unread == ("1990…",)
+    (line, *_) = market.rooms.push_log.last(SHOP)
+    assert (line.unread, line.is_cut) == (("1990…",), True)
+    push(
+        market,
+        waybill,
+        step(market, -1, "3") | {"ftime": "1", "time": ""},
+        state="y" * 99,
+    )
+    (line, *_) = market.rooms.push_log.last(SHOP)
+    assert (line.untimed, line.is_cut) == ("y" * 64 + "…", True)
 
 
 def test_the_box_is_the_newest_line_of_the_list_and_never_an_older_graver_one(databases, tmp_path):

@@ -12,6 +12,7 @@ from app.i18n import has
 from app.kit.errors import FieldFault, invalid
 from app.parties.roles import AGGREGATOR, CARRIER
 from app.parties.sessions import SignedIn
+from app.trace.kuaidi100 import WORD
 from app.trace.pushaddresses import Address
 from app.trace.pushlog import PushLine, last_push
 from app.web.aggregators import PATH
@@ -108,6 +109,7 @@ def _page(
         only=only,
         days=rooms.push_log.forged(party),
         why=_why,
+        most_of_a_word=WORD,
         url=f"{rooms.base_url}{PATH}/{found.address}" if found else "",
         is_carrier=bool(signed.person.principal().roles & {CARRIER, AGGREGATOR}),
     )
