@@ -19,7 +19,7 @@ class Planned:
     """What a row would do.
 
     payload: what is to be applied, None where nothing is. key: what the row is about, to find it twice
-    in one file. gtin, lot: the goods, for questions to the database.
+    in one file. gtin, lot: the goods, carrier: who is to bring them, for questions to the database.
     """
 
     row: int
@@ -30,6 +30,7 @@ class Planned:
     key: str = ""
     gtin: str = ""
     lot: str = ""
+    carrier: str = ""
 
 
 @dataclass(slots=True)
@@ -91,14 +92,16 @@ class Reader:
                 Problem(kind, f"import.warn.{kind}", name, self._column(name), shown[:80], params)
             )
 
-    def refused(self, *, key: str = "", gtin: str = "", lot: str = "") -> Planned:
+    def refused(
+        self, *, key: str = "", gtin: str = "", lot: str = "", carrier: str = ""
+    ) -> Planned:
         """Returns the row as refused, with all that was noted.
 
-        gtin, lot: where they could be read, so that it is told too if they are not on record.
+        gtin, lot, carrier: where they could be read, so that it is told too if they are not on record.
         """
         return Planned(
             self.row.number, "refused", None, tuple(self.problems), tuple(self.warnings), key=key,
-            gtin=gtin, lot=lot,
+            gtin=gtin, lot=lot, carrier=carrier,
         )  # fmt: skip
 
     def _column(self, name: str) -> str:
