@@ -7,7 +7,7 @@ same file again is a repeat.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from app.web.deps import Rooms
 
 _SHOWN = 50
-Faults = Sequence[tuple[int, Sequence[Problem]]]
+Told = Sequence[tuple[int, Sequence[Problem]]]
 
 
 def import_file(
@@ -77,7 +77,7 @@ def import_file(
         if dry_run:
             outcomes = plan.counts()
             counts = {name: outcomes[name] for name in _OUTCOMES}
-            faults: Faults = [(row.row, row.problems) for row in plan.in_file() if row.problems]
+            rows: Told = [(row.row, (*row.problems, *row.warnings)) for row in plan.in_file()]
             told: dict[str, Any] = {"dry_run": True, "rows": len(plan.rows), "file": plan.about()}
             told |= _listings(plan.listings)
         else:
@@ -85,7 +85,7 @@ def import_file(
             _apply(rooms, principal, job, total=len(plan.rows))
             row, found = rooms.imports.job(principal, job)
             counts = {name: found.get(name, 0) for name in _OUTCOMES}
-            faults = list(rooms.imports.faults(principal, job))
+            rows = list(rooms.imports.told(principal, job))
             about = json.loads(row.about)
             told = _listings(about.pop("listings", {})) | {
                 "id": job,
@@ -95,16 +95,30 @@ def import_file(
             }
             if row.status == "failed":
                 fail(f"the import ended: {row.error}", code=2)
+    faults, warnings = _of(rows, warnings=False), _of(rows, warnings=True)
     if errors is not None:
         errors.write_bytes(b"".join(write_csv(error_rows(reader, faults))))
     if as_json:
-        lines = list(error_rows("en", faults))
-        names = [str(name) for name in lines[0]]
-        told |= counts | {"errors": [dict(zip(names, line, strict=True)) for line in lines[1:]]}
+        told |= counts | {"errors": _as_json(faults), "warnings": _as_json(warnings)}
         OUT.print_json(json.dumps(told, ensure_ascii=False))
     else:
-        _print(counts, faults, reader, told, errors)
+        _print(counts, told)
+        beyond = "" if errors else ": --errors FILE writes all of them"
+        _print_rows(error_rows(reader, faults), beyond)
+        if warnings:
+            OUT.print("warnings:", markup=False)
+            _print_rows(error_rows(reader, warnings), "")
     raise typer.Exit(1 if counts["refused"] else 0)
+
+
+def _of(rows: Told, *, warnings: bool) -> Told:
+    found = ((n, [one for one in told if one.is_warning == warnings]) for n, told in rows)
+    return [(n, told) for n, told in found if told]
+
+
+def _as_json(told: Told) -> list[dict[str, object]]:
+    names, *lines = error_rows("en", told)
+    return [dict(zip(map(str, names), line, strict=True)) for line in lines]
 
 
 def _listings(places: Mapping[str, int]) -> dict[str, Any]:
@@ -164,9 +178,7 @@ def _apply(rooms: Rooms, principal: Principal, job: str, *, total: int) -> None:
             )
 
 
-def _print(
-    counts: dict[str, int], faults: Faults, lang: Lang, told: dict[str, Any], errors: Path | None
-) -> None:
+def _print(counts: dict[str, int], told: dict[str, Any]) -> None:
     file = told["file"]
     form = " ".join(str(file[name]) for name in ("form", "encoding", "sheet") if name in file)
     OUT.print(f"{told['rows']} rows ({form})", markup=False)
@@ -174,13 +186,17 @@ def _print(
         OUT.print(f"{outcome:<11}{count}", markup=False)
     for place, count in told.get("listings", {}).items():
         OUT.print(f"listed at {place}: {count}", markup=False)
-    lines = list(error_rows(lang, faults))
-    if len(lines) > 1:
-        table = Table(box=None, pad_edge=False)
-        for name in lines[0]:
-            table.add_column(str(name), overflow="fold")
-        for line in lines[1 : _SHOWN + 1]:
-            table.add_row(*(str(cell) for cell in line))
-        OUT.print(table)
-    if len(lines) - 1 > _SHOWN and errors is None:
-        OUT.print(f"and {len(lines) - 1 - _SHOWN} more: --errors FILE writes all of them")
+
+
+def _print_rows(rows: Iterable[Sequence[object]], beyond: str) -> None:
+    names, *lines = rows
+    if not lines:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(str(name), overflow="fold")
+    for line in lines[:_SHOWN]:
+        table.add_row(*(str(cell) for cell in line))
+    OUT.print(table)
+    if len(lines) > _SHOWN:
+        OUT.print(f"and {len(lines) - _SHOWN} more{beyond}", markup=False)

@@ -27,7 +27,7 @@ from app.db.upsert import upsert_rows
 from app.ledger.record import stream_key
 from app.ledger.stage import EffectWriter
 from app.ledger.store import load_heads
-from app.parties.roles import SELLER_ROLES
+from app.parties.roles import CARRIER, SELLER_ROLES
 from app.parties.standing import VERIFIED, PartyUnverified
 from app.trace import store as trace_store
 
@@ -268,6 +268,19 @@ def sellers(connection: Connection, *, limit: int) -> list[str]:
     """Returns ids of parties that sell, in order. Read-only."""
     query = select(PARTY.c.id).where(or_(*(PARTY.c.roles.like(f"%{r}%") for r in SELLER_ROLES)))
     return list(connection.execute(query.order_by(PARTY.c.id).limit(limit)).scalars())
+
+
+def carriers_of(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Returns which of these are verified parties that carry, and so can sign for a parcel. Read-only."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(ids)):
+        query = select(PARTY.c.id).where(
+            PARTY.c.id.in_(list(chunk)),
+            PARTY.c.status == VERIFIED,
+            PARTY.c.roles.like(f"%{CARRIER}%"),
+        )
+        found |= set(connection.execute(query).scalars())
+    return found
 
 
 def products_of(connection: Connection, gtins: Collection[str]) -> dict[str, Any]:

@@ -203,10 +203,15 @@ class Imports(Remembered):
 
     def faults(self, principal: Principal, job: str) -> Iterator[tuple[int, list[Problem]]]:
         """Yields a job's rows, by the spreadsheet's number, each with its faults. Read-only."""
+        for number, problems in self.told(principal, job):
+            yield number, [one for one in problems if not one.is_warning]
+
+    def told(self, principal: Principal, job: str) -> Iterator[tuple[int, Sequence[Problem]]]:
+        """Yields a job's rows with something to say, by the spreadsheet's number. Read-only."""
         after = -1
         while rows := self.rows(principal, job, after=after, limit=1_000, told=True):
             for row in rows:
-                yield row.row, [one for one in of_row(row) if not one.is_warning]
+                yield row.row, of_row(row)
             after = rows[-1].row
 
     # --- applying -------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def _plan(
     to = _region(reader)
     line = reader.read("line", read_code) or ""
     if reader.problems or parcel is None or not (ordered_at and shipped_at):
-        return reader.refused(gtin=goods.gtin, lot=goods.lot)
+        return reader.refused(gtin=goods.gtin, lot=goods.lot, carrier=_carrier(reader, parcel))
     place = ("line", order, line) if line else ("goods", order, *goods.key)
     times[place] += 1
     payload = {
@@ -116,7 +116,7 @@ def _plan(
     }
     return Planned(
         row.number, "created", payload, warnings=tuple(reader.warnings), key=str(payload["id"]),
-        gtin=goods.gtin, lot=goods.lot, late=tuple(reader.late),
+        gtin=goods.gtin, lot=goods.lot, carrier=parcel.carrier, late=tuple(reader.late),
     )  # fmt: skip
 
 
@@ -203,6 +203,13 @@ def _parcel(reader: Reader, mapping: Layout) -> _Parcel | None:
     carrier = mapping.carriers.get(carrier, carrier)
     _check_named(reader, "carrier", carrier)
     return _Parcel(carrier, number) if number and carrier else None
+
+
+def _carrier(reader: Reader, parcel: _Parcel | None) -> str:
+    """Returns the carrier of a row that is refused, "" where that is what is wrong."""
+    if parcel is None or any(one.field == "carrier" for one in reader.problems):
+        return ""
+    return parcel.carrier
 
 
 def _check_named(reader: Reader, field: str, told: str) -> None:

@@ -155,6 +155,7 @@ class Plans:
                 rows = self._against_lots(once_listed(rows), party)
             case "shipments":
                 rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), party)
+                rows = self._against_carriers(rows, party)
             case "events":
                 rows = with_outcomes(self._events, principal, plan_events(sheet))
         return Plan(grid, sheet, tuple(_at_columns(rows, sheet)), listings)
@@ -212,6 +213,32 @@ class Plans:
                 # Said once: of each unit that is sold so the listing will be missing.
                 unlisted.discard(row.gtin)
                 told = Problem("not_listed", "import.warn.not_listed", "goods", value=row.gtin)
+                found.append(replace(row, warnings=(*row.warnings, told)))
+            else:
+                found.append(row)
+        return found
+
+    def _against_carriers(self, rows: Sequence[Planned], party: str) -> list[Planned]:
+        """Returns the rows, the first of each carrier that cannot sign for a parcel with a warning.
+
+        Such is every name that is no party's id: nobody speaks for it. A shop that brings its goods itself
+        knows who signs.
+        """
+        sent = Counter(r.carrier for r in rows if r.outcome in ("created", "refused") and r.carrier)
+        with self._database.read() as connection:
+            unknown = sent.keys() - importstore.carriers_of(connection, sent) - {party}
+        found = []
+        for row in rows:
+            if row.carrier in unknown and row.outcome in ("created", "refused"):
+                unknown.discard(row.carrier)
+                params: dict[str, str | int] = {"got": row.carrier[:40], "count": sent[row.carrier]}
+                told = Problem(
+                    "no_carrier",
+                    "import.warn.no_carrier",
+                    "carrier",
+                    value=row.carrier,
+                    params=params,
+                )
                 found.append(replace(row, warnings=(*row.warnings, told)))
             else:
                 found.append(row)

@@ -19,8 +19,9 @@ class Planned:
     """What a row would do.
 
     payload: what is to be applied, None where nothing is. key: what the row is about, to find it twice
-    in one file. gtin, lot: the goods, for questions to the database. late: faults by a rule that is younger
-    than records may be: they refuse the row unless what it says is on record already.
+    in one file. gtin, lot: the goods, carrier: who is to bring them, for questions to the database.
+    late: faults by a rule that is younger than records may be: they refuse the row unless what it says is
+    on record already.
     """
 
     row: int
@@ -31,6 +32,7 @@ class Planned:
     key: str = ""
     gtin: str = ""
     lot: str = ""
+    carrier: str = ""
     late: tuple[Problem, ...] = ()
 
     def refused(self, *problems: Problem) -> Planned:
@@ -99,15 +101,17 @@ class Reader:
                 Problem(kind, f"import.warn.{kind}", name, self._column(name), shown[:80], params)
             )
 
-    def refused(self, *, key: str = "", gtin: str = "", lot: str = "") -> Planned:
+    def refused(
+        self, *, key: str = "", gtin: str = "", lot: str = "", carrier: str = ""
+    ) -> Planned:
         """Returns the row as refused, with all that was noted.
 
-        gtin, lot: where they could be read, so that it is told too if they are not on record.
+        gtin, lot, carrier: where they could be read, so that it is told too if they are not on record.
         """
         problems = (*self.problems, *self.late)
         return Planned(
             self.row.number, "refused", None, problems, tuple(self.warnings), key=key, gtin=gtin,
-            lot=lot,
+            lot=lot, carrier=carrier,
         )  # fmt: skip
 
     def _problem(self, error: FieldFault, as_field: str) -> Problem:

@@ -88,8 +88,7 @@ async function readFile(file) {
 async function fetchByCode(event) {
   event.preventDefault();
   tell("verify.check.fetching");
-  const code = encodeURIComponent(at("code").value.trim());
-  const { told } = await askJSON(`/api/v1/code?code=${code}`);
+  const told = await findTyped(at("code").value.trim());
   const path = told?.links?.evidence;
   const raw = typeof path === "string" ? await askBytes(path) : null;
   if (raw === null) {
@@ -99,6 +98,18 @@ async function fetchByCode(event) {
   paste.value = "";
   chosen = { raw, name: String(told.code) };
   await run();
+}
+
+// Returns what the service tells of a typed code, null for nothing. Capitals and small letters are apart in
+// a serial, so it is asked for as it was typed first; what follows is asked for only where that is no code
+// on record, never where the service gave no answer.
+async function findTyped(typed) {
+  const plain = typed.normalize("NFKC").replaceAll(" ", "");
+  for (const code of new Set([typed, plain, plain.toUpperCase()])) {
+    const { told, status } = await askJSON(`/api/v1/code?code=${encodeURIComponent(code)}`);
+    if (told || ![404, 422].includes(status)) return told;
+  }
+  return null;
 }
 
 // ------------------------------------------------------------------------------------------ keys

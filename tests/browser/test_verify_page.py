@@ -165,6 +165,31 @@ def test_a_code_fetches_its_own_evidence(shown, chromium, lang):
         page.get_by_text(said(lang, "verify.check.no_evidence")).wait_for()
 
 
+def test_a_typed_code_is_found_in_small_letters_and_full_width_unless_nobody_answers(
+    shown, chromium
+):
+    code = shown.codes["intact"]
+    wide = {number: number + 0xFEE0 for number in range(0x21, 0x7F)}
+    with opened(chromium, lang="zh", script=True) as (page, _):
+        open_verify(page, shown)
+        asked: list[str] = []
+        page.on("request", lambda r: asked.append(r.url) if "/api/v1/code?" in r.url else None)
+        for typed, times in ((code, 1), (code.lower(), 2), (code.lower().translate(wide), 3)):
+            asked.clear()
+            page.locator("#result").evaluate("(e) => e.replaceChildren()")
+            page.locator("#code").fill(typed)
+            page.locator("#code").press("Enter")
+            page.locator("#result .verdict-intact").wait_for()
+            assert said("zh", "verify.check.of", name=code) in page.locator("#result").inner_text()
+            assert len(asked) == times
+        page.route("**/api/v1/code?**", lambda route: route.fulfill(status=503))
+        asked.clear()
+        page.locator("#code").fill(code.lower())
+        page.locator("#code").press("Enter")
+        page.get_by_text(said("zh", "verify.check.no_evidence")).wait_for()
+        assert len(asked) == 1
+
+
 def paste(page, bundle: dict | str, given: str = "") -> str:
     """Returns the headline for pasted evidence against keys from elsewhere, "" for the device's own."""
     page.locator("#paste").fill(bundle if isinstance(bundle, str) else json.dumps(bundle))

@@ -56,11 +56,31 @@ def test_samples_are_planned_imported_and_unchanged_beside_a_running_service(pla
         0,
     ]
     assert json.loads(place.suxin(*orders, "--json").out)["unchanged"] == 10
+    check_unmapped(place, orders[:-2], tmp_path)
     events = ("import", "events", str(SAMPLES / "events-gbk.csv"), "--party", SHOP, "--json")
     signed = place.suxin(*events)
     told = json.loads(signed.out)
     assert [told[name] for name in ("created", "unchanged", "refused")] == [5, 0, 0], signed.out
     assert json.loads(place.suxin(*events).out)["unchanged"] == 5
+
+
+def check_unmapped(place: Deployment, orders: tuple[str, ...], tmp_path: Path) -> None:
+    """Asserts that a carrier whose name nothing explains is warned of, and that every row is taken."""
+    file = tmp_path / "unmapped.csv"
+    raw = (SAMPLES / "orders.csv").read_text("utf-8-sig")
+    file.write_text(raw.replace("261120-", "261121-"), "utf-8")
+    order = tuple(str(file) if one.endswith("orders.csv") else one for one in orders)
+    for more in (("--dry-run",), ()):
+        told = json.loads(place.suxin(*order, *more, "--json").out)
+        (one,) = (warned for warned in told["warnings"] if warned["value"] == "示例快递")
+        assert (one["column"], one["value"], told["errors"]) == ("快递公司", "示例快递", [])
+        assert "no carrier can sign" in one["reason"]
+        assert "/desk/imports/mapping" in one["expected"]
+    file.write_text(raw.replace("261120-", "261122-"), "utf-8")
+    done = place.suxin(*order, "--dry-run", "--lang", "zh")
+    assert done.code == 0
+    warned = done.out.partition("warnings:")[2]
+    assert "示例快递" in warned, done.out
 
 
 def test_products_are_listed_where_the_file_says(place, tmp_path):

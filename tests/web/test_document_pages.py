@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from app.kit.clock import parse_time
 from tests.credit.files import HTML, JPEG, PNG, pdf
 from tests.web.authority import HERE
 from tests.web.conftest import AUTHORITY
@@ -80,6 +81,7 @@ def test_several_documents_go_with_an_objection_and_both_sides_find_them(market)
     [
         ({"file": ("a.pdf", pdf("good")), "file2": ("page.pdf", HTML)}, "file2", "“page.pdf”"),
         ({"file": ("empty.png", b"")}, "file", "“empty.png” is empty"),
+        ({"file2": ("half.png", PNG[:40])}, "file2", "“half.png” is no whole PNG"),
         ({"file3": ("big.png", PNG + bytes(6 * 2**20))}, "file3", "“big.png” has 6.0 MB"),
         (
             {name: (f"{name}.png", PNG + bytes(4 * 2**20)) for name in ("file", "file2")}
@@ -103,6 +105,34 @@ def test_a_refused_form_names_the_file_and_keeps_the_words(market, files, at, sa
     assert 'value="WB-9"' in owner.page
     assert market.count_rows() == before
     assert seen(market, entry["id"], shop)["steps"] == []
+
+
+@pytest.mark.parametrize(
+    ("do", "text", "at", "other"),
+    [
+        ("object", "text", "file2", "repair_file2"),
+        ("repair", "repair_text", "repair_file2", "file2"),
+    ],
+)
+def test_of_two_forms_on_a_page_only_the_one_that_was_sent_tells_what_was_wrong(
+    market, do, text, at, other
+):
+    shop = market.newcomer()
+    entry = enter(market, shop, "complaint_reply_slow")
+    market.clock.set(parse_time(entry["earliest_repair_at"]))
+    owner = signed_in(market, "owner", shop)
+    page = f"{OWN}/entries/{entry['id']}"
+    files = {"file2": ("page.pdf", HTML)}
+    send(owner, page, 422, do=do, **{text: "情况说明在此"}, files=files)
+    ids = re.findall(r'\bid="([^"]+)"', owner.page)
+    assert len(set(ids)) == len(ids)
+    assert {f"f-{at}", f"f-{other}", f"f-{at}-error"} <= set(ids)
+    assert f"f-{other}-error" not in ids
+    assert owner.page.count("choose them again") == owner.page.count('aria-invalid="true"') == 1
+    # What was sent counts once; the other form is a new one.
+    forms = [form for form in owner.page.split("<form")[1:] if 'name="id"' in form]
+    begun = {f'name="do" value="{do}"' in form: hidden(form) for form in forms}
+    assert begun[True] != begun[False]
 
 
 def test_without_files_a_refused_form_says_nothing_of_them(market):

@@ -240,6 +240,30 @@ def test_orders_are_read_by_a_mapping_that_was_remembered(market):
     owner.get(f"{PATH}/mapping?name=小店一号", 404)
 
 
+@pytest.mark.parametrize(
+    ("lang", "title"), [("zh", "文件怎么读"), ("en", "How your files are read")]
+)
+def test_orders_of_unknown_goods_and_carriers_lead_to_the_page_that_says_what_they_are(
+    market, lang, title
+):
+    owner = signed_in(market)
+    head = ["订单号", "商品条码", "数量", "下单时间", "发货时间", "快递公司", "快递单号"]
+    at = [market.at(-5).replace("T", " ")[:16], market.at(-4).replace("T", " ")[:16]]
+    rows = [["MW-1", "端砚礼盒", "1", *at, "顺路快运", "TEST7800000001"]]
+    planned(owner, "shipments", as_csv([head, *rows]), lang=lang)
+    faults = re.findall(r"<tr><th scope=.row..*?</tr>", owner.page)
+    told = [re.sub("<.*?>", "", one) for one in faults]
+    assert len(told) == 2
+    assert ("端砚礼盒" in told[0], "顺路快运" in told[1]) == (True, True)
+    for fault, words in zip(faults, told, strict=True):
+        # The page is named by its title, and neither the API's words nor a path are.
+        assert re.search(rf'<a href="/desk/imports/mapping[^"]*">{title}</a>', fault)
+        assert not [word for word in ("mapping", "goods", "POST", "/desk") if word in words]
+    to = re.search(r'href="(/desk/imports/mapping[^"]*)"', faults[1])
+    assert to is not None
+    assert 'name="carriers"' in owner.get(to[1]).text
+
+
 def test_a_large_file_shows_how_far_it_is_without_a_script(market):
     owner = signed_in(market)
     page = planned(owner, "products", as_csv(products(10_000, 1_900)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from app.imports import importstore
@@ -343,7 +344,7 @@ def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
             "2026-11-20 10:00",
             GTIN,
             "1",
-            "顺路快运",
+            CARRIER,
             f"TEST660000000{n}",
             "2026-11-20 12:00",
         ]
@@ -364,3 +365,43 @@ def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
         assert "/desk/products" in one["expected"]
     market.send(party, f"01/{GTIN}", "listing", {"platform": "某平台"})
     assert warned() == []
+
+
+def test_an_order_list_says_once_which_carrier_cannot_sign_and_how_many_rows_it_has(market):
+    head = ["订单号", "下单时间", "商品条码", "数量", "快递公司", "快递单号", "发货时间"]
+    named = [(CARRIER, GTIN), ("顺路快运", "NOBODY"), ("顺路快运", GTIN), (SHOP, GTIN),
+             (market.newcomer(), GTIN), ("示例快递", GTIN)]  # fmt: skip
+    rows = [
+        [f"K-{n}", "2026-11-20 10:00", goods, "1", one, f"TEST661000000{n}", "2026-11-20 12:00"]
+        for n, (one, goods) in enumerate(named)
+    ]
+    mapping = json.dumps({"carriers": {"示例快递": CARRIER}})
+
+    def warned(answer: httpx.Response) -> list[tuple[int, str, str, str]]:
+        told = answer.json()["warnings"]
+        return [(o["row"], o["kind"], o["column"], o["value"]) for o in told]
+
+    nobodies = [
+        (3, "no_carrier", "快递公司", "顺路快运"),
+        (6, "no_carrier", "快递公司", named[4][0]),
+    ]
+    raw = as_csv([head, *rows])
+    for lang, said, asked in (
+        ("zh", ("“顺路快运”（共 2 行）", "没有快递公司能"), "“快递公司”里写明"),
+        ("en", ("“顺路快运” (2 rows)", "no carrier can sign"), "under “Carriers”"),
+    ):
+        planned = send(market, "shipments", raw, query="?dry_run=true", mapping=mapping, lang=lang)
+        assert warned(planned) == nobodies
+        first, second = planned.json()["warnings"]
+        assert all(words in first["msg"] for words in said)
+        assert asked in first["expected"]
+        assert "/desk/imports/mapping" in first["expected"]
+        assert "2 " not in second["msg"]
+    done = send(market, "shipments", raw, mapping=mapping)
+    assert (warned(done), counts(done)) == (nobodies, (5, 0, 0, 1))
+    # What is sent already is not to be mended by a mapping.
+    again = send(market, "shipments", raw, query="?dry_run=true", mapping=mapping)
+    assert (warned(again), counts(again)) == (nobodies[:1], (0, 5, 0, 1))
+    mapped = json.dumps({"carriers": {"示例快递": CARRIER, "顺路快运": CARRIER}})
+    told = send(market, "shipments", raw, query="?dry_run=true", mapping=mapped)
+    assert warned(told) == []

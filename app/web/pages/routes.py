@@ -23,8 +23,8 @@ from app.oversight.looks import Look
 from app.oversight.reporting import PATIENCE_S
 from app.trace.code import Code, digital_link
 from app.trace.decide import CodeUnknown
-from app.trace.identifiers import parse_code
 from app.trace.scans import LIFE_S, ask_beside
+from app.trace.typed import as_issued, read_typed
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
@@ -86,15 +86,19 @@ def show_home(request: Request, rooms: InRooms, lang: _LANG = None) -> Response:
 @router.get("/code")
 def find_code(
     request: Request,
+    rooms: InRooms,
     code: Annotated[str, Query(max_length=2048)] = "",
     lang: _LANG = None,
 ) -> Response:
     """Leads from a typed code, in any form, to its page."""
     frame = frame_of(request, lang, "/code")
     try:
-        return RedirectResponse(link_within(frame, f"/{parse_code(code.strip()).stream}"), 303)
+        typed = read_typed(code.strip())
     except Fault as fault:
         return answer_unknown(frame, code[:200], fault)
+    with rooms.database.read() as connection:
+        found = as_issued(connection, typed)
+    return RedirectResponse(link_within(frame, f"/{found.stream}"), 303)
 
 
 @router.get("/01/{gtin}")

@@ -7,6 +7,7 @@ applied, and nobody picks a file twice.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,13 +74,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A line of what is wrong."""
+    """A line of what is wrong. expected: words, each with the page that they link to, or ""."""
 
     row: int
     column: str
     value: str
     reason: str
-    expected: str
+    expected: tuple[tuple[str, str], ...]
     is_warning: bool
 
 
@@ -90,6 +91,13 @@ _NEXT: Final[Mapping[str, str]] = {
     "events": "/desk/shipments",
 }
 """Where somebody goes on after a file was applied: to codes, or to the labels of what was packed."""
+
+_TITLES: Final[Mapping[str, str]] = {
+    "/desk/imports/mapping": "imports.mapping.title",
+    "/desk/products": "nav.products",
+}
+"""Pages that what is asked of a row names, as the command line and the API tell them too."""
+_TO_PAGE: Final = re.compile(f"({'|'.join(_TITLES)})")
 
 
 @router.get(PATH)
@@ -231,9 +239,18 @@ def _job(row: Any, counts: dict[str, int]) -> Job:
 def _faults(number: int, problems: Sequence[Problem], lang: Lang) -> Iterator[Wrong]:
     for one in problems:
         yield Wrong(
-            number, one.column or one.field, one.value, one.told(lang), one.expected(lang),
-            one.is_warning,
+            number, one.column or one.field, one.value, one.told(lang),
+            tuple(_linked(one.expected(lang), lang)), one.is_warning,
         )  # fmt: skip
+
+
+def _linked(words: str, lang: Lang) -> Iterator[tuple[str, str]]:
+    """Yields a sentence in parts, a page of ours by its title and path, all else with ""."""
+    for part in _TO_PAGE.split(words):
+        if part in _TITLES:
+            yield text(lang, _TITLES[part]), part
+        elif part:
+            yield part, ""
 
 
 def _imports(
