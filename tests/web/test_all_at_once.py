@@ -1,11 +1,12 @@
-"""A form of who has signed in is refused once, for everything that is wrong with it, and keeps what was typed."""
+"""A form of the desk is refused once, for everything that is wrong with it, and keeps what was typed."""
 
 from __future__ import annotations
 
 import pytest
 
 from app.i18n import text
-from tests.web.conftest import CARRIER, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
+from tests.web.market import GTIN
 from tests.web.people import open_people_market, signed_in
 from tests.web.shown_forms import Shown, ShownForm
 from tests.web.test_shipment_pages import case_number
@@ -64,3 +65,32 @@ def test_what_is_left_empty_of_a_parcel_is_told_beside_what_is_wrong(market, own
     told = told_of(page, DISPATCH, "code", "waybill", "carrier", "to", "order")
     assert told.keys() == {"code", "waybill", "carrier", "to"}
     assert told["code"] == text("en", "field.missing", name="code")
+
+
+SEARCH = "/desk/search"
+
+
+@pytest.fixture(scope="module")
+def office(market):
+    return signed_in(market, role="owner", party=AUTHORITY, scopes=("audit",))
+
+
+def test_a_search_is_told_all_its_wrong_fields(market, office):
+    sent = {"q": "SF1234567890", "region": "99", "since": "soon", "until": "later", "purpose": "?"}
+    office.get(SEARCH)
+    page = office.post(SEARCH, 422, **sent).text
+    assert told_of(page, SEARCH, *sent).keys() == sent.keys() - {"q"}
+    assert values_of(page, SEARCH, "q", "region", "purpose") == {
+        "q": sent["q"],
+        "region": "99",
+        "purpose": "?",
+    }
+
+
+def test_that_a_purpose_is_missing_is_told_beside_a_wrong_day(market, office):
+    wrong = {"region": "99", "since": "2026-02-01", "until": "2026-01-01", "purpose": ""}
+    office.get(SEARCH)
+    page = office.post(SEARCH, 422, q="SF1234567890", **wrong).text
+    assert told_of(page, SEARCH, "q", *wrong).keys() == {"region", "until", "purpose"}
+    page = office.post(SEARCH, 422, q=GTIN, **wrong).text
+    assert told_of(page, SEARCH, "q", *wrong).keys() == {"region", "until"}, "a GTIN is open"
