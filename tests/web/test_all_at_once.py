@@ -20,7 +20,7 @@ def market(databases, tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def owner(market):
     return signed_in(market, party=SHOP, scopes=("events", "codes"))
 
@@ -70,9 +70,9 @@ def test_what_is_left_empty_of_a_parcel_is_told_beside_what_is_wrong(market, own
 SEARCH = "/desk/search"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def office(market):
-    return signed_in(market, role="owner", party=AUTHORITY, scopes=("audit",))
+    return signed_in(market, role="owner", party=AUTHORITY, scopes=("audit", "events"))
 
 
 def test_a_search_is_told_all_its_wrong_fields(market, office):
@@ -94,3 +94,65 @@ def test_that_a_purpose_is_missing_is_told_beside_a_wrong_day(market, office):
     assert told_of(page, SEARCH, "q", *wrong).keys() == {"region", "until", "purpose"}
     page = office.post(SEARCH, 422, q=GTIN, **wrong).text
     assert told_of(page, SEARCH, "q", *wrong).keys() == {"region", "until"}, "a GTIN is open"
+
+
+def test_who_answers_for_a_finding_is_told_all_its_wrong_fields(market):
+    shop = market.newcomer()
+    unit = market.one(by=shop)
+    market.send(shop, unit.code, "sale", {})
+    market.send(shop, unit.code, "dispatch", {"carrier": "a man with a van"})
+    market.clock.advance(16 * 86_400)
+    market.work()
+    asked = f"/api/v1/findings?kind=continuity.missing_signature&party={shop}"
+    (finding,) = market.ask("GET", asked, token=market.keys[AUTHORITY])["items"]
+    path = f"/desk/findings/{finding['id']}"
+    decider = signed_in(market, role="owner", party=AUTHORITY)
+    table = [
+        ({"to": "carrier", "party": shop, "reason": ""}, {"party", "reason"}),
+        ({"to": "me", "party": shop, "reason": "x" * 501}, {"to", "party", "reason"}),
+        ({"to": "operator", "party": shop, "reason": ""}, {"party", "reason"}),
+        ({"to": "carrier", "party": "", "reason": ""}, {"party", "reason"}),
+    ]
+    for sent, wrong in table:
+        decider.get(path)
+        page = decider.post(path, 422, do="attribute", **sent).text
+        assert told_of(page, path, "to", "party", "reason").keys() == wrong
+        assert values_of(page, path, "to", "party", "reason")["party"] == sent["party"]
+    page = decider.post(path, 409, do="attribute", to="carrier", reason="his", party="").text
+    assert told_of(page, path, "to", "party", "reason").keys() == {"party"}
+    assert decider.post(path, do="attribute", to="operator", reason="ours", party="")
+
+
+RECALL = "/desk/recalls/new"
+
+
+@pytest.mark.parametrize("type_", ["recall", "recall_lifted"])
+def test_a_recall_by_range_is_told_all_its_wrong_fields(market, owner, type_):
+    sent = {
+        "codes": "x", "code": "no code", "reason": "", "level": "9",
+        "serial_from": "A", "serial_to": "", "produced_since": "soon", "produced_until": "later",
+        "sold_since": "2026-02-01", "sold_until": "2026-01-01",
+    }  # fmt: skip
+    owner.get(RECALL)
+    page = owner.post(RECALL, 422, type=type_, **sent).text
+    # Who lifts a recall is not asked for its level.
+    wrong = sent.keys() - {"serial_from", "sold_since", *(["level"] if type_ != "recall" else [])}
+    assert told_of(page, RECALL, *sent).keys() == wrong
+    assert values_of(page, RECALL, "serial_from", "sold_until") == {
+        "serial_from": "A",
+        "sold_until": "2026-01-01",
+    }
+
+
+def test_both_ends_of_a_range_that_nobody_issued_are_told(market, owner):
+    owner.get(RECALL)
+    sent = {"code": GTIN, "serial_from": "AAAA2222", "serial_to": "BBBB3333", "reason": "污染"}
+    page = owner.post(RECALL, 422, type="recall", **sent).text
+    assert told_of(page, RECALL, *sent).keys() == {"serial_from", "serial_to"}
+
+
+def test_a_recall_by_lines_is_told_what_is_wrong_beside_them(market, office):
+    sent = {"codes": "no code", "reason": "x" * 600, "level": "9", "basis": "y" * 600}
+    office.get(RECALL)
+    page = office.post(RECALL, 422, type="recall", **sent).text
+    assert told_of(page, RECALL, *sent).keys() == sent.keys()
