@@ -156,3 +156,16 @@ def test_a_recall_by_lines_is_told_what_is_wrong_beside_them(market, office):
     office.get(RECALL)
     page = office.post(RECALL, 422, type="recall", **sent).text
     assert told_of(page, RECALL, *sent).keys() == sent.keys()
+
+
+def test_a_sale_of_a_case_is_told_all_its_wrong_fields_and_nothing_is_cut_off(market, owner):
+    case = case_number(78)
+    path = f"/desk/cases/{case}"
+    sent = {"order": "9" * 65, "region": "99", "count": "0"}
+    packed = market.one().code
+    owner.get(path)
+    owner.post(path, do="add", code=packed)
+    owner.get(path)
+    page = owner.post(path, 422, do="sale", **sent).text
+    assert told_of(page, path, *sent).keys() == {"order", "region"}
+    assert values_of(page, path, "order", "region") == {"order": "9" * 65, "region": "99"}
