@@ -7,7 +7,8 @@ from typing import Final
 from app.web.pages.seal import SealKind
 from app.web.pages.views import ScanView
 
-_ALARMS: Final = ("recalled", "clone_suspected")
+# What an authority says of the goods or their seller leads; a mere warning of the seller stands below.
+_ALARMS: Final = ("recalled", "customs_hold", "under_measure", "clone_suspected")
 
 
 def alarm_of(view: ScanView) -> str:

@@ -61,7 +61,10 @@ COMPLAINT_CATEGORIES: Final = (
 )
 _SIX_STEPS: Final = ("listing", "sale", "dispatch", "signature", "review", "complaint")
 # The most urgent first; `recalled` has its banner and `provisional_gap` its sentence on the card.
-_WARNINGS: Final = ("expired", "clone_suspected", "under_measure", "sold_before", "provisional_gap")
+_WARNINGS: Final = (
+    "expired", "customs_hold", "under_measure", "clone_suspected", "seller_warned", "sold_before",
+    "provisional_gap",
+)  # fmt: skip
 _NOTICES: Final = ("recall", "measure", "notice")
 # Where a blank form takes what is the page's own: characters for private use, which no text of ours
 # and no code holds.
