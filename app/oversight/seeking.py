@@ -84,7 +84,7 @@ class Seeking:
         return self._find(principal, query, readings, bounds, purpose)
 
     def _with_purpose(
-        self, principal: Principal, query: Query, readings: Sequence[Reading], wrong: Invalid
+        self, principal: Principal, query: Query, readings: tuple[Reading, ...], wrong: Invalid
     ) -> Invalid:
         """Returns what is wrong, and that a purpose is missing where it would be asked for in any case."""
         if query.purpose.strip() or not any(one.kind in SEALED for one in readings):

@@ -53,11 +53,14 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
     frame = frame_of(request, values.get("lang"), "/ticket")
     ticket, query = values.get("ticket", "").strip(), values.get("query", "").strip()
     try:
+        report = rooms.reports.find(ticket)
+        if query and report is not None:
+            rooms.reports.check_query(ticket, query)
+        if report is not None:
+            own = normalise_inner(query)
+            return _answer(TicketView(frame=frame, ticket=report.ticket, query=own, report=report))
         if not query:
-            report = rooms.reports.find(ticket)
-            if report is None:
-                raise ProofInvalid("query_code")
-            return _answer(TicketView(frame=frame, ticket=report.ticket, report=report))
+            raise ProofInvalid("query_code")
         case = rooms.cases.find(ticket, query)
     except ProofInvalid as fault:
         problem = text(frame.lang, f"fault.{fault.key}")
