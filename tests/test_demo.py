@@ -331,7 +331,7 @@ def test_somebody_can_speak_as_a_buyer(rooms, settings, built):
 
 def test_the_desks_of_its_people_have_something_to_do(rooms, built):
     from app.demo.cast import CARELESS, CUSTOMS, FAST, HONEST, REGULATOR
-    from app.oversight.seeking import Query
+    from app.oversight.sought import Query
 
     honest, regulator, customs = (
         rooms.keys.authenticate(built.keys[one.party]) for one in (HONEST, REGULATOR, CUSTOMS)

@@ -32,7 +32,7 @@ from app.db.tables import (
 )
 from app.kit.clock import china_day, from_ms, to_ms
 from app.ledger.record import stream_key
-from app.oversight.seeking import GROUPS
+from app.oversight.sought import GROUPS
 from app.parties.access import NewKey
 from app.parties.identity import uscc_check_digit
 from app.parties.licence_book import licence_id

@@ -18,7 +18,7 @@ from app import outbox
 from app.credit.service import Credit
 from app.db.engine import Database
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Conflict, Fault, FieldFault, NotFound, invalid
+from app.kit.errors import Conflict, Fault, FieldFault, Invalid, NotFound, invalid, read_all
 from app.ledger.places import tell_places
 from app.ledger.verifier import Problem
 from app.oversight import movestore, store
@@ -49,6 +49,7 @@ from app.trace.custody import Holding, tell_custody
 log = structlog.get_logger(__name__)
 
 AttributedTo = Literal["merchant", "carrier", "operator", "none"]
+MAX_REASON = 500
 ATTRIBUTIONS: tuple[AttributedTo, ...] = ("merchant", "carrier", "operator", "none")
 
 # Only the whole tree can say that a stream re-hashed together with its leaves is sound again.
@@ -182,12 +183,10 @@ class Findings:
         """Returns the finding, attributed by the regulator `by`.
 
         named: the carrier, where the records name none that is registered. Raises FindingUnknown,
-        AlreadyAttributed, NobodyNamed where nobody could be charged, Invalid.
+        AlreadyAttributed, NobodyNamed where nobody could be charged, Invalid with all that is wrong at once.
         """
-        if to not in ATTRIBUTIONS:
-            params = {"expected": ", ".join(ATTRIBUTIONS), "got": to[:40]}
-            raise invalid(FieldFault(("to",), "enum", params))
         row = self.get(finding)
+        self._check_asked(row, to, reason, named)
         if row.attributed_to not in (None, to):
             raise AlreadyAttributed("already_attributed", to=row.attributed_to)
         if row.status == DISMISSED:
@@ -224,6 +223,7 @@ class Findings:
 
         Raises FindingUnknown, NotDismissable for what the bytes themselves contradict.
         """
+        check_reason(reason)
         row = self.get(finding)
         if row.kind.startswith(("integrity.", "log.", "index.")):
             raise NotDismissable("not_dismissable", kind=row.kind)
@@ -242,15 +242,33 @@ class Findings:
             self._charges.annul(row, party, reason=DISMISSED)
         return self.get(finding)
 
+    def _check_asked(self, row: Any, to: str, reason: str, named: str | None) -> None:
+        """Raises Invalid with all that is wrong, also that a carrier must be named and is not."""
+        try:
+            read_all(
+                lambda: _check_to(to),
+                lambda: check_reason(reason),
+                lambda: None if named is None else self._check_named(to, named),
+            )
+        except Invalid as wrong:
+            try:
+                self._with_carrier(row, to, named)
+            except NobodyNamed as more:
+                raise invalid(*wrong.errors, *more.errors) from None
+            raise
+
+    def _check_named(self, to: str, named: str) -> None:
+        if to in ATTRIBUTIONS and to != "carrier":
+            raise invalid(FieldFault(("party",), "unknown_field", sentence="only_of_carrier"))
+        with self._database.read() as connection:
+            if not is_carrier(connection, named):
+                raise invalid(FieldFault(("party",), "no_carrier", {"got": named[:64]}))
+
     def _with_carrier(self, row: Any, to: str, named: str | None) -> Any:
-        """Returns the finding with the carrier that is to be charged. Raises NobodyNamed, Invalid."""
-        if named is not None and to != "carrier":
-            raise invalid(FieldFault(("party",), "unknown_field", {"name": "party"}))
+        """Returns the finding with the carrier that is to be charged. Raises NobodyNamed."""
         if to != "carrier" or row.attributed_to is not None or row.stream is None:
             return row
         with self._database.read() as connection:
-            if named is not None and not is_carrier(connection, named):
-                raise invalid(FieldFault(("party",), "no_carrier", {"got": named[:64]}))
             carrier = named or side_of(row, "carrier")
             if carrier is None and row.kind.startswith("continuity."):
                 # Its dispatch may have been corrected, or the carrier registered, since it was raised.
@@ -260,7 +278,8 @@ class Findings:
                     carrier = told.carrier
         if carrier is None and not row.kind.startswith("integrity."):
             # Else the merchant's charge would be cancelled and the carrier never hear of it.
-            raise NobodyNamed("nobody_named", to=to)
+            missing = FieldFault(("party",), "missing", sentence="carrier_unnamed")
+            raise NobodyNamed("nobody_named", errors=(missing,), to=to)
         return row if carrier is None else with_evidence(row, carrier=carrier)
 
     def history(self, finding: str) -> Sequence[Any]:
@@ -355,3 +374,18 @@ class Findings:
                     at_ms=now_ms,
                     payload={"code": row.stream_name},
                 )
+
+
+def _check_to(to: str) -> None:
+    if to not in ATTRIBUTIONS:
+        params = {"expected": ", ".join(ATTRIBUTIONS), "got": to[:40]}
+        raise invalid(FieldFault(("to",), "enum", params))
+
+
+def check_reason(reason: str) -> None:
+    """Raises Invalid for the reason of a decision that is missing or too long."""
+    if not reason.strip():
+        raise invalid(FieldFault(("reason",), "missing", {"name": "reason"}))
+    if len(reason) > MAX_REASON:
+        params = {"expected": f"1..{MAX_REASON}", "got": len(reason)}
+        raise invalid(FieldFault(("reason",), "length", params))

@@ -5,7 +5,7 @@ What a look finds broken becomes a finding at once: nobody has to wait for the a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from app.db.engine import Database
 from app.db.hot import ask_ahead
 from app.kit.clock import Clock
-from app.ledger.store import load_heads
+from app.ledger.store import StoredRecord, load_heads
 from app.oversight.answering import ask_settling, settle
 from app.oversight.findings import Findings
 from app.oversight.reporting import Reporting
@@ -28,6 +28,8 @@ from app.trace.sides import seller_of
 from app.trace.story import Stories, Story, Verdict, Verification
 from app.trace.story_part import NEWEST, Part
 
+_DECISIONS = frozenset({"customs_release", "customs_hold"})
+_BARRING = frozenset({"suspend", "delist"})
 _HIDING = ("integrity.record_missing", "integrity.index_mismatch")
 
 
@@ -45,6 +47,15 @@ class Look:
     warnings: tuple[str, ...]
     findings: tuple[Any, ...]
     reported: Future[None] | None = None
+
+    def readable(self) -> Iterator[StoredRecord]:
+        """Yields the records of the story whose bytes are what they were."""
+        return _readable(self.story, self.verification)
+
+    @property
+    def customs(self) -> StoredRecord | None:
+        """What customs decided last of the goods; None before the first."""
+        return _decided(self.readable())
 
     @property
     def is_by_log(self) -> bool:
@@ -128,8 +139,13 @@ class Looks:
         if verification.problems:
             reported = self._reporting.report(code.stream, verification.problems)
         warnings = list(verification.warnings)
-        if measured:
+        decided = _decided(_readable(story, verification))
+        if decided is not None and decided.fields["type"] == "customs_hold":
+            warnings.append("customs_hold")
+        if measured & _BARRING:
             warnings.append("under_measure")
+        if "warn" in measured:
+            warnings.append("seller_warned")
         if any(f.kind.startswith("identity.") and f.stream_name == code.stream for f in findings):
             warnings.append("clone_suspected")
         shown = tuple(dict.fromkeys(warnings))
@@ -144,10 +160,24 @@ class Looks:
         """Ends the reporting, after what was found is written."""
         self._reporting.close()
 
-    def _measured(self, connection: Connection, verification: Verification) -> bool:
+    def _measured(self, connection: Connection, verification: Verification) -> frozenset[str]:
+        """Returns the kinds of measure in force on who sells the goods."""
         state = verification.state
         if not state:
-            return False
+            return frozenset()
         stream = f"party/{seller_of(state)}"
         head = load_heads(connection, [stream])[stream]
-        return bool(measures_at(head.state, self._clock.now()) & {"suspend", "delist"})
+        return measures_at(head.state, self._clock.now())
+
+
+def _readable(story: Story, verification: Verification) -> Iterator[StoredRecord]:
+    broken = {(p.stream, p.seq) for p in verification.problems}
+    return (one for one in story.records if (one.stream, one.seq) not in broken)
+
+
+def _decided(records: Iterator[StoredRecord]) -> StoredRecord | None:
+    decided = None
+    for record in records:
+        if record.fields["type"] in _DECISIONS:
+            decided = record
+    return decided

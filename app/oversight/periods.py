@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 
 from app.kit.clock import SHANGHAI, to_ms
-from app.kit.errors import FieldFault, invalid
+from app.kit.errors import FieldFault, invalid, read_all
 from app.parties.registration import read_date
 
 _DAY_MS = 86_400_000
@@ -22,10 +22,12 @@ def read_period(
 ) -> tuple[int | None, int | None]:
     """Returns (from, until exclusive) in ms of two days `YYYY-MM-DD`; "" and None leave an end open.
 
-    names: of the two fields. Raises Invalid at one of them, kinds `date` and `range`.
+    names: of the two fields. Raises Invalid at each that is wrong, kinds `date` and `range`.
     """
-    first = read_date(since, (*loc, names[0])) if since else None
-    last = read_date(until, (*loc, names[1])) if until else None
+    first, last = read_all(
+        lambda: read_date(since, (*loc, names[0])) if since else None,
+        lambda: read_date(until, (*loc, names[1])) if until else None,
+    )
     if first and last and last < first:
         params = {"expected": f"≥ {first}", "got": last}
         raise invalid(FieldFault((*loc, names[1]), "range", params))

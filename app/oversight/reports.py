@@ -1,4 +1,8 @@
-"""Reports by anyone: text and contact sealed for a person to read. They weigh nothing until upheld."""
+"""Reports by anyone: text and contact sealed for a person to read. They weigh nothing until upheld.
+
+Whoever works on a report knows its number; its author alone is told a query code, derived and stored nowhere,
+with which it is erased.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,12 @@ from app.oversight import reportstore
 from app.oversight.reportstore import WAITING
 from app.trace.code import normalise_inner
 from app.trace.identifiers import parse_code
+from app.trace.proof import ProofInvalid
 
-_TICKET_SYMBOLS = 10
+_TICKET_SYMBOLS = 11
+_CODELESS_SYMBOLS = 10
+"""Of the numbers given before there were query codes: their authors have nothing else to erase them by."""
+_QUERY_SYMBOLS = 13
 _MOST_CHARACTERS = 64
 
 
@@ -32,7 +40,10 @@ class FiledReport:
 
 
 class Reports:
-    """Takes reports. ticket_key: 32 bytes, from which a report that may be sent again has its ticket."""
+    """Takes reports.
+
+    ticket_key: 32 bytes, from which a report has its query code, and one that may be sent again its ticket.
+    """
 
     def __init__(
         self,
@@ -90,13 +101,30 @@ class Reports:
             row = reportstore.find_report(connection, as_ticket(ticket))
         return None if row is None else FiledReport(row.ticket, row.status, from_ms(row.created_at))
 
-    def erase(self, ticket: str) -> bool:
-        """Destroys text and contact of a report; returns whether there is one. Writes `report`."""
+    def query_code(self, ticket: str) -> str:
+        """Returns the code that only who filed this report is told."""
+        told = f"query\x00{as_ticket(ticket)}".encode()
+        digest = hmac.new(self._ticket_key, told, sha256).digest()
+        return random_symbols(lambda count: digest[:count], _QUERY_SYMBOLS)
+
+    def check_query(self, ticket: str, query: str) -> None:
+        """Raises ProofInvalid unless this is the query code of that report, however both are typed."""
+        told = normalise_inner(query[:_MOST_CHARACTERS]).encode("utf-8", "replace")
+        if not hmac.compare_digest(self.query_code(ticket).encode(), told):
+            raise ProofInvalid("query_code")
+
+    def erase(self, ticket: str, query: str) -> None:
+        """Destroys text and contact of a report. query: "" where its author was never told one.
+
+        Raises ProofInvalid for another code, and where there is no such report. Writes `report`.
+        """
+        if query or len(as_ticket(ticket)) > _CODELESS_SYMBOLS:
+            self.check_query(ticket, query)
         with self._database.write() as connection:
             found = reportstore.erase_report(connection, as_ticket(ticket))
-        if found:  # a stranger's guess must not make everybody wait for the log
-            self._database.truncate_log()
-        return found
+        if not found:  # a stranger's guess must not make everybody wait for the log
+            raise ProofInvalid("query_code")
+        self._database.truncate_log()
 
 
 def as_ticket(typed: str) -> str:

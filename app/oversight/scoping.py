@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.kit.errors import FieldFault, invalid
+from app.kit.errors import FieldFault, invalid, read_all
 from app.oversight import reachstore
 from app.oversight.periods import read_period
 from app.oversight.reachstore import Issued
@@ -81,17 +81,17 @@ def scope_of(
     sold_since: str,
     sold_until: str,
 ) -> Scope:
-    """Returns the goods that are asked about; days of China, "" for none. Raises Invalid."""
-    since_ms, until_ms = read_period(sold_since, sold_until, names=("sold_since", "sold_until"))
-    read_period(produced_since, produced_until, names=("produced_since", "produced_until"))
-    issued = None
-    if serial_from.strip() or serial_to.strip():
-        for name, told in (("serial_from", serial_from), ("serial_to", serial_to)):
-            if not told.strip():
-                raise invalid(FieldFault((name,), "missing", {"name": name}))
-        if serials:
-            raise invalid(FieldFault(("serials",), "one_way", {}))
-        issued = (serial_from.strip(), serial_to.strip())
+    """Returns the goods that are asked about; days of China, "" for none.
+
+    Raises Invalid with all that is wrong at once.
+    """
+    (since_ms, until_ms), _, issued = read_all(
+        lambda: read_period(sold_since, sold_until, names=("sold_since", "sold_until")),
+        lambda: read_period(
+            produced_since, produced_until, names=("produced_since", "produced_until")
+        ),
+        lambda: _read_ends(serial_from.strip(), serial_to.strip(), serials),
+    )
     produced = None
     if produced_since or produced_until:
         produced = (produced_since or _FIRST_DAY, produced_until or _LAST_DAY)
@@ -103,6 +103,19 @@ def scope_of(
         sold_since_ms=since_ms,
         sold_until_ms=until_ms,
     )
+
+
+def _read_ends(first: str, last: str, serials: Sequence[str]) -> tuple[str, str] | None:
+    """Returns the ends of a range of serials, None where none is meant. Raises Invalid."""
+    if not (first or last):
+        return None
+    ends = (("serial_from", first), ("serial_to", last))
+    faults = [FieldFault((name,), "missing", {"name": name}) for name, told in ends if not told]
+    if serials:
+        faults.append(FieldFault(("serials",), "one_way", {}))
+    if faults:
+        raise invalid(*faults)
+    return first, last
 
 
 def choose(connection: Connection, scope: Scope, code: Code, *, own: str | None) -> Chosen:
@@ -133,21 +146,20 @@ def choose(connection: Connection, scope: Scope, code: Code, *, own: str | None)
 def _issued(
     connection: Connection, ends: tuple[str, str], code: Code, *, own: str | None
 ) -> tuple[str, ...]:
-    found: list[Issued] = []
-    named = {
-        name: _serial_of(code, told, name)
-        for name, told in zip(("serial_from", "serial_to"), ends, strict=True)
-    }
-    for name, serial in named.items():
+    def read(name: str, told: str) -> tuple[str, Issued]:
+        serial = _serial_of(code, told, name)
         one = reachstore.find_issued(connection, code.gtin, serial, lot=code.lot, party=own)
         if one is None:
             raise invalid(FieldFault((name,), "serial_unknown", {"got": serial}))
-        found.append(one)
-    first, last = found
+        return serial, one
+
+    (first_serial, first), (last_serial, last) = read_all(
+        lambda: read("serial_from", ends[0]), lambda: read("serial_to", ends[1])
+    )
     if first.party != last.party:
-        raise invalid(FieldFault(("serial_to",), "other_issuer", {"got": named["serial_to"]}))
+        raise invalid(FieldFault(("serial_to",), "other_issuer", {"got": last_serial}))
     if first[1:] > last[1:]:
-        params = {"expected": named["serial_from"]}
+        params = {"expected": first_serial}
         raise invalid(FieldFault(("serial_to",), "issued_before", params))
     serials = reachstore.issued_between(
         connection, code.gtin, first, last, lot=code.lot, most=MOST_GOODS + 1

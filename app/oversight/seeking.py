@@ -13,23 +13,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import Connection
 
 from app.db.engine import Database
 from app.kit.clock import Clock
-from app.kit.errors import FieldFault, invalid
+from app.kit.errors import FieldFault, Invalid, invalid
 from app.ledger.store import head_rows
 from app.oversight import seekstore
 from app.oversight.numbers import Part, Told, look_through
 from app.oversight.seekstore import MOST, Bounds
 from app.oversight.seekwords import SEALED, Kind, Reading, read_query
+from app.oversight.sought import GROUPS, By, Found, Group, Hit, Query, read_asked
 from app.oversight.store import names_of
 from app.parties.account_rules import covers
-from app.parties.identity import parse_region
-from app.parties.looking import log_numbers, read_purpose
+from app.parties.looking import log_numbers
 from app.parties.principal import Principal
 from app.trace import wordstore
 from app.trace.code import Code
@@ -37,61 +37,7 @@ from app.trace.offices import acted_on, places_of_each
 from app.trace.secret_index import SecretIndex
 from app.trace.words import query_words
 
-By = Kind | Literal["region", "sold", "issued"]
-"""As what something was found. `region`: it was registered there, or anywhere, in the time asked for."""
-Group = Literal["parties", "products", "lots", "units"]
-GROUPS: tuple[Group, ...] = ("parties", "products", "lots", "units")
 _ROUNDS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What is looked for. text: any number or name, "" for all of a region or a time. region: GB/T 2260.
-
-    since_ms, until_ms: of the hit's own time (registered, issued, sold, recorded), until exclusive.
-    after: the places where an answer before this one left off with sealed numbers: only what is behind them.
-    """
-
-    text: str = ""
-    region: str = ""
-    since_ms: int | None = None
-    until_ms: int | None = None
-    purpose: str = ""
-    after: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One thing that was found. key: a party's id, a GTIN or a code. by: as what it was found.
-
-    at_ms: when it was registered, issued, sold, or the record with the number was made.
-    """
-
-    key: str
-    by: By
-    at_ms: int
-    party: str | None = None
-    name: str = ""
-    region: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found. readings: what was typed, as it was understood.
-
-    hits: of each kind at most MOST, or all that this part of a sealed number has; more: of which kinds there
-    are more. elsewhere: public things outside the caller's region that were named in full. unasked: as which
-    sealed numbers it was not looked for, since no purpose was stated. onward: the places from where to go on
-    with sealed numbers, none: all was looked through; percent: how much of it up to here.
-    """
-
-    readings: tuple[Reading, ...]
-    hits: Mapping[Group, tuple[Hit, ...]]
-    more: frozenset[Group] = frozenset()
-    elsewhere: tuple[str, ...] = ()
-    unasked: tuple[Kind, ...] = ()
-    onward: Mapping[Kind, int] = field(default_factory=dict)
-    percent: int = 100
 
 
 @dataclass(slots=True)
@@ -124,21 +70,43 @@ class Seeking:
     def find(self, principal: Principal, query: Query) -> Found:
         """Returns what there is.
 
-        Raises Invalid for a wrong region, where nothing was asked, and where no purpose was stated for a
-        number that is nothing open.
+        Raises Invalid with all that is wrong at once: a day, the region, the purpose; where nothing was
+        asked, and where no purpose was stated for a number that is nothing open.
         """
         principal.check_may("desk.search")
-        if query.region:
-            parse_region(query.region, loc=("region",))
-        purpose = ""
-        if query.purpose.strip():
-            purpose = read_purpose(query.purpose, loc=("purpose",))
         readings = read_query(query.text, year_now=self._clock.now().year)
-        is_bounded = query.region or query.since_ms is not None or query.until_ms is not None
-        if not readings and not is_bounded:
-            raise invalid(FieldFault(("q",), "missing", {"name": "q"}))
+        try:
+            since_ms, until_ms, purpose = read_asked(query, is_read=bool(readings))
+        except Invalid as wrong:
+            raise self._with_purpose(principal, query, readings, wrong) from None
         regions = tuple(one for one in (query.region, principal.region) if one)
-        bounds = Bounds(regions, query.since_ms, query.until_ms)
+        bounds = Bounds(regions, since_ms, until_ms)
+        return self._find(principal, query, readings, bounds, purpose)
+
+    def _with_purpose(
+        self, principal: Principal, query: Query, readings: tuple[Reading, ...], wrong: Invalid
+    ) -> Invalid:
+        """Returns what is wrong, and that a purpose is missing where it would be asked for in any case."""
+        if query.purpose.strip() or not any(one.kind in SEALED for one in readings):
+            return wrong
+        own = () if principal.region is None else (principal.region,)
+        anywhere = replace(query, region="", after={})
+        try:
+            # What is not found in all regions and at all times is not found in fewer.
+            self._find(principal, anywhere, readings, Bounds(own, None, None), "")
+        except Invalid as more:
+            return invalid(*wrong.errors, *more.errors)
+        return wrong
+
+    def _find(
+        self,
+        principal: Principal,
+        query: Query,
+        readings: tuple[Reading, ...],
+        bounds: Bounds,
+        purpose: str,
+    ) -> Found:
+        """Returns what there is of what was understood. Raises Invalid at `purpose` where one is missing."""
         asked = tuple(one for one in readings if purpose or one.kind not in SEALED)
         unasked = tuple(one.kind for one in readings if one not in asked)
         with self._database.read() as connection:

@@ -150,8 +150,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 def read_scopes(given: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
     """Returns scopes in the order of `known`. Raises Invalid, kinds `length`, `enum`."""
     if not given:
-        params = {"expected": f"1..{len(known)}", "got": 0}
-        raise invalid(FieldFault(("scopes",), "length", params))
+        raise invalid(FieldFault(("scopes",), "length", sentence="none_chosen"))
     for index, scope in enumerate(given):
         if scope not in known:
             params = {"expected": ", ".join(known), "got": scope[:40]}

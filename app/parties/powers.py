@@ -155,11 +155,15 @@ class Powers:
         what `check_may` raises.
         """
         principal.check_may("mandate.manage", owner=party)
+        faults: list[FieldFault] = []
         if not is_party_id(agent) or agent == party:
-            raise invalid(FieldFault(("agent",), "unknown_party", {"got": agent[:40]}))
+            faults.append(FieldFault(("agent",), "unknown_party", {"got": agent[:40]}))
         if not 1 <= len(types) <= MAX_MANDATE_TYPES:
             params = {"expected": f"1..{MAX_MANDATE_TYPES}", "got": len(types)}
-            raise invalid(FieldFault(("types",), "length", params))
+            said = "" if types else "none_chosen"
+            faults.append(FieldFault(("types",), "length", params, said))
+        if faults:
+            raise invalid(*faults)
         data: dict[str, Any] = {"agent": agent, "types": list(dict.fromkeys(types))}
         if until is not None:
             data["until"] = format_time(until)

@@ -147,7 +147,7 @@ class _Reader:
 
     def roles(self, given: Sequence[str], *, exempt: bool) -> tuple[str, ...]:
         if not given:
-            self._fault(("roles",), "length", expected=f"1..{len(PARTY_ROLES)}", got=0)
+            self._faults.append(FieldFault(("roles",), "length", sentence="none_chosen"))
         for index, role in enumerate(given):
             if role not in PARTY_ROLES:
                 self._fault(

@@ -47,6 +47,11 @@ SELLER_ROLES = frozenset({MERCHANT, SUPPLIER})
 OFFICIAL_ROLES = frozenset({REGULATOR, CUSTOMS})
 """Authorities: what they say in office cannot be said for them under a mandate."""
 
+_IN_TRADE = tuple(role for role in PARTY_ROLES if role not in OFFICIAL_ROLES)
+"""Who has something to promise; an authority judges what others promise."""
+_WITH_A_VOICE = tuple(role for role in _IN_TRADE if role != AGGREGATOR)
+"""Who can lend its own: an aggregator speaks for others alone. As `grantable_types` finds."""
+
 SCOPES = ("parties", "products", "codes", "events", "credit", "ranking", "audit", "admin")
 """Scopes of API keys. A key may do what its party's roles may do and its scopes name."""
 
@@ -96,7 +101,7 @@ ACTIONS: Mapping[str, Action] = {
         _action("key.manage", "parties", any_of=(ADMIN,), own=PARTY_ROLES),
         # Not even the admin: the operator must not be able to put a key under a party's name.
         _action("signing_key.manage", "parties", own=PARTY_ROLES),
-        _action("mandate.manage", "parties", own=PARTY_ROLES),
+        _action("mandate.manage", "parties", own=_WITH_A_VOICE),
         _action("product.register", "products", any_of=(MERCHANT, SUPPLIER)),
         _action("product.claim", "products", any_of=(MERCHANT, SUPPLIER)),
         _action("product.confirm_owner", "products", any_of=(ADMIN, REGULATOR)),
@@ -119,7 +124,7 @@ ACTIONS: Mapping[str, Action] = {
         _action("document.keep", "credit", own=PARTY_ROLES),
         _action("document.read", "credit", any_of=(REGULATOR,), own=PARTY_ROLES),
         _action("credit.exchange", "credit", any_of=(REGULATOR, ADMIN)),
-        _action("commitment.sign", "credit", own=PARTY_ROLES),
+        _action("commitment.sign", "credit", own=_IN_TRADE),
         _action("commitment.judge", "credit", any_of=(REGULATOR,)),
         _action("list.enter", "credit", any_of=(REGULATOR,)),
         _action("warning.read", "credit", any_of=(REGULATOR, ADMIN), own=PARTY_ROLES),

@@ -11,13 +11,14 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
+from app.kit.canonical import check_canonical
 from app.kit.errors import FieldFault, invalid, read_all
 from app.ledger.submission import Recorded, all_recorded
 from app.parties.identity import parse_region, parse_waybill
 from app.parties.principal import Principal
 from app.trace import parcelstore
 from app.trace.claims import record_id
-from app.trace.events import waybill_tail
+from app.trace.events import check_event, waybill_tail
 from app.trace.identifiers import parse_code, parse_unit
 from app.trace.packing import CaseEvent, Packing
 from app.trace.recording import Recording, find_refusal
@@ -69,14 +70,18 @@ class Dispatching:
         self._packing = packing
 
     def send(self, principal: Principal, parcel: Parcel) -> Sent:
-        """Returns what was dispatched. Raises the Fault that refuses it, fields named as in Parcel."""
+        """Returns what was dispatched. Raises the Fault that refuses it, fields named as in Parcel.
+
+        Everything that is wrong with the fields is told at once, before anything is asked of the goods.
+        """
         principal.check_may("event.send")
         case = is_sscc(parcel.code)
-        code, waybill, _, _ = read_all(
-            lambda: None if case else parse_unit(parcel.code),
-            lambda: parse_waybill(parcel.waybill),
-            lambda: _check_carrier(parcel.carrier),
+        code, waybill, *_ = read_all(
+            lambda: None if case else parse_unit(_told("code", parcel.code)),
+            lambda: parse_waybill(_told("waybill", parcel.waybill)),
+            lambda: _check_carrier(_told("carrier", parcel.carrier)),
             lambda: parse_region(parcel.to, loc=("to",)) if parcel.to else None,
+            lambda: _check_order(parcel.order, is_case=case),
         )
         if code is None:
             recorded = self._send_case(principal, parcel, waybill)
@@ -108,9 +113,6 @@ class Dispatching:
 
     def _send_case(self, principal: Principal, parcel: Parcel, waybill: str) -> list[Recorded]:
         region = {"to": parcel.to} if parcel.to else {}
-        if parcel.order.strip():
-            # Sold on paper to one buyer or piece by piece: which, the dispatch of a case cannot know.
-            raise invalid(FieldFault(("order",), "case_order"))
         event = CaseEvent(
             type="dispatch",
             data={"carrier": parcel.carrier.strip(), **region},
@@ -141,9 +143,22 @@ class Dispatching:
         return sorted(taken, key=lambda carrier: taken[carrier], reverse=True)
 
 
+def _told(name: str, told: str) -> str:
+    """Returns a field that must be there. Raises Invalid, kind `missing`."""
+    if not told.strip():
+        raise invalid(FieldFault((name,), "missing", {"name": name}))
+    return told
+
+
 def _check_carrier(carrier: str) -> None:
-    if not carrier.strip():
-        raise invalid(FieldFault(("carrier",), "missing", {"name": "carrier"}))
+    check_event("dispatch", "unit", {"carrier": carrier.strip()}, ("waybill",))
+
+
+def _check_order(order: str, *, is_case: bool) -> None:
+    if is_case and order.strip():
+        # Sold on paper to one buyer or piece by piece: which, the dispatch of a case cannot know.
+        raise invalid(FieldFault(("order",), "case_order"))
+    check_canonical({"number": order.strip()}, ("order",))
 
 
 def _events(parcel: Parcel, stream: str, waybill: str) -> list[EventRequest]:

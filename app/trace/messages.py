@@ -32,7 +32,7 @@ def check_message(
     proofs.check_query(proof.query, stream=claim.stream, record_id=of)
     check_matter(database, claim)
     if not (claim.sealed or {"rating", "settled"} & claim.data.keys()):
-        raise invalid(FieldFault(("sealed", "detail"), "missing", {"name": "detail"}))
+        raise invalid(FieldFault(("sealed", "detail"), "missing", sentence="message_empty"))
 
 
 def guard_message(database: Database, claim: Claim) -> Callable[[Connection], None] | None:

@@ -105,7 +105,7 @@ def test_whatever_step_of_a_report_fails_it_opens_or_is_gone(ledger, how, tried,
         with failing(ledger.database, number, how) as fault:
             try:
                 told = reports.file_once(None, "a fake", None, id=str(number))[0]
-                assert reports.erase(told)
+                reports.erase(told, reports.query_code(told))
                 gone = True
             except Exception:  # whatever failed, what stands is judged below
                 gone = False
@@ -120,7 +120,7 @@ def test_whatever_step_of_a_report_fails_it_opens_or_is_gone(ledger, how, tried,
         else:
             assert not gone, "it was acknowledged and can be read"
             assert opens(ledger, ticket, row)
-        assert reports.erase(ticket)
+        reports.erase(ticket, reports.query_code(ticket))
         assert files is None or not any(part and part in on_disk(files) for part in kept)
         ledger.reopen()
         if fault.hit is None:

@@ -12,6 +12,7 @@ from app.ledger.record import Claim
 from app.ledger.submission import StreamHead, View, no_head
 from app.parties import rules
 from app.parties.measures import EVENT_DECISIONS
+from app.parties.roles import PARTY_ROLES, grantable_types, may
 from tests.fakes import START
 from tests.sentences import explain, only_error
 
@@ -257,8 +258,14 @@ def test_reads_name_what_the_checks_want():
     ],
 )
 def test_a_party_speaks_of_itself_in_its_main_role(roles, source):
-    for action in ("mandate.manage", "signing_key.manage"):
-        assert rules.voice(roles, action) == source
+    assert rules.voice(roles, "signing_key.manage") == source
+    if grantable_types([source]):
+        assert rules.voice(roles, "mandate.manage") == source
+
+
+@pytest.mark.parametrize("role", PARTY_ROLES)
+def test_who_has_no_voice_to_lend_manages_no_mandates(role):
+    assert may([role], "mandate.manage") == bool(grantable_types([role]))
 
 
 @pytest.mark.parametrize(

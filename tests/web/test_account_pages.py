@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.i18n import text
 from app.kit.errors import Fault
 from app.parties.account_rules import staff_scopes
 from app.parties.identity import uscc_check_digit
@@ -316,6 +317,7 @@ def test_a_key_is_made_shown_once_used_and_revoked(market):
     owner.get(KEYS)
     owner.post(KEYS, 422, label="ERP")
     assert 'value="ERP"' in owner.page
+    assert text("en", "field.none_chosen") in owner.page
     owner.post(KEYS, 200, label="ERP", scopes=["products", "events"])
     token = once(owner.page)
     assert "never used" in owner.get(KEYS).text
@@ -357,6 +359,7 @@ def test_a_webhook_is_added_tested_and_ended(market):
     owner.post(HOOKS, 422, url="http://127.0.0.1/x", events=["recall"])
     assert 'value="http://127.0.0.1/x"' in owner.page
     owner.post(HOOKS, 422, url="https://shop.example/suxin")
+    assert text("en", "field.none_chosen") in owner.page
     owner.post(HOOKS, 200, url="https://shop.example/suxin", events=["recall"])
     assert once(owner.page).startswith("whsec_")
     owner.get(HOOKS)

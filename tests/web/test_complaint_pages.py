@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.i18n import text
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import RIVAL
 from tests.web.people import open_people_market, signed_in
@@ -139,7 +140,9 @@ def test_whoever_has_no_part_in_it_finds_nothing(market):
         person.get("/desk")
         person.post(path, 403, do="open", purpose="answer the ticket",
                     csrf=re.search(r'name="csrf" value="([0-9a-f]+)"', person.page)[1])  # fmt: skip
-    erase(market, it, made["id"], ticket(made))
     shop = signed_in(market)
+    assert text("en", "complaints.erased") not in shop.get(path).text
+    erase(market, it, made["id"], ticket(made))
     assert "erased" in shop.get(path).text
+    assert text("en", "complaints.erased") in shop.page
     assert "Open the words" not in shop.page

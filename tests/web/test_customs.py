@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.i18n import text
 from tests.web.authority import open_two_provinces
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import CUSTOMS, GTIN
@@ -451,6 +452,13 @@ def test_the_page_of_released_goods_says_what_the_release_says(market, imported,
         assert "海关放行" in chinese
 
 
+def seal_of(market, code: str) -> tuple[str, str]:
+    html = market.call("GET", f"/{code}?lang=en").text
+    return re.search('class="verdict verdict-([a-z]+)"', html)[1], re.search(
+        "<h1>(.*?)</h1>", html
+    )[1]
+
+
 def test_the_page_says_what_customs_decided_last_as_it_was_corrected(market, imported):
     first = decide(market, "release", code=imported.code, certificate="NEW-2", **imported.declared)
     change = {"of": first["id"], "changes": {"certificate": "NEW-3"}}
@@ -460,8 +468,14 @@ def test_the_page_says_what_customs_decided_last_as_it_was_corrected(market, imp
     decide(market, "hold", code=imported.code, reason="单证待核", **imported.declared)
     held = rows(market, imported.unit.code, "en")
     assert "Held by customs" in held
+    told = market.ask("GET", imported.unit.path)
+    assert ("customs_hold" in told["warnings"], told["verdict"]) == (True, "intact")
+    page = seal_of(market, imported.unit.code)
+    assert page == ("abnormal", text("en", "page.verdict.abnormal.customs_hold"))
     assert not {"Released by customs", "Certificate of the release"} & set(held)
     decide(market, "release", code=imported.code, **imported.declared)
     again = rows(market, imported.unit.code, "en")
+    assert "customs_hold" not in market.ask("GET", imported.unit.path)["warnings"]
+    assert seal_of(market, imported.unit.code)[0] == "intact"
     assert "Released by customs" in again
     assert "Certificate of the release" not in again, "this release names none"

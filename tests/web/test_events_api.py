@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 
+from app.i18n import text
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import china_day
 from app.kit.errors import Fault
@@ -524,6 +525,20 @@ def test_what_is_recalled_is_neither_listed_nor_sold_nor_sent_from_then_on(marke
     market.send(SHOP, late.code, "sale", {}, hours=-0.5)
 
 
+def test_a_warned_seller_sells_on_and_its_buyers_are_told(market):
+    seller = market.newcomer()
+    (unit,) = market.issue(by=seller)
+    law = {"kind": "warn", "basis": "art. 80"}
+    market.send(AUTHORITY, f"party/{seller}", "measure", law)
+    market.send(seller, unit.code, "sale", {}, hours=-2)
+    assert "seller_warned" in market.ask("GET", unit.path)["warnings"]
+    page = market.call("GET", f"/{unit.code}?lang=en").text
+    assert text("en", "page.warning.seller_warned") in page
+    assert "verdict-abnormal" not in page
+    market.send(AUTHORITY, f"party/{seller}", "measure_lifted", law)
+    assert "seller_warned" not in market.ask("GET", unit.path)["warnings"]
+
+
 def test_a_suspended_seller_lists_sells_and_sends_nothing_until_it_is_lifted(market):
     unit, second = market.issue(2, by=RIVAL)
     party = f"party/{RIVAL}"
@@ -535,6 +550,7 @@ def test_a_suspended_seller_lists_sells_and_sends_nothing_until_it_is_lifted(mar
     assert market.refused(RIVAL, unit.code, "dispatch", {"carrier": "x"}) == suspended
     market.send(RIVAL, second.code, "sale", {}, hours=-2)
     assert "under_measure" in market.ask("GET", second.path)["warnings"]
+    assert 'class="verdict verdict-abnormal"' in market.call("GET", f"/{second.code}").text
     market.send(AUTHORITY, party, "measure_lifted", {"kind": "suspend", "basis": "repaired"})
     market.clock.advance(1)
     market.send(RIVAL, unit.code, "sale", {})

@@ -9,7 +9,7 @@ import pytest
 
 from app.i18n import text
 from app.parties.account_rules import PARTY_SCOPES
-from app.parties.roles import PARTY_ROLES, actions_of_use
+from app.parties.roles import OFFICIAL_ROLES, PARTY_ROLES, actions_of_use, grantable_types
 from tests.web.operations import World
 from tests.web.operations_events import OPERATIONS
 from tests.web.people import open_people_market, signed_in
@@ -65,6 +65,10 @@ def test_each_scope_says_what_it_opens_to_this_party(world, role):
             assert named
             for action in named:
                 assert text(lang, f"action.{action}") in said
+    told = " ".join(boxes(world, party, "zh").values())
+    # An authority has no voice to lend and judges what others promise.
+    assert (text("zh", "action.mandate.manage") in told) == bool(grantable_types([role]))
+    assert (text("zh", "action.commitment.sign") in told) == (role not in OFFICIAL_ROLES)
     ranking = boxes(world, party, "zh").get("ranking", "")
     assert ("查询排序" in ranking) == (role in ("platform", "regulator"))
 

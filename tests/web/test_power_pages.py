@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from app.i18n import text
 from app.parties.accountstore import find_by_name
 from tests.web.conftest import AUTHORITY, PLATFORM
 from tests.web.market import GTIN
@@ -69,6 +70,11 @@ def test_a_mandate_is_given_used_and_taken_back(market):
     assert 'value="measure"' not in form
     owner.post(MANDATES, 422, agent=PLATFORM)
     assert "f-types-error" in owner.page
+    assert text("en", "field.none_chosen") in owner.page
+    owner.post(MANDATES, 422, agent="nobody")
+    assert "f-types-error" in owner.page
+    assert "f-agent-error" in owner.page
+    owner.post(MANDATES, 422, agent=PLATFORM)
     assert f'value="{PLATFORM}"' in owner.page
     owner.post(MANDATES, 422, agent="91441200MA4TE5ZZZ9", types="sale")
     assert "f-agent-error" in owner.page

@@ -12,6 +12,7 @@ from tests.imports.sheets import gtin
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN, RIVAL
 from tests.web.people import open_people_market, signed_in
+from tests.web.shown_forms import Shown
 
 PATH = "/desk/products"
 
@@ -57,6 +58,23 @@ def test_from_a_new_product_to_a_printed_sheet(market):
     for wrong in ({"start": "4"}, {"count": "0"}, {"offset": "24"}, {"layout": "a3"}):
         told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", **wrong}
         assert "field-error" in owner.post(f"{batch}/print", 422, **told).text
+    papers = {"a4-3x8": 23, "a4-4x10": 39, "a4-5x13": 64, "roll-60x40": 0}
+    hint = Shown(owner.get(batch).text).words["f-offset-hint"]
+    for layout, most in papers.items():
+        told = {"layout": layout, "symbol": "qr", "output": "pdf", "offset": str(most + 1)}
+        page = owner.post(f"{batch}/print", 422, **told).text
+        bounds = f"0 to {most}" if most else "0"
+        assert f"Out of range: expected {bounds}, got {most + 1}." in page
+        assert (f"0 to {most}" if most else "roll: 0") in hint
+        owner.get(batch)
+    # Nothing of a reason is cut off: it is in the log of prints for good.
+    told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", "reason": "再" * 201, "start": "4"}
+    page = Shown(owner.post(f"{batch}/print", 422, **told).text)
+    (form,) = [one for one in page.forms if one.named("reason")]
+    assert "at most 200" in page.said_about(form, "reason")
+    assert page.said_about(form, "start")
+    assert form.values("reason") == ["再" * 201]
+    assert "200" in page.words["f-reason-hint"]
     # A number that lies outside is not called none.
     told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", "start": "4"}
     page = owner.post(f"{batch}/print", 422, **told).text

@@ -278,11 +278,31 @@ def test_a_recall_is_shown_even_if_its_notice_is_missing():
 def test_a_copied_label_is_something_wrong_and_a_broken_chain_is_worse():
     copied = replace(samples.intact("zh"), warnings=("clone_suspected",))
     assert "<h1>有异常：标签可能被复制过" in render.render_scan(copied)
-    for warning in ("expired", "sold_before", "under_measure"):
+    for warning in ("expired", "sold_before", "seller_warned"):
         mild = replace(samples.intact("zh"), warnings=(warning,))
         assert "seal-intact" in render.render_scan(mild), warning
     broken = replace(samples.broken("zh"), warnings=("recalled", "clone_suspected"))
     assert "<h1>记录被改动过" in render.render_scan(broken)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("warning", ["customs_hold", "under_measure"])
+def test_what_an_authority_holds_or_bars_leads_the_page_and_is_explained(lang, warning):
+    html = render.render_scan(replace(samples.intact(lang), warnings=(warning,)))
+    headline = say(lang, f"page.verdict.abnormal.{warning}")
+    assert f"<h1>{headline}" in html
+    assert "seal-abnormal" in html
+    assert "seal-intact" not in html
+    assert f'class="warning-{warning}"' in html
+    assert say(lang, "page.verdict.intact.why", count=7) in html, "the chain itself is sound"
+    recalled = render.render_scan(replace(samples.intact(lang), warnings=(warning, "recalled")))
+    assert f"<h1>{say(lang, 'page.verdict.abnormal.recalled')}" in recalled
+
+
+def test_a_warning_of_the_seller_is_a_caution_below_the_verdict():
+    html = render.render_scan(replace(samples.intact("zh"), warnings=("seller_warned",)))
+    assert "seal-abnormal" not in html
+    assert say("zh", "page.warning.seller_warned") in Page(html).text
 
 
 def test_a_void_code_is_said_before_its_sound_chain_which_is_told_in_words():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from sqlalchemy import update
+
+from app.i18n import text
+from app.oversight.reportstore import REPORT
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import GTIN
 from tests.web.people import open_people_market, signed_in
+from tests.web.shown_forms import Shown
 
 R, DESK = "/api/v1/reports", "/desk/reports"
 SAID, CONTACT = "有人在夜市卖没有溯源码的同款", "reporter@example.net"
@@ -73,9 +79,49 @@ def test_who_filed_it_sees_that_it_was_closed(market):
     assert market.rooms.reports.find(ticket).status == "closed"
 
 
+def test_who_knows_a_number_alone_erases_nothing(market, phone):
+    said = {"text": "标签像是假的", "lang": "en"}
+    page = phone.post("/reports", data=said).text
+    ticket = re.search('class="ticket"><code>([^<]+)<', page)[1]
+    query = re.search('class="query"><code>([^<]+)<', page)[1]
+    assert ticket in tickets(market), "whoever works on it knows its number"
+    other = market.ask("POST", R, {"text": "another"}, status=201)
+    assert len(other["query_code"]) == len(query)
+    form = {"act": "report", "ticket": ticket, "lang": "en"}
+    for wrong in ("", "AAAA", other["query_code"], other["ticket"]):
+        refused = phone.post("/privacy", data=form | {"query": wrong})
+        assert refused.status_code == 403
+        shown = Shown(refused.text)
+        (asked,) = [one for one in shown.forms if one.named("ticket")]
+        assert text("en", "page.privacy.no_report") in shown.said_about(asked, "query")
+        assert asked.values("ticket") == [ticket]
+    assert phone.post("/privacy", data={**form, "ticket": "NOBODYS"}).status_code == 403
+    assert market.rooms.reports.find(ticket).status == "received"
+    # Its author sees it with both, and may erase it there; by the number alone it is only told how it stands.
+    seen = phone.post("/ticket", data={"ticket": ticket, "lang": "en"}).text
+    assert "/privacy" not in seen.split("<main")[1].split("</main")[0]
+    assert phone.post("/ticket", data={"ticket": ticket, "query": "AAAA"}).status_code == 403
+    own = Shown(phone.post("/ticket", data={"ticket": ticket, "query": f" {query.lower()}"}).text)
+    (erasing,) = [one for one in own.forms if one.action == "/privacy"]
+    sent = {one.name: one.chosen[0] for one in erasing.controls}
+    assert phone.post("/privacy", data=sent).status_code == 200
+    assert market.rooms.reports.find(ticket).status == "erased"
+
+
+def test_an_older_report_whose_author_was_given_no_code_is_erased_by_its_number(market):
+    reports = market.rooms.reports
+    ticket = report(market)
+    with market.rooms.database.write() as connection:
+        older = update(REPORT).where(REPORT.c.ticket == ticket).values(ticket=ticket[:10])
+        connection.execute(older)
+    reports.erase(ticket[:10], "")
+    assert reports.find(ticket[:10]).status == "erased"
+
+
 def test_what_was_erased_is_gone_for_who_reads_too(market):
     ticket = report(market, market.one().code)
-    assert market.rooms.reports.erase(ticket)
+    reports = market.rooms.reports
+    reports.erase(ticket, reports.query_code(ticket))
     assert ticket not in tickets(market)
     assert ticket in tickets(market, "?state=over")
     body = {"purpose": "look into it"}

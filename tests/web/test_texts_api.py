@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from app.i18n import text
 from app.trace.requests import ConsumerProof, EventRequest
 from app.trace.texts import REASONS
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import RIVAL, told
+from tests.web.shown_forms import Shown
 from tests.web.test_consumers_api import INVALID, claim, inner
 
 WORDS = "石质细润，独一无二的句子七四一"
@@ -286,6 +288,22 @@ def test_an_erased_complaint_takes_what_its_author_said_on_along_and_nobody_else
     assert [one["text"] for one in said] == [None, None, "请寄回照片", "好的"]
     assert "请寄回照片" not in page(market, it)
     audit_is_clean(market)
+
+
+def test_a_message_that_says_nothing_is_asked_for_one_of_three(market):
+    made = complain(market, bought(market))
+    form = {"ticket": made["ticket"], "query": made["query_code"], "lang": "en"}
+    asked = Shown(market.call("POST", "/ticket", data=form).text)
+    assert text("en", "page.ticket.more.hint") in asked.words["more-hint"]
+    refused = market.call("POST", "/ticket", data=form | {"act": "message", "text": " "})
+    assert refused.status_code == 422
+    shown = Shown(refused.text)
+    (more,) = [one for one in shown.forms if one.named("text")]
+    assert text("en", "field.message_empty") in shown.said_about(more, "text")
+    assert "optional" not in refused.text.split('id="more"')[1].split("more-hint")[0]
+    for more in ({"text": "还有"}, {"rating": "2"}, {"settled": "yes"}):
+        answer = market.call("POST", "/ticket", data=form | {"act": "message", **more})
+        assert answer.status_code == 201, answer.text
 
 
 @pytest.mark.parametrize("answered", [False, True])

@@ -14,8 +14,8 @@ from app.oversight.chains import Anchor, Line
 from app.oversight.lookbook import LoggedLook, WantedLooks
 from app.oversight.numbers import read_places, write_places
 from app.oversight.periods import read_period
-from app.oversight.seeking import GROUPS, Found, Group, Hit
-from app.oversight.seeking import Query as Seek
+from app.oversight.sought import GROUPS, Found, Group, Hit
+from app.oversight.sought import Query as Seek
 from app.trace.code import Code
 from app.web.api.subjects import GTINPath, SegmentPath, lot_code, product_code, unit_code
 from app.web.body import Body, api_router
@@ -108,12 +108,11 @@ def seek(rooms: InRooms, principal: Caller, body: SeekIn) -> SeekOut:
     kind alone, from `cursor` on. Of each kind at most 1000 are found. Where more records have a sealed number
     than one answer looks through, the same again with its `onward` finds those behind, until that is null.
     """
-    since_ms, until_ms = read_period(body.since, body.until)
     wanted = Seek(
         text=body.q,
         region=body.region,
-        since_ms=since_ms,
-        until_ms=until_ms,
+        since=body.since,
+        until=body.until,
         purpose=body.purpose,
         after=read_places(body.onward, loc=("onward",)),
     )

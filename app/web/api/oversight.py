@@ -146,9 +146,10 @@ class ReportIn(Body):
 
 
 class TicketOut(BaseModel):
-    """The number under which a report is kept."""
+    """The number under which a report is kept; with `query_code`, told here alone, its author erases it."""
 
     ticket: str
+    query_code: str
 
 
 @router.post(
@@ -300,7 +301,8 @@ def note_finding(rooms: InRooms, principal: Caller, finding: _Id, body: NoteIn) 
 def file_report(rooms: InRooms, visit: InVisit, body: ReportIn) -> TicketOut:
     """Takes a report by anyone, without key or proof. A person reads it; it weighs nothing by itself."""
     check_report_limit(rooms, visit)
-    return TicketOut(ticket=rooms.reports.file(body.code, body.text, body.contact))
+    ticket = rooms.reports.file(body.code, body.text, body.contact)
+    return TicketOut(ticket=ticket, query_code=rooms.reports.query_code(ticket))
 
 
 def finding_body(row: Any) -> dict[str, Any]:

@@ -31,8 +31,7 @@ class TicketView:
 
     query: the query code, which only an answer to it holds. names: of the parties that said something.
     problem: why the form leads nowhere, wrong: by which of its fields; refusal, kept: of a message, with
-    what it said, too_long: whether that is why. done: what has
-    just been done.
+    what it said, at_text: whether its words are why. done: what has just been done.
     """
 
     frame: Frame
@@ -45,7 +44,7 @@ class TicketView:
     problem: str = ""
     wrong: Literal["", "ticket", "query"] = ""
     refusal: str = ""
-    too_long: bool = False
+    at_text: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
     done: Literal["", "message", "erased"] = ""
 

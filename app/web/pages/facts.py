@@ -37,10 +37,8 @@ _LEVEL_OF = {"21": "unit", "10": "lot"}
 
 def readable(look: Look) -> Iterator[tuple[StoredRecord, Mapping[str, Any]]]:
     """Yields records whose bytes are what they were, with their fields."""
-    broken = {(p.stream, p.seq) for p in look.verification.problems}
-    for record in look.story.records:
-        if (record.stream, record.seq) not in broken:
-            yield record, record.fields
+    for record in look.readable():
+        yield record, record.fields
 
 
 def parties_in(look: Look) -> set[str]:
@@ -83,15 +81,11 @@ def imported_of(lot: Mapping[str, Any]) -> Import | None:
 
 def decided_of(look: Look) -> CustomsDecision | None:
     """Returns what customs decided last of the goods, as its corrections leave it; None before the first."""
-    last: Mapping[str, Any] | None = None
-    corrections: list[Mapping[str, Any]] = []
-    for _, fields in readable(look):
-        if fields["type"] == "correction":
-            corrections.append(fields)
-        elif fields["type"] in ("customs_release", "customs_hold"):
-            last = fields
-    if last is None:
+    decided = look.customs
+    if decided is None:
         return None
+    last = decided.fields
+    corrections = [fields for _, fields in readable(look) if fields["type"] == "correction"]
     told = as_corrected(last, corrections)
     return CustomsDecision(
         decision="release" if last["type"] == "customs_release" else "hold",

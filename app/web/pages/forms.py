@@ -184,7 +184,8 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
         except Fault as fault:
             refused = fault
         else:
-            view = ResultView(frame=frame, form="report", back=back, ticket=ticket)
+            query = rooms.reports.query_code(ticket)
+            view = ResultView(frame=frame, form="report", back=back, ticket=ticket, query=query)
             return answer_page(render_result(view), frame.lang, status=201 if is_new else 200)
     state = _refused(request, frame.lang, "report", values, errors, refused)
     status = 422 if refused is None else status_of(refused)

@@ -70,10 +70,12 @@ def _change(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Respon
         case "report":
             view = _view(request, rooms, lang)
             ticket = values.get("ticket", "").strip()[:64]
-            if not rooms.reports.erase(ticket):
+            try:
+                rooms.reports.erase(ticket, values.get("query", "").strip())
+            except ProofInvalid as fault:
                 problem = text(view.frame.lang, "page.privacy.no_report")
                 view = replace(view, ticket=ticket, problem=problem, wrong="ticket")
-                return _answer(view, status=404)
+                return _answer(view, status=status_of(fault))
             return _answer(replace(view, done="report"))
         case _:
             return _show_written(request, rooms, values)

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from app.i18n import Lang, format_date, format_moment, has, region_name, text
 from app.kit.clock import format_time
-from app.web.pages.alarm import alarm_of, headline_of, shown_of
+from app.web.pages.alarm import alarm_of, headline_of, shown_of, warnings_of
 from app.web.pages.documentwords import DOCUMENT_WORDS
 from app.web.pages.environment import LanguageEnvironment
 from app.web.pages.journey import days_between, late_days, stops_of
@@ -60,8 +60,6 @@ COMPLAINT_CATEGORIES: Final = (
     "other",
 )
 _SIX_STEPS: Final = ("listing", "sale", "dispatch", "signature", "review", "complaint")
-# The most urgent first; `recalled` has its banner and `provisional_gap` its sentence on the card.
-_WARNINGS: Final = ("expired", "clone_suspected", "under_measure", "sold_before", "provisional_gap")
 _NOTICES: Final = ("recall", "measure", "notice")
 # Where a blank form takes what is the page's own: characters for private use, which no text of ours
 # and no code holds.
@@ -83,7 +81,7 @@ def render_scan(view: ScanView) -> str:
         of_product=view.level != "product",
         notices=sorted(view.notices, key=lambda notice: _NOTICES.index(notice.kind)),
         bare_recall="recalled" in view.warnings and not has_recall,
-        warnings=[kind for kind in _WARNINGS if kind in view.warnings and not _said(kind, view)],
+        warnings=warnings_of(view),
         shown=shown_of(view),
         headline=headline_of(view),
         verdict_sentences=_verdict_sentences(view),
@@ -226,13 +224,6 @@ def _draw_panel(
         case "review" | "follow_up":
             drawn = forms.rated_form(frame, form, action, state, proofs)
     return drawn
-
-
-def _said(warning: str, view: ScanView) -> bool:
-    """Returns whether the page says this elsewhere already, and better."""
-    if warning == "provisional_gap":
-        return bool(view.with_status("due"))
-    return warning == "under_measure" and any(n.kind == "measure" for n in view.notices)
 
 
 def _verdict_sentences(view: ScanView) -> list[str]:

@@ -17,7 +17,7 @@ from app.i18n import Lang, text
 from app.web.pages.views import VerdictKind
 
 SealKind = VerdictKind | Literal["abnormal", "void", "open", "unproven"]
-"""`abnormal` is a page's where the chain is sound and the goods are not: recalled, or perhaps copied.
+"""`abnormal` is a page's where the chain is sound and the goods are not: recalled, held, or perhaps copied.
 `void` is a page's where the chain is sound and its code was withdrawn.
 `open` and `unproven` are of no page's verdict but the browser's: a chain is unaltered and some of its steps
 are not there, due or not; what was handed over could not be held against a key."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, invalid, read_all
 from app.ledger.submission import Recorded
 from app.oversight.cases import Case
 from app.parties.identity import is_party_id
@@ -53,11 +53,14 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
     frame = frame_of(request, values.get("lang"), "/ticket")
     ticket, query = values.get("ticket", "").strip(), values.get("query", "").strip()
     try:
+        report = rooms.reports.find(ticket)
+        if query and report is not None:
+            rooms.reports.check_query(ticket, query)
+        if report is not None:
+            own = normalise_inner(query)
+            return _answer(TicketView(frame=frame, ticket=report.ticket, query=own, report=report))
         if not query:
-            report = rooms.reports.find(ticket)
-            if report is None:
-                raise ProofInvalid("query_code")
-            return _answer(TicketView(frame=frame, ticket=report.ticket, report=report))
+            raise ProofInvalid("query_code")
         case = rooms.cases.find(ticket, query)
     except ProofInvalid as fault:
         problem = text(frame.lang, f"fault.{fault.key}")
@@ -93,9 +96,7 @@ def _take_message(
         data["consignment"] = case.consignment
     answer: Recorded | Fault
     try:
-        if errors:
-            raise invalid(FieldFault(("text",), "length", {"expected": "≤ 2000", "got": "> 2000"}))
-        rating = read_rating(values)
+        rating, _ = read_all(lambda: read_rating(values), lambda: _check_length(errors))
         if rating is not None:
             data["rating"] = rating
         event = EventRequest(
@@ -113,8 +114,14 @@ def _take_message(
     if isinstance(answer, Recorded):
         return _answer(replace(view, done="message"), status=200 if answer.replayed else 201)
     said = say_fault(answer, frame.lang)
-    view = replace(view, refusal=said, too_long=bool(errors), kept=values)
+    at_text = any({"text", "detail"} & set(one.loc) for one in answer.errors)
+    view = replace(view, refusal=said, at_text=at_text, kept=values)
     return _answer(view, status=status_of(answer))
+
+
+def _check_length(errors: Mapping[str, str]) -> None:
+    if errors:
+        raise invalid(FieldFault(("text",), "length", {"expected": "≤ 2000", "got": "> 2000"}))
 
 
 def _filled(rooms: Rooms, frame: Frame, case: Case, query: str) -> TicketView:

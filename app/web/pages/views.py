@@ -23,7 +23,14 @@ Source = Literal[
 ]
 Obliged = Literal["merchant", "platform", "carrier", "aggregator", "operator"]
 WarningKind = Literal[
-    "recalled", "expired", "under_measure", "clone_suspected", "sold_before", "provisional_gap"
+    "recalled",
+    "expired",
+    "under_measure",
+    "clone_suspected",
+    "sold_before",
+    "provisional_gap",
+    "customs_hold",
+    "seller_warned",
 ]
 Proof = Literal["carried", "claim", "inner"]
 FormName = Literal["review", "follow_up", "complaint", "report"]

@@ -116,14 +116,15 @@ def read_codes(rooms: InRooms, signed: InSigned, batch_id: str) -> Response:
 def _order(form: Form, batch: Any) -> PrintOrder:
     """Raises Invalid, fields named as the form has them."""
     output = form.text("output")
-    *_, start, count, offset = read_all(
+    *_, start, count, offset, reason = read_all(
         lambda: _check_known(form, "layout", LAYOUTS),
         lambda: _check_known(form, "symbol", _SYMBOLS),
         lambda: _check_known(form, "output", _OUTPUTS),
         lambda: _check_roll(form),
         lambda: whole(form, "start", 1, max(batch.done, 1), default=1) - 1,
         lambda: whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX),
-        lambda: whole(form, "offset", 0, 10**3, default=0) if output == "pdf" else 0,
+        lambda: whole(form, "offset", 0, _most_used(form), default=0) if output == "pdf" else 0,
+        lambda: _reason(form),
     )
     layout: Any = form.text("layout")
     symbol: Any = form.text("symbol")
@@ -136,8 +137,22 @@ def _order(form: Form, batch: Any) -> PrintOrder:
         count=count,
         offset=offset,
         dpi=300 if output == "zpl300" else 203,
-        reason=form.text("reason")[:REASON_MAX] or None,
+        reason=reason,
     )
+
+
+def _most_used(form: Form) -> int:
+    """Returns how many places of a first sheet may be used up: one is left."""
+    chosen = [one for name, one in LAYOUTS.items() if name == form.text("layout")]
+    return max(one.places for one in chosen or LAYOUTS.values()) - 1
+
+
+def _reason(form: Form) -> str | None:
+    told = form.text("reason")
+    if len(told) > REASON_MAX:
+        params = {"expected": f"≤ {REASON_MAX}", "got": len(told)}
+        raise invalid(FieldFault(("reason",), "length", params))
+    return told or None
 
 
 def _check_roll(form: Form) -> None:
@@ -196,10 +211,22 @@ def _batch(
         outputs=[(name, text(frame.lang, f"batches.output.{name}")) for name in _OUTPUTS],
         prints=[(one, from_ms(one.printed_at)) for one in reversed(prints)],
         most=SHEET_MAX,
+        most_reason=REASON_MAX,
+        used=_used_words(frame.lang),
         may_send=does("event.send")(signed.person),
         may_void="void" in types_of(signed.person),
         scripts=DESK_PATH,
     )
+
+
+def _used_words(lang: Lang) -> str:
+    """Returns for each paper how many places of a first sheet may be used up."""
+    said = [
+        text(lang, "batches.offset.sheet", columns=one.columns, rows=one.rows, most=one.places - 1)
+        for one in LAYOUTS.values()
+        if one.places > 1
+    ]
+    return text(lang, "page.list.join").join([*said, text(lang, "batches.offset.roll")])
 
 
 def layout_words(lang: Lang) -> list[tuple[str, str]]:

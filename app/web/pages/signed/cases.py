@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, Invalid, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, invalid, read_all
+from app.parties.identity import parse_region
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.trace.identifiers import parse_unit
@@ -47,6 +48,7 @@ _SAID: Final = {
 _ASKED = Annotated[str, Query(max_length=2048)]
 _PAGE: Final = 50
 _MOST_SEEN: Final = 99_999
+_MAX_ORDER: Final = 64
 
 
 @router.get(PATH)
@@ -125,11 +127,12 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
     """Returns what was put in or taken out. Raises the Fault that refuses it."""
     packing, tried = rooms.packing, form.uuid("sending")
     if do == "sale":
-        if not form.text("order"):
-            raise invalid(FieldFault(("order",), "missing", {"name": "order"}))
-        region = {"region": form.text("region")} if form.text("region") else {}
-        sealed = {"order": SealedInput({"number": form.text("order")[:64]})}
-        count = whole(form, "count", 1, _MOST_SEEN, default=0) or None
+        order, region, count = read_all(
+            lambda: _order(form),
+            lambda: {"region": parse_region(form.text("region"))} if form.text("region") else {},
+            lambda: whole(form, "count", 1, _MOST_SEEN, default=0) or None,
+        )
+        sealed = {"order": SealedInput({"number": order})}
         packing.move(principal, case, CaseEvent("sale", region, tried, sealed=sealed, count=count))
         return ""
     if do == "take_all":
@@ -138,6 +141,17 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
         raise invalid(FieldFault(("code",), "missing", {"name": "code"}))
     act = packing.pack if do == "add" else packing.unpack
     return act(principal, case, [form.text("code")], id=tried)[0].stream
+
+
+def _order(form: Form) -> str:
+    """Returns an order's number. Raises Invalid: nothing of it is cut off."""
+    told = form.text("order")
+    if not told:
+        raise invalid(FieldFault(("order",), "missing", {"name": "order"}))
+    if len(told) > _MAX_ORDER:
+        params = {"expected": f"≤ {_MAX_ORDER}", "got": len(told)}
+        raise invalid(FieldFault(("order",), "length", params))
+    return told
 
 
 def _is_inside(rooms: Rooms, signed: SignedIn, case: str, form: Form) -> bool:

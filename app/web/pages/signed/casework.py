@@ -216,25 +216,18 @@ def _do(rooms: Rooms, principal: Principal, finding: str, do: str, form: Form) -
                 principal,
                 finding,
                 form.text("to"),
-                _reason(form),
+                form.text("reason"),
                 named=form.text("party") or None,
             )
             return "finding_attributed"
         case "dismiss":
-            rooms.casework.dismiss(principal, finding, _reason(form))
+            rooms.casework.dismiss(principal, finding, form.text("reason"))
             return "finding_dismissed"
         case "measure":
             _measure(rooms, principal, finding, form)
             return "measure_recorded"
         case _:
             raise invalid(FieldFault(("do",), "enum", {"expected": "assign", "got": do[:40]}))
-
-
-def _reason(form: Form) -> str:
-    told = form.text("reason")
-    if not 1 <= len(told) <= 500:
-        raise invalid(FieldFault(("reason",), "length", {"expected": "1..500", "got": len(told)}))
-    return told
 
 
 def _measure(rooms: Rooms, principal: Principal, finding: str, form: Form) -> None:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault
 from app.parties.sessions import SignedIn
 from app.trace.dispatching import Parcel, Sent
 from app.web.body import StrictRoute
@@ -38,7 +38,6 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 PATH: Final = "/desk/dispatch"
 
 _ASKED = Annotated[str, Query(max_length=2048)]
-_NEEDED: Final = ("carrier", "code", "waybill")
 # Of the goods themselves a reason is understood beside their code; any other field must be named.
 _LABELS: Final = {
     "carrier": "goods.field.carrier",
@@ -100,9 +99,6 @@ def dispatch(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -
 
 
 def _send(rooms: Rooms, signed: SignedIn, form: Form) -> Sent:
-    missing = [FieldFault((n,), "missing", {"name": n}) for n in _NEEDED if not form.text(n)]
-    if missing:
-        raise invalid(*missing)
     return rooms.dispatching.send(
         signed.person.principal(),
         Parcel(

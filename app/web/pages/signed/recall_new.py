@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import text
-from app.kit.errors import Fault, FieldFault, Invalid, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, invalid, read_all
 from app.ledger.submission import Abandoned
 from app.oversight.recalls import Plan
 from app.parties.looking import MAX_PURPOSE
 from app.parties.principal import Principal
 from app.parties.roles import REGULATOR
 from app.parties.sessions import SignedIn
+from app.trace.events import check_event
 from app.trace.identifiers import parse_code
 from app.trace.recalling import RecallStands
 from app.trace.requests import EventRequest
@@ -127,17 +128,19 @@ def _told(rooms: Rooms, type_: str, codes: Sequence[str]) -> str:
 
 
 def _plan(rooms: Rooms, principal: Principal, form: Form) -> Plan:
-    """Returns what a range comes to. Raises Invalid; where it comes to nothing, or too much."""
-    if form.text("codes"):
-        raise invalid(FieldFault(("codes",), "one_way", {}))
-    missing = [name for name in ("code", "reason") if not form.text(name)]
-    if missing:
-        raise invalid(*(FieldFault((name,), "missing", {"name": name}) for name in missing))
+    """Returns what a range comes to.
+
+    Raises Invalid with all that is wrong with the fields; where it comes to nothing, or too much.
+    """
+    _, _, scope, _ = read_all(
+        lambda: _check_one_way(form),
+        lambda: _check_code(form),
+        lambda: scope_in(form),
+        lambda: _data(form),
+    )
     purpose = f"{form.text('type')} {form.text('reason')}"[:MAX_PURPOSE]
     lifts = form.text("type") == "recall_lifted"
-    plan = rooms.recalls.plan(
-        principal, scope_in(form), lifts=lifts, purpose=purpose, most=MOST_RANGE
-    )
+    plan = rooms.recalls.plan(principal, scope, lifts=lifts, purpose=purpose, most=MOST_RANGE)
     if not plan.goods:
         raise invalid(FieldFault(("code",), "no_goods", {}))
     if not plan.codes and form.text("counted") != plan.digest:
@@ -145,33 +148,61 @@ def _plan(rooms: Rooms, principal: Principal, form: Form) -> Plan:
     return plan
 
 
+def _check_one_way(form: Form) -> None:
+    if form.text("codes"):
+        raise invalid(FieldFault(("codes",), "one_way", {}))
+
+
+def _check_code(form: Form) -> None:
+    if not form.text("code"):
+        raise invalid(FieldFault(("code",), "missing", {"name": "code"}))
+    parse_code(form.text("code"))
+
+
+def _data(form: Form) -> dict[str, object]:
+    """Returns what a form's records say. Raises Invalid with all that is wrong."""
+    type_, data = form.text("type"), dict[str, object]()
+    faults: list[FieldFault] = []
+    try:
+        if level := whole(form, "level", _LEVELS[0], _LEVELS[-1], default=0):
+            data["level"] = level
+    except Invalid as refusal:
+        faults += refusal.errors
+    if form.text("reason"):
+        data["reason"] = form.text("reason")
+    if form.text("basis") and type_ == "recall":
+        data["basis"] = form.text("basis")
+    try:
+        if type_ not in _TYPES:
+            raise invalid(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
+        check_event(type_, "product", data, ())
+    except Invalid as refusal:
+        faults += refusal.errors
+    if type_ not in _TYPES and not form.text("reason"):
+        faults.append(FieldFault(("reason",), "missing", {"name": "reason"}))
+    if faults:
+        raise invalid(*faults)
+    return data
+
+
 def _events(form: Form, type_: str, lines: Sequence[Line]) -> list[tuple[Line, EventRequest]]:
-    """Returns the events of a form, each with its line. Raises Invalid, LinesRefused."""
+    """Returns the events of a form, each with its line. Raises Invalid, LinesRefused: all that is wrong."""
     codes, wrong = _codes(lines)
-    faults = [
-        FieldFault((name,), "missing", {"name": name})
-        for name, told in (("codes", lines), ("reason", form.text("reason")))
-        if not told
-    ]
-    if type_ not in _TYPES:
-        faults.append(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
+    faults = []
+    if not lines:
+        faults.append(FieldFault(("codes",), "missing", {"name": "codes"}))
     if form.text("codes") and len(codes) > MOST_CODES:
         params = {"expected": f"≤ {MOST_CODES}", "got": len(codes)}
         faults.append(FieldFault(("codes",), "length", params))
-    level = 0
+    data = dict[str, object]()
     try:
-        level = whole(form, "level", _LEVELS[0], _LEVELS[-1], default=0)
+        data = _data(form)
     except Invalid as refusal:
         faults += refusal.errors
     if wrong:
         raise LinesRefused("codes", wrong, faults)
     if faults:
         raise invalid(*faults)
-    data: dict[str, object] = {"reason": form.text("reason")}
-    if level:
-        data["level"] = level
-    if form.text("basis") and type_ == "recall":
-        data["basis"] = form.text("basis")
     entry = form.uuid("entry")
     return [
         (

@@ -15,8 +15,7 @@ from starlette.responses import Response
 from app.kit.clock import from_ms
 from app.kit.errors import Fault
 from app.oversight.numbers import read_places, write_places
-from app.oversight.periods import read_period
-from app.oversight.seeking import GROUPS, Found, Group, Hit, Query
+from app.oversight.sought import GROUPS, Found, Group, Hit, Query
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -68,12 +67,11 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
     """Shows what was found."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     try:
-        since_ms, until_ms = read_period(form.text("since"), form.text("until"))
         query = Query(
             text=form.text("q"),
             region=form.text("region"),
-            since_ms=since_ms,
-            until_ms=until_ms,
+            since=form.text("since"),
+            until=form.text("until"),
             purpose=form.text("purpose"),
             after=read_places(form.text("after"), loc=("q",)),
         )

@@ -19,7 +19,6 @@ from app.parties.roles import (
     PLATFORM,
     SELLER_ROLES,
     SUPPLIER,
-    grantable_types,
     may_within,
     reach,
 )
@@ -78,10 +77,6 @@ def _has_licences(person: Person) -> bool:
     return own and does("licence.tell")(person)
 
 
-def _gives_mandates(person: Person) -> bool:
-    return _of_a_party("mandate.manage")(person) and bool(grantable_types(person.roles))
-
-
 def sees_all_findings(person: Person) -> bool:
     """Whether somebody oversees everybody: authorities and the operator."""
     return does("finding.read")(person) and reach(person.roles, "finding.read") == "any"
@@ -119,7 +114,7 @@ ITEMS: tuple[Item, ...] = (
     Item("badge", "/desk/badge", _of_a_party("badge.manage"), on_phone=False),
     Item("people", "/account/people", lambda person: person.manages, on_phone=False),
     Item("keys", "/account/keys", _of_a_party("key.manage"), on_phone=False),
-    Item("mandates", "/account/mandates", _gives_mandates, on_phone=False),
+    Item("mandates", "/account/mandates", _of_a_party("mandate.manage"), on_phone=False),
     Item("push", "/account/push", _of_a_party("push.manage"), on_phone=False),
     Item("webhooks", "/account/webhooks", _of_a_party("webhook.manage"), on_phone=False),
     Item("account", "/account", _everybody),

@@ -67,8 +67,7 @@ def act(request: Request, rooms: InRooms, signed: InConfirmed, form: InForm) -> 
 def _events(form: Form) -> list[str]:
     chosen = [event for event in EVENTS if event in form.many("events")]
     if not chosen:
-        params = {"expected": f"1..{len(EVENTS)}", "got": 0}
-        raise invalid(FieldFault(("events",), "length", params))
+        raise invalid(FieldFault(("events",), "length", sentence="none_chosen"))
     return chosen
 
 
