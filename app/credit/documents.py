@@ -20,6 +20,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from app.credit import documentstore
+from app.credit.document_bodies import fault_of_body
 from app.credit.document_kinds import MOST_BYTES, WORDS, clean_name, kind_of, plain_name
 from app.credit.document_uses import TYPES, Named, digests_of
 from app.db.engine import Database
@@ -107,7 +108,8 @@ class Documents:
         """Returns each file as it is kept, and whether it was before: all of them, or none.
 
         What is kept already keeps its first name. Raises what `check_may` raises; Invalid, with every
-        file that is empty, too large, of another kind, or more than the party may keep. Writes `document`.
+        file that is empty, too large, of another kind, damaged, or more than the party may keep; Overloaded.
+        Writes `document`.
         """
         principal.check_may(KEEP)
         party = principal.own_party()
@@ -356,9 +358,11 @@ def _check(files: Sequence[Handed]) -> None:
         elif len(file.raw) > MOST_BYTES:
             params = {"expected": MOST_BYTES // _MB, "got": f"{len(file.raw) / _MB:.1f}"}
             faults.append(FieldFault(file.loc, "file_too_large", named | params))
-        elif kind_of(file.raw) is None:
+        elif (kind := kind_of(file.raw)) is None:
             params = {"expected": ", ".join(WORDS.values())}
             faults.append(FieldFault(file.loc, "file_kind", named | params))
+        elif (wrong := fault_of_body(file.raw, kind)) is not None:
+            faults.append(FieldFault(file.loc, wrong[0], named | {"expected": wrong[1]}))
     if faults:
         raise invalid(*faults)
 

@@ -1,28 +1,19 @@
 """Symbols in a photo: what a camera saw, in; the texts of its labels, out.
 
-A photo comes from anybody, so it is bounded before it is decoded: by kind, by pixels as its header
-tells them, by one at a time. Nothing of it is kept, neither the picture nor what was written into it
-(place, time, device): it is read from memory and forgotten.
+A photo comes from anybody, and is bounded before it is decoded (app.kit.pictures). Nothing of it is kept,
+neither the picture nor what was written into it (place, time, device): it is read from memory and forgotten.
 """
 
 from __future__ import annotations
 
-import threading
-from io import BytesIO
 from typing import Final
 
 import zxingcpp
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image
 
-from app.kit.errors import Invalid, Overloaded
+from app.kit.errors import Invalid
+from app.kit.pictures import WORKING_SIDE, PictureUnfit, one_at_a_time, opened_picture
 
-_FORMATS: Final = ("JPEG", "PNG", "WEBP")
-# A JPEG is decoded at a fraction of its size; what else is sent is the picture of a screen.
-MAX_JPEG_PIXELS: Final = 60_000_000
-MAX_PIXELS: Final = 20_000_000
-# A label that fills a tenth of the picture has six pixels a module then; more only costs time.
-_WORKING_SIDE: Final = 2_400
-_PATIENCE_S: Final = 5.0
 _TRACE: Final = (zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix)
 # Asked for QR, the decoder looks for Micro QR as well, which no label carries, and on a sheet of
 # labels finds one where none is.
@@ -35,9 +26,6 @@ _GOODS: Final = (
     zxingcpp.BarcodeFormat.Code128,
 )
 
-# One at a time: whatever is sent, the memory of one picture is all that it costs.
-_turn = threading.BoundedSemaphore(1)
-
 
 class PhotoRefused(Invalid):
     """The file is no photo that is read here: `key` is photo_kind, photo_pixels or photo_damaged."""
@@ -49,33 +37,18 @@ def read_photo(photo: bytes) -> tuple[str, ...]:
     A GS1 FNC1 stands as the control character 0x1D, as a scanner sends it.
     Raises PhotoRefused, and Overloaded where others' photos take too long.
     """
-    if not _turn.acquire(timeout=_PATIENCE_S):
-        raise Overloaded("photos_busy", retry_after_s=2)
-    try:
+    with one_at_a_time():
         return _texts(_open(photo))
-    finally:
-        _turn.release()
 
 
 def _open(photo: bytes) -> Image.Image:
     try:
-        with Image.open(BytesIO(photo), formats=_FORMATS) as image:
-            # The header alone has been read so far.
-            is_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile)
-            pixels, most = image.width * image.height, MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS
-            if pixels > most:
-                raise PhotoRefused("photo_pixels", limit=most // 1_000_000)
-            image.draft("L", (_WORKING_SIDE, _WORKING_SIDE))
+        with opened_picture(photo, mode="L") as image:
             return _grey(image)
-    except PhotoRefused:
-        raise
-    except UnidentifiedImageError as err:
-        raise PhotoRefused("photo_kind") from err
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
-        raise PhotoRefused("photo_pixels", limit=MAX_PIXELS // 1_000_000) from err
-    # A picture that lies about itself fails in whatever way its decoder fails.
-    except (OSError, ValueError, SyntaxError) as err:
-        raise PhotoRefused("photo_damaged") from err
+    except PictureUnfit as unfit:
+        if unfit.reason == "pixels":
+            raise PhotoRefused("photo_pixels", limit=unfit.millions) from unfit
+        raise PhotoRefused(f"photo_{unfit.reason}") from unfit
 
 
 def _grey(image: Image.Image) -> Image.Image:
@@ -84,7 +57,8 @@ def _grey(image: Image.Image) -> Image.Image:
         clear = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
     grey = image.convert("L")
-    grey.thumbnail((_WORKING_SIDE, _WORKING_SIDE))
+    # A label that fills a tenth of the picture has six pixels a module then; more only costs time.
+    grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
     return grey
 
 

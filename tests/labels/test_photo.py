@@ -11,9 +11,10 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageFilter
 
+from app.kit import pictures
 from app.kit.errors import Overloaded
-from app.labels import photo
-from app.labels.photo import MAX_JPEG_PIXELS, MAX_PIXELS, PhotoRefused, read_photo
+from app.kit.pictures import MAX_JPEG_PIXELS, MAX_PIXELS
+from app.labels.photo import PhotoRefused, read_photo
 from app.trace.identifiers import parse_code
 
 CODE = "01/06901234567892/21/8F3K2M9QZ7AB"
@@ -89,6 +90,8 @@ def test_a_micro_qr_is_no_code_of_anybodys():
         (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "photo_kind"),
         (lambda: sent(table())[:900], "photo_damaged"),
         (lambda: sent(table(), "PNG")[:200], "photo_damaged"),
+        (lambda: b"\xff\xd8\xff" + bytes(range(256)) * 9, "photo_kind"),
+        (lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "photo_kind"),
     ],
 )
 def test_what_is_no_photo_is_refused(file, key):
@@ -121,10 +124,10 @@ def test_a_large_photo_of_a_phone_is_read():
 
 
 def test_one_photo_is_read_at_a_time_and_who_waits_too_long_is_told(monkeypatch):
-    monkeypatch.setattr(photo, "_PATIENCE_S", 0.01)
-    monkeypatch.setattr(photo, "_turn", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(pictures, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(pictures, "_turn", threading.BoundedSemaphore(1))
     assert read_photo(sent(table())) == ()
-    with photo._turn, pytest.raises(Overloaded):
+    with pictures._turn, pytest.raises(Overloaded):
         read_photo(sent(table()))
     with pytest.raises(PhotoRefused):
         read_photo(b"")

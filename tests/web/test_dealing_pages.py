@@ -12,6 +12,7 @@ from app.kit.clock import parse_time
 from app.parties.principal import OPERATOR
 from app.trace import texts
 from app.trace.identifiers import parse_code
+from tests.credit.files import pdf
 from tests.web.authority import HERE, THERE
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.market import GTIN
@@ -19,7 +20,7 @@ from tests.web.people import open_people_market, signed_in
 from tests.web.test_own_credit_pages import hidden
 from tests.web.test_texts_api import WORDS, bought, page, review, sealed
 
-REPORT = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
+REPORT = pdf("report")
 PARTIES = "/desk/parties"
 TEXTS = "/desk/texts"
 LAW = {"title": "行政处罚决定书", "number": "肇市监罚〔2026〕1号"}

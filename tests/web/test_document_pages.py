@@ -81,6 +81,7 @@ def test_several_documents_go_with_an_objection_and_both_sides_find_them(market)
     [
         ({"file": ("a.pdf", pdf("good")), "file2": ("page.pdf", HTML)}, "file2", "“page.pdf”"),
         ({"file": ("empty.png", b"")}, "file", "“empty.png” is empty"),
+        ({"file2": ("half.png", PNG[:40])}, "file2", "“half.png” is no whole PNG"),
         ({"file3": ("big.png", PNG + bytes(6 * 2**20))}, "file3", "“big.png” has 6.0 MB"),
         (
             {name: (f"{name}.png", PNG + bytes(4 * 2**20)) for name in ("file", "file2")}

@@ -14,7 +14,7 @@ from app.credit.document_kinds import MOST_BYTES
 from app.kit.clock import parse_time
 from app.oversight.rowcheck import check_rows
 from app.rooms import graces_in_force
-from tests.credit.files import HTML, JPEG, PDF, PNG, WEBP, pdf
+from tests.credit.files import HTML, JPEG, PDF, PNG, WEBP, large_pdf, pdf, png_of
 from tests.web.authority import key_of_person
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import CUSTOMS, RIVAL, told
@@ -135,7 +135,11 @@ def test_what_is_kept_cannot_be_read_from_the_database(market):
         (b"", "file_empty", ("“x.pdf”", "empty")),
         (HTML, "file_kind", ("“x.pdf”", "PDF, JPEG, PNG, WebP")),
         (HTML + PDF, "file_kind", ("“x.pdf”",)),
-        (PDF + b" " * MOST_BYTES, "file_too_large", ("“x.pdf”", "5.0 MB", "5 MB")),
+        (large_pdf(MOST_BYTES + 1), "file_too_large", ("“x.pdf”", "5.0 MB", "5 MB")),
+        (b"%PDF-1.7\nrubbish", "file_damaged", ("“x.pdf”", "no whole PDF")),
+        (PNG[:8] + HTML * 9, "file_damaged", ("“x.pdf”", "no whole PNG")),
+        (JPEG[:-40], "file_damaged", ("“x.pdf”", "no whole JPEG")),
+        (png_of(30_000, b""), "file_pixels", ("“x.pdf”", "at most 20 million")),
     ],
 )  # fmt: skip
 def test_another_file_is_refused_with_field_reason_and_what_was_expected(market, raw, kind, said):
@@ -149,12 +153,12 @@ def test_another_file_is_refused_with_field_reason_and_what_was_expected(market,
 
 def test_the_largest_is_taken(market):
     party = market.newcomer()
-    hand_in(market, PDF + b" " * (MOST_BYTES - len(PDF)), by=party)
+    hand_in(market, large_pdf(MOST_BYTES), by=party)
 
 
 def test_a_party_has_room_for_so_much_and_what_it_has_costs_nothing(market):
     party = market.newcomer()
-    large = [PDF + bytes([n]) * (MOST_BYTES - len(PDF)) for n in (1, 2, 3)]
+    large = [large_pdf(MOST_BYTES, bytes([n])) for n in (1, 2, 3)]
     for raw in large[:2]:
         hand_in(market, raw, by=party)
     (error,) = hand_in(market, large[2], by=party, status=422).json()["errors"]
