@@ -40,11 +40,13 @@ class Fault(Exception):
 
     slug: the problem type of the contract, `/problems/<slug>`; never changes for a cause.
     words: of params that are words of ours, or several with ", " between: the family of sentences,
-    `<family>.<word>`, by which they are told to people.
+    `<family>.<word>`, by which they are told to people. left_out: how many fields more are wrong than
+    `errors` tells of.
     """
 
     slug = "internal"
     words: Mapping[str, str] = {}
+    left_out = 0
 
     def __init__(
         self,

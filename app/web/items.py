@@ -13,10 +13,10 @@ from typing import Any, Self, TypeVar
 from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from app.kit.errors import MOST_BESIDE, FieldFault, Invalid
+from app.kit.errors import MOST_BESIDE, FieldFault
 from app.web.body import Body, controls_in, holds_controls
 from app.web.paths import CONTROL
-from app.web.problems import HOUSE, read_errors
+from app.web.problems import HOUSE, MOST_TOLD, read_errors, refusal_of
 
 _Whole = TypeVar("_Whole", bound="Whole")
 
@@ -55,7 +55,7 @@ class Whole(Body):
             if not controls and (type(given) is not dict or len(found) > MOST_BESIDE):
                 raise
         # Read here, where locations begin at this body: later they would say the same.
-        faults = [*controls, *read_errors(found)]
+        faults = [*controls, *read_errors(found[:MOST_TOLD])]
         is_worth_more = len(controls) < MOST_BESIDE and len(faults) <= MOST_BESIDE
         if type(given) is dict and is_worth_more:
             places = {one.loc for one in controls}
@@ -63,9 +63,10 @@ class Whole(Body):
             told = cls.faults_beside(_sound(cls, given, wrong), info.context or {})
             # What else a text with a control character is not, is not worth telling.
             faults += islice((one for one in told if _shown(one.loc) not in places), MOST_BESIDE)
-        raise ValidationError.from_exception_data(
-            cls.__name__, [_detail(one) for one in faults]
-        ) from cause
+        details = [_detail(one) for one in faults]
+        # Nobody is told of the rest: as many of them as there are, to be counted.
+        details += details[-1:] * (len(found) - MOST_TOLD)
+        raise ValidationError.from_exception_data(cls.__name__, details) from cause
 
 
 def read_item(
@@ -78,8 +79,9 @@ def read_item(
     try:
         return model.model_validate(item, context=dict(context))
     except ValidationError as err:
-        faults = read_errors(err.errors(include_url=False))
-        raise Invalid("invalid", errors=tuple(_below(one, loc) for one in faults)) from err
+        refusal = refusal_of(err.errors(include_url=False))
+        refusal.errors = tuple(_below(one, loc) for one in refusal.errors)
+        raise refusal from err
 
 
 def house_error(fault: FieldFault) -> PydanticCustomError:

@@ -7,7 +7,7 @@ sentence. What nobody expected is answered with the request's id and nothing els
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +100,9 @@ def describe(fault: Fault, *, lang: Lang, instance: str) -> dict[str, Any]:
             {"loc": list(error.loc), "kind": error.kind, "msg": _field(error, lang)}
             for error in fault.errors[:MOST_TOLD]
         ]
-    if len(fault.errors) > MOST_TOLD:
-        problem["left_out"] = len(fault.errors) - MOST_TOLD
+    left_out = fault.left_out + max(0, len(fault.errors) - MOST_TOLD)
+    if left_out:
+        problem["left_out"] = left_out
     if fault.reason is not None:
         problem["reason"] = fault.reason
     return problem
@@ -156,7 +157,7 @@ def handle_fault(request: Request, fault: Exception) -> Response:
 def handle_validation(request: Request, error: Exception) -> Response:
     """Answers what FastAPI found wrong with parameters and body."""
     assert isinstance(error, RequestValidationError)
-    return answer(request, Invalid("invalid", errors=read_errors(error.errors())))
+    return answer(request, refusal_of(error.errors()))
 
 
 def handle_http(request: Request, error: Exception) -> Response:
@@ -256,7 +257,17 @@ _SHAPES: Mapping[str, str] = {
 _BRANCH = re.compile(r"^(literal|function-\w+|list|dict|nullable)\[.*\]$|^[A-Z]\w*In$")
 
 
-def read_errors(errors: Any) -> tuple[FieldFault, ...]:
+def refusal_of(errors: Sequence[Any], *others: FieldFault) -> Invalid:
+    """Returns the refusal of what pydantic found, behind others; of very many the first are read.
+
+    The rest is counted: a body may have a hundred thousand wrong fields, and nobody is told of them.
+    """
+    refusal = Invalid("invalid", errors=(*others, *read_errors(errors[:MOST_TOLD])))
+    refusal.left_out = max(0, len(errors) - MOST_TOLD)
+    return refusal
+
+
+def read_errors(errors: Iterable[Any]) -> tuple[FieldFault, ...]:
     """Returns pydantic's errors in the words of the contract, `loc` from the body's root."""
     return tuple(_read_error(error) for error in errors)
 

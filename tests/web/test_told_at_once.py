@@ -7,6 +7,7 @@ import json
 import pytest
 
 from app.kit.errors import MOST_BESIDE
+from app.web import problems
 from app.web.api import events
 from app.web.problems import MOST_TOLD
 from tests.web.conftest import CARRIER, SHOP
@@ -102,6 +103,33 @@ def test_of_very_many_wrong_fields_a_hundred_are_told_and_the_others_counted(mar
     assert (answer.status_code, len(problem["errors"])) == (422, MOST_TOLD)
     assert problem["left_out"] == 30_000 - MOST_TOLD
     assert len(answer.content) < 20_000
+
+
+@pytest.mark.parametrize("control", [False, True])
+@pytest.mark.parametrize("way", ["single", "query", "batch", "push"])
+def test_what_is_not_told_is_not_read_but_counted(market, monkeypatch, way, control):
+    read: list[int] = []
+    read_error = problems._read_error
+    monkeypatch.setattr(problems, "_read_error", lambda one: read.append(1) or read_error(one))
+    more = {f"f{n}": 1 for n in range(3_000)} | ({"f1": "a\u0001"} if control else {})
+    event = {"code": market.one().code, "type": "sale", **more}
+    if way == "push":
+        more.pop("f1")
+        item = {"waybill": "短", "state": "a\u0001" if control else "3", **more}
+        body = {"feed": "kuaidi100", "items": [item]}
+        (one,) = market.ask("POST", PUSH, body, token=market.keys[CARRIER])["results"]
+        problem, count = one["problem"], 2_999 + 1 + control
+    elif way == "batch":
+        body = {"events": [event]}
+        (one,) = market.ask("POST", BATCH, body, token=market.keys[SHOP])["results"]
+        problem, count = one["problem"], 3_000 + control
+    else:
+        path = f"{S}?wait=for-ever" if way == "query" else S
+        problem = market.call("POST", path, event, token=market.keys[SHOP]).json()
+        count = 3_000 + control + (way == "query")
+    assert len(problem["errors"]) == MOST_TOLD
+    assert problem["left_out"] == count - MOST_TOLD
+    assert len(read) <= 2 * MOST_TOLD
 
 
 def test_a_text_with_escapes_and_no_control_character_is_taken(market):

@@ -33,7 +33,7 @@ from app.web.body import BatchRoute, StrictRoute, api_router
 from app.web.deps import Caller, InRooms, InVisit, Rooms, Viewer
 from app.web.links import code_path
 from app.web.openapi import problems
-from app.web.problems import describe, read_errors, status_of
+from app.web.problems import describe, read_errors, refusal_of, status_of
 from app.web.short import ShortAnswer
 from app.web.visit import Visit, visit_of
 
@@ -100,7 +100,7 @@ def _told_in_full(err: RequestValidationError, now: datetime) -> Invalid:
     try:
         EventIn.model_validate(err.body, context={"now": now})
     except ValidationError as refused:
-        return Invalid("invalid", errors=(*others, *read_errors(refused.errors())))
+        return refusal_of(refused.errors(include_url=False), *others)
     return Invalid("invalid", errors=others)
 
 
@@ -343,7 +343,7 @@ def _read_items(
                 _check_size(request)
             requests[index] = request
         except ValidationError as err:
-            faults[index] = Invalid("invalid", errors=read_errors(err.errors()))
+            faults[index] = refusal_of(err.errors(include_url=False))
         except Fault as fault:
             faults[index] = fault
     return requests, faults
