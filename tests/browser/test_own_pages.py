@@ -9,7 +9,7 @@ import pytest
 from tests.browser.phone import opened
 from tests.browser.screens import look
 from tests.browser.test_signed_pages import LONG, enter
-from tests.credit.files import HTML, JPEG, PDF
+from tests.credit.files import HTML, JPEG, large_pdf
 from tests.web.conftest import AUTHORITY, SHOP
 from tests.web.people import open_people_market
 from tests.web.standing import live
@@ -110,7 +110,7 @@ def test_documents_are_shown_on_every_screen_and_a_wrong_one_is_named(
     entry = enter_fact(market, SHOP)
     page_of = f"/desk/credit/entries/{entry['id']}"
     wrong = {"name": "说明.html.pdf", "mimeType": "application/pdf", "buffer": HTML}
-    letter = {"name": f"{LONG}.pdf", "mimeType": "application/pdf", "buffer": PDF * 20_000}
+    letter = {"name": f"{LONG}.pdf", "mimeType": "application/pdf", "buffer": large_pdf(1_200_000)}
     with opened(chromium, lang=lang) as (page, noted):
         enter(page, market, path="/desk/credit")
         page.goto(market.url + page_of)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.credit.files import HTML, JPEG, pdf
+from app.credit.document_kinds import MOST_BYTES
+from tests.credit.files import HTML, JPEG, large_pdf, pdf
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import RIVAL
 from tests.web.operations import ABSENT, INVALID, Bad, Operation
@@ -18,7 +19,7 @@ DOCUMENTS: dict[tuple[str, str], Operation] = {
             Bad(name="an empty one", raw=form(b""), answer=INVALID, kind="file_empty"),
             Bad(name="a page", raw=form(HTML), answer=INVALID, kind="file_kind"),
             Bad(name="half of a picture", raw=form(JPEG[:-40]), answer=INVALID, kind="file_damaged"),
-            Bad(name="too large", raw=form(pdf("x") * 100_000), answer=INVALID,
+            Bad(name="too large", raw=form(large_pdf(MOST_BYTES + 1)), answer=INVALID,
                 kind="file_too_large"),
         ),
     ),
