@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from app.db.hot import HotSelect
 from app.db.lookup import chunks
 from app.db.tables import RecordRow, SideIndex
-from app.oversight.store import during, names_of
+from app.oversight.store import names_of
 
 SIDE = SideIndex.__table__  # type: ignore[attr-defined]
 RECORD = RecordRow.__table__  # type: ignore[attr-defined]
@@ -22,6 +22,17 @@ _TIMES = HotSelect(
     select(RECORD.c.stream, RECORD.c.seq, RECORD.c.recorded_at).where(
         RECORD.c.stream.in_(bindparam("streams", expanding=True)),
         RECORD.c.seq.in_(bindparam("seqs", expanding=True)),
+    )
+)
+_WITHIN = HotSelect(
+    select(SIDE.c.stream, SIDE.c.seq, RECORD.c.recorded_at)
+    .join(RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq))
+    .where(
+        SIDE.c.digest == bindparam("digest"),
+        SIDE.c.kind == bindparam("kind"),
+        SIDE.c.stream.in_(bindparam("streams", expanding=True)),
+        RECORD.c.recorded_at >= bindparam("since_ms"),
+        RECORD.c.recorded_at < bindparam("until_ms"),
     )
 )
 
@@ -65,48 +76,25 @@ def told(
     if limit is not None:
         query = query.limit(limit)
     found = [(row.stream, row.seq) for row in connection.execute(query)]
-    streams, newest = [stream for stream, _ in found], found
-    if since_ms is not None or until_ms is not None:
+    streams = [stream for stream, _ in found]
+    if since_ms is None and until_ms is None:
+        newest = _with_times(connection, found)
+    else:
         newest = _newest_within(connection, kind, digest, streams, since_ms, until_ms)
-    names = names_of(connection, [stream for stream, _ in newest])
-    seqs, times = dict(newest), _times_of(connection, newest)
+    names = names_of(connection, [*newest])
     return [
-        Row(stream, names.get(stream, ""), seqs[stream], times[stream])
-        if stream in times
+        Row(stream, names.get(stream, ""), *newest[stream])
+        if stream in newest
         else Row(stream, "", 0, 0)
         for stream in streams
     ]
 
 
-def _newest_within(
-    connection: Connection,
-    kind: str,
-    digest: bytes,
-    streams: Sequence[int],
-    since_ms: int | None,
-    until_ms: int | None,
-) -> list[tuple[int, int]]:
-    """Returns those of these streams with records under this HMAC of that time, and the newest's seq."""
-    found: list[tuple[int, int]] = []
-    for some in chunks(streams):
-        query = (
-            select(SIDE.c.stream, func.max(SIDE.c.seq).label("seq"))
-            .join(RECORD, (RECORD.c.stream == SIDE.c.stream) & (RECORD.c.seq == SIDE.c.seq))
-            .where(
-                SIDE.c.digest == digest,
-                SIDE.c.kind == kind,
-                SIDE.c.stream.in_(some),
-                during(RECORD.c.recorded_at, since_ms, until_ms),
-            )
-            .group_by(SIDE.c.stream)
-        )
-        found += [(row.stream, row.seq) for row in connection.execute(query)]
-    return found
-
-
-def _times_of(connection: Connection, places: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """Returns when the record at each of these places (stream, seq) was recorded, by stream."""
-    times: dict[int, int] = {}
+def _with_times(
+    connection: Connection, places: Sequence[tuple[int, int]]
+) -> dict[int, tuple[int, int]]:
+    """Returns seq and time of the records at these places (stream, seq), by stream."""
+    found: dict[int, tuple[int, int]] = {}
     for some in chunks(places):
         # Pairs one by one take PostgreSQL longer to plan than these, nearly all of the same few seqs.
         wanted, streams, seqs = (
@@ -116,8 +104,30 @@ def _times_of(connection: Connection, places: Sequence[tuple[int, int]]) -> dict
         )
         for row in _TIMES.rows(connection, streams=streams, seqs=seqs):
             if (row.stream, row.seq) in wanted:
-                times[row.stream] = row.recorded_at
-    return times
+                found[row.stream] = (row.seq, row.recorded_at)
+    return found
+
+
+def _newest_within(
+    connection: Connection,
+    kind: str,
+    digest: bytes,
+    streams: Sequence[int],
+    since_ms: int | None,
+    until_ms: int | None,
+) -> dict[int, tuple[int, int]]:
+    """Returns seq and time of the newest record of that time under this HMAC, by stream; of some none."""
+    found: dict[int, tuple[int, int]] = {}
+    since_ms = -(2**63) if since_ms is None else since_ms
+    until_ms = 2**63 - 1 if until_ms is None else until_ms
+    for some in chunks(streams):
+        rows = _WITHIN.rows(
+            connection, kind=kind, digest=digest, streams=list(some), since_ms=since_ms,
+            until_ms=until_ms,
+        )  # fmt: skip
+        for row in rows:
+            found[row.stream] = max(found.get(row.stream, (-1, 0)), (row.seq, row.recorded_at))
+    return found
 
 
 def newest_of(connection: Connection, kind: str, digest: bytes, key: int) -> int | None:
