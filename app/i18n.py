@@ -194,7 +194,7 @@ def region_name(lang: Lang, code: str, *, short: bool = False, district: bool = 
     elif lang == "en":
         return f"{province} ({city_code})"
     else:
-        city = _city_in_chinese(city_code)
+        city = _name_in_chinese(city_code).removesuffix("市")
     if not city:
         return province
     if short:
@@ -203,13 +203,16 @@ def region_name(lang: Lang, code: str, *, short: bool = False, district: bool = 
 
 
 def office_name(lang: Lang, code: str) -> str:
-    """Returns where an authority is in office: as `region_name`, and of a district its own code too.
+    """Returns where an authority is in office: as `region_name`, and of a district its own name and code too.
 
-    An office is public, so that it is told as finely as it was given: `广东 肇庆 · 区县 441202`.
+    An office is public, so that it is told as finely as it was given: `广东 肇庆 端州区 441202`. The names
+    that are known are Chinese; without one a district is its code.
     """
     place = region_name(lang, code)
     if not place or place == code or code.endswith("00") or code[2:4] == "90":
         return place
+    if lang == "zh" and (name := _name_in_chinese(code)):
+        return f"{place} {name} {code}"
     return text(lang, "page.region.district", place=place, code=code)
 
 
@@ -261,10 +264,11 @@ def _local(moment: datetime) -> datetime:
     return moment.astimezone(SHANGHAI)
 
 
-def _city_in_chinese(code: str) -> str:
+def _name_in_chinese(code: str) -> str:
+    """Returns the name of a city or district, "" where none is known."""
     parts = numdb.get("cn/loc").info(code)
     if len(parts) < 2:
         return ""
     # A code that changed hands lists its holders with their years, the latest last.
     name = str(parts[1][1].get("county", "")).split(",")[-1]
-    return _YEARS.sub("", name).removesuffix("市")
+    return _YEARS.sub("", name)

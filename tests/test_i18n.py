@@ -151,8 +151,10 @@ def test_every_province_of_the_standard_has_a_name_in_both_languages():
 def test_an_office_of_a_district_is_not_told_as_the_city():
     from app.i18n import office_name, region_name
 
-    assert office_name("zh", "441202") == "广东 肇庆 · 区县 441202"
+    assert office_name("zh", "441202") == "广东 肇庆 端州区 441202"
     assert office_name("en", "441202").endswith(", district 441202")
-    assert office_name("zh", "110105") == "北京 · 区县 110105"
+    assert office_name("zh", "110105") == "北京 朝阳区 110105"
+    assert office_name("zh", "441284") == "广东 肇庆 四会市 441284"
+    assert office_name("zh", "441299") == "广东 肇庆 · 区县 441299"  # of no name that is known
     assert office_name("zh", "441200") == "广东 肇庆"
     assert office_name("zh", "429004") == region_name("zh", "429004")

@@ -307,4 +307,17 @@ def test_the_dossier_of_a_districts_office_names_the_district_and_a_shops_does_n
         party = market.newcomer(role, region="441202")
         page = market.call("GET", f"/credit/{party}?lang=zh", headers={"Accept": "text/html"}).text
         assert "广东 肇庆" in page
-        assert ("区县 441202" in page) is told
+        assert ("端州区 441202" in page) is told
+
+
+def test_an_office_of_a_district_is_told_as_one_where_it_searches_and_where_its_looks_are_listed(market):
+    browser = signed_in(market, "owner", AUTHORITY, scopes=["audit"], region="441202")
+    office, told = market.newcomer("regulator", region="441202"), "广东 肇庆 端州区 441202"
+    browser.get("/desk/search")
+    found = browser.post("/desk/search", 200, q=office, purpose="稽查", lang="zh").text
+    assert f"（{told}）" in found, "where it looks"
+    assert found.count(told) == 2, "and what it found"
+    whole = browser.post("/desk/search", 200, region="441202", lang="zh").text
+    assert f"{told}的全部登记" in whole
+    browser.post("/desk/search", 200, q="SF0000000000001", purpose="稽查")
+    assert f"· {told}</small>" in browser.get("/desk/looks?lang=zh").text
