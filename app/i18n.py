@@ -71,7 +71,7 @@ def worded(
 
 
 def in_words(lang: Lang, params: Mapping[str, object]) -> dict[str, object]:
-    """Returns params as readers say them: a moment in China's time, a bound in words.
+    """Returns params as readers say them: a moment in China's time, a bound in words, an `office` by name.
 
     A bound is `expected`, and is written in one way: `1..64` (both included), `≥ 1`, `≤ 64`, `> 1`,
     `< 9`, with a number, a day, a month or a time in it; or several, with ", " between.
@@ -82,6 +82,8 @@ def in_words(lang: Lang, params: Mapping[str, object]) -> dict[str, object]:
 def _in_words(lang: Lang, name: str, value: object) -> object:
     if isinstance(value, datetime):
         return format_moment(lang, value)
+    if name == "office":
+        return office_name(lang, str(value))
     if name != "expected" or not isinstance(value, str):
         return value
     said = [_bound(lang, part) for part in value.split(", ")]
