@@ -64,19 +64,31 @@ def worded(
     families: the family of sentences of each such param, as a Fault names it.
     """
     joint = text(lang, "page.list.join")
-    return {
+    told: dict[str, object] = {
         name: joint.join(text(lang, f"{family}.{word}") for word in str(params[name]).split(", "))
         for name, family in families.items()
     }
+    if "expected" in told:
+        told["ought"] = text(lang, "bound.is", bound=told["expected"])
+    return told
 
 
 def in_words(lang: Lang, params: Mapping[str, object]) -> dict[str, object]:
     """Returns params as readers say them: a moment in China's time, a bound in words, an `office` by name.
 
     A bound is `expected`, and is written in one way: `1..64` (both included), `≥ 1`, `≤ 64`, `> 1`,
-    `< 9`, with a number, a day, a month or a time in it; or several, with ", " between.
+    `< 9`, with a number, a day, a month or a time in it; or several, with ", " between. With it comes
+    `ought`, the same as it follows upon 应 in Chinese: `为 1 到 64`, `不大于 64`.
     """
-    return {name: _in_words(lang, name, value) for name, value in params.items()}
+    told = {name: _in_words(lang, name, value) for name, value in params.items()}
+    if "expected" in told:
+        told["ought"] = _ought(lang, params["expected"], told["expected"])
+    return told
+
+
+def _ought(lang: Lang, written: object, said: object) -> object:
+    is_side = isinstance(written, str) and _SIDE.match(written) is not None
+    return said if is_side else text(lang, "bound.is", bound=said)
 
 
 def _in_words(lang: Lang, name: str, value: object) -> object:

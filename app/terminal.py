@@ -211,7 +211,7 @@ def sentence_of(fault: Fault) -> str:
     fields = []
     for error in fault.errors:
         place = ".".join(map(str, error.loc))
-        blanks = {"name": place, "expected": "…", "got": "…"}
+        blanks = {"name": place, "expected": "…", "ought": "…", "got": "…"}
         said = blanks | in_words("en", error.params) | worded("en", error.params, error.words)
         fields.append(f"{place}: {text('en', f'field.{error.sentence or error.kind}', **said)}")
     return " ".join(fields) or told

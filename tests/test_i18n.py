@@ -84,9 +84,9 @@ def test_times_are_shown_in_china():
     [
         ("8..32", "8 到 32", "8 to 32"),
         ("0..0", "0", "0"),
-        ("≤ 64", "最多 64", "at most 64"),
-        ("≥ 1", "至少 1", "at least 1"),
-        ("> 0, ≤ 9.5", "大于 0，最多 9.5", "more than 0; at most 9.5"),
+        ("≤ 64", "不大于 64", "at most 64"),
+        ("≥ 1", "不小于 1", "at least 1"),
+        ("> 0, ≤ 9.5", "大于 0，不大于 9.5", "more than 0; at most 9.5"),
         ("≥ 2026-09-05", "不早于 2026-09-05", "not before 5 Sep 2026"),
         ("2026-09-05..2027-01-01", "2026-09-05 到 2027-01-01", "5 Sep 2026 to 1 Jan 2027"),
         ("> 2026-12-31T16:05:00.000Z", "晚于 2027-01-01 00:05", "after 1 Jan 2027, 00:05"),
@@ -99,7 +99,24 @@ def test_a_bound_is_said_in_words(written, zh, en):
     said = {
         lang: i18n.in_words(lang, {"expected": written, "got": written}) for lang in ("zh", "en")
     }
-    assert said == {"zh": {"expected": zh, "got": written}, "en": {"expected": en, "got": written}}
+    assert {lang: told["expected"] for lang, told in said.items()} == {"zh": zh, "en": en}
+    assert {told["got"] for told in said.values()} == {written}
+
+
+@pytest.mark.parametrize(
+    ("expected", "zh", "en"),
+    [
+        ("≤ 100", "超出范围：应不大于 100，收到 x。", "Out of range: expected at most 100, got x."),
+        ("1..5", "超出范围：应为 1 到 5，收到 x。", "Out of range: expected 1 to 5, got x."),
+        ("> 0, ≤ 9", "超出范围：应大于 0，不大于 9，收到 x。", None),
+        ("≥ 2026-09-05", "超出范围：应不早于 2026-09-05，收到 x。", None),
+        (18, "超出范围：应为 18，收到 x。", "Out of range: expected 18, got x."),
+    ],
+)
+def test_what_ought_to_be_reads_as_one_would_say_it(expected, zh, en):
+    for lang, said in (("zh", zh), ("en", en)):
+        told = i18n.in_words(lang, {"expected": expected, "got": "x"})
+        assert said in (None, i18n.text(lang, "field.range", **told))
 
 
 def test_a_time_without_a_zone_is_refused():

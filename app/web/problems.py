@@ -318,7 +318,8 @@ def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
 
 
 def _field(error: FieldFault, lang: Lang) -> str:
-    blanks = {"name": error.loc[-1] if error.loc else "", "expected": "…", "got": "…"}
+    name = error.loc[-1] if error.loc else ""
+    blanks = {"name": name, "expected": "…", "ought": "…", "got": "…"}
     try:
         told = in_words(lang, error.params) | worded(lang, error.params, error.words)
         return text(lang, f"field.{error.sentence or error.kind}", **(blanks | told))
