@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.config import load_settings
-from app.i18n import LANGUAGES, Lang
+from app.i18n import LANGUAGES, Lang, text
 from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows
 from app.imports.mapping import Layout, read_mapping
@@ -169,11 +171,13 @@ def _print(
 ) -> None:
     file = told["file"]
     form = " ".join(str(file[name]) for name in ("form", "encoding", "sheet") if name in file)
-    OUT.print(f"{told['rows']} rows ({form})", markup=False)
+    say = partial(text, lang)
+    OUT.print(say("import.summary.rows", count=told["rows"], form=form), markup=False)
     for outcome, count in counts.items():
-        OUT.print(f"{outcome:<11}{count}", markup=False)
+        word = say(f"import.summary.{outcome}")
+        OUT.print(f"{word}{' ' * (11 - cell_len(word))}{count}", markup=False)
     for place, count in told.get("listings", {}).items():
-        OUT.print(f"listed at {place}: {count}", markup=False)
+        OUT.print(say("import.summary.listed", place=place, count=count), markup=False)
     lines = list(error_rows(lang, faults))
     if len(lines) > 1:
         table = Table(box=None, pad_edge=False)
@@ -183,4 +187,4 @@ def _print(
             table.add_row(*(str(cell) for cell in line))
         OUT.print(table)
     if len(lines) - 1 > _SHOWN and errors is None:
-        OUT.print(f"and {len(lines) - 1 - _SHOWN} more: --errors FILE writes all of them")
+        OUT.print(say("import.summary.more", count=len(lines) - 1 - _SHOWN), markup=False)
