@@ -205,7 +205,8 @@ def _fail_unread(err: OSError, name: str, lang: Lang, *, missing: str = "file_mi
 def sentence_of(fault: Fault) -> str:
     """Returns what a refusal says, in English."""
     try:
-        told = text("en", f"fault.{fault.key}", **in_words("en", fault.params))
+        said_of = in_words("en", fault.params) | worded("en", fault.params, fault.words)
+        told = text("en", f"fault.{fault.key}", **said_of)
     except (KeyError, IndexError):
         return str(fault)
     fields = []

@@ -288,7 +288,8 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
             params["expected"] = f"≥ {low}" if low is not None else f"≤ {high}"
             params["got"] = context.get("actual_length") or len(given or "")
         case "enum":
-            params["expected"] = str(context.get("expected", "")).replace("'", "")
+            choices = str(context.get("expected", ""))  # 'a', 'b' or 'c'
+            params["expected"] = choices.replace("'", "").replace(" or ", ", ")
         case "pattern":
             params["expected"] = str(context.get("pattern", ""))
         case "type" if shape := _SHAPES.get(error["type"].partition("_")[0]):
