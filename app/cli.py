@@ -52,6 +52,7 @@ from app.terminal import (
     read_file,
     read_key,
     refusal_of,
+    say_count,
     show_progress,
     stream_name,
 )
@@ -251,7 +252,8 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     else:
         print_problems(problems)
-        OUT.print(f"{check.leaves} leaves, {check.tiles} tiles: {count_findings(problems)}")
+        counted = f"{say_count(check.leaves, 'leaf', 'leaves')}, {say_count(check.tiles, 'tile')}"
+        OUT.print(f"{counted}: {count_findings(problems)}")
     raise typer.Exit(1 if problems else 0)
 
 

@@ -46,7 +46,7 @@ def text(lang: Lang, key: str, **params: object) -> str:
     Raises KeyError if the key, or a param that its sentence names, is missing.
     """
     sentences = _sentences(lang)
-    if params.get("count") == 1 and f"{key}.one" in sentences:
+    if params.get("count") in (1, "1") and f"{key}.one" in sentences:
         key = f"{key}.one"
     return sentences[key].format_map(params)
 

@@ -102,7 +102,8 @@ def print_audit(streams: int, records: int, problems: list[Problem], *, as_json:
         sys.stdout.write(json.dumps(told_all, ensure_ascii=False) + "\n")
         return
     print_problems(problems)
-    OUT.print(f"{streams} streams, {records} records: {count_findings(problems)}")
+    counted = f"{say_count(streams, 'stream')}, {say_count(records, 'record')}"
+    OUT.print(f"{counted}: {count_findings(problems)}")
 
 
 def findings_as_json(problems: list[Problem]) -> list[dict[str, Any]]:
@@ -134,7 +135,12 @@ def print_problems(problems: list[Problem]) -> None:
 def count_findings(problems: list[Problem]) -> str:
     if not problems:
         return "clean"
-    return f"{len(problems)} finding{'' if len(problems) == 1 else 's'}"
+    return say_count(len(problems), "finding")
+
+
+def say_count(count: int, thing: str, things: str = "") -> str:
+    """Returns a count with its noun. things: the plural where it is not the noun with an s."""
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def print_report(report: BundleReport, lang: Lang) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -37,6 +38,7 @@ def test_the_reader_is_answered_in_a_language_that_both_know(accept, explicit, l
 def test_a_sentence_is_filled_in_and_one_is_not_many():
     assert i18n.text("en", "page.late", count=2) == "recorded 2 days late"
     assert i18n.text("en", "page.late", count=1) == "recorded one day late"
+    assert i18n.text("en", "page.late", count="1") == "recorded one day late", "as a page writes it"
     assert "2" in i18n.text("zh", "page.late", count=2)
 
 
@@ -175,3 +177,25 @@ def test_an_office_of_a_district_is_not_told_as_the_city():
     assert office_name("zh", "441299") == "广东 肇庆 · 区县 441299"  # of no name that is known
     assert office_name("zh", "441200") == "广东 肇庆"
     assert office_name("zh", "429004") == region_name("zh", "429004")
+
+
+# A count, and what stands beside one on a page: then a word that says there are several.
+_SEVERAL = re.compile(r"\{count\} (?:[a-z]+ ){0,2}?[a-z]+s\b")
+_BESIDE = re.compile(r"desk\.works\.\w+|desk\.applications|decide\.waiting|goods\.[\w.]+\.count")
+# One thing cannot be there alone, or the same words say both.
+_AS_ONE = {
+    "desk.works.sold", "check.hash.part", "check.extent.pending", "chain.found.more",
+    "page.verdict.intact.part",
+}  # fmt: skip
+
+
+def test_no_english_sentence_says_that_there_are_one_things():
+    several = {
+        key
+        for key in i18n.keys("en")
+        if _SEVERAL.search(i18n.text_as_written("en", key)) or _BESIDE.fullmatch(key)
+    }
+    assert len(several) > 50
+    assert not [
+        key for key in several - _AS_ONE if not key.endswith(".one") and not i18n.has(f"{key}.one")
+    ]
