@@ -19,7 +19,7 @@ from app.config import PREFIX, Settings, load_settings
 from app.credit.graces import graces_in_force
 from app.db.engine import Database
 from app.exchanging import credit_cli
-from app.i18n import Lang, text
+from app.i18n import Lang
 from app.importing import import_file
 from app.labelling import print_labels
 from app.ledger.anchor import Anchor
@@ -39,6 +39,7 @@ from app.terminal import (
     ERR,
     OUT,
     UNEXPECTED,
+    Commands,
     asked_lang,
     count_findings,
     ending_at_once,
@@ -48,8 +49,10 @@ from app.terminal import (
     print_audit,
     print_problems,
     print_report,
+    read_file,
     read_key,
     refusal_of,
+    say_count,
     show_progress,
     stream_name,
 )
@@ -57,6 +60,7 @@ from app.witnessing import witness_cli
 
 cli = typer.Typer(
     name="suxin",
+    cls=Commands,
     help="Suxin 溯信: product traceability whose history nobody can rewrite unseen.",
     no_args_is_help=True,
     add_completion=False,
@@ -168,20 +172,15 @@ def verify(
     as_json: AsJSON = False,
 ) -> None:
     """Check an evidence bundle offline. Exit: 0 true, 1 false, 2 not readable, 3 no key given."""
-    try:
-        raw = bundle.read_bytes()
-        vkey = None if key is None else read_key(key)
-        asked = None if policy is None else policy.read_bytes()
-    except OSError as err:
-        fail(
-            text(asked_lang(lang), "command.verify.file", name=err.filename, why=err.strerror),
-            code=2,
-        )
+    speaks = asked_lang(lang)
+    raw = read_file(bundle, speaks)
+    vkey = None if key is None else read_key(key, speaks)
+    asked = None if policy is None else read_file(policy, speaks)
     report = verify_bundle_bytes(raw, vkey=vkey, policy=asked)
     if as_json:
         OUT.print_json(json.dumps(report.as_json()))
     else:
-        print_report(report, asked_lang(lang))
+        print_report(report, speaks)
     raise typer.Exit(report.exit_code)
 
 
@@ -253,7 +252,8 @@ def log_fsck(*, as_json: AsJSON = False) -> None:
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     else:
         print_problems(problems)
-        OUT.print(f"{check.leaves} leaves, {check.tiles} tiles: {count_findings(problems)}")
+        counted = f"{say_count(check.leaves, 'leaf', 'leaves')}, {say_count(check.tiles, 'tile')}"
+        OUT.print(f"{counted}: {count_findings(problems)}")
     raise typer.Exit(1 if problems else 0)
 
 

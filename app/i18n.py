@@ -46,7 +46,7 @@ def text(lang: Lang, key: str, **params: object) -> str:
     Raises KeyError if the key, or a param that its sentence names, is missing.
     """
     sentences = _sentences(lang)
-    if params.get("count") == 1 and f"{key}.one" in sentences:
+    if params.get("count") in (1, "1") and f"{key}.one" in sentences:
         key = f"{key}.one"
     return sentences[key].format_map(params)
 
@@ -64,24 +64,38 @@ def worded(
     families: the family of sentences of each such param, as a Fault names it.
     """
     joint = text(lang, "page.list.join")
-    return {
+    told: dict[str, object] = {
         name: joint.join(text(lang, f"{family}.{word}") for word in str(params[name]).split(", "))
         for name, family in families.items()
     }
+    if "expected" in told:
+        told["ought"] = text(lang, "bound.is", bound=told["expected"])
+    return told
 
 
 def in_words(lang: Lang, params: Mapping[str, object]) -> dict[str, object]:
-    """Returns params as readers say them: a moment in China's time, a bound in words.
+    """Returns params as readers say them: a moment in China's time, a bound in words, an `office` by name.
 
     A bound is `expected`, and is written in one way: `1..64` (both included), `≥ 1`, `≤ 64`, `> 1`,
-    `< 9`, with a number, a day, a month or a time in it; or several, with ", " between.
+    `< 9`, with a number, a day, a month or a time in it; or several, with ", " between. With it comes
+    `ought`, the same as it follows upon 应 in Chinese: `为 1 到 64`, `不大于 64`.
     """
-    return {name: _in_words(lang, name, value) for name, value in params.items()}
+    told = {name: _in_words(lang, name, value) for name, value in params.items()}
+    if "expected" in told:
+        told["ought"] = _ought(lang, params["expected"], told["expected"])
+    return told
+
+
+def _ought(lang: Lang, written: object, said: object) -> object:
+    is_side = isinstance(written, str) and _SIDE.match(written) is not None
+    return said if is_side else text(lang, "bound.is", bound=said)
 
 
 def _in_words(lang: Lang, name: str, value: object) -> object:
     if isinstance(value, datetime):
         return format_moment(lang, value)
+    if name == "office":
+        return office_name(lang, str(value))
     if name != "expected" or not isinstance(value, str):
         return value
     said = [_bound(lang, part) for part in value.split(", ")]
@@ -194,7 +208,7 @@ def region_name(lang: Lang, code: str, *, short: bool = False, district: bool = 
     elif lang == "en":
         return f"{province} ({city_code})"
     else:
-        city = _city_in_chinese(city_code)
+        city = _name_in_chinese(city_code).removesuffix("市")
     if not city:
         return province
     if short:
@@ -203,13 +217,16 @@ def region_name(lang: Lang, code: str, *, short: bool = False, district: bool = 
 
 
 def office_name(lang: Lang, code: str) -> str:
-    """Returns where an authority is in office: as `region_name`, and of a district its own code too.
+    """Returns where an authority is in office: as `region_name`, and of a district its own name and code too.
 
-    An office is public, so that it is told as finely as it was given: `广东 肇庆 · 区县 441202`.
+    An office is public, so that it is told as finely as it was given: `广东 肇庆 端州区 441202`. The names
+    that are known are Chinese; without one a district is its code.
     """
     place = region_name(lang, code)
     if not place or place == code or code.endswith("00") or code[2:4] == "90":
         return place
+    if lang == "zh" and (name := _name_in_chinese(code)):
+        return f"{place} {name} {code}"
     return text(lang, "page.region.district", place=place, code=code)
 
 
@@ -261,10 +278,11 @@ def _local(moment: datetime) -> datetime:
     return moment.astimezone(SHANGHAI)
 
 
-def _city_in_chinese(code: str) -> str:
+def _name_in_chinese(code: str) -> str:
+    """Returns the name of a city or district, "" where none is known."""
     parts = numdb.get("cn/loc").info(code)
     if len(parts) < 2:
         return ""
     # A code that changed hands lists its holders with their years, the latest last.
     name = str(parts[1][1].get("county", "")).split(",")[-1]
-    return _YEARS.sub("", name).removesuffix("市")
+    return _YEARS.sub("", name)

@@ -7,16 +7,18 @@ same file again is a repeat.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.config import load_settings
-from app.i18n import LANGUAGES, Lang
+from app.i18n import LANGUAGES, Lang, text
 from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows
 from app.imports.mapping import Layout, read_mapping
@@ -102,12 +104,11 @@ def import_file(
         told |= counts | {"errors": _as_json(faults), "warnings": _as_json(warnings)}
         OUT.print_json(json.dumps(told, ensure_ascii=False))
     else:
-        _print(counts, told)
-        beyond = "" if errors else ": --errors FILE writes all of them"
-        _print_rows(error_rows(reader, faults), beyond)
+        _print(counts, told, reader)
+        _print_rows(reader, faults, beyond="others" if errors else "more")
         if warnings:
-            OUT.print("warnings:", markup=False)
-            _print_rows(error_rows(reader, warnings), "")
+            OUT.print(text(reader, "import.summary.warnings"), markup=False)
+            _print_rows(reader, warnings, beyond="others")
     raise typer.Exit(1 if counts["refused"] else 0)
 
 
@@ -178,18 +179,20 @@ def _apply(rooms: Rooms, principal: Principal, job: str, *, total: int) -> None:
             )
 
 
-def _print(counts: dict[str, int], told: dict[str, Any]) -> None:
+def _print(counts: dict[str, int], told: dict[str, Any], lang: Lang) -> None:
     file = told["file"]
     form = " ".join(str(file[name]) for name in ("form", "encoding", "sheet") if name in file)
-    OUT.print(f"{told['rows']} rows ({form})", markup=False)
+    say = partial(text, lang)
+    OUT.print(say("import.summary.rows", count=told["rows"], form=form), markup=False)
     for outcome, count in counts.items():
-        OUT.print(f"{outcome:<11}{count}", markup=False)
+        word = say(f"import.summary.{outcome}")
+        OUT.print(f"{word}{' ' * (11 - cell_len(word))}{count}", markup=False)
     for place, count in told.get("listings", {}).items():
-        OUT.print(f"listed at {place}: {count}", markup=False)
+        OUT.print(say("import.summary.listed", place=place, count=count), markup=False)
 
 
-def _print_rows(rows: Iterable[Sequence[object]], beyond: str) -> None:
-    names, *lines = rows
+def _print_rows(lang: Lang, told: Told, *, beyond: str) -> None:
+    names, *lines = error_rows(lang, told)
     if not lines:
         return
     table = Table(box=None, pad_edge=False)
@@ -199,4 +202,4 @@ def _print_rows(rows: Iterable[Sequence[object]], beyond: str) -> None:
         table.add_row(*(str(cell) for cell in line))
     OUT.print(table)
     if len(lines) > _SHOWN:
-        OUT.print(f"and {len(lines) - _SHOWN} more{beyond}", markup=False)
+        OUT.print(text(lang, f"import.summary.{beyond}", count=len(lines) - _SHOWN), markup=False)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DatabaseError
+from typer.core import TyperGroup
 
 from app.config import PREFIX, SettingsError
 from app.i18n import Lang, in_words, text, worded
@@ -22,6 +24,19 @@ from app.ledger.bundle_report import BundleReport
 from app.ledger.bundle_steps import STEPS
 from app.ledger.verifier import Problem
 from app.trace.identifiers import parse_code
+
+
+class Commands(TyperGroup):
+    """The command and all below it: refuses a choice that there is not without words of a library."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs what was asked for."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as err:
+            err.message = err.message.removeprefix("Value error, ")
+            raise
+
 
 OUT = Console(highlight=False, soft_wrap=True)
 # Exit code of what should not have happened.
@@ -87,7 +102,8 @@ def print_audit(streams: int, records: int, problems: list[Problem], *, as_json:
         sys.stdout.write(json.dumps(told_all, ensure_ascii=False) + "\n")
         return
     print_problems(problems)
-    OUT.print(f"{streams} streams, {records} records: {count_findings(problems)}")
+    counted = f"{say_count(streams, 'stream')}, {say_count(records, 'record')}"
+    OUT.print(f"{counted}: {count_findings(problems)}")
 
 
 def findings_as_json(problems: list[Problem]) -> list[dict[str, Any]]:
@@ -119,7 +135,12 @@ def print_problems(problems: list[Problem]) -> None:
 def count_findings(problems: list[Problem]) -> str:
     if not problems:
         return "clean"
-    return f"{len(problems)} finding{'' if len(problems) == 1 else 's'}"
+    return say_count(len(problems), "finding")
+
+
+def say_count(count: int, thing: str, things: str = "") -> str:
+    """Returns a count with its noun. things: the plural where it is not the noun with an s."""
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def print_report(report: BundleReport, lang: Lang) -> None:
@@ -162,21 +183,42 @@ def asked_lang(given: Lang | None) -> Lang:
     return given or ("zh" if terminal.startswith("zh") else "en")
 
 
-def read_key(given: str) -> str:
-    path = Path(given)
-    return path.read_text("utf-8") if len(given) < 4096 and path.is_file() else given
+def read_file(path: Path, lang: Lang) -> bytes:
+    """Returns the bytes of a file that was named, or ends the command."""
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        _fail_unread(err, str(path), lang)
+
+
+def read_key(given: str, lang: Lang) -> str:
+    """Returns the text of a key that was given itself, or as the file that holds it, or ends the command."""
+    try:
+        return Path(given).read_bytes().decode("utf-8", "replace")
+    except OSError as err:
+        # A vkey has two plus signs at least: what has fewer can only be a file.
+        if given.count("+") > 1:
+            return given
+        _fail_unread(err, given, lang, missing="key_missing")
+
+
+def _fail_unread(err: OSError, name: str, lang: Lang, *, missing: str = "file_missing") -> NoReturn:
+    is_missing = isinstance(err, (FileNotFoundError, NotADirectoryError))
+    key = missing if is_missing else "file_unreadable"
+    fail(text(lang, f"bundle.{key}", name=name), code=2)
 
 
 def sentence_of(fault: Fault) -> str:
     """Returns what a refusal says, in English."""
     try:
-        told = text("en", f"fault.{fault.key}", **in_words("en", fault.params))
+        said_of = in_words("en", fault.params) | worded("en", fault.params, fault.words)
+        told = text("en", f"fault.{fault.key}", **said_of)
     except (KeyError, IndexError):
         return str(fault)
     fields = []
     for error in fault.errors:
         place = ".".join(map(str, error.loc))
-        blanks = {"name": place, "expected": "…", "got": "…"}
+        blanks = {"name": place, "expected": "…", "ought": "…", "got": "…"}
         said = blanks | in_words("en", error.params) | worded("en", error.params, error.words)
         fields.append(f"{place}: {text('en', f'field.{error.sentence or error.kind}', **said)}")
     return " ".join(fields) or told

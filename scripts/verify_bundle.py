@@ -67,6 +67,9 @@ TEXT = {
         "steps_pending": "Not proven yet: {steps}.",
         "steps_none": "Not recorded: {steps}.",
         "pending_record": "{stream}, record {seq}",
+        "file_missing": "{name}: there is no such file; give the path of one that was downloaded.",
+        "file_unreadable": "{name}: it is there, but cannot be read (a folder, or not yours to read?).",
+        "key_missing": "{name}: there is no such file, and it is not a verifier key (vkey) itself.",
         "not_json": "This is not JSON text in UTF-8.",
         "format": "This is no evidence bundle of format {expected}.",
         "shape": "The bundle is not built as its format says.",
@@ -160,6 +163,9 @@ TEXT = {
         "steps_pending": "尚未获得证明：{steps}。",
         "steps_none": "没有{steps}的记录。",
         "pending_record": "{stream} 第 {seq} 条",
+        "file_missing": "{name}：没有这个文件，请给出已下载文件的路径。",
+        "file_unreadable": "{name}：读不出来（可能是文件夹，或没有读取权限）。",
+        "key_missing": "{name}：没有这个文件，它本身也不是有效的 vkey。",
         "not_json": "不是 UTF-8 编码的 JSON 文本。",
         "format": "不是 {expected} 格式的证据包。",
         "shape": "证据包的结构不符合其格式。",
@@ -1426,6 +1432,35 @@ def render(report: dict[str, Any], lang: str) -> str:
     return "\n".join(lines)
 
 
+class Unread(Exception):
+    """A file that was named cannot be read. key: of the sentence that says why."""
+
+    def __init__(self, key: str, name: str) -> None:
+        super().__init__(key)
+        self.key, self.name = key, name
+
+
+def read_file(name: str, missing: str = "file_missing") -> bytes:
+    """Returns the bytes of a file. Raises Unread, with the key `missing` where there is none."""
+    try:
+        return Path(name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise Unread(missing, name) from err
+    except OSError as err:
+        raise Unread("file_unreadable", name) from err
+
+
+def read_key(given: str) -> str:
+    """Returns the text of a key that was given itself, or as the file that holds it. Raises Unread."""
+    try:
+        return read_file(given, "key_missing").decode("utf-8", "replace")
+    except Unread:
+        # A vkey has two plus signs at least: what has fewer can only be a file.
+        if given.count("+") > 1:
+            return given
+        raise
+
+
 def main(arguments: list[str] | None = None) -> int:
     locale = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
@@ -1435,14 +1470,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--lang", choices=TEXT, default="zh" if locale.startswith("zh") else "en")
     asked = parser.parse_args(arguments)
-    key_text = asked.key
     try:
-        raw = Path(asked.bundle).read_bytes()
-        if key_text is not None and Path(key_text).is_file():
-            key_text = Path(key_text).read_text(encoding="utf-8")
-        policy_raw = None if asked.policy is None else Path(asked.policy).read_bytes()
-    except (OSError, ValueError) as err:
-        print(f"{parser.prog}: {err}", file=sys.stderr)
+        raw = read_file(asked.bundle)
+        key_text = None if asked.key is None else read_key(asked.key)
+        policy_raw = None if asked.policy is None else read_file(asked.policy)
+    except Unread as err:
+        said = TEXT[asked.lang][err.key].format(name=err.name)
+        sys.stderr.buffer.write(f"{parser.prog}: {said}\n".encode())
         return EXIT_CODES[UNREADABLE]
     report = verify(raw, key_text, policy_raw)
     said = json.dumps(report, ensure_ascii=False) if asked.json else render(report, asked.lang)

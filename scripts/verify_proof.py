@@ -71,6 +71,7 @@ TEXT = {
         "no_file": "{name}: it cannot be opened.",
         "not_json": "{name}: this is not JSON text in UTF-8.",
         "format": "{name}: this is nothing that verify_proof.py knows.",
+        "key_missing": "{name}: there is no such file, and it is not a verifier key (vkey) itself.",
         "key_given": "The key that was given is not a verifier key (vkey).",
         "no_manifest": "{name}: the manifest is missing or cannot be read.",
         "papers": "{name} was not looked at: only beside an audit report's JSON are further files compared.",
@@ -118,6 +119,7 @@ TEXT = {
         "no_file": "{name}：无法打开。",
         "not_json": "{name}：不是 UTF-8 编码的 JSON 文本。",
         "format": "{name}：不是 verify_proof.py 认得的格式。",
+        "key_missing": "{name}：没有这个文件，它本身也不是有效的 vkey。",
         "key_given": "给出的公钥不是有效的 vkey。",
         "no_manifest": "{name}：清单缺失或无法读取。",
         "papers": "没有核对 {name}：只有核查报告的 JSON 才附带其他文件。",
@@ -357,6 +359,18 @@ def read(path: Path) -> bytes:
         raise Unreadable("no_file", name=path.name) from err
 
 
+def read_key(given: str) -> str:
+    """Returns the text of a key that was given itself, or as the file that holds it. Raises Unreadable."""
+    try:
+        return Path(given).read_bytes().decode("utf-8", "replace")
+    except OSError as err:
+        # A vkey has two plus signs at least: what has fewer can only be a file.
+        if given.count("+") > 1:
+            return given
+        is_missing = isinstance(err, (FileNotFoundError, NotADirectoryError))
+        raise Unreadable("key_missing" if is_missing else "no_file", name=given) from err
+
+
 def files_below(folder: Path) -> list[str]:
     """Returns the files of a folder, by their paths with `/`; a link is named and never followed."""
     found = []
@@ -496,10 +510,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--lang", choices=TEXT, default="zh" if locale.startswith("zh") else "en")
     asked = parser.parse_args(arguments)
-    key_text = asked.key
     try:
-        if key_text is not None and Path(key_text).is_file():
-            key_text = read(Path(key_text)).decode("utf-8", "replace")
+        key_text = None if asked.key is None else read_key(asked.key)
         papers = [Path(one) for one in asked.papers]
         report = check(Path(asked.proof), papers, key_text, asked.domain)
     except Unreadable as err:

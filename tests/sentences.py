@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.i18n import LANGUAGES, text
+from app.i18n import LANGUAGES, in_words, text, worded
 from app.kit.errors import Fault, FieldFault
 
 
@@ -10,11 +10,11 @@ def explain(fault: Fault) -> list[str]:
     """Returns the fault's sentences in both languages, the field faults' behind its own."""
     found = []
     for lang in LANGUAGES:
-        found.append(text(lang, f"fault.{fault.key}", **fault.params))
-        found += [
-            text(lang, f"field.{error.sentence or error.kind}", **error.params)
-            for error in fault.errors
-        ]
+        told = in_words(lang, fault.params) | worded(lang, fault.params, fault.words)
+        found.append(text(lang, f"fault.{fault.key}", **told))
+        for error in fault.errors:
+            told = in_words(lang, error.params) | worded(lang, error.params, error.words)
+            found.append(text(lang, f"field.{error.sentence or error.kind}", **told))
     return found
 
 

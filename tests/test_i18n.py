@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -37,6 +38,7 @@ def test_the_reader_is_answered_in_a_language_that_both_know(accept, explicit, l
 def test_a_sentence_is_filled_in_and_one_is_not_many():
     assert i18n.text("en", "page.late", count=2) == "recorded 2 days late"
     assert i18n.text("en", "page.late", count=1) == "recorded one day late"
+    assert i18n.text("en", "page.late", count="1") == "recorded one day late", "as a page writes it"
     assert "2" in i18n.text("zh", "page.late", count=2)
 
 
@@ -84,9 +86,9 @@ def test_times_are_shown_in_china():
     [
         ("8..32", "8 到 32", "8 to 32"),
         ("0..0", "0", "0"),
-        ("≤ 64", "最多 64", "at most 64"),
-        ("≥ 1", "至少 1", "at least 1"),
-        ("> 0, ≤ 9.5", "大于 0，最多 9.5", "more than 0; at most 9.5"),
+        ("≤ 64", "不大于 64", "at most 64"),
+        ("≥ 1", "不小于 1", "at least 1"),
+        ("> 0, ≤ 9.5", "大于 0，不大于 9.5", "more than 0; at most 9.5"),
         ("≥ 2026-09-05", "不早于 2026-09-05", "not before 5 Sep 2026"),
         ("2026-09-05..2027-01-01", "2026-09-05 到 2027-01-01", "5 Sep 2026 to 1 Jan 2027"),
         ("> 2026-12-31T16:05:00.000Z", "晚于 2027-01-01 00:05", "after 1 Jan 2027, 00:05"),
@@ -99,7 +101,24 @@ def test_a_bound_is_said_in_words(written, zh, en):
     said = {
         lang: i18n.in_words(lang, {"expected": written, "got": written}) for lang in ("zh", "en")
     }
-    assert said == {"zh": {"expected": zh, "got": written}, "en": {"expected": en, "got": written}}
+    assert {lang: told["expected"] for lang, told in said.items()} == {"zh": zh, "en": en}
+    assert {told["got"] for told in said.values()} == {written}
+
+
+@pytest.mark.parametrize(
+    ("expected", "zh", "en"),
+    [
+        ("≤ 100", "超出范围：应不大于 100，收到 x。", "Out of range: expected at most 100, got x."),
+        ("1..5", "超出范围：应为 1 到 5，收到 x。", "Out of range: expected 1 to 5, got x."),
+        ("> 0, ≤ 9", "超出范围：应大于 0，不大于 9，收到 x。", None),
+        ("≥ 2026-09-05", "超出范围：应不早于 2026-09-05，收到 x。", None),
+        (18, "超出范围：应为 18，收到 x。", "Out of range: expected 18, got x."),
+    ],
+)
+def test_what_ought_to_be_reads_as_one_would_say_it(expected, zh, en):
+    for lang, said in (("zh", zh), ("en", en)):
+        told = i18n.in_words(lang, {"expected": expected, "got": "x"})
+        assert said in (None, i18n.text(lang, "field.range", **told))
 
 
 def test_a_time_without_a_zone_is_refused():
@@ -151,8 +170,32 @@ def test_every_province_of_the_standard_has_a_name_in_both_languages():
 def test_an_office_of_a_district_is_not_told_as_the_city():
     from app.i18n import office_name, region_name
 
-    assert office_name("zh", "441202") == "广东 肇庆 · 区县 441202"
+    assert office_name("zh", "441202") == "广东 肇庆 端州区 441202"
     assert office_name("en", "441202").endswith(", district 441202")
-    assert office_name("zh", "110105") == "北京 · 区县 110105"
+    assert office_name("zh", "110105") == "北京 朝阳区 110105"
+    assert office_name("zh", "441284") == "广东 肇庆 四会市 441284"
+    assert office_name("zh", "441299") == "广东 肇庆 · 区县 441299"  # of no name that is known
     assert office_name("zh", "441200") == "广东 肇庆"
     assert office_name("zh", "429004") == region_name("zh", "429004")
+
+
+# A count, and what stands beside one on a page: then a word that says there are several.
+_SEVERAL = re.compile(r"\{count\} (?:[a-z]+ ){0,2}?[a-z]+s\b")
+_BESIDE = re.compile(r"desk\.works\.\w+|desk\.applications|decide\.waiting|goods\.[\w.]+\.count")
+# One thing cannot be there alone, or the same words say both.
+_AS_ONE = {
+    "desk.works.sold", "check.hash.part", "check.extent.pending", "chain.found.more",
+    "page.verdict.intact.part",
+}  # fmt: skip
+
+
+def test_no_english_sentence_says_that_there_are_one_things():
+    several = {
+        key
+        for key in i18n.keys("en")
+        if _SEVERAL.search(i18n.text_as_written("en", key)) or _BESIDE.fullmatch(key)
+    }
+    assert len(several) > 50
+    assert not [
+        key for key in several - _AS_ONE if not key.endswith(".one") and not i18n.has(f"{key}.one")
+    ]

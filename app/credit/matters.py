@@ -43,6 +43,19 @@ TYPES: Mapping[Kind, tuple[str, str]] = {
 ACTIVE, QUESTIONED = "active", "questioned"
 WITHDRAWN, KEPT, BROKEN = "withdrawn", "kept", "broken"
 
+
+class PromiseRefused(StepRefused):
+    """A commitment does not take this step."""
+
+    words: Mapping[str, str] = {"status": "own.promise_status"}
+
+
+class ListingRefused(StepRefused):
+    """A listing does not take this step."""
+
+    words: Mapping[str, str] = {"status": "own.list_status"}
+
+
 PROMISE_STEPS: Mapping[str, tuple[str, frozenset[str], str]] = {
     "withdraw": ("party", frozenset({ACTIVE}), WITHDRAWN),
     "question": ("system", frozenset({ACTIVE, QUESTIONED}), QUESTIONED),
@@ -122,7 +135,7 @@ class Stand:
             return replace(self, status=self._kept_after(step, now))
         if step == "remove":
             if self.kind is not Kind.RED or self.at(now) in _OVER:
-                raise _refused(step, self.at(now))
+                raise _refused(ListingRefused, step, self.at(now))
             return replace(self, status=SHOWN[Status.REPAIRED])
         moved = after(self._listing(), LIST_STEPS[step], now=now)
         return replace(self, status=SHOWN[moved.status])
@@ -140,7 +153,7 @@ class Stand:
         # Time alone keeps a promise: a step that comes later than its term finds it kept.
         at = self.status if step == "keep" else self.at(now)
         if at not in origins or (step == "keep" and self.at(now) != KEPT):
-            raise _refused(step, at)
+            raise _refused(PromiseRefused, step, at)
         return to
 
     def _listing(self) -> Standing:
@@ -251,10 +264,8 @@ def replay_matters(records: Iterable[Fields]) -> Matters:
     return told
 
 
-def _refused(step: str, status: str) -> StepRefused:
-    return StepRefused(
-        "credit_wrong_state", reason="wrong_state", step=step, status=status, until=""
-    )
+def _refused(kind: type[StepRefused], step: str, status: str) -> StepRefused:
+    return kind("credit_wrong_state", reason="wrong_state", step=step, status=status, until="")
 
 
 def _json(value: Any) -> str:

@@ -91,6 +91,7 @@ class StepRefused(Conflict):
     """The entry does not take this step: `reason` is wrong_state, too_early, too_late or no_loss."""
 
     slug = "lifecycle-conflict"
+    words: Mapping[str, str] = {"status": "credit.status"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,7 @@ def plan_product(row: Row, sheet: Sheet, issuer: str) -> Planned:
     if category:
         found = choice("category", category)
         if found is None:
-            expected = ", ".join(PRODUCT_CATEGORIES)
-            reader.refuse_with("category", "enum", expected=expected, got=category[:40])
+            reader.refuse_choice("category", category, PRODUCT_CATEGORIES, family="page.category")
         else:
             facts["category"] = found
     for name in _TEXTS:
@@ -43,7 +42,7 @@ def plan_product(row: Row, sheet: Sheet, issuer: str) -> Planned:
             facts[name] = value
     claim = reader.text("claim")
     if not (has_word("yes", claim) or has_word("no", claim)):
-        reader.refuse_with("claim", "enum", expected="是/否, yes/no", got=claim[:40])
+        reader.refuse_choice("claim", claim, ("yes", "no"), family="page")
     _check(reader, "product", {"issuer": issuer, **facts}, ())
     listed = _listed(reader)
     if reader.problems:
@@ -169,7 +168,7 @@ def _imported(reader: Reader) -> dict[str, str]:
     if mode:
         value = choice("mode", mode)
         if value is None:
-            reader.refuse_with("mode", "enum", expected=", ".join(IMPORT_MODES), got=mode[:40])
+            reader.refuse_choice("mode", mode, IMPORT_MODES, family="page.mode")
         else:
             found["mode"] = value
     return found

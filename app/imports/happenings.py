@@ -122,7 +122,7 @@ def _said(reader: Reader) -> tuple[str, dict[str, Any]]:
     found = choice("event", told) if told else None
     type_, _, kind = (found or "").partition("/")
     if told and not type_:
-        reader.refuse_with("type", "enum", expected=", ".join(TYPES), got=told[:40])
+        reader.refuse_choice("type", told, TYPES, family="event")
     match type_:
         case "signature":
             return type_, {"kind": _kind(reader, kind)}
@@ -145,5 +145,5 @@ def _kind(reader: Reader, kind: str) -> str:
         return kind or SIGNATURE_KINDS[0]
     found = choice("signed_by", told)
     if found is None:
-        reader.refuse_with("kind", "enum", expected=", ".join(SIGNATURE_KINDS), got=told[:40])
+        reader.refuse_choice("kind", told, SIGNATURE_KINDS, family="goods.kind")
     return found or SIGNATURE_KINDS[0]

@@ -55,7 +55,8 @@ class Problem:
 
     def told(self, lang: Lang) -> str:
         """Returns the sentence for a reader."""
-        blanks = {"name": self.column or self.field, "expected": "…", "got": self.value or "…"}
+        name, got = self.column or self.field, self.value or "…"
+        blanks = {"name": name, "expected": "…", "ought": "…", "got": got}
         key = self.key if has(self.key) else "field.wrong"
         try:
             params = {name: _read(value) for name, value in self.params.items()}

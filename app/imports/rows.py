@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -92,6 +92,12 @@ class Reader:
     def refuse_with(self, name: str, kind: str, **params: object) -> None:
         """Notes one fault of a field."""
         self.refuse((FieldFault((name,), kind, params),), as_field=name)
+
+    def refuse_choice(self, name: str, got: str, known: Iterable[str], *, family: str) -> None:
+        """Notes a word that is none of `known`. family: of the sentences by which people know those."""
+        params = {"expected": ", ".join(known), "got": got[:40]}
+        fault = FieldFault((name,), "enum", params, words={"expected": family})
+        self.refuse((fault,), as_field=name)
 
     def warn(self, name: str, kind: str, **params: str | int) -> None:
         """Notes what was not taken as it stood."""

@@ -155,7 +155,7 @@ class AuditReports:
     def _check_office(self, principal: Principal, job_id: str) -> None:
         """Raises OutsideRegion where the audit met what is not the caller's: a report is signed whole."""
         if self._audits.seen(principal, job_id, after=-1, limit=1).outside:
-            raise OutsideRegion("outside_region", region=principal.region)
+            raise OutsideRegion("outside_region", office=principal.region)
 
     def is_signed(self, report: Report) -> bool:
         """Whether the note verifies under this service's key and says what is stored: report and files.

@@ -250,7 +250,7 @@ class Casework:
             try:
                 self.get(person.principal(), finding)
             except FindingUnknown as fault:
-                params = {"expected": person.region or "", "got": assignee[:40]}
+                params = {"office": person.region or "", "got": assignee[:40]}
                 raise invalid(FieldFault(("assignee",), "assignee_office", params)) from fault
             account = person.id
         kind: NoteKind = "released" if account is None else "assigned"

@@ -8,7 +8,7 @@ there, with notice of its own. Findings on the log itself charge nobody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -62,6 +62,12 @@ class FindingUnknown(NotFound):
 
 class AlreadyAttributed(Conflict):
     """The finding was attributed before, to somebody else."""
+
+    words: Mapping[str, str] = {"to": "casework.to"}
+
+
+class AlreadyDismissed(Conflict):
+    """The finding was decided to be no fault."""
 
 
 class NobodyNamed(Conflict):
@@ -190,7 +196,7 @@ class Findings:
         if row.attributed_to not in (None, to):
             raise AlreadyAttributed("already_attributed", to=row.attributed_to)
         if row.status == DISMISSED:
-            raise AlreadyAttributed("already_attributed", to=DISMISSED)
+            raise AlreadyDismissed("already_dismissed")
         row = self._with_carrier(row, to, named)
         party = side_of(row, to)
         if row.attributed_to is None:
@@ -226,7 +232,7 @@ class Findings:
         check_reason(reason)
         row = self.get(finding)
         if row.kind.startswith(("integrity.", "log.", "index.")):
-            raise NotDismissable("not_dismissable", kind=row.kind)
+            raise NotDismissable("not_dismissable")
         if row.status != DISMISSED:
             at = to_ms(self._clock.now())
             self._decisions.record(

@@ -24,7 +24,7 @@ def is_in_office(database: Database, principal: Principal, party: str) -> bool:
 def check_office(database: Database, principal: Principal, party: str) -> None:
     """Raises OutsideRegion where the caller is not in office for `party`. Read-only."""
     if not is_in_office(database, principal, party):
-        raise OutsideRegion("outside_region", region=principal.region)
+        raise OutsideRegion("outside_region", office=principal.region)
 
 
 def sees_whole(database: Database, viewer: Principal | None, party: str, action: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.kit.errors import Denied
-from app.parties.account_rules import covers
+from app.parties.account_rules import STAFF_SCOPES, covers
 from app.parties.roles import ACTIONS, ADMIN, SCOPES, may_within, reach
 
 
@@ -18,10 +18,16 @@ class ScopeMissing(Denied):
     """The key was not given the scope that this call needs."""
 
 
+class RightMissing(ScopeMissing):
+    """Who has signed in was not given the scope, which others of the same party have."""
+
+    words: Mapping[str, str] = {"scope": "scope"}
+
+
 class RoleMissing(Denied):
     """No role of the caller may do this. Says which roles may."""
 
-    words: Mapping[str, str] = {"who": "role"}
+    words: Mapping[str, str] = {"action": "action", "who": "role"}
 
 
 class NotYours(Denied):
@@ -69,9 +75,14 @@ class Principal:
         Raises ScopeMissing, RoleMissing or NotYours.
         """
         scope = ACTIONS[action].scope
-        if scope not in self.scopes:
-            raise ScopeMissing("scope_missing", scope=scope)
         granted = reach(self.roles, action)
+        if scope not in self.scopes:
+            # A person is told what to ask an owner for, where it would help.
+            if self.account is not None and granted is not None:
+                key = "right_missing" if scope in STAFF_SCOPES else "right_of_owners"
+                raise RightMissing(key, scope=scope)
+            if self.account is None:
+                raise ScopeMissing("scope_missing", scope=scope)
         if granted is None:
             raise role_missing(action)
         if granted == "own" and owner is not None and owner != self.party:
@@ -84,7 +95,7 @@ class Principal:
     def check_office(self, *places: str | None) -> None:
         """Raises OutsideRegion unless the caller is in office in one of these regions."""
         if not self.in_office(*places):
-            raise OutsideRegion("outside_region", region=self.region)
+            raise OutsideRegion("outside_region", office=self.region)
 
 
 def role_missing(action: str) -> RoleMissing:

@@ -71,6 +71,7 @@ class NothingToLift(Conflict):
     """No measure of this kind is in force."""
 
     slug = "lifecycle-conflict"
+    words: Mapping[str, str] = {"kind": "measure"}
 
 
 def party_stream(party: str) -> str:

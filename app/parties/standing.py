@@ -28,6 +28,7 @@ class MandateMissing(Denied):
     """The actor gave the sender no mandate for this, or it has ended."""
 
     slug = "no-mandate"
+    words: Mapping[str, str] = {"type": "event"}
 
 
 def check_verified(view: View, party: str) -> None:

@@ -49,7 +49,7 @@ def is_in_office(connection: Connection, principal: Principal, stream: str) -> b
 def check_goods(connection: Connection, principal: Principal, stream: str) -> None:
     """Raises OutsideRegion where the caller is not in office for a stream. Read-only."""
     if not is_in_office(connection, principal, stream):
-        raise OutsideRegion("outside_region", region=principal.region)
+        raise OutsideRegion("outside_region", office=principal.region)
 
 
 def acts_on(connection: Connection, principal: Principal, stream: str) -> bool:

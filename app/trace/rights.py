@@ -23,6 +23,8 @@ Right = Callable[[State, str, str], bool]
 class NotTheHolder(Denied):
     """The actor has no say in this about these goods."""
 
+    words: Mapping[str, str] = {"type": "event"}
+
 
 def _holder(state: State, actor: str, _source: str) -> bool:
     return bool(state["holder"] == actor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from app.trace.listings import listing_fact
 
 class EventNotYours(Denied):
     """No role of the sender may send this type."""
+
+    words: Mapping[str, str] = {"type": "event"}
 
 
 class Sending(NamedTuple):

@@ -47,6 +47,13 @@ _HEADERS: Final = {
     b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
 }
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+# A badge is a picture on somebody else's page, and data that its scripts read: refusals too, or the page
+# would take one for a network that failed.
+_BADGE: Final = re.compile(r"/badge/[^/]+\.(?:svg|json)")
+_SHARED: Final = (
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+)
 _API: Final = "/api/"
 _TAKES_DOCUMENTS: Final = ("/desk/credit/", "/desk/decisions/", "/desk/parties/")
 """Below these a form may bring several files. It is read only once its sender is known."""
@@ -98,6 +105,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 self._finish_headers(message, visit)
+                if _BADGE.fullmatch(scope["path"]):
+                    message["headers"] += _SHARED
             await send(message)
 
         before = REQUEST_ID.set(visit.id)

@@ -299,7 +299,8 @@ def _read_error(error: Mapping[str, Any]) -> FieldFault:
             params["expected"] = f"≥ {low}" if low is not None else f"≤ {high}"
             params["got"] = context.get("actual_length") or len(given or "")
         case "enum":
-            params["expected"] = str(context.get("expected", "")).replace("'", "")
+            choices = str(context.get("expected", ""))  # 'a', 'b' or 'c'
+            params["expected"] = choices.replace("'", "").replace(" or ", ", ")
         case "pattern":
             params["expected"] = str(context.get("pattern", ""))
         case "type" if shape := _SHAPES.get(error["type"].partition("_")[0]):
@@ -329,7 +330,8 @@ def _detail(fault: Fault, slug: str, lang: Lang) -> str | None:
 
 
 def _field(error: FieldFault, lang: Lang) -> str:
-    blanks = {"name": error.loc[-1] if error.loc else "", "expected": "…", "got": "…"}
+    name = error.loc[-1] if error.loc else ""
+    blanks = {"name": name, "expected": "…", "ought": "…", "got": "…"}
     try:
         told = in_words(lang, error.params) | worded(lang, error.params, error.words)
         return text(lang, f"field.{error.sentence or error.kind}", **(blanks | told))

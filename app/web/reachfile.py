@@ -22,25 +22,25 @@ COLUMNS = (
 
 
 def csv_of_reach(
-    rooms: Rooms, principal: Principal, scope: Scope, purpose: str, lang: Lang, *, in_words: bool
+    rooms: Rooms, principal: Principal, scope: Scope, purpose: str, lang: Lang
 ) -> Response:
     """Returns a line for each of the goods as an answer of CSV. Raises what the count raises.
 
-    in_words: states, ways and yes or no in the reader's words; else as the API names them, 1 or 0.
+    It is for people, in their language throughout: states, ways, yes or no.
     """
     _, goods = rooms.recalls.units(principal, scope, purpose=purpose)
-    return answer_csv(write_csv(_lines(goods, lang, in_words=in_words)), name="recall")
+    return answer_csv(write_csv(_lines(goods, lang)), name="recall")
 
 
-def _lines(goods: Sequence[Goods], lang: Lang, *, in_words: bool) -> Iterator[Sequence[object]]:
+def _lines(goods: Sequence[Goods], lang: Lang) -> Iterator[Sequence[object]]:
     def word(family: str, value: str) -> str:
-        return text(lang, f"recall.{family}.{value}") if in_words else value
+        return text(lang, f"recall.{family}.{value}")
 
-    def flag(value: bool) -> str | int:  # noqa: FBT001 - it is what the cell says
-        return text(lang, "page.yes" if value else "page.no") if in_words else int(value)
+    def flag(value: bool) -> str:  # noqa: FBT001 - it is what the cell says
+        return text(lang, "page.yes" if value else "page.no")
 
     yield [text(lang, f"recall.column.{name}") for name in COLUMNS]
-    joint = text(lang, "page.list.join") if in_words else " "
+    joint = text(lang, "page.list.join")
     for one in goods:
         since, until = one.mark or (None, None)
         ways = joint.join(word("way", way) for way in one.seen.ways)

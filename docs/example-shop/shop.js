@@ -12,7 +12,8 @@ async function showBadge() {
   const told = document.getElementById("checked");
   try {
     const answer = await fetch(`${address}.json?${asked}`);
-    if (!answer.ok) throw new Error(`there is no badge for ${config.domain}`);
+    if (answer.status === 404) throw new Error(`there is no badge for ${config.domain}`);
+    if (!answer.ok) throw new Error(`Suxin answered ${answer.status}`);
     const claim = await verifyBadge(await answer.json(), { key: config.key, host: location.host });
     told.className = "right";
     told.textContent =

@@ -46,7 +46,8 @@ function drawOutcomes(place) {
   const tally = document.createElement("p");
   const unit = document.createElement("small");
   tally.className = "tally";
-  unit.textContent = place.dataset.count;
+  unit.dataset.one = place.dataset.one;
+  unit.dataset.many = place.dataset.many;
   tally.append(document.createElement("b"), " ", unit);
   const drawn = [part("failed", place.dataset.failed), part("done", place.dataset.done, tally)];
   place.replaceWith(...drawn);
@@ -192,6 +193,8 @@ async function send() {
     done += 1;
     doneBox.hidden = false;
     doneBox.querySelector("b").textContent = done;
+    const unit = doneBox.querySelector("small");
+    unit.textContent = done === 1 ? unit.dataset.one : unit.dataset.many;
     const list = doneBox.querySelector("ul");
     row(list, answer.message, answer.code, answer.page);
     while (list.children.length > SHOWN) list.lastElementChild.remove();

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.i18n import text
+from app.i18n import in_words, text
 from app.trace.proof import SYMBOLS
 from tests.browser.counter import phone
 from tests.browser.form import Form
@@ -228,7 +228,7 @@ def test_each_mistake_is_told_beside_its_field_and_the_rest_is_kept(counter, chr
                 form.fill(proof="")
             assert form.send() in (403, 422), (field, mistake)
             assert form.panel.locator(".refusal[role=alert]").is_visible()
-            assert form.error(field) == text(lang, key, **params), (field, mistake)
+            assert form.error(field) == text(lang, key, **in_words(lang, params)), (field, mistake)
             kept = form.values()
             for told, value in written.items():
                 assert kept.get(told, "") == ("" if told == "proof" else value), told

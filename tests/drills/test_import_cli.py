@@ -113,6 +113,14 @@ def test_faults_are_a_table_and_a_file_and_the_exit_code_tells(place, tmp_path):
     )
     assert (done.code, done.err) == (1, "")
     assert "科学计数" in done.out.replace("\n", "")
+    first, *counts = done.out.splitlines()[:5]
+    assert first == "2 行（csv UTF-8）"
+    assert [one.split() for one in counts] == [
+        ["新写入", "1"],
+        ["已有，不变", "0"],
+        ["跳过", "0"],
+        ["未通过", "1"],
+    ]
     lines = out.read_bytes().decode("utf-8-sig").splitlines()
     assert lines[0] == "行,列,值,原因,应为"
     assert lines[1].startswith("2,条码,6.90E+12,")

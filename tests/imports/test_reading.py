@@ -12,11 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.i18n import LANGUAGES, text
+from app.imports.columns import choice, has_word
 from app.imports.csvfile import find_separator, read_csv
 from app.imports.grid import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, FileTooLarge, FileUnusable
 from app.imports.mapping import Layout
 from app.imports.reading import read_grid
 from app.imports.sheet import find_sheet
+from app.trace.events import IMPORT_MODES, PRODUCT_CATEGORIES, SIGNATURE_KINDS
+from app.trace.rowevents import TYPES
 from tests.imports.sheets import as_csv, as_xlsx
 
 # What GBK knows: no encoder of it may fail on the drawn text.
@@ -333,3 +337,21 @@ def test_a_file_of_another_kind_says_which(chosen, head, told):
     with pytest.raises(FileUnusable) as caught:
         find_sheet(read_grid(raw), chosen, Layout())
     assert caught.value.key == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "known"),
+    [
+        ("category", "page.category", PRODUCT_CATEGORIES),
+        ("mode", "page.mode", IMPORT_MODES),
+        ("event", "event", TYPES),
+        ("signed_by", "goods.kind", SIGNATURE_KINDS),
+    ],
+)
+def test_every_word_that_a_refusal_offers_is_one_that_a_cell_may_hold(kind, family, known):
+    for lang in LANGUAGES:
+        for value in known:
+            read = choice(kind, text(lang, f"{family}.{value}"))
+            assert (read or "").partition("/")[0] == value, (lang, value)
+    assert has_word("yes", text("zh", "page.yes"))
+    assert has_word("no", text("zh", "page.no"))

@@ -18,7 +18,7 @@ import pytest
 from tests.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "example-shop" / "serve.py"
-REFUSAL = "您的角色不能做这件事（ranking.query），能做的是：平台。"
+REFUSAL = "您的角色不能做这件事（查询排序），能做的是：平台。"
 PROBLEM = json.dumps({"type": "/problems/forbidden", "status": 403, "detail": REFUSAL}).encode()
 
 

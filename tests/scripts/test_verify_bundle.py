@@ -171,11 +171,14 @@ def test_the_command_speaks_the_language_that_is_asked_for_else_the_terminals(tm
         asked = ["verify", str(path), "--key", VKEY, *options]
         done = CliRunner().invoke(cli, asked, env=env)
         assert (done.exit_code, done.stdout) == (0, said[lang])
-    asked = ["verify", str(tmp_path / "none.json"), "--lang", "zh"]
-    done = CliRunner().invoke(cli, asked)
-    assert done.exit_code == 2
-    assert "请给出下载的证据包文件" in done.stderr
-    assert "none.json" in done.stderr
+
+
+def test_a_choice_that_there_is_not_is_refused_without_words_of_the_library():
+    for asked in (["verify", "x", "--lang", "xx"], ["labels", "x", "--symbol", "xx"]):
+        done = CliRunner().invoke(cli, asked)
+        assert done.exit_code == 2
+        assert "'xx' is not one of" in done.stderr
+        assert "Value error" not in done.stderr
 
 
 RAW = encode(mapped().bundle())
@@ -414,7 +417,7 @@ def test_it_imports_the_standard_library_alone():
             1,
             "is not the one that was given.  [checkpoints[0]]",
         ),
-        (intact(), ("--key", "nonsense"), 2, "not a verifier key"),
+        (intact(), ("--key", "non+sen+se"), 2, "not a verifier key"),
         ({"format": "?"}, ("--key", VKEY), 2, "suxin-evidence/1"),
     ],
 )
@@ -449,11 +452,30 @@ def test_json_is_the_same_report(tmp_path):
     assert done.returncode == 1
 
 
-def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
-    done = run(tmp_path, "absent.json")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert b"absent.json" in done.stderr
-    assert b"Traceback" not in done.stderr
+def test_a_file_that_is_not_there_or_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundle.json").write_bytes(RAW)
+    (tmp_path / "latin").write_bytes(b"cl\xe9")
+    missing, folder = tmp_path / "none" / "log.vkey", tmp_path
+    for asked, en, zh in (
+        (["absent.json"], "there is no such file", "没有这个文件"),
+        (["bundle.json", "--policy", missing], "there is no such file", "没有这个文件"),
+        (["bundle.json", "--key", missing], "no such file, and it is not", "没有这个文件，它本身也"),
+        (["bundle.json", "--key", "./nokey"], "./nokey: there is no such file", "./nokey：没有这个文件"),
+        (["bundle.json", "--key", folder], "cannot be read", "读不出来"),
+        ([folder], "cannot be read", "读不出来"),
+    ):  # fmt: skip
+        for lang, said in (("en", en), ("zh", zh)):
+            done = run(tmp_path, *map(str, asked), "--lang", lang)
+            assert (done.returncode, done.stdout) == (2, b"")
+            told = done.stderr.decode()
+            assert (said in told, told.count("\n")) == (True, 1)
+            ours = CliRunner().invoke(cli, ["verify", *map(str, asked), "--lang", lang])
+            assert (ours.exit_code, ours.stderr) == (2, told.replace("verify_bundle.py:", "suxin:"))
+    for key in ("latin", f"{VKEY}\n" * 5):
+        done = run(tmp_path, "bundle.json", "--key", key)
+        assert done.returncode == (2 if key == "latin" else 0)
+        assert b"Traceback" not in done.stderr
 
 
 def test_what_it_prints_promises_nothing():

@@ -112,6 +112,22 @@ def test_a_verified_domain_gets_a_badge_that_others_can_check(market, site, tmp_
     assert body["badge"]["expires_at"] == market.at(24)
 
 
+def test_every_answer_about_a_badge_may_be_read_by_pages_elsewhere(market):
+    path = f"/badge/{SHOP}.json"
+    for method, asked, status in (
+        ("GET", f"{path}?domain=nobodys.example", 404),
+        ("GET", path, 422),
+        ("POST", path, 405),
+        ("GET", f"/badge/{SHOP}.svg?domain=nobodys.example", 200),
+    ):
+        answer = market.call(method, asked)
+        assert answer.status_code == status
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    for asked in (f"/badge/{SHOP}", f"{path}/more", "/api/v1/ledger"):
+        assert "Access-Control-Allow-Origin" not in market.call("GET", asked).headers
+
+
 def test_the_program_refuses_another_domain_an_old_badge_and_a_changed_one(market, site, tmp_path):
     verified(market, site)
     key = market.call("GET", "/log/receipt-key").text.strip()

@@ -95,7 +95,7 @@ def test_withdrawn_it_earns_nothing_more(market):
         "POST", path, {}, token=market.keys[shop], headers={"Accept-Language": "zh"}
     )
     assert told(again) == (409, "lifecycle-conflict", "wrong_state")
-    assert "withdrawn" in again.json()["detail"]
+    assert "现在的状态是“已撤回”" in again.json()["detail"]
 
 
 def test_a_broken_one_costs_after_notice_and_is_public_only_then(market):

@@ -118,6 +118,14 @@ def test_a_reader_who_is_too_quick_is_told_on_a_page(start, no_time_passes):
     assert "<h1" in refused.text
 
 
+def test_a_page_elsewhere_can_read_that_it_asks_for_a_badge_too_often(start, no_time_passes):
+    with start(anonymous_per_second=100) as running:
+        path = f"/badge/{SHOP}.json?domain=shop.example"
+        answers = (running.client.get(path) for _ in range(300))
+        refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["Access-Control-Allow-Origin"] == "*"
+
+
 def test_guessing_keys_is_limited_like_everything_without_one(start, no_time_passes):
     with start(anonymous_per_second=100) as running:
         wrong = "sx_ABCDEFGHJKLM_" + "0" * 64

@@ -82,6 +82,8 @@ def test_a_faulty_row_names_its_cell_and_spares_its_neighbours(market):
         assert errors[0]["expected"]
     zh = send(market, "products", raw, query="?dry_run=true", lang="zh").json()["errors"]
     assert "科学计数" in zh[1]["msg"]
+    assert zh[3]["msg"].startswith("只能是其中之一：食用农产品、食品、药品、")
+    assert "_" not in zh[3]["msg"]
     csv_ = market.call("GET", done.json()["links"]["errors_csv"], token=market.keys[SHOP])
     lines = csv_.content.decode("utf-8-sig").splitlines()
     assert lines[0] == "row,column,value,reason,expected"

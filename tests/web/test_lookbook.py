@@ -104,6 +104,9 @@ def test_the_csv_says_the_same_and_holds_no_formula(market):
         assert all(row["At"].endswith("+08:00") for row in rows)
     chinese = owner.http.get("/desk/looks.csv?lang=zh").content.decode("utf-8-sig")
     assert chinese.startswith("时间,由谁,监管单位,")
+    sections = {row["内容"] for row in csv.DictReader(io.StringIO(chinese))}
+    assert sections
+    assert not [one for one in sections if one.isascii()]
     market.ask("GET", f"{LOG}.csv", token=market.keys[SHOP], status=403)
     operator = signed_in(market, "operator", None)
     assert "=case customs" in operator.get("/desk/looks").text

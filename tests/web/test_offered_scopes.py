@@ -83,3 +83,30 @@ def test_a_shop_that_asks_for_the_ranking_is_told_who_may(world):
         answer = send(world, "POST", request, lang)
         assert answer.status_code == 403
         assert said in answer.json()["detail"]
+
+
+def test_who_has_signed_in_is_told_of_the_account_and_a_program_of_its_key(world):
+    market = world.market
+    shop = market.newcomer()
+    staff = signed_in(market, "staff", shop, scopes=["events"])
+    staff.http.headers["Accept"] = "application/json"
+    told = staff.get("/account/keys", 403).json()["detail"]
+    assert (
+        told
+        == "An owner of your organisation deals with parties and keys; no account of its staff does."
+    )
+    path, body = f"/api/v1/parties/{shop}/keys", {"scopes": ["events"]}
+    key = market.key_of(shop, "events")
+    assert "This API key lacks the scope “parties”" in market.ask(
+        "POST", path, body, token=key, status=403, headers={"Accept-Language": "en"}
+    )["detail"]  # fmt: skip
+
+
+def test_the_page_of_a_refusal_says_who_may_and_asks_for_no_right_that_would_not_help(world):
+    shop = signed_in(world.market, "staff", world.market.newcomer(), scopes=["codes"])
+    page = shop.get("/desk/shipments", 403).text
+    assert "not given “events and shipments”. An owner of your organisation can" in page
+    owner = signed_in(world.market, "owner", world.market.newcomer())
+    page = owner.get("/desk/search", 403).text
+    assert "these may: Regulator" in page
+    assert "An owner of your organisation" not in page

@@ -307,4 +307,34 @@ def test_the_dossier_of_a_districts_office_names_the_district_and_a_shops_does_n
         party = market.newcomer(role, region="441202")
         page = market.call("GET", f"/credit/{party}?lang=zh", headers={"Accept": "text/html"}).text
         assert "广东 肇庆" in page
-        assert ("区县 441202" in page) is told
+        assert ("端州区 441202" in page) is told
+
+
+def test_an_office_of_a_district_is_told_as_one_where_it_searches_and_where_its_looks_are_listed(
+    market,
+):
+    browser = signed_in(market, "owner", AUTHORITY, scopes=["audit"], region="441202")
+    office, told = market.newcomer("regulator", region="441202"), "广东 肇庆 端州区 441202"
+    browser.get("/desk/search")
+    found = browser.post("/desk/search", 200, q=office, purpose="稽查", lang="zh").text
+    assert f"（{told}）" in found, "where it looks"
+    assert found.count(told) == 2, "and what it found"
+    whole = browser.post("/desk/search", 200, region="441202", lang="zh").text
+    assert f"{told}的全部登记" in whole
+    browser.post("/desk/search", 200, q="SF0000000000001", purpose="稽查")
+    assert f"· {told}</small>" in browser.get("/desk/looks?lang=zh").text
+
+
+def test_a_refusal_for_the_region_is_told_as_one_and_names_the_region(market):
+    browser = signed_in(market, "owner", AUTHORITY, region="441202")
+    browser.http.headers["Accept-Language"] = "zh"
+    page = browser.get(f"/desk/parties/{market.far}", 403).text
+    assert "<h1>不在您的管辖地区</h1>" in page
+    assert "广东 肇庆 端州区 441202" in page
+    assert "负责人" not in page
+    key = key_of_person(market, region=HERE)
+    refused = market.ask(
+        "GET", f"{market.theirs.path}/sealed{PURPOSE}", token=key, status=403,
+        headers={"Accept-Language": "en"},
+    )  # fmt: skip
+    assert "Zhaoqing, Guangdong" in refused["detail"]

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from app.credit.matters import (
+    ACTIVE,
+    KEPT,
+    QUESTIONED,
+    SHOWN,
+    ListingRefused,
+    PromiseRefused,
+)
+from app.credit.policy import Status
+from app.credit.steps import StepRefused
 from app.i18n import LANGUAGES, text
 from app.kit.errors import Conflict, Denied, Fault, FieldFault, Unavailable, invalid
+from app.oversight.findings import (
+    ATTRIBUTIONS,
+    AlreadyAttributed,
+    AlreadyDismissed,
+    NotDismissable,
+)
+from app.parties.roles import EVENTS
+from app.parties.rules import NothingToLift
+from app.parties.standing import MandateMissing
+from app.trace.rights import NotTheHolder
+from app.trace.sending import EventNotYours
 from app.web.body import api_router
 from app.web.problems import STATUS, describe, say_fault
 
@@ -151,3 +173,37 @@ def test_a_page_may_answer_readers_of_html(start):
         plain = running.call("GET", "/nothing")
     assert html.text == "<h1>not-found</h1>"
     assert plain.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_refusal_names_kinds_and_states_in_the_readers_words():
+    """What programs write stands in `reason` and in the request; a Chinese sentence has none of it."""
+    refusals = [
+        *(EventNotYours("event_not_yours", type=type_) for type_ in EVENTS),
+        *(NotTheHolder("not_the_holder", type=type_) for type_ in EVENTS),
+        *(NotTheHolder("not_the_brand_owner", type=type_) for type_ in ("recall", "notice")),
+        *(MandateMissing("no_mandate", actor="1", agent="2", type=type_) for type_ in EVENTS),
+        *(NothingToLift("nothing_to_lift", kind=kind) for kind in ("delist", "suspend", "warn")),
+        *(AlreadyAttributed("already_attributed", to=to) for to in ATTRIBUTIONS),
+        *(StepRefused("credit_wrong_state", status=str(status)) for status in Status),
+        *(PromiseRefused("credit_wrong_state", status=one) for one in (ACTIVE, QUESTIONED, KEPT)),
+        *(ListingRefused("credit_wrong_state", status=one) for one in SHOWN.values()),
+        NotDismissable("not_dismissable"),
+        AlreadyDismissed("already_dismissed"),
+    ]
+    for refusal in refusals:
+        said = describe(refusal, lang="zh", instance="i")["detail"].replace("/docs", "")
+        assert not re.search("[A-Za-z_]", said), said
+        told = describe(refusal, lang="en", instance="i")
+        assert told["detail"] != told["title"]
+
+
+def test_the_choices_of_a_field_are_told_apart_by_commas_in_every_language(service):
+    path = "/api/v1/webhooks"
+    body = {"url": "https://shop.example/hook", "events": ["nothing"]}
+    for lang, join in (("zh", "只能是其中之一：credit.warning, "), ("en", "credit.warning, ")):
+        answer = service.call(
+            "POST", path, body, token=service.admin, headers={"Accept-Language": lang}
+        )
+        (fault,) = answer.json()["errors"]
+        assert join in fault["msg"]
+        assert " or " not in fault["msg"]

@@ -46,6 +46,7 @@ SAID = {
         "签名有效，但没有核对是给哪个域名的。",
         "The signature is valid, but for which domain was not checked.",
     ),
+    "unreadable": ("无法读取。", "It cannot be read."),
 }
 
 
@@ -194,6 +195,16 @@ def test_a_report_says_which_of_text_signature_and_key_is_wrong(market, report, 
     paper.write_bytes(b"%PDF-1.7")
     said = check("altered", written(tmp_path, report), paper, "--key", keys)
     assert "not of this report" in said
+
+
+def test_a_key_that_is_no_key_and_a_file_that_is_not_there_are_told_apart(report, tmp_path):
+    file = written(tmp_path, report)
+    said = check("unreadable", file, "--key", tmp_path / "nokey", code=2)
+    assert f"{tmp_path / 'nokey'}: there is no such file" in said
+    assert "cannot be opened" in check("unreadable", file, "--key", tmp_path, code=2)
+    for given in ("suxin.test/log+33ac6e36+AYq", file):
+        said = check("unreadable", file, "--key", given, code=2)
+        assert "The key that was given is not a verifier key" in said
 
 
 def test_a_report_signed_over_a_state_that_the_log_never_signed_is_told_apart(

@@ -148,7 +148,9 @@ def test_an_office_sees_reports_on_goods_of_its_region(market):
 def test_the_operator_reads_and_a_shop_does_not(market):
     ticket = report(market, market.one().code)
     operator = signed_in(market, "operator", None)
-    assert "reports to read" in operator.get("/desk").text
+    page = operator.get("/desk").text
+    (said,) = re.findall(r"<b[^>]*>(\d+\+?)</b><span>(reports?) to read", page)
+    assert (said[0] == "1") is (said[1] == "report")
     assert ticket in operator.get(DESK).text
     signed_in(market, "owner", SHOP).get(DESK, 403)
     assert market.call("GET", R, token=market.keys[SHOP]).status_code == 403

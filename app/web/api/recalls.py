@@ -230,10 +230,9 @@ def read_reach(rooms: InRooms, principal: Caller, body: ReachIn) -> ReachOut:
 def export_reach(rooms: InRooms, principal: Caller, lang: Language, body: ReachIn) -> Response:
     """Returns a line for each of the goods: state, holder, seller, ways to the buyer, what came since.
 
-    Headed in the reader's language, times as in China with their offset; states and ways as the API
-    names them.
+    It speaks the reader's language: headings, states, ways, yes or no. Times as in China with their offset.
     """
-    return csv_of_reach(rooms, principal, body.scope(), body.purpose, lang, in_words=False)
+    return csv_of_reach(rooms, principal, body.scope(), body.purpose, lang)
 
 
 def _reach(rooms: Rooms, found: Reached) -> ReachOut:

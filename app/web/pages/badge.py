@@ -33,11 +33,6 @@ Standing = Literal["right", "unseen", "foreign", "unknown"]
 unknown: there is no badge for the party there."""
 
 _DOMAIN = Annotated[str, Query(max_length=300)]
-# A picture on somebody else's page, and data that its scripts read: both are meant to be.
-_SHARED: Final = {
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Access-Control-Allow-Origin": "*",
-}
 _FRESH: Final = {"Cache-Control": "no-store", "Vary": "Referer"}
 
 
@@ -66,7 +61,7 @@ def read_picture(
         name=shown.badge.claim["name"] if shown.badge else "",
         until=_until(told, shown.badge),
     )
-    headers = {**_SHARED, **_FRESH, "Content-Language": told}
+    headers = {**_FRESH, "Content-Language": told}
     return Response(drawing.encode(), media_type="image/svg+xml", headers=headers)
 
 
@@ -75,7 +70,7 @@ def read_badge(rooms: InRooms, party: str, domain: _DOMAIN) -> Response:
     """Returns the signed badge of a party for a domain. Raises BadgeUnknown."""
     badge = rooms.badges.give(party, _domain(domain))
     body = {"format": FORMAT, "badge": badge.claim, "key": rooms.badges.key, "note": badge.note}
-    headers = {**_SHARED, "Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store"}
     return Response(orjson.dumps(body), media_type="application/json", headers=headers)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from starlette.requests import Request
 
-from app.i18n import Lang, text
+from app.i18n import Lang, in_words, text
 from app.trace.ratings import BEST
 from app.web.pages.signed.numbers import read_whole
 
@@ -34,7 +34,8 @@ def read_words(
         if said:
             told[name] = said
         if len(said) > most:
-            errors[name] = text(lang, "field.length", expected=f"≤ {most}", got=len(said))
+            told_of = in_words(lang, {"expected": f"≤ {most}", "got": len(said)})
+            errors[name] = text(lang, "field.length", **told_of)
     if required and "text" not in told:
         errors["text"] = text(lang, "field.missing", name="text")
     return told, errors

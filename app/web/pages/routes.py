@@ -21,6 +21,7 @@ from app.ledger import logstore
 from app.ledger.served import load_checkpoint
 from app.oversight.looks import Look
 from app.oversight.reporting import PATIENCE_S
+from app.parties.principal import OutsideRegion
 from app.trace.code import Code, digital_link
 from app.trace.decide import CodeUnknown
 from app.trace.scans import LIFE_S, ask_beside
@@ -38,7 +39,7 @@ from app.web.pages.signed.session import Led, lead
 from app.web.pages.views import ErrorView, Frame, HomeView, Log
 from app.web.pages.zone import newest_of_zone
 from app.web.paths import decode_parameters
-from app.web.problems import status_of
+from app.web.problems import say_fault, status_of
 from app.web.visit import REQUEST_ID, SCOPE_KEY, visit_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -122,6 +123,7 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         return lead(request, fault)
     lang = visit_of(request).lang
     kind: Any = "internal"
+    told = ""
     if isinstance(fault, NotFound):
         kind = "not_found"
     elif isinstance(fault, TooMany):
@@ -133,13 +135,15 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     elif isinstance(fault, FormForeign):
         kind = "stale"
     elif isinstance(fault, Denied):
-        kind = "forbidden"
+        kind = "outside_region" if isinstance(fault, OutsideRegion) else "forbidden"
+        told = say_fault(fault, lang)
     elif status_of(fault) < 500:
         # A wrong address or way of asking: what a person can do about it is the same.
         kind = "not_found"
     view = ErrorView(
         frame=Frame(lang=lang, path="/"),
         kind=kind,
+        told=told,
         request_id=visit_of(request).id,
         retry_after_s=fault.retry_after_s,
     )

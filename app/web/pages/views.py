@@ -440,12 +440,17 @@ class VerifyView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorView:
-    """Something went wrong on our side or too often. request_id is what a person can quote."""
+    """Something went wrong on our side, too often, or is not the reader's to do.
+
+    request_id: what a person can quote. told: what is said of this very case, "" where the kind says all.
+    """
 
     frame: Frame
     kind: Literal[
-        "internal", "unavailable", "too_many", "too_large", "not_found", "forbidden", "stale"
-    ]
+        "internal", "unavailable", "too_many", "too_large", "not_found", "forbidden", "outside_region",
+        "stale",
+    ]  # fmt: skip
+    told: str = ""
     request_id: str = ""
     retry_after_s: int | None = None
 

@@ -62,4 +62,4 @@ def show_figures(
 
 
 def _place(lang: Lang, region: str) -> str:
-    return region_name(lang, region) or text(lang, "figures.nowhere")
+    return region_name(lang, region, district=True) or text(lang, "figures.nowhere")

@@ -8,14 +8,12 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.credit.words import WISH_OF, deciding
-from app.i18n import Lang, text
 from app.kit.errors import Fault
 from app.oversight.lookbook import LoggedLook, WantedLooks
 from app.oversight.periods import read_period
 from app.web.body import StrictRoute
 from app.web.deps import InRooms
-from app.web.lookfile import csv_of_looks
+from app.web.lookfile import csv_of_looks, say_purpose
 from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.form import Form, Sent, prefilled, refused
 from app.web.pages.signed.session import InSigned
@@ -26,18 +24,6 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/looks"
 _PAGE: Final = 50
-_OURS: Final = (
-    *(deciding(wish, "").strip() for wish in sorted(set(WISH_OF.values()))),
-    "decide application",
-    "work on case",
-    "work on complaint",
-    "recall_lifted",
-    "recall",
-    "check declaration",
-    "decide declaration",
-)
-"""How purposes begin that nobody stated: what somebody had to decide, and then which. The last two stand in
-logs from before customs were asked for one."""
 _FILTERS: Final = ("by", "code", "purpose", "party", "since", "until")
 
 _Text = Annotated[str, Query(max_length=200)]
@@ -87,7 +73,7 @@ def show_looks(
         status=422 if sent.errors else 200,
         told="",
         sent=sent,
-        looks=[(one, _why(frame.lang, one.purpose)) for one in shown],
+        looks=[(one, say_purpose(frame.lang, one.purpose)) for one in shown],
         kept=[(name, sent.value(name)) for name in _FILTERS if sent.value(name)],
         next=encode_place(shown[-1].place) if len(found) > _PAGE else None,
     )
@@ -110,15 +96,6 @@ def export_looks(
     asked = prefilled(by=by, code=code, purpose=purpose, party=party, since=since, until=until)
     told = lang_of(request, lang)
     return csv_of_looks(rooms, signed.person.principal(), _wanted(asked), told)
-
-
-def _why(lang: Lang, purpose: str) -> str:
-    """Returns a purpose; one that the service wrote down by itself, in the reader's language."""
-    for does in _OURS:
-        if purpose == does or purpose.startswith(f"{does} "):
-            said = text(lang, f"looks.said.{does.replace(' ', '_')}")
-            return said + purpose.removeprefix(does)
-    return purpose
 
 
 def _wanted(asked: Sent) -> WantedLooks:

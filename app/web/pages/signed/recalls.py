@@ -91,7 +91,7 @@ def export_reach(request: Request, rooms: InRooms, signed: InSigned, form: InFor
     """Returns a line for each of the goods as CSV."""
     principal, lang = signed.person.principal(), lang_of(request, form.text("lang") or None)
     purpose = form.text("purpose")
-    return csv_of_reach(rooms, principal, scope_in(form), purpose, lang, in_words=True)
+    return csv_of_reach(rooms, principal, scope_in(form), purpose, lang)
 
 
 def may_recall(principal: Principal) -> bool:
