@@ -276,7 +276,7 @@ def test_a_search_that_found_nothing_is_told_in_the_log_of_looks(market):
     told = owner.http.get("/desk/looks.csv?purpose=case of nothing").content.decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(told)))
     assert [(row["Code"], row["Record"]) for row in rows] == [("", "nothing was found")] * 3
-    assert sorted(row["Section"] for row in rows) == ["order", "payment", "waybill"]
+    assert sorted(row["Section"] for row in rows) == ["Order", "Payment", "Waybill"]
 
 
 def test_what_is_wrong_is_said_at_its_field(market):
