@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.credit.document_kinds import WORDS
-from app.kit.pictures import Format, PictureUnfit, one_at_a_time, opened_picture
+from app.kit.pictures import Format, OneAtATime, PictureUnfit, opened_picture
 
 _FORMATS: Final[Mapping[str, Format]] = {
     "image/jpeg": "JPEG",
@@ -24,6 +24,8 @@ _FORMATS: Final[Mapping[str, Format]] = {
 _PDF_HEAD: Final = re.compile(rb"%PDF-[12]\.[0-9]")
 _PDF_END: Final = re.compile(rb"startxref\s+[0-9]+\s+%%EOF")
 _TAIL: Final = 1_024 + 64
+# Not the turn of photos at /scan: those are of strangers.
+_turn = OneAtATime("documents_busy")
 
 
 def fault_of_body(raw: bytes, kind: str) -> tuple[str, str | int] | None:
@@ -36,7 +38,7 @@ def fault_of_body(raw: bytes, kind: str) -> tuple[str, str | int] | None:
         is_whole = _PDF_HEAD.match(raw) and _PDF_END.search(raw, max(0, len(raw) - _TAIL))
         return None if is_whole else damaged
     try:
-        with one_at_a_time(), opened_picture(raw, formats=(_FORMATS[kind],)) as image:
+        with _turn, opened_picture(raw, formats=(_FORMATS[kind],)) as image:
             image.load()
     except PictureUnfit as unfit:
         return ("file_pixels", unfit.millions) if unfit.millions else damaged

@@ -107,13 +107,17 @@ class Documents:
     def keep(self, principal: Principal, files: Sequence[Handed]) -> list[tuple[Kept, bool]]:
         """Returns each file as it is kept, and whether it was before: all of them, or none.
 
-        What is kept already keeps its first name. Raises what `check_may` raises; Invalid, with every
+        What is kept already keeps its first name, and is taken though a rule that came since would refuse
+        it. Raises what `check_may` raises; Invalid, with every
         file that is empty, too large, of another kind, damaged, or more than the party may keep; Overloaded.
         Writes `document`.
         """
         principal.check_may(KEEP)
         party = principal.own_party()
-        _check(files)
+        with self._database.read() as connection:
+            asked = [(party, digest) for digest in dict.fromkeys(map(_digest_of, files))]
+            known = {digest for _, digest in documentstore.find_some(connection, asked)}
+        _check(files, known)
         sealed = {row["digest"]: row for row in (self._sealed(party, file) for file in files)}
         rows = dict(sorted(sealed.items()))
         made: dict[str, bool] = {}
@@ -348,8 +352,8 @@ def _says_so(connection: Connection, use: Any) -> bool:
     )
 
 
-def _check(files: Sequence[Handed]) -> None:
-    """Raises Invalid with everything that is wrong with these files."""
+def _check(files: Sequence[Handed], known: Collection[str]) -> None:
+    """Raises Invalid with everything that is wrong with these files. known: digests of those kept already."""
     faults = []
     for file in files:
         named = {"file": plain_name(file.name) or "?"}
@@ -361,6 +365,8 @@ def _check(files: Sequence[Handed]) -> None:
         elif (kind := kind_of(file.raw)) is None:
             params = {"expected": ", ".join(WORDS.values())}
             faults.append(FieldFault(file.loc, "file_kind", named | params))
+        elif _digest_of(file) in known:
+            continue
         elif (wrong := fault_of_body(file.raw, kind)) is not None:
             faults.append(FieldFault(file.loc, wrong[0], named | {"expected": wrong[1]}))
     if faults:

@@ -137,7 +137,13 @@ class Stand:
             if self.kind is not Kind.RED or self.at(now) in _OVER:
                 raise _refused(ListingRefused, step, self.at(now))
             return replace(self, status=SHOWN[Status.REPAIRED])
-        moved = after(self._listing(), LIST_STEPS[step], now=now)
+        try:
+            moved = after(self._listing(), LIST_STEPS[step], now=now)
+        except StepRefused as refused:
+            if refused.reason != "wrong_state":
+                raise
+            # In a listing's own words of its state, which are not those of an entry.
+            raise _refused(ListingRefused, step, self.at(now)) from refused
         return replace(self, status=SHOWN[moved.status])
 
     def takes(self, step: str, *, now: datetime) -> bool:

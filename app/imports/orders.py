@@ -116,7 +116,8 @@ def _plan(
     }
     return Planned(
         row.number, "created", payload, warnings=tuple(reader.warnings), key=str(payload["id"]),
-        gtin=goods.gtin, lot=goods.lot, carrier=parcel.carrier, late=tuple(reader.late),
+        gtin=goods.gtin, lot=goods.lot, carrier=_carrier(reader, parcel),
+        late=tuple(reader.late),
     )  # fmt: skip
 
 
@@ -206,8 +207,9 @@ def _parcel(reader: Reader, mapping: Layout) -> _Parcel | None:
 
 
 def _carrier(reader: Reader, parcel: _Parcel | None) -> str:
-    """Returns the carrier of a row that is refused, "" where that is what is wrong."""
-    if parcel is None or any(one.field == "carrier" for one in reader.problems):
+    """Returns the carrier of a row, "" where that is what is wrong."""
+    wrong = (*reader.problems, *reader.late)
+    if parcel is None or any(one.field == "carrier" for one in wrong):
         return ""
     return parcel.carrier
 

@@ -1,10 +1,11 @@
-"""Pictures from anybody, bounded before they are decoded: by kind, by pixels as told, by one at a time.
+"""Pictures from anybody, bounded before they are decoded: by kind, by pixels and scans, by one at a time.
 
 PIL is imported where it is used: most commands never look at a picture.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +24,12 @@ MAX_JPEG_PIXELS: Final = 60_000_000
 MAX_PIXELS: Final = 20_000_000
 WORKING_SIDE: Final = 2_400
 """Pixels of a side that are enough for a JPEG, which is decoded no larger where its form allows."""
+MAX_SCANS: Final = 64
+"""Of a JPEG: progressive ones have a dozen. Each is decoded over all pixels, however few bytes it has."""
 _PATIENCE_S: Final = 5.0
-
-# Whatever is sent, the memory of one picture is all that it costs a process.
-_turn = threading.BoundedSemaphore(1)
+# ITU-T T.81 B.1.1.2 and B.1.1.5: a marker; behind 0xFF stand no zero and no restart while a scan goes on.
+_MARKER: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_ALONE, _END, _SCAN = b"\x01\xd8", b"\xd9", b"\xda"
 
 
 class PictureUnfit(Exception):
@@ -38,15 +41,22 @@ class PictureUnfit(Exception):
         self.millions = millions
 
 
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Waits for the turn to look at a picture. Raises Overloaded where others' pictures take too long."""
-    if not _turn.acquire(timeout=_PATIENCE_S):
-        raise Overloaded("photos_busy", retry_after_s=2)
-    try:
-        yield
-    finally:
-        _turn.release()
+class OneAtATime:
+    """The turn to look at a picture: its memory is all that pictures of a kind cost a process.
+
+    busy: the key of what is said to who waits too long; they get Overloaded.
+    """
+
+    def __init__(self, busy: str) -> None:
+        self._busy = busy
+        self._turn = threading.BoundedSemaphore(1)
+
+    def __enter__(self) -> None:
+        if not self._turn.acquire(timeout=_PATIENCE_S):
+            raise Overloaded(self._busy, retry_after_s=2)
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.release()
 
 
 @contextmanager
@@ -55,14 +65,16 @@ def opened_picture(
 ) -> Iterator[Image.Image]:
     """Yields a picture of which the header alone has been read; a JPEG is decoded in `mode`, or its own.
 
-    In its turn (`one_at_a_time`). Raises PictureUnfit, also for what fails while the picture is decoded.
+    In its turn (`OneAtATime`). Raises PictureUnfit, also for what fails while the picture is decoded.
     """
-    from PIL import Image, JpegImagePlugin, UnidentifiedImageError  # noqa: PLC0415 - see above
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - see above
 
+    is_jpeg = raw.startswith(b"\xff\xd8")
+    most = MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS
+    if is_jpeg and _scans(raw) > MAX_SCANS:
+        raise PictureUnfit("damaged")
     try:
         with Image.open(BytesIO(raw), formats=formats) as image:
-            is_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile)
-            most = MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS
             if image.width * image.height > most:
                 raise PictureUnfit("pixels", millions=most // 1_000_000)
             image.draft(mode, (WORKING_SIDE, WORKING_SIDE))
@@ -70,7 +82,18 @@ def opened_picture(
     except UnidentifiedImageError as err:
         raise PictureUnfit("kind") from err
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
-        raise PictureUnfit("pixels", millions=MAX_PIXELS // 1_000_000) from err
+        raise PictureUnfit("pixels", millions=most // 1_000_000) from err
     # A picture that lies about itself fails in whatever way its decoder fails.
     except (OSError, ValueError, SyntaxError) as err:
         raise PictureUnfit("damaged") from err
+
+
+def _scans(raw: bytes) -> int:
+    """Returns how many scans a JPEG has up to its end; previews within its segments are passed over."""
+    at, scans = 0, 0
+    while (found := _MARKER.search(raw, at)) is not None and found[1] != _END:
+        at = found.end()
+        if found[1] not in _ALONE:
+            at += int.from_bytes(raw[at : at + 2], "big")
+        scans += found[1] == _SCAN
+    return scans

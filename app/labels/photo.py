@@ -12,7 +12,7 @@ import zxingcpp
 from PIL import Image
 
 from app.kit.errors import Invalid
-from app.kit.pictures import WORKING_SIDE, PictureUnfit, one_at_a_time, opened_picture
+from app.kit.pictures import WORKING_SIDE, OneAtATime, PictureUnfit, opened_picture
 
 _TRACE: Final = (zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix)
 # Asked for QR, the decoder looks for Micro QR as well, which no label carries, and on a sheet of
@@ -27,6 +27,9 @@ _GOODS: Final = (
 )
 
 
+_turn = OneAtATime("photos_busy")
+
+
 class PhotoRefused(Invalid):
     """The file is no photo that is read here: `key` is photo_kind, photo_pixels or photo_damaged."""
 
@@ -37,7 +40,7 @@ def read_photo(photo: bytes) -> tuple[str, ...]:
     A GS1 FNC1 stands as the control character 0x1D, as a scanner sends it.
     Raises PhotoRefused, and Overloaded where others' photos take too long.
     """
-    with one_at_a_time():
+    with _turn:
         return _texts(_open(photo))
 
 

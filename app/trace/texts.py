@@ -192,6 +192,20 @@ class Texts:
         A second time it is answered as before. Raises TextUnknown, CodeUnknown and ProofInvalid.
         """
         named = self._find(code, of, _ERASABLE)
+        told, recorded = self._own_words(code, named, proof), list[Recorded]()
+        while len(recorded) < len(told):
+            submissions = [self._erasure(code, one, sorted(one["sealed"])) for one in told]
+            recorded = all_recorded(self._recorder.submit_and_wait(submissions, atomic=True))
+            # A message may have come in between; once the text is erased its author adds no more.
+            told = self._own_words(code, named, proof)
+        if not recorded:
+            raise TextUnknown("text_unknown", of=of)
+        # SQLite's log holds what was overwritten until it is emptied; a reader in the way only delays it.
+        self._database.truncate_log()
+        return recorded
+
+    def _own_words(self, code: Code, named: Fields, proof: ConsumerProof) -> list[Fields]:
+        """Returns the records with what an author said in a text and its matter. Raises ProofInvalid."""
         author, told, ended = self._author(code, proof), list[Fields](), False
         for fields in self._read(code, _ERASABLE | _PROVING):
             if not told:
@@ -203,17 +217,7 @@ class Texts:
             elif fields["data"].get("of") == named["id"] and _goes_on(fields):
                 told.append(fields)
         author.check_wrote(named, ended=ended)
-        submissions = [
-            self._erasure(code, fields, sorted(fields["sealed"]))
-            for fields in told
-            if fields.get("sealed")
-        ]
-        if not submissions:
-            raise TextUnknown("text_unknown", of=of)
-        recorded = all_recorded(self._recorder.submit_and_wait(submissions, atomic=True))
-        # SQLite's log holds what was overwritten until it is emptied; a reader in the way only delays it.
-        self._database.truncate_log()
-        return recorded
+        return [fields for fields in told if fields.get("sealed")]
 
     def _check_may(self, principal: Principal, code: Code) -> None:
         principal.check_may("text.hide")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 import zlib
+from unittest import mock
 
 import pypdfium2
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from app.credit.document_bodies import fault_of_body
 from app.credit.document_kinds import kind_of
+from app.kit import pictures
 from app.kit.pictures import MAX_JPEG_PIXELS, MAX_PIXELS
 from tests.credit.files import JPEG, PDF, PNG, PNG_HEAD, WEBP, pdf, png_chunk, png_of
 
@@ -112,6 +114,20 @@ def test_a_bomb_is_refused_by_its_header_and_its_bound_is_told(kind, side):
         tracemalloc.stop()
     assert found == ("file_pixels", most // 1_000_000)
     assert used < 2_000_000
+
+
+def test_a_jpeg_of_more_scans_than_any_camera_makes_is_refused_before_it_is_decoded():
+    """Each scan of a progressive picture goes over all its pixels, and an empty one is of 90 bytes."""
+    whole = picture("JPEG", (800, 600), progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    body, scan = whole[:-2], whole[last:-2]
+    assert fault(body + scan * 40 + b"\xff\xd9") is None
+    with mock.patch.object(pictures, "BytesIO", side_effect=AssertionError("it was decoded")):
+        assert fault(body + scan * 100 + b"\xff\xd9") == "file_damaged"
+    # What only looks like scans: in a preview, in restarts, behind the end as a film of a phone.
+    hidden = b"\xff\xe1\x01\x02" + b"\xff\xda" * 128
+    assert fault(whole[:2] + hidden + whole[2:] + b"\xff\xda" * 500) is None
+    assert fault(picture("JPEG", (800, 600), restart_marker_blocks=1)) is None
 
 
 def test_words_in_a_picture_that_unpack_to_80_mb_are_refused():

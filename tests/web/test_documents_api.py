@@ -151,6 +151,15 @@ def test_another_file_is_refused_with_field_reason_and_what_was_expected(market,
     assert market.count_rows() == before
 
 
+def test_what_was_kept_before_a_rule_came_is_kept_when_it_is_handed_in_again(market, monkeypatch):
+    damaged, other = JPEG[:-40] + b"before", JPEG[:-40] + b"after"
+    with monkeypatch.context() as before:
+        before.setattr("app.credit.documents.fault_of_body", lambda *_: None)
+        first = hand_in(market, damaged).json()
+    assert hand_in(market, damaged, status=200).json()["digest"] == first["digest"]
+    assert hand_in(market, other, status=422).json()["errors"][0]["kind"] == "file_damaged"
+
+
 def test_the_largest_is_taken(market):
     party = market.newcomer()
     hand_in(market, large_pdf(MOST_BYTES), by=party)

@@ -108,6 +108,12 @@ def test_a_black_listing_is_announced_then_takes_the_boost_then_can_be_removed(m
     assert shop in on_list(market, "black"), "until it is granted"
     done = say(market, item, "decision", AUTHORITY, outcome="granted", reason="已履行完毕")
     assert done["status"] == "removed"
+    again = market.call(
+        "POST", f"/api/v1/lists/items/{item['id']}/objection", {"text": "已履行"},
+        token=market.keys[shop], headers={"Accept-Language": "zh"},
+    )  # fmt: skip
+    assert told(again) == (409, "lifecycle-conflict", "wrong_state")
+    assert "已移出" in again.json()["detail"], "as its page calls it"
     assert shop not in on_list(market, "black")
     assert "black_list" not in factors(ranked(market, shop))
     assert audit(market, {"party": shop})["findings"] == 0

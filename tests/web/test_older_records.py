@@ -140,6 +140,8 @@ def test_a_file_of_orders_is_known_already_with_its_mistyped_names(market, befor
     for query in ("?dry_run=true", ""):
         answer = send(market, "shipments", as_csv(again), query=query)
         assert (counts(answer), told(answer)) == ((0, 2, 0, 2), refused)
+        # What is refused is not also said to be sent all the same.
+        assert answer.json()["warnings"] == []
     # Under its number nothing else passes, and what is wrong besides is told at once.
     other = send(market, "shipments", as_csv([head, order("OLD-1001", count=2)]))
     assert counts(other) == (0, 0, 0, 1)

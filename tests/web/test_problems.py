@@ -23,6 +23,7 @@ from app.oversight.findings import (
     ATTRIBUTIONS,
     AlreadyAttributed,
     AlreadyDismissed,
+    NobodyNamed,
     NotDismissable,
 )
 from app.parties.roles import EVENTS
@@ -187,6 +188,7 @@ def test_a_refusal_names_kinds_and_states_in_the_readers_words():
         *(StepRefused("credit_wrong_state", status=str(status)) for status in Status),
         *(PromiseRefused("credit_wrong_state", status=one) for one in (ACTIVE, QUESTIONED, KEPT)),
         *(ListingRefused("credit_wrong_state", status=one) for one in SHOWN.values()),
+        NobodyNamed("nobody_named"),
         NotDismissable("not_dismissable"),
         AlreadyDismissed("already_dismissed"),
     ]

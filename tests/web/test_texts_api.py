@@ -327,6 +327,27 @@ def test_the_ticket_of_an_erased_complaint_asks_for_no_more_words(market, answer
 ERASED = (409, "lifecycle-conflict", "complaint_erased")
 
 
+def test_what_its_author_says_while_a_complaint_is_erased_goes_with_it(market, monkeypatch):
+    it = bought(market)
+    made, code = complain(market, it), it.unit.code
+    recorder, said = market.rooms.texts._recorder, []
+    submit = recorder.submit_and_wait
+
+    def submit_late(submissions, **more):
+        if not said:
+            said.append("")  # the message comes this way, too
+            words = {"headers": ticket(made), "sealed": sealed("裂纹在背面", "detail")}
+            said[0] = market.send(None, code, "message", {"of": made["id"]}, **words)["id"]
+        return submit(submissions, **more)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(recorder, "submit_and_wait", submit_late)
+        assert erase(market, it, made["id"], ticket(made)).status_code == 201
+    assert [one["text"] for one in follow(market, made)["said"]] == [None, None]
+    assert said != [""]
+    audit_is_clean(market)
+
+
 def test_an_erased_complaint_takes_no_more_of_its_author_and_all_of_the_others(market):
     it = bought(market)
     made, code = complain(market, it), it.unit.code
