@@ -79,7 +79,7 @@ def check_unmapped(place: Deployment, orders: tuple[str, ...], tmp_path: Path) -
     file.write_text(raw.replace("261120-", "261122-"), "utf-8")
     done = place.suxin(*order, "--dry-run", "--lang", "zh")
     assert done.code == 0
-    warned = done.out.partition("warnings:")[2]
+    warned = done.out.partition("提醒：")[2]
     assert "示例快递" in warned, done.out
 
 
