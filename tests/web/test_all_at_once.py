@@ -105,7 +105,7 @@ def test_an_entry_is_told_an_unknown_rule_beside_thin_evidence(market):
     answer = market.ask("POST", path, sent, token=key, status=422)
     told = {tuple(one["loc"]): (one["kind"], one["msg"]) for one in answer["errors"]}
     assert told.keys() == {("rule",), ("evidence",), ("occurred_on",)}
-    assert told["evidence",] == ("missing", text("zh", "field.nothing_to_look_up"))
+    assert told["evidence",] == ("missing", text("en", "field.nothing_to_look_up"))
     listing = {"party": SHOP, "criterion": "nonsense", "evidence": bare}
     answer = market.ask("POST", "/api/v1/lists/black", listing, token=key, status=422)
     assert [one["loc"] for one in answer["errors"]] == [["criterion"], ["evidence"]]
