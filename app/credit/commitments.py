@@ -17,6 +17,7 @@ from typing import Any
 
 from app import outbox
 from app.credit import matterstore
+from app.credit.ground import check_ground
 from app.credit.matterbook import MOVED, MatterBook, MatterUnknown
 from app.credit.matters import ACTIVE, BROKEN, KEPT, QUESTIONED, WITHDRAWN, Kind, Stand
 from app.credit.policy import Status
@@ -170,12 +171,17 @@ class Commitments:
         evidence: Mapping[str, Any],
         id: str | None,
     ) -> tuple[Commitment, bool]:
-        """Returns the commitment as a regulator judged it; outcome: a word of JUDGED."""
+        """Returns the commitment as a regulator judged it; outcome: a word of JUDGED.
+
+        evidence: empty for none. Raises Invalid where it names nothing to look up.
+        """
         principal.check_may(_JUDGE)
         if principal.party == party:
             raise OwnCommitment("credit_own_case")
         check_office(self._database, principal, party)
         self._row(party, commitment)
+        if evidence:
+            check_ground(evidence)
         policy = self._credit.policy
         seals = (Seal(_REASON, secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})),)
         recorded = self._book.take_step(

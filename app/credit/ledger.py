@@ -19,8 +19,9 @@ import uuid_utils
 
 from app.credit import store
 from app.credit.document_uses import Named, digests_of
+from app.credit.ground import check_ground
 from app.credit.maturing import Maturing
-from app.credit.policy import Entry, ScoreCard, Status
+from app.credit.policy import Entry, Policy, ScoreCard, Status
 from app.credit.records import By, EntryUnknown, NewEntry
 from app.credit.rows import entry_of, standing_of_row
 from app.credit.service import Credit
@@ -30,7 +31,7 @@ from app.credit.workdays import Deadline, deadline
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, from_ms, local_day, parse_time, to_ms
-from app.kit.errors import Denied, FieldFault, invalid
+from app.kit.errors import Denied, FieldFault, invalid, read_all
 from app.ledger.repeat import IdConflict
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES
@@ -145,16 +146,16 @@ class CreditLedger:
         source = voice(principal.roles, "credit.enter")
         policy, now = self._credit.policy, self._clock.now()
         known = policy.rules.get(rule)
-        if known is None:
-            params = {"expected": ", ".join(policy.rules), "got": rule[:40]}
-            raise invalid(FieldFault(("rule",), "enum", params))
-        if ("regulator" if source == REGULATOR else "operator") not in known.entered_by:
+        who = "regulator" if source == REGULATOR else "operator"
+        if known is not None and who not in known.entered_by:
             raise Denied(
                 "credit_rule_not_yours", rule=rule, who=", ".join(sorted(known.entered_by))
             )
-        if day is not None and day > local_day(now):
-            params = {"expected": f"≤ {local_day(now)}", "got": day.isoformat()}
-            raise invalid(FieldFault(("occurred_on",), "range", params))
+        read_all(
+            lambda: _check_rule(policy, rule),
+            lambda: check_ground(evidence),
+            lambda: _check_day(day, local_day(now)),
+        )
         identifier = id or str(uuid_utils.uuid7())
         by = By(principal.party or SYSTEM, source)
         if self._is_repeat(party, identifier, rule=rule, evidence=evidence, day=day, by=by):
@@ -364,6 +365,18 @@ class CreditLedger:
 
 
 _ACTIONS: Mapping[Step, str] = {Step.OBJECT: "credit.object", Step.ASK_REPAIR: "credit.object"}
+
+
+def _check_rule(policy: Policy, rule: str) -> None:
+    if rule not in policy.rules:
+        params = {"expected": ", ".join(policy.rules), "got": rule[:40]}
+        raise invalid(FieldFault(("rule",), "enum", params))
+
+
+def _check_day(day: date | None, today: date) -> None:
+    if day is not None and day > today:
+        params = {"expected": f"≤ {today}", "got": day.isoformat()}
+        raise invalid(FieldFault(("occurred_on",), "range", params))
 
 
 def _check_other(principal: Principal, party: str) -> None:

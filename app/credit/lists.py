@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid5
 
 from app.credit import matterstore
+from app.credit.ground import TO_LOOK_UP, check_ground
 from app.credit.ledger import Given
 from app.credit.listed import Listed, ListStep, told_steps
 from app.credit.matterbook import AlreadyStands, MatterBook, MatterUnknown
@@ -28,7 +29,7 @@ from app.credit.workdays import add_months, deadline, end_of_day
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, format_time, from_ms, local_day, to_ms
-from app.kit.errors import Denied, FieldFault, invalid
+from app.kit.errors import Denied, FieldFault, invalid, read_all
 from app.ledger.submission import Seal
 from app.ledger.vault import SALT_BYTES
 from app.parties.identity import SYSTEM
@@ -90,11 +91,10 @@ class Lists:
             raise OwnListing("credit_own_case")
         check_office(self._database, principal, party)
         terms = self._credit.policy.lists[name]
-        known = terms.criteria.get(criterion)
-        if known is None or known.decided_by != "regulator":
-            allowed = [c.id for c in terms.criteria.values() if c.decided_by == "regulator"]
-            params = {"expected": ", ".join(allowed), "got": criterion[:40]}
-            raise invalid(FieldFault(("criterion",), "enum", params))
+        known, _ = read_all(
+            lambda: _read_criterion(terms, criterion),
+            lambda: check_ground(evidence, ("entry", *TO_LOOK_UP)),
+        )
         with self._database.read() as connection:
             check_known(connection, party)
         if self._book.find_data(party, id) is None:
@@ -357,3 +357,13 @@ class Lists:
             steps=tuple(steps.get(row.id, ())),
             may=frozenset(step for step in PERSONS if stand.takes(step, now=now)),
         )
+
+
+def _read_criterion(terms: ListTerms, criterion: str) -> Criterion:
+    """Returns a criterion that a regulator decides. Raises Invalid."""
+    known = terms.criteria.get(criterion)
+    if known is None or known.decided_by != "regulator":
+        allowed = [c.id for c in terms.criteria.values() if c.decided_by == "regulator"]
+        params = {"expected": ", ".join(allowed), "got": criterion[:40]}
+        raise invalid(FieldFault(("criterion",), "enum", params))
+    return known

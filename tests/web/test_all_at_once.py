@@ -87,6 +87,30 @@ def test_a_search_is_told_all_its_wrong_fields(market, office):
     }
 
 
+def test_a_search_by_the_api_is_told_its_shape_and_its_rules_at_once(market):
+    key = market.keys[AUTHORITY]
+    wrong = {"region": "99", "since": "x", "until": "y", "purpose": "p"}
+    shape = {"q": "1" * 3_000, "group": "things", "limit": 0}
+    for sent in (wrong, shape, wrong | shape, wrong | {"limit": 0, "since": 7}):
+        asked = {"q": GTIN} | sent
+        answer = market.ask("POST", "/api/v1/desk/search", asked, token=key, status=422)
+        places = [one["loc"] for one in answer["errors"]]
+        assert sorted(places) == sorted([name] for name in sent)
+
+
+def test_an_entry_is_told_an_unknown_rule_beside_thin_evidence(market):
+    path, key = f"/api/v1/credit/{SHOP}/entries", market.keys[AUTHORITY]
+    bare = {"title": "抽检报告", "issuer": "市监局"}
+    sent = {"rule": "nonsense", "evidence": bare, "occurred_on": "2999-01-01"}
+    answer = market.ask("POST", path, sent, token=key, status=422)
+    told = {tuple(one["loc"]): (one["kind"], one["msg"]) for one in answer["errors"]}
+    assert told.keys() == {("rule",), ("evidence",), ("occurred_on",)}
+    assert told["evidence",] == ("missing", text("en", "field.nothing_to_look_up"))
+    listing = {"party": SHOP, "criterion": "nonsense", "evidence": bare}
+    answer = market.ask("POST", "/api/v1/lists/black", listing, token=key, status=422)
+    assert [one["loc"] for one in answer["errors"]] == [["criterion"], ["evidence"]]
+
+
 def test_that_a_purpose_is_missing_is_told_beside_a_wrong_day(market, office):
     wrong = {"region": "99", "since": "2026-02-01", "until": "2026-01-01", "purpose": ""}
     office.get(SEARCH)

@@ -38,6 +38,14 @@ def judge(market: Market, made: dict, outcome: str, *, by: str = AUTHORITY, stat
     return market.ask("POST", path, body, token=market.keys[by], status=status)
 
 
+def test_what_a_judgement_rests_on_can_be_looked_up(market):
+    made = signed(market, market.newcomer())
+    path = f"/api/v1/parties/{made['party']}/commitments/{made['id']}/decision"
+    body = {"outcome": "broken", "reason": REASON, "evidence": {"title": "x"}}
+    answer = market.ask("POST", path, body, token=market.keys[AUTHORITY], status=422)
+    assert [(one["loc"], one["kind"]) for one in answer["errors"]] == [(["evidence"], "missing")]
+
+
 def test_five_categories_can_be_signed_in_both_languages(market):
     texts = market.ask("GET", T)
     assert {one["category"] for one in texts} == {

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, format_time_if, from_ms
+from app.kit.errors import FieldFault, Invalid
 from app.ledger.note import encode_base64
 from app.ledger.verifier import Problem
 from app.oversight.chains import Anchor, Line
 from app.oversight.lookbook import LoggedLook, WantedLooks
 from app.oversight.numbers import read_places, write_places
 from app.oversight.periods import read_period
-from app.oversight.sought import GROUPS, Found, Group, Hit
+from app.oversight.sought import GROUPS, Found, Group, Hit, read_asked
 from app.oversight.sought import Query as Seek
 from app.trace.code import Code
 from app.web.api.subjects import GTINPath, SegmentPath, lot_code, product_code, unit_code
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms, Language, Rooms
+from app.web.items import Whole
 from app.web.links import code_path
 from app.web.lookfile import csv_of_looks
 from app.web.openapi import problems
@@ -28,12 +31,13 @@ from app.web.paging import InLongPage, InPage, Page, PageBody, encode_place, rea
 router = api_router(tag="oversight")
 
 _KNOWN = problems("code-unknown")
+_ASKED = ("region", "since", "until", "purpose")
 _Day = Annotated[str | None, Query(max_length=10, examples=["2026-01-01"])]
 
 # --- search --------------------------------------------------------------------------------------
 
 
-class SeekIn(Body):
+class SeekIn(Whole):
     """What is looked for. It is a POST, so that no waybill number stands in an address."""
 
     model_config = {
@@ -50,6 +54,20 @@ class SeekIn(Body):
     limit: Annotated[int, Field(ge=1, le=500)] = 10
     cursor: Annotated[str | None, Field(max_length=200)] = None
     onward: Annotated[str, Field(max_length=200)] = ""
+
+    @classmethod
+    def faults_beside(
+        cls,
+        sound: Mapping[str, Any],
+        context: Mapping[str, Any],  # noqa: ARG003 - the shape of every Whole
+    ) -> Iterable[FieldFault]:
+        """Returns what the search would say of region, days and purpose. context: nothing of it."""
+        given = {name: sound[name] for name in _ASKED if name in sound}
+        try:
+            read_asked(Seek(**given), is_read=True)
+        except Invalid as refused:
+            return refused.errors
+        return ()
 
 
 class ReadingOut(BaseModel):

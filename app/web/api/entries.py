@@ -7,8 +7,7 @@ from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
 from app.credit.document_uses import Named, digests_of
 from app.credit.documents import Told
@@ -100,12 +99,6 @@ class EvidenceIn(Body):
     record: Digest | None = None
     finding: Annotated[str, Field(max_length=80)] | None = None
     attachments: Annotated[list[Digest], Field(min_length=1, max_length=20)] | None = None
-
-    @model_validator(mode="after")
-    def _rests_on_something(self) -> EvidenceIn:
-        if not (self.number or self.url or self.record or self.finding or self.attachments):
-            raise PydanticCustomError("missing", "one of number, url, record, finding, attachments")
-        return self
 
 
 class EntryIn(Body):

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from fastapi import Path, Response
-from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
 from app.credit.document_uses import Named, digests_of
 from app.credit.documents import Told
@@ -83,13 +82,6 @@ class ListEvidenceIn(EvidenceIn):
     """What a listing rests on, public with it. `entry`: of the ledger of credit."""
 
     entry: Annotated[str, Field(max_length=80)] | None = None
-
-    @model_validator(mode="after")
-    def _rests_on_something(self) -> ListEvidenceIn:
-        named = (self.number, self.url, self.record, self.finding, self.attachments, self.entry)
-        if not any(named):
-            raise PydanticCustomError("missing", "one of entry, number, url, record, attachments")
-        return self
 
 
 class ListingIn(Body):
