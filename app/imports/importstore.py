@@ -313,6 +313,17 @@ def lots_of(connection: Connection, streams: Collection[str]) -> dict[str, Any]:
     return found
 
 
+def unit_lots(connection: Connection, streams: Collection[str]) -> dict[str, str]:
+    """Returns by stream the lot of each of these units that is registered, "" for none. Read-only."""
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(streams)):
+        heads = load_heads(connection, chunk)
+        found |= {
+            stream: str(head.state.get("lot", "")) for stream, head in heads.items() if head.state
+        }
+    return found
+
+
 def offered_of(connection: Connection, seller: str, gtins: Collection[str]) -> set[str]:
     """Returns which of these products a seller offers now, anywhere. Read-only."""
     found: set[str] = set()
