@@ -224,17 +224,17 @@ class Plans:
         return found
 
     def _against_carriers(self, rows: Sequence[Planned], party: str) -> list[Planned]:
-        """Returns the rows, the first of each carrier that cannot sign for a parcel with a warning.
+        """Returns the rows, the first taken of each carrier that cannot sign for a parcel with a warning.
 
-        Such is every name that is no party's id: nobody speaks for it. A shop that brings its goods itself
-        knows who signs.
+        Such is every name, a carrier's own too: a record binds whom it names by id, and nobody speaks for a
+        name. A shop that brings its goods itself knows who signs.
         """
-        sent = Counter(r.carrier for r in rows if r.outcome in ("created", "refused") and r.carrier)
+        sent = Counter(r.carrier for r in rows if r.outcome == "created" and r.carrier)
         with self._database.read() as connection:
             unknown = sent.keys() - importstore.carriers_of(connection, sent) - {party}
         found = []
         for row in rows:
-            if row.carrier in unknown and row.outcome in ("created", "refused"):
+            if row.carrier in unknown and row.outcome == "created":
                 unknown.discard(row.carrier)
                 params: dict[str, str | int] = {"got": row.carrier[:40], "count": sent[row.carrier]}
                 told = Problem(
