@@ -283,6 +283,17 @@ def carriers_of(connection: Connection, ids: Collection[str]) -> set[str]:
     return found
 
 
+def not_carrying(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Returns which of these are registered parties that do not carry. Read-only."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(ids)):
+        query = select(PARTY.c.id).where(
+            PARTY.c.id.in_(list(chunk)), PARTY.c.roles.not_like(f"%{CARRIER}%")
+        )
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
 def products_of(connection: Connection, gtins: Collection[str]) -> dict[str, Any]:
     """Returns the rows of those of these products that are registered. Read-only."""
     return {row.gtin: row for row in trace_store.products_of(connection, gtins)}

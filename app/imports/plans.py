@@ -190,8 +190,8 @@ class Plans:
             products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
             streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.gtin and r.lot}
             lots = importstore.lots_of(connection, streams)
-            told = {one for r in rows if r.lot for one in _codes_in(r)}
-            unit_lots = importstore.unit_lots(connection, told)
+            beside = {one for r in rows if r.lot for one in _codes_in(r)}
+            unit_lots = importstore.unit_lots(connection, beside)
             done = importstore.shipments_of(connection, {r.key for r in rows if r.payload})
             sold = {r.gtin for r in rows if r.payload and r.gtin in products}
             unlisted = sold - importstore.offered_of(connection, party, sold)

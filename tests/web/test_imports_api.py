@@ -384,14 +384,22 @@ def test_an_order_list_says_once_which_carrier_cannot_sign_and_how_many_rows_it_
         return [(o["row"], o["kind"], o["column"], o["value"]) for o in told]
 
     nobodies = [
-        (4, "no_carrier", "快递公司", "顺路快运"),  # row 3 is refused, and is not taken with a warning
+        # Row 3 is refused: nothing is taken there, with a warning or without.
+        (4, "no_carrier", "快递公司", "顺路快运"),
         (6, "no_carrier", "快递公司", named[4][0]),
     ]
     raw = as_csv([head, *rows])
     for lang, said, asked in (
-        ("zh", ("只认承运方的统一社会信用代码", "“顺路快运”不是这里经核实的承运方的代码（共 2 行）"),
-         "“快递公司”里写明"),
-        ("en", ("by credit code, not by name", "“顺路快运” is not the code", "(2 rows)"), "under “Carriers”"),
+        (
+            "zh",
+            ("只认承运方的统一社会信用代码", "“顺路快运”不是这里经核实的承运方的代码（共 2 行）"),
+            "“快递公司”里写明",
+        ),
+        (
+            "en",
+            ("by credit code, not by name", "“顺路快运” is not the code", "(2 rows)"),
+            "under “Carriers”",
+        ),
     ):
         planned = send(market, "shipments", raw, query="?dry_run=true", mapping=mapping, lang=lang)
         assert warned(planned) == nobodies
