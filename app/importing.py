@@ -21,7 +21,7 @@ from app.config import load_settings
 from app.i18n import LANGUAGES, Lang, text
 from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows
-from app.imports.mapping import Layout, read_mapping
+from app.imports.mapping import Layout
 from app.imports.problems import Problem
 from app.kit.tables import write_csv
 from app.opening import opened_rooms
@@ -160,7 +160,7 @@ def _mapping(rooms: Rooms, principal: Principal, kind: Kind, given: str | None) 
         told = json.loads(path.read_text("utf-8"))
     except ValueError:
         fail(f"{given} is no JSON; docs/imports.md has an example", code=2)
-    return read_mapping(kind, told)
+    return rooms.imports.check_mapping(kind, told)
 
 
 def _apply(rooms: Rooms, principal: Principal, job: str, *, total: int) -> None:

@@ -283,6 +283,17 @@ def carriers_of(connection: Connection, ids: Collection[str]) -> set[str]:
     return found
 
 
+def not_carrying(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Returns which of these are registered parties that do not carry. Read-only."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(ids)):
+        query = select(PARTY.c.id).where(
+            PARTY.c.id.in_(list(chunk)), PARTY.c.roles.not_like(f"%{CARRIER}%")
+        )
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
 def products_of(connection: Connection, gtins: Collection[str]) -> dict[str, Any]:
     """Returns the rows of those of these products that are registered. Read-only."""
     return {row.gtin: row for row in trace_store.products_of(connection, gtins)}
@@ -310,6 +321,17 @@ def lots_of(connection: Connection, streams: Collection[str]) -> dict[str, Any]:
     for chunk in chunks(sorted(by_key)):
         query = select(LOT).where(LOT.c.stream.in_(list(chunk)))
         found |= {by_key[row.stream]: row for row in connection.execute(query)}
+    return found
+
+
+def unit_lots(connection: Connection, streams: Collection[str]) -> dict[str, str]:
+    """Returns by stream the lot of each of these units that is registered, "" for none. Read-only."""
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(streams)):
+        heads = load_heads(connection, chunk)
+        found |= {
+            stream: str(head.state.get("lot", "")) for stream, head in heads.items() if head.state
+        }
     return found
 
 

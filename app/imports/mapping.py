@@ -7,15 +7,18 @@ that export together and, as far as is known, in no other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from app.i18n import Lang
+from app.imports.cells import CellWrong, read_gtin
 from app.imports.columns import Kind, fields_of, spelled
-from app.kit.errors import FieldFault, invalid, not_of_type
+from app.kit.errors import FieldFault, Invalid, invalid, not_of_type
+from app.parties.identity import Loc, check_named
+from app.trace.code import parse_lot
 
 MAX_ENTRIES = 5_000
 _MAX_TEXT = 300
@@ -53,7 +56,10 @@ class Preset:
 
 
 def read_mapping(kind: Kind, told: object) -> Layout:
-    """Returns a mapping from its JSON. Raises Invalid with the place of what is wrong."""
+    """Returns a mapping from its JSON. Raises Invalid with the place of what is wrong in its form.
+
+    What it says may be wrong all the same, of one that is kept already, too: see `find_nonsense`.
+    """
     if not isinstance(told, dict):
         raise invalid(not_of_type(("mapping",), "object"))
     faults = [
@@ -84,6 +90,35 @@ def read_mapping(kind: Kind, told: object) -> Layout:
     if faults:
         raise invalid(*faults)
     return Layout(**parts)
+
+
+def find_nonsense(mapping: Layout) -> list[FieldFault]:
+    """Returns a fault for each GTIN, lot or party id in a mapping that can be none, at its place."""
+    faults: list[FieldFault] = []
+    for theirs, ours in mapping.goods.items():
+        place = ("mapping", "goods", theirs[:80])
+        gtin, _, lot = ours.partition("/")
+        try:
+            read_gtin(gtin)
+        except CellWrong as wrong:
+            faults.append(FieldFault(place, wrong.kind, wrong.params, wrong.sentence))
+        if lot:
+            faults += _faults_of(parse_lot, lot, place)
+    for theirs, ours in mapping.carriers.items():
+        faults += _faults_of(check_named, ours, ("mapping", "carriers", theirs[:80]))
+    for name in ("carrier", "platform"):
+        faults += _faults_of(
+            check_named, mapping.defaults.get(name, ""), ("mapping", "defaults", name)
+        )
+    return faults
+
+
+def _faults_of(check: Callable[..., object], text: str, place: Loc) -> tuple[FieldFault, ...]:
+    try:
+        check(text, loc=place)
+    except Invalid as refused:
+        return refused.errors
+    return ()
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,8 @@ from app.imports.sheet import Row, Sheet
 from app.kit.clock import format_time
 from app.kit.errors import Invalid
 from app.parties.identity import check_named, parse_region, parse_waybill
-from app.trace.code import parse_lot
+from app.trace.code import Code, parse_lot
+from app.trace.gtin import display_gtin
 from app.trace.identifiers import parse_unit
 from app.trace.shipments import MAX_UNITS
 
@@ -123,13 +124,17 @@ def _plan(
 
 @dataclass(frozen=True, slots=True)
 class _Goods:
+    """lot: beside codes, what the row says that their lot is."""
+
     payload: Mapping[str, Any]
     gtin: str = ""
     lot: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
-        return (self.gtin, self.lot, *self.payload.get("codes", ()))
+        if "codes" in self.payload:
+            return ("", "", *self.payload["codes"])
+        return (self.gtin, self.lot)
 
 
 def _goods(reader: Reader, mapping: Layout) -> _Goods:
@@ -140,22 +145,65 @@ def _goods(reader: Reader, mapping: Layout) -> _Goods:
     noted = len(reader.problems)
     codes = reader.read("codes", _codes)
     if codes or len(reader.problems) > noted:
-        return _Goods({"codes": codes or []})
+        lot = _check_beside(reader, mapping, codes) if codes else ""
+        return _Goods({"codes": [code.stream for code in codes or ()]}, lot=lot)
     told = reader.text("goods", required=True)
-    quantity = reader.read("quantity", lambda t: read_count(t, most=MAX_UNITS), required=True)
+    quantity = reader.read("quantity", _quantity, required=True)
     gtin, lot_told = _product(reader, mapping, told) if told else ("", "")
+    lot = _lot(reader, lot_told)
+    payload = {"gtin": gtin, "quantity": quantity, **({"lot": lot} if lot else {})}
+    return _Goods(payload, gtin, lot)
+
+
+def _check_beside(reader: Reader, mapping: Layout, codes: Sequence[Code]) -> str:
+    """Returns the row's lot, "" for none, and notes where its cells and its codes tell different goods.
+
+    An empty cell says nothing, whatever the layout has for one; a shop's own word that nothing explains
+    says no product either. The lot of a unit whose code does not tell it is on record: see app.imports.plans.
+    """
+    values = reader.row.values
+
+    def is_told(name: str) -> bool:
+        return bool(values.get(name, "").strip())
+
+    named = reader.text("goods") if is_told("goods") else ""
+    gtin, lot_told = _product(reader, mapping, named, beside_codes=True) if named else ("", "")
+    lot = _lot(reader, lot_told) if is_told("lot") or lot_told else ""
+    quantity = reader.read("quantity", _quantity) if is_told("quantity") else None
+    other = next((code.gtin for code in codes if gtin and code.gtin != gtin), "")
+    if other:
+        params = {"expected": display_gtin(gtin), "got": display_gtin(other)}
+        reader.refuse_with("codes", "codes_goods", **params)
+    strange = next((code.lot for code in codes if lot and code.lot and code.lot != lot), None)
+    if strange:
+        reader.refuse_with("codes", "codes_lot", expected=lot, got=strange)
+    if quantity is not None and quantity != len(codes):
+        reader.refuse_with("quantity", "codes_count", expected=quantity, got=len(codes))
+    return lot
+
+
+def _quantity(text: str) -> int:
+    return read_count(text, most=MAX_UNITS)
+
+
+def _lot(reader: Reader, lot_told: str) -> str:
+    """Returns the row's lot, else the one behind its goods in the mapping; "" for none."""
     lot = reader.read("lot", lambda t: parse_lot(read_code(t))) or ""
     if not lot and lot_told:
         try:
             lot = parse_lot(lot_told)
         except Invalid as refused:
             reader.refuse(refused.errors, as_field="goods")
-    payload = {"gtin": gtin, "quantity": quantity, **({"lot": lot} if lot else {})}
-    return _Goods(payload, gtin, lot)
+    return lot
 
 
-def _product(reader: Reader, mapping: Layout, told: str) -> tuple[str, str]:
-    """Returns the GTIN that goods are told by, and the lot behind it in the mapping; "" for none."""
+def _product(
+    reader: Reader, mapping: Layout, told: str, *, beside_codes: bool = False
+) -> tuple[str, str]:
+    """Returns the GTIN that goods are told by, and the lot behind it in the mapping; "" for none.
+
+    beside_codes: a word that nothing explains is no fault, for the codes say what the goods are.
+    """
     named = mapping.goods.get(told)
     gtin_told, _, lot_told = (named or told).partition("/")
     try:
@@ -163,7 +211,8 @@ def _product(reader: Reader, mapping: Layout, told: str) -> tuple[str, str]:
     except CellWrong as wrong:
         digits = sum(char.isdigit() for char in told)
         if named is None and wrong.kind != "excel_exponent" and digits < max(8, len(told) * 0.9):
-            reader.refuse_with("goods", "unknown_goods", got=told[:40])
+            if not beside_codes:
+                reader.refuse_with("goods", "unknown_goods", got=told[:40])
         else:
             reader.refuse_with("goods", wrong.kind, **wrong.params)
         return "", ""
@@ -171,9 +220,9 @@ def _product(reader: Reader, mapping: Layout, told: str) -> tuple[str, str]:
     return gtin.value, lot_told
 
 
-def _codes(text: str) -> list[str]:
-    found = [parse_unit(one).stream for one in _SPLIT.split(text)]
-    if len(found) > MAX_UNITS or len(set(found)) != len(found):
+def _codes(text: str) -> list[Code]:
+    found = [parse_unit(one) for one in _SPLIT.split(text)]
+    if len(found) > MAX_UNITS or len({code.stream for code in found}) != len(found):
         raise CellWrong("duplicate", {"got": text[:40]})
     return found
 

@@ -20,11 +20,11 @@ from app.imports.happenings import plan_events, with_outcomes
 from app.imports.listings import once_listed, with_listings
 from app.imports.mapping import Layout
 from app.imports.orders import plan_orders
-from app.imports.problems import Problem, of_fault
+from app.imports.problems import Problem, of_error, of_fault
 from app.imports.reading import read_grid
 from app.imports.rows import Planned
 from app.imports.sheet import Sheet, find_sheet
-from app.kit.errors import Denied, Fault
+from app.kit.errors import Denied, Fault, FieldFault
 from app.ledger.stage import IdConflict
 from app.parties.principal import Principal, role_missing
 from app.parties.roles import sources_of
@@ -190,6 +190,8 @@ class Plans:
             products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
             streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.gtin and r.lot}
             lots = importstore.lots_of(connection, streams)
+            beside = {one for r in rows if r.lot for one in _codes_in(r)}
+            unit_lots = importstore.unit_lots(connection, beside)
             done = importstore.shipments_of(connection, {r.key for r in rows if r.payload})
             sold = {r.gtin for r in rows if r.payload and r.gtin in products}
             unlisted = sold - importstore.offered_of(connection, party, sold)
@@ -202,8 +204,11 @@ class Plans:
                 lot = lots.get(Code(row.gtin, lot=row.lot).stream)
                 if lot is None:
                     fault = CodeUnknown("lot_unknown", lot=row.lot)
+            strange = _of_another_lot(row, unit_lots)
             if fault is not None:
                 found.append(_refused(row, fault))
+            elif strange is not None:
+                found.append(row.refused(strange))
             elif row.payload is not None and row.key in done:
                 # Sent again all the same: only the recorder can tell whether its content is the same.
                 found.append(replace(row, outcome="unchanged", late=()))
@@ -219,17 +224,17 @@ class Plans:
         return found
 
     def _against_carriers(self, rows: Sequence[Planned], party: str) -> list[Planned]:
-        """Returns the rows, the first of each carrier that cannot sign for a parcel with a warning.
+        """Returns the rows, the first taken of each carrier that cannot sign for a parcel with a warning.
 
-        Such is every name that is no party's id: nobody speaks for it. A shop that brings its goods itself
-        knows who signs.
+        Such is every name, a carrier's own too: a record binds whom it names by id, and nobody speaks for a
+        name. A shop that brings its goods itself knows who signs.
         """
-        sent = Counter(r.carrier for r in rows if r.outcome in ("created", "refused") and r.carrier)
+        sent = Counter(r.carrier for r in rows if r.outcome == "created" and r.carrier)
         with self._database.read() as connection:
             unknown = sent.keys() - importstore.carriers_of(connection, sent) - {party}
         found = []
         for row in rows:
-            if row.carrier in unknown and row.outcome in ("created", "refused"):
+            if row.carrier in unknown and row.outcome == "created":
                 unknown.discard(row.carrier)
                 params: dict[str, str | int] = {"got": row.carrier[:40], "count": sent[row.carrier]}
                 told = Problem(
@@ -243,6 +248,23 @@ class Plans:
             else:
                 found.append(row)
         return found
+
+
+def _codes_in(row: Planned) -> Sequence[str]:
+    return row.payload.get("codes", ()) if row.payload else ()
+
+
+def _of_another_lot(row: Planned, lots: Mapping[str, str]) -> Problem | None:
+    """Returns what is wrong where a row says a lot beside codes and a unit is on record in another."""
+    if not row.lot:
+        return None
+    for stream in _codes_in(row):
+        lot = lots.get(stream, row.lot)
+        if lot != row.lot:
+            kind = "codes_lot" if lot else "codes_lotless"
+            params = {"expected": row.lot, "got": lot or stream}
+            return of_error(FieldFault(("codes",), kind, params), "codes", "", stream)
+    return None
 
 
 def _at_columns(rows: Sequence[Planned], sheet: Sheet) -> Iterator[Planned]:

@@ -7,7 +7,7 @@ import json
 from app.db.engine import Database
 from app.imports import importstore
 from app.imports.columns import KINDS, Kind
-from app.imports.mapping import Layout, read_mapping
+from app.imports.mapping import Layout, find_nonsense, read_mapping
 from app.kit.clock import Clock, to_ms
 from app.kit.errors import FieldFault, NotFound, invalid
 from app.parties.principal import Principal
@@ -26,10 +26,29 @@ class Remembered:
         self._database = database
         self._clock = clock
 
+    def check_mapping(self, kind: Kind, told: object) -> Layout:
+        """Returns a mapping from its JSON. Raises Invalid with the place of all that is wrong. Read-only.
+
+        Beside its form: what can be no GTIN, lot or id, and as a carrier the id of a party that is none,
+        the caller's own, too. An id that is not registered yet may be one tomorrow.
+        """
+        mapping = read_mapping(kind, told)
+        faults = find_nonsense(mapping)
+        with self._database.read() as connection:
+            others = importstore.not_carrying(connection, set(mapping.carriers.values()))
+        faults += (
+            FieldFault(("mapping", "carriers", theirs[:80]), "no_carrier", {"got": ours})
+            for theirs, ours in mapping.carriers.items()
+            if ours in others
+        )
+        if faults:
+            raise invalid(*faults)
+        return mapping
+
     def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
         """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
         party = principal.own_party()
-        mapping = read_mapping(kind, told)
+        mapping = self.check_mapping(kind, told)
         row = {
             "party": party,
             "kind": kind,

@@ -103,6 +103,25 @@ def test_products_are_listed_where_the_file_says(place, tmp_path):
     assert (again["unchanged"], "listings" in again) == (2, False)
 
 
+def test_an_order_that_contradicts_its_codes_and_a_mapping_of_nonsense_are_refused(place, tmp_path):
+    head = ["订单号", "商品条码", "数量", "溯源码", "下单时间", "发货时间", "快递公司", "快递单号"]
+    at = ["2026-11-20 10:30", "2026-11-20 16:00", "示例快递", "TEST8800000001"]
+    file, mapping = tmp_path / "odd.csv", tmp_path / "odd.json"
+    codes = f"01/0{gtin(77_702)}/21/S1 01/0{gtin(77_719)}/21/S2"
+    file.write_bytes(as_csv([head, ["CO-1", gtin(77_702), "3", codes, *at]]))
+    order = ("import", "shipments", str(file), "--party", SHOP, "--json")
+    for more in (("--dry-run",), ()):
+        told = json.loads(place.suxin(*order, *more).out)
+        assert (told["created"], told["refused"], told["warnings"]) == (0, 1, [])
+        assert [one["column"] for one in told["errors"]] == ["溯源码", "数量"]
+    mapping.write_text(
+        json.dumps({"carriers": {"示例快递": SHOP}, "goods": {"砚": "6901"}}), "utf-8"
+    )
+    done = place.suxin(*order, "--dry-run", "--mapping", str(mapping))
+    assert done.code != 0
+    assert all(word in done.err for word in ("示例快递", "砚")), done.err
+
+
 def test_faults_are_a_table_and_a_file_and_the_exit_code_tells(place, tmp_path):
     bad, out = tmp_path / "bad.csv", tmp_path / "faults.csv"
     bad.write_bytes(

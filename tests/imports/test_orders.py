@@ -192,3 +192,45 @@ def test_a_layout_that_is_none_is_refused_at_its_place(told, kind):
     with pytest.raises(Invalid) as caught:
         read_mapping("shipments", told)
     assert [error.kind for error in caught.value.errors] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("beside", "problems"),
+    [
+        ({}, None),
+        ({"商家编码": A, "数量": 2, "批号": "L1"}, None),
+        ({"商家编码": "砚", "数量": ""}, None),  # nothing explains the shop's own word
+        ({"商家编码": B}, [("codes", "codes_goods")]),
+        ({"商家编码": "盒"}, [("codes", "codes_goods")]),
+        ({"商家编码": A, "数量": 3}, [("quantity", "codes_count")]),
+        ({"数量": 1}, [("quantity", "codes_count")]),
+        ({"数量": "两"}, [("quantity", "whole_number")]),
+        ({"批号": "L2"}, [("codes", "codes_lot")]),
+        ({"商家编码": "砚二"}, [("codes", "codes_lot")]),
+        ({"商家编码": A[:-1] + "x"}, [("goods", "not_gtin")]),
+        (
+            {"商家编码": B, "数量": 1, "批号": "L2"},
+            [("codes", "codes_goods"), ("codes", "codes_lot"), ("quantity", "codes_count")],
+        ),
+    ],
+)
+def test_what_a_row_says_beside_codes_is_what_they_say(beside, problems):
+    layout = Layout(goods={"盒": B, "砚二": f"{A}/L2"}, defaults={"quantity": "1"})
+    codes = f"https://id.example/01/0{A}/10/L1/21/S1 01/0{A}/21/S2"
+    head = [*HEAD, "批号", "追溯码"]
+    cells = dict.fromkeys(head, "") | dict(zip(HEAD[3:], AT, strict=True)) | {"订单号": "O-1"}
+    row = [(cells | {"追溯码": codes} | beside)[name] for name in head]
+    (found,) = outcomes([head, row], layout)
+    assert found == (("created", []) if problems is None else ("refused", problems))
+    # What stands beside codes makes no other line of the order.
+    bare = plans([head, [(cells | {"追溯码": codes})[name] for name in head]])[0][0]
+    if problems is None:
+        assert plans([head, row], layout)[0][0].payload == bare.payload
+
+
+def test_codes_of_two_products_stand_beside_neither():
+    head = [*HEAD, "追溯码"]
+    codes = f"01/0{A}/21/S1 01/0{B}/21/S2"
+    rows = [["O-1", told, "", *AT, codes] for told in (A, B, "")]
+    refused = ("refused", [("codes", "codes_goods")])
+    assert outcomes([head, *rows]) == [refused, refused, ("created", [])]

@@ -249,7 +249,10 @@ def test_orders_of_unknown_goods_and_carriers_lead_to_the_page_that_says_what_th
     owner = signed_in(market)
     head = ["订单号", "商品条码", "数量", "下单时间", "发货时间", "快递公司", "快递单号"]
     at = [market.at(-5).replace("T", " ")[:16], market.at(-4).replace("T", " ")[:16]]
-    rows = [["MW-1", "端砚礼盒", "1", *at, "顺路快运", "TEST7800000001"]]
+    rows = [
+        ["MW-1", "端砚礼盒", "1", *at, "顺路快运", "TEST7800000001"],
+        ["MW-2", GTIN, "1", *at, "顺路快运", "TEST7800000002"],
+    ]
     planned(owner, "shipments", as_csv([head, *rows]), lang=lang)
     faults = re.findall(r"<tr><th scope=.row..*?</tr>", owner.page)
     told = [re.sub("<.*?>", "", one) for one in faults]

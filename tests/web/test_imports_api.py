@@ -372,7 +372,7 @@ def test_an_order_list_says_once_which_product_is_listed_nowhere(market):
 def test_an_order_list_says_once_which_carrier_cannot_sign_and_how_many_rows_it_has(market):
     head = ["订单号", "下单时间", "商品条码", "数量", "快递公司", "快递单号", "发货时间"]
     named = [(CARRIER, GTIN), ("顺路快运", "NOBODY"), ("顺路快运", GTIN), (SHOP, GTIN),
-             (market.newcomer(), GTIN), ("示例快递", GTIN)]  # fmt: skip
+             (market.newcomer(), GTIN), ("示例快递", GTIN), ("顺路快运", GTIN)]  # fmt: skip
     rows = [
         [f"K-{n}", "2026-11-20 10:00", goods, "1", one, f"TEST661000000{n}", "2026-11-20 12:00"]
         for n, (one, goods) in enumerate(named)
@@ -384,13 +384,22 @@ def test_an_order_list_says_once_which_carrier_cannot_sign_and_how_many_rows_it_
         return [(o["row"], o["kind"], o["column"], o["value"]) for o in told]
 
     nobodies = [
-        (3, "no_carrier", "快递公司", "顺路快运"),
+        # Row 3 is refused: nothing is taken there, with a warning or without.
+        (4, "no_carrier", "快递公司", "顺路快运"),
         (6, "no_carrier", "快递公司", named[4][0]),
     ]
     raw = as_csv([head, *rows])
     for lang, said, asked in (
-        ("zh", ("“顺路快运”（共 2 行）", "没有快递公司能"), "“快递公司”里写明"),
-        ("en", ("“顺路快运” (2 rows)", "no carrier can sign"), "under “Carriers”"),
+        (
+            "zh",
+            ("只认承运方的统一社会信用代码", "“顺路快运”不是这里经核实的承运方的代码（共 2 行）"),
+            "“快递公司”里写明",
+        ),
+        (
+            "en",
+            ("by credit code, not by name", "“顺路快运” is not the code", "(2 rows)"),
+            "under “Carriers”",
+        ),
     ):
         planned = send(market, "shipments", raw, query="?dry_run=true", mapping=mapping, lang=lang)
         assert warned(planned) == nobodies
@@ -400,10 +409,10 @@ def test_an_order_list_says_once_which_carrier_cannot_sign_and_how_many_rows_it_
         assert "/desk/imports/mapping" in first["expected"]
         assert "2 " not in second["msg"]
     done = send(market, "shipments", raw, mapping=mapping)
-    assert (warned(done), counts(done)) == (nobodies, (5, 0, 0, 1))
+    assert (warned(done), counts(done)) == (nobodies, (6, 0, 0, 1))
     # What is sent already is not to be mended by a mapping.
     again = send(market, "shipments", raw, query="?dry_run=true", mapping=mapping)
-    assert (warned(again), counts(again)) == (nobodies[:1], (0, 5, 0, 1))
+    assert (warned(again), counts(again)) == ([], (0, 6, 0, 1))
     mapped = json.dumps({"carriers": {"示例快递": CARRIER, "顺路快运": CARRIER}})
     told = send(market, "shipments", raw, query="?dry_run=true", mapping=mapped)
     assert warned(told) == []

@@ -11,7 +11,7 @@ from fastapi import Path, Query, Response
 from app.i18n import Lang
 from app.imports.columns import Kind
 from app.imports.export import MEDIA_TYPES, Form, error_rows, write_template
-from app.imports.mapping import Layout, presets, read_mapping
+from app.imports.mapping import Layout, presets
 from app.imports.plans import Plan, check_may, kinds_of
 from app.imports.problems import Problem, of_row
 from app.kit.canonical import parse_json
@@ -273,7 +273,7 @@ def _mapping_of(
         raise invalid(not_of_type(("mapping",), "object")) from err
     if name is not None and keep:
         return rooms.imports.remember(principal, kind, name, parsed)
-    return read_mapping(kind, parsed)
+    return rooms.imports.check_mapping(kind, parsed)
 
 
 def _own(rooms: Rooms, principal: Principal, import_id: str) -> tuple[Any, dict[str, int]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -13,13 +14,15 @@ from app.i18n import Lang
 from app.imports.columns import Kind, columns_of
 from app.imports.mapping import Layout, presets
 from app.imports.plans import check_may, kinds_of
-from app.kit.errors import Fault, FieldFault, invalid
+from app.kit.errors import Fault, FieldFault, Invalid, invalid
+from app.parties.identity import Loc
 from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, frame_of, lang_of
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, prefilled, refused
+from app.web.pages.signed.lines import Line, say_lines
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
 from app.web.problems import status_of
@@ -28,8 +31,10 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 PATH: Final = "/desk/imports/mapping"
 
-_NAME = Annotated[str, Query(max_length=64)]
+_MAX_NAME: Final = 64
+_NAME = Annotated[str, Query(max_length=_MAX_NAME)]
 _KINDS: Final[tuple[Kind, ...]] = ("shipments", "events")
+_PAIRED: Final = ("goods", "carriers")
 _COLUMNS: Final = "mapping_columns_"
 _DEFAULTS: Final = "mapping_defaults_"
 _DEFAULTED: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -63,16 +68,11 @@ def keep_mapping(request: Request, rooms: InRooms, signed: InSigned, form: InFor
     if form.text("do") == "forget":
         rooms.imports.forget(principal, of, name)
         return go_on(frame_of(request, lang, PATH), path, told="mapping_forgotten")
+    lines = {part: _lines(form, part) for part in _PAIRED}
     try:
-        if not 1 <= len(name) <= 64:
-            raise invalid(
-                FieldFault(("name",), "length", {"expected": "1..64", "got": len(name)})
-                if name
-                else FieldFault(("name",), "missing")
-            )
-        rooms.imports.remember(principal, of, name, _read(form))
+        rooms.imports.remember(principal, of, name, _checked(rooms, of, name, form, lines))
     except Fault as fault:
-        sent = refused(request, form, fault)
+        sent = _refused(request, form, fault, lines)
         return _mapping(request, rooms, signed, lang, of, sent, status=status_of(fault))
     return go_on(frame_of(request, lang, PATH), path, told="mapping_kept")
 
@@ -85,8 +85,31 @@ def _kind(principal: Principal, told: str) -> Kind:
     return asked
 
 
-def _read(form: Form) -> dict[str, dict[str, str]]:
-    """Returns the mapping as `read_mapping` takes it. Raises Invalid for a line without `=`."""
+class _Pair(NamedTuple):
+    """A line of a field of pairs. theirs, ours: "" where it has no `=` or nothing on one side of it."""
+
+    line: Line
+    theirs: str = ""
+    ours: str = ""
+
+
+def _lines(form: Form, name: str) -> list[_Pair]:
+    found = []
+    for n, typed in enumerate(form.raw(name).splitlines(), 1):
+        if not typed.strip():
+            continue
+        # The shop's own word may hold a `=`; a GTIN or a party's id holds none.
+        theirs, sign, ours = typed.replace("＝", "=").rpartition("=")
+        line = Line(n, typed.strip())
+        whole = sign and theirs.strip() and ours.strip()
+        found.append(_Pair(line, theirs.strip(), ours.strip()) if whole else _Pair(line))
+    return found
+
+
+def _checked(
+    rooms: Rooms, of: Kind, name: str, form: Form, lines: Mapping[str, Sequence[_Pair]]
+) -> dict[str, dict[str, str]]:
+    """Returns the mapping as `read_mapping` takes it. Raises Invalid with all that is wrong."""
 
     def fields(prefix: str) -> dict[str, str]:
         return {
@@ -95,25 +118,58 @@ def _read(form: Form) -> dict[str, dict[str, str]]:
             if key.startswith(prefix) and value.strip()
         }
 
-    return {
-        "columns": fields(_COLUMNS),
-        "goods": _pairs(form, "goods"),
-        "carriers": _pairs(form, "carriers"),
-        "defaults": fields(_DEFAULTS),
+    faults = []
+    if not name:
+        faults.append(FieldFault(("name",), "missing"))
+    elif len(name) > _MAX_NAME:
+        params = {"expected": f"1..{_MAX_NAME}", "got": len(name)}
+        faults.append(FieldFault(("name",), "length", params))
+    told = {"columns": fields(_COLUMNS), "defaults": fields(_DEFAULTS)}
+    for part, pairs in lines.items():
+        told[part] = {pair.theirs: pair.ours for pair in pairs if pair.theirs}
+        faults += (
+            FieldFault((part,), "pair", {"got": pair.line.text[:80], "line": pair.line.number})
+            for pair in pairs
+            if not pair.theirs
+        )
+    try:
+        rooms.imports.check_mapping(of, told)
+    except Invalid as refusal:
+        faults += refusal.errors
+    if faults:
+        raise invalid(*faults)
+    return told
+
+
+def _refused(
+    request: Request, form: Form, fault: Fault, lines: Mapping[str, Sequence[_Pair]]
+) -> Sent:
+    """Returns the form as it was sent, each wrong pair told at its field by its line."""
+    at: dict[Loc, Line] = {
+        ("mapping", part, pair.theirs[:80]): pair.line for part in lines for pair in lines[part]
     }
-
-
-def _pairs(form: Form, name: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for n, line in enumerate(form.raw(name).splitlines(), 1):
-        if not line.strip():
-            continue
-        # The shop's own word may hold a `=`; a GTIN or a party's id holds none.
-        theirs, sign, ours = line.replace("＝", "=").rpartition("=")
-        if not sign or not theirs.strip() or not ours.strip():
-            raise invalid(FieldFault((name,), "pair", {"got": line.strip()[:80], "line": n}))
-        found[theirs.strip()] = ours.strip()
-    return found
+    wrong: dict[str, list[tuple[Line, Fault]]] = {}
+    others = []
+    for error in fault.errors:
+        line = at.get(error.loc)
+        match error.loc:
+            case ("mapping", str(part), *_) if line is not None:
+                wrong.setdefault(part, []).append((line, invalid(error)))
+            case ("mapping", "columns", str(field)):
+                others.append(replace(error, loc=(_COLUMNS + field,)))
+            case ("mapping", "defaults", str(field)):
+                others.append(replace(error, loc=(_DEFAULTS + field,)))
+            case _:
+                others.append(error)
+    if not wrong:
+        return refused(request, form, invalid(*others) if others else fault)
+    sent = refused(request, form, Invalid("lines_refused", errors=tuple(others)))
+    lang = lang_of(request, form.text("lang"))
+    errors = dict(sent.errors)
+    for part, pairs in wrong.items():
+        said = [errors[part]] if part in errors else []
+        errors[part] = "\n".join([*said, *say_lines(lang, pairs)])
+    return replace(sent, errors=errors)
 
 
 def _filled(name: str, layout: Layout) -> Sent:

@@ -54,16 +54,19 @@ def refused_lines(request: Request, form: Form, fault: LinesRefused) -> Sent:
     """Returns the form as `refused` does, each wrong line told at its field by number, text and reason."""
     lang = lang_of(request, form.text("lang"))
     sent = refused(request, form, fault)
-    return replace(sent, errors={**sent.errors, fault.name: "\n".join(_said(lang, fault))})
+    return replace(
+        sent, errors={**sent.errors, fault.name: "\n".join(say_lines(lang, fault.lines))}
+    )
 
 
-def _said(lang: Lang, fault: LinesRefused) -> list[str]:
+def say_lines(lang: Lang, lines: Sequence[tuple[Line, Fault]]) -> list[str]:
+    """Returns what is wrong with each of a field's lines, the first of many."""
     said = []
-    for line, why in fault.lines[:_MOST]:
+    for line, why in lines[:_MOST]:
         told = {"got": line.text[:_SHOWN], "why": say_fault(why, lang)}
         if line.number is None:
             said.append(text(lang, "form.one", **told))
         else:
             said.append(text(lang, "form.line", line=line.number, **told))
-    rest = len(fault.lines) - _MOST
+    rest = len(lines) - _MOST
     return [*said, text(lang, "form.lines.rest", count=rest)] if rest > 0 else said
