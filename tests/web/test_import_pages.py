@@ -49,7 +49,8 @@ def test_a_file_is_looked_at_and_what_was_looked_at_is_applied(market):
     assert figures(owner)["New"] == 3
     assert "waits for you" in owner.page
     written = {name for name, n in market.count_rows().items() if n != before.get(name, 0)}
-    assert written == {"import_job", "import_row"}
+    # Where other files wait, the oldest of them goes: then as many rows stand there as before.
+    assert written <= {"import_job", "import_row"}
     owner.post(page, do="apply")
     owner.get(page)
     assert figures(owner)["New"] == 3
