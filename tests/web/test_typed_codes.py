@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.i18n import text
 from app.kit.errors import Invalid
 from app.ledger.record import stream_key
 from app.trace.code import normalise_inner
@@ -169,3 +170,47 @@ def test_an_authority_types_a_code_into_its_own_forms(market):
     body = {"q": code.lower(), "purpose": "case 2026-9"}
     found = market.ask("POST", "/api/v1/desk/search", body, token=market.keys[AUTHORITY])
     assert found["groups"]["units"]["count"] == 0, "a program's code is taken as it stands"
+
+
+@pytest.mark.parametrize(
+    ("lang", "title", "bound"),
+    [
+        ("zh", "输入的内容太长", "长度不对：应不大于 {most}，收到 {got}。"),
+        ("en", "What was typed is too long", "Wrong length: expected at most {most}, got {got}."),
+    ],
+)
+def test_what_is_typed_too_long_is_told_so_with_its_bound(market, lang, title, bound):
+    for path, name, most, got in (("/code", "code", 2048, 2049), ("/search", "q", 100, 3000)):
+        headers = {"Accept": "text/html", "Accept-Language": lang}
+        answer = market.call("GET", path, params={name: "0" * got}, headers=headers)
+        assert answer.status_code == 422
+        assert f"<h1>{title}</h1>" in answer.text
+        assert bound.format(most=most, got=got) in answer.text
+    answer = market.call("GET", f"/credit/{'9' * 65}", headers=PAGE)
+    assert "There is no such page" in answer.text, "a link that leads nowhere was not typed"
+
+
+def test_a_ticket_page_says_what_it_is_of_and_that_its_number_is_missing(market):
+    for typed in ({}, {"ticket": " "}, {"query": "ABCD"}):
+        answer = market.call("POST", "/ticket", data=typed, headers=PAGE)
+        assert answer.status_code == 422
+        assert text("en", "field.missing", name="ticket") in answer.text
+        assert re.search(
+            r'id="ticket"[^>]*aria-describedby="ticket-error[^>]*aria-invalid', answer.text
+        )
+    answer = market.call("POST", "/reports", data={"text": "假的"}, headers=PAGE)
+    (ticket,) = re.findall(r'name="ticket" value="([0-9A-Z]+)"', answer.text)
+    shown = market.call("POST", "/ticket", data={"ticket": ticket}, headers=PAGE).text
+    assert "<title>Your report" in shown
+    assert '<h1 class="page-title">Your report</h1>' in shown
+    assert "Your complaint" not in shown.split("<footer")[0].split("<main")[1]
+
+
+def test_the_numbers_to_call_follow_the_sentence_that_says_so(market):
+    it = bought(market)
+    form = {"category": "quality", "text": "坏了", "proof": it.proof["Suxin-Claim"]}
+    page = market.call("POST", f"/{it.unit.code}/complaint", data=form, headers=PAGE).text
+    said, numbers, mark = (
+        page.index(one) for one in ("call:", "tel:12315", text("en", "page.result.hash"))
+    )
+    assert said < numbers < mark
