@@ -194,7 +194,7 @@ def test_a_ticket_page_says_what_it_is_of_and_that_its_number_is_missing(market)
     for typed in ({}, {"ticket": " "}, {"query": "ABCD"}):
         answer = market.call("POST", "/ticket", data=typed, headers=PAGE)
         assert answer.status_code == 422
-        assert text("en", "field.missing", name="ticket") in answer.text
+        assert text("en", "page.ticket.number.missing") in answer.text
         assert re.search(
             r'id="ticket"[^>]*aria-describedby="ticket-error[^>]*aria-invalid', answer.text
         )

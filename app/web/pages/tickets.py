@@ -53,7 +53,7 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
     frame = frame_of(request, values.get("lang"), "/ticket")
     ticket, query = values.get("ticket", "").strip(), values.get("query", "").strip()
     if not ticket:
-        problem = text(frame.lang, "field.missing", name="ticket")
+        problem = text(frame.lang, "page.ticket.number.missing")
         view = TicketView(frame=frame, problem=problem, wrong="ticket")
         return _answer(view, status=422)
     try:
