@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -35,6 +36,7 @@ _END = r"-?\d+(?:\.\d+)?|\d{4}-\d\d(?:-\d\d(?:T[\d:.]+Z)?)?"
 _SPAN = re.compile(rf"({_END})\.\.({_END})", re.ASCII)
 _SIDE = re.compile(rf"([≥≤<>]) ({_END})", re.ASCII)
 _SIDES: Final = {"≥": "least", "≤": "most", ">": "above", "<": "below"}
+_WHEN = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEARS = re.compile(r"^\[\d*-\d*\]")
 
@@ -83,7 +85,18 @@ def in_words(lang: Lang, params: Mapping[str, object]) -> dict[str, object]:
     told = {name: _in_words(lang, name, value) for name, value in params.items()}
     if "expected" in told:
         told["ought"] = _ought(lang, params["expected"], told["expected"])
+        if told["expected"] != params["expected"] and "got" in told:
+            told["got"] = _as_bound(lang, told["got"])
     return told
+
+
+def _as_bound(lang: Lang, got: object) -> object:
+    """Returns a day or moment beside a bound as the bound itself says one; anything else as it is."""
+    if isinstance(got, str) and _WHEN.fullmatch(got):
+        # What was sent may look like a day, and be none of the calendar.
+        with suppress(ValueError):
+            return _end(lang, got)
+    return got
 
 
 def _ought(lang: Lang, written: object, said: object) -> object:

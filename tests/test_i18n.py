@@ -106,6 +106,20 @@ def test_a_bound_is_said_in_words(written, zh, en):
 
 
 @pytest.mark.parametrize(
+    ("expected", "got", "en"),
+    [
+        ("≥ 2026-09-05", "2026-09-04", "4 Sep 2026"),
+        ("≥ 2026-09-05", "2026-09-31", "2026-09-31"),
+        ("> 2026-12-31T16:05:00.000Z", "2026-12-31T16:04:00.000Z", "1 Jan 2027, 00:04"),
+        ("food, drug", "2026-09-04", "2026-09-04"),
+        ("≤ 9", "10", "10"),
+    ],
+)
+def test_a_day_that_was_sent_is_said_as_the_bound_that_it_missed(expected, got, en):
+    assert i18n.in_words("en", {"expected": expected, "got": got})["got"] == en
+
+
+@pytest.mark.parametrize(
     ("expected", "zh", "en"),
     [
         ("≤ 100", "超出范围：应不大于 100，收到 x。", "Out of range: expected at most 100, got x."),

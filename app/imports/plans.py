@@ -40,6 +40,7 @@ from app.trace.catalogue import (
 from app.trace.code import Code
 from app.trace.decide import CodeUnknown
 from app.trace.offering import Offering
+from app.trace.registering import ProductDiffers
 from app.trace.rowevents import TYPES, RowEvents
 
 ACTIONS: Mapping[Kind, tuple[str, ...]] = {
@@ -303,7 +304,9 @@ def others_facts(differs: Sequence[str]) -> tuple[Problem, ...]:
     """Returns the warning that another party registered the product with other facts."""
     if not differs:
         return ()
-    return (Problem("differs", "import.warn.differs", params={"fields": ", ".join(differs)}),)
+    told = {"fields": ", ".join(differs)}
+    words = ProductDiffers.words
+    return (Problem("differs", "import.warn.differs", params=told, words=words),)
 
 
 def _of_lot(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from app.kit.errors import FieldFault, invalid, read_all
 from app.oversight.periods import read_period
-from app.oversight.seekwords import Kind, Reading
+from app.oversight.seekwords import MAX_QUERY, Kind, Reading
 from app.parties.identity import parse_region
 from app.parties.looking import read_purpose
 
@@ -78,8 +78,15 @@ def read_asked(query: Query, *, is_read: bool) -> tuple[int | None, int | None, 
         lambda: read_purpose(query.purpose, loc=("purpose",)) if query.purpose.strip() else "",
         lambda: parse_region(query.region, loc=("region",)) if query.region else None,
         lambda: None if is_read else _check_bounded(query),
+        lambda: _check_length(query.text),
     )
     return since_ms, until_ms, purpose
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_QUERY:
+        params = {"expected": f"≤ {MAX_QUERY}", "got": len(text)}
+        raise invalid(FieldFault(("q",), "length", params))
 
 
 def _check_bounded(query: Query) -> None:

@@ -35,7 +35,7 @@ from app.trace.code import Code, parse_lot
 from app.trace.decide import CodeUnknown
 from app.trace.events import check_event
 from app.trace.gtin import item_code, parse_gtin
-from app.trace.registering import registration
+from app.trace.registering import ProductDiffers, registration
 from app.trace.requests import SealedInput
 from app.trace.secret_index import SecretIndex
 
@@ -381,14 +381,14 @@ def find_known(
 def check_known(row: Any, told: Mapping[str, Any], party: str) -> tuple[str, ...]:
     """Returns the fields in which a registration differs from what another party registered.
 
-    Raises ItemNotYours, and IdConflict where it was the same party.
+    Raises ItemNotYours, and ProductDiffers where it was the same party.
     """
     if row.item_code and row.registrant != party:
         raise ItemNotYours("item_not_yours", gtin=row.gtin)
     stored = {"name": row.name, "category": row.category, **json.loads(row.facts)}
     differs = tuple(name for name in _SHOWN if stored.get(name) != told.get(name))
     if differs and row.registrant == party:
-        raise IdConflict("product_differs", gtin=row.gtin, fields=", ".join(differs))
+        raise ProductDiffers("product_differs", gtin=row.gtin, fields=", ".join(differs))
     return differs
 
 

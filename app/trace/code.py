@@ -12,6 +12,7 @@ import string
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Never
+from unicodedata import normalize
 
 from app.kit.errors import FieldFault, Invalid
 from app.kit.tokens import RandomBytes, random_symbols
@@ -29,6 +30,8 @@ MAX_SEGMENT = 20
 
 FNC1 = "\x1d"
 """How a scanner transmits the FNC1 that ends a value of variable length: the GS control."""
+
+_MOST_TYPED = 256
 
 SERIAL_SYMBOLS = 13
 """Length of our serials and inner codes: 65 random bits."""
@@ -165,7 +168,12 @@ def new_inner(random: RandomBytes) -> str:
 
 
 def normalise_inner(text: str) -> str:
-    """Returns an inner code, token or ticket as issued from what was typed: upper-case, nothing between."""
+    """Returns an inner code, token or ticket as issued from what was typed.
+
+    Upper-case, half width, nothing between. What is far longer than any of them is nothing of ours.
+    """
+    if len(text) <= _MOST_TYPED:
+        text = normalize("NFKC", text)
     return text.replace(" ", "").replace("-", "").strip().upper()
 
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 
 from app.kit.canonical import canonical_bytes
 from app.ledger.record import Claim, seal_commitment
+from app.ledger.repeat import IdConflict
 from app.ledger.submission import Draft, Read, Seal, Submission, View
 from app.ledger.vault import SALT_BYTES
 from app.parties.roles import MERCHANT
@@ -17,6 +18,12 @@ from app.trace.code import Code
 from app.trace.requests import SealedInput
 
 _NAMESPACE = UUID("6f1f2a7e-3c55-5b0e-9d0a-7f0c9b0f5a01")
+
+
+class ProductDiffers(IdConflict):
+    """The same party registered this product with other facts."""
+
+    words: Mapping[str, str] = {"fields": "products.fact"}
 
 
 def registration_id(stream: str) -> str:

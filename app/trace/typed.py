@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from app.kit.errors import Invalid
 from app.ledger.store import has_leaves, head_rows
 from app.trace.code import Code
-from app.trace.identifiers import parse_code
+from app.trace.identifiers import MAX_CODE_CHARACTERS, parse_code
 
 
 def read_typed(text: str) -> Code:
@@ -23,6 +23,8 @@ def read_typed(text: str) -> Code:
     try:
         return parse_code(text)
     except Invalid:
+        if len(text) > MAX_CODE_CHARACTERS:
+            raise
         plain = normalize("NFKC", text).replace(" ", "")
         if plain == text:
             raise

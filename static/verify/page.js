@@ -88,7 +88,11 @@ async function readFile(file) {
 async function fetchByCode(event) {
   event.preventDefault();
   tell("verify.check.fetching");
-  const told = await findTyped(at("code").value.trim());
+  const { told, isCode } = await findTyped(at("code").value.trim());
+  if (!isCode) {
+    tell("verify.check.no_code");
+    return;
+  }
   const path = told?.links?.evidence;
   const raw = typeof path === "string" ? await askBytes(path) : null;
   if (raw === null) {
@@ -100,16 +104,19 @@ async function fetchByCode(event) {
   await run();
 }
 
-// Returns what the service tells of a typed code, null for nothing. Capitals and small letters are apart in
+// Returns {told, isCode}: what the service tells of a typed code, null for nothing, and whether it is one
+// in any of its forms. Capitals and small letters are apart in
 // a serial, so it is asked for as it was typed first; what follows is asked for only where that is no code
 // on record, never where the service gave no answer.
 async function findTyped(typed) {
   const plain = typed.normalize("NFKC").replaceAll(" ", "");
+  let isCode = false;
   for (const code of new Set([typed, plain, plain.toUpperCase()])) {
     const { told, status } = await askJSON(`/api/v1/code?code=${encodeURIComponent(code)}`);
-    if (told || ![404, 422].includes(status)) return told;
+    isCode ||= status !== 422;
+    if (told || ![404, 422].includes(status)) return { told, isCode };
   }
-  return null;
+  return { told: null, isCode };
 }
 
 // ------------------------------------------------------------------------------------------ keys

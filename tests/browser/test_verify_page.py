@@ -163,6 +163,11 @@ def test_a_code_fetches_its_own_evidence(shown, chromium, lang):
         page.locator("#code").fill(shown.codes["unknown"])
         page.locator("#fetch button").click()
         page.get_by_text(said(lang, "verify.check.no_evidence")).wait_for()
+        for typed in ("hello", "ｈｅｌｌｏ　你好"):
+            page.locator("#result").evaluate("(e) => e.replaceChildren()")
+            page.locator("#code").fill(typed)
+            page.locator("#fetch button").click()
+            page.get_by_text(said(lang, "verify.check.no_code")).wait_for()
 
 
 def test_a_typed_code_is_found_in_small_letters_and_full_width_unless_nobody_answers(

@@ -111,6 +111,22 @@ def test_an_entry_is_told_an_unknown_rule_beside_thin_evidence(market):
     assert [one["loc"] for one in answer["errors"]] == [["criterion"], ["evidence"]]
 
 
+def test_that_a_search_is_too_long_is_told_alone_and_beside_what_else_is_wrong(market, office):
+    office.get(SEARCH)
+    for wrong in ({}, {"region": "99", "since": "soon"}):
+        page = office.post(SEARCH, 422, q="砚" * 2049, **wrong).text
+        told = told_of(page, SEARCH, "q", "region", "since")
+        assert told.keys() == {"q", *wrong}
+        assert "at most 2048, got 2049" in told["q"]
+
+
+def test_a_period_that_ends_before_it_begins_is_told_by_two_days_of_one_form(market, office):
+    office.get(SEARCH)
+    page = office.post(SEARCH, 422, q=GTIN, since="2026-11-30", until="2026-11-01").text
+    said = told_of(page, SEARCH, "until")["until"]
+    assert said == "Out of range: expected not before 30 Nov 2026, got 1 Nov 2026."
+
+
 def test_that_a_purpose_is_missing_is_told_beside_a_wrong_day(market, office):
     wrong = {"region": "99", "since": "2026-02-01", "until": "2026-01-01", "purpose": ""}
     office.get(SEARCH)

@@ -104,11 +104,12 @@ def test_what_differs_from_what_is_registered_is_refused_and_nothing_overwritten
     )
     changed = send(market, "products", as_csv([HEAD, [one, "新名", "食品", ""]]))
     assert counts(changed) == (0, 0, 0, 1)
-    assert "name" in changed.json()["errors"][0]["msg"]
+    assert "other content in: Name." in changed.json()["errors"][0]["msg"]
     assert market.ask("GET", f"/api/v1/products/{one}")["name"] == "原名"
     theirs = send(market, "products", as_csv([HEAD, [one, "别名", "食品", ""]]), by=RIVAL)
     assert counts(theirs) == (0, 1, 0, 0)
     assert [w["kind"] for w in theirs.json()["warnings"]] == ["differs"]
+    assert "other content in Name;" in theirs.json()["warnings"][0]["msg"]
 
 
 def test_goods_without_a_gtin_are_registered_once(market):

@@ -167,3 +167,14 @@ def test_a_print_of_void_codes_says_why_there_is_none_and_so_does_its_look(marke
     for query, said in (("?start=1&count=1", one), ("", three)):
         picture = owner.http.get(f"{page}/label.png{query}", headers={"Accept": "image/*"})
         assert (picture.status_code, picture.json()["detail"]) == (422, said)
+
+
+def test_a_product_that_was_registered_otherwise_is_told_by_the_words_of_the_form(market):
+    shop = signed_in(market)
+    sent = {"gtin": "06901234567014", "name": "端砚", "category": "other", "brand": "甲"}
+    shop.get("/desk/products/new?lang=zh")
+    shop.post("/desk/products/new", **sent)
+    shop.get("/desk/products/new?lang=zh")
+    again = sent | {"name": "歙砚", "brand": "乙", "lang": "zh"}
+    page = shop.post("/desk/products/new", 409, **again).text
+    assert "以下内容不同：商品名称、品牌。" in page

@@ -12,11 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, pick_language, text
-from app.kit.errors import Fault
+from app.kit.errors import Fault, Invalid
 from app.trace.code import Code, parse_lot, parse_serial
 from app.trace.decide import CodeUnknown
 from app.trace.foreign import tell_foreign
 from app.trace.gtin import parse_gtin
+from app.trace.typed import as_issued, read_typed
+from app.web.deps import Rooms
 from app.web.pages.render import render_unknown
 from app.web.pages.views import FormState, Frame, UnknownView
 from app.web.problems import say_fault
@@ -90,6 +92,25 @@ def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> 
         lot=None if lot is None or serial is not None else parse_lot(lot),
         serial=None if serial is None else parse_serial(serial),
     )
+
+
+def typed_code(rooms: Rooms, typed: str) -> Code | None:
+    """Returns the goods that a person typed, as they were issued; None for what names none.
+
+    Whoever reads the text itself then says what is wrong with it, beside all else that is. Read-only.
+    """
+    try:
+        code = read_typed(typed.strip(" \t\r\n\u3000"))
+    except Invalid:
+        return None
+    with rooms.database.read() as connection:
+        return as_issued(connection, code)
+
+
+def as_typed(rooms: Rooms, typed: str) -> str:
+    """Returns the name of the goods that a person typed, or the text where it names none. Read-only."""
+    code = typed_code(rooms, typed)
+    return typed if code is None else code.stream
 
 
 def answer_page(html: str, lang: Lang, *, status: int = 200) -> HTMLResponse:

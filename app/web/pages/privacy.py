@@ -23,7 +23,7 @@ from app.trace.proof import ProofInvalid
 from app.trace.requests import ConsumerProof
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import answer_page, frame_of
+from app.web.pages.answers import answer_page, as_typed, frame_of
 from app.web.pages.consumer_views import PrivacyView, Written
 from app.web.pages.formwords import read_values
 from app.web.pages.render import render_page
@@ -87,7 +87,7 @@ def _show_written(request: Request, rooms: Rooms, values: Mapping[str, str]) -> 
     view = _view(request, rooms, values.get("lang"))
     view = replace(view, code=said, proof_kind=kind)
     try:
-        code, proof = parse_code(said), _proof(kind, given)
+        code, proof = parse_code(as_typed(rooms, said)), _proof(kind, given)
         if values.get("act") == "erase":
             rooms.texts.erase(code, values.get("of", ""), proof)
             view = replace(view, done="text")

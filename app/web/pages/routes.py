@@ -137,6 +137,9 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     elif isinstance(fault, Denied):
         kind = "outside_region" if isinstance(fault, OutsideRegion) else "forbidden"
         told = say_fault(fault, lang)
+    elif _is_too_long(fault):
+        kind = "too_long"
+        told = say_fault(fault, lang)
     elif status_of(fault) < 500:
         # A wrong address or way of asking: what a person can do about it is the same.
         kind = "not_found"
@@ -151,6 +154,12 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     if fault.retry_after_s is not None:
         page.headers["Retry-After"] = str(fault.retry_after_s)
     return page
+
+
+def _is_too_long(fault: Fault) -> bool:
+    """Whether all that is wrong is that something typed, which is in the address now, is too long."""
+    places = [(one.kind, one.loc[:1]) for one in fault.errors]
+    return bool(places) and all(place == ("length", ("query",)) for place in places)
 
 
 async def _show_in_turn(request: Request, rooms: Rooms) -> Response:

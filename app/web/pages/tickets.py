@@ -52,6 +52,10 @@ async def show_ticket(request: Request, rooms: InRooms) -> Response:
 def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response:
     frame = frame_of(request, values.get("lang"), "/ticket")
     ticket, query = values.get("ticket", "").strip(), values.get("query", "").strip()
+    if not ticket:
+        problem = text(frame.lang, "page.ticket.number.missing")
+        view = TicketView(frame=frame, problem=problem, wrong="ticket")
+        return _answer(view, status=422)
     try:
         report = rooms.reports.find(ticket)
         if query and report is not None:

@@ -448,7 +448,7 @@ class ErrorView:
     frame: Frame
     kind: Literal[
         "internal", "unavailable", "too_many", "too_large", "not_found", "forbidden", "outside_region",
-        "stale",
+        "stale", "too_long",
     ]  # fmt: skip
     told: str = ""
     request_id: str = ""

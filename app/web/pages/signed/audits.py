@@ -28,7 +28,7 @@ from app.parties.sessions import Person, SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, as_typed, frame_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
@@ -106,7 +106,7 @@ def ask_audit(request: Request, rooms: InRooms, signed: InSigned, form: InForm) 
     """Asks for an audit; the next page follows it."""
     principal = signed.person.principal()
     try:
-        job = rooms.audits.ask(principal, _scope(form))
+        job = rooms.audits.ask(principal, _scope(rooms, form))
     except Fault as fault:
         sent = _refused(request, form, fault)
         lang = form.text("lang") or None
@@ -186,7 +186,7 @@ def read_report(rooms: InRooms, signed: InSigned, job_id: str, form: str) -> Res
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _scope(form: Form) -> dict[str, str] | None:
+def _scope(rooms: Rooms, form: Form) -> dict[str, str] | None:
     """Returns what the form asks for, None for all. Raises Invalid."""
     kind, about = form.text("scope"), form.text("about")
     if kind not in _SCOPES:
@@ -196,7 +196,7 @@ def _scope(form: Form) -> dict[str, str] | None:
         return None
     if not about:
         raise invalid(FieldFault(("about",), "missing"))
-    return {kind: about}
+    return {kind: as_typed(rooms, about) if kind == "code" else about}
 
 
 def _refused(request: Request, form: Form, fault: Fault) -> Sent:

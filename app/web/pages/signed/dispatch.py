@@ -24,7 +24,7 @@ from app.trace.dispatching import Parcel, Sent
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
-from app.web.pages.answers import AskedLang, asked_by_script, frame_of, lang_of
+from app.web.pages.answers import AskedLang, as_typed, asked_by_script, frame_of, lang_of
 from app.web.pages.camera import CAMERA_HEADERS, CAMERA_PATH, decoder_path
 from app.web.pages.signed.form import Form, InForm, prefilled, refused
 from app.web.pages.signed.form import Sent as SentForm
@@ -102,7 +102,8 @@ def _send(rooms: Rooms, signed: SignedIn, form: Form) -> Sent:
     return rooms.dispatching.send(
         signed.person.principal(),
         Parcel(
-            code=form.text("code"),
+            # By camera, by scanner or by hand, in one field: letters as they stand come first.
+            code=as_typed(rooms, form.text("code")),
             carrier=form.text("carrier"),
             waybill=form.text("waybill"),
             id=form.uuid("sending"),

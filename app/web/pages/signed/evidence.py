@@ -20,7 +20,7 @@ from app.parties.sessions import SignedIn
 from app.trace.identifiers import parse_code
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, as_typed, frame_of
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, told_of
@@ -71,7 +71,7 @@ def _package(rooms: Rooms, signed: SignedIn, form: Form) -> Package:
         return rooms.packages.of_finding(finding, principal, **asked)
     if not form.text("goods"):
         raise invalid(FieldFault(("goods",), "missing"))
-    code = parse_code(form.text("goods"), loc=("goods",))
+    code = parse_code(as_typed(rooms, form.text("goods")), loc=("goods",))
     return rooms.packages.of_code(code, principal, **asked)
 
 

@@ -19,7 +19,7 @@ from app.oversight.sought import GROUPS, Found, Group, Hit, Query
 from app.parties.sessions import SignedIn
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
-from app.web.pages.answers import AskedLang, frame_of
+from app.web.pages.answers import AskedLang, frame_of, typed_code
 from app.web.pages.signed.form import BLANK, Form, InForm, Sent, refused
 from app.web.pages.signed.parties import deals
 from app.web.pages.signed.session import InSigned
@@ -68,7 +68,7 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
     principal, lang = signed.person.principal(), form.text("lang") or None
     try:
         query = Query(
-            text=form.text("q"),
+            text=_goods_or_text(rooms, form.text("q")),
             region=form.text("region"),
             since=form.text("since"),
             until=form.text("until"),
@@ -89,6 +89,12 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
         request, signed, lang, sent, found=found, parts=parts, alone=bool(chosen),
         after=write_places(query.after),
     )  # fmt: skip
+
+
+def _goods_or_text(rooms: Rooms, typed: str) -> str:
+    """Returns a lot or unit by the name it was issued under; a GTIN's digits may be a waybill as well."""
+    code = typed_code(rooms, typed)
+    return typed if code is None or code.level == "product" else code.stream
 
 
 def _first(form: Form) -> int:

@@ -12,6 +12,11 @@ _FAMILIES = {
     "category": ("page.category", "page.complaint"),
     "kind": ("page.signature", "measure"),
     "mode": ("page.mode",),
+    "proof": ("proof",),
+    "wish": ("complaints.wish",),
+    "outcome": ("page.ticket.outcome",),
+    "exception": ("own.exception",),
+    "documents": ("page.customs.documents",),
 }
 """Names of record fields whose values are words of ours, and the families in which these stand."""
 _REGIONS = frozenset({"from", "to", "region"})
