@@ -82,7 +82,7 @@ class Case:
     """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today.
 
     approximate: these two count days for which no notice on holidays is out yet. left_out: how many things
-    were said between the first and the newest that are here. outcome: that the seller gave, "" for none.
+    were said between the first and the newest that are here.
     """
 
     ticket: str
@@ -98,7 +98,6 @@ class Case:
     mediated_by: datetime
     approximate: bool
     left_out: int = 0
-    outcome: str = ""
 
     @property
     def erased(self) -> bool:
@@ -140,12 +139,9 @@ class _Heard:
     own: Fields | None = None
     """The newest message of who complained that has left `newest`."""
     heard: int = 0
-    outcome: str = ""
 
     def add(self, fields: Fields) -> None:
         self.heard += 1
-        if fields["type"] == "reply" and self.outcome != "accepted":
-            self.outcome = str(fields["data"].get("outcome", self.outcome))
         if len(self.first) < MOST_SAID:
             self.first.append(fields)
             return
@@ -263,7 +259,6 @@ class Cases:
             mediated_by=mediated.at,
             approximate=accepted.approximate or mediated.approximate,
             left_out=heard.left_out,
-            outcome=heard.outcome,
         )
 
     def _dues(self, at: datetime, said: Sequence[Said], now: datetime) -> Iterator[Due]:

@@ -130,8 +130,8 @@ class Decision:
         around = self._around(view, claim, (product, lot_stream))
         new = lifecycle.advance(state, happening, self.graces, around=around)
         self._check_left(claim, state)
-        if self.sending.unsays is not None:
-            raise LifecycleConflict(self.sending.unsays)
+        if self.sending.unsays:
+            raise LifecycleConflict("has_spoken")
         check_word(state, new, claim.type)
         # What is owed and whole is judged with a late listing taken in; stored is the bare fold,
         # which the stream's own records can tell again.

@@ -5,7 +5,7 @@ Asked ahead of the transaction, since a record never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -22,7 +22,6 @@ from app.parties.store import find_party
 from app.trace import ratingstore
 from app.trace.events import check_changes
 from app.trace.identifiers import parse_code
-from app.trace.outcomes import OUTCOME_GIVEN, contradicts, guard_outcome
 from app.trace.party_events import PREFIX as PARTY_PREFIX
 from app.trace.ratings import (
     CARRIER_RATING,
@@ -35,7 +34,7 @@ from app.trace.ratings import (
     find_named,
 )
 from app.trace.spoken import has_spoken, names_anew
-from app.trace.voices import COMPLAINT, root_of
+from app.trace.voices import root_of
 
 NAMES_ANOTHER = NAMING | {"correction", "reply"}
 """Types of records that name another one."""
@@ -65,15 +64,13 @@ class MeasureForeign(Denied):
 class About(NamedTuple):
     """A record that another one names. source: of that record, None while it is not decided.
 
-    unsays: the reason of a conflict where a correction of it names another in the place of a carrier or
-    platform that has spoken, or a reply takes back an outcome. root: of a reply, the review, follow-up or
-    complaint that it goes on with. guard: of a reply with an outcome (app.trace.outcomes).
+    unsays: whether a correction of it names another in the place of a carrier or platform that has spoken.
+    root: of a reply, the review, follow-up or complaint that it goes on with.
     """
 
     source: str | None
-    unsays: str | None = None
+    unsays: bool = False
     root: str | None = None
-    guard: Callable[[Connection], None] | None = None
 
 
 class Naming:
@@ -94,7 +91,7 @@ class Naming:
             fields = find_fields(connection, claim.stream, of)
             if fields is not None:
                 if claim.type != "correction":
-                    return _about_voice(connection, claim, fields)
+                    return About(fields["source"], root=root_of(fields))
                 _check_correction(claim, fields["type"], fields["actor"])
                 return About(fields["source"], unsays=_unsays(connection, claim, fields))
         claims = [one.claim for one in before if isinstance(one, Submission)]
@@ -161,27 +158,11 @@ def _check_correction(claim: Claim, type_: str, actor: str) -> None:
         check_changes(type_, parse_code(claim.stream).level, changes)
 
 
-def _about_voice(connection: Connection, claim: Claim, fields: Fields) -> About:
-    """Returns what is to be known of what a reply answers. Read-only."""
-    root = root_of(fields)
-    found = About(fields["source"], root=root)
-    if "outcome" not in claim.data:
-        return found
-    voice = find_fields(connection, claim.stream, root) if root != fields["id"] else fields
-    if voice is None or voice["type"] != COMPLAINT:
-        return found
-    if store.find_by_id(connection, [(claim.stream, claim.id)]):
-        return found  # a repeat, which the recorder would ask the guard of, too
-    if contradicts(connection, claim, voice):
-        return found._replace(unsays=OUTCOME_GIVEN)
-    return found._replace(guard=guard_outcome(claim, voice))
-
-
-def _unsays(connection: Connection, claim: Claim, of: Fields) -> str | None:
+def _unsays(connection: Connection, claim: Claim, of: Fields) -> bool:
     changes = claim.data.get("changes")
     if not isinstance(changes, Mapping) or not names_anew(of, changes):
-        return None
-    return "has_spoken" if has_spoken(of, changes, _life_of(connection, of)) else None
+        return False
+    return has_spoken(of, changes, _life_of(connection, of))
 
 
 def _life_of(connection: Connection, of: Fields) -> Iterator[Fields]:

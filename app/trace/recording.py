@@ -265,7 +265,6 @@ class Recording:
         if request.signed is not None:
             check_signature(self._database, claim, request.signed)
         rated = None
-        guard = None
         if request.type in NAMING:
             if request.type == BUYER_RATING:
                 check_opinion({name: given.content for name, given in request.sealed.items()})
@@ -273,11 +272,11 @@ class Recording:
         elif request.type in NAMES_ANOTHER and recorded is None:
             of = self._naming.about(claim, before)
             sending = sending._replace(named=of.source, answers=of.root, unsays=of.unsays)
-            guard = of.guard
         elif request.type in IN_MATTER:
             # Every one is about a complaint, whoever says it.
             sending = sending._replace(answers=str(claim.data["of"]))
         side = self._index.digests(request.sealed)
+        guard = None
         if request.type == "message" and principal is None:
             check_message(self._database, self._proofs, claim, proof)
             guard = guard_message(self._database, claim)

@@ -26,15 +26,15 @@ class Sending(NamedTuple):
     """Who sends: the key's party and roles; party None for a consumer.
 
     named: the source of the record that it corrects, whose role it then speaks in. answers: id of the
-    review, follow-up or complaint (app.trace.voices) that it goes on with. unsays: the reason of a
-    conflict where it would take back a word that was given (app.trace.spoken, app.trace.outcomes).
+    review, follow-up or complaint (app.trace.voices) that it goes on with. unsays: whether it names another
+    in the place of one that has spoken (app.trace.spoken).
     """
 
     party: str | None
     roles: frozenset[str]
     named: str | None = None
     answers: str | None = None
-    unsays: str | None = None
+    unsays: bool = False
 
 
 def who_reads(actor: str, sending: Sending) -> tuple[Read, ...]:

@@ -59,8 +59,8 @@ class ShelfDecision:
         product = view.heads[Code(self.code.gtin).stream].state
         if claim.type == "listing":
             return self._list(claim, view, product, source)
-        if self.sending.unsays is not None:
-            raise LifecycleConflict(self.sending.unsays)
+        if self.sending.unsays:
+            raise LifecycleConflict("has_spoken")
         state = dict(head.state)
         effects: tuple[Effect, ...] = ()
         heard: tuple[Heard, ...] = ()

@@ -48,8 +48,7 @@ _PROBLEM = {
         "reason": {
             "type": "string",
             "description": "With lifecycle-conflict: which rule, such as `already_signed`; `has_spoken`"
-            " where a record would take the place of a carrier or platform that has spoken of this sale;"
-            " `outcome_given` where a seller decides a complaint again, but to accept what it refused.",
+            " where a record would take the place of a carrier or platform that has spoken of this sale.",
         },
         "errors": {
             "type": "array",

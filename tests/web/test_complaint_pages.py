@@ -126,31 +126,6 @@ def test_the_platform_and_the_authority_meet_it_once_it_is_theirs(market):
     assert follow(market, made)["said"][-1]["outcome"] == "refused"
 
 
-def test_what_was_decided_is_told_and_no_other_outcome_is_offered(market):
-    it = bought(market)
-    made = complain(market, it)
-    path, shop, late = f"{C}/{made['ticket']}", signed_in(market), signed_in(market)
-    late.get(path)
-    shop.get(path)
-    shop.post(path, do="refused", id=hidden(shop.page), text="看不出破损")
-    shop.get(path)
-    assert text("en", "complaints.decided.refused") in shop.page
-    assert 'value="accepted"' in shop.page
-    assert 'value="refused"' not in shop.page
-    shop.post(path, do="accepted", id=hidden(shop.page), text="看到照片，给您换新")
-    for lang in ("zh", "en"):
-        shop.get(f"{path}?lang={lang}")
-        assert text(lang, "complaints.decided.accepted") in shop.page
-        assert not re.search('value="(accepted|refused)"', shop.page)
-        # A tab from before is told why.
-        late.post(
-            f"{path}?lang={lang}", 409, do="refused", id=hidden(late.page), text="x", lang=lang
-        )
-        assert text(lang, "fault.lifecycle.outcome_given") in late.page
-        assert text(lang, "complaints.decided.accepted") in late.page
-    assert [one["outcome"] for one in follow(market, made)["said"]] == ["", "refused", "accepted"]
-
-
 def test_whoever_has_no_part_in_it_finds_nothing(market):
     it = bought(market)
     made = complain(market, it)

@@ -6,9 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db.tables import AccessLog, RecordRow, Voice
-from app.ledger.submission import Submission
 from app.trace.ratingstore import rebuild_ratings
-from app.trace.requests import EventRequest
 from app.trace.voicestore import rebuild_voices
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
 from tests.web.market import RIVAL, told
@@ -195,104 +193,6 @@ def test_it_is_handed_to_the_platform_and_by_it_to_the_authority(market):
     record = market.ask("GET", f"{it.unit.path}/events")["items"][-1]["record"]
     assert (record["id"], record["actor"], record["via"]) == (reply["id"], SHOP, PLATFORM)
     assert follow(market, made)["status"] == "answered"
-    audit_is_clean(market)
-
-
-GIVEN = (409, "lifecycle-conflict", "outcome_given")
-
-
-@pytest.mark.parametrize("second", ["refused", "accepted"])
-def test_what_was_accepted_is_not_decided_again(market, second):
-    it = bought(market)
-    made = complain(market, it)
-    first = answer(market, it, made, "accepted")
-    about = {"of": made["id"], "outcome": second}
-    assert market.refused(SHOP, it.unit.code, "reply", about) == GIVEN
-    # Nor for a message of the matter.
-    more = {"headers": ticket(made), "sealed": sealed("裂纹在背面", "detail")}
-    said = market.send(None, it.unit.code, "message", {"of": made["id"]}, **more)
-    about["of"] = said["id"]
-    assert market.refused(SHOP, it.unit.code, "reply", about) == GIVEN
-    answer(market, it, made)  # words go on
-    again = answer(market, it, made, "accepted", id=first["id"], status=200)
-    assert again["seq"] == first["seq"]
-    assert [one["outcome"] for one in follow(market, made)["said"]] == ["", "accepted", "", ""]
-    # Who may not speak for the seller learns just that.
-    assert market.refused(RIVAL, it.unit.code, "reply", {**about, "of": made["id"]})[0] == 403
-    audit_is_clean(market)
-
-
-def test_a_refusal_may_become_an_acceptance_once(market):
-    it = bought(market)
-    made, other = complain(market, it), complain(market, it)
-    first = answer(market, it, made, "refused")
-    about = {"of": made["id"], "outcome": "refused"}
-    assert market.refused(SHOP, it.unit.code, "reply", about) == GIVEN
-    answer(market, it, made, "accepted")
-    assert market.refused(SHOP, it.unit.code, "reply", about) == GIVEN
-    again = answer(market, it, made, "refused", id=first["id"], status=200)
-    assert again["seq"] == first["seq"]
-    answer(market, it, other, "refused")  # another complaint about the same goods is its own matter
-    audit_is_clean(market)
-
-
-def test_a_lots_complaint_is_decided_once_too(market):
-    lot = market.lot("LOT-DECIDED")
-    data = {"platform": PLATFORM, "consignment": "7"}
-    token = market.send(PLATFORM, lot, "sale", data, hours=-3, actor=SHOP)["claim_token"]
-    made = market.send(None, lot, "complaint", {"category": "quality", "consignment": "7"},
-                       headers={"Suxin-Claim": token}, sealed=sealed(WORDS, "detail"))  # fmt: skip
-    about = {"of": made["id"], "outcome": "accepted"}
-    market.send(SHOP, lot, "reply", about, sealed=sealed("好"))
-    assert market.refused(SHOP, lot, "reply", about | {"outcome": "refused"}) == GIVEN
-
-
-def decided_at_once(market, it, made, *outcomes: str) -> list[Submission]:
-    """Replies that were made ready before any of them was recorded."""
-    principal = market.rooms.keys.authenticate(market.keys[SHOP])
-    return [
-        market.rooms.recording.prepare(
-            principal,
-            EventRequest(
-                code=it.unit.code, type="reply", data={"of": made["id"], "outcome": outcome}
-            ),
-            None,
-        )
-        for outcome in outcomes
-    ]
-
-
-@pytest.mark.parametrize("together", [True, False])
-def test_of_two_outcomes_at_once_the_first_stands(market, together):
-    it = bought(market)
-    made = complain(market, it)
-    both = decided_at_once(market, it, made, "accepted", "refused")
-    submit = market.rooms.recorder.submit_and_wait
-    answers = submit(both) if together else [*submit(both[:1]), *submit(both[1:])]
-    assert [getattr(one, "reason", None) for one in answers] == [None, "outcome_given"]
-    assert [one["outcome"] for one in follow(market, made)["said"]] == ["", "accepted"]
-    # The same ready-made reply again is its repeat.
-    (again,) = submit(both[:1])
-    assert again.replayed
-    audit_is_clean(market)
-
-
-def test_a_chain_that_holds_two_outcomes_from_before_stands(market):
-    it = bought(market)
-    made = complain(market, it)
-    ready = [
-        one._replace(guard=None) for one in decided_at_once(market, it, made, "accepted", "refused")
-    ]
-    first, second = market.rooms.recorder.submit_and_wait(ready)
-    about = {"of": made["id"], "outcome": "refused"}
-    again = market.send(SHOP, it.unit.code, "reply", about, id=second.id, status=200)
-    assert again["seq"] == first.seq + 1
-    # The acceptance is what counts of the two.
-    assert market.refused(SHOP, it.unit.code, "reply", about) == GIVEN
-    about["outcome"] = "accepted"
-    assert market.refused(SHOP, it.unit.code, "reply", about) == GIVEN
-    verdict = market.ask("GET", f"{it.unit.path}/verification")["verdict"]
-    assert verdict == "intact"
     audit_is_clean(market)
 
 

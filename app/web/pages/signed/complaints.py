@@ -15,7 +15,6 @@ from app.oversight.complaints import Line
 from app.parties.identity import is_party_id
 from app.parties.sessions import SignedIn
 from app.trace.events import RETURN_EXCEPTIONS
-from app.trace.outcomes import POSSIBLE
 from app.trace.requests import EventRequest, SealedInput
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -182,7 +181,6 @@ def _complaint(
         may_resolve=rooms.powers.may_speak(
             principal.party or "", "reply", actor=row.seller, now=now
         ),
-        resolutions=POSSIBLE[case.outcome],
         hands=_hands(row, principal.party),
         exceptions=[("", ""), *((one, one) for one in RETURN_EXCEPTIONS)],
         me=principal.party,
