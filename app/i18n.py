@@ -94,7 +94,7 @@ def _as_bound(lang: Lang, got: object) -> object:
     """Returns a day or moment beside a bound as the bound itself says one; anything else as it is."""
     if isinstance(got, str) and _WHEN.fullmatch(got):
         # What was sent may look like a day, and be none of the calendar.
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             return _end(lang, got)
     return got
 

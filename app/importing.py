@@ -160,7 +160,7 @@ def _mapping(rooms: Rooms, principal: Principal, kind: Kind, given: str | None) 
         told = json.loads(path.read_text("utf-8"))
     except ValueError:
         fail(f"{given} is no JSON; docs/imports.md has an example", code=2)
-    return rooms.imports.check_mapping(kind, told)
+    return rooms.imports.check_mapping(principal, kind, told)
 
 
 def _apply(rooms: Rooms, principal: Principal, job: str, *, total: int) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from app.imports.cells import CellWrong, Read, read_code, read_count, read_gtin, read_moment
+from app.imports.cells import CellWrong, Read, clean, read_code, read_count, read_gtin, read_moment
 from app.imports.columns import has_word
 from app.imports.goods import is_example
 from app.imports.mapping import Layout
@@ -164,7 +164,10 @@ def _check_beside(reader: Reader, mapping: Layout, codes: Sequence[Code]) -> str
     values = reader.row.values
 
     def is_told(name: str) -> bool:
-        return bool(values.get(name, "").strip())
+        try:
+            return bool(clean(values.get(name, "")))
+        except CellWrong:
+            return True  # and told to be wrong where it is read
 
     named = reader.text("goods") if is_told("goods") else ""
     gtin, lot_told = _product(reader, mapping, named, beside_codes=True) if named else ("", "")
@@ -202,19 +205,24 @@ def _product(
 ) -> tuple[str, str]:
     """Returns the GTIN that goods are told by, and the lot behind it in the mapping; "" for none.
 
-    beside_codes: a word that nothing explains is no fault, for the codes say what the goods are.
+    beside_codes: a word that nothing explains is no fault, for the codes say what the goods are; a shop's own
+    numbers are as long as short GTINs are, so only one of 13 or 14 digits is read as such there.
     """
     named = mapping.goods.get(told)
+    digits = sum(char.isdigit() for char in told)
+    is_own = beside_codes and named is None and digits not in (13, 14)
     gtin_told, _, lot_told = (named or told).partition("/")
     try:
         gtin: Read = read_gtin(gtin_told)
     except CellWrong as wrong:
-        digits = sum(char.isdigit() for char in told)
+        if is_own and wrong.kind != "excel_exponent":
+            return "", ""
         if named is None and wrong.kind != "excel_exponent" and digits < max(8, len(told) * 0.9):
-            if not beside_codes:
-                reader.refuse_with("goods", "unknown_goods", got=told[:40])
+            reader.refuse_with("goods", "unknown_goods", got=told[:40])
         else:
             reader.refuse_with("goods", wrong.kind, **wrong.params)
+        return "", ""
+    if is_own:
         return "", ""
     reader.warn("goods", gtin.warning, gtin=gtin.value)
     return gtin.value, lot_told

@@ -26,16 +26,17 @@ class Remembered:
         self._database = database
         self._clock = clock
 
-    def check_mapping(self, kind: Kind, told: object) -> Layout:
+    def check_mapping(self, principal: Principal, kind: Kind, told: object) -> Layout:
         """Returns a mapping from its JSON. Raises Invalid with the place of all that is wrong. Read-only.
 
-        Beside its form: what can be no GTIN, lot or id, and as a carrier the id of a party that is none,
-        the caller's own, too. An id that is not registered yet may be one tomorrow.
+        Beside its form: what can be no GTIN, lot or id, and as a carrier the id of another party that is
+        none: a shop may bring its goods itself. An id that is not registered yet may be one tomorrow.
         """
         mapping = read_mapping(kind, told)
         faults = find_nonsense(mapping)
         with self._database.read() as connection:
             others = importstore.not_carrying(connection, set(mapping.carriers.values()))
+        others -= {principal.party}
         faults += (
             FieldFault(("mapping", "carriers", theirs[:80]), "no_carrier", {"got": ours})
             for theirs, ours in mapping.carriers.items()
@@ -48,7 +49,7 @@ class Remembered:
     def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
         """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""
         party = principal.own_party()
-        mapping = self.check_mapping(kind, told)
+        mapping = self.check_mapping(principal, kind, told)
         row = {
             "party": party,
             "kind": kind,

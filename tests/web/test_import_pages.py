@@ -51,6 +51,7 @@ def test_a_file_is_looked_at_and_what_was_looked_at_is_applied(market):
     written = {name for name, n in market.count_rows().items() if n != before.get(name, 0)}
     # Where other files wait, the oldest of them goes: then as many rows stand there as before.
     assert written <= {"import_job", "import_row"}
+    assert market.count_rows()["import_job"]
     owner.post(page, do="apply")
     owner.get(page)
     assert figures(owner)["New"] == 3

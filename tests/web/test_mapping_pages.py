@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.imports.sheets import as_csv, gtin
-from tests.web.conftest import CARRIER, SHOP
+from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import GTIN, RIVAL, told
 from tests.web.people import signed_in
 from tests.web.test_imports_api import HEAD, send
@@ -20,7 +20,7 @@ NONSENSE = {
     "goods": {"甲": GTIN, "乙": WRONG, "丙": f"{GTIN}/{'L' * 21}"},
     "carriers": {
         "快一": MISTYPED,
-        "快二": SHOP,
+        "快二": AUTHORITY,
         "快三": RIVAL,
         "快四": CARRIER,
         "快五": "某某速运",
@@ -65,6 +65,13 @@ def test_every_line_that_is_nonsense_is_told_at_once_and_nothing_is_kept(market,
         assert all(f"{theirs} = {ours}" in answer.text for theirs, ours in NONSENSE[part].items())
     assert f'value="{MISTYPED}"' in answer.text
     assert not market.ask("GET", "/api/v1/import-mappings", token=market.keys[SHOP])["items"]
+
+
+def test_a_shop_that_brings_its_goods_itself_may_say_so(market):
+    path, told = "/api/v1/import-mappings/shipments/own", {"carriers": {"自送": SHOP}}
+    kept = market.ask("PUT", path, told, token=market.keys[SHOP])
+    assert kept["mapping"]["carriers"] == told["carriers"]
+    assert market.call("DELETE", path, token=market.keys[SHOP]).status_code == 204
 
 
 def test_the_api_and_a_file_refuse_the_same_nonsense(market):

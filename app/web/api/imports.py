@@ -273,7 +273,7 @@ def _mapping_of(
         raise invalid(not_of_type(("mapping",), "object")) from err
     if name is not None and keep:
         return rooms.imports.remember(principal, kind, name, parsed)
-    return rooms.imports.check_mapping(kind, parsed)
+    return rooms.imports.check_mapping(principal, kind, parsed)
 
 
 def _own(rooms: Rooms, principal: Principal, import_id: str) -> tuple[Any, dict[str, int]]:

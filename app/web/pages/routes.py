@@ -157,9 +157,11 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
 
 
 def _is_too_long(fault: Fault) -> bool:
-    """Whether all that is wrong is that something typed, which is in the address now, is too long."""
-    places = [(one.kind, one.loc[:1]) for one in fault.errors]
-    return bool(places) and all(place == ("length", ("query",)) for place in places)
+    """Whether all that is wrong is that a code or search that was typed is too long."""
+    places = [(one.kind, one.loc) for one in fault.errors]
+    return bool(places) and all(
+        place in (("length", ("query", "code")), ("length", ("query", "q"))) for place in places
+    )
 
 
 async def _show_in_turn(request: Request, rooms: Rooms) -> Response:

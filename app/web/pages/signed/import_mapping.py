@@ -70,7 +70,9 @@ def keep_mapping(request: Request, rooms: InRooms, signed: InSigned, form: InFor
         return go_on(frame_of(request, lang, PATH), path, told="mapping_forgotten")
     lines = {part: _lines(form, part) for part in _PAIRED}
     try:
-        rooms.imports.remember(principal, of, name, _checked(rooms, of, name, form, lines))
+        rooms.imports.remember(
+            principal, of, name, _checked(rooms, principal, of, name, form, lines)
+        )
     except Fault as fault:
         sent = _refused(request, form, fault, lines)
         return _mapping(request, rooms, signed, lang, of, sent, status=status_of(fault))
@@ -107,7 +109,12 @@ def _lines(form: Form, name: str) -> list[_Pair]:
 
 
 def _checked(
-    rooms: Rooms, of: Kind, name: str, form: Form, lines: Mapping[str, Sequence[_Pair]]
+    rooms: Rooms,
+    principal: Principal,
+    of: Kind,
+    name: str,
+    form: Form,
+    lines: Mapping[str, Sequence[_Pair]],
 ) -> dict[str, dict[str, str]]:
     """Returns the mapping as `read_mapping` takes it. Raises Invalid with all that is wrong."""
 
@@ -133,7 +140,7 @@ def _checked(
             if not pair.theirs
         )
     try:
-        rooms.imports.check_mapping(of, told)
+        rooms.imports.check_mapping(principal, of, told)
     except Invalid as refusal:
         faults += refusal.errors
     if faults:
