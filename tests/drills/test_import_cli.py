@@ -115,7 +115,7 @@ def test_an_order_that_contradicts_its_codes_and_a_mapping_of_nonsense_are_refus
         assert (told["created"], told["refused"], told["warnings"]) == (0, 1, [])
         assert [one["column"] for one in told["errors"]] == ["溯源码", "数量"]
     mapping.write_text(
-        json.dumps({"carriers": {"示例快递": SHOP}, "goods": {"砚": "6901"}}), "utf-8"
+        json.dumps({"carriers": {"示例快递": SHOP[:-1] + "0"}, "goods": {"砚": "6901"}}), "utf-8"
     )
     done = place.suxin(*order, "--dry-run", "--mapping", str(mapping))
     assert done.code != 0
