@@ -107,16 +107,14 @@ class Documents:
     def keep(self, principal: Principal, files: Sequence[Handed]) -> list[tuple[Kept, bool]]:
         """Returns each file as it is kept, and whether it was before: all of them, or none.
 
-        What is kept already keeps its first name, and is taken though a rule that came since would refuse
-        it. Raises what `check_may` raises; Invalid, with every
-        file that is empty, too large, of another kind, damaged, or more than the party may keep; Overloaded.
-        Writes `document`.
+        What is kept already keeps its first name, and is taken though a rule that came since would refuse it.
+        Raises what `check_may` raises; Invalid, with every file that is empty, too large, of another kind,
+        damaged, or more than the party may keep; Overloaded. Writes `document`.
         """
         principal.check_may(KEEP)
         party = principal.own_party()
         with self._database.read() as connection:
-            asked = [(party, digest) for digest in dict.fromkeys(map(_digest_of, files))]
-            known = {digest for _, digest in documentstore.find_some(connection, asked)}
+            known = _find_kept(connection, party, files)
         _check(files, known)
         sealed = {row["digest"]: row for row in (self._sealed(party, file) for file in files)}
         rows = dict(sorted(sealed.items()))
@@ -246,8 +244,7 @@ class Documents:
 
         Two calls at the same moment may on PostgreSQL each find room for its own.
         """
-        asked = [(party, digest) for digest in dict.fromkeys(map(_digest_of, files))]
-        there = {digest for _, digest in documentstore.find_some(connection, asked)}
+        there = _find_kept(connection, party, files)
         had, most = documentstore.bytes_of(connection, party), self._most_mb * _MB
         for file in files:
             if (digest := _digest_of(file)) in there:
@@ -350,6 +347,12 @@ def _says_so(connection: Connection, use: Any) -> bool:
     return (
         fields["type"] in TYPES and fields["actor"] == use.party and use.digest in digests_of(told)
     )
+
+
+def _find_kept(connection: Connection, party: str, files: Sequence[Handed]) -> set[str]:
+    """Returns the digests of those of these files that the party keeps already. Read-only."""
+    asked = [(party, digest) for digest in dict.fromkeys(map(_digest_of, files))]
+    return {digest for _, digest in documentstore.find_some(connection, asked)}
 
 
 def _check(files: Sequence[Handed], known: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from app.imports.columns import choice, columns_of, has_word
 from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
 from app.kit.clock import format_time
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import Invalid, faults_of
 from app.parties.identity import check_named
 from app.trace.code import parse_lot
 from app.trace.events import IMPORT_MODES, PRODUCT_CATEGORIES, check_event
@@ -131,7 +131,10 @@ def _listed(reader: Reader) -> dict[str, Any]:
     try:
         check_event("listing", "product", data, ())
     except Invalid as refused:
-        misnamed = _misnamed(data.get("platform", ""))
+        # Of a platform that is meant for a party's id and is none.
+        misnamed = faults_of(
+            lambda: check_named(data.get("platform", ""), loc=("data", "platform"))
+        )
         for error in refused.errors:
             if error in misnamed:
                 reader.refuse_unless_known((error,), as_field="platform")
@@ -144,15 +147,6 @@ def _listed(reader: Reader) -> dict[str, Any]:
     at = format_time(moment[0])
     reader.warn("listed_at", moment[1], time=at)
     return {"listing": data, "listed_at": at}
-
-
-def _misnamed(platform: str) -> tuple[FieldFault, ...]:
-    """Returns the faults of a platform that is meant for a party's id and is none."""
-    try:
-        check_named(platform, loc=("data", "platform"))
-    except Invalid as refused:
-        return refused.errors
-    return ()
 
 
 def _check_order(reader: Reader, facts: dict[str, Any]) -> None:

@@ -7,17 +7,17 @@ that export together and, as far as is known, in no other.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from app.i18n import Lang
 from app.imports.cells import CellWrong, read_gtin
 from app.imports.columns import Kind, fields_of, spelled
-from app.kit.errors import FieldFault, Invalid, invalid, not_of_type
-from app.parties.identity import Loc, check_named
+from app.kit.errors import FieldFault, faults_of, invalid, not_of_type
+from app.parties.identity import check_named
 from app.trace.code import parse_lot
 
 MAX_ENTRIES = 5_000
@@ -103,22 +103,13 @@ def find_nonsense(mapping: Layout) -> list[FieldFault]:
         except CellWrong as wrong:
             faults.append(FieldFault(place, wrong.kind, wrong.params, wrong.sentence))
         if lot:
-            faults += _faults_of(parse_lot, lot, place)
+            faults += faults_of(partial(parse_lot, lot, loc=place))
     for theirs, ours in mapping.carriers.items():
-        faults += _faults_of(check_named, ours, ("mapping", "carriers", theirs[:80]))
+        faults += faults_of(partial(check_named, ours, loc=("mapping", "carriers", theirs[:80])))
     for name in ("carrier", "platform"):
-        faults += _faults_of(
-            check_named, mapping.defaults.get(name, ""), ("mapping", "defaults", name)
-        )
+        told = mapping.defaults.get(name, "")
+        faults += faults_of(partial(check_named, told, loc=("mapping", "defaults", name)))
     return faults
-
-
-def _faults_of(check: Callable[..., object], text: str, place: Loc) -> tuple[FieldFault, ...]:
-    try:
-        check(text, loc=place)
-    except Invalid as refused:
-        return refused.errors
-    return ()
 
 
 @cache

@@ -101,7 +101,7 @@ def _plan(
     to = _region(reader)
     line = reader.read("line", read_code) or ""
     if reader.problems or parcel is None or not (ordered_at and shipped_at):
-        return reader.refused(gtin=goods.gtin, lot=goods.lot, carrier=_carrier(reader, parcel))
+        return reader.refused(gtin=goods.gtin, lot=goods.lot)
     place = ("line", order, line) if line else ("goods", order, *goods.key)
     times[place] += 1
     payload = {
@@ -117,8 +117,7 @@ def _plan(
     }
     return Planned(
         row.number, "created", payload, warnings=tuple(reader.warnings), key=str(payload["id"]),
-        gtin=goods.gtin, lot=goods.lot, carrier=_carrier(reader, parcel),
-        late=tuple(reader.late),
+        gtin=goods.gtin, lot=goods.lot, carrier=parcel.carrier, late=tuple(reader.late),
     )  # fmt: skip
 
 
@@ -261,14 +260,6 @@ def _parcel(reader: Reader, mapping: Layout) -> _Parcel | None:
     carrier = mapping.carriers.get(carrier, carrier)
     _check_named(reader, "carrier", carrier)
     return _Parcel(carrier, number) if number and carrier else None
-
-
-def _carrier(reader: Reader, parcel: _Parcel | None) -> str:
-    """Returns the carrier of a row, "" where that is what is wrong."""
-    wrong = (*reader.problems, *reader.late)
-    if parcel is None or any(one.field == "carrier" for one in wrong):
-        return ""
-    return parcel.carrier
 
 
 def _check_named(reader: Reader, field: str, told: str) -> None:

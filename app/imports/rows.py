@@ -107,17 +107,15 @@ class Reader:
                 Problem(kind, f"import.warn.{kind}", name, self._column(name), shown[:80], params)
             )
 
-    def refused(
-        self, *, key: str = "", gtin: str = "", lot: str = "", carrier: str = ""
-    ) -> Planned:
+    def refused(self, *, key: str = "", gtin: str = "", lot: str = "") -> Planned:
         """Returns the row as refused, with all that was noted.
 
-        gtin, lot, carrier: where they could be read, so that it is told too if they are not on record.
+        gtin, lot: where they could be read, so that it is told too if they are not on record.
         """
         problems = (*self.problems, *self.late)
         return Planned(
             self.row.number, "refused", None, problems, tuple(self.warnings), key=key, gtin=gtin,
-            lot=lot, carrier=carrier,
+            lot=lot,
         )  # fmt: skip
 
     def _problem(self, error: FieldFault, as_field: str) -> Problem:

@@ -149,6 +149,15 @@ def not_of_type(loc: tuple[str | int, ...], expected: str) -> FieldFault:
     return FieldFault(loc, "type", params, sentence="type_of", words={"expected": "shape"})
 
 
+def faults_of(check: Callable[[], object]) -> tuple[FieldFault, ...]:
+    """Returns what a check finds wrong, () for nothing. Raises what is no Invalid."""
+    try:
+        check()
+    except Invalid as refused:
+        return refused.errors
+    return ()
+
+
 def read_all(*reads: Callable[[], Any]) -> list[Any]:
     """Returns what each read gives, in order. Raises one Invalid with the faults of all.
 

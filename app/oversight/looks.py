@@ -38,7 +38,8 @@ class Look:
     """A code as it stands now. findings: open ones on its own stream and those above it.
 
     owed: what is missing or still to come, with the party that answers for it.
-    reported: the report of what is broken, None where nothing is.
+    reported: the report of what is broken, None where nothing is. customs: what customs decided last of the
+    goods, None before the first.
     """
 
     story: Story
@@ -46,16 +47,12 @@ class Look:
     owed: tuple[Pending, ...]
     warnings: tuple[str, ...]
     findings: tuple[Any, ...]
-    reported: Future[None] | None = None
+    reported: Future[None] | None
+    customs: StoredRecord | None
 
     def readable(self) -> Iterator[StoredRecord]:
         """Yields the records of the story whose bytes are what they were."""
         return _readable(self.story, self.verification)
-
-    @property
-    def customs(self) -> StoredRecord | None:
-        """What customs decided last of the goods; None before the first."""
-        return _decided(self.readable())
 
     @property
     def is_by_log(self) -> bool:
@@ -149,7 +146,7 @@ class Looks:
         if any(f.kind.startswith("identity.") and f.stream_name == code.stream for f in findings):
             warnings.append("clone_suspected")
         shown = tuple(dict.fromkeys(warnings))
-        return Look(story, verification, owed, shown, tuple(findings), reported)
+        return Look(story, verification, owed, shown, tuple(findings), reported, decided)
 
     def _ask(self, connection: Connection, code: Code) -> None:
         """Asks what a look at a unit asks whatever it finds: for `ask_ahead`."""

@@ -97,11 +97,8 @@ def _with_times(
     found: dict[int, tuple[int, int]] = {}
     for some in chunks(places):
         # Pairs one by one take PostgreSQL longer to plan than these, nearly all of the same few seqs.
-        wanted, streams, seqs = (
-            set(some),
-            [one for one, _ in some],
-            sorted({seq for _, seq in some}),
-        )
+        wanted, streams = set(some), [one for one, _ in some]
+        seqs = sorted({seq for _, seq in some})
         for row in _TIMES.rows(connection, streams=streams, seqs=seqs):
             if (row.stream, row.seq) in wanted:
                 found[row.stream] = (row.seq, row.recorded_at)

@@ -9,7 +9,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from app.kit.clock import format_time, format_time_if, from_ms
-from app.kit.errors import FieldFault, Invalid
+from app.kit.errors import FieldFault, faults_of
 from app.ledger.note import encode_base64
 from app.ledger.verifier import Problem
 from app.oversight.chains import Anchor, Line
@@ -63,11 +63,7 @@ class SeekIn(Whole):
     ) -> Iterable[FieldFault]:
         """Returns what the search would say of region, days and purpose. context: nothing of it."""
         given = {name: sound[name] for name in _ASKED if name in sound}
-        try:
-            read_asked(Seek(**given), is_read=True)
-        except Invalid as refused:
-            return refused.errors
-        return ()
+        return faults_of(lambda: read_asked(Seek(**given), is_read=True))
 
 
 class ReadingOut(BaseModel):
