@@ -67,6 +67,15 @@ def look(url: str, work: Path) -> dict[str, int]:
     return {name: round(100 * score) for name, score in points.items()}
 
 
+def look_again(url: str, work: Path) -> dict[str, int]:
+    """Does as `look`, once more where Chromium gave Lighthouse no trace (NO_NAVSTART, seen one run in 30)."""
+    try:
+        return look(url, work)
+    except RuntimeError as error:
+        print(f"once more: {error}", file=sys.stderr)
+        return look(url, work)
+
+
 def row(path: str, seen: list[dict[str, int]]) -> str:
     """Returns a table's row: the median of each category, the runs beside it where they differ."""
     cells = []
@@ -97,7 +106,7 @@ def main() -> None:
                 seen = []
                 for turn in range(asked.times):
                     print(f"{path}  {turn + 1} of {asked.times}", file=sys.stderr)
-                    seen.append(look(demo.url + path, work))
+                    seen.append(look_again(demo.url + path, work))
                 print(row(path, seen), flush=True)
             print(f"load after: {os.getloadavg()[0]:.1f}")
 
