@@ -99,7 +99,7 @@ class Naming:
         if named is None:
             raise OfUnknown("of_unknown", of=of)
         if claim.type != "correction":
-            return About(None, root=of)
+            return About(None, root=root_of(named.fields()))
         _check_correction(claim, named.type, named.actor)
         return About(None)
 
