@@ -1,10 +1,11 @@
 """The matter of a complaint as who made it follows it: what was said, by whom, and until when who must act.
 
-Everything is read from the chain; a ticket is found by the keyed index and proven by its query code. The
-clocks of the merchant are ours and softer than law: a first answer within the policy's grace, a proposal
-within seven days. Those of the authority begin once the complaint is with it, which nobody tells us; so
-they are given as from today (市场监督管理投诉举报处理暂行办法: accepted or not within 7 working days,
-mediation at an end 45 working days later).
+Everything is read from the chain; a ticket is found by the keyed index and proven by its query code, and
+who sold the goods is told by the complaint's row. The clocks of the merchant are ours and softer than law:
+a first answer within the policy's grace, a proposal within seven days. Those of the authority begin once
+the complaint is with it, which nobody tells us; so they are given as from today
+(市场监督管理投诉举报处理暂行办法: accepted or not within 7 working days, mediation at an end 45 working days
+later).
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from app.db.engine import Database
 from app.kit.clock import Clock, parse_time
 from app.ledger import sealstore, store
 from app.ledger.reading import each_of
+from app.ledger.record import stream_key
 from app.ledger.vault import Vault
+from app.oversight.outcomes import Outcome, with_reply
 from app.parties.identity import CONSUMER
 from app.trace.code import normalise_inner
 from app.trace.proof import ProofInvalid, Proofs
 from app.trace.secret_index import SecretIndex
 from app.trace.texts import hidden_texts
+from app.trace.voicestore import find_voice
 
 PROPOSAL_WITHIN: Final = timedelta(days=7)
 ACCEPTED_WORKING_DAYS: Final = 7
@@ -82,7 +86,8 @@ class Case:
     """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today.
 
     approximate: these two count days for which no notice on holidays is out yet. left_out: how many things
-    were said between the first and the newest that are here.
+    were said between the first and the newest that are here. seller: "" where no row
+    tells of it. outcome: what stands of the seller's own.
     """
 
     ticket: str
@@ -98,6 +103,8 @@ class Case:
     mediated_by: datetime
     approximate: bool
     left_out: int = 0
+    seller: str = ""
+    outcome: Outcome | None = None
 
     @property
     def erased(self) -> bool:
@@ -130,18 +137,21 @@ class _Heard:
     """What was said in a matter, of which the first and the newest are kept, however long it goes on.
 
     And the first answer and the first proposal, from which the clocks are told, and what who complained
-    said last, from which it is told whether the matter is settled.
+    said last, from which it is told whether the matter is settled; and what stands of the outcomes.
     """
 
+    seller: str
     first: list[Fields] = field(default_factory=list)
     marked: list[Fields] = field(default_factory=list)
     newest: deque[Fields] = field(default_factory=deque)
     own: Fields | None = None
     """The newest message of who complained that has left `newest`."""
     heard: int = 0
+    outcome: Outcome | None = None
 
     def add(self, fields: Fields) -> None:
         self.heard += 1
+        self.outcome = with_reply(self.outcome, self.seller, fields)
         if len(self.first) < MOST_SAID:
             self.first.append(fields)
             return
@@ -229,7 +239,8 @@ class Cases:
         Of a matter in which very much was said, the first and the newest; `left_out` are the others.
         """
         stream, complaint = found.stream, found.complaint
-        heard, hidden = _heard(connection, found)
+        row = find_voice(connection, stream_key(stream), complaint["id"])
+        heard, hidden = _heard(connection, found, "" if row is None else row.seller)
         sections = {"reply": "text", "return": ""}
         said = [
             self._said(
@@ -259,6 +270,8 @@ class Cases:
             mediated_by=mediated.at,
             approximate=accepted.approximate or mediated.approximate,
             left_out=heard.left_out,
+            seller=heard.seller,
+            outcome=heard.outcome,
         )
 
     def _dues(self, at: datetime, said: Sequence[Said], now: datetime) -> Iterator[Due]:
@@ -335,11 +348,11 @@ def _proposes(fields: Fields) -> bool:
     )
 
 
-def _heard(connection: Connection, found: Located) -> tuple[_Heard, dict[str, str]]:
+def _heard(connection: Connection, found: Located, seller: str) -> tuple[_Heard, dict[str, str]]:
     """Returns what was said and done about a complaint, and which texts are hidden now, by record."""
     complaint = found.complaint
     consignment, of = complaint["data"].get("consignment"), complaint["id"]
-    heard, named, hidings, is_over = _Heard(), {of}, list[Fields](), False
+    heard, named, hidings, is_over = _Heard(seller), {of}, list[Fields](), False
     for fields in each_of(connection, found.stream, _OF_MATTER, after_seq=complaint["seq"]):
         data, kind = fields["data"], fields["type"]
         if kind == "hiding":

@@ -4,7 +4,9 @@ The clock starts with the signature (Civil Code art. 512: that is the delivery):
 count, and the last day counts whole. A request is a complaint with `wish: return`; it is answered by a
 `return` of the goods or a `reply` to it. What looks like a breach puts the commitment in question and
 says what was found; goods that art. 25 of the Consumer Law excepts are named by who refuses
-(`exception`). Whether it is a breach is judged by a person.
+(`exception`). A refusal is the seller's own, and one after an acceptance is one too: the acceptance
+stands (app.oversight.outcomes), and who then refuses may not keep it. Whether it is a breach is judged
+by a person.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ from app.credit.workdays import end_of_day
 from app.db.engine import Database
 from app.kit.clock import from_ms, local_day, parse_time, to_ms
 from app.ledger import store as ledger
+from app.ledger.record import stream_key
 from app.ledger.store import StoredRecord
 from app.trace.asked import RETURN_ASKED, RETURN_REFUSED
+from app.trace.voicestore import find_voice
 
 RETURN_DUE = "return.due"
 
 _ENDS = frozenset({"return", "refusal"})
+_CONSIGNMENT = "consignment/"
+"""Begins the subject of a consignment."""
 
 
 class Returns:
@@ -61,32 +67,33 @@ class Returns:
         told = message.payload
         with self._database.read() as connection:
             records = ledger.load_stream(connection, told["code"], after_seq=told["seq"])
-        answers = _sound_of(records, told["subject"])
+        answers = _sound_of(records, told["subject"].removeprefix(_CONSIGNMENT))
         if answers is None or not self._is_in_time(_signed_since(told, answers)):
             return
         returned = any(one.fields["type"] == "return" for one in answers)
-        replied = any(_replies(one, told["id"]) for one in answers)
+        replied = _is_replied(records, told["id"])
         if not returned and not replied:
             self._question(told, {"outcome": "unanswered"})
 
     def _refused(self, message: outbox.Message) -> None:
         stream, of = message.payload["code"], message.payload["of"]
         with self._database.read() as connection:
-            found = ledger.find_by_id(connection, [(stream, of)]).get((stream, of))
+            found = find_voice(connection, stream_key(stream), of)
             reply = ledger.load_record(connection, stream, message.seq)
             hashed = ledger.hash_at(connection, stream, message.seq)
             records = ledger.load_stream(connection, stream, limit=message.seq)
-            asked = None if found is None else ledger.load_record(connection, stream, found[0])
-        if asked is None or reply is None or hashed is None:
-            return  # taken away behind our back: the audit says so
-        before = _sound_of(records, message.payload["subject"])
-        if before is None or not reply.is_sound:
+            asked = None if found is None else ledger.load_record(connection, stream, found.seq)
+        if found is None or asked is None or reply is None or hashed is None:
+            return  # no voice, or taken away behind our back: the audit says so
+        before = _sound_of(records, found.subject)
+        if before is None or not reply.is_sound or reply.fields["actor"] != found.seller:
             return
         fields = asked.fields
         if fields["type"] != "complaint" or fields["data"].get("wish") != "return":
             return
         asked_for = {
-            **message.payload,
+            "code": stream,
+            "seller": found.seller,
             "id": fields["id"],
             "seq": asked.seq,
             "asked": to_ms(parse_time(fields["recorded_at"])),
@@ -134,14 +141,14 @@ class Returns:
         return None if row is None else find_template(row.name, row.version)
 
 
-def _sound_of(records: Sequence[StoredRecord], subject: str) -> list[StoredRecord] | None:
-    """Returns those that speak of a consignment; None where one was altered.
+def _sound_of(records: Sequence[StoredRecord], consignment: str) -> list[StoredRecord] | None:
+    """Returns those that speak of a consignment, "" for a unit; None where one was altered.
 
     Nobody can tell then what it said, and nobody is to answer for it; the audit says so.
     """
     if not all(one.is_sound for one in records):
         return None
-    return [one for one in records if one.fields["data"].get("consignment", "") == subject]
+    return [one for one in records if one.fields["data"].get("consignment", "") == consignment]
 
 
 def _signed(records: Iterable[StoredRecord]) -> dict[str, int]:
@@ -169,9 +176,21 @@ def _signed_since(told: Mapping[str, Any], later: Iterable[StoredRecord]) -> Map
     return found
 
 
-def _replies(record: StoredRecord, complaint: str) -> bool:
-    fields = record.fields
-    return bool(fields["type"] == "reply" and fields["data"].get("of") == complaint)
+def _is_replied(records: Iterable[StoredRecord], complaint: str) -> bool:
+    """Whether one of them is a reply to the complaint or to a message of its matter.
+
+    Of all that are sound: on a lot a reply names no consignment, it names what it answers.
+    """
+    matter = {complaint}
+    for one in records:
+        fields = one.fields
+        if fields["data"].get("of") not in matter:
+            continue
+        if fields["type"] == "reply":
+            return True
+        if fields["type"] == "message":
+            matter.add(fields["id"])
+    return False
 
 
 def _days_after(moment: datetime, days: int) -> datetime:

@@ -22,9 +22,12 @@ Told = tuple[str, Mapping[str, Any]]
 
 
 def told_above(
-    claim: Claim, code: Code, subject: str, state: Mapping[str, Any], now: datetime
+    claim: Claim, code: Code, subject: str, state: Mapping[str, Any], now: datetime, of: str | None
 ) -> tuple[Told, ...]:
-    """Returns (topic, payload) of a record on a life; times in ms, `signed` only once it is."""
+    """Returns (topic, payload) of a record on a life; times in ms, `signed` only once it is.
+
+    of: id of the voice that it answers, where it names one.
+    """
     if claim.type not in _HEARD:
         return ()  # all but a few records
     told: dict[str, Any] = {"code": code.stream, "subject": subject, "seller": seller_of(state)}
@@ -40,10 +43,20 @@ def told_above(
             return tuple(found)
         case "recall" | "recall_lifted":
             return recall_told(claim, code, seller=str(told["seller"]))
-        case "reply" if claim.data.get("outcome") == "refused":
-            return ((RETURN_REFUSED, told | {"of": claim.data["of"]}),)
+        case "reply":
+            return refusal_told(claim, of)
         case _:
             return ()
+
+
+def refusal_told(claim: Claim, of: str | None) -> tuple[Told, ...]:
+    """Returns the same of a reply that refuses something. of: id of the voice that it answers.
+
+    Whose word it is, and of what it is the refusal, the rows of voices say to who hears of it.
+    """
+    if claim.data.get("outcome") != "refused" or of is None:
+        return ()
+    return ((RETURN_REFUSED, {"code": claim.stream, "of": of}),)
 
 
 def recall_told(claim: Claim, code: Code, *, seller: str | None = None) -> tuple[Told, ...]:

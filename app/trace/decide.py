@@ -150,7 +150,7 @@ class Decision:
             + self._rating(claim, head, state, view)
             + self._voice(claim, head, state, view),
             outbox=life_outbox(self.code, self.subject, seen_before, seen, view.now)
-            + told_above(claim, self.code, self.subject, new, view.now),
+            + told_above(claim, self.code, self.subject, new, view.now, self.sending.answers),
             side=self.side,
             source=source,
         )

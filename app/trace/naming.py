@@ -99,7 +99,7 @@ class Naming:
         if named is None:
             raise OfUnknown("of_unknown", of=of)
         if claim.type != "correction":
-            return About(None, root=of)
+            return About(None, root=root_of(named.fields()))
         _check_correction(claim, named.type, named.actor)
         return About(None)
 
@@ -150,10 +150,19 @@ class Naming:
 
 
 def _check_correction(claim: Claim, type_: str, actor: str) -> None:
-    """Raises OfForeign or Invalid where a correction is not its actor's to make, or not of this type."""
+    """Raises OfForeign or Invalid where a correction is not its actor's to make, or not of this type.
+
+    An outcome it does not change: who complained was given that word. Another reply says another, and
+    which of them stands is told beside both (app.oversight.outcomes).
+    """
     if actor != claim.actor:
         raise OfForeign("of_foreign", of=str(claim.data["of"]))
     changes = claim.data.get("changes")
+    if type_ == "reply" and isinstance(changes, Mapping) and "outcome" in changes:
+        loc = ("data", "changes", "outcome")
+        raise invalid(
+            FieldFault(loc, "unknown_field", {"name": "outcome"}, sentence="outcome_said")
+        )
     if isinstance(changes, Mapping) and not claim.stream.startswith(PARTY_PREFIX):
         check_changes(type_, parse_code(claim.stream).level, changes)
 

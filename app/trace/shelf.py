@@ -17,7 +17,7 @@ from app.ledger.record import Claim, stream_key
 from app.ledger.submission import Draft, Effect, Read, View
 from app.parties.roles import MERCHANT, REGULATOR
 from app.trace.asked import Told as Heard
-from app.trace.asked import recall_told
+from app.trace.asked import recall_told, refusal_told
 from app.trace.code import Code
 from app.trace.decide import (
     CodeUnknown,
@@ -95,6 +95,7 @@ class ShelfDecision:
                 state=head.state,
                 of=self.sending.answers,
             )
+            heard = refusal_told(claim, self.sending.answers)
         return Draft(state, effects=effects, outbox=heard, side=self.side, source=source)
 
     def _check_receiver(self, claim: Claim, state: Mapping[str, Any]) -> None:

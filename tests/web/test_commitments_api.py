@@ -7,7 +7,7 @@ from datetime import timedelta
 from app.kit.clock import parse_time
 from tests.ledger.ledgers import runner
 from tests.web.conftest import AUTHORITY, CARRIER, PLATFORM, SHOP
-from tests.web.market import Market, told
+from tests.web.market import RIVAL, Market, told
 from tests.web.test_audits_api import audit
 from tests.web.test_ranking_api import trader
 
@@ -144,8 +144,11 @@ def test_an_upheld_objection_undoes_the_judgement(market):
     assert (seen(market, shop)[0]["status"], score(market, shop)) == ("overturned", 720)
 
 
-def asked_back(market: Market, *, days: float) -> tuple[str, dict, str, str]:
-    """A promise, a unit signed for, and a return asked so many days later; returns shop, promise, ids."""
+def asked_back(market: Market, *, days: float) -> tuple[str, dict, str, dict]:
+    """A promise, a unit signed for, and a return asked so many days later.
+
+    Returns shop, promise, code and the complaint's answer.
+    """
     shop = trader(market)
     made = signed(market, shop, "seven_day_return")
     (unit,) = market.issue(by=shop)
@@ -157,7 +160,7 @@ def asked_back(market: Market, *, days: float) -> tuple[str, dict, str, str]:
         headers={"Suxin-Claim": told_token},
     )  # fmt: skip
     market.work()
-    return shop, made, unit.code, sent["id"]
+    return shop, made, unit.code, sent
 
 
 def complete_unit(market: Market, shop: str, code: str) -> str:
@@ -202,7 +205,7 @@ def test_a_return_asked_in_time_and_never_answered_puts_the_promise_in_question(
 
 def test_of_an_answer_that_was_altered_nobody_is_charged_and_the_work_goes_on(market):
     shop, made, code, complaint = asked_back(market, days=6)
-    other = market.send(shop, code, "reply", {"of": complaint, "outcome": "accepted"})
+    other = market.send(shop, code, "reply", {"of": complaint["id"], "outcome": "accepted"})
     market.publish()
     place = bytes.fromhex(other["hash"])
     with market.rooms.database.read() as connection:
@@ -223,7 +226,10 @@ def test_of_an_answer_that_was_altered_nobody_is_charged_and_the_work_goes_on(ma
 def test_a_refusal_is_in_question_at_once_and_names_the_exception(market):
     shop, _, code, complaint = asked_back(market, days=2)
     market.send(
-        shop, code, "reply", {"of": complaint, "outcome": "refused", "exception": "perishable"}
+        shop,
+        code,
+        "reply",
+        {"of": complaint["id"], "outcome": "refused", "exception": "perishable"},
     )
     market.work()
     (step,) = seen(market, shop, by=AUTHORITY)[0]["steps"]
@@ -237,9 +243,92 @@ def test_answered_or_asked_too_late_nothing_is_in_question(market):
     for days, answer in ((8.5, None), (3, "reply"), (3, "return")):
         shop, made, code, complaint = asked_back(market, days=days)
         if answer == "reply":
-            market.send(shop, code, "reply", {"of": complaint, "outcome": "accepted"})
+            market.send(shop, code, "reply", {"of": complaint["id"], "outcome": "accepted"})
         if answer == "return":
             market.send(shop, code, "return", {"reason": "other"})
         market.clock.advance(30 * DAY)
         market.work()
         assert status_for(market, made, AUTHORITY) == "active", (days, answer)
+
+
+def asked_back_of_a_lot(market: Market, name: str) -> tuple[dict, str, dict]:
+    """The shop's promise, a lot, and the answer to who asked to give a consignment of it back."""
+    made = signed(market, SHOP, "seven_day_return")
+    lot = market.lot(name)
+    data = {"platform": PLATFORM, "region": "440100", "consignment": "7"}
+    sale = market.send(PLATFORM, lot, "sale", data, hours=-3, actor=SHOP)
+    market.send(SHOP, lot, "dispatch", {"carrier": CARRIER, "consignment": "7"}, hours=-2)
+    market.send(CARRIER, lot, "signature", {"kind": "in_person", "consignment": "7"}, hours=-1)
+    market.clock.advance(3 * DAY)
+    sent = market.send(
+        None, lot, "complaint", {"category": "after_sales", "wish": "return", "consignment": "7"},
+        headers={"Suxin-Claim": sale["claim_token"]},
+    )  # fmt: skip
+    market.work()
+    return made, lot, sent
+
+
+def found_of(market: Market, made: dict) -> tuple[str, list[str]]:
+    """How a promise stands once the time to answer is over, and what was found."""
+    market.work()
+    market.clock.advance(9 * DAY)
+    market.work()
+    (found,) = [x for x in seen(market, made["party"], by=AUTHORITY) if x["id"] == made["id"]]
+    told = [one["evidence"]["outcome"] for one in found["steps"] if one["step"] == "question"]
+    if found["status"] == "questioned":
+        judge(market, made, "cleared")
+    path = f"/api/v1/parties/{made['party']}/commitments/{made['id']}/withdrawal"
+    market.ask("POST", path, {}, token=market.keys[made["party"]], status=201)
+    return found["status"], told
+
+
+def test_a_return_of_a_lot_is_answered_refused_and_left_unanswered_as_a_units(market):
+    made, _, _ = asked_back_of_a_lot(market, "BACK-1")
+    assert found_of(market, made) == ("questioned", ["unanswered"])
+    made, lot, sent = asked_back_of_a_lot(market, "BACK-2")
+    market.send(SHOP, lot, "reply", {"of": sent["id"], "outcome": "accepted"})
+    assert found_of(market, made) == ("active", [])
+    made, lot, sent = asked_back_of_a_lot(market, "BACK-3")
+    market.send(SHOP, lot, "reply", {"of": sent["id"], "outcome": "refused"})
+    assert found_of(market, made) == ("questioned", ["refused"])
+    made, lot, sent = asked_back_of_a_lot(market, "BACK-5")
+    market.send(SHOP, lot, "return", {"reason": "other", "consignment": "7"})
+    assert found_of(market, made) == ("active", [])
+
+
+def test_what_another_party_of_the_lot_refuses_is_no_refusal_of_the_sellers(market):
+    lot = market.lot("BACK-4")
+    market.send(SHOP, lot, "transfer", {"to": RIVAL})
+    market.send(RIVAL, lot, "acceptance", {"from": SHOP})
+    market.mandate(RIVAL, PLATFORM, "sale")
+    made = [signed(market, party, "seven_day_return") for party in (SHOP, RIVAL)]
+    data = {"platform": PLATFORM, "consignment": "7"}
+    sale = market.send(PLATFORM, lot, "sale", data, actor=RIVAL)
+    sent = market.send(
+        None, lot, "complaint", {"category": "after_sales", "wish": "return", "consignment": "7"},
+        headers={"Suxin-Claim": sale["claim_token"]},
+    )  # fmt: skip
+    market.send(SHOP, lot, "reply", {"of": sent["id"], "outcome": "refused"})
+    assert [found_of(market, one) for one in made] == [("active", []), ("active", [])]
+
+
+def test_a_reply_to_a_message_of_the_matter_is_an_answer_and_a_refusal(market):
+    for outcome, status in (("accepted", "active"), ("refused", "questioned")):
+        shop, made, code, sent = asked_back(market, days=2)
+        data = {"of": sent["id"]}
+        headers = {"Suxin-Ticket": sent["query_code"]}
+        sealed = {"detail": {"content": {"text": "什么时候来取"}}}
+        said = market.send(None, code, "message", data, headers=headers, sealed=sealed)
+        market.send(shop, code, "reply", {"of": said["id"], "outcome": outcome})
+        market.work()
+        market.clock.advance(30 * DAY)
+        market.work()
+        assert status_for(market, made, AUTHORITY) == status, outcome
+
+
+def test_a_refusal_after_an_acceptance_puts_the_promise_in_question(market):
+    shop, made, code, sent = asked_back(market, days=2)
+    market.send(shop, code, "reply", {"of": sent["id"], "outcome": "accepted"})
+    market.send(shop, code, "reply", {"of": sent["id"], "outcome": "refused"})
+    market.work()
+    assert status_for(market, made, AUTHORITY) == "questioned"

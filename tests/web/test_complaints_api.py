@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import select
 
@@ -250,6 +252,24 @@ def test_complaints_about_a_lots_consignment_are_answered_too(market):
     assert opened(market, made)["consignment"] == "7"
     market.send(SHOP, lot, "reply", {"of": made["id"], "outcome": "accepted"}, sealed=sealed("好"))
     assert follow(market, made)["status"] == "answered"
+    assert lines(market, query="?state=over&limit=500")[made["ticket"]]["state"] == "proposed"
+    audit_is_clean(market)
+
+
+def test_a_batch_of_a_message_and_the_reply_to_it_answers_the_complaint(market):
+    """All or none: the reply names what has no row yet, as a later reply to that message would."""
+    it = bought(market)
+    made = complain(market, it)
+    code, id_ = it.unit.code, str(uuid4())
+    body = {"events": [
+        {"code": code, "type": "message", "data": {"of": made["id"]}, "id": id_,
+         "sealed": sealed("请看答复", "detail")},
+        {"code": code, "type": "reply", "data": {"of": id_, "outcome": "accepted"},
+         "sealed": sealed("换新")},
+    ]}  # fmt: skip
+    path = "/api/v1/events/batch?atomic=true"
+    market.ask("POST", path, body, token=market.keys[SHOP])
+    assert made["ticket"] not in lines(market)
     assert lines(market, query="?state=over&limit=500")[made["ticket"]]["state"] == "proposed"
     audit_is_clean(market)
 

@@ -79,6 +79,19 @@ def test_who_filed_it_sees_that_it_was_closed(market):
     assert market.rooms.reports.find(ticket).status == "closed"
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_report_to_erase_whose_number_is_missing_is_asked_for_it(phone, lang):
+    for ticket in ("", " "):
+        form = {"act": "report", "ticket": ticket, "query": "AAAA", "lang": lang}
+        refused = phone.post("/privacy", data=form)
+        assert refused.status_code == 422
+        shown = Shown(refused.text)
+        (asked,) = [one for one in shown.forms if one.named("ticket")]
+        (number,), (query,) = asked.named("ticket"), asked.named("query")
+        assert (number.is_marked, query.is_marked) == (True, False)
+        assert text(lang, "page.ticket.number.missing") in shown.said_about(asked, "ticket")
+
+
 def test_who_knows_a_number_alone_erases_nothing(market, phone):
     said = {"text": "标签像是假的", "lang": "en"}
     page = phone.post("/reports", data=said).text

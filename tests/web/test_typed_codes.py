@@ -206,6 +206,19 @@ def test_a_ticket_page_says_what_it_is_of_and_that_its_number_is_missing(market)
     assert "Your complaint" not in shown.split("<footer")[0].split("<main")[1]
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_link_to_a_ticket_is_called_as_its_page_is(market, lang):
+    headers = {"Accept": "text/html", "Accept-Language": lang}
+    shown = market.call("GET", "/ticket", headers=headers).text
+    (title,) = re.findall('<h1 class="page-title">([^<]+)</h1>', shown)
+    home = market.call("GET", "/", headers=headers).text
+    links = re.findall(r'<a class="quiet" href="/ticket[^"]*">([^<]+)</a>', shown + home)
+    assert (set(links), len(links)) == ({title}, 3), (
+        "in both footers, and for buyers on the front page"
+    )
+    assert f"<title>{title}" in shown
+
+
 def test_the_numbers_to_call_follow_the_sentence_that_says_so(market):
     it = bought(market)
     form = {"category": "quality", "text": "坏了", "proof": it.proof["Suxin-Claim"]}

@@ -12,7 +12,7 @@ from app.oversight.cases import Case
 from app.oversight.complaints import Line
 from app.oversight.reviews import Rated, Review, Words
 from app.parties.looking import MAX_PURPOSE
-from app.web.api.texts import DueOut, SaidOut, dues_of, said_fields
+from app.web.api.texts import DueOut, OutcomeOut, SaidOut, dues_of, outcome_of, said_fields
 from app.web.body import Body, api_router
 from app.web.deps import Caller, InRooms
 from app.web.openapi import problems
@@ -60,6 +60,7 @@ class MatterOut(BaseModel):
     status: Literal["settled", "returned", "answered", "overdue", "waiting"]
     erased: bool
     said: list[SaidInMatterOut]
+    outcome: OutcomeOut | None = None
     dues: list[DueOut]
     left_out: int = 0
 
@@ -220,6 +221,7 @@ def _matter(case: Case) -> MatterOut:
             SaidInMatterOut(**said_fields(one), closed=one.closed, contact=one.contact)
             for one in case.said
         ],
+        outcome=outcome_of(case.outcome),
         dues=dues_of(case),
         left_out=case.left_out,
     )

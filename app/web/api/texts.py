@@ -11,6 +11,7 @@ from app.kit.clock import format_time, format_time_if
 from app.kit.errors import Unauthenticated
 from app.ledger.submission import Recorded
 from app.oversight.cases import Case, Said
+from app.oversight.outcomes import Outcome, Word
 from app.trace.identifiers import parse_code
 from app.trace.texts import HidingReason
 from app.web.api.proofs import ClaimHeader, InnerHeader, QueryHeader, read_proof
@@ -92,6 +93,17 @@ class DueOut(BaseModel):
     late: bool
 
 
+class OutcomeOut(BaseModel):
+    """What stands of the seller's own outcomes: an acceptance, which nothing takes back, else a refusal.
+
+    `at`: since when. `refused`: of what is accepted, whether the seller refused it too, before it or after.
+    """
+
+    stands: Word
+    at: str
+    refused: Literal["before", "after"] | None = None
+
+
 class CaseOut(BaseModel):
     """A complaint and what came of it. `accepted_by`, `mediated_by`: if it goes to 12315 today.
 
@@ -107,6 +119,7 @@ class CaseOut(BaseModel):
     at: str
     status: Literal["settled", "returned", "answered", "overdue", "waiting"]
     said: list[SaidOut]
+    outcome: OutcomeOut | None = None
     dues: list[DueOut]
     accepted_by: str
     mediated_by: str
@@ -198,6 +211,13 @@ def said_fields(one: Said) -> dict[str, Any]:
     }
 
 
+def outcome_of(told: Outcome | None) -> OutcomeOut | None:
+    """Returns what stands of a complaint's outcomes."""
+    if told is None:
+        return None
+    return OutcomeOut(stands=told.stands, at=format_time(told.at), refused=told.refused or None)
+
+
 def dues_of(case: Case) -> list[DueOut]:
     """Returns the clocks of a complaint."""
     return [
@@ -221,6 +241,7 @@ def _case(case: Case) -> CaseOut:
         at=format_time(case.at),
         status=case.status,
         said=[SaidOut(**said_fields(one)) for one in case.said],
+        outcome=outcome_of(case.outcome),
         dues=dues_of(case),
         accepted_by=format_time(case.accepted_by),
         mediated_by=format_time(case.mediated_by),

@@ -67,7 +67,7 @@ class PrivacyView:
 
     written: None before anybody asked; is_cut: it is the newest of more, or just as many. code, proof,
     proof_kind: as they were sent, for the erasing; ticket: of a report that is not found. wrong: by which
-    field `problem` is.
+    field `problem` is; `number`: that of the report is missing.
     """
 
     frame: Frame
@@ -80,7 +80,7 @@ class PrivacyView:
     is_cut: bool = False
     ticket: str = ""
     problem: str = ""
-    wrong: Literal["", "code", "proof", "ticket"] = ""
+    wrong: Literal["", "code", "proof", "ticket", "number"] = ""
     done: Literal["", "looks", "text", "report"] = ""
 
 

@@ -70,6 +70,9 @@ def _change(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Respon
         case "report":
             view = _view(request, rooms, lang)
             ticket = values.get("ticket", "").strip()[:64]
+            if not ticket:
+                problem = text(view.frame.lang, "page.ticket.number.missing")
+                return _answer(replace(view, problem=problem, wrong="number"), status=422)
             try:
                 rooms.reports.erase(ticket, values.get("query", "").strip())
             except ProofInvalid as fault:

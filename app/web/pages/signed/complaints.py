@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.kit.errors import Fault, FieldFault, invalid
 from app.oversight.cases import Case
 from app.oversight.complaints import Line
+from app.oversight.outcomes import possible_after
 from app.parties.identity import is_party_id
 from app.parties.sessions import SignedIn
 from app.trace.events import RETURN_EXCEPTIONS
@@ -181,6 +182,7 @@ def _complaint(
         may_resolve=rooms.powers.may_speak(
             principal.party or "", "reply", actor=row.seller, now=now
         ),
+        resolutions=possible_after(case.outcome),
         hands=_hands(row, principal.party),
         exceptions=[("", ""), *((one, one) for one in RETURN_EXCEPTIONS)],
         me=principal.party,

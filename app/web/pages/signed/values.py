@@ -14,9 +14,10 @@ _FAMILIES = {
     "mode": ("page.mode",),
     "proof": ("proof",),
     "wish": ("complaints.wish",),
-    "outcome": ("page.ticket.outcome",),
+    "outcome": ("complaints.outcome",),
     "exception": ("own.exception",),
     "documents": ("page.customs.documents",),
+    "to": ("role",),  # of a referral
 }
 """Names of record fields whose values are words of ours, and the families in which these stand."""
 _REGIONS = frozenset({"from", "to", "region"})
