@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A party's credit score, computed again from what is public: its entries and the policy.
 
-    recompute_score.py ENTRIES POLICY [--at TIME] [--holds CREDIT] [--json]
+    python3 -I recompute_score.py ENTRIES POLICY [--at TIME] [--holds CREDIT] [--json]
 
 ENTRIES: GET /api/v1/credit/{party}/entries, all pages of it. POLICY: GET /api/v1/credit/policy.
 CREDIT: GET /api/v1/credit/{party}, for the provisional holds and the score that the service tells;

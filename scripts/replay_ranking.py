@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ranks a sampled answer again from its receipt, without trusting the service: only Python needed.
 
-    python3 scripts/replay_ranking.py RECEIPT.json [--key VKEY]
+    python3 -I scripts/replay_ranking.py RECEIPT.json [--key VKEY]
 
 RECEIPT.json is the body of GET /api/v1/ranking/receipts/{id}. Checked are: that inputs and result are
 those that the service hashed and signed, and that the result follows from the inputs by the public

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks a Suxin evidence bundle (suxin-evidence/1) offline, with Python's standard library alone.
 
-    python verify_bundle.py BUNDLE.json [--key VKEY] [--policy FILE] [--json] [--lang zh|en]
+    python3 -I verify_bundle.py BUNDLE.json [--key VKEY] [--policy FILE] [--json] [--lang zh|en]
 
 Copy this one file anywhere; it needs Python 3.9 or later, asks no network and trusts no server. VKEY
 is the log's public key as text, or a file that holds it, and must come from somewhere else than the

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks what a Suxin service signed, offline: an audit report, an evidence package, a trust badge.
 
-    python verify_proof.py REPORT.json [REPORT.pdf …] [--key KEY] [--json] [--lang zh|en]
-    python verify_proof.py FOLDER                     [--key KEY]     an unzipped evidence package
-    python verify_proof.py BADGE.json --domain HOST   [--key KEY]
+    python3 -I verify_proof.py REPORT.json [REPORT.pdf …] [--key KEY] [--json] [--lang zh|en]
+    python3 -I verify_proof.py FOLDER                     [--key KEY]     an unzipped evidence package
+    python3 -I verify_proof.py BADGE.json --domain HOST   [--key KEY]
 
 It needs verify_bundle.py beside it, Python 3.9 or later and nothing else; it asks no network and trusts
 no server. KEY is a public key as text (vkey), or a file with one a line: the service's receipt key

@@ -423,6 +423,18 @@ def test_no_committed_file_names_a_registry_or_this_workplace():
     assert not found, found
 
 
+def test_a_program_that_checks_is_run_in_one_way_wherever_that_is_told():
+    """`-I` keeps what lies beside a package out of Python; a page told people to run it without."""
+    run = re.compile(
+        r"\bpython[\d.]*((?: -\S+)*) (?:scripts/)?(?:verify_|replay_|recompute_)\w+\.py"
+    )
+    files = [*APP.rglob("*"), *(ROOT / "docs").rglob("*"), *(ROOT / "scripts").glob("*.py")]
+    files = [f for f in (*files, ROOT / "README.md") if f.is_file() and f.suffix in TEXT_SUFFIXES]
+    told = [(place(f), one[0]) for f in files for one in run.finditer(f.read_text("utf-8"))]
+    assert len(told) > 10
+    assert [one for one in told if not one[1].startswith("python3 -I ")] == []
+
+
 # ---------------------------------------------------------------- routes
 
 

@@ -66,7 +66,7 @@ def write_guide(
         "# evidence of the intact unit, checked without this server",
         f"curl -s {base_url}/log/key >log.key",
         f"curl -s {base_url}/api/v1/codes/{intact}/evidence >bundle.json",
-        "python3 scripts/verify_bundle.py bundle.json --key log.key",
+        "python3 -I scripts/verify_bundle.py bundle.json --key log.key",
     ]
     return "\n".join(
         [

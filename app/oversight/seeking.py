@@ -25,14 +25,14 @@ from app.ledger.store import head_rows
 from app.oversight import seekstore
 from app.oversight.numbers import Part, Told, look_through
 from app.oversight.seekstore import MOST, Bounds
-from app.oversight.seekwords import SEALED, Kind, Reading, read_query
+from app.oversight.seekwords import SEALED, Kind, Reading, plain, read_query
 from app.oversight.sought import GROUPS, By, Found, Group, Hit, Query, read_asked
 from app.oversight.store import names_of
 from app.parties.account_rules import covers
 from app.parties.looking import log_numbers
 from app.parties.principal import Principal
 from app.trace import wordstore
-from app.trace.code import Code
+from app.trace.code import Code, parse_serial
 from app.trace.offices import acted_on, places_of_each
 from app.trace.secret_index import SecretIndex
 from app.trace.words import query_words
@@ -145,6 +145,20 @@ class Seeking:
             told.onward,
             told.percent,
         )
+
+    def as_issued(self, typed: str) -> str:
+        """Returns a serial's or lot's number as it was issued, any other text as it stands. Read-only.
+
+        Where nothing was issued under what a person typed, that is its form in capitals.
+        """
+        told = plain(typed)
+        try:
+            numbers = (parse_serial(told), parse_serial(told.upper()))
+        except Invalid:
+            return typed
+        with self._database.read() as connection:
+            known = (one for one in numbers if seekstore.is_issued(connection, one))
+            return next(known, typed)
 
     def product_names(self, gtins: Sequence[str]) -> dict[str, str]:
         """Returns what products are called, by GTIN. Read-only."""

@@ -156,6 +156,13 @@ def issued(connection: Connection, serial: str) -> list[Any]:
     return list(connection.execute(query))
 
 
+def is_issued(connection: Connection, number: str) -> bool:
+    """Returns whether any code has this serial, or any lot this number."""
+    units = select(CODE.c.n).where(CODE.c.serial == number).limit(1)
+    lots = select(LOT.c.stream).where(LOT.c.lot == number).limit(1)
+    return any(connection.execute(one).first() is not None for one in (units, lots))
+
+
 def sellers_of(connection: Connection, gtin: str, bounds: Bounds) -> list[str]:
     """Returns who has listed a product."""
     query = select(OFFER.c.seller).distinct().where(OFFER.c.gtin == gtin)

@@ -52,7 +52,7 @@ class Reading:
 
 def read_query(text: str, *, year_now: int) -> tuple[Reading, ...]:
     """Returns what a text can be, the surest first; none for an empty one."""
-    told = _plain(text)
+    told = plain(text)
     if not told:
         return ()
     sure = tuple(_sure(told, year_now=year_now))
@@ -109,7 +109,7 @@ def _code(told: str) -> Code | None:
         return None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Returns the text as it was meant: full-width digits of a Chinese keyboard are digits."""
     # Not the control that a scanner sends between values, which is no character to be normalised.
     return unicodedata.normalize("NFKC", text[:MAX_QUERY]).strip(" \t\r\n\u3000")

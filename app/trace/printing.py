@@ -7,7 +7,7 @@ void units are left out of every print.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -36,6 +36,7 @@ from app.trace.life_table import LifecycleConflict
 
 SHEET_MAX = 10_000
 REASON_MAX = 200
+CODE_COLUMNS = ("code", "uri", "serial", "inner")
 _TOLD_EVERY = 500  # lines of a list
 _PREVIEW_PART = 8  # units; the first that is not void is shown
 
@@ -162,16 +163,22 @@ class Printing:
         return code
 
     def code_lines(
-        self, batch: Any, progress: Callable[[int], None] | None = None
+        self,
+        batch: Any,
+        progress: Callable[[int], None] | None = None,
+        *,
+        head: Sequence[str] = CODE_COLUMNS,
     ) -> Iterator[bytes]:
-        """Returns a batch as CSV, in pieces: `code,uri,serial,inner` in the order of printing.
+        """Returns a batch as CSV, in pieces: these columns under such a head, in the order of printing.
 
         All that were issued, void or not: a list is no label. Read-only.
         """
-        return write_csv(self._code_rows(batch, progress or (lambda _: None)))
+        return write_csv(self._code_rows(batch, progress or (lambda _: None), head))
 
-    def _code_rows(self, batch: Any, progress: Callable[[int], None]) -> Iterator[tuple[str, ...]]:
-        yield ("code", "uri", "serial", "inner")
+    def _code_rows(
+        self, batch: Any, progress: Callable[[int], None], head: Sequence[str]
+    ) -> Iterator[Sequence[str]]:
+        yield head
         for done, serial in enumerate(self._issuing.serials(batch.batch_id), 1):
             code = Code(batch.gtin, lot=batch.lot, serial=serial)
             inner = self._issuing.inner_code(code) if batch.inner else ""

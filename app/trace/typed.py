@@ -23,12 +23,15 @@ def read_typed(text: str) -> Code:
     try:
         return parse_code(text)
     except Invalid:
-        if len(text) > MAX_CODE_CHARACTERS:
-            raise
-        plain = normalize("NFKC", text).replace(" ", "")
+        plain = plainly(text)
         if plain == text:
             raise
     return parse_code(plain)
+
+
+def plainly(text: str) -> str:
+    """Returns a typed text without full width and spaces; one longer than any code as it stands."""
+    return text if len(text) > MAX_CODE_CHARACTERS else normalize("NFKC", text).replace(" ", "")
 
 
 def as_issued(connection: Connection, code: Code) -> Code:

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.i18n import text
+from app.trace.printing import CODE_COLUMNS
 from tests.asking import fetch
 from tests.browser.filming import BARS, NO_DETECTOR, film, printed, seeing, symbol
 from tests.browser.form import Form
@@ -135,7 +136,9 @@ def sell_and_send(browser: Any, demo: Demo, work: Path, keep: Keep) -> Carried:
         sheet = printed(_download(page, "button[value=print]", work).read_bytes())
         carried.labels = {urlsplit(uri).path[1:]: label for uri, label in sheet.items()}
         told = _download(page, 'a[href$="/codes.csv"]', work).read_text("utf-8-sig")
-        carried.inner = {row["code"]: row["inner"] for row in csv.DictReader(io.StringIO(told))}
+        head, *rows = csv.reader(io.StringIO(told))
+        assert head == [text("zh", f"batches.column.{name}") for name in CODE_COLUMNS]
+        carried.inner = {code: inner for code, _, _, inner in rows}
         carried.shipped, carried.scanned, _ = carried.inner
         page.goto(f"{demo.url}/desk/imports")
         _import(page, "shipments", write_orders(work / "orders.csv", carried), keep)

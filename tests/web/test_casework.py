@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.i18n import format_moment, text
@@ -103,6 +105,17 @@ def test_a_finding_is_given_to_a_colleague_who_may_see_it_and_found_by_their_nam
     market.ask("POST", path, {"assignee": None}, token=market.keys[AUTHORITY])
     assert found(market, f"assignee={name}") == []
     found(market, f"assignee={foreign}", status=422)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_no_word_of_a_findings_page_means_two_things(market, lang):
+    (finding,) = [one["id"] for one in found(market, "severity=grave")]
+    page = (
+        signed_in(market, "owner", market.nation).get(f"/desk/findings/{finding}?lang={lang}").text
+    )
+    told = re.findall(r"<dt>(.*?)</dt>", page)
+    assert {text(lang, "casework.opened"), text(lang, "chain.evidence.got")} <= set(told)
+    assert len(set(told)) == len(told)
 
 
 def test_giving_a_finding_to_who_has_it_changes_nothing_and_says_so(market):

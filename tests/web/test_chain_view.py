@@ -165,6 +165,19 @@ def test_lots_and_products_have_their_chains_too(market):
     browser.get(f"/desk/chains/01/{GTIN}/21/UNKNOWN", 404)
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_who_owns_a_brand_is_a_record_told_in_words(market, lang):
+    gtin = {"zh": "06923450656174", "en": "06936983800013"}[lang]
+    body = {"gtin": gtin, "name": "示例", "category": "other", "claim": True}
+    market.ask("POST", "/api/v1/products", body, token=market.keys[SHOP], status=201)
+    owner = {"party": SHOP, "evidence": "trade mark certificate"}
+    market.ask("POST", f"/api/v1/products/{gtin}/owner", owner, token=market.admin)
+    browser = signed_in(market, "owner", AUTHORITY)
+    page = browser.get(f"/desk/chains/01/{gtin}?lang={lang}").text
+    assert f"<h3>1 · {text(lang, 'event.brand_owner')}</h3>" in page
+    assert "brand_owner" not in page
+
+
 def signed_too_soon(market):
     """A unit signed for before it was sent, by the times told."""
     unit = market.one()

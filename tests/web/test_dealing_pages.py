@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 
+from app.i18n import text
 from app.kit.clock import parse_time
 from app.parties.principal import OPERATOR
 from app.trace import texts
@@ -99,6 +100,26 @@ def test_a_measure_with_an_end_ends_by_itself(market, office, shop):
     (one,) = market.ask("GET", f"/api/v1/parties/{shop}")["measures"]
     # Typed in Beijing's time.
     assert one["until"] == f"{market.at(40)[:16]}:00.000Z"
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_measure_ends_with_the_day_that_was_typed_and_the_form_says_so(market, office, lang):
+    shop, day = market.newcomer(region=HERE), market.at(48)[:10]
+    form = office.get(f"{PARTIES}/{shop}/measure?lang={lang}").text
+    assert re.search(r'<input id="f-until" name="until" type="date"', form)
+    assert text(lang, "dealing.until.hint") in form
+    office.post(f"{PARTIES}/{shop}/measure", kind="warn", basis="art. 80", until=day, sure="yes",
+                id=hidden(office.page))  # fmt: skip
+    (one,) = market.ask("GET", f"/api/v1/parties/{shop}")["measures"]
+    assert one["until"] == f"{day}T15:59:59.999Z", (
+        "in Beijing that is a millisecond before midnight"
+    )
+    yesterday = market.at(-48)[:10]
+    for wrong in (yesterday, "soon", "2026-02-30"):
+        office.get(f"{PARTIES}/{shop}/measure")
+        office.post(f"{PARTIES}/{shop}/measure", 422, kind="suspend", basis="art. 80", sure="yes",
+                    until=wrong, id=hidden(office.page))  # fmt: skip
+        assert "f-until-error" in office.page
 
 
 def test_a_fact_is_entered_by_a_rule_of_the_policy_with_its_evidence(market, office, shop):

@@ -81,6 +81,13 @@ def test_a_mandate_is_given_used_and_taken_back(market):
     assert re.search(r'value="sale" checked', owner.page)
     owner.post(MANDATES, 422, agent=PLATFORM, types="sale", until="2020-01-01T00:00")
     assert "f-until-error" in owner.page
+    assert 'name="until" type="date"' in owner.page
+    day = market.at(48)[:10]
+    owner.post(MANDATES, agent=PLATFORM, types="dispatch", until=day)
+    assert f"{day} 23:59" in owner.get(f"{MANDATES}?lang=zh").text, "the whole day, in Beijing"
+    mandate = re.search(r'name="mandate" value="([^"]+)"', owner.page)[1]
+    owner.post(f"{MANDATES}/end", mandate=mandate)
+    owner.get(MANDATES)
     owner.post(MANDATES, agent=PLATFORM, types="sale")
     body = {"gtin": GTIN, "count": 1}
     unit = market.one(by=party)

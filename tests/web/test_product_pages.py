@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 
 from app.i18n import text
+from app.imports.columns import known_names, spelled
 from tests.imports.sheets import gtin
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN, RIVAL
@@ -100,7 +101,21 @@ def test_from_a_new_product_to_a_printed_sheet(market):
     ):
         assert said in owner.page
     assert owner.http.get(f"{batch}/label.png?symbol=datamatrix").content[:4] == b"\x89PNG"
-    assert len(owner.http.get(f"{batch}/codes.csv").text.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("lang", "head"),
+    [("zh", "溯源码,链接,序列号,暗码"), ("en", "Trace code,Link,Serial number,Hidden code")],
+)
+def test_the_list_of_codes_has_a_head_in_the_readers_language_that_imports_know(market, lang, head):
+    owner = signed_in(market)
+    batch = batch_of(market, owner)
+    answer = owner.http.get(f"{batch}/codes.csv?lang={lang}")
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    first, *rows = answer.content.decode("utf-8-sig").splitlines()
+    assert (first, len(rows)) == (head, 3)
+    code = spelled(head.split(",")[0])
+    assert (known_names("events")[code], known_names("shipments")[code]) == ("code", "codes")
 
 
 def test_the_form_for_codes_sent_twice_is_one_order(market):

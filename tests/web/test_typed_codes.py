@@ -10,6 +10,7 @@ from app.i18n import text
 from app.kit.errors import Invalid
 from app.ledger.record import stream_key
 from app.trace.code import normalise_inner
+from app.trace.sscc import is_sscc
 from app.trace.typed import read_typed
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import GTIN, PRODUCT
@@ -153,6 +154,42 @@ def test_the_packing_table_takes_a_label_that_was_typed(market):
         sent = {"carrier": CARRIER, "waybill": f"SF0001{typing:06d}", "code": typings(code)[typing]}
         answer = shop.post("/desk/dispatch", **sent)
         assert code.replace("/", "%2F") in answer.headers["Location"]
+
+
+def test_a_cases_number_may_be_typed_full_width(market):
+    shop = signed_in(market, party=SHOP, scopes=("events", "codes"))
+    case, unit = "306912345000000018", market.one().code
+    assert is_sscc(case)
+    path = f"/api/v1/cases/{case}/pack"
+    market.ask("POST", path, {"codes": [unit]}, token=market.keys[SHOP], status=201)
+    wide = case.translate(WIDE)
+    for typed in (wide, f"（００）{wide}", f"{wide[:9]}　{wide[9:]}"):
+        answer = shop.http.get("/desk/cases", params={"case": typed}, follow_redirects=False)
+        assert answer.headers["Location"] == f"/desk/cases/{case}", typed
+    shop.get("/desk/dispatch")
+    sent = {"carrier": CARRIER, "waybill": "SF0001990001", "code": f"（００）{wide}"}
+    answer = shop.post("/desk/dispatch", **sent)
+    assert f"done={unit.replace('/', '%2F')}" in answer.headers["Location"]
+
+
+def test_a_bare_serial_or_lot_is_looked_for_as_typed_and_then_in_capitals(lots):
+    office = signed_in(lots, "owner", AUTHORITY)
+
+    def shown(typed: str) -> set[str]:
+        office.get("/desk/search")
+        page = office.post("/desk/search", 200, q=typed, purpose="case 2026-9").text
+        return set(re.findall(r"<code>(01/[^<]+)</code>", page))
+
+    code = lots.one().code
+    serial = code.rpartition("/")[2]
+    for typed in typings(serial):
+        assert shown(typed) == {code}, typed
+    for typed, name in (("ab/1", "ab%2F1"), ("AB/1", "AB%2F1"), ("cd-2", "CD-2"), ("ef-3", "ef-3")):
+        assert shown(typed) == {f"{PRODUCT}/10/{name}"}, typed
+    assert shown("EF-3") == set()
+    body = {"q": serial.lower(), "purpose": "case 2026-9"}
+    found = lots.ask("POST", "/api/v1/desk/search", body, token=lots.keys[AUTHORITY])
+    assert found["groups"]["units"]["count"] == 0, "a program's number is taken as it stands"
 
 
 def test_an_authority_types_a_code_into_its_own_forms(market):

@@ -17,7 +17,8 @@ from app.trace.code import Code, parse_lot, parse_serial
 from app.trace.decide import CodeUnknown
 from app.trace.foreign import tell_foreign
 from app.trace.gtin import parse_gtin
-from app.trace.typed import as_issued, read_typed
+from app.trace.sscc import is_sscc
+from app.trace.typed import as_issued, plainly, read_typed
 from app.web.deps import Rooms
 from app.web.pages.render import render_unknown
 from app.web.pages.views import FormState, Frame, UnknownView
@@ -94,23 +95,23 @@ def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> 
     )
 
 
-def typed_code(rooms: Rooms, typed: str) -> Code | None:
-    """Returns the goods that a person typed, as they were issued; None for what names none.
-
-    Whoever reads the text itself then says what is wrong with it, beside all else that is. Read-only.
-    """
-    try:
-        code = read_typed(typed.strip(" \t\r\n\u3000"))
-    except Invalid:
-        return None
+def typed_code(rooms: Rooms, typed: str) -> Code:
+    """Returns the goods that a person typed, as they were issued. Raises Invalid. Read-only."""
+    code = read_typed(typed.strip(" \t\r\n\u3000"))
     with rooms.database.read() as connection:
         return as_issued(connection, code)
 
 
 def as_typed(rooms: Rooms, typed: str) -> str:
-    """Returns the name of the goods that a person typed, or the text where it names none. Read-only."""
-    code = typed_code(rooms, typed)
-    return typed if code is None else code.stream
+    """Returns the name of the goods or case that a person typed, or the text where it names none.
+
+    Whoever reads the text itself then says what is wrong with it, beside all else that is. Read-only.
+    """
+    try:
+        return typed_code(rooms, typed).stream
+    except Invalid:
+        case = plainly(typed)
+        return case if is_sscc(case) else typed
 
 
 def answer_page(html: str, lang: Lang, *, status: int = 200) -> HTMLResponse:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app.db.hot import ask_ahead
 from app.kit.clock import from_ms
-from app.kit.errors import Denied, Fault, NotFound, TooLarge, TooMany, Unavailable
+from app.kit.errors import Denied, Fault, Invalid, NotFound, TooLarge, TooMany, Unavailable
 from app.ledger import logstore
 from app.ledger.served import load_checkpoint
 from app.oversight.looks import Look
@@ -25,11 +25,10 @@ from app.parties.principal import OutsideRegion
 from app.trace.code import Code, digital_link
 from app.trace.decide import CodeUnknown
 from app.trace.scans import LIFE_S, ask_beside
-from app.trace.typed import as_issued, read_typed
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
-from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
+from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of, typed_code
 from app.web.pages.carried import offer_carried
 from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of
@@ -94,11 +93,9 @@ def find_code(
     """Leads from a typed code, in any form, to its page."""
     frame = frame_of(request, lang, "/code")
     try:
-        typed = read_typed(code.strip())
-    except Fault as fault:
+        found = typed_code(rooms, code)
+    except Invalid as fault:
         return answer_unknown(frame, code[:200], fault)
-    with rooms.database.read() as connection:
-        found = as_issued(connection, typed)
     return RedirectResponse(link_within(frame, f"/{found.stream}"), 303)
 
 

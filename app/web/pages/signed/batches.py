@@ -16,7 +16,7 @@ from app.kit.clock import from_ms
 from app.kit.errors import Fault, FieldFault, invalid, read_all
 from app.labels.layouts import LAYOUTS, LayoutName
 from app.parties.sessions import SignedIn
-from app.trace.printing import REASON_MAX, SHEET_MAX, PrintOrder
+from app.trace.printing import CODE_COLUMNS, REASON_MAX, SHEET_MAX, PrintOrder
 from app.trace.printing import Form as PrintForm
 from app.web.body import StrictRoute
 from app.web.csvfile import answer_csv
@@ -107,10 +107,14 @@ def preview_label(
 
 
 @router.get(f"{PATH}/{{batch_id}}/codes.csv")
-def read_codes(rooms: InRooms, signed: InSigned, batch_id: str) -> Response:
-    """Returns the codes as CSV, for programs that print by themselves."""
+def read_codes(
+    request: Request, rooms: InRooms, signed: InSigned, batch_id: str, lang: AskedLang = None
+) -> Response:
+    """Returns the codes as CSV, under a head in the reader's language; programs ask the API."""
     batch = rooms.issuing.own_batch(signed.person.principal(), batch_id)
-    return answer_csv(rooms.printing.code_lines(batch), name=f"codes-{batch.batch_id}")
+    told = lang_of(request, lang)
+    head = [text(told, f"batches.column.{name}") for name in CODE_COLUMNS]
+    return answer_csv(rooms.printing.code_lines(batch, head=head), name=f"codes-{batch.batch_id}")
 
 
 def _order(form: Form, batch: Any) -> PrintOrder:

@@ -21,6 +21,7 @@ from app.trace.identifiers import parse_unit
 from app.trace.packing import MAX_UNITS, CaseEvent, CaseUnknown, CaseView
 from app.trace.requests import SealedInput
 from app.trace.sscc import parse_sscc
+from app.trace.typed import plainly
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
@@ -63,7 +64,7 @@ def show_cases(
     """Shows the cases with something in them; leads to the one that was scanned."""
     if case:
         try:
-            return _led(parse_sscc(case), lang)
+            return _led(parse_sscc(plainly(case)), lang)
         except Fault as fault:
             sent = refused(request, Form((("case", case),)), fault)
             return _cases(request, rooms, signed, lang, sent, status=status_of(fault))

@@ -18,7 +18,7 @@ from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.form import BLANK, InForm, Sent, refused
-from app.web.pages.signed.numbers import moment
+from app.web.pages.signed.numbers import end
 from app.web.pages.signed.sayings import step_id
 from app.web.pages.signed.session import InConfirmed, note
 from app.web.pages.signed.shell import answer_signed, go_on, told_of
@@ -56,7 +56,7 @@ def give_mandate(request: Request, rooms: InRooms, signed: InConfirmed, form: In
             principal.own_party(),
             agent=form.text("agent").upper(),
             types=form.many("types"),
-            until=moment(form, "until"),
+            until=end(form, "until"),
             id_=step_id(form, "mandate"),
         )
     except Fault as fault:

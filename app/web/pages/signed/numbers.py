@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from app.credit.workdays import end_of_day
 from app.kit.clock import SHANGHAI
 from app.kit.errors import FieldFault, invalid
 from app.web.pages.signed.form import Form
@@ -58,3 +59,11 @@ def moment(form: Form, name: str) -> datetime | None:
         )
     except ValueError as err:
         raise invalid(FieldFault((name,), "moment_form", {"got": told[:40]})) from err
+
+
+def end(form: Form, name: str) -> datetime | None:
+    """Returns when something ends: with the day that was typed, or at a time as `moment` reads it."""
+    try:
+        return end_of_day(date.fromisoformat(form.text(name)))
+    except ValueError:
+        return moment(form, name)

@@ -31,7 +31,7 @@ from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of
 from app.web.pages.signed.credit import own_listing
 from app.web.pages.signed.form import Form, InForm, Sent, prefilled, refused
-from app.web.pages.signed.numbers import moment
+from app.web.pages.signed.numbers import end
 from app.web.pages.signed.resting import check_sure
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does, go_on, told_of
@@ -215,7 +215,7 @@ def _event(rooms: Rooms, form: Form, party: str, step: _Step) -> EventRequest:
     if missing:
         raise invalid(*missing)
     check_sure(form)
-    until = moment(form, "until") if step == "measure" else None
+    until = end(form, "until") if step == "measure" else None
     if until is not None:
         if until <= (now := rooms.clock.now()):
             params = {"expected": f"> {format_time(now)}", "got": form.text("until")}

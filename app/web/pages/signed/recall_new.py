@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID, uuid5
@@ -161,28 +161,24 @@ def _check_code(form: Form) -> None:
 
 def _data(form: Form) -> dict[str, object]:
     """Returns what a form's records say. Raises Invalid with all that is wrong."""
-    type_, data = form.text("type"), dict[str, object]()
-    faults: list[FieldFault] = []
-    try:
-        if level := whole(form, "level", _LEVELS[0], _LEVELS[-1], default=0):
-            data["level"] = level
-    except Invalid as refusal:
-        faults += refusal.errors
-    if form.text("reason"):
-        data["reason"] = form.text("reason")
-    if form.text("basis") and type_ == "recall":
-        data["basis"] = form.text("basis")
-    try:
-        if type_ not in _TYPES:
-            raise invalid(FieldFault(("type",), "unknown_type", {"got": type_[:64]}))
+    type_ = form.text("type")
+    names = ("reason", "basis") if type_ == "recall" else ("reason",)
+    data: dict[str, object] = {name: form.text(name) for name in names if form.text(name)}
+    level, _ = read_all(
+        lambda: whole(form, "level", _LEVELS[0], _LEVELS[-1], default=0),
+        lambda: _check_words(type_, data),
+    )
+    return {**data, "level": level} if level else data
+
+
+def _check_words(type_: str, data: Mapping[str, object]) -> None:
+    if type_ in _TYPES:
         check_event(type_, "product", data, ())
-    except Invalid as refusal:
-        faults += refusal.errors
-    if type_ not in _TYPES and not form.text("reason"):
+        return
+    faults = [FieldFault(("type",), "unknown_type", {"got": type_[:64]})]
+    if "reason" not in data:
         faults.append(FieldFault(("reason",), "missing", {"name": "reason"}))
-    if faults:
-        raise invalid(*faults)
-    return data
+    raise invalid(*faults)
 
 
 def _events(form: Form, type_: str, lines: Sequence[Line]) -> list[tuple[Line, EventRequest]]:

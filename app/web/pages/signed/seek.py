@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kit.clock import from_ms
-from app.kit.errors import Fault
+from app.kit.errors import Fault, Invalid
 from app.oversight.numbers import read_places, write_places
 from app.oversight.sought import GROUPS, Found, Group, Hit, Query
 from app.parties.sessions import SignedIn
@@ -92,9 +92,12 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
 
 
 def _goods_or_text(rooms: Rooms, typed: str) -> str:
-    """Returns a lot or unit by the name it was issued under; a GTIN's digits may be a waybill as well."""
-    code = typed_code(rooms, typed)
-    return typed if code is None or code.level == "product" else code.stream
+    """Returns a lot, unit or bare number as it was issued; a GTIN's digits may be a waybill as well."""
+    try:
+        code = typed_code(rooms, typed)
+    except Invalid:
+        return rooms.seeking.as_issued(typed)
+    return typed if code.level == "product" else code.stream
 
 
 def _first(form: Form) -> int:
