@@ -14,7 +14,7 @@ from app.ledger.merkle import leaf_hash, verify_inclusion
 from app.ledger.record import record_hash, stream_key
 from app.web.pages.seal import seal_words
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
-from tests.web.market import CUSTOMS, GTIN
+from tests.web.market import CUSTOMS, GTIN, RIVAL
 from tests.web.people import open_people_market, signed_in
 
 
@@ -170,12 +170,19 @@ def test_who_owns_a_brand_is_a_record_told_in_words(market, lang):
     gtin = {"zh": "06923450656174", "en": "06936983800013"}[lang]
     body = {"gtin": gtin, "name": "示例", "category": "other", "claim": True}
     market.ask("POST", "/api/v1/products", body, token=market.keys[SHOP], status=201)
+    market.ask("POST", "/api/v1/products", body, token=market.keys[RIVAL])
     owner = {"party": SHOP, "evidence": "trade mark certificate"}
     market.ask("POST", f"/api/v1/products/{gtin}/owner", owner, token=market.admin)
     browser = signed_in(market, "owner", AUTHORITY)
     page = browser.get(f"/desk/chains/01/{gtin}?lang={lang}").text
-    assert f"<h3>1 · {text(lang, 'event.brand_owner')}</h3>" in page
-    assert "brand_owner" not in page
+    assert f"<h3>1 · {text(lang, 'event.brand_claim')}</h3>" in page
+    assert f"<h3>2 · {text(lang, 'event.brand_owner')}</h3>" in page
+    assert "brand_" not in page
+    # What was only claimed is not called confirmed, for anybody.
+    page = market.client.get(f"/01/{gtin}?lang={lang}", headers={"Accept": "text/html"}).text
+    for type_ in ("brand_claim", "brand_owner"):
+        assert text(lang, f"page.step.{type_}") in page
+    assert "brand_" not in page
 
 
 def signed_too_soon(market):
