@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from app.imports import sending
 from app.imports.mapping import Layout
 from app.imports.problems import of_row
 from tests.imports.sheets import as_csv
@@ -179,6 +180,20 @@ def test_a_row_that_only_the_recorder_refused_says_its_code(market, line):
     assert (error["column"], error["value"], error["kind"]) == ("溯源码", unit.code, "already_sold")
     lines = market.call("GET", shown["links"]["errors_csv"], token=market.keys[SHOP]).text
     assert f"2,溯源码,{unit.code}," in lines
+
+
+def test_beyond_very_many_units_the_dry_run_says_that_it_did_not_ask(market, line, monkeypatch):
+    monkeypatch.setattr(sending, "MOST_ASKED", 4)
+    one, two, three, sold = (unit.code for unit in market.issue(4))
+    market.sell(sold)
+    raw = as_csv([HEAD, line(f"{one} {two} {three}"), line(), line(sold), line(), line(one)])
+    planned = send(market, "shipments", raw, query="?dry_run=true")
+    assert counts(planned) == (4, 0, 0, 1)
+    assert told(planned, "row", "kind") == [(6, "codes_twice")]
+    unasked = [one for one in planned.json()["warnings"] if one["kind"] == "not_foreseen"]
+    assert [(one["row"], "2 in all" in one["msg"]) for one in unasked] == [(4, True)]
+    done = send(market, "shipments", raw)
+    assert told(done, "row", "kind") == [(4, "already_sold"), (6, "codes_twice")]
 
 
 def test_an_order_list_asks_the_database_no_oftener_for_more_rows(market, line):

@@ -217,12 +217,12 @@ def _say_doubts(lang: Lang, of: Kind, layout: Layout, doubts: Sequence[FieldFaul
     lines: list[tuple[Line, Fault]] = []
     said = []
     for doubt in doubts:
-        match doubt.loc:
-            case ("mapping", "carriers", str(theirs)):
-                lines.append((at[theirs], invalid(doubt)))
-            case (*_, field):
-                line = Line(None, _names(lang, of)[str(field)])
-                said += say_lines(lang, [(line, invalid(doubt))])
+        _, part, word = map(str, doubt.loc)
+        if part == "carriers":
+            lines.append((at[word], invalid(doubt)))
+        else:
+            line = Line(None, _names(lang, of)[word])
+            said += say_lines(lang, [(line, invalid(doubt))])
     return [*say_lines(lang, lines), *said]
 
 
