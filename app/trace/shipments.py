@@ -192,7 +192,7 @@ class Shipments:
                 try:
                     ready.append(self._prepare_one(principal, event, repeats))
                 except Fault as fault:
-                    wrong.append(fault)
+                    wrong.append(fault.with_traceback(None))
             if not wrong:
                 asked.append(unit)
                 requests.append(ready)
@@ -203,7 +203,9 @@ class Shipments:
             for answer in of_unit:
                 # What the service cannot answer now it can when it is to be recorded.
                 if isinstance(answer, Fault) and not isinstance(answer, Abandoned | Unavailable):
-                    found[unit.of].append(at_code(answer, shipments[unit.of], unit.at))
+                    told = at_code(answer, shipments[unit.of], unit.at)
+                    # Where it was raised keeps alive whatever was read there.
+                    found[unit.of].append(told.with_traceback(None))
 
     def _prepare(
         self, principal: Principal, shipment: Shipment, shipment_id: UUID, codes: Sequence[Code]
