@@ -103,8 +103,7 @@ class Applying:
         except Unavailable:
             raise
         except IdConflict:
-            differs = IdConflict("shipment_differs", order=told["order"])
-            return "refused", (sending.fault_of(told, differs),)
+            return "refused", (sending.differing(told),)
         except Fault as fault:
             return "refused", (sending.fault_of(told, fault),)
         return ("unchanged" if done.events[0].replayed else "created"), ()

@@ -162,7 +162,7 @@ class Plans:
                 rows = [plan_lot(r, sheet, party, read_declaration=read) for r in sheet.rows]
                 rows = self._against_lots(once_listed(rows), party)
             case "shipments":
-                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)))
+                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), principal)
                 rows = sending.with_outcomes(self._shipments, principal, rows)
                 rows = self._against_carriers(self._against_listings(rows, party), party)
             case "events":
@@ -194,7 +194,7 @@ class Plans:
             lots = importstore.lots_of(connection, streams)
         return [_of_lot(row, products, lots, party) for row in rows]
 
-    def _against_shipments(self, rows: Sequence[Planned]) -> list[Planned]:
+    def _against_shipments(self, rows: Sequence[Planned], principal: Principal) -> list[Planned]:
         with self._database.read() as connection:
             products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
             streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.gtin and r.lot}
@@ -218,8 +218,11 @@ class Plans:
             elif strange is not None:
                 found.append(row.refused(strange))
             elif row.payload is not None and row.key in done:
-                # Sent again all the same: only the recorder can tell whether its content is the same.
-                found.append(replace(row, outcome="unchanged", late=()))
+                if done[row.key] == sending.content_of(row.payload, principal):
+                    # Sent again all the same: what is sealed of it only the recorder can compare.
+                    found.append(replace(row, outcome="unchanged", late=()))
+                else:
+                    found.append(row.refused(sending.differing(row.payload)))
             elif row.late:
                 found.append(row.refused())
             else:

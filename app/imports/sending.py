@@ -14,7 +14,9 @@ from app.imports.problems import Problem, of_error, of_fault
 from app.imports.rows import Planned
 from app.kit.clock import parse_time
 from app.kit.errors import Fault, FieldFault
+from app.ledger.stage import IdConflict
 from app.parties.principal import Principal
+from app.trace import shipment
 from app.trace.catalogue import ItemNotYours, LotNotYours, ProductUnknown
 from app.trace.decide import CodeUnknown
 from app.trace.life_table import LifecycleConflict
@@ -48,6 +50,16 @@ def shipment_of(told: Mapping[str, Any]) -> Shipment:
 def codes_of(told: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Returns the units that a row names, () where they are to be issued."""
     return tuple(told.get("codes", ())) if told else ()
+
+
+def content_of(told: Mapping[str, Any], principal: Principal) -> bytes:
+    """Returns what is kept of the shipment of a row, by which it is known again."""
+    return shipment.content_of(principal, shipment_of(told), shipment.read_codes(codes_of(told)))
+
+
+def differing(told: Mapping[str, Any]) -> Problem:
+    """Returns the problem of a row whose line of its order was sent with other content."""
+    return fault_of(told, IdConflict("shipment_differs", order=told["order"]))
 
 
 def fault_of(told: Mapping[str, Any], fault: Fault) -> Problem:
