@@ -23,10 +23,12 @@ from app.imports.columns import KINDS, Kind
 from app.imports.export import error_rows
 from app.imports.mapping import Layout
 from app.imports.problems import Problem
+from app.kit.canonical import parse_json
+from app.kit.errors import Malformed
 from app.kit.tables import write_csv
 from app.opening import opened_rooms
 from app.parties.principal import Principal
-from app.terminal import ERR, OUT, fail
+from app.terminal import ERR, OUT, fail, sentence_of
 
 if TYPE_CHECKING:
     from app.web.deps import Rooms
@@ -157,9 +159,9 @@ def _mapping(rooms: Rooms, principal: Principal, kind: Kind, given: str | None) 
     if not path.is_file():
         return rooms.imports.mapping(principal, kind, given)
     try:
-        told = json.loads(path.read_text("utf-8"))
-    except ValueError:
-        fail(f"{given} is no JSON; docs/imports.md has an example", code=2)
+        told = parse_json(path.read_bytes())
+    except Malformed as err:
+        fail(f"{given}: {sentence_of(err)} docs/imports.md has an example", code=2)
     return rooms.imports.check_mapping(principal, kind, told)
 
 

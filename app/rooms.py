@@ -428,7 +428,7 @@ def _open_trace(
         "customs": CustomsDesk(database, recording, clock=clock, index=index),
         "imports": Imports(
             database,
-            Plans(database, catalogue, offering, row_events),
+            Plans(database, catalogue, shipments, offering, row_events),
             Applying(
                 Bulk(database, recorder, catalogue, clock=clock, index=index),
                 shipments,

@@ -1,8 +1,10 @@
 """Whether a document is what its first bytes say: a picture that can be seen, a PDF that is whole.
 
 Who is to judge by a document must be able to open it, and who handed in half of one learns it at once. A
-picture is decoded, within the bounds of photos. Of a PDF beginning and end are read and nothing between:
-a PDF is a program, and none of a stranger's is run here. Neither says anything about what it shows.
+picture is decoded, within the bounds of photos, but that a PNG may be a scan. Of a PDF beginning and end are
+read and nothing between: a PDF is a program, and none of a stranger's is run here. Neither says anything
+about what it shows. What stands behind the end of a picture stays there: phones put a film behind a photo, no
+reader of pictures looks at it, and what is handed out is an attachment of just this kind.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.credit.document_kinds import WORDS
-from app.kit.pictures import Format, OneAtATime, PictureUnfit, opened_picture
+from app.kit.pictures import MAX_PNG_PIXELS, Format, OneAtATime, PictureUnfit, opened_picture
 
 _FORMATS: Final[Mapping[str, Format]] = {
     "image/jpeg": "JPEG",
@@ -38,7 +40,8 @@ def fault_of_body(raw: bytes, kind: str) -> tuple[str, str | int] | None:
         is_whole = _PDF_HEAD.match(raw) and _PDF_END.search(raw, max(0, len(raw) - _TAIL))
         return None if is_whole else damaged
     try:
-        with _turn, opened_picture(raw, formats=(_FORMATS[kind],)) as image:
+        opened = opened_picture(raw, formats=(_FORMATS[kind],), max_png_pixels=MAX_PNG_PIXELS)
+        with _turn, opened as image:
             image.load()
     except PictureUnfit as unfit:
         return ("file_pixels", unfit.millions) if unfit.millions else damaged

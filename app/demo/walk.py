@@ -45,7 +45,7 @@ from app.parties.registration import read_registration
 from app.trace.code import Code
 from app.trace.identifiers import parse_code
 from app.trace.requests import ConsumerProof, EventRequest, SealedInput
-from app.trace.shipments import NewUnits, Shipment
+from app.trace.shipment import NewUnits, Shipment
 from app.web.deps import Rooms
 
 PROMISED_AT, INSPECTED_AT, COMMENDED_AT, RECALL_AT = 0.1, 0.4, 0.6, 0.87

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.imports import happenings, sending
 from app.imports.columns import Kind
-from app.imports.happenings import event_of, fault_of
 from app.imports.listings import offer_of, result_of
 from app.imports.plans import others_facts
 from app.imports.problems import Outcome, Problem, of_fault
-from app.kit.clock import parse_time
 from app.kit.errors import Fault, Unavailable
 from app.ledger.stage import IdConflict
 from app.ledger.submission import Effect
@@ -23,7 +22,7 @@ from app.trace.bulk import Bulk, NewLot, NewProduct, Taken
 from app.trace.offering import NewOffer, Offering
 from app.trace.requests import SealedInput
 from app.trace.rowevents import RowEvents
-from app.trace.shipments import NewUnits, Shipment, Shipments
+from app.trace.shipments import Shipments
 
 Told = tuple[Any, Effect]
 """A row's payload, and the mark that it is done."""
@@ -86,42 +85,27 @@ class Applying:
         return results
 
     def _put_events(self, principal: Principal, told: Sequence[Told]) -> list[Result]:
-        rows = [event_of(payload) for payload, _ in told]
+        rows = [happenings.event_of(payload) for payload, _ in told]
         effects = [effect for _, effect in told]
         results: list[Result] = []
-        for row, one in zip(
-            rows, self._events.record(principal, rows, effects=effects), strict=True
-        ):
+        answers = self._events.record(principal, rows, effects=effects)
+        for (payload, _), one in zip(told, answers, strict=True):
             if isinstance(one, Fault):
-                results.append(("refused", (fault_of(row, one),)))
+                results.append(("refused", (happenings.fault_of(payload, one),)))
             else:
                 results.append(("created" if one.is_new else "unchanged", ()))
         return results
 
     def _ship(self, principal: Principal, told: Mapping[str, Any], effect: Effect) -> Result:
-        units = None
-        if "gtin" in told:
-            units = NewUnits(told["gtin"], told["quantity"], told.get("lot"))
-        shipment = Shipment(
-            order=told["order"],
-            ordered_at=parse_time(told["ordered_at"]),
-            carrier=told["carrier"],
-            waybill=told["waybill"],
-            shipped_at=parse_time(told["shipped_at"]),
-            codes=tuple(told.get("codes", ())),
-            units=units,
-            id=told["id"],
-            platform=told.get("platform"),
-            to=told.get("to"),
-        )
+        shipment = sending.shipment_of(told)
         try:
             done = self._shipments.ship(principal, shipment, effects=(effect,), low_priority=True)
         except Unavailable:
             raise
         except IdConflict:
-            return _result(IdConflict("shipment_differs", order=told["order"]))
+            return "refused", (sending.differing(told),)
         except Fault as fault:
-            return _result(fault)
+            return "refused", (sending.fault_of(told, fault),)
         return ("unchanged" if done.events[0].replayed else "created"), ()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from app.imports.cells import read_code, read_moment
 from app.imports.columns import choice
 from app.imports.goods import is_example
-from app.imports.problems import Problem, of_fault
+from app.imports.problems import SHOWN, Problem, of_fault
 from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
 from app.kit.canonical import parse_json
@@ -26,6 +26,7 @@ from app.parties.principal import Principal
 from app.parties.roles import MERCHANT
 from app.trace.events import SIGNATURE_KINDS
 from app.trace.identifiers import parse_code
+from app.trace.life_table import LifecycleConflict
 from app.trace.rowevents import TYPES, RowEvent, RowEvents
 
 _MAX_ORDER = 64
@@ -44,16 +45,22 @@ def plan_events(sheet: Sheet) -> list[Planned]:
 
 def event_of(payload: Any) -> RowEvent:
     """Returns the event of a row that was read."""
-    return RowEvent(**{**payload, "occurred_at": parse_time(payload["occurred_at"])})
+    told = {name: value for name, value in payload.items() if name != "typed"}
+    return RowEvent(**{**told, "occurred_at": parse_time(payload["occurred_at"])})
 
 
-def fault_of(event: RowEvent, fault: Fault) -> Problem:
-    """Returns the problem of a row that was refused, at the cell that names the goods where it is theirs."""
+def fault_of(payload: Any, fault: Fault) -> Problem:
+    """Returns the problem of a row that was refused, at the cell that names the goods where it is theirs.
+
+    The number of an order or waybill is told nowhere but in the row itself.
+    """
     problem = of_fault(fault)
-    if not isinstance(fault, NotFound):
+    if problem.field == "occurred_at":
+        return replace(problem, value=payload.get("typed", ""))
+    if problem.field or not isinstance(fault, NotFound | LifecycleConflict):
         return problem
-    field = "code" if event.code else "waybill" if event.waybill else "order"
-    return replace(problem, field=field)
+    field = next(name for name in ("code", "waybill", "order") if payload[name] or name == "order")
+    return replace(problem, field=field, value=payload["code"])
 
 
 def with_outcomes(
@@ -67,10 +74,10 @@ def with_outcomes(
     told = [event_of(rows[n].payload) for n in at]
     found = list(rows)
     is_said = False
-    for n, event, one in zip(at, told, events.preview(principal, told), strict=True):
+    for n, one in zip(at, events.preview(principal, told), strict=True):
         row = rows[n]
         if isinstance(one, Fault):
-            problems = (*row.problems, fault_of(event, one))
+            problems = (*row.problems, fault_of(row.payload, one))
             found[n] = replace(row, outcome="refused", payload=None, problems=problems)
         elif not one.is_new:
             found[n] = replace(row, outcome="unchanged", payload=None)
@@ -108,6 +115,7 @@ def _plan(row: Row, sheet: Sheet) -> Planned:
         "type": type_,
         "data": data,
         "occurred_at": format_time(moment[0]),
+        "typed": reader.text("occurred_at")[:SHOWN],
         "code": code,
         "waybill": waybill if not code else "",
         "order": order if not (code or waybill) else "",

@@ -346,10 +346,11 @@ def offered_of(connection: Connection, seller: str, gtins: Collection[str]) -> s
     return found
 
 
-def shipments_of(connection: Connection, ids: Collection[str]) -> set[str]:
-    """Returns which of these shipments are recorded. Read-only."""
-    found: set[str] = set()
+def shipments_of(connection: Connection, ids: Collection[str]) -> dict[str, bytes]:
+    """Returns by id the contents of those of these shipments that are recorded. Read-only."""
+    found: dict[str, bytes] = {}
     for chunk in chunks(sorted(ids)):
-        query = select(SHIPMENT.c.shipment_id).where(SHIPMENT.c.shipment_id.in_(list(chunk)))
-        found |= set(connection.execute(query).scalars())
+        query = select(SHIPMENT.c.shipment_id, SHIPMENT.c.content)
+        query = query.where(SHIPMENT.c.shipment_id.in_(list(chunk)))
+        found |= {row.shipment_id: bytes(row.content) for row in connection.execute(query)}
     return found

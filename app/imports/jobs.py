@@ -255,12 +255,18 @@ class Imports(Remembered):
             # None of the rows can be applied: the party may no more, or they were altered.
             self._finish(job.id, status="failed", error=str(err)[:500])
             return False
+        columns = json.loads(job.about)["columns"]
         told = [
             {
                 "job": job.id,
                 "n": row.n,
                 "outcome": outcome,
-                "problems": _dumped([*_loaded(row.problems), *(p.as_json() for p in problems)]),
+                "problems": _dumped(
+                    [
+                        *_loaded(row.problems),
+                        *(one.at_column(columns).as_json() for one in problems),
+                    ]
+                ),
             }
             for row, (outcome, problems) in zip(rows, results, strict=True)
         ]

@@ -39,6 +39,19 @@ class Layout:
     carriers: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
 
+    def carriers_named(self) -> dict[tuple[str, ...], str]:
+        """Returns what is put for a carrier, by its place: behind each word, and where a file names none.
+
+        The latter may be one of the words.
+        """
+        found: dict[tuple[str, ...], str] = {
+            ("mapping", "carriers", theirs[:80]): ours for theirs, ours in self.carriers.items()
+        }
+        default = self.defaults.get("carrier", "")
+        if default and default not in self.carriers:
+            found["mapping", "defaults", "carrier"] = default
+        return found
+
     def as_json(self) -> dict[str, dict[str, str]]:
         """Returns the mapping as `read_mapping` takes it."""
         return {name: dict(value) for name, value in asdict(self).items()}

@@ -20,6 +20,7 @@ from app.imports.cells import CellWrong, Read, clean, read_code, read_count, rea
 from app.imports.columns import has_word
 from app.imports.goods import is_example
 from app.imports.mapping import Layout
+from app.imports.problems import SHOWN
 from app.imports.regions import region_of, region_of_address
 from app.imports.rows import Planned, Reader
 from app.imports.sheet import Row, Sheet
@@ -29,7 +30,7 @@ from app.parties.identity import check_named, parse_region, parse_waybill
 from app.trace.code import Code, parse_lot
 from app.trace.gtin import display_gtin
 from app.trace.identifiers import parse_unit
-from app.trace.shipments import MAX_UNITS
+from app.trace.shipment import MAX_UNITS
 
 _NAMESPACE = UUID("5d0c2b60-9f4c-5a0e-8c55-0b6f0a2c7e11")
 _ONCE_AN_ORDER = (
@@ -111,6 +112,7 @@ def _plan(
         "shipped_at": format_time(shipped_at),
         "carrier": parcel.carrier,
         "waybill": parcel.waybill,
+        "typed": {name: reader.text(name)[:SHOWN] for name in ("ordered_at", "shipped_at")},
         **goods.payload,
         **({"platform": platform} if platform else {}),
         **({"to": to} if to else {}),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.db.engine import Database
-from app.imports import importstore
+from app.imports import importstore, sending
 from app.imports.columns import KINDS, Kind
 from app.imports.goods import plan_lot, plan_product
 from app.imports.grid import Grid
@@ -42,6 +42,7 @@ from app.trace.decide import CodeUnknown
 from app.trace.offering import Offering
 from app.trace.registering import ProductDiffers
 from app.trace.rowevents import TYPES, RowEvents
+from app.trace.shipments import Shipments
 
 ACTIONS: Mapping[Kind, tuple[str, ...]] = {
     "products": ("product.register",),
@@ -125,9 +126,15 @@ class Plans:
     """Makes plans."""
 
     def __init__(
-        self, database: Database, catalogue: Catalogue, offering: Offering, events: RowEvents
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        shipments: Shipments,
+        offering: Offering,
+        events: RowEvents,
     ) -> None:
         self._database = database
+        self._shipments = shipments
         self._events = events
         self._catalogue = catalogue
         self._offering = offering
@@ -155,8 +162,9 @@ class Plans:
                 rows = [plan_lot(r, sheet, party, read_declaration=read) for r in sheet.rows]
                 rows = self._against_lots(once_listed(rows), party)
             case "shipments":
-                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), party)
-                rows = self._against_carriers(rows, party)
+                rows = self._against_shipments(list(plan_orders(sheet, mapping, party)), principal)
+                rows = sending.with_outcomes(self._shipments, principal, rows)
+                rows = self._against_carriers(self._against_listings(rows, party), party)
             case "events":
                 rows = with_outcomes(self._events, principal, plan_events(sheet))
         return Plan(grid, sheet, tuple(_at_columns(rows, sheet)), listings)
@@ -186,16 +194,14 @@ class Plans:
             lots = importstore.lots_of(connection, streams)
         return [_of_lot(row, products, lots, party) for row in rows]
 
-    def _against_shipments(self, rows: Sequence[Planned], party: str) -> list[Planned]:
+    def _against_shipments(self, rows: Sequence[Planned], principal: Principal) -> list[Planned]:
         with self._database.read() as connection:
             products = importstore.products_of(connection, {r.gtin for r in rows if r.gtin})
             streams = {Code(r.gtin, lot=r.lot).stream for r in rows if r.gtin and r.lot}
             lots = importstore.lots_of(connection, streams)
-            beside = {one for r in rows if r.lot for one in _codes_in(r)}
+            beside = {one for r in rows if r.lot for one in sending.codes_of(r.payload)}
             unit_lots = importstore.unit_lots(connection, beside)
             done = importstore.shipments_of(connection, {r.key for r in rows if r.payload})
-            sold = {r.gtin for r in rows if r.payload and r.gtin in products}
-            unlisted = sold - importstore.offered_of(connection, party, sold)
         found = []
         for row in rows:
             fault: Fault | None = None
@@ -207,15 +213,30 @@ class Plans:
                     fault = CodeUnknown("lot_unknown", lot=row.lot)
             strange = _of_another_lot(row, unit_lots)
             if fault is not None:
-                found.append(_refused(row, fault))
+                goods = {"gtin": row.gtin, "lot": row.lot}
+                found.append(row.refused(sending.fault_of(goods, fault)))
             elif strange is not None:
                 found.append(row.refused(strange))
             elif row.payload is not None and row.key in done:
-                # Sent again all the same: only the recorder can tell whether its content is the same.
-                found.append(replace(row, outcome="unchanged", late=()))
+                if done[row.key] == sending.content_of(row.payload, principal):
+                    # Sent again all the same: what is sealed of it only the recorder can compare.
+                    found.append(replace(row, outcome="unchanged", late=()))
+                else:
+                    found.append(row.refused(sending.differing(row.payload)))
             elif row.late:
                 found.append(row.refused())
-            elif row.gtin in unlisted:
+            else:
+                found.append(row)
+        return found
+
+    def _against_listings(self, rows: Sequence[Planned], party: str) -> list[Planned]:
+        """Returns the rows, the first taken of each product that the party lists nowhere with a warning."""
+        sold = {r.gtin for r in rows if r.outcome == "created" and r.gtin}
+        with self._database.read() as connection:
+            unlisted = sold - importstore.offered_of(connection, party, sold)
+        found = []
+        for row in rows:
+            if row.gtin in unlisted and row.outcome == "created":
                 # Said once: of each unit that is sold so the listing will be missing.
                 unlisted.discard(row.gtin)
                 told = Problem("not_listed", "import.warn.not_listed", "goods", value=row.gtin)
@@ -251,15 +272,11 @@ class Plans:
         return found
 
 
-def _codes_in(row: Planned) -> Sequence[str]:
-    return row.payload.get("codes", ()) if row.payload else ()
-
-
 def _of_another_lot(row: Planned, lots: Mapping[str, str]) -> Problem | None:
     """Returns what is wrong where a row says a lot beside codes and a unit is on record in another."""
     if not row.lot:
         return None
-    for stream in _codes_in(row):
+    for stream in sending.codes_of(row.payload):
         lot = lots.get(stream, row.lot)
         if lot != row.lot:
             kind = "codes_lot" if lot else "codes_lotless"
@@ -272,7 +289,7 @@ def _at_columns(rows: Sequence[Planned], sheet: Sheet) -> Iterator[Planned]:
     """Yields the rows, what was found about a field after reading at the column that it stands in."""
 
     def placed(told: tuple[Problem, ...]) -> tuple[Problem, ...]:
-        return tuple(replace(p, column=p.column or sheet.columns.get(p.field, "")) for p in told)
+        return tuple(one.at_column(sheet.columns) for one in told)
 
     for row in rows:
         if any(one.field and not one.column for one in (*row.problems, *row.warnings)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as made_by
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from app.kit.clock import format_time, parse_time
 from app.kit.errors import Fault, FieldFault
 
 Outcome = Literal["created", "unchanged", "skipped", "refused", "waiting"]
-_SHOWN = 80
+SHOWN = 80
+"""Characters of a cell that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Problem:
     value: str = ""
     params: Mapping[str, str | int | Mapping[str, str]] = made_by(default_factory=dict)
     words: Mapping[str, str] = made_by(default_factory=dict)
+
+    def at_column(self, columns: Mapping[str, str]) -> Problem:
+        """Returns the problem at the column that its field stands in. columns: field to header."""
+        return replace(self, column=self.column or columns.get(self.field, ""))
 
     @property
     def is_warning(self) -> bool:
@@ -78,7 +83,7 @@ def of_error(error: CellWrong | FieldFault, name: str, column: str, value: str) 
     """Returns the problem of a cell that could not be read, or of a field that a rule refused."""
     key = f"field.{error.sentence or error.kind}"
     words = error.words if isinstance(error, FieldFault) else {}
-    return Problem(error.kind, key, name, column, value[:_SHOWN], _plain(error.params), words)
+    return Problem(error.kind, key, name, column, value[:SHOWN], _plain(error.params), words)
 
 
 def of_fault(fault: Fault) -> Problem:

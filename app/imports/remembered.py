@@ -30,21 +30,37 @@ class Remembered:
         """Returns a mapping from its JSON. Raises Invalid with the place of all that is wrong. Read-only.
 
         Beside its form: what can be no GTIN, lot or id, and as a carrier the id of another party that is
-        none: a shop may bring its goods itself. An id that is not registered yet may be one tomorrow.
+        none: a shop may bring its goods itself. An id that is not registered yet may be one tomorrow, and
+        is told by `doubts`.
         """
         mapping = read_mapping(kind, told)
         faults = find_nonsense(mapping)
+        named = mapping.carriers_named()
         with self._database.read() as connection:
-            others = importstore.not_carrying(connection, set(mapping.carriers.values()))
+            others = importstore.not_carrying(connection, set(named.values()))
         others -= {principal.party}
         faults += (
-            FieldFault(("mapping", "carriers", theirs[:80]), "no_carrier", {"got": ours})
-            for theirs, ours in mapping.carriers.items()
+            FieldFault(place, "no_carrier", {"got": ours})
+            for place, ours in named.items()
             if ours in others
         )
         if faults:
             raise invalid(*faults)
         return mapping
+
+    def doubts(self, principal: Principal, mapping: Layout) -> list[FieldFault]:
+        """Returns at its place whatever is put for a carrier and is none that can sign, now. Read-only.
+
+        As a row of a file is warned of it, so is the mapping: it may be right by the time of a file.
+        """
+        named = mapping.carriers_named()
+        with self._database.read() as connection:
+            known = importstore.carriers_of(connection, set(named.values())) | {principal.party}
+        return [
+            FieldFault(place, "no_carrier", {"got": ours[:40]}, "carrier_not_here")
+            for place, ours in named.items()
+            if ours not in known
+        ]
 
     def remember(self, principal: Principal, kind: Kind, name: str, told: object) -> Layout:
         """Keeps a mapping under a name of the party's. Raises Invalid. Writes `import_mapping`."""

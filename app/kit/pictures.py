@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 Format = Literal["JPEG", "PNG", "WEBP"]
 FORMATS: Final[tuple[Format, ...]] = ("JPEG", "PNG", "WEBP")
-# A JPEG is decoded at a fraction of its size; what else is sent is the picture of a screen.
+# A JPEG is decoded at a fraction of its size; what else is sent is the picture of a screen, or a scan.
 MAX_JPEG_PIXELS: Final = 60_000_000
+MAX_PNG_PIXELS: Final = 50_000_000
+"""Of who may send a scan: A4 at 600 dpi is 35 million. Decoded it takes 200 MB, and 1 s at the worst."""
 MAX_PIXELS: Final = 20_000_000
+"""Of any other picture. A WebP is decoded into several copies: 780 MB at 50 million pixels."""
 WORKING_SIDE: Final = 2_400
 """Pixels of a side that are enough for a JPEG, which is decoded no larger where its form allows."""
 MAX_SCANS: Final = 64
@@ -61,7 +64,11 @@ class OneAtATime:
 
 @contextmanager
 def opened_picture(
-    raw: bytes, *, formats: tuple[Format, ...] = FORMATS, mode: str | None = None
+    raw: bytes,
+    *,
+    formats: tuple[Format, ...] = FORMATS,
+    mode: str | None = None,
+    max_png_pixels: int = MAX_PIXELS,
 ) -> Iterator[Image.Image]:
     """Yields a picture of which the header alone has been read; a JPEG is decoded in `mode`, or its own.
 
@@ -71,6 +78,8 @@ def opened_picture(
 
     is_jpeg = raw.startswith(b"\xff\xd8")
     most = MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS
+    if raw.startswith(b"\x89PNG"):
+        most = max_png_pixels
     if is_jpeg and _scans(raw) > MAX_SCANS:
         raise PictureUnfit("damaged")
     try:

@@ -122,15 +122,23 @@ class Recorder:
             loop.call_soon(self._wake)
         return await future
 
-    def preview(self, requests: Sequence[Sequence[Submission]]) -> list[list[Answer]]:
+    def preview(
+        self, requests: Sequence[Sequence[Submission]], *, apart: bool = False
+    ) -> list[list[Answer]]:
         """Returns what would be answered now, each request all or none and seeing those before it.
 
-        For a dry run: decided like any other, on a snapshot, and never written. Read-only.
+        For a dry run: decided like any other, on a snapshot, and never written. apart: each as if the
+        others were not. Read-only.
         """
         with self._database.read() as connection:
-            stage = Stage(connection, self._vault, self._clock.now())
+            now = self._clock.now()
+            stage = Stage(connection, self._vault, now)
             stage.load([one for request in requests for one in request])
-            return [stage.decide_together(request) for request in requests]
+            answers = []
+            for request in requests:
+                seen = Stage(connection, self._vault, now, below=stage) if apart else stage
+                answers.append(seen.decide_together(request))
+            return answers
 
     def submit_and_wait(
         self,

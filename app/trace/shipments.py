@@ -2,68 +2,45 @@
 
 All units of a shipment, or none. Record ids are derived from the shipment's id, so sending it again
 is a repeat. Without codes the units are issued now, under a batch that bears the shipment's id.
+
+What would refuse a shipment is asked of the recorder itself, on a snapshot: see `preview`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from hashlib import sha256
-from typing import Any
-from uuid import UUID, uuid5
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from app.db.engine import Database
-from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, to_ms
-from app.kit.errors import Denied, Fault, FieldFault, Invalid, invalid
+from app.kit.errors import Denied, Fault, Invalid, Unavailable
 from app.ledger.recorder import Recorder
 from app.ledger.stage import IdConflict
-from app.ledger.submission import (
-    Answer,
-    Effect,
-    Recorded,
-    Submission,
-    with_effects,
-)
-from app.parties.identity import SYSTEM, parse_waybill
+from app.ledger.submission import Abandoned, Effect, Recorded, Submission, with_effects
+from app.parties.identity import SYSTEM
 from app.parties.principal import Principal
 from app.trace import batchstore
-from app.trace.claims import record_id
-from app.trace.code import Code, parse_lot
-from app.trace.gtin import parse_gtin
-from app.trace.identifiers import parse_unit
+from app.trace.code import Code
 from app.trace.issuing import Issuing
 from app.trace.recording import Recording, find_refusal
-from app.trace.requests import EventRequest, SealedInput
+from app.trace.repeating import Repeats
+from app.trace.requests import EventRequest
+from app.trace.shipment import (
+    MAX_UNITS,
+    SENT_AS,
+    Shipment,
+    at_code,
+    check_shape,
+    code_of,
+    content_of,
+    events_of,
+    read_codes,
+)
 
-MAX_UNITS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class NewUnits:
-    """Units to be issued with the shipment. quantity: 1 to MAX_UNITS."""
-
-    gtin: str
-    quantity: int
-    lot: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """A parcel of one order. Exactly one of codes and units."""
-
-    order: str
-    ordered_at: datetime
-    carrier: str
-    waybill: str
-    shipped_at: datetime
-    codes: tuple[str, ...] = ()
-    units: NewUnits | None = None
-    id: str | None = None
-    platform: str | None = None
-    to: str | None = None
-    actor: str | None = None
+_SEEN_AT_ONCE = 500
+"""Units of a preview that are in memory together, with what is read for them in few queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +50,18 @@ class Shipped:
     events: tuple[Recorded, ...]
     codes: tuple[str, ...]
     batch_id: str | None
+
+
+class _Unit(NamedTuple):
+    """A unit of a shipment that is looked at beforehand. of: the shipment's place, at: the code's in it.
+
+    new: its registration, where it is to be issued.
+    """
+
+    of: int
+    at: int
+    events: Sequence[EventRequest]
+    new: Sequence[Submission] = ()
 
 
 class Shipments:
@@ -107,9 +96,9 @@ class Shipments:
         go first.
         """
         principal.check_may("shipment.send")
-        shipment_id = _check(shipment)
-        codes = _read_codes(shipment.codes)
-        content = _content(principal, shipment, codes)
+        shipment_id = check_shape(shipment)
+        codes = read_codes(shipment.codes)
+        content = content_of(principal, shipment, codes)
         known = self._known(shipment_id, content)
         first: Sequence[tuple[Submission, Code]] = ()
         if known is not None:
@@ -135,7 +124,11 @@ class Shipments:
             if known is None and self._known(shipment_id, content) is not None:
                 # The same shipment, sent twice at once: the other one was first.
                 return self.ship(principal, shipment, effects=effects, low_priority=low_priority)
-            raise _named(answers[len(first) :], shipment) or refused[0]
+            refusal = find_refusal(answers[len(first) :])
+            if refusal is None:
+                raise refused[0]
+            n, fault = refusal
+            raise at_code(fault, shipment, n // 2)
         recorded = [a for a in answers if isinstance(a, Recorded)]
         return Shipped(
             tuple(recorded[len(first) :]),
@@ -143,22 +136,98 @@ class Shipments:
             None if shipment.units is None else shipment_id,
         )
 
+    def preview(self, principal: Principal, shipments: Sequence[Shipment]) -> list[list[Fault]]:
+        """Returns what would refuse each shipment now, each as if the others were not; [] for nothing.
+
+        Asked of each code, so that all that are wrong are told; of units to be issued, which are all alike,
+        of one. Those that are recorded already are not to be asked about. Read-only.
+        """
+        principal.check_may("shipment.send")
+        found: list[list[Fault]] = [[] for _ in shipments]
+        some: list[_Unit] = []
+        for unit in self._units(principal, shipments, found):
+            some.append(unit)
+            if len(some) == _SEEN_AT_ONCE:
+                self._look_at(principal, shipments, some, found)
+                some = []
+        self._look_at(principal, shipments, some, found)
+        return found
+
+    def _units(
+        self, principal: Principal, shipments: Sequence[Shipment], found: Sequence[list[Fault]]
+    ) -> Iterator[_Unit]:
+        """Yields what is to be looked at of each shipment; what is wrong with its form goes to `found`."""
+        for of, shipment in enumerate(shipments):
+            try:
+                shipment_id = UUID(check_shape(shipment))
+                codes = read_codes(shipment.codes)
+                new: Sequence[Submission] = ()
+                if shipment.units is not None:
+                    # Whose brand it is changes nothing for its sale.
+                    ((one, code),) = self._issuing.unit_submissions(
+                        code_of(shipment.units), principal.own_party(), count=1, inner=False,
+                        brand_owner=False,
+                    )  # fmt: skip
+                    new, codes = [one], [code]
+            except Fault as fault:
+                found[of].append(fault)
+                continue
+            for at, code in enumerate(codes):
+                yield _Unit(of, at, events_of(shipment, shipment_id, code.stream), new)
+
+    def _look_at(
+        self,
+        principal: Principal,
+        shipments: Sequence[Shipment],
+        units: Sequence[_Unit],
+        found: Sequence[list[Fault]],
+    ) -> None:
+        """Adds to `found` what would refuse these units."""
+        repeats = Repeats(self._database, [event for unit in units for event in unit.events])
+        asked: list[_Unit] = []
+        requests: list[list[Submission]] = []
+        for unit in units:
+            ready, wrong = list(unit.new), list[Fault]()
+            for event in unit.events:
+                try:
+                    ready.append(self._prepare_one(principal, event, repeats))
+                except Fault as fault:
+                    wrong.append(fault.with_traceback(None))
+            if not wrong:
+                asked.append(unit)
+                requests.append(ready)
+            elif not found[unit.of]:
+                found[unit.of].extend(wrong)  # of the parcel, so of every unit in it: told once
+        answers = self._recorder.preview(requests, apart=True) if requests else []
+        for unit, of_unit in zip(asked, answers, strict=True):
+            for answer in of_unit:
+                # What the service cannot answer now it can when it is to be recorded.
+                if isinstance(answer, Fault) and not isinstance(answer, Abandoned | Unavailable):
+                    told = at_code(answer, shipments[unit.of], unit.at)
+                    # Where it was raised keeps alive whatever was read there.
+                    found[unit.of].append(told.with_traceback(None))
+
     def _prepare(
         self, principal: Principal, shipment: Shipment, shipment_id: UUID, codes: Sequence[Code]
     ) -> list[Submission]:
         """Returns sale and dispatch of every unit. Raises Invalid, fields named as they were sent."""
-        prepared = []
-        for code in codes:
-            for event in _events(shipment, shipment_id, code.stream):
-                try:
-                    prepared.append(self._recording.prepare(principal, event, None))
-                except Invalid as refused:
-                    refused.errors = tuple(
-                        replace(error, loc=_SENT_AS.get((event.type, *error.loc[:2]), error.loc))
-                        for error in refused.errors
-                    )
-                    raise
-        return prepared
+        return [
+            self._prepare_one(principal, event)
+            for code in codes
+            for event in events_of(shipment, shipment_id, code.stream)
+        ]
+
+    def _prepare_one(
+        self, principal: Principal, event: EventRequest, repeats: Repeats | None = None
+    ) -> Submission:
+        try:
+            return self._recording.prepare(principal, event, None, repeats=repeats)
+        except Invalid as refused:
+            refused.errors = tuple(
+                replace(error, loc=SENT_AS.get((event.type, *error.loc[:2]), error.loc))
+                for error in refused.errors
+            )
+            raise
 
     def _known(self, shipment_id: str, content: bytes) -> list[Code] | None:
         """Returns the units issued for this shipment if it was recorded before, else None.
@@ -188,10 +257,7 @@ class Shipments:
         ):
             # A mandate to sell and dispatch is none to issue.
             raise Denied("issue_not_yours")
-        code = Code(
-            parse_gtin(units.gtin, allow_item_code=True),
-            lot=None if units.lot is None else parse_lot(units.lot),
-        )
+        code = code_of(units)
         row: dict[str, Any] = {
             "batch_id": batch_id,
             "party": principal.party,
@@ -214,94 +280,3 @@ class Shipments:
         return self._issuing.unit_submissions(
             code, principal.party, count=units.quantity, inner=False, effect=effect
         )
-
-
-# Where the sender of a shipment wrote what the event found wrong.
-_SENT_AS: Mapping[tuple[str | int, ...], tuple[str | int, ...]] = {
-    ("sale", "data", "platform"): ("platform",),
-    ("sale", "data", "region"): ("to",),
-    ("sale", "sealed", "order"): ("order",),
-    ("sale", "occurred_at"): ("ordered_at",),
-    ("dispatch", "data", "carrier"): ("carrier",),
-    ("dispatch", "data", "to"): ("to",),
-    ("dispatch", "occurred_at"): ("shipped_at",),
-}
-
-
-def _check(shipment: Shipment) -> str:
-    """Returns the shipment's id in its one spelling. Raises Invalid."""
-    faults = []
-    if bool(shipment.codes) == (shipment.units is not None):
-        faults.append(FieldFault(("codes",), "one_of"))
-    if shipment.units is not None and not 1 <= shipment.units.quantity <= MAX_UNITS:
-        params = {"expected": f"1..{MAX_UNITS}", "got": shipment.units.quantity}
-        faults.append(FieldFault(("quantity",), "range", params))
-    if len(shipment.codes) > MAX_UNITS:
-        params = {"expected": f"1..{MAX_UNITS}", "got": len(shipment.codes)}
-        faults.append(FieldFault(("codes",), "range", params))
-    if faults:
-        raise invalid(*faults)
-    parse_waybill(shipment.waybill)
-    return record_id(shipment.id)
-
-
-def _read_codes(given: Sequence[str]) -> list[Code]:
-    """Returns the units, each once. Raises Invalid."""
-    codes = [parse_unit(text, loc=("codes", n)) for n, text in enumerate(given)]
-    seen: set[str] = set()
-    for n, code in enumerate(codes):
-        if code.stream in seen:
-            raise invalid(FieldFault(("codes", n), "duplicate", {"got": code.stream}))
-        seen.add(code.stream)
-    return codes
-
-
-def _content(principal: Principal, shipment: Shipment, codes: Sequence[Code]) -> bytes:
-    """Returns the digest of what no event of the shipment tells by itself."""
-    told: dict[str, Any] = {"party": principal.party or "", "codes": [c.stream for c in codes]}
-    if shipment.units is not None:
-        units = shipment.units
-        told["gtin"] = parse_gtin(units.gtin, allow_item_code=True)
-        told["quantity"] = units.quantity
-        told["lot"] = "" if units.lot is None else parse_lot(units.lot)
-    return sha256(canonical_bytes(told)).digest()
-
-
-def _named(answers: Sequence[Answer], shipment: Shipment) -> Fault | None:
-    """Returns the fault that refused the parcel, with the place of its code among those sent."""
-    refused = find_refusal(answers)
-    if refused is None:
-        return None
-    n, fault = refused
-    if shipment.codes and not fault.errors:
-        fault.errors = (FieldFault(("codes", n // 2), "refused"),)
-    return fault
-
-
-def _events(shipment: Shipment, shipment_id: UUID, stream: str) -> list[EventRequest]:
-    sale: dict[str, Any] = {}
-    dispatch: dict[str, Any] = {"carrier": shipment.carrier}
-    if shipment.platform is not None:
-        sale["platform"] = shipment.platform
-    if shipment.to is not None:
-        sale["region"] = dispatch["to"] = shipment.to
-    return [
-        EventRequest(
-            code=stream,
-            type="sale",
-            data=sale,
-            id=str(uuid5(shipment_id, f"{stream} sale")),
-            occurred_at=shipment.ordered_at,
-            actor=shipment.actor,
-            sealed={"order": SealedInput({"number": shipment.order})},
-        ),
-        EventRequest(
-            code=stream,
-            type="dispatch",
-            data=dispatch,
-            id=str(uuid5(shipment_id, f"{stream} dispatch")),
-            occurred_at=shipment.shipped_at,
-            actor=shipment.actor,
-            sealed={"waybill": SealedInput({"number": parse_waybill(shipment.waybill)})},
-        ),
-    ]

@@ -14,7 +14,13 @@ from PIL import Image
 from app.credit.document_bodies import fault_of_body
 from app.credit.document_kinds import kind_of
 from app.kit import pictures
-from app.kit.pictures import MAX_JPEG_PIXELS, MAX_PIXELS
+from app.kit.pictures import (
+    MAX_JPEG_PIXELS,
+    MAX_PIXELS,
+    MAX_PNG_PIXELS,
+    PictureUnfit,
+    opened_picture,
+)
 from tests.credit.files import JPEG, PDF, PNG, PNG_HEAD, WEBP, pdf, png_chunk, png_of
 
 NOISE = bytes(range(256)) * 20
@@ -97,14 +103,16 @@ def test_a_pdf_without_its_beginning_or_end_is_refused(raw):
     assert fault(raw) == "file_damaged"
 
 
-@pytest.mark.parametrize(("kind", "side"), [("PNG", 5_000), ("PNG", 14_000), ("JPEG", 8_000)])
+@pytest.mark.parametrize(
+    ("kind", "side"), [("PNG", 7_100), ("PNG", 14_000), ("WEBP", 4_500), ("JPEG", 8_000)]
+)
 def test_a_bomb_is_refused_by_its_header_and_its_bound_is_told(kind, side):
     if kind == "PNG":
-        raw, most = png_of(side, zlib.compress(b"")), MAX_PIXELS
+        raw, most = png_of(side, zlib.compress(b"")), MAX_PNG_PIXELS
     else:
         file = io.BytesIO()
         Image.new("L", (side, side)).save(file, kind)
-        raw, most = file.getvalue(), MAX_JPEG_PIXELS
+        raw, most = file.getvalue(), MAX_JPEG_PIXELS if kind == "JPEG" else MAX_PIXELS
     assert side * side > most
     tracemalloc.start()
     try:
@@ -114,6 +122,15 @@ def test_a_bomb_is_refused_by_its_header_and_its_bound_is_told(kind, side):
         tracemalloc.stop()
     assert found == ("file_pixels", most // 1_000_000)
     assert used < 2_000_000
+
+
+def test_a_page_scanned_at_600_dpi_is_taken_and_a_camera_is_not_shown_one():
+    file = io.BytesIO()
+    Image.new("1", (4_960, 7_016)).save(file, "PNG")
+    assert fault(file.getvalue()) is None
+    with pytest.raises(PictureUnfit) as unfit, opened_picture(file.getvalue()):
+        pass
+    assert unfit.value.millions == 20
 
 
 def test_a_jpeg_of_more_scans_than_any_camera_makes_is_refused_before_it_is_decoded():

@@ -139,7 +139,7 @@ def test_what_is_kept_cannot_be_read_from_the_database(market):
         (b"%PDF-1.7\nrubbish", "file_damaged", ("“x.pdf”", "no whole PDF")),
         (PNG[:8] + HTML * 9, "file_damaged", ("“x.pdf”", "no whole PNG")),
         (JPEG[:-40], "file_damaged", ("“x.pdf”", "no whole JPEG")),
-        (png_of(30_000, b""), "file_pixels", ("“x.pdf”", "at most 20 million")),
+        (png_of(30_000, b""), "file_pixels", ("“x.pdf”", "at most 50 million")),
     ],
 )  # fmt: skip
 def test_another_file_is_refused_with_field_reason_and_what_was_expected(market, raw, kind, said):

@@ -292,3 +292,37 @@ def test_a_file_asks_the_database_no_oftener_for_more_rows(market, parcel):
 
     few = asked(2)
     assert asked(24) == few
+
+
+def test_what_the_recorder_refuses_stands_at_its_cell_beforehand_and_afterwards(market, parcel):
+    (one, _, (code,)), (two, _, _) = parcel(), parcel()
+    never, late = f"01/{GTIN}/21/NEVERNEVER33", local(market, 1)
+    rows = [
+        HEAD,
+        ["", "", never, "签收", local(market, -1), "", ""],
+        [two, "", "", "签收", late, "", ""],
+        ["", "", code, "签收", local(market, -1), "", ""],
+    ]
+    principal = market.rooms.imports.acting_for(CARRIER)
+    plan = market.rooms.imports.plan(principal, "events", as_csv(rows), Layout())
+    found = {row.row: row.problems for row in plan.in_file()}
+    assert [(p.column, p.value) for n in (2, 3, 4) for p in found[n]] == [
+        ("溯源码", never),
+        ("时间", late),
+    ]
+    market.send(CARRIER, code, "signature", {"kind": "proxy"}, hours=-2)
+    job = market.rooms.imports.store(principal, plan)
+    while market.rooms.imports.work_on(job):
+        pass
+    shown = market.ask("GET", f"/api/v1/imports/{job}", token=market.keys[CARRIER])
+    told = [(one["row"], one["column"], one["value"], one["kind"]) for one in shown["errors"]]
+    assert told == [
+        (2, "溯源码", never, "code-unknown"),
+        (3, "时间", late, "future_time"),
+        (4, "溯源码", code, "already_signed"),
+    ]
+    # A waybill is secret: it stands in the file, and not beside the fault.
+    market.clock.advance(3)
+    later = as_csv([HEAD, [one, "", "", "签收", local(market, -1), "", ""]])
+    (error,) = send(market, "events", later, by=CARRIER).json()["errors"]
+    assert (error["column"], error["value"]) == ("快递单号", "")

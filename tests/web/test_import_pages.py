@@ -222,7 +222,7 @@ def test_orders_are_read_by_a_mapping_that_was_remembered(market):
         **columns,
     }
     owner.get(f"{PATH}/mapping")
-    for wrong, said in (({"goods": "DY-01"}, "DY-01”, has no"), ({"name": ""}, "required")):
+    for wrong, said in (({"goods": "DY-01"}, "“DY-01”: it has no"), ({"name": ""}, "required")):
         answer = owner.post(f"{PATH}/mapping", 422, **{**fields, **wrong})
         assert said in answer.text
         assert 'value="件数"' in answer.text

@@ -232,9 +232,10 @@ def test_an_order_export_ships_and_nothing_of_the_buyer_is_kept(market):
     found = market.ask("GET", f"/api/v1/products/{GTIN}")
     assert found
     changed = [PDD, order(NUMBER, "DY-01", count=3)]
-    refused = send(market, "shipments", as_csv(changed), mapping_name="shop")
-    assert counts(refused) == (0, 0, 0, 1)
-    assert NUMBER in refused.json()["errors"][0]["msg"]
+    for query in ("?dry_run=true", ""):
+        refused = send(market, "shipments", as_csv(changed), query=query, mapping_name="shop")
+        assert counts(refused) == (0, 0, 0, 1)
+        assert NUMBER in refused.json()["errors"][0]["msg"]
 
 
 def test_units_are_in_transit_with_carrier_and_city(market):

@@ -54,13 +54,11 @@ def test_every_line_that_is_nonsense_is_told_at_once_and_nothing_is_kept(market,
     )
     assert set(errors) == {"name", "goods", "carriers", "mapping_defaults_carrier"}
     line = "第 {} 行" if lang == "zh" else "Line {},"
-    goods, carriers = (errors[part].splitlines() for part in ("goods", "carriers"))
-    assert [one.startswith(line.format(n)) for one, n in zip(goods, (5, 3, 4), strict=True)] == [
-        True
-    ] * 3
-    assert [one.startswith(line.format(n)) for one, n in zip(carriers, (1, 2, 3), strict=True)] == [
-        True
-    ] * 3
+    for part, numbers in (("goods", (3, 4, 5)), ("carriers", (1, 2, 3))):
+        told = errors[part].splitlines()
+        assert len(told) == 3
+        for one, n in zip(told, numbers, strict=True):
+            assert one.startswith(line.format(n)), told
     for part in ("goods", "carriers"):
         assert all(f"{theirs} = {ours}" in answer.text for theirs, ours in NONSENSE[part].items())
     assert f'value="{MISTYPED}"' in answer.text
@@ -91,3 +89,71 @@ def test_the_api_and_a_file_refuse_the_same_nonsense(market):
     right = {"goods": {"甲": f"{GTIN}/L1"}, "carriers": {"快四": CARRIER, "快五": "某某速运"}}
     assert market.ask("PUT", path, right, token=key)["mapping"]["carriers"] == right["carriers"]
     market.ask("DELETE", path, token=key, status=204)
+
+
+@pytest.mark.parametrize(("lang", "line"), [("zh", "第 {} 行"), ("en", "ine {}")])
+def test_a_word_on_two_lines_is_told_with_both_where_they_differ(market, lang, line):
+    owner = signed_in(market)
+    owner.get(PAGE)
+    goods = f"甲 = {GTIN}\n乙 = {GTIN}\n甲 ＝ {GTIN}/L1\n乙 = {GTIN}"
+    form = {"kind": "shipments", "name": "twice", "lang": lang}
+    answer = owner.post(PAGE, 422, **form, goods=goods)
+    (said,) = re.findall(r'id="f-goods-error">(.*?)</p>', answer.text, re.DOTALL)
+    assert line.format(1) in said
+    assert line.format(3) in said
+    assert len(said.splitlines()) == 1
+    assert not market.ask("GET", "/api/v1/import-mappings", token=market.keys[SHOP])["items"]
+    owner.post(PAGE, **form, goods=goods.replace("/L1", ""))
+    (kept,) = market.ask("GET", "/api/v1/import-mappings", token=market.keys[SHOP])["items"]
+    assert kept["mapping"]["goods"] == {"甲": GTIN, "乙": GTIN}
+    owner.post(PAGE, kind="shipments", name="twice", do="forget")
+
+
+@pytest.mark.parametrize(("lang", "line"), [("zh", "第 2 行"), ("en", "Line 2")])
+def test_a_carrier_that_is_none_here_is_told_of_a_mapping_that_is_kept(market, lang, line):
+    owner = signed_in(market)
+    owner.get(PAGE)
+    told = {
+        "carriers": f"快一 = {CARRIER}\n快二 = 某某速运",
+        "mapping_defaults_carrier": "顺路快运",
+    }
+    answer = owner.post(PAGE, kind="shipments", name="疑", lang=lang, **told)
+    page = owner.get(answer.headers["Location"]).text
+    notices = re.findall(r'<p class="notice">(.*?)</p>', page, re.DOTALL)
+    assert [line in one for one in notices] == [True, False]
+    assert "某某速运" in notices[0]
+    assert "顺路快运" in notices[1]
+    assert 'value="顺路快运"' in page
+    told = {"carriers": f"快一 = {CARRIER}", "mapping_defaults_carrier": "快一"}
+    answer = owner.post(PAGE, kind="shipments", name="疑", lang=lang, **told)
+    assert "name=" not in answer.headers["Location"]
+    assert 'class="notice"' not in owner.get(f"{PAGE}?kind=shipments&name=疑").text
+    owner.post(PAGE, kind="shipments", name="疑", do="forget")
+
+
+def test_the_api_warns_of_a_carrier_that_is_none_here_and_refuses_who_carries_nothing(market):
+    path, key = "/api/v1/import-mappings/shipments/doubts", market.keys[SHOP]
+    body = {"carriers": {"快一": CARRIER, "快二": "某某速运"}, "defaults": {"carrier": "顺路快运"}}
+    kept = market.ask("PUT", path, body, token=key)
+    assert [(one["loc"], one["kind"]) for one in kept["warnings"]] == [
+        (["mapping", "carriers", "快二"], "no_carrier"),
+        (["mapping", "defaults", "carrier"], "no_carrier"),
+    ]
+    assert "某某速运" in kept["warnings"][0]["msg"]
+    for default in (CARRIER, SHOP, "快一"):
+        body = {"carriers": {"快一": CARRIER}, "defaults": {"carrier": default}}
+        assert market.ask("PUT", path, body, token=key)["warnings"] == []
+    refused = market.call("PUT", path, {"defaults": {"carrier": RIVAL}}, token=key)
+    assert [(one["loc"], one["kind"]) for one in refused.json()["errors"]] == [
+        (["mapping", "defaults", "carrier"], "no_carrier")
+    ]
+    market.ask("DELETE", path, token=key, status=204)
+
+
+def test_a_word_that_stands_twice_in_json_is_refused(market):
+    twice = f'{{"carriers": {{"快一": "{CARRIER}", "快一": "某某速运"}}}}'
+    answer = send(market, "shipments", as_csv([HEAD]), mapping=twice)
+    assert told(answer)[:2] == (422, "invalid"), answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["loc"], error["kind"]) == (["mapping"], "duplicate")
+    assert "快一" in error["msg"]

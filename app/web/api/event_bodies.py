@@ -15,7 +15,7 @@ from app.ledger.record import Signed
 from app.trace.recording import MAX_BATCH
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.shape import faults_in
-from app.trace.shipments import NewUnits, Shipment
+from app.trace.shipment import NewUnits, Shipment
 from app.web.body import Body, Time
 from app.web.items import Whole, house_error
 

@@ -121,6 +121,20 @@ class MappingOut(BaseModel):
     updated_at: str
 
 
+class DoubtOut(BaseModel):
+    """What may not hold of a mapping, at its place in the body of an import: `["mapping", part, word]`."""
+
+    loc: list[str | int]
+    kind: str
+    msg: str
+
+
+class MappingKeptOut(MappingOut):
+    """A mapping as it is remembered now. `warnings`: carriers that are none registered here, so far."""
+
+    warnings: list[DoubtOut]
+
+
 class PresetOut(BaseModel):
     """A shop export that is recognised by its headers."""
 

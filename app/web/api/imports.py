@@ -21,9 +21,11 @@ from app.kit.tables import write_csv
 from app.parties.principal import Principal
 from app.web.api.import_bodies import (
     FORM,
+    DoubtOut,
     ImportOut,
     ImportRowOut,
     MappingIn,
+    MappingKeptOut,
     MappingOut,
     Outcome,
     PresetOut,
@@ -34,6 +36,7 @@ from app.web.csvfile import answer_csv
 from app.web.deps import Caller, InRooms, Language, Rooms
 from app.web.openapi import problems
 from app.web.paging import InPage, PageBody, page_response
+from app.web.problems import describe
 from app.web.upload import InUpload, Upload
 
 router = api_router(tag="imports")
@@ -222,12 +225,18 @@ def list_mappings(rooms: InRooms, principal: Caller) -> Response:
     "/import-mappings/{kind}/{name}", summary="Remember a mapping", responses=problems("forbidden")
 )
 def put_mapping(
-    rooms: InRooms, principal: Caller, kind: KindPath, name: Name, body: MappingIn
-) -> MappingOut:
-    """Keeps a mapping under a name of the caller's, in place of an earlier one."""
+    rooms: InRooms, principal: Caller, lang: Language, kind: KindPath, name: Name, body: MappingIn
+) -> MappingKeptOut:
+    """Keeps a mapping under a name of the caller's, in place of an earlier one.
+
+    `warnings` names each carrier that is not registered here: nobody could sign for its parcels.
+    """
     check_may(principal, kind)
     kept = rooms.imports.remember(principal, kind, name, body.model_dump())
-    return _mapping(kind, name, kept, to_ms(rooms.clock.now()))
+    doubts = describe(invalid(*rooms.imports.doubts(principal, kept)), lang=lang, instance="")
+    told = _mapping(kind, name, kept, to_ms(rooms.clock.now()))
+    warnings = [DoubtOut(**one) for one in doubts.get("errors", ())]
+    return MappingKeptOut(**told.model_dump(), warnings=warnings)
 
 
 @router.delete(
@@ -270,6 +279,9 @@ def _mapping_of(
     try:
         parsed = parse_json(told.encode())
     except Malformed as err:
+        if err.key == "duplicate_key":  # a word that stands for two things
+            twice = FieldFault(("mapping",), "duplicate", {"got": str(err.params["name"])})
+            raise invalid(twice) from err
         raise invalid(not_of_type(("mapping",), "object")) from err
     if name is not None and keep:
         return rooms.imports.remember(principal, kind, name, parsed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Final, NamedTuple
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -51,10 +52,13 @@ def show_mapping(
     """Shows what is remembered, and a form for another or the one named."""
     principal = signed.person.principal()
     of = _kind(principal, kind)
-    sent = BLANK
-    if name:
-        sent = _filled(name, rooms.imports.mapping(principal, of, name))
-    return _mapping(request, rooms, signed, lang, of, sent)
+    if not name:
+        return _mapping(request, rooms, signed, lang, of, BLANK)
+    layout = rooms.imports.mapping(principal, of, name)
+    doubts = _say_doubts(
+        lang_of(request, lang), of, layout, rooms.imports.doubts(principal, layout)
+    )
+    return _mapping(request, rooms, signed, lang, of, _filled(name, layout), doubts=doubts)
 
 
 @router.post(PATH)
@@ -70,12 +74,14 @@ def keep_mapping(request: Request, rooms: InRooms, signed: InSigned, form: InFor
         return go_on(frame_of(request, lang, PATH), path, told="mapping_forgotten")
     lines = {part: _lines(form, part) for part in _PAIRED}
     try:
-        rooms.imports.remember(
+        kept = rooms.imports.remember(
             principal, of, name, _checked(rooms, principal, of, name, form, lines)
         )
     except Fault as fault:
         sent = _refused(request, form, fault, lines)
         return _mapping(request, rooms, signed, lang, of, sent, status=status_of(fault))
+    if rooms.imports.doubts(principal, kept):
+        path += f"&{urlencode({'name': name})}"  # which shows them
     return go_on(frame_of(request, lang, PATH), path, told="mapping_kept")
 
 
@@ -134,11 +140,7 @@ def _checked(
     told = {"columns": fields(_COLUMNS), "defaults": fields(_DEFAULTS)}
     for part, pairs in lines.items():
         told[part] = {pair.theirs: pair.ours for pair in pairs if pair.theirs}
-        faults += (
-            FieldFault((part,), "pair", {"got": pair.line.text[:80], "line": pair.line.number})
-            for pair in pairs
-            if not pair.theirs
-        )
+        faults += _find_unclear(part, pairs)
     try:
         rooms.imports.check_mapping(principal, of, told)
     except Invalid as refusal:
@@ -148,19 +150,35 @@ def _checked(
     return told
 
 
+def _find_unclear(part: str, pairs: Sequence[_Pair]) -> Iterator[FieldFault]:
+    """Yields a fault for each line that is no pair, or says of a word other than a line before it."""
+    before: dict[str, _Pair] = {}
+    for pair in pairs:
+        place = (part, pair.line.number or 0)
+        if not pair.theirs:
+            yield FieldFault(place, "pair")
+            continue
+        first = before.setdefault(pair.theirs, pair)
+        if first.ours != pair.ours:
+            params = {"line": first.line.number, "first": first.ours[:80]}
+            yield FieldFault(place, "pair_twice", params)
+
+
 def _refused(
     request: Request, form: Form, fault: Fault, lines: Mapping[str, Sequence[_Pair]]
 ) -> Sent:
     """Returns the form as it was sent, each wrong pair told at its field by its line."""
-    at: dict[Loc, Line] = {
-        ("mapping", part, pair.theirs[:80]): pair.line for part in lines for pair in lines[part]
-    }
+    at: dict[Loc, tuple[str, Line]] = {}
+    for part, pairs in lines.items():
+        for pair in pairs:
+            at[part, pair.line.number or 0] = (part, pair.line)
+            at["mapping", part, pair.theirs[:80]] = (part, pair.line)
     wrong: dict[str, list[tuple[Line, Fault]]] = {}
     others = []
     for error in fault.errors:
-        line = at.get(error.loc)
         match error.loc:
-            case ("mapping", str(part), *_) if line is not None:
+            case place if place in at:
+                part, line = at[place]
                 wrong.setdefault(part, []).append((line, invalid(error)))
             case ("mapping", "columns", str(field)):
                 others.append(replace(error, loc=(_COLUMNS + field,)))
@@ -173,9 +191,10 @@ def _refused(
     sent = refused(request, form, Invalid("lines_refused", errors=tuple(others)))
     lang = lang_of(request, form.text("lang"))
     errors = dict(sent.errors)
-    for part, pairs in wrong.items():
+    for part, told in wrong.items():
+        told.sort(key=lambda one: one[0].number or 0)
         said = [errors[part]] if part in errors else []
-        errors[part] = "\n".join([*said, *say_lines(lang, pairs)])
+        errors[part] = "\n".join([*said, *say_lines(lang, told)])
     return replace(sent, errors=errors)
 
 
@@ -192,6 +211,21 @@ def _filled(name: str, layout: Layout) -> Sent:
     )
 
 
+def _say_doubts(lang: Lang, of: Kind, layout: Layout, doubts: Sequence[FieldFault]) -> list[str]:
+    """Returns what may not hold of a mapping that is kept, by its line or field as the form shows them."""
+    at = {theirs[:80]: Line(n, theirs) for n, theirs in enumerate(layout.carriers, 1)}
+    lines: list[tuple[Line, Fault]] = []
+    said = []
+    for doubt in doubts:
+        _, part, word = map(str, doubt.loc)
+        if part == "carriers":
+            lines.append((at[word], invalid(doubt)))
+        else:
+            line = Line(None, _names(lang, of)[word])
+            said += say_lines(lang, [(line, invalid(doubt))])
+    return [*say_lines(lang, lines), *said]
+
+
 def _names(lang: Lang, of: Kind) -> dict[str, str]:
     return {column.field: column.names[lang][0] for column in columns_of(of)}
 
@@ -205,6 +239,7 @@ def _mapping(
     sent: Sent,
     *,
     status: int = 200,
+    doubts: Sequence[str] = (),
 ) -> Response:
     frame = frame_of(request, lang, PATH, keeps=("kind", "name"))
     principal = signed.person.principal()
@@ -218,6 +253,7 @@ def _mapping(
         status=status,
         told=told_of(request),
         sent=sent,
+        doubts=doubts,
         of=of,
         kinds=[one for one in kinds_of(principal) if one in _KINDS],
         kept=[name for kind, name, _, _ in kept if kind == of],
