@@ -9,10 +9,14 @@ from typing import Any
 
 import httpx
 
+# The service closes a connection on which nothing was asked for five seconds (uvicorn). Who would ask on one
+# at just that moment asks on a new one.
+_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2)
+
 
 def plain_client(**more: Any) -> httpx.Client:
     """Returns httpx's client."""
-    return httpx.Client(verify=False, trust_env=False, **more)
+    return httpx.Client(verify=False, trust_env=False, limits=_CONNECTIONS, **more)
 
 
 def fetch(url: str, **more: Any) -> httpx.Response:

@@ -138,7 +138,7 @@ def live(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def phone(market: Any) -> Iterator[httpx.Client]:
     """A consumer's browser without script, which asks for pages in English."""
     headers = {"Accept": "text/html", "Accept-Language": "en", "User-Agent": "Tester/1.0"}
-    with httpx.Client(base_url=market.url, timeout=20, headers=headers) as browser:
+    with plain_client(base_url=market.url, timeout=20, headers=headers) as browser:
         yield browser
 
 
