@@ -305,6 +305,8 @@ def _uvicorn_config(settings: Settings, rooms: Rooms, beside: Beside) -> uvicorn
         server_header=False,
         proxy_headers=False,  # the gate believes SUXIN_TRUSTED_PROXIES alone
         timeout_graceful_shutdown=10,
+        # Longer than proxies keep theirs (a minute): a request must not meet a connection just closed.
+        timeout_keep_alive=75,
     )
 
 
