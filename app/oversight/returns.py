@@ -2,7 +2,7 @@
 
 The clock starts with the signature (Civil Code art. 512: that is the delivery): the day itself does not
 count, and the last day counts whole. A request is a complaint with `wish: return`; it is answered by a
-`return` of the goods or a `reply` to it. What looks like a breach puts the commitment in question and
+`return` of the goods or the seller's `reply` to it. What looks like a breach puts the commitment in question and
 says what was found; goods that art. 25 of the Consumer Law excepts are named by who refuses
 (`exception`). A refusal is the seller's own, and one after an acceptance is one too: the acceptance
 stands (app.oversight.outcomes), and who then refuses may not keep it. Whether it is a breach is judged
@@ -71,7 +71,7 @@ class Returns:
         if answers is None or not self._is_in_time(_signed_since(told, answers)):
             return
         returned = any(one.fields["type"] == "return" for one in answers)
-        replied = _is_replied(records, told["id"])
+        replied = _is_replied(records, told["id"], told["seller"])
         if not returned and not replied:
             self._question(told, {"outcome": "unanswered"})
 
@@ -176,17 +176,18 @@ def _signed_since(told: Mapping[str, Any], later: Iterable[StoredRecord]) -> Map
     return found
 
 
-def _is_replied(records: Iterable[StoredRecord], complaint: str) -> bool:
-    """Whether one of them is a reply to the complaint or to a message of its matter.
+def _is_replied(records: Iterable[StoredRecord], complaint: str, seller: str) -> bool:
+    """Whether one of them is the seller's reply to the complaint or to a message of its matter.
 
-    Of all that are sound: on a lot a reply names no consignment, it names what it answers.
+    Of all that are sound: on a lot a reply names no consignment, it names what it answers. There its
+    registrant may reply as well, which is not the seller's word.
     """
     matter = {complaint}
     for one in records:
         fields = one.fields
         if fields["data"].get("of") not in matter:
             continue
-        if fields["type"] == "reply":
+        if fields["type"] == "reply" and fields["actor"] == seller:
             return True
         if fields["type"] == "message":
             matter.add(fields["id"])

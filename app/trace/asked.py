@@ -44,19 +44,23 @@ def told_above(
         case "recall" | "recall_lifted":
             return recall_told(claim, code, seller=str(told["seller"]))
         case "reply":
-            return refusal_told(claim, of)
+            return refusal_told(claim, of, subject=subject, seller=told["seller"])
         case _:
             return ()
 
 
-def refusal_told(claim: Claim, of: str | None) -> tuple[Told, ...]:
+def refusal_told(
+    claim: Claim, of: str | None, *, subject: str = "", seller: str = ""
+) -> tuple[Told, ...]:
     """Returns the same of a reply that refuses something. of: id of the voice that it answers.
 
-    Whose word it is, and of what it is the refusal, the rows of voices say to who hears of it.
+    Whose word it is, and of what it is the refusal, the rows of voices say to who hears of it; subject
+    and seller are told to a worker of the release before, which would stop without them.
     """
     if claim.data.get("outcome") != "refused" or of is None:
         return ()
-    return ((RETURN_REFUSED, {"code": claim.stream, "of": of}),)
+    told = {"code": claim.stream, "of": of, "subject": subject, "seller": seller}
+    return ((RETURN_REFUSED, told),)
 
 
 def recall_told(claim: Claim, code: Code, *, seller: str | None = None) -> tuple[Told, ...]:

@@ -92,6 +92,19 @@ def test_a_refusal_after_an_acceptance_takes_nothing_back_and_every_page_says_so
     audit_is_clean(market)
 
 
+def test_what_is_wrong_in_a_tab_of_before_is_marked_and_kept(market):
+    made = complain(market, bought(market))
+    path, shop, late = f"{C}/{made['ticket']}", signed_in(market), signed_in(market)
+    late.get(path)
+    shop.get(path)
+    shop.post(path, do="accepted", id=hidden(shop.page), text="给您换新")
+    long = "看不出破损" * 101
+    late.post(path, 422, do="refused", id=hidden(late.page), text=long)
+    assert 'id="f-text-error"' in late.page
+    assert long in late.page
+    assert offered(late.page) == ["accepted", "refused"]
+
+
 def test_a_refusal_may_become_an_acceptance(market):
     it = bought(market)
     made = complain(market, it)

@@ -97,7 +97,7 @@ def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> 
 
 def typed_code(rooms: Rooms, typed: str) -> Code:
     """Returns the goods that a person typed, as they were issued. Raises Invalid. Read-only."""
-    code = read_typed(typed.strip(" \t\r\n\u3000"))
+    code = read_typed(typed.strip())
     with rooms.database.read() as connection:
         return as_issued(connection, code)
 

@@ -15,7 +15,7 @@ from app.oversight.complaints import Line
 from app.oversight.outcomes import possible_after
 from app.parties.identity import is_party_id
 from app.parties.sessions import SignedIn
-from app.trace.events import RETURN_EXCEPTIONS
+from app.trace.events import REPLY_OUTCOMES, RETURN_EXCEPTIONS
 from app.trace.requests import EventRequest, SealedInput
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
@@ -182,7 +182,8 @@ def _complaint(
         may_resolve=rooms.powers.may_speak(
             principal.party or "", "reply", actor=row.seller, now=now
         ),
-        resolutions=possible_after(case.outcome),
+        # From a tab opened before: what is wrong is marked where it was typed.
+        resolutions=REPLY_OUTCOMES if "text" in sent.errors else possible_after(case.outcome),
         hands=_hands(row, principal.party),
         exceptions=[("", ""), *((one, one) for one in RETURN_EXCEPTIONS)],
         me=principal.party,
