@@ -456,6 +456,7 @@ class ErrorView:
     """Something went wrong on our side, too often, or is not the reader's to do.
 
     request_id: what a person can quote. told: what is said of this very case, "" where the kind says all.
+    back: the page on which a form stood that was opened in another session, "" for none.
     """
 
     frame: Frame
@@ -464,6 +465,7 @@ class ErrorView:
         "stale", "too_long",
     ]  # fmt: skip
     told: str = ""
+    back: str = ""
     request_id: str = ""
     retry_after_s: int | None = None
 
