@@ -56,7 +56,10 @@ class TicketView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """One's own text. text: "" where there was none; erasable: whether there still is one."""
+    """One's own text. text: "" where there was none; erasable: whether there still is one.
+
+    matter: of a complaint, how erasing it leaves its ticket; "" for any other text.
+    """
 
     id: str
     type: str
@@ -64,6 +67,7 @@ class Written:
     text: str
     rating: int | None
     erasable: bool
+    matter: Literal["", "open", "closed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

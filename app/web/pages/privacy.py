@@ -132,10 +132,17 @@ def _written(rooms: Rooms, code: Code, proof: ConsumerProof) -> tuple[Written, .
             text=told or "",
             rating=_rating(fields),
             erasable=told is not None,
+            matter=_matter(rooms, code, fields) if told is not None else "",
         )
         for fields in rooms.texts.written(code, proof)
         for told in (rooms.texts.open_said(code, fields),)
     )
+
+
+def _matter(rooms: Rooms, code: Code, fields: Mapping[str, Any]) -> Literal["", "open", "closed"]:
+    if fields["type"] != "complaint":
+        return ""
+    return "open" if rooms.cases.of(code.stream, fields).is_open else "closed"
 
 
 def _rating(fields: Mapping[str, Any]) -> int | None:
