@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app.i18n import text
-from tests.web.people import open_people_market
+from tests.web.people import open_people_market, signed_in
 from tests.web.shown_forms import Shown, ShownForm
 from tests.web.test_texts_api import bought, review
 
@@ -89,3 +89,20 @@ def test_a_page_that_an_address_brings_back_has_a_link(market):
         page = market.call("GET", path, headers={"User-Agent": "curl"}).text
         assert len(re.findall(r'<a href="[^"]*lang=[a-z]+" hreflang', page)) == 1
         assert not [one for one in Shown(page).forms if ("lang", "en") in one.buttons]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/account/keys", {"label": "ERP", "scopes": ["products"]}),
+        ("/account/people", {"label": "early shift", "role": "staff", "scopes": ["products"]}),
+        ("/account/webhooks", {"url": "https://shop.example/suxin", "events": ["recall"]}),
+    ],
+)
+def test_a_page_that_shows_a_secret_once_has_no_way_that_loses_it(market, path, fields):
+    """A key, a link, the key of a webhook: no form brings them back, and nobody else may be told."""
+    owner = signed_in(market)
+    assert '<nav class="languages"' in owner.get(path).text
+    owner.post(path, 200, **fields)
+    assert '<nav class="languages"' not in owner.page
+    assert "</header>" in owner.page
