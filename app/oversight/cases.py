@@ -112,6 +112,11 @@ class Case:
         return self.said[0].text is None
 
     @property
+    def is_open(self) -> bool:
+        """Whether something is still to come of it: neither settled nor taken back."""
+        return self.status not in ("settled", "returned")
+
+    @property
     def status(self) -> Literal["settled", "returned", "answered", "overdue", "waiting"]:
         """How the matter stands; settled is what who complained said last of it."""
         messages = [one for one in self.said if one.kind == "message" and one.actor == CONSUMER]
@@ -208,6 +213,12 @@ class Cases:
                 )
                 return self.tell(connection, found)
         raise ProofInvalid("query_code")
+
+    def of(self, stream: str, complaint: Fields) -> Case:
+        """Returns the matter of a complaint's record, without what its author sealed. Read-only."""
+        found = Located(self.ticket_of(stream, complaint["id"]), stream, complaint)
+        with self._database.read() as connection:
+            return self.tell(connection, found, opens=False)
 
     def ticket_of(self, stream: str, complaint: str) -> str:
         """Returns the number of a complaint, by its record's id."""

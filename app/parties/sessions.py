@@ -172,9 +172,13 @@ class Sessions:
         if now - from_ms(row.heard_at) >= _TOUCH_EVERY:
             with self._database.write() as connection:
                 store.move_session(connection, digest, {"seen_at": to_ms(now)})
-        csrf = hmac.digest(self._csrf_key, digest, "sha256").hex()
         return SignedIn(
-            row.session, digest, row.stage, from_ms(row.confirmed_at), person_of(row), csrf
+            row.session,
+            digest,
+            row.stage,
+            from_ms(row.confirmed_at),
+            person_of(row),
+            self._form_token(row.session),
         )
 
     def renew(
@@ -215,6 +219,16 @@ class Sessions:
         """Ends sessions of an account, at once and everywhere; returns how many. Writes `signed_session`."""
         with self._database.write() as connection:
             return store.end_sessions(connection, account, only=only, but=but)
+
+    def _form_token(self, session: str) -> str:
+        """Returns what the forms of a session carry: the same until it ends.
+
+        It is of the session's id, which stays, and not of the cookie's secret: a form that stands open in
+        another window outlives a password given once more. Nobody wins by it. Another person and another
+        browser have sessions, and so tokens, of their own, a new sign-in too; an id tells no token without
+        our key; and without the cookie, which changes as before, a token opens nothing.
+        """
+        return hmac.digest(self._csrf_key, session.encode("ascii"), "sha256").hex()
 
     def _is_over(self, row: Any, now: datetime) -> bool:
         return now >= from_ms(row.until_at) or now - from_ms(row.heard_at) >= self._idle

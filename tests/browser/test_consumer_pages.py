@@ -126,7 +126,9 @@ def test_what_one_wrote_is_seen_and_erased(counter, chromium, pictures, lang):
         page.locator(".said-text").wait_for()
         assert page.locator(".said-text").inner_text() == WORDS
         check_screens(page, pictures, f"privacy-{lang}")
-        page.get_by_role("button", name=text(lang, "page.privacy.mine.erase")).click()
+        page.locator("summary", has_text=text(lang, "page.privacy.mine.erase")).click()
+        assert text(lang, "page.privacy.mine.erase.means") in page.locator("#mine").inner_text()
+        page.locator("#mine").get_by_role("button", name=text(lang, "page.ticket.erase.do")).click()
         page.locator(".told-good").wait_for()
         assert WORDS not in page.content()
         page.goto(counter.url(unit, lang))

@@ -241,7 +241,7 @@ def test_a_form_without_its_sessions_token_is_refused(market, made, browser, tok
     for path in ("/account/sessions", "/sign-out"):
         answer = browser.http.post(path, data=data, headers={"Origin": market.url})
         assert answer.status_code == 403, path
-        assert "send it again" in answer.text
+        assert "fill it in again" in answer.text
     browser.get("/account")
     assert browser.cookie == before
 
@@ -306,7 +306,8 @@ def test_a_form_sent_too_late_leads_back_to_the_page_on_which_it_stood(
     market.clock.advance(2 * 3600)
     headers = {"Origin": market.url, "Referer": stood.format(url=market.url)}
     answer = browser.http.post("/account/sessions", data={"csrf": "x"}, headers=headers)
-    assert (answer.status_code, answer.headers["Location"]) == (303, f"/sign-in?next={led}")
+    led = f"/sign-in?next={led}&told=session_over"
+    assert (answer.status_code, answer.headers["Location"]) == (303, led)
 
 
 def test_a_disabled_account_is_out_at_once(market, made, browser):

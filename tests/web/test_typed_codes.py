@@ -15,6 +15,7 @@ from app.trace.typed import read_typed
 from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import GTIN, PRODUCT
 from tests.web.people import open_people_market, signed_in
+from tests.web.test_language_switch import codes_of
 from tests.web.test_texts_api import bought, review
 
 PAGE = {"Accept": "text/html", "Accept-Language": "en"}
@@ -125,12 +126,12 @@ def test_number_query_code_and_token_may_be_typed_full_width(market):
     page = f"/{it.unit.code}/complaint"
     answer = market.call("POST", page, data=form, headers=PAGE)
     assert answer.status_code == 201, answer.text
-    ticket, query = re.findall(r'name="(?:ticket|query)" value="([0-9A-Z]+)"', answer.text)
+    ticket, query = codes_of(answer.text)
     for shape in (lambda told: told.translate(WIDE), lambda told: f"{told[:4]}－{told[4:]}"):
         typed = {"ticket": shape(ticket), "query": shape(query)}
         assert market.call("POST", "/ticket", data=typed, headers=PAGE).status_code == 200
     report = market.call("POST", "/reports", data={"text": "假的"}, headers=PAGE).text
-    ticket, query = re.findall(r'name="(?:ticket|query)" value="([0-9A-Z]+)"', report)
+    ticket, query = codes_of(report)
     typed = {"ticket": ticket.translate(WIDE), "query": query.translate(WIDE)}
     assert market.call("POST", "/ticket", data=typed, headers=PAGE).status_code == 200
     erased = market.call("POST", "/privacy", data=typed | {"act": "report"}, headers=PAGE)
@@ -236,7 +237,7 @@ def test_a_ticket_page_says_what_it_is_of_and_that_its_number_is_missing(market)
             r'id="ticket"[^>]*aria-describedby="ticket-error[^>]*aria-invalid', answer.text
         )
     answer = market.call("POST", "/reports", data={"text": "假的"}, headers=PAGE)
-    (ticket,) = re.findall(r'name="ticket" value="([0-9A-Z]+)"', answer.text)
+    ticket, _ = codes_of(answer.text)
     shown = market.call("POST", "/ticket", data={"ticket": ticket}, headers=PAGE).text
     assert "<title>Your report" in shown
     assert '<h1 class="page-title">Your report</h1>' in shown

@@ -138,3 +138,10 @@ def test_the_code_inside_the_pack_proves_it_without_a_platform(market):
     assert 'name="proof_kind" value="claim"' not in page
     market.send(SHOP, unit.code, "return", {"reason": "returned"}, hours=-1)
     assert 'name="proof_kind" value="inner"' in page_of(market, unit.code)
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", "有问题，投诉"), ("en", "A problem: complain")])
+def test_whose_goods_are_his_own_and_bad_finds_the_way_to_complain_too(market, lang, words):
+    """It said "not right" beside "it is mine: review": he pressed neither."""
+    page = page_of(market, f"{sold(market, CARRIER).code}?lang={lang}")
+    assert re.findall(r'href="#complaint">([^<]+)</a>', page) == [words]

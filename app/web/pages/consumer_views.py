@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from app.oversight.cases import Case
 from app.oversight.reports import FiledReport
 from app.trace.scans import DeviceLooks
-from app.web.pages.views import Frame
+from app.web.pages.views import Again, Frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,11 @@ class CameraView:
     frame: Frame
     problem: str = ""
     read: str = ""
+
+
+def with_matter(frame: Frame, ticket: str, query: str) -> Frame:
+    """Returns the frame of a page that tells number and query code: its language switch keeps both."""
+    return replace(frame, again=Again(action="/ticket", fields={"ticket": ticket, "query": query}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,10 @@ class TicketView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """One's own text. text: "" where there was none; erasable: whether there still is one."""
+    """One's own text. text: "" where there was none; erasable: whether there still is one.
+
+    matter: of a complaint, how erasing it leaves its ticket; "" for any other text.
+    """
 
     id: str
     type: str
@@ -59,6 +67,7 @@ class Written:
     text: str
     rating: int | None
     erasable: bool
+    matter: Literal["", "open", "closed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from app.web.checks import check_report_limit
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of
 from app.web.pages.carried import carried, drop, offer_carried
+from app.web.pages.consumer_views import with_matter
 from app.web.pages.fill import Filler
 from app.web.pages.formwords import form_id, read_rating, read_values, read_words
 from app.web.pages.render import render_result, render_scan
@@ -113,12 +114,13 @@ def _take(
             errors["proof"] = say_fault(refused, frame.lang)
     if isinstance(answer, Recorded):
         promises = rooms.recording.promises(answer)
+        ticket, query = promises.get("ticket", ""), promises.get("query_code", "")
         result = ResultView(
-            frame=frame,
+            frame=with_matter(frame, ticket, query) if ticket else frame,
             form=form,
             back=f"/{code.stream}",
-            ticket=promises.get("ticket", ""),
-            query=promises.get("query_code", ""),
+            ticket=ticket,
+            query=query,
             hash=answer.hash.hex(),
         )
         return answer_page(
@@ -185,6 +187,7 @@ def _take_report(request: Request, rooms: Rooms, values: Mapping[str, str]) -> R
             refused = fault
         else:
             query = rooms.reports.query_code(ticket)
+            frame = with_matter(frame, ticket, query)
             view = ResultView(frame=frame, form="report", back=back, ticket=ticket, query=query)
             return answer_page(render_result(view), frame.lang, status=201 if is_new else 200)
     state = _refused(request, frame.lang, "report", values, errors, refused)

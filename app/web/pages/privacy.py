@@ -27,6 +27,7 @@ from app.web.pages.answers import answer_page, as_typed, frame_of
 from app.web.pages.consumer_views import PrivacyView, Written
 from app.web.pages.formwords import read_values
 from app.web.pages.render import render_page
+from app.web.pages.views import Again
 from app.web.problems import say_fault, status_of
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
@@ -100,7 +101,9 @@ def _show_written(request: Request, rooms: Rooms, values: Mapping[str, str]) -> 
         return _answer(view, status=status_of(fault))
     # The proof goes back to who has just sent it, in a page that nobody keeps: each text has a button.
     is_cut = len(written) >= texts.MOST_TEXTS
-    return _answer(replace(view, proof=given, written=written, is_cut=is_cut))
+    fields = {"code": said, "proof_kind": kind, "proof": given}
+    frame = replace(view.frame, again=Again(action="/privacy#mine", fields=fields))
+    return _answer(replace(view, frame=frame, proof=given, written=written, is_cut=is_cut))
 
 
 def _wrong(fault: Fault) -> Literal["", "code", "proof"]:
@@ -129,10 +132,17 @@ def _written(rooms: Rooms, code: Code, proof: ConsumerProof) -> tuple[Written, .
             text=told or "",
             rating=_rating(fields),
             erasable=told is not None,
+            matter=_matter(rooms, code, fields) if told is not None else "",
         )
         for fields in rooms.texts.written(code, proof)
         for told in (rooms.texts.open_said(code, fields),)
     )
+
+
+def _matter(rooms: Rooms, code: Code, fields: Mapping[str, Any]) -> Literal["", "open", "closed"]:
+    if fields["type"] != "complaint":
+        return ""
+    return "open" if rooms.cases.of(code.stream, fields).is_open else "closed"
 
 
 def _rating(fields: Mapping[str, Any]) -> int | None:

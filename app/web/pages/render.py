@@ -124,6 +124,7 @@ def render_page(template: str, frame: Frame, **values: Any) -> str:
         "frame": frame,
         "indexable": False,
         "of_product": False,
+        "shown_once": False,
         "link": partial(link_within, frame),
     }
     return _environment(frame.lang).get_template(template).render(page | values)

@@ -34,7 +34,7 @@ from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of
 from app.web.pages.render import link_within, render_error, render_home, render_scan
 from app.web.pages.signed.form import FormForeign
-from app.web.pages.signed.session import Led, lead
+from app.web.pages.signed.session import Led, lead, stood_on
 from app.web.pages.views import ErrorView, Frame, HomeView, Log
 from app.web.pages.zone import newest_of_zone
 from app.web.paths import decode_parameters
@@ -120,7 +120,7 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         return lead(request, fault)
     lang = visit_of(request).lang
     kind: Any = "internal"
-    told = ""
+    told = back = ""
     if isinstance(fault, NotFound):
         kind = "not_found"
     elif isinstance(fault, TooMany):
@@ -130,7 +130,7 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
     elif isinstance(fault, Unavailable):
         kind = "unavailable"
     elif isinstance(fault, FormForeign):
-        kind = "stale"
+        kind, back = "stale", stood_on(request)
     elif isinstance(fault, Denied):
         kind = "outside_region" if isinstance(fault, OutsideRegion) else "forbidden"
         told = say_fault(fault, lang)
@@ -144,6 +144,7 @@ def problem_page(request: Request, fault: Fault) -> Response | None:
         frame=Frame(lang=lang, path="/"),
         kind=kind,
         told=told,
+        back=back,
         request_id=visit_of(request).id,
         retry_after_s=fault.retry_after_s,
     )

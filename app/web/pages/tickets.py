@@ -25,7 +25,7 @@ from app.trace.requests import ConsumerProof, EventRequest, SealedInput
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import answer_page, frame_of
-from app.web.pages.consumer_views import TicketView
+from app.web.pages.consumer_views import TicketView, with_matter
 from app.web.pages.formwords import form_id, read_rating, read_values, read_words
 from app.web.pages.render import render_page
 from app.web.pages.views import Frame
@@ -62,6 +62,7 @@ def _show(request: Request, rooms: Rooms, values: Mapping[str, str]) -> Response
             rooms.reports.check_query(ticket, query)
         if report is not None:
             own = normalise_inner(query)
+            frame = with_matter(frame, report.ticket, own)
             return _answer(TicketView(frame=frame, ticket=report.ticket, query=own, report=report))
         if not query:
             raise ProofInvalid("query_code")
@@ -133,10 +134,11 @@ def _filled(rooms: Rooms, frame: Frame, case: Case, query: str) -> TicketView:
     known = rooms.parties.get_some(parties)
     names = {party: party if (view := known.get(party)) is None else view.name for party in parties}
     product = rooms.catalogue.product(parse_code(case.code).gtin).name
+    own = normalise_inner(query)
     return TicketView(
-        frame=frame,
+        frame=with_matter(frame, case.ticket, own),
         ticket=case.ticket,
-        query=normalise_inner(query),
+        query=own,
         case=case,
         names=names,
         product=product,

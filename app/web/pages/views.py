@@ -39,6 +39,17 @@ STAGES: tuple[str, ...] = ("listing", "sale", "dispatch", "signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What shows an answer to a form once more, posted: what it holds must not stand in an address.
+
+    Only for what may be sent any number of times and changes nothing.
+    """
+
+    action: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What every page needs.
 
@@ -47,6 +58,7 @@ class Frame:
     language_chosen: the reader asked for this language by `?lang=`; links within then keep it.
     showing: a UUID made for this one showing; forms send it, so that one sent twice is taken once.
     query: what was asked of the page beside the language, percent-encoded; the switch keeps it.
+    again: on an answer to a form that no address brings back; the switch then is a form too.
     """
 
     lang: Lang
@@ -54,6 +66,7 @@ class Frame:
     language_chosen: bool = False
     showing: str = ""
     query: str = ""
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,6 +456,7 @@ class ErrorView:
     """Something went wrong on our side, too often, or is not the reader's to do.
 
     request_id: what a person can quote. told: what is said of this very case, "" where the kind says all.
+    back: the page on which a form stood that was opened in another session, "" for none.
     """
 
     frame: Frame
@@ -451,6 +465,7 @@ class ErrorView:
         "stale", "too_long",
     ]  # fmt: skip
     told: str = ""
+    back: str = ""
     request_id: str = ""
     retry_after_s: int | None = None
 

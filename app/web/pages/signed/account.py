@@ -121,6 +121,7 @@ def _second(
         secret=secret if picture is not None else "",
         picture=picture,
         codes=codes,
+        shown_once=bool(codes),
     )
 
 

@@ -178,7 +178,7 @@ def check_origin(request: Request, rooms: Rooms) -> None:
 
 
 def check_token(form: Form, signed: SignedIn) -> None:
-    """Raises FormForeign unless the form carries the session's token."""
+    """Raises FormForeign unless the form carries the session's token, which a new cookie leaves as it is."""
     if not hmac.compare_digest(form.raw(TOKEN_FIELD).encode(), signed.csrf.encode()):
         raise FormForeign("form_stale")
 

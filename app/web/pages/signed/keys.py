@@ -128,6 +128,7 @@ def _keys(
         told=told_of(request),
         sent=sent,
         made=made,
+        shown_once=made is not None,
         keys=list(reversed(rooms.keys.list_of(principal, principal.party or ""))),
         scopes=[(scope, text(frame.lang, f"scope.{scope}")) for scope in scopes],
         opens=opens,

@@ -188,6 +188,7 @@ def _people(
         official=bool(OFFICIAL_ROLES & roles),
         url=url,
         password=password,
+        shown_once=bool(url or password),
         whom=whom,
     )
 

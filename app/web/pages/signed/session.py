@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -42,19 +42,33 @@ class Led(Unauthenticated):
 def lead(request: Request, fault: Led) -> Response:
     """Returns the way to where it is given, and from there on to what was asked for.
 
-    A form is not sent again: from there the way is back to the page on which it stood.
+    A form is not sent again: from there the way is back to the page on which it stood, and it is said
+    that nothing was saved.
     """
-    asked = request.scope["path"]
+    asked, lang = request.scope["path"], request.query_params.get("lang")
+    said = {}
     if request.scope["method"] != "GET":
-        stood = urlsplit(request.headers.get("referer", ""))
-        ours = stood.netloc == request.headers.get("host", "")
-        asked = stood.path if ours and stood.path else HOME
+        stood = stood_on(request)
+        asked = stood or HOME
+        lang = dict(parse_qsl(urlsplit(stood).query)).get("lang")
+        said["told"] = "session_over" if fault.to == "/sign-in" else "unsaved"
     elif request.url.query:
         asked += f"?{request.url.query}"
-    said = {"next": asked}
-    if (lang := request.query_params.get("lang")) in ("zh", "en"):
+    said = {"next": asked} | said
+    if lang in ("zh", "en"):
         said["lang"] = str(lang)
     return RedirectResponse(f"{fault.to}?{urlencode(said, quote_via=quote)}", 303)
+
+
+def stood_on(request: Request) -> str:
+    """Returns the page of ours on which a form stood, as the browser tells; "" where it tells none."""
+    stood = urlsplit(request.headers.get("referer", ""))
+    if stood.netloc != request.headers.get("host", "") or not stood.path:
+        return ""
+    # What the page said once of something done before is not said again.
+    asked = urlencode([one for one in parse_qsl(stood.query) if one[0] != "told"])
+    whole = f"{stood.path}?{asked}" if asked else stood.path
+    return local_path(whole) if local_path(whole) == whole else local_path(stood.path)
 
 
 def local_path(given: str | None) -> str:

@@ -161,7 +161,7 @@ _TOLD = frozenset(
     {
         "password_changed", "sessions_ended", "session_ended", "second_off", "uninvited",
         "moved", "disabled", "enabled", "key_revoked", "hook_ended", "hook_tested", "resent",
-        "application_accepted", "application_refused", "applied", "signed_out",
+        "application_accepted", "application_refused", "applied", "signed_out", "session_over", "unsaved",
         "objected", "repair_asked", "removal_asked", "promise_signed", "promise_withdrawn", "decided",
         "replied", "complaint_said", "complaint_accepted", "complaint_refused", "complaint_referred",
         "finding_assigned", "finding_released", "finding_unmoved", "finding_noted", "finding_attributed",

@@ -256,7 +256,7 @@ def _door(
     onward: str | None,
     status: int = 200,
 ) -> Response:
-    frame = frame_of(request, lang, path)
+    frame = frame_of(request, lang, path, keeps=("next", "told"))
     html = render_page(
         template,
         frame,

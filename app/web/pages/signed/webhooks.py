@@ -92,6 +92,7 @@ def _webhooks(
         told=told_of(request),
         sent=sent,
         made=made,
+        shown_once=made is not None,
         hooks=rooms.hooks.hooks(principal),
         deliveries=rooms.hooks.recent(principal, limit=_SHOWN),
         events=[(event, text(frame.lang, f"hook.event.{event}")) for event in EVENTS],
