@@ -28,7 +28,14 @@ from app.trace.scans import LIFE_S, ask_beside
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
-from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of, path_of, typed_code
+from app.web.pages.answers import (
+    answer_page,
+    answer_unknown,
+    code_of,
+    frame_of,
+    path_of,
+    typed_code,
+)
 from app.web.pages.carried import offer_carried
 from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of

@@ -181,10 +181,10 @@ def _wish(form: Form) -> Wish:
     exempt = form.text("exempt") == "yes"
     # What the other form asks for is not taken.
     return Wish(
-        uscc="" if exempt else form.text("uscc"),
+        uscc="" if exempt else form.plain("uscc"),
         name=form.text("name"),
         contact=form.text("contact"),
-        region=form.text("region") or None,
+        region=form.plain("region") or None,
         licences=licences,
         exempt=exempt,
         ground=form.text("ground") if exempt else "",
