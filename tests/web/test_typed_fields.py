@@ -126,3 +126,42 @@ def test_a_wrong_character_is_told_by_what_the_number_is_made_of(market, lang, m
     sent = {"carrier": CARRIER, "waybill": "SF运单号1234567", "code": market.one().code}
     page = shop.post("/desk/dispatch", 422, lang=lang, **sent).text
     assert made_of in errors(page)["waybill"]
+
+
+@pytest.mark.parametrize(
+    ("told", "number"),
+    [
+        ("jdv012345678901-1-1-", "JDV012345678901"),
+        ("JDV012345678902-2-3-", "JDV012345678902"),
+        ("jdv012345678903", "JDV012345678903"),
+        # No face sheet for sure: it stays as it is.
+        ("JD-ABC-1-1-", "JD-ABC-1-1-"),
+        ("SF1234567890-1-1-", "SF1234567890-1-1-"),
+    ],
+)
+def test_the_barcode_of_a_face_sheet_is_read_as_its_waybill(market, told, number):
+    shop = signed_in(market, scopes=("events", "codes"))
+    code = market.one().code
+    market.sell(code)
+    shop.get("/desk/dispatch")
+    shop.post("/desk/dispatch", carrier=CARRIER, waybill=told, code=code)
+    body = {"q": number, "purpose": WHY}
+    found = market.ask("POST", "/api/v1/desk/search", body, token=market.keys[AUTHORITY])
+    assert code in str(found["groups"]["units"]), "found by the number as the carrier has it"
+
+
+@pytest.mark.parametrize(
+    ("lang", "why"), [("zh", "这是商品码，不是运单号"), ("en", "code of goods")]
+)
+def test_a_label_of_goods_in_place_of_the_waybill_is_told_as_that(market, lang, why):
+    shop = signed_in(market, scopes=("events", "codes"))
+    code = market.one().code
+    serial = code.rpartition("/")[2]
+    shop.get("/desk/dispatch")
+    for label in (
+        f"{market.url}/{code}", f"(01){GTIN}(21){serial}", f"01{GTIN}21{serial}", f"(01){GTIN}",
+        f"]d201{GTIN}21{serial}",
+    ):  # fmt: skip
+        sent = {"carrier": CARRIER, "waybill": label, "code": code, "lang": lang}
+        page = shop.post("/desk/dispatch", 422, **sent).text
+        assert why in errors(page)["waybill"], label
