@@ -226,7 +226,7 @@ def _form(
         kinds=licence_kinds(frame.lang),
         licences=_LICENCES,
         grounds=[
-            ("", text(frame.lang, "apply.ground.none")),
+            ("", text(frame.lang, "form.choose")),
             *((one, text(frame.lang, f"apply.ground.{one}")) for one in GROUNDS),
         ],
         least=MIN_PASSWORD,

@@ -163,7 +163,9 @@ def _days(form: Form) -> dict[str, str]:
 
 
 def _categories(lang: Lang) -> list[tuple[str, str]]:
-    return [(one, text(lang, f"page.category.{one}")) for one in REQUIRED_LICENCES]
+    """Returns the choices of a form, none of them made: what is registered can never be changed."""
+    known = [(one, text(lang, f"page.category.{one}")) for one in REQUIRED_LICENCES]
+    return [("", text(lang, "form.choose")), *known]
 
 
 def _new(
