@@ -101,16 +101,16 @@ def import_file(
                 fail(f"the import ended: {row.error}", code=2)
     faults, warnings = _of(rows, warnings=False), _of(rows, warnings=True)
     if errors is not None:
-        errors.write_bytes(b"".join(write_csv(error_rows(reader, faults))))
+        errors.write_bytes(b"".join(write_csv(error_rows(reader, faults, kind))))
     if as_json:
         told |= counts | {"errors": _as_json(faults), "warnings": _as_json(warnings)}
         OUT.print_json(json.dumps(told, ensure_ascii=False))
     else:
         _print(counts, told, reader)
-        _print_rows(reader, faults, beyond="others" if errors else "more")
+        _print_rows(reader, kind, faults, beyond="others" if errors else "more")
         if warnings:
             OUT.print(text(reader, "import.summary.warnings"), markup=False)
-            _print_rows(reader, warnings, beyond="others")
+            _print_rows(reader, kind, warnings, beyond="others")
     raise typer.Exit(1 if counts["refused"] else 0)
 
 
@@ -193,8 +193,8 @@ def _print(counts: dict[str, int], told: dict[str, Any], lang: Lang) -> None:
         OUT.print(say("import.summary.listed", place=place, count=count), markup=False)
 
 
-def _print_rows(lang: Lang, told: Told, *, beyond: str) -> None:
-    names, *lines = error_rows(lang, told)
+def _print_rows(lang: Lang, kind: Kind, told: Told, *, beyond: str) -> None:
+    names, *lines = error_rows(lang, told, kind)
     if not lines:
         return
     table = Table(box=None, pad_edge=False)

@@ -416,7 +416,7 @@ def _open_trace(
         "correcting": Correcting(database),
         "rateable": Rateable(database),
         "parcels": Parcels(database, clock=clock),
-        "beginnings": Beginnings(database),
+        "beginnings": Beginnings(database, clock=clock),
         "packing": packing,
         "dispatching": Dispatching(database, recording, packing),
         "texts": Texts(database, recorder, clock=clock, proofs=proofs, vault=vault),

@@ -53,6 +53,12 @@ def columns_of(kind: Kind) -> tuple[Column, ...]:
     )
 
 
+@cache
+def names_of(kind: Kind, lang: Lang) -> Mapping[str, str]:
+    """Returns what each field of a kind is called in the template."""
+    return {column.field: column.names[lang][0] for column in columns_of(kind)}
+
+
 def fields_of(kind: Kind) -> tuple[str, ...]:
     """Returns the names of a kind's fields."""
     return tuple(column.field for column in columns_of(kind))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from app.i18n import Lang, text
-from app.imports.columns import Kind, columns_of
+from app.imports.columns import Kind, columns_of, names_of
 from app.imports.problems import Problem
 from app.kit.tables import safe_cell, write_csv
 
@@ -57,13 +57,21 @@ def write_xlsx(rows: Sequence[Sequence[str]], *, title: str) -> bytes:
     return out.getvalue()
 
 
-def error_rows(lang: Lang, rows: Iterable[tuple[int, Sequence[Problem]]]) -> Iterator[list[object]]:
-    """Yields a header and one line for each fault: row, column, value, reason, what was expected."""
+def error_rows(
+    lang: Lang, rows: Iterable[tuple[int, Sequence[Problem]]], kind: Kind | None = None
+) -> Iterator[list[object]]:
+    """Yields a header and one line for each fault: row, column, value, reason, what was expected.
+
+    kind: by whose template a column is called that the file has not, as of a fixed value; None, for
+    programs: by its field.
+    """
+    names = {} if kind is None else names_of(kind, lang)
     yield [
         text(lang, f"import.error.{name}")
         for name in ("row", "column", "value", "reason", "expected")
     ]
     for number, problems in rows:
-        for problem in problems:
+        for one in problems:
+            problem = one.at_column(names)
             column = problem.column or problem.field
             yield [number, column, problem.value, problem.told(lang), problem.expected(lang)]

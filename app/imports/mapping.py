@@ -7,22 +7,42 @@ that export together and, as far as is known, in no other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from app.i18n import Lang
-from app.imports.cells import CellWrong, read_gtin
-from app.imports.columns import Kind, fields_of, spelled
-from app.kit.errors import FieldFault, faults_of, invalid, not_of_type
-from app.parties.identity import check_named
+from app.imports.cells import CellWrong, clean, read_count, read_day, read_gtin, read_moment
+from app.imports.columns import Choice, Kind, choice, fields_of, spelled, words
+from app.kit.errors import FieldFault, Invalid, faults_of, invalid, not_of_type
+from app.parties.identity import check_named, parse_region
 from app.trace.code import parse_lot
+from app.trace.shipment import MAX_UNITS
 
 MAX_ENTRIES = 5_000
 _MAX_TEXT = 300
 _PARTS = ("columns", "goods", "carriers", "defaults")
+_READ: Final[Mapping[Kind, Mapping[str, Callable[[str], object]]]] = {
+    "products": {"listed_at": read_moment},
+    "lots": {"produced_on": read_day, "expires_on": read_day},
+    "shipments": {
+        "ordered_at": read_moment,
+        "shipped_at": read_moment,
+        "quantity": partial(read_count, most=MAX_UNITS),
+        "region": parse_region,
+    },
+    "events": {"occurred_at": read_moment, "region": parse_region},
+}
+"""How a cell is read, of the fields that are no mere text."""
+_CHOSEN: Final[Mapping[str, tuple[Choice, str]]] = {
+    "category": ("category", "page.category"),
+    "mode": ("mode", "page.mode"),
+    "type": ("event", "event"),
+    "kind": ("signed_by", "goods.kind"),
+}
+"""Of fields that hold one of our words: which, and the family of sentences by which people know them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +112,9 @@ def read_mapping(kind: Kind, told: object) -> Layout:
             place = ("mapping", name, str(key)[:80])
             if not isinstance(value, str):
                 faults.append(not_of_type(place, "text"))
-            elif not (0 < len(value) <= _MAX_TEXT and 0 < len(key) <= _MAX_TEXT):
-                params = {"expected": f"1..{_MAX_TEXT}", "got": max(len(value), len(key))}
+            elif not all(0 < len(text) <= _MAX_TEXT for text in (key, value)):
+                got = len(value) if 0 < len(key) <= _MAX_TEXT else len(key)
+                params = {"expected": f"1..{_MAX_TEXT}", "got": got}
                 faults.append(FieldFault(place, "length", params))
             elif not (key + value).isprintable():
                 faults.append(FieldFault(place, "control"))
@@ -105,9 +126,12 @@ def read_mapping(kind: Kind, told: object) -> Layout:
     return Layout(**parts)
 
 
-def find_nonsense(mapping: Layout) -> list[FieldFault]:
-    """Returns a fault for each GTIN, lot or party id in a mapping that can be none, at its place."""
-    faults: list[FieldFault] = []
+def find_nonsense(kind: Kind, mapping: Layout) -> list[FieldFault]:
+    """Returns a fault for each GTIN, lot or party id in a mapping that can be none, at its place.
+
+    Also for each default that its column would refuse: it stands for every row that has no cell there.
+    """
+    faults = list(_find_unreadable(kind, mapping.defaults))
     for theirs, ours in mapping.goods.items():
         place = ("mapping", "goods", theirs[:80])
         gtin, _, lot = ours.partition("/")
@@ -123,6 +147,28 @@ def find_nonsense(mapping: Layout) -> list[FieldFault]:
         told = mapping.defaults.get(name, "")
         faults += faults_of(partial(check_named, told, loc=("mapping", "defaults", name)))
     return faults
+
+
+def _find_unreadable(kind: Kind, defaults: Mapping[str, str]) -> Iterator[FieldFault]:
+    """Yields a fault for each default that could not be read in a cell of its column."""
+    for name, told in defaults.items():
+        place = ("mapping", "defaults", name)
+        read = _READ[kind].get(name)
+        try:
+            value = clean(told)
+            if read is not None and value:
+                read(value)
+        except CellWrong as wrong:
+            yield FieldFault(place, wrong.kind, wrong.params, wrong.sentence)
+            continue
+        except Invalid as refused:
+            yield from (replace(one, loc=place) for one in refused.errors)
+            continue
+        if name in _CHOSEN and value and choice(_CHOSEN[name][0], value) is None:
+            of, family = _CHOSEN[name]
+            known = dict.fromkeys(one.partition("/")[0] for one in words()[of])
+            params = {"expected": ", ".join(known), "got": value[:40]}
+            yield FieldFault(place, "enum", params, words={"expected": family})
 
 
 @cache

@@ -29,12 +29,12 @@ class Remembered:
     def check_mapping(self, principal: Principal, kind: Kind, told: object) -> Layout:
         """Returns a mapping from its JSON. Raises Invalid with the place of all that is wrong. Read-only.
 
-        Beside its form: what can be no GTIN, lot or id, and as a carrier the id of another party that is
-        none: a shop may bring its goods itself. An id that is not registered yet may be one tomorrow, and
-        is told by `doubts`.
+        Beside its form: what can be no GTIN, lot, id or value of its column, and as a carrier the id of
+        another party that is none: a shop may bring its goods itself. An id that is not registered yet may
+        be one tomorrow, and is told by `doubts`.
         """
         mapping = read_mapping(kind, told)
-        faults = find_nonsense(mapping)
+        faults = find_nonsense(kind, mapping)
         named = mapping.carriers_named()
         with self._database.read() as connection:
             others = importstore.not_carrying(connection, set(named.values()))

@@ -24,7 +24,7 @@ import uuid_utils
 
 from app.db.engine import Database
 from app.kit.canonical import canonical_bytes, check_canonical
-from app.kit.clock import Clock, from_ms, to_ms
+from app.kit.clock import Clock, china_day, from_ms, to_ms
 from app.kit.errors import Conflict, Denied, FieldFault, NotFound, invalid, read_all
 from app.kit.tokens import RandomBytes
 from app.ledger.vault import SALT_BYTES, SealBroken, Vault
@@ -146,7 +146,7 @@ class Applications:
         Raises Invalid with every wrong field, TriedTooOften.
         """
         told, login, _ = read_all(
-            lambda: _read(wish),
+            lambda: _read(wish, today=china_day(self._clock.now())),
             lambda: read_name(name),
             lambda: read_password(password, name=name.strip().lower()),
         )
@@ -166,7 +166,7 @@ class Applications:
 
         Raises Invalid, AlreadyDecided where one waits or was accepted.
         """
-        told = _read(wish)
+        told = _read(wish, today=china_day(self._clock.now()))
         with self._database.write() as connection:
             last = store.last_of(connection, person.id)
             if person.role != "applicant" or (last is not None and last.status != REFUSED):
@@ -319,7 +319,7 @@ class Applications:
         return dict(json.loads(content))
 
 
-def _read(wish: Wish) -> Registration:
+def _read(wish: Wish, *, today: str) -> Registration:
     contact = wish.contact.strip()
 
     def check_contact() -> None:
@@ -336,6 +336,8 @@ def _read(wish: Wish) -> Registration:
             roles=("merchant",),
             region=wish.region,
             licences=wish.licences,
+            # Nobody waits for a decision on a licence that opens nothing.
+            today=today,
         )
 
     def check_ground() -> None:

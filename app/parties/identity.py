@@ -295,8 +295,13 @@ def shown(char: str) -> str:
 
 
 def _refuse(loc: Loc, kind: str, **params: object) -> Never:
-    raise Invalid("invalid", errors=(FieldFault(loc, kind, params),))
+    raise Invalid("invalid", errors=(_fault(loc, kind, params),))
 
 
 def _refuse_uscc(loc: Loc, kind: str, **params: object) -> Never:
-    raise Invalid("uscc", errors=(FieldFault(loc, kind, params),))
+    raise Invalid("uscc", errors=(_fault(loc, kind, params),))
+
+
+def _fault(loc: Loc, kind: str, params: dict[str, object]) -> FieldFault:
+    # No scanner reads these numbers, so the sentence says what they are made of.
+    return FieldFault(loc, kind, params, "charset_number" if kind == "charset" else "")

@@ -79,8 +79,12 @@ def read_registration(
     roles: Sequence[str],
     region: str | None = None,
     licences: Sequence[LicenceGiven] = (),
+    today: str | None = None,
 ) -> Registration:
-    """Returns the registration that these inputs mean. Raises Invalid with every wrong field."""
+    """Returns the registration that these inputs mean. Raises Invalid with every wrong field.
+
+    today: in China, where a licence that is over by then is refused; None: a register may hold ended ones.
+    """
     reader = _Reader()
     code = reader.identity(uscc, exempt=exempt)
     registration = Registration(
@@ -88,7 +92,7 @@ def read_registration(
         name=reader.text(name, ("name",), MAX_NAME),
         roles=reader.roles(roles, exempt=exempt),
         region=reader.region(region, code),
-        licences=reader.licences(licences),
+        licences=reader.licences(licences, today),
     )
     reader.finish()
     return registration
@@ -171,7 +175,9 @@ class _Reader:
         except Invalid:  # 100000, the state's own, or a region of another time: no place to name
             return None
 
-    def licences(self, given: Sequence[LicenceGiven]) -> tuple[Mapping[str, str], ...]:
+    def licences(
+        self, given: Sequence[LicenceGiven], today: str | None
+    ) -> tuple[Mapping[str, str], ...]:
         if len(given) > MAX_LICENCES:
             self._fault(("licences",), "length", expected=f"0..{MAX_LICENCES}", got=len(given))
             return ()
@@ -181,6 +187,8 @@ class _Reader:
             fields = self.licence(licence, loc)
             if fields is None:
                 continue
+            if today is not None:
+                self.not_over(fields, today, loc)
             place = (fields["kind"], fields["number"])
             if place in read:
                 self._fault((*loc, "number"), "duplicate", got=fields["number"])
@@ -204,12 +212,17 @@ class _Reader:
 
     def days(self, fields: dict[str, str], valid_from: str | None, today: str) -> None:
         """Adds the first day of a licence that is told, and checks that some day is left of it."""
-        until = fields.get("valid_until")
         if valid_from is not None:
             fields["valid_from"] = self.date(valid_from, ("valid_from",))
-        least = max(today, fields.get("valid_from", today))
-        if until is not None and until < least and not self._faults:
-            self._fault(("valid_until",), "range", expected=f"≥ {least}", got=until)
+        if not self._faults:
+            self.not_over(fields, max(today, fields.get("valid_from", today)), ())
+
+    def not_over(self, fields: Mapping[str, str], least: str, loc: Loc) -> None:
+        """Checks that the last day of a licence, if it has one, is not before another day."""
+        until, place = fields.get("valid_until"), (*loc, "valid_until")
+        # One that is no day is told as that alone.
+        if until is not None and until < least and all(one.loc != place for one in self._faults):
+            self._fault(place, "range", expected=f"≥ {least}", got=until)
 
     def date(self, given: str, loc: Loc) -> str:
         try:

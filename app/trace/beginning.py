@@ -4,8 +4,9 @@ Told until goods have left the shop once: a newcomer is led from page to page, a
 to have printed labels who never needs any. What is told is where things are now: a listing that ended is
 to be made again before the first sale, since a sale without one leaves a gap.
 
-A licence that was told is the party's part done: whether it counts is for who verifies it. Whoever the law
-exempts needs none; of who went on to a product, the product's page says which licence it lacks.
+A licence that was told is the party's part done: whether it counts is for who verifies it. One that ended
+is to be renewed: nothing is listed on it. Whoever the law exempts needs none; of who went on to a product
+without any, the product's page says which licence it lacks.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from app.db.engine import Database
+from app.kit.clock import Clock, china_day
+from app.parties.licence_book import state_of
 from app.parties.principal import Principal
 from app.parties.standing import VERIFIED
 from app.parties.store import find_party
@@ -52,8 +55,9 @@ _OVER: Final = Beginning(frozenset(STEPS))
 class Beginnings:
     """Tells sellers how to begin. Read-only."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     def of(self, principal: Principal) -> Beginning:
         """Returns how far the caller's party has come. Raises what `check_may` raises.
@@ -61,7 +65,7 @@ class Beginnings:
         Of a party that has sent goods all is done: what it left out it did not need.
         """
         principal.check_may("product.register")
-        party = principal.own_party()
+        party, today = principal.own_party(), china_day(self._clock.now())
         with self._database.read() as connection:
             if beginstore.has_sent(connection, party):
                 return _OVER
@@ -70,12 +74,14 @@ class Beginnings:
             offered = beginstore.offered_product(connection, party)
             batch = beginstore.newest_batch(connection, party)
             has_printed = batch is not None and beginstore.has_printed(connection, party)
-            has_licence = beginstore.has_licence(connection, party)
+            waits = beginstore.licence_waits(connection, party)
         has_product = bool(registered or offered or batch)
         is_exempt = row is not None and row.exempt
+        held = row.licences if row is not None else ()
+        counts = any(state_of(one, today) == "in_force" for one in held)
         told: dict[Step, bool] = {
             "verified": row is not None and row.status == VERIFIED,
-            "licence": has_licence or is_exempt or has_product,
+            "licence": waits or counts or is_exempt or (has_product and not held),
             "product": has_product,
             "listing": offered is not None,
             "codes": batch is not None,

@@ -47,9 +47,10 @@ def has_printed(connection: Connection, party: str) -> bool:
     return _any(connection, select(PRINT.c.print_id).select_from(own).where(BATCH.c.party == party))
 
 
-def has_licence(connection: Connection, party: str) -> bool:
-    """Returns whether a party told of a licence that was not refused."""
-    return _any(connection, select(LICENCE.c.licence).where(LICENCE.c.party == party))
+def licence_waits(connection: Connection, party: str) -> bool:
+    """Returns whether a party told of a licence that waits for a look."""
+    waits = (LICENCE.c.party == party, LICENCE.c.told_at.is_not(None))
+    return _any(connection, select(LICENCE.c.licence).where(*waits))
 
 
 def _first(connection: Connection, query: Any) -> str | None:

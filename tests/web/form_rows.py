@@ -232,7 +232,8 @@ ROWS = (
         fields={"kind": "food_business", "valid_from": "2026-01-02", "valid_until": "2031-02-03",
                 "url": "https://x.example/1"}),
     Row(route="/desk/products/new", who="owner", page="/desk/products/new", bad={"gtin": "6901234567890"},
-        fields=dict.fromkeys(("name", "brand", "spec", "origin", "standard", "licence"), ODD)),
+        fields={"category": "food"}
+        | dict.fromkeys(("name", "brand", "spec", "origin", "standard", "licence"), ODD)),
     Row(route="/desk/products/{gtin}/lots", who="owner", page=f"/desk/products/{GTIN}",
         fields={"lot": "L-9", "produced_on": "2026-01-02", "expires_on": "2027-01-02"},
         bad={"quantity": "many"}),

@@ -666,3 +666,29 @@ def test_looks_at_sealed_data_are_logged_with_the_account(market):
     with market.rooms.database.read() as connection:
         rows = connection.exec_driver_sql("SELECT key_id FROM access_log").fetchall()
     assert f"account/{person.id}" in {row[0] for row in rows}
+
+
+@pytest.mark.parametrize(("lang", "told"), [("zh", "应不早于 2"), ("en", "expected not before ")])
+def test_a_licence_that_is_over_is_refused_beside_its_day(market, lang, told):
+    browser = apply(
+        market, status=422, lang=lang, licences_0_number="", licences_1_kind="food_business",
+        licences_1_number="JY14412000000000", licences_1_valid_until="2020-01-01",
+    )  # fmt: skip
+    (said,) = re.findall(r'id="f-([\w]+)-error">([^<]+)<', browser.page)
+    assert said[0] == "licences_1_valid_until", "the first licence on the form was left empty"
+    assert told in said[1]
+
+
+def test_whoever_verifies_is_told_of_a_licence_that_ended_while_the_application_waited(market):
+    with market.rooms.database.read() as connection:
+        before = set(connection.exec_driver_sql("SELECT id FROM application").scalars())
+    apply(market, name="果园过期")
+    with market.rooms.database.write() as connection:
+        ids = set(connection.exec_driver_sql("SELECT id FROM application").scalars()) - before
+        connection.exec_driver_sql(
+            "UPDATE application SET licences = replace(licences, '2029-06-30', '2020-01-01')"
+            f" WHERE id = '{ids.pop()}'"
+        )
+    operator = signed_in(market, "operator", None)
+    page = operator.get(waiting_of(operator, "果园过期") + "?lang=zh").text
+    assert '<span class="licence-until bad">已于 2020-01-01 到期</span>' in page

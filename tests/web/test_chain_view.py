@@ -260,7 +260,9 @@ def test_what_is_sealed_is_opened_for_a_purpose_and_logged(market):
     page = browser.post(path, 422, purpose="n").text
     assert "f-purpose-error" in page
     assert 'value="n"' in page
-    assert "TEST0" in browser.post(path, 200, purpose="投诉 2026-17").text
+    for lang, told in (("zh", "号码：TEST0"), ("en", "Number: TEST0")):
+        page = browser.post(path, 200, purpose="投诉 2026-17", lang=lang).text
+        assert f"<b>{told}" in page, "in words, not by the names of its parts"
     looks = market.ask("GET", "/api/v1/access-log", token=market.keys[AUTHORITY])["items"]
     assert {(one["by"], one["purpose"]) for one in looks} == {(browser.name, "投诉 2026-17")}
     assert {one["section"] for one in looks} == {"waybill"}

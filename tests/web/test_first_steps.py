@@ -97,6 +97,21 @@ def test_who_went_on_without_a_licence_is_not_led_back(market):
     assert next_of(market, party) == "listing"
 
 
+def test_a_licence_that_ended_is_to_be_renewed_first(market):
+    over = {"kind": "business", "number": "91441200MA4TE5T00Q", "valid_until": "2020-01-01"}
+    party = market.newcomer(licences=[over])
+    owner = signed_in(market, "owner", party)
+    assert next_of(market, party) == "licence"
+    line = owner.get(f"{DESK}?lang=zh").text.split("登记证照")[1].split("</li>")[0]
+    assert "已完成" not in line
+    body = {"gtin": gtin(76), "name": "果干", "category": "food"}
+    market.ask("POST", "/api/v1/products", body, token=market.keys[party], status=201)
+    assert next_of(market, party) == "licence", "nothing is listed on one that ended"
+    owner.get(f"{DESK}/licences")
+    owner.post(f"{DESK}/licences", kind="business", number=party)
+    assert next_of(market, party) == "listing"
+
+
 def test_a_listing_that_ended_is_to_be_made_again(market):
     party = market.newcomer()
     body = {"gtin": gtin(73), "name": "果盘", "category": "consumer_goods"}

@@ -137,6 +137,23 @@ def test_a_faulty_row_says_cell_and_reason_and_spares_its_neighbours(market):
     assert market.call("GET", f"/api/v1/products/{gtin(310)}").status_code == 200
 
 
+@pytest.mark.parametrize(("lang", "column"), [("zh", "发货时间"), ("en", "shipped at")])
+def test_a_fixed_value_is_told_by_the_name_of_its_column(market, lang, column):
+    owner = signed_in(market)
+    mapping = {"defaults": {"shipped_at": "2020-01-01 08:00"}}
+    path = "/api/v1/import-mappings/shipments/fixed"
+    market.ask("PUT", path, mapping, token=market.keys[SHOP])
+    head = ["订单号", "商品条码", "数量", "下单时间", "快递公司", "快递单号"]
+    row = ["F-1", gtin(311), "1", "2026-11-20 09:00", "某某速运", "SF0001112223"]
+    page = planned(owner, "shipments", as_csv([head, row]), mapping="shipments/fixed")
+    shown = owner.get(f"{page}?lang={lang}").text
+    assert f">{column}</td>" in shown
+    assert "shipped_at" not in shown
+    lines = owner.http.get(f"{page}/errors.csv?lang={lang}").content.decode("utf-8-sig")
+    assert f",{column}," in lines
+    market.ask("DELETE", path, token=market.keys[SHOP], status=204)
+
+
 def test_a_dry_run_is_dropped_by_hand_after_an_hour_and_beyond_three(market):
     owner = signed_in(market)
     first = planned(owner, "products", as_csv(products(320, 1)))

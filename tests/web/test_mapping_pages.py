@@ -157,3 +157,54 @@ def test_a_word_that_stands_twice_in_json_is_refused(market):
     (error,) = answer.json()["errors"]
     assert (error["loc"], error["kind"]) == (["mapping"], "duplicate")
     assert "快一" in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"),
+    [("zh", ("“昨天”", "签收、拒收", "本人")), ("en", ("“昨天”", "Signed for, Refused", "person"))],
+)
+def test_a_fixed_value_that_its_column_would_refuse_is_not_kept(market, lang, told):
+    owner = signed_in(market)
+    fields = (
+        ("shipments", "shipped_at", "2026-11-21 09:00"),
+        ("events", "type", "签收"),
+        ("events", "kind", "本人"),
+    )
+    for why, (kind, field, right) in zip(told, fields, strict=True):
+        owner.get(f"{PAGE}?kind={kind}")
+        form = {"kind": kind, "name": "昨", "lang": lang}
+        answer = owner.post(PAGE, 422, **form, **{f"mapping_defaults_{field}": "昨天"})
+        (said,) = re.findall(rf'id="f-mapping_defaults_{field}-error">(.*?)</p>', answer.text)
+        assert why in said
+        assert "_" not in said, "told in words"
+        owner.post(PAGE, **form, **{f"mapping_defaults_{field}": right})
+        owner.post(PAGE, kind=kind, name="昨", do="forget")
+
+
+@pytest.mark.parametrize(
+    ("kind", "defaults", "fault"),
+    [
+        ("shipments", {"ordered_at": "5/9/2026"}, "day_order"),
+        ("shipments", {"quantity": "两"}, "whole_number"),
+        ("shipments", {"region": "990000"}, "region"),
+        ("lots", {"expires_on": "明年"}, "day_form"),
+        ("lots", {"mode": "走私"}, "enum"),
+        ("products", {"category": "好东西"}, "enum"),
+        ("products", {"brand": "=A1"}, "excel_formula"),
+    ],
+)
+def test_the_api_checks_fixed_values_by_the_rule_of_their_column(market, kind, defaults, fault):
+    path = f"/api/v1/import-mappings/{kind}/fixed"
+    answer = market.call("PUT", path, {"defaults": defaults}, token=market.keys[SHOP])
+    (error,) = answer.json()["errors"]
+    assert (error["loc"], error["kind"]) == (["mapping", "defaults", *defaults], fault)
+
+
+def test_the_length_that_is_told_is_that_of_what_is_wrong(market):
+    path, key = "/api/v1/import-mappings/shipments/long", market.keys[SHOP]
+    for part, got in (({"order": ""}, 0), ({"order": "x" * 301}, 301)):
+        (error,) = market.call("PUT", path, {"columns": part}, token=key).json()["errors"]
+        assert error["kind"] == "length"
+        assert f"got {got}." in error["msg"]
+    (error,) = market.call("PUT", path, {"goods": {"y" * 302: GTIN}}, token=key).json()["errors"]
+    assert "got 302." in error["msg"]

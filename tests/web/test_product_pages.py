@@ -193,3 +193,17 @@ def test_a_product_that_was_registered_otherwise_is_told_by_the_words_of_the_for
     again = sent | {"name": "歙砚", "brand": "乙", "lang": "zh"}
     page = shop.post("/desk/products/new", 409, **again).text
     assert "以下内容不同：商品名称、品牌。" in page
+
+
+@pytest.mark.parametrize(("lang", "choose"), [("zh", "请选择"), ("en", "choose")])
+def test_no_category_is_chosen_before_anybody_chose_one(market, lang, choose):
+    shop = signed_in(market)
+    shop.get(f"/desk/products/new?lang={lang}")
+    options = re.findall(r'<select id="f-category".*?</select>', shop.page, re.DOTALL)[0]
+    assert " required" in options.split(">")[0]
+    first = re.findall(r'<option value="([^"]*)"([^>]*)>([^<]+)<', options)[0]
+    assert first[0] == ""
+    assert choose in first[2]
+    assert re.findall(r'value="([^"]*)" selected', options) in ([], [""])
+    page = shop.post("/desk/products/new", 422, gtin="", name="没选类别", category="", lang=lang)
+    assert set(re.findall(r'id="f-(\w+)-error"', page.text)) == {"category"}

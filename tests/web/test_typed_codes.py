@@ -187,6 +187,7 @@ def test_a_bare_serial_or_lot_is_looked_for_as_typed_and_then_in_capitals(lots):
         assert shown(typed) == {code}, typed
     for typed, name in (("ab/1", "ab%2F1"), ("AB/1", "AB%2F1"), ("cd-2", "CD-2"), ("ef-3", "ef-3")):
         assert shown(typed) == {f"{PRODUCT}/10/{name}"}, typed
+    assert shown(f"(01){GTIN}(10)cd-2") == {f"{PRODUCT}/10/CD-2"}
     assert shown("EF-3") == set()
     body = {"q": serial.lower(), "purpose": "case 2026-9"}
     found = lots.ask("POST", "/api/v1/desk/search", body, token=lots.keys[AUTHORITY])

@@ -177,8 +177,8 @@ def read_import_errors(
     rooms: InRooms, principal: Caller, lang: Language, import_id: ImportId
 ) -> Response:
     """Returns row, column, value, reason and what was expected, in the reader's language."""
-    _own(rooms, principal, import_id)
-    lines = error_rows(lang, rooms.imports.faults(principal, import_id))
+    job, _ = _own(rooms, principal, import_id)
+    lines = error_rows(lang, rooms.imports.faults(principal, import_id), job.kind)
     return answer_csv(write_csv(lines), name=f"import-errors-{import_id}")
 
 

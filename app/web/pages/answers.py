@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.i18n import Lang, pick_language, text
 from app.kit.errors import Fault, Invalid
-from app.trace.code import Code, parse_lot, parse_serial
+from app.trace.code import Code, digital_link, parse_lot, parse_serial
 from app.trace.decide import CodeUnknown
 from app.trace.foreign import tell_foreign
 from app.trace.gtin import parse_gtin
@@ -87,12 +87,18 @@ def _is_chosen(asked: str | None) -> bool:
 
 
 def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> Code:
-    """Returns the code of a page's address. Raises Invalid."""
+    """Returns the code of a page's address; a unit's without the lot, which is checked. Raises Invalid."""
+    known = None if lot is None else parse_lot(lot)
     return Code(
         parse_gtin(gtin, allow_item_code=True),
-        lot=None if lot is None or serial is not None else parse_lot(lot),
+        lot=known if serial is None else None,
         serial=None if serial is None else parse_serial(serial),
     )
+
+
+def path_of(code: Code) -> str:
+    """Returns the path of a code's page, which compares the lot that a unit's label names."""
+    return digital_link("", code, with_lot=True)
 
 
 def typed_code(rooms: Rooms, typed: str) -> Code:

@@ -26,7 +26,7 @@ from app.trace.identifiers import parse_code
 from app.web.body import StrictRoute
 from app.web.deps import InRooms
 from app.web.gate import CONTENT_SECURITY_POLICY
-from app.web.pages.answers import answer_page, asked_by_script, frame_of
+from app.web.pages.answers import answer_page, asked_by_script, frame_of, path_of
 from app.web.pages.consumer_views import CameraView
 from app.web.pages.render import link_within, render_page
 from app.web.pages.versions import STATIC, folder_version
@@ -129,7 +129,7 @@ def _look(request: Request, photo: bytes | None, said: str, lang: str | None) ->
 def place_of(said: str) -> str | None:
     """Returns the path of the page that a text leads to, None where it names no goods."""
     try:
-        return f"/{parse_code(said).stream}"
+        return path_of(parse_code(said))
     except Fault:
         return None
 

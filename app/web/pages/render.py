@@ -89,7 +89,9 @@ def render_scan(view: ScanView) -> str:
         stops=stops,
         journey_days=days_between(stops),
         # Where something is wrong, the way to say so comes forward.
-        careful=bool(alarm_of(view)) or view.verdict.kind == "broken" or has_recall,
+        careful=bool(alarm_of(view) or view.label_lot)
+        or view.verdict.kind == "broken"
+        or has_recall,
     )
 
 

@@ -28,7 +28,14 @@ from app.trace.scans import LIFE_S, ask_beside
 from app.web.body import StrictRoute, check_query
 from app.web.deps import InRooms, Rooms, rooms_of
 from app.web.lending import Asked
-from app.web.pages.answers import answer_page, answer_unknown, code_of, frame_of, typed_code
+from app.web.pages.answers import (
+    answer_page,
+    answer_unknown,
+    code_of,
+    frame_of,
+    path_of,
+    typed_code,
+)
 from app.web.pages.carried import offer_carried
 from app.web.pages.fill import Filler
 from app.web.pages.privacy import COOKIE, device_of
@@ -96,7 +103,7 @@ def find_code(
         found = typed_code(rooms, code)
     except Invalid as fault:
         return answer_unknown(frame, code[:200], fault)
-    return RedirectResponse(link_within(frame, f"/{found.stream}"), 303)
+    return RedirectResponse(link_within(frame, path_of(found)), 303)
 
 
 @router.get("/01/{gtin}")
@@ -182,7 +189,14 @@ async def _show_in_turn(request: Request, rooms: Rooms) -> Response:
 
     def show() -> Response:
         with rooms.database.one_snapshot():
-            return _show(request, rooms, lang, lambda: code_of(**parameters), look=look)
+            return _show(
+                request,
+                rooms,
+                lang,
+                lambda: code_of(**parameters),
+                look=look,
+                label_lot=parameters.get("lot", ""),
+            )
 
     response = await rooms.page_turns.run(show)
     if reports:
@@ -198,7 +212,9 @@ def _show(
     make: Any,
     *,
     look: Callable[[Code], Look] | None = None,
+    label_lot: str = "",
 ) -> Response:
+    """Returns the page of a code. label_lot: the lot that a unit's address names beside its serial."""
     path = request.scope["path"]
     frame = frame_of(request, lang, path)
     try:
@@ -212,6 +228,9 @@ def _show(
         return answer_unknown(frame, path.lstrip("/"), fault)
     device = _count_scan(request, rooms, code) if code.level == "unit" else None
     view = offer_carried(Filler(rooms, frame).scan_view(seen), request)
+    # Letters may have been typed: a lot in small ones is no sign of a forged label.
+    if label_lot and view.product.lot and label_lot.upper() != view.product.lot.upper():
+        view = replace(view, label_lot=label_lot)
     response = answer_page(render_scan(view), frame.lang)
     if code.level != "product":
         product = digital_link(rooms.base_url, Code(code.gtin))

@@ -382,6 +382,7 @@ class ScanView:
 
     code: the canonical code without a leading slash. sold: None on lots and products.
     steps: oldest first, awaited ones where they belong. warnings: of the contract, any order.
+    label_lot: the lot that the label names where the unit is of another; "" elsewhere.
     """
 
     frame: Frame
@@ -397,6 +398,7 @@ class ScanView:
     scans: Scans | None = None
     notices: tuple[Notice, ...] = ()
     warnings: tuple[WarningKind, ...] = ()
+    label_lot: str = ""
     checks: tuple[Check, ...] = ()
     log: Log | None = None
     form: FormState | None = None

@@ -76,7 +76,7 @@ def turn_on_second(request: Request, rooms: InRooms, signed: InConfirmed, form: 
     lang, secret = form.text("lang") or None, form.text("second_secret")
     try:
         codes, token = rooms.people.sign_in.turn_on_second(
-            signed, secret=secret, code=form.text("second_code"), client=client_of(request)
+            signed, secret=secret, code=form.plain("second_code"), client=client_of(request)
         )
     except Fault as fault:
         sent = refused(request, form, fault)

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.kit.errors import Fault, TooMany
+from app.kit.clock import china_day
+from app.kit.errors import Fault, FieldFault, TooMany
 from app.parties.account_rules import MIN_PASSWORD
 from app.parties.applications import GROUNDS, Wish
 from app.parties.licences import LICENCE_KINDS
@@ -93,7 +94,7 @@ def apply(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOpenFor
     except Fault as fault:
         if status_of(fault) >= 500 or isinstance(fault, FormForeign):
             raise
-        sent = refused(request, form, _at_account(fault))
+        sent = refused(request, form, _at_its_field(fault, form))
         response = _form(request, signed, lang, sent, status=status_of(fault))
         if isinstance(fault, TooMany) and fault.retry_after_s is not None:
             response.headers["Retry-After"] = str(fault.retry_after_s)
@@ -163,35 +164,51 @@ def decide(
     return go_on(frame, "/applications", told=told)
 
 
+def _filled(form: Form) -> list[int]:
+    """Returns which of the licences on the form were filled in."""
+    return [n for n in range(_LICENCES) if form.text(f"licences_{n}_number")]
+
+
 def _wish(form: Form) -> Wish:
     licences = [
         LicenceGiven(
             form.text(f"licences_{n}_kind"),
-            number,
+            form.text(f"licences_{n}_number"),
             form.text(f"licences_{n}_valid_until") or None,
         )
-        for n in range(_LICENCES)
-        if (number := form.text(f"licences_{n}_number"))
+        for n in _filled(form)
     ]
     exempt = form.text("exempt") == "yes"
     # What the other form asks for is not taken.
     return Wish(
-        uscc="" if exempt else form.text("uscc"),
+        uscc="" if exempt else form.plain("uscc"),
         name=form.text("name"),
         contact=form.text("contact"),
-        region=form.text("region") or None,
+        region=form.plain("region") or None,
         licences=licences,
         exempt=exempt,
         ground=form.text("ground") if exempt else "",
     )
 
 
-def _at_account(fault: Fault) -> Fault:
-    """Returns the fault with what is about the login name at its field: `name` is the company's here."""
-    own = ("account_name", "account_taken")
-    fault.errors = tuple(
-        replace(error, loc=("account",)) if error.kind in own else error for error in fault.errors
-    )
+def _at_its_field(fault: Fault, form: Form) -> Fault:
+    """Returns the fault with each error at the field of this form.
+
+    `name` is the company's here, so what is about the login name is `account`; and a licence that stands
+    below an empty one is told there, not at the empty one.
+    """
+    filled = _filled(form)
+
+    def move(error: FieldFault) -> FieldFault:
+        match error.loc:
+            case ("licences", int(n), *more):
+                return replace(error, loc=("licences", filled[n], *more))
+            case _ if error.kind in ("account_name", "account_taken"):
+                return replace(error, loc=("account",))
+            case _:
+                return error
+
+    fault.errors = tuple(move(error) for error in fault.errors)
     return fault
 
 
@@ -209,7 +226,7 @@ def _form(
         kinds=licence_kinds(frame.lang),
         licences=_LICENCES,
         grounds=[
-            ("", text(frame.lang, "apply.ground.none")),
+            ("", text(frame.lang, "form.choose")),
             *((one, text(frame.lang, f"apply.ground.{one}")) for one in GROUNDS),
         ],
         least=MIN_PASSWORD,
@@ -242,6 +259,7 @@ def _application(
         sent=sent,
         asked=asked,
         links=known,
+        today=china_day(rooms.clock.now()),
     )
 
 

@@ -196,7 +196,10 @@ def _scope(rooms: Rooms, form: Form) -> dict[str, str] | None:
         return None
     if not about:
         raise invalid(FieldFault(("about",), "missing"))
-    return {kind: as_typed(rooms, about) if kind == "code" else about}
+    if kind == "code":
+        return {kind: as_typed(rooms, about)}
+    # Of the ids of parties none has a small letter, of GTINs none has a letter.
+    return {kind: form.plain("about").upper()}
 
 
 def _refused(request: Request, form: Form, fault: Fault) -> Sent:

@@ -130,7 +130,7 @@ def _change(rooms: Rooms, principal: Principal, form: Form, case: str, do: str) 
     if do == "sale":
         order, region, count = read_all(
             lambda: _order(form),
-            lambda: {"region": parse_region(form.text("region"))} if form.text("region") else {},
+            lambda: {"region": parse_region(told)} if (told := form.plain("region")) else {},
             lambda: whole(form, "count", 1, _MOST_SEEN, default=0) or None,
         )
         sealed = {"order": SealedInput({"number": order})}

@@ -28,7 +28,7 @@ from app.web.pages.signed.form import BLANK, InForm, Sent, refused
 from app.web.pages.signed.parties import deals
 from app.web.pages.signed.session import InSigned
 from app.web.pages.signed.shell import answer_signed, does
-from app.web.pages.signed.values import as_text, in_words
+from app.web.pages.signed.values import in_words
 from app.web.paging import Page, encode_place, read_seq
 from app.web.problems import status_of
 
@@ -162,7 +162,6 @@ def _page(
         inspects="inspection" in types_of(signed.person) and "events" in principal.scopes,
         deals=deals(signed.person),
         opened=opened or {},
-        as_text=as_text,
         in_words=partial(in_words, frame.lang),
         clues_of=partial(clues_of, frame.lang, names=names),
         # Of a stream above, the page of that stream opens its own.

@@ -44,7 +44,10 @@ def work_on_declaration(
 ) -> Response:
     """Shows a declaration, or records what is decided of its goods and shows it then."""
     principal, lang = signed.person.principal(), form.text("lang") or None
-    documents: Any = {name: form.text(name) for name in DOCUMENTS}
+    # A shop's numbers of orders and payments are its own texts.
+    documents: Any = {
+        name: form.plain(name) if name == "waybill" else form.text(name) for name in DOCUMENTS
+    }
     asked = Sent(tuple((name, form.text(name)) for name in _LOOK))
     told, decide, status = "", BLANK, 200
     try:
@@ -63,7 +66,7 @@ def work_on_declaration(
             told = f"customs_{form.text('do')}"
     try:
         declared = rooms.customs.look(
-            principal, form.text("number"), documents, purpose=form.text("purpose"), after=after
+            principal, form.plain("number"), documents, purpose=form.text("purpose"), after=after
         )
     except Fault as fault:
         if fault.slug == "forbidden":
@@ -87,7 +90,7 @@ def _decide(rooms: Rooms, signed: SignedIn, form: Form, documents: Any) -> None:
         raise invalid(*missing)
     rooms.customs.decide(
         signed.person.principal(),
-        form.text("number"),
+        form.plain("number"),
         form.text("code"),
         decision,
         port=form.text("port"),

@@ -105,10 +105,10 @@ def _send(rooms: Rooms, signed: SignedIn, form: Form) -> Sent:
             # By camera, by scanner or by hand, in one field: letters as they stand come first.
             code=as_typed(rooms, form.text("code")),
             carrier=form.text("carrier"),
-            waybill=form.text("waybill"),
+            waybill=form.plain("waybill"),
             id=form.uuid("sending"),
             order=form.text("order"),
-            to=form.text("to"),
+            to=form.plain("to"),
         ),
     )
 

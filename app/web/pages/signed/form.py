@@ -22,6 +22,7 @@ from starlette.requests import Request
 from app.i18n import Lang, text
 from app.kit.errors import Denied, Fault, Malformed
 from app.parties.sessions import SignedIn
+from app.trace.typed import plainly
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import lang_of
 from app.web.pages.signed.session import InSigned, MaybeSigned
@@ -53,6 +54,10 @@ class Form:
     def text(self, name: str) -> str:
         """Returns a field without spaces at its ends, "" where it is not there."""
         return self.raw(name).strip()
+
+    def plain(self, name: str) -> str:
+        """Returns a number or code, "" where it is not there: a Chinese keyboard types it in full width."""
+        return plainly(self.text(name))
 
     def raw(self, name: str) -> str:
         """Returns a field as it was typed: for passwords."""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang
-from app.imports.columns import Kind, columns_of
+from app.imports.columns import Kind, columns_of, names_of
 from app.imports.mapping import Layout, presets
 from app.imports.plans import check_may, kinds_of
 from app.kit.errors import Fault, FieldFault, Invalid, invalid
@@ -221,13 +221,9 @@ def _say_doubts(lang: Lang, of: Kind, layout: Layout, doubts: Sequence[FieldFaul
         if part == "carriers":
             lines.append((at[word], invalid(doubt)))
         else:
-            line = Line(None, _names(lang, of)[word])
+            line = Line(None, names_of(of, lang)[word])
             said += say_lines(lang, [(line, invalid(doubt))])
     return [*say_lines(lang, lines), *said]
-
-
-def _names(lang: Lang, of: Kind) -> dict[str, str]:
-    return {column.field: column.names[lang][0] for column in columns_of(of)}
 
 
 def _mapping(
@@ -244,7 +240,7 @@ def _mapping(
     frame = frame_of(request, lang, PATH, keeps=("kind", "name"))
     principal = signed.person.principal()
     kept = rooms.imports.mappings(principal)
-    names = _names(frame.lang, of)
+    names = names_of(of, frame.lang)
     return answer_signed(
         "import_mapping.html",
         frame,

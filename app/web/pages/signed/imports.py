@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.i18n import Lang, text
-from app.imports.columns import KINDS, Kind, columns_of
+from app.imports.columns import KINDS, Kind, columns_of, names_of
 from app.imports.export import error_rows
 from app.imports.grid import MAX_ROWS
 from app.imports.mapping import Layout, presets
@@ -148,7 +148,7 @@ def show_import(
         at="imports",
         told=told_of(request),
         job=job,
-        faults=[one for row in shown for one in _faults(row.row, of_row(row), frame.lang)],
+        faults=[one for row in shown for one in _faults(row.row, of_row(row), job.kind, frame.lang)],
         next_after=shown[-1].row if len(rows) > _ROWS else None,
         fields=[(c.names[frame.lang][0], job.about["columns"].get(c.field, ""))
                 for c in columns_of(job.kind) if c.field in job.about["columns"]],
@@ -182,9 +182,9 @@ def read_faults(
 ) -> Response:
     """Returns every fault of a file as CSV."""
     principal = signed.person.principal()
-    _own(rooms, principal, job_id)
+    job = _own(rooms, principal, job_id)
     told = lang_of(request, lang)
-    lines = error_rows(told, rooms.imports.faults(principal, job_id))
+    lines = error_rows(told, rooms.imports.faults(principal, job_id), job.kind)
     return answer_csv(write_csv(lines), name=f"import-errors-{job_id}")
 
 
@@ -236,8 +236,10 @@ def _job(row: Any, counts: dict[str, int]) -> Job:
     )
 
 
-def _faults(number: int, problems: Sequence[Problem], lang: Lang) -> Iterator[Wrong]:
-    for one in problems:
+def _faults(number: int, problems: Sequence[Problem], kind: Kind, lang: Lang) -> Iterator[Wrong]:
+    for problem in problems:
+        # What a mapping puts into every row stands in no column of the file.
+        one = problem.at_column(names_of(kind, lang))
         yield Wrong(
             number, one.column or one.field, one.value, one.told(lang),
             tuple(_linked(one.expected(lang), lang)), one.is_warning,

@@ -54,7 +54,7 @@ def give_mandate(request: Request, rooms: InRooms, signed: InConfirmed, form: In
         made, replayed = rooms.powers.grant_mandate(
             principal,
             principal.own_party(),
-            agent=form.text("agent").upper(),
+            agent=form.plain("agent").upper(),
             types=form.many("types"),
             until=end(form, "until"),
             id_=step_id(form, "mandate"),

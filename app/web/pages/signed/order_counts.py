@@ -45,8 +45,8 @@ def report(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
         if missing:
             raise invalid(*missing)
         row = OrderCount(
-            form.text("seller").upper(),
-            form.text("gtin"),
+            form.plain("seller").upper(),
+            form.plain("gtin"),
             form.text("period"),
             whole(form, "orders", 0, MOST_ORDERS),
         )

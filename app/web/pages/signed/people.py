@@ -142,7 +142,7 @@ def _place(rooms: Rooms, signed: SignedIn, form: Form, party: str | None) -> Pla
         role=role,
         party=party,
         scopes=form.many("scopes"),
-        region=form.text("region") or None,
+        region=form.plain("region") or None,
         by=signed.person,
     )
 

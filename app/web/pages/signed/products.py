@@ -88,7 +88,7 @@ def register_product(request: Request, rooms: InRooms, signed: InSigned, form: I
     """Registers a product; one that others registered is led to as it is."""
     principal, lang = signed.person.principal(), form.text("lang") or None
     facts = {name: form.text(name) for name in ("name", "category", *_FACTS) if form.text(name)}
-    gtin = form.text("gtin") or None
+    gtin = form.plain("gtin") or None
     try:
         read_all(
             lambda: check_facts("product", {"issuer": principal.own_party(), **facts}, ()),
@@ -163,7 +163,9 @@ def _days(form: Form) -> dict[str, str]:
 
 
 def _categories(lang: Lang) -> list[tuple[str, str]]:
-    return [(one, text(lang, f"page.category.{one}")) for one in REQUIRED_LICENCES]
+    """Returns the choices of a form, none of them made: what is registered can never be changed."""
+    known = [(one, text(lang, f"page.category.{one}")) for one in REQUIRED_LICENCES]
+    return [("", text(lang, "form.choose")), *known]
 
 
 def _new(

@@ -69,7 +69,7 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
     try:
         query = Query(
             text=_goods_or_text(rooms, form.text("q")),
-            region=form.text("region"),
+            region=form.plain("region"),
             since=form.text("since"),
             until=form.text("until"),
             purpose=form.text("purpose"),

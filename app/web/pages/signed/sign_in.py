@@ -129,7 +129,7 @@ def take_code(request: Request, rooms: InRooms, signed: MaybeSigned, form: InOwe
     try:
         opened = rooms.people.sign_in.second(
             signed,
-            form.text("second_code"),
+            form.plain("second_code"),
             client=client_of(request),
             device=device_shown(request, rooms),
         )
