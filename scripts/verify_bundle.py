@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = "suxin-evidence/1"
+ZIP = b"PK\x03\x04"  # what zip files begin with
 MATCHES, DIFFERS, UNREADABLE, UNANCHORED = "matches", "differs", "unreadable", "unanchored"
 EXIT_CODES = {MATCHES: 0, DIFFERS: 1, UNREADABLE: 2, UNANCHORED: 3}
 
@@ -71,6 +72,8 @@ TEXT = {
         "file_unreadable": "{name}: it is there, but cannot be read (a folder, or not yours to read?).",
         "key_missing": "{name}: there is no such file, and it is not a verifier key (vkey) itself.",
         "not_json": "This is not JSON text in UTF-8.",
+        "zip": "This is a zip file, as an evidence package is. Unpack it, then check the bundle.json in it,"
+        " or the whole folder by verify_proof.py.",
         "format": "This is no evidence bundle of format {expected}.",
         "shape": "The bundle is not built as its format says.",
         "key_given": "The key that was given is not a verifier key (vkey).",
@@ -167,6 +170,8 @@ TEXT = {
         "file_unreadable": "{name}：读不出来（可能是文件夹，或没有读取权限）。",
         "key_missing": "{name}：没有这个文件，它本身也不是有效的 vkey。",
         "not_json": "不是 UTF-8 编码的 JSON 文本。",
+        "zip": "这是一个 zip 压缩文件，例如整个证据包。请先解压，再核对其中的 bundle.json，"
+        "或用 verify_proof.py 核对整个文件夹。",
         "format": "不是 {expected} 格式的证据包。",
         "shape": "证据包的结构不符合其格式。",
         "key_given": "给出的公钥不是有效的 vkey。",
@@ -1388,7 +1393,7 @@ def verify(
     try:
         bundle = parse_json(raw)
     except ValueError:
-        unreadable = remark("not_json")
+        unreadable = remark("zip" if raw.startswith(ZIP) else "not_json")
     else:
         if not isinstance(bundle, dict) or bundle.get("format") != FORMAT:
             unreadable = remark("format", "format", expected=FORMAT)

@@ -36,6 +36,7 @@ PACKAGE, BADGE = "suxin-package/1", "suxin-badge/1"
 MATCHES, DIFFERS, UNREADABLE, UNANCHORED = "matches", "differs", "unreadable", "unanchored"
 EXIT_CODES = {MATCHES: 0, DIFFERS: 1, UNREADABLE: 2, UNANCHORED: 3}
 MANIFEST = "MANIFEST.txt"
+ZIP = b"PK\x03\x04"  # what zip files begin with
 VERIFIER = "verify_bundle.py"
 SEALED_PREFIX = b"suxin-sealed/1\n"
 MAX_FILES = 1000
@@ -70,6 +71,7 @@ TEXT = {
         "no_verifier": "verify_bundle.py is missing beside verify_proof.py.",
         "no_file": "{name}: it cannot be opened.",
         "not_json": "{name}: this is not JSON text in UTF-8.",
+        "zip": "{name}: this is a zip file. Unpack it into an empty folder and give that folder.",
         "format": "{name}: this is nothing that verify_proof.py knows.",
         "key_missing": "{name}: there is no such file, and it is not a verifier key (vkey) itself.",
         "key_given": "The key that was given is not a verifier key (vkey).",
@@ -118,6 +120,7 @@ TEXT = {
         "no_verifier": "verify_proof.py 旁边缺少 verify_bundle.py。",
         "no_file": "{name}：无法打开。",
         "not_json": "{name}：不是 UTF-8 编码的 JSON 文本。",
+        "zip": "{name}：这是一个 zip 压缩文件。请先解压到一个空文件夹，再给出那个文件夹。",
         "format": "{name}：不是 verify_proof.py 认得的格式。",
         "key_missing": "{name}：没有这个文件，它本身也不是有效的 vkey。",
         "key_given": "给出的公钥不是有效的 vkey。",
@@ -449,9 +452,9 @@ def check(
         return run.report()
     run = Run(load_verifier(), key_text)
     try:
-        told = run.vb.parse_json(read(path))
+        told = run.vb.parse_json(raw := read(path))
     except ValueError as err:
-        raise Unreadable("not_json", name=path.name) from err
+        raise Unreadable("zip" if raw.startswith(ZIP) else "not_json", name=path.name) from err
     kind = told.get("format") if isinstance(told, dict) else None
     if kind in REPORTS:
         run.check_report(told, path.name, papers)

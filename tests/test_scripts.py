@@ -111,6 +111,15 @@ def test_run_sets_up_then_makes_the_folders_then_serves(checkout, font):
     assert (init, serve) == ("suxin init", "suxin serve --port 8010")
 
 
+@pytest.mark.parametrize("asked", [["--help"], ["-h"], ["--port", "8010", "--help"]])
+def test_who_asks_run_for_help_gets_help_and_no_data(checkout, font, asked):
+    for args, shown in ((asked, "suxin serve --help"), (["--demo", *asked], "suxin demo --help")):
+        done = checkout.run("scripts/run", *args, SUXIN_FONT=font)
+        assert done.returncode == 0, done.stderr
+        assert "scripts/run --demo" in done.stdout
+        assert [one for one in checkout.calls() if one.startswith("suxin")] == [shown]
+
+
 def test_a_demo_touches_no_folder(checkout, font):
     checkout.run("scripts/run", SUXIN_FONT=font)
     checkout.run("scripts/run", "--demo", "--port", "8011", SUXIN_FONT=font)

@@ -35,6 +35,7 @@ from app.ledger.record import ZERO_HASH, claim_message, record_hash
 from app.ledger.signatures import judge_time, verify_signature
 
 FORMAT = "suxin-evidence/1"
+ZIP = b"PK\x03\x04"  # what zip files begin with
 
 CHECKED = (
     "key",
@@ -68,7 +69,7 @@ def verify_bundle_bytes(
     try:
         bundle = parse_json(raw)
     except Fault:
-        return _unreadable("not_json")
+        return _unreadable("zip" if raw.startswith(ZIP) else "not_json")
     return verify_bundle(bundle, vkey=vkey, policy=policy)
 
 

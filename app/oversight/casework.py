@@ -179,23 +179,32 @@ class Casework:
     # --- deciding --------------------------------------------------------------------------------
 
     def attribute(
-        self, principal: Principal, finding: str, to: str, reason: str, *, named: str | None = None
+        self,
+        principal: Principal,
+        finding: str,
+        to: str,
+        reason: str,
+        *,
+        named: str | None = None,
+        seen: int | None = None,
     ) -> Any:
         """Returns the finding as attributed, see Findings.attribute; who did it is noted."""
         principal.check_may("finding.attribute")
         party = principal.own_party()
         before = self.get(principal, finding)
-        row = self._findings.attribute(finding, to, reason, by=party, named=named)
+        row = self._findings.attribute(finding, to, reason, by=party, named=named, seen=seen)
         if before.attributed_to is None:
             self._note(principal, finding, "attributed", about=to, text=reason)
         return row
 
-    def dismiss(self, principal: Principal, finding: str, reason: str) -> Any:
+    def dismiss(
+        self, principal: Principal, finding: str, reason: str, *, seen: int | None = None
+    ) -> Any:
         """Returns the finding as dismissed, see Findings.dismiss; who did it is noted."""
         principal.check_may("finding.attribute")
         party = principal.own_party()
         before = self.get(principal, finding)
-        row = self._findings.dismiss(finding, reason, by=party)
+        row = self._findings.dismiss(finding, reason, by=party, seen=seen)
         if before.status != row.status:
             self._note(principal, finding, "dismissed", text=reason)
         return row

@@ -8,22 +8,57 @@ decision stands on the regulator's own stream.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
 from app.kit.canonical import canonical_bytes
 from app.kit.clock import Clock, to_ms
+from app.kit.errors import Conflict
 from app.ledger.record import Claim
 from app.ledger.recorder import Recorder
 from app.ledger.submission import Draft, Effect, Seal, Submission, View, all_recorded
 from app.ledger.vault import SALT_BYTES
+from app.oversight.finding_rows import DISMISSED
 from app.parties.chain import party_claim
 from app.parties.identity import is_party_id
 from app.parties.roles import REGULATOR
 
 _NAMESPACE = UUID("4f0d7c5e-8a41-5d0b-9f26-2f6f0c1f7b07")
 DecisionType = Literal["attribution", "dismissal"]
+
+
+class AlreadyAttributed(Conflict):
+    """The finding was attributed before: to somebody else, or for another reason."""
+
+    words: Mapping[str, str] = {"to": "casework.to"}
+
+
+class AlreadyDismissed(Conflict):
+    """The finding was decided to be no fault."""
+
+
+class FindingMoved(Conflict):
+    """Who decides did not see how the finding stands now."""
+
+
+def check_undecided(
+    row: Any, moves: Sequence[Any], reason: str, *, same: bool, seen: int | None
+) -> None:
+    """Raises AlreadyDismissed or AlreadyAttributed where a finding is decided, FindingMoved where it moved.
+
+    moves: of the finding, oldest first. same: whether it stands as it would be decided now; for the same
+    reason that is a decision told again, for another one a decision whose reason would be kept nowhere.
+    seen: how many of the moves were known to who decides, None where nobody says.
+    """
+    if same and any(one.by is not None and one.why == reason for one in moves):
+        return
+    if row.status == DISMISSED:
+        raise AlreadyDismissed("already_dismissed")
+    if row.attributed_to is not None:
+        raise AlreadyAttributed("already_attributed", to=row.attributed_to)
+    if seen is not None and seen != len(moves):
+        raise FindingMoved("finding_moved")
 
 
 class Decisions:

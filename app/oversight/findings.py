@@ -8,7 +8,7 @@ there, with notice of its own. Findings on the log itself charge nobody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -24,7 +24,7 @@ from app.ledger.verifier import Problem
 from app.oversight import movestore, store
 from app.oversight.answering import find_answering, is_carrier
 from app.oversight.charging import Charges
-from app.oversight.decisions import Decisions
+from app.oversight.decisions import Decisions, check_undecided
 from app.oversight.finding_rows import (
     CLOSED,
     DISMISSED,
@@ -58,16 +58,6 @@ _TREE_KINDS = ("integrity.leaf_mismatch",)
 
 class FindingUnknown(NotFound):
     """No such finding, or not yours to see."""
-
-
-class AlreadyAttributed(Conflict):
-    """The finding was attributed before, to somebody else."""
-
-    words: Mapping[str, str] = {"to": "casework.to"}
-
-
-class AlreadyDismissed(Conflict):
-    """The finding was decided to be no fault."""
 
 
 class NobodyNamed(Conflict):
@@ -184,19 +174,25 @@ class Findings:
             self._close(row, reason=reason)
 
     def attribute(
-        self, finding: str, to: str, reason: str, *, by: str, named: str | None = None
+        self,
+        finding: str,
+        to: str,
+        reason: str,
+        *,
+        by: str,
+        named: str | None = None,
+        seen: int | None = None,
     ) -> Any:
         """Returns the finding, attributed by the regulator `by`.
 
-        named: the carrier, where the records name none that is registered. Raises FindingUnknown,
-        AlreadyAttributed, NobodyNamed where nobody could be charged, Invalid with all that is wrong at once.
+        named: the carrier, where the records name none that is registered. seen: how many of its moves
+        were known to who decides. Raises FindingUnknown, what `check_undecided` does, NobodyNamed where
+        nobody could be charged, Invalid with all that is wrong at once.
         """
         row = self.get(finding)
         self._check_asked(row, to, reason, named)
-        if row.attributed_to not in (None, to):
-            raise AlreadyAttributed("already_attributed", to=row.attributed_to)
-        if row.status == DISMISSED:
-            raise AlreadyDismissed("already_dismissed")
+        same = row.attributed_to == to and row.status != DISMISSED
+        check_undecided(row, self.history(finding), reason, same=same, seen=seen)
         row = self._with_carrier(row, to, named)
         party = side_of(row, to)
         if row.attributed_to is None:
@@ -224,15 +220,18 @@ class Findings:
                     store.update_finding(connection, row.id, party=party)
         return self.get(finding)
 
-    def dismiss(self, finding: str, reason: str, *, by: str) -> Any:
+    def dismiss(self, finding: str, reason: str, *, by: str, seen: int | None = None) -> Any:
         """Returns the finding, dismissed by the regulator `by`: no fault, and nothing charged remains.
 
-        Raises FindingUnknown, NotDismissable for what the bytes themselves contradict.
+        Raises FindingUnknown, NotDismissable for what the bytes themselves contradict, and what
+        `check_undecided` does. seen: as in `attribute`.
         """
         check_reason(reason)
         row = self.get(finding)
         if row.kind.startswith(("integrity.", "log.", "index.")):
             raise NotDismissable("not_dismissable")
+        same = row.status == DISMISSED
+        check_undecided(row, self.history(finding), reason, same=same, seen=seen)
         if row.status != DISMISSED:
             at = to_ms(self._clock.now())
             self._decisions.record(

@@ -53,8 +53,8 @@ def _body(content: Mapping[str, Any], lang: Lang, digest: str, address: str) -> 
         (
             (say("id"), content["id"]),
             (say("service"), content["service"]),
-            (say("asked_by"), _whom(lang, content["asked_by"])),
-            (say("made_by"), _whom(lang, content["made_by"])),
+            (say("asked_by"), _whom(lang, content, content["asked_by"])),
+            (say("made_by"), _whom(lang, content, content["made_by"])),
             (say("started_at"), moment("started_at")),
             (say("finished_at"), moment("finished_at")),
             (say("made_at"), moment("made_at")),
@@ -100,14 +100,17 @@ def _findings(content: Mapping[str, Any], lang: Lang) -> Iterator[Block]:
         return
     for number, one in enumerate(told[:PRINTED], 1):
         yield Facts(
-            tuple(_finding_facts(one, lang)), title=f"{number}. {finding_says(lang, one['kind'])}"
+            tuple(_finding_facts(one, content, lang)),
+            title=f"{number}. {finding_says(lang, one['kind'])}",
         )
     left = content["findings"] - min(len(told), PRINTED)
     if left > 0:
         yield Words(text(lang, "report.met.more", count=left, kept=len(told)))
 
 
-def _finding_facts(one: Mapping[str, Any], lang: Lang) -> Iterator[tuple[str, str]]:
+def _finding_facts(
+    one: Mapping[str, Any], content: Mapping[str, Any], lang: Lang
+) -> Iterator[tuple[str, str]]:
     def say(key: str) -> str:
         return text(lang, f"report.finding.{key}")
 
@@ -117,7 +120,7 @@ def _finding_facts(one: Mapping[str, Any], lang: Lang) -> Iterator[tuple[str, st
         place = text(lang, "report.finding.at", stream=place, seq=one["seq"])
     yield say("where"), place
     if "party" in one:
-        yield say("party"), one["party"]
+        yield say("party"), _whom(lang, content, one["party"])
     for name, value in one["evidence"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         yield evidence_says(lang, name), shown
@@ -129,5 +132,8 @@ def _finding_facts(one: Mapping[str, Any], lang: Lang) -> Iterator[tuple[str, st
     yield say("id"), one["id"]
 
 
-def _whom(lang: Lang, party: str) -> str:
-    return text(lang, "report.operator") if party == "operator" else party
+def _whom(lang: Lang, content: Mapping[str, Any], party: str) -> str:
+    """Returns a party by name and number; by its number alone where what is signed names it nowhere."""
+    if party == "operator":
+        return text(lang, "report.operator")
+    return f"{content['parties'].get(party, '')} {party}".strip()

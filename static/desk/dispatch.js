@@ -2,6 +2,7 @@
 // the form does the same, a page for each.
 // What is scanned goes off at once under an id of its own, so that nobody waits for the network; what was
 // refused stays on the page until it is taken up again or dropped, also when the page is loaded anew.
+// What a case's page says of the case is asked for anew after each unit.
 
 const form = document.getElementById("dispatch");
 const told = document.getElementById("dispatch-told");
@@ -174,6 +175,45 @@ async function ask(body) {
   }
 }
 
+// --- what is in the case -------------------------------------------------------------------------
+
+const live = [...document.querySelectorAll("[data-live]")];
+let asked = 0;
+let drawn = 0;
+
+// Draws what the case holds as the service draws it. Where that cannot be had, what stands there is no
+// longer so, and is hidden until it can.
+async function drawCase() {
+  if (!live.length) return;
+  const mine = ++asked;
+  let page = null;
+  try {
+    const lang = form.elements.lang ? `?lang=${form.elements.lang.value}` : "";
+    const answer = await fetch(form.action + lang);
+    if (answer.ok) page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    // No network.
+  }
+  if (mine < drawn) return; // a later look was quicker
+  drawn = mine;
+  for (const place of live) {
+    const now = page?.getElementById(place.id);
+    place.hidden = !now;
+    if (now) redraw(place, now);
+  }
+}
+
+// What was typed there meanwhile stays, and so does the place of who is typing.
+function redraw(place, now) {
+  for (const field of place.querySelectorAll("input[id]")) {
+    const same = now.querySelector(`#${field.id}`);
+    if (same) same.value = field.value;
+  }
+  const at = place.contains(document.activeElement) ? document.activeElement.id : "";
+  place.replaceChildren(...now.childNodes);
+  if (at) document.getElementById(at)?.focus();
+}
+
 async function send() {
   const body = new URLSearchParams(new FormData(form));
   const parcel = {};
@@ -198,6 +238,7 @@ async function send() {
     const list = doneBox.querySelector("ul");
     row(list, answer.message, answer.code, answer.page);
     while (list.children.length > SHOWN) list.lastElementChild.remove();
+    drawCase();
   } else {
     failed.push({ ...parcel, reason: answer.message });
   }

@@ -32,6 +32,7 @@ const UNCHECKED = [
   "truth",
 ];
 const NOT_CLAIMED = ["prev", "recorded_at", "refs", "seq", "signed", "source", "via"];
+const ZIP = [0x50, 0x4b, 3, 4]; // what zip files begin with
 const ZERO_HASH = "0".repeat(64);
 // By how much a stream may be ahead of the clock: the times of two streams tell no more.
 const MAX_AHEAD_MS = 5000;
@@ -42,7 +43,10 @@ const MAX_AHEAD_MS = 5000;
 // checkpoint must bear; null if there is none.
 export async function verifyBundle(raw, { vkey = null, policy = null } = {}) {
   const bundle = await unlessRefused(() => parseJSON(raw), undefined);
-  if (bundle === undefined) return unreadable("not_json");
+  if (bundle === undefined) {
+    const bytes = new Uint8Array(raw);
+    return unreadable(ZIP.every((one, n) => bytes[n] === one) ? "zip" : "not_json");
+  }
   if (!isObject(bundle) || bundle.get("format") !== FORMAT) {
     return unreadable("format", "format", { expected: FORMAT });
   }

@@ -127,8 +127,8 @@ def test_texts_that_are_no_bundle_get_pythons_report(bare):
     large = intact()
     large["streams"][0]["records"][1]["leaf_index"] = 2**70
     loud = intact() | {"subject": "\x1b[2J\u202e" + "x😀" * 200}
-    texts = [b"", b"{", b"\xff{}", b'{"format":1,"format":1}', b"NaN", b"[" * 10**6, b"\xef\xbb\xbf{}",
-             encode(large), encode(loud)]  # fmt: skip
+    texts = [b"", b"{", b"PK\x03\x04\xff", b"\xff{}", b'{"format":1,"format":1}', b"NaN", b"[" * 10**6,
+             b"\xef\xbb\xbf{}", encode(large), encode(loud)]  # fmt: skip
     check_same_reports(bare[0], [(repr(raw[:20]), raw, VKEY) for raw in texts])
 
 

@@ -278,6 +278,49 @@ def test_units_are_scanned_into_a_case_and_it_is_sent_by_its_label(market, chrom
         assert unexpected(noted) == []
 
 
+def test_a_case_says_what_it_holds_after_each_unit_that_is_scanned_in(market, chromium):
+    case, units = case_number(), sold(market, 2)
+    on = market.issue(1)[0].code
+    way_on = text("en", "goods.case.dispatch")
+    with opened(chromium, lang="en", script=True) as (page, noted):
+        enter(page, market, "owner", SHOP, path=f"/desk/cases/{case}")
+        inside, count = page.locator("#case-inside"), page.locator("#case-count")
+        assert text("en", "goods.case.empty") in inside.inner_text()
+        assert page.get_by_role("link", name=way_on).count() == 0
+        page.locator("#f-code").focus()
+        for n, unit in enumerate([on, *units], 1):
+            page.keyboard.type(f"{market.url}/{unit}")
+            page.keyboard.press("Enter")
+            count.filter(has_text=text("en", "goods.case.count", count=n)).wait_for()
+            count.filter(has_text=str(n)).wait_for()
+            inside.get_by_text(unit).wait_for()
+            if n == 1:
+                page.locator("#f-order").fill("P-77")
+                page.locator("#f-code").focus()
+        assert inside.locator("li").count() == 3
+        assert text("en", "goods.case.empty") not in inside.inner_text()
+        # The sale is of so many as are there, and what was typed for it is kept.
+        assert page.locator("#case-sale [name=count]").input_value() == "3"
+        assert page.locator("#f-order").input_value() == "P-77"
+        assert unexpected(noted) == []
+        # What cannot be asked for anew is not left standing as if it were so.
+        page.route(
+            f"**/desk/cases/{case}",
+            lambda route: route.abort() if route.request.method == "GET" else route.continue_(),
+            times=2,
+        )
+        (last,) = sold(market)
+        page.locator("#f-code").fill(last)
+        page.keyboard.press("Enter")
+        page.locator("#done b").filter(has_text="4").wait_for()
+        count.wait_for(state="hidden")
+        page.unroute_all()
+        page.reload()
+        count.filter(has_text="4").wait_for()
+        page.get_by_role("link", name=way_on).click()
+        page.wait_for_url("**/desk/dispatch?code=*")
+
+
 def test_other_pages_of_the_desk_may_not_use_the_camera(market, chromium):
     with opened(chromium, lang="en") as (page, _):
         enter(page, market, "owner", SHOP, path="/desk/shipments")

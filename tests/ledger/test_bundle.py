@@ -231,6 +231,11 @@ def test_what_is_no_json_is_unreadable(raw):
     assert (report.exit_code, keys_of(report.broken)) == (2, ["not_json"])
 
 
+def test_a_package_that_was_not_unpacked_is_called_a_zip_file():
+    report = verify_bundle_bytes(b"PK\x03\x04\x14\x00", vkey=VKEY)
+    assert (report.exit_code, keys_of(report.broken)) == (2, ["zip"])
+
+
 def test_a_message_holds_no_control_characters_of_a_forger():
     bundle = intact() | {"subject": "\x1b[2J" + "x" * 1000}
     report = verify_bundle(bundle, vkey=VKEY)

@@ -114,6 +114,20 @@ def test_the_paper_says_the_same_in_both_languages_and_its_symbol_leads_to_the_c
         assert b"/FontFile2" in raw or b"FontFile2" in raw  # the font travels with it
 
 
+def test_the_paper_names_who_asked_where_what_is_signed_does(market):
+    unit = market.one()
+    market.complete(unit.code)
+    market.publish()
+    name = market.rooms.parties.get(SHOP).name
+    for by, said in ((SHOP, f"{name} {SHOP}"), (AUTHORITY, AUTHORITY)):
+        job = audit(market, {"code": unit.code}, by=by)
+        report = made(market, job["id"])["report"]
+        assert (SHOP in report["parties"], AUTHORITY in report["parties"]) == (True, False)
+        assert report["asked_by"] == by
+        for lang in ("zh", "en"):
+            assert said in page_texts(paper(market, job["id"], lang))[0]
+
+
 def test_what_was_met_is_kept_as_it_was_and_a_report_once_made_never_changes(market, damaged):
     job = audit(market, {"code": damaged.code})
     assert job["findings"] == 1

@@ -26,7 +26,7 @@ ADVICE = ["audit", "events"]
 def market(databases, tmp_path_factory):
     with open_two_provinces(tmp_path_factory.mktemp("casework")) as running:
         running.keys["nation"] = running.keys[running.nation]
-        running.missing = [neglected(running, running.near) for _ in range(6)]
+        running.missing = [neglected(running, running.near) for _ in range(9)]
         neglected(running, running.far)
         running.clock.advance(60 * 86_400)
         running.work()
@@ -194,9 +194,65 @@ def test_which_person_decided_is_noted_and_the_decision_is_a_record_of_the_autho
     assert [(one["actor"], sorted(one["sealed"])) for one in decided] == [(AUTHORITY, ["reason"])]
     browser.get(path)
     assert 'value="attribute"' not in browser.page
-    # A second time nothing more is written.
-    market.ask("POST", f"{F}/{finding}/dismissal", {"reason": "x"}, token=market.keys[AUTHORITY])
+    # A second time nothing more is written; another reason would be kept nowhere, and is refused.
+    post(market, f"{F}/{finding}/dismissal", {"reason": "包裹已找到"})
+    post(market, f"{F}/{finding}/dismissal", {"reason": "x"}, status=409)
+    post(market, f"{F}/{finding}/attribution", {"to": "merchant", "reason": "x"}, status=409)
     assert len(work(market, finding)["items"]) == 1
+
+
+def test_who_decides_after_somebody_else_is_told_so_and_keeps_what_was_written(market):
+    finding = one_of(market, 6)
+    path = f"/desk/findings/{finding}"
+    first, second = (signed_in(market, "staff", AUTHORITY, scopes=ADVICE) for _ in range(2))
+    seen = re.search(r'name="seen" value="(\d+)"', first.get(path).text)[1]
+    second.get(path)
+    first.post(path, do="dismiss", reason="包裹已找到", seen=seen)
+    first.get(path)
+    first.post(path, do="dismiss", reason="包裹已找到", seen=seen)  # the same again
+    page = second.post(path, 409, do="dismiss", reason="快递已赔付", seen=seen).text
+    assert text("en", "fault.already_dismissed") in page
+    news = page.split(text("en", "casework.news"))[1].split("</ol>")[0]
+    assert "包裹已找到" in news
+    assert news.count("<li>") == 1
+    assert text("en", "casework.unkept") in page
+    assert re.search(r'<textarea id="f-text"[^>]*>快递已赔付</textarea>', page)
+    assert [one["text"] for one in work(market, finding)["items"]] == ["包裹已找到"]
+
+
+def test_what_was_attributed_is_not_dismissed_from_a_page_that_was_opened_before(market):
+    finding = one_of(market, 7)
+    path = f"/desk/findings/{finding}"
+    browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
+    seen = re.search(r'name="seen" value="(\d+)"', browser.get(path).text)[1]
+    his = {"to": "merchant", "reason": "卖家漏报"}
+    post(market, f"{F}/{finding}/attribution", his)
+    page = browser.post(path, 409, do="dismiss", reason="包裹已找到", seen=seen).text
+    assert text("en", "fault.already_attributed", to=text("en", "casework.to.merchant")) in page
+    post(market, f"{F}/{finding}/attribution", his)
+    for body in ({"to": "none", "reason": "卖家漏报"}, {"to": "merchant", "reason": "x"}):
+        post(market, f"{F}/{finding}/attribution", body, status=409)
+    told = post(market, f"{F}/{finding}/dismissal", {"reason": "x"}, status=409)
+    assert told["type"] == "/problems/already-exists"
+    shown = market.ask("GET", f"{F}/{finding}", token=market.keys[AUTHORITY])
+    assert (shown["status"], shown["attributed_to"]) == ("open", "merchant")
+    assert done(market, finding) == [("attributed", "merchant")]
+
+
+def test_who_decides_on_what_has_moved_since_sees_what_came_and_decides_again(market):
+    finding = one_of(market, 8)
+    path = f"/desk/findings/{finding}"
+    browser = signed_in(market, "staff", AUTHORITY, scopes=ADVICE)
+    seen = re.search(r'name="seen" value="(\d+)"', browser.get(path).text)[1]
+    market.send(market.near, market.missing[8].code, "dispatch", {"carrier": CARRIER})
+    market.work()
+    page = browser.post(path, 409, do="dismiss", reason="包裹已找到", seen=seen).text
+    assert text("en", "fault.finding_moved") in page
+    assert text("en", "casework.why.healed") in page.split(text("en", "casework.news"))[1]
+    assert "包裹已找到</textarea>" in page
+    now = re.search(r'name="seen" value="(\d+)"', page)[1]
+    browser.post(path, do="dismiss", reason="包裹已找到", seen=now)
+    assert done(market, finding) == [("dismissed", "")]
 
 
 def test_what_the_bytes_contradict_is_attributed_and_never_dismissed(market):

@@ -19,13 +19,8 @@ from app.credit.policy import Status
 from app.credit.steps import StepRefused
 from app.i18n import LANGUAGES, text
 from app.kit.errors import Conflict, Denied, Fault, FieldFault, Unavailable, invalid
-from app.oversight.findings import (
-    ATTRIBUTIONS,
-    AlreadyAttributed,
-    AlreadyDismissed,
-    NobodyNamed,
-    NotDismissable,
-)
+from app.oversight.decisions import AlreadyAttributed, AlreadyDismissed, FindingMoved
+from app.oversight.findings import ATTRIBUTIONS, NobodyNamed, NotDismissable
 from app.parties.roles import EVENTS
 from app.parties.rules import NothingToLift
 from app.parties.standing import MandateMissing
@@ -191,6 +186,7 @@ def test_a_refusal_names_kinds_and_states_in_the_readers_words():
         NobodyNamed("nobody_named"),
         NotDismissable("not_dismissable"),
         AlreadyDismissed("already_dismissed"),
+        FindingMoved("finding_moved"),
     ]
     for refusal in refusals:
         said = describe(refusal, lang="zh", instance="i")["detail"].replace("/docs", "")

@@ -80,6 +80,12 @@ def test_from_a_new_product_to_a_printed_sheet(market):
     told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", "start": "4"}
     page = owner.post(f"{batch}/print", 422, **told).text
     assert "Out of range: expected 1 to 3, got 4." in page
+    # Nor are more labels than there are codes printed as fewer without a word.
+    told = {"layout": "a4-3x8", "symbol": "qr", "output": "pdf", "start": "2", "count": "3"}
+    page = Shown(owner.post(f"{batch}/print", 422, **told).text)
+    (form,) = [one for one in page.forms if one.named("reason")]
+    short = text("en", "field.codes_left", start=2, left=2, got=3)
+    assert page.said_about(form, "count") == short
     told = {"layout": "a4-3x8", "symbol": "qr", "do": "print"}
     owner.get(batch)
     assert owner.post(f"{batch}/print", 200, output="pdf", **told).content[:5] == b"%PDF-"

@@ -117,6 +117,14 @@ def test_a_package_with_an_altered_file_a_foreign_one_or_none_is_not_what_was_si
     assert "verify_bundle.py or MANIFEST.txt" in check("altered", folder, "--key", keys)
 
 
+def test_a_package_that_was_not_unpacked_is_told_to_be_a_zip_file(market, unit, tmp_path):
+    file = tmp_path / "evidence.zip"
+    file.write_bytes(market.call("GET", f"{unit.path}/evidence.zip").content)
+    assert "evidence.zip: this is a zip file. Unpack it" in check("unreadable", file, code=2)
+    file.write_bytes(b"PK")
+    assert "this is not JSON text in UTF-8" in check("unreadable", file, code=2)
+
+
 def test_an_altered_chain_in_a_whole_package_is_told_apart_from_an_altered_package(
     market, damaged, tmp_path
 ):

@@ -252,14 +252,15 @@ def attribute_finding(
 @router.post(
     "/findings/{finding}/dismissal",
     summary="Dismiss a finding",
-    responses=problems("forbidden", "not-found", "not-dismissable"),
+    responses=problems("forbidden", "not-found", "already-exists", "not-dismissable"),
 )
 def dismiss_finding(
     rooms: InRooms, principal: Caller, finding: _Id, body: DismissalIn
 ) -> dict[str, Any]:
     """Says that a finding is no fault: it is closed, and what was charged for it is cancelled.
 
-    The same facts raise it no more. Not for what the stored bytes themselves contradict.
+    The same facts raise it no more. Not for what the stored bytes themselves contradict, and not for
+    what was attributed or, for another reason, dismissed before.
     """
     return _whole(rooms, rooms.casework.dismiss(principal, finding, body.reason))
 

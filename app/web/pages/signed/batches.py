@@ -126,7 +126,7 @@ def _order(form: Form, batch: Any) -> PrintOrder:
         lambda: _check_known(form, "output", _OUTPUTS),
         lambda: _check_roll(form),
         lambda: whole(form, "start", 1, max(batch.done, 1), default=1) - 1,
-        lambda: whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX),
+        lambda: _how_many(form, batch),
         lambda: whole(form, "offset", 0, _most_used(form), default=0) if output == "pdf" else 0,
         lambda: _reason(form),
     )
@@ -143,6 +143,17 @@ def _order(form: Form, batch: Any) -> PrintOrder:
         dpi=300 if output == "zpl300" else 203,
         reason=reason,
     )
+
+
+def _how_many(form: Form, batch: Any) -> int:
+    """Returns how many labels are asked for. Raises Invalid: whoever types 99 counts on 99 labels."""
+    count = whole(form, "count", 1, SHEET_MAX, default=SHEET_MAX)
+    start = _number(form.text("start"), batch.done) or 1
+    left = batch.done - start + 1
+    if form.text("count") and count > left:
+        params = {"expected": f"1..{left}", "got": count, "start": start, "left": left}
+        raise invalid(FieldFault(("count",), "range", params, "codes_left"))
+    return count
 
 
 def _most_used(form: Form) -> int:

@@ -39,6 +39,7 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 PATH: Final = "/desk/findings"
 _PAGE: Final = 30
 _ORDERS: Final[tuple[Order, ...]] = ("gravest", "newest", "oldest")
+_SEEN_DIGITS: Final = 6
 _AGES: Final = ("1", "3", "7", "30")
 _FAMILIES: Final = (
     "integrity", "log", "index", "identity", "brushing", "licence", "listing", "continuity",
@@ -218,16 +219,23 @@ def _do(rooms: Rooms, principal: Principal, finding: str, do: str, form: Form) -
                 form.text("to"),
                 form.text("reason"),
                 named=form.text("party") or None,
+                seen=_seen(form),
             )
             return "finding_attributed"
         case "dismiss":
-            rooms.casework.dismiss(principal, finding, form.text("reason"))
+            rooms.casework.dismiss(principal, finding, form.text("reason"), seen=_seen(form))
             return "finding_dismissed"
         case "measure":
             _measure(rooms, principal, finding, form)
             return "measure_recorded"
         case _:
             raise invalid(FieldFault(("do",), "enum", {"expected": "assign", "got": do[:40]}))
+
+
+def _seen(form: Form) -> int | None:
+    """Returns how many moves of the finding stood on the page on which this was decided."""
+    told = form.text("seen")
+    return int(told) if told.isascii() and told.isdigit() and len(told) <= _SEEN_DIGITS else None
 
 
 def _measure(rooms: Rooms, principal: Principal, finding: str, form: Form) -> None:
@@ -269,6 +277,13 @@ def _finding(
     asked = {*(one.holder for one in custody), *parties_named(told["evidence"])}
     names = {one.id: one.name for one in rooms.parties.get_some(asked).values() if one.name}
     settled = row.attributed_to is not None or row.status == "dismissed"
+    history = [(one, from_ms(one.at)) for one in rooms.findings.history(row.id)]
+    sents = {name: sent if name == which else BLANK for name in forms}
+    # What nothing can be decided with any more is still somebody's words: a note may keep them.
+    unkept = form.text("reason") if form and settled and which in ("attribute", "dismiss") else ""
+    if unkept:
+        sents["note"] = prefilled(text=unkept)
+    known = _seen(form) if form and fault and fault.slug == "already-exists" else None
     return answer_signed(
         "finding.html",
         frame,
@@ -281,12 +296,14 @@ def _finding(
         severity=severity_of(row.kind),
         party=rooms.parties.get(row.party, principal) if row.party else None,
         work=work,
-        history=[(one, from_ms(one.at)) for one in rooms.findings.history(row.id)],
+        history=history,
+        news=[] if known is None else history[known:],
+        unkept=unkept,
         clues=clues_of(frame.lang, told["evidence"], names),
         custody=custody,
         holders=names,
         sent=sent,
-        sents={name: sent if name == which else BLANK for name in forms},
+        sents=sents,
         assign=prefilled(assignee=work.assignee or "") if which != "assign" else sent,
         colleagues=[
             ("", text(frame.lang, "casework.nobody")),
