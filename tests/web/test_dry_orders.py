@@ -104,6 +104,32 @@ def test_every_code_of_a_row_that_is_wrong_is_told(market, line):
     assert counts(planned) == (1, 0, 0, 1)
 
 
+def test_of_very_many_wrong_codes_of_a_row_ten_are_told_and_the_others_counted(market, line):
+    never = [f"01/{GTIN}/21/NEVER{n:07}" for n in range(500)]
+    sold = [unit.code for unit in market.issue(12)]
+    market.sell(sold[0])
+    raw = as_csv([
+        HEAD, line(" ".join(never)), line(" ".join(sold[1:])), line(" ".join(sold)),
+        line(" ".join([*never[:9], sold[3], sold[4]])),
+    ])  # fmt: skip
+    for query in ("?dry_run=true", ""):
+        answer = send(market, "shipments", raw, query=query, lang="en")
+        assert counts(answer) == (1, 0, 0, 3)
+        assert told(answer, "row", "value", "kind") == [
+            *((2, code, "code-unknown") for code in never[:10]),
+            (2, "", "codes_more"),
+            (4, sold[0], "already_sold"),
+            *((4, code, "codes_twice") for code in sold[1:10]),
+            (4, "", "codes_more"),
+            *((5, code, "code-unknown") for code in never[:9]),
+            (5, sold[3], "codes_twice"),
+            (5, "", "codes_more"),
+        ]
+        said = [one["msg"] for one in answer.json()["errors"] if one["kind"] == "codes_more"]
+        assert ["490 more faults" in said[0], "2 more faults" in said[1]] == [True, True], said
+        assert "1 more fault," in said[2]
+
+
 def test_a_file_that_comes_again_is_known_and_nothing_of_it_is_sold_already(market, line):
     (unit,) = market.issue(1)
     raw = as_csv([HEAD, line(unit.code), line()])
