@@ -14,6 +14,7 @@ from app.imports.problems import Problem, of_error, of_fault
 from app.imports.rows import Planned
 from app.kit.clock import parse_time
 from app.kit.errors import Fault, FieldFault
+from app.kit.turn import OneAtATime
 from app.ledger.stage import IdConflict
 from app.parties.principal import Principal
 from app.trace import shipment
@@ -25,6 +26,8 @@ from app.trace.shipments import MOST_TOLD, Foreseen, Shipments
 
 MOST_ASKED = 10_000
 """Units of a file that are asked about, at 0.75 ms of a core each: 8 MiB of codes are 240,000."""
+# Most that is asked about takes 8 s of a core, from the pages that this process serves: so one at a time.
+_turn = OneAtATime("imports_busy", patience_s=15.0)
 _AS_COLUMN = {"to": "region"}
 
 
@@ -75,14 +78,15 @@ def with_outcomes(
     """Returns the rows, those refused that the recorder would refuse now, for all that it finds. Read-only.
 
     What is on record already must be told apart beforehand: to the recorder its units are sold. Beyond
-    MOST_ASKED units nobody is asked, and the first such row says so.
+    MOST_ASKED units nobody is asked, and the first such row says so. Raises Overloaded where others' files
+    take too long.
     """
     at = [n for n, row in enumerate(rows) if row.outcome == "created" and row.payload is not None]
     asked = _within(MOST_ASKED, [rows[n].payload or {} for n in at])
-    told = [
-        *shipments.preview(principal, asked),
-        *(Foreseen() for _ in at[len(asked) :]),
-    ]
+    told = [Foreseen() for _ in at]
+    if asked:
+        with _turn:
+            told[: len(asked)] = shipments.preview(principal, asked)
     found = list(rows)
     sold: dict[str, int] = {}
     for n, seen in zip(at, told, strict=True):

@@ -207,7 +207,8 @@ class Shipments:
                 asked.append(unit)
                 requests.append(ready)
             elif not found[unit.of].faults:
-                found[unit.of].faults.extend(wrong)  # of the parcel, so of every unit in it: told once
+                # Of the parcel, so of every unit in it: told once.
+                found[unit.of].faults.extend(wrong)
         answers = self._recorder.preview(requests, apart=True) if requests else []
         for unit, of_unit in zip(asked, answers, strict=True):
             one = found[unit.of]

@@ -9,6 +9,7 @@ import pytest
 from app.imports import sending
 from app.imports.mapping import Layout
 from app.imports.problems import of_row
+from app.kit.turn import OneAtATime
 from tests.imports.sheets import as_csv
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN, RIVAL
@@ -220,6 +221,28 @@ def test_beyond_very_many_units_the_dry_run_says_that_it_did_not_ask(market, lin
     assert [(one["row"], "2 in all" in one["msg"]) for one in unasked] == [(4, True)]
     done = send(market, "shipments", raw)
     assert told(done, "row", "kind") == [(4, "already_sold"), (6, "codes_twice")]
+
+
+def test_one_order_list_is_looked_at_at_a_time_and_who_waits_too_long_is_told_so(
+    market, line, monkeypatch
+):
+    monkeypatch.setattr(sending, "_turn", OneAtATime("imports_busy", patience_s=0.1))
+    raw = as_csv([HEAD, line()])
+    before = market.count_rows()
+    with sending._turn:
+        for query, lang, words in (
+            ("?dry_run=true", "zh", "核对的订单表太多"),
+            ("", "en", "order files"),
+        ):
+            answer = send(market, "shipments", raw, query=query, lang=lang)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert answer.json()["type"] == "/problems/overloaded"
+            assert words in answer.json()["detail"]
+        # What is recorded already, or wrong as it stands, asks nobody.
+        unread = as_csv([HEAD, [*line("")[:-1], "-"]])
+        assert counts(send(market, "shipments", unread, query="?dry_run=true")) == (0, 0, 0, 1)
+    assert market.count_rows() == before
+    assert counts(send(market, "shipments", raw)) == (1, 0, 0, 0)
 
 
 def test_an_order_list_asks_the_database_no_oftener_for_more_rows(market, line):
