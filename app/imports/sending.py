@@ -77,9 +77,9 @@ def with_outcomes(
 ) -> list[Planned]:
     """Returns the rows, those refused that the recorder would refuse now, for all that it finds. Read-only.
 
-    What is on record already must be told apart beforehand: to the recorder its units are sold. Beyond
-    MOST_ASKED units nobody is asked, and the first such row says so. Raises Overloaded where others' files
-    take too long.
+    What is on record already must be told apart beforehand: it is a repeat, in which the recorder finds no
+    fault, and would count as new. Beyond MOST_ASKED units nobody is asked, and the first such row says so.
+    Raises Overloaded where others' files take too long.
     """
     at = [n for n, row in enumerate(rows) if row.outcome == "created" and row.payload is not None]
     asked = _within(MOST_ASKED, [rows[n].payload or {} for n in at])

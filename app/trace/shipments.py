@@ -150,7 +150,8 @@ class Shipments:
         """Returns what would refuse each shipment now, each as if the others were not.
 
         Asked of each code, so that all that are wrong are told, or counted; of units to be issued, which are
-        all alike, of one. Those that are recorded already are not to be asked about. Read-only.
+        all alike, of one. One that is recorded already is a repeat, without fault; that its id was sent
+        with other codes is not seen. Read-only.
         """
         principal.check_may("shipment.send")
         found = [Foreseen() for _ in shipments]

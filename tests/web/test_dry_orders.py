@@ -219,8 +219,11 @@ def test_beyond_very_many_units_the_dry_run_says_that_it_did_not_ask(market, lin
     assert told(planned, "row", "kind") == [(6, "codes_twice")]
     unasked = [one for one in planned.json()["warnings"] if one["kind"] == "not_foreseen"]
     assert [(one["row"], "2 in all" in one["msg"]) for one in unasked] == [(4, True)]
-    done = send(market, "shipments", raw)
+    done = send(market, "shipments", raw, lang="en")
     assert told(done, "row", "kind") == [(4, "already_sold"), (6, "codes_twice")]
+    # Said at the import itself, too, where nothing is yet to be applied.
+    said = [one["msg"] for one in done.json()["warnings"] if one["kind"] == "not_foreseen"]
+    assert [("2 in all" in one, "as each row is recorded" in one) for one in said] == [(True, True)]
 
 
 def test_one_order_list_is_looked_at_at_a_time_and_who_waits_too_long_is_told_so(
