@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.credit.document_kinds import WORDS
-from app.kit.pictures import MAX_PNG_PIXELS, Format, OneAtATime, PictureUnfit, opened_picture
+from app.kit.pictures import MAX_PNG_PIXELS, Format, PictureUnfit, opened_picture
+from app.kit.turn import OneAtATime
 
 _FORMATS: Final[Mapping[str, Format]] = {
     "image/jpeg": "JPEG",

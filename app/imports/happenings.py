@@ -44,19 +44,20 @@ def plan_events(sheet: Sheet) -> list[Planned]:
 
 
 def event_of(payload: Any) -> RowEvent:
-    """Returns the event of a row that was read."""
-    told = {name: value for name, value in payload.items() if name != "typed"}
+    """Returns the event of a row that was read, maybe by a newer release that keeps more of it."""
+    told = {name: value for name, value in payload.items() if name in RowEvent._fields}
     return RowEvent(**{**told, "occurred_at": parse_time(payload["occurred_at"])})
 
 
-def fault_of(payload: Any, fault: Fault) -> Problem:
+def fault_of(payload: Any, fault: Fault, *, typed: str = "") -> Problem:
     """Returns the problem of a row that was refused, at the cell that names the goods where it is theirs.
 
-    The number of an order or waybill is told nowhere but in the row itself.
+    The number of an order or waybill is told nowhere but in the row itself. typed: the time as it stood, ""
+    where only what is kept of the row is known.
     """
     problem = of_fault(fault)
     if problem.field == "occurred_at":
-        return replace(problem, value=payload.get("typed", ""))
+        return replace(problem, value=typed)
     if problem.field or not isinstance(fault, NotFound | LifecycleConflict):
         return problem
     field = next(name for name in ("code", "waybill", "order") if payload[name] or name == "order")
@@ -77,7 +78,7 @@ def with_outcomes(
     for n, one in zip(at, events.preview(principal, told), strict=True):
         row = rows[n]
         if isinstance(one, Fault):
-            problems = (*row.problems, fault_of(row.payload, one))
+            problems = (*row.problems, fault_of(row.payload, one, typed=row.typed))
             found[n] = replace(row, outcome="refused", payload=None, problems=problems)
         elif not one.is_new:
             found[n] = replace(row, outcome="unchanged", payload=None)
@@ -111,17 +112,20 @@ def _plan(row: Row, sheet: Sheet) -> Planned:
     type_, data = _said(reader)
     if reader.problems or moment is None:
         return reader.refused()
+    # The release before knows these names alone, and may be the one that applies the row.
     payload: dict[str, Any] = {
         "type": type_,
         "data": data,
         "occurred_at": format_time(moment[0]),
-        "typed": reader.text("occurred_at")[:SHOWN],
         "code": code,
         "waybill": waybill if not code else "",
         "order": order if not (code or waybill) else "",
         "consignment": reader.text("consignment") if code else "",
     }
-    return Planned(row.number, "created", payload, warnings=tuple(reader.warnings))
+    return Planned(
+        row.number, "created", payload, warnings=tuple(reader.warnings),
+        typed=reader.text("occurred_at")[:SHOWN],
+    )  # fmt: skip
 
 
 def _said(reader: Reader) -> tuple[str, dict[str, Any]]:

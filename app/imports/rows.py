@@ -20,6 +20,7 @@ class Planned:
 
     payload: what is to be applied, None where nothing is. key: what the row is about, to find it twice
     in one file. gtin, lot: the goods, carrier: who is to bring them, for questions to the database.
+    typed: the time of an event as it stood, to be told beside a fault of it.
     late: faults by a rule that is younger than records may be: they refuse the row unless what it says is
     on record already.
     """
@@ -33,6 +34,7 @@ class Planned:
     gtin: str = ""
     lot: str = ""
     carrier: str = ""
+    typed: str = ""
     late: tuple[Problem, ...] = ()
 
     def refused(self, *problems: Problem) -> Planned:

@@ -6,13 +6,10 @@ PIL is imported where it is used: most commands never look at a picture.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Final, Literal
-
-from app.kit.errors import Overloaded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +26,6 @@ WORKING_SIDE: Final = 2_400
 """Pixels of a side that are enough for a JPEG, which is decoded no larger where its form allows."""
 MAX_SCANS: Final = 64
 """Of a JPEG: progressive ones have a dozen. Each is decoded over all pixels, however few bytes it has."""
-_PATIENCE_S: Final = 5.0
 # ITU-T T.81 B.1.1.2 and B.1.1.5: a marker; behind 0xFF stand no zero and no restart while a scan goes on.
 _MARKER: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 _ALONE, _END, _SCAN = b"\x01\xd8", b"\xd9", b"\xda"
@@ -44,24 +40,6 @@ class PictureUnfit(Exception):
         self.millions = millions
 
 
-class OneAtATime:
-    """The turn to look at a picture: its memory is all that pictures of a kind cost a process.
-
-    busy: the key of what is said to who waits too long; they get Overloaded.
-    """
-
-    def __init__(self, busy: str) -> None:
-        self._busy = busy
-        self._turn = threading.BoundedSemaphore(1)
-
-    def __enter__(self) -> None:
-        if not self._turn.acquire(timeout=_PATIENCE_S):
-            raise Overloaded(self._busy, retry_after_s=2)
-
-    def __exit__(self, *_: object) -> None:
-        self._turn.release()
-
-
 @contextmanager
 def opened_picture(
     raw: bytes,
@@ -72,7 +50,7 @@ def opened_picture(
 ) -> Iterator[Image.Image]:
     """Yields a picture of which the header alone has been read; a JPEG is decoded in `mode`, or its own.
 
-    In its turn (`OneAtATime`). Raises PictureUnfit, also for what fails while the picture is decoded.
+    In its turn (app.kit.turn). Raises PictureUnfit, also for what fails while the picture is decoded.
     """
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - see above
 

@@ -12,7 +12,8 @@ import zxingcpp
 from PIL import Image
 
 from app.kit.errors import Invalid
-from app.kit.pictures import WORKING_SIDE, OneAtATime, PictureUnfit, opened_picture
+from app.kit.pictures import WORKING_SIDE, PictureUnfit, opened_picture
+from app.kit.turn import OneAtATime
 
 _TRACE: Final = (zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix)
 # Asked for QR, the decoder looks for Micro QR as well, which no label carries, and on a sheet of

@@ -9,7 +9,7 @@ What would refuse a shipment is asked of the recorder itself, on a snapshot: see
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -39,6 +39,8 @@ from app.trace.shipment import (
     read_codes,
 )
 
+MOST_TOLD = 10
+"""Codes of a shipment of which a preview tells what is wrong: each row of a file may name 500 wrong ones."""
 _SEEN_AT_ONCE = 500
 """Units of a preview that are in memory together, with what is read for them in few queries."""
 
@@ -50,6 +52,14 @@ class Shipped:
     events: tuple[Recorded, ...]
     codes: tuple[str, ...]
     batch_id: str | None
+
+
+@dataclass(slots=True)
+class Foreseen:
+    """What would refuse a shipment. faults: [] for nothing. left_out: codes beyond MOST_TOLD."""
+
+    faults: list[Fault] = field(default_factory=list)
+    left_out: int = 0
 
 
 class _Unit(NamedTuple):
@@ -136,14 +146,15 @@ class Shipments:
             None if shipment.units is None else shipment_id,
         )
 
-    def preview(self, principal: Principal, shipments: Sequence[Shipment]) -> list[list[Fault]]:
-        """Returns what would refuse each shipment now, each as if the others were not; [] for nothing.
+    def preview(self, principal: Principal, shipments: Sequence[Shipment]) -> list[Foreseen]:
+        """Returns what would refuse each shipment now, each as if the others were not.
 
-        Asked of each code, so that all that are wrong are told; of units to be issued, which are all alike,
-        of one. Those that are recorded already are not to be asked about. Read-only.
+        Asked of each code, so that all that are wrong are told, or counted; of units to be issued, which are
+        all alike, of one. One that is recorded already is a repeat, without fault; that its id was sent
+        with other codes is not seen. Read-only.
         """
         principal.check_may("shipment.send")
-        found: list[list[Fault]] = [[] for _ in shipments]
+        found = [Foreseen() for _ in shipments]
         some: list[_Unit] = []
         for unit in self._units(principal, shipments, found):
             some.append(unit)
@@ -154,7 +165,7 @@ class Shipments:
         return found
 
     def _units(
-        self, principal: Principal, shipments: Sequence[Shipment], found: Sequence[list[Fault]]
+        self, principal: Principal, shipments: Sequence[Shipment], found: Sequence[Foreseen]
     ) -> Iterator[_Unit]:
         """Yields what is to be looked at of each shipment; what is wrong with its form goes to `found`."""
         for of, shipment in enumerate(shipments):
@@ -170,7 +181,7 @@ class Shipments:
                     )  # fmt: skip
                     new, codes = [one], [code]
             except Fault as fault:
-                found[of].append(fault)
+                found[of].faults.append(fault)
                 continue
             for at, code in enumerate(codes):
                 yield _Unit(of, at, events_of(shipment, shipment_id, code.stream), new)
@@ -180,7 +191,7 @@ class Shipments:
         principal: Principal,
         shipments: Sequence[Shipment],
         units: Sequence[_Unit],
-        found: Sequence[list[Fault]],
+        found: Sequence[Foreseen],
     ) -> None:
         """Adds to `found` what would refuse these units."""
         repeats = Repeats(self._database, [event for unit in units for event in unit.events])
@@ -196,16 +207,22 @@ class Shipments:
             if not wrong:
                 asked.append(unit)
                 requests.append(ready)
-            elif not found[unit.of]:
-                found[unit.of].extend(wrong)  # of the parcel, so of every unit in it: told once
+            elif not found[unit.of].faults:
+                # Of the parcel, so of every unit in it: told once.
+                found[unit.of].faults.extend(wrong)
         answers = self._recorder.preview(requests, apart=True) if requests else []
         for unit, of_unit in zip(asked, answers, strict=True):
+            one = found[unit.of]
             for answer in of_unit:
                 # What the service cannot answer now it can when it is to be recorded.
-                if isinstance(answer, Fault) and not isinstance(answer, Abandoned | Unavailable):
-                    told = at_code(answer, shipments[unit.of], unit.at)
-                    # Where it was raised keeps alive whatever was read there.
-                    found[unit.of].append(told.with_traceback(None))
+                if not isinstance(answer, Fault) or isinstance(answer, Abandoned | Unavailable):
+                    continue
+                if len(one.faults) >= MOST_TOLD:
+                    one.left_out += 1
+                    continue
+                told = at_code(answer, shipments[unit.of], unit.at)
+                # Where it was raised keeps alive whatever was read there.
+                one.faults.append(told.with_traceback(None))
 
     def _prepare(
         self, principal: Principal, shipment: Shipment, shipment_id: UUID, codes: Sequence[Code]

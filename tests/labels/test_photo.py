@@ -11,9 +11,9 @@ import zxingcpp
 from PIL import Image, ImageFilter
 
 from app.credit.document_bodies import fault_of_body
-from app.kit import pictures
 from app.kit.errors import Overloaded
 from app.kit.pictures import MAX_JPEG_PIXELS, MAX_PIXELS
+from app.kit.turn import OneAtATime
 from app.labels import photo
 from app.labels.photo import PhotoRefused, read_photo
 from app.trace.identifiers import parse_code
@@ -125,7 +125,7 @@ def test_a_large_photo_of_a_phone_is_read():
 
 
 def test_one_photo_is_read_at_a_time_and_who_waits_too_long_is_told(monkeypatch):
-    monkeypatch.setattr(pictures, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(photo, "_turn", OneAtATime("photos_busy", patience_s=0.01))
     assert read_photo(sent(table())) == ()
     with photo._turn:
         with pytest.raises(Overloaded):

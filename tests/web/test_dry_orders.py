@@ -9,6 +9,7 @@ import pytest
 from app.imports import sending
 from app.imports.mapping import Layout
 from app.imports.problems import of_row
+from app.kit.turn import OneAtATime
 from tests.imports.sheets import as_csv
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import GTIN, RIVAL
@@ -104,6 +105,32 @@ def test_every_code_of_a_row_that_is_wrong_is_told(market, line):
     assert counts(planned) == (1, 0, 0, 1)
 
 
+def test_of_very_many_wrong_codes_of_a_row_ten_are_told_and_the_others_counted(market, line):
+    never = [f"01/{GTIN}/21/NEVER{n:07}" for n in range(500)]
+    sold = [unit.code for unit in market.issue(12)]
+    market.sell(sold[0])
+    raw = as_csv([
+        HEAD, line(" ".join(never)), line(" ".join(sold[1:])), line(" ".join(sold)),
+        line(" ".join([*never[:9], sold[3], sold[4]])),
+    ])  # fmt: skip
+    for query in ("?dry_run=true", ""):
+        answer = send(market, "shipments", raw, query=query, lang="en")
+        assert counts(answer) == (1, 0, 0, 3)
+        assert told(answer, "row", "value", "kind") == [
+            *((2, code, "code-unknown") for code in never[:10]),
+            (2, "", "codes_more"),
+            (4, sold[0], "already_sold"),
+            *((4, code, "codes_twice") for code in sold[1:10]),
+            (4, "", "codes_more"),
+            *((5, code, "code-unknown") for code in never[:9]),
+            (5, sold[3], "codes_twice"),
+            (5, "", "codes_more"),
+        ]
+        said = [one["msg"] for one in answer.json()["errors"] if one["kind"] == "codes_more"]
+        assert ["490 more faults" in said[0], "2 more faults" in said[1]] == [True, True], said
+        assert "1 more fault," in said[2]
+
+
 def test_a_file_that_comes_again_is_known_and_nothing_of_it_is_sold_already(market, line):
     (unit,) = market.issue(1)
     raw = as_csv([HEAD, line(unit.code), line()])
@@ -192,8 +219,33 @@ def test_beyond_very_many_units_the_dry_run_says_that_it_did_not_ask(market, lin
     assert told(planned, "row", "kind") == [(6, "codes_twice")]
     unasked = [one for one in planned.json()["warnings"] if one["kind"] == "not_foreseen"]
     assert [(one["row"], "2 in all" in one["msg"]) for one in unasked] == [(4, True)]
-    done = send(market, "shipments", raw)
+    done = send(market, "shipments", raw, lang="en")
     assert told(done, "row", "kind") == [(4, "already_sold"), (6, "codes_twice")]
+    # Said at the import itself, too, where nothing is yet to be applied.
+    said = [one["msg"] for one in done.json()["warnings"] if one["kind"] == "not_foreseen"]
+    assert [("2 in all" in one, "as each row is recorded" in one) for one in said] == [(True, True)]
+
+
+def test_one_order_list_is_looked_at_at_a_time_and_who_waits_too_long_is_told_so(
+    market, line, monkeypatch
+):
+    monkeypatch.setattr(sending, "_turn", OneAtATime("imports_busy", patience_s=0.1))
+    raw = as_csv([HEAD, line()])
+    before = market.count_rows()
+    with sending._turn:
+        for query, lang, words in (
+            ("?dry_run=true", "zh", "核对的订单表太多"),
+            ("", "en", "order files"),
+        ):
+            answer = send(market, "shipments", raw, query=query, lang=lang)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert answer.json()["type"] == "/problems/overloaded"
+            assert words in answer.json()["detail"]
+        # What is recorded already, or wrong as it stands, asks nobody.
+        unread = as_csv([HEAD, [*line("")[:-1], "-"]])
+        assert counts(send(market, "shipments", unread, query="?dry_run=true")) == (0, 0, 0, 1)
+    assert market.count_rows() == before
+    assert counts(send(market, "shipments", raw)) == (1, 0, 0, 0)
 
 
 def test_an_order_list_asks_the_database_no_oftener_for_more_rows(market, line):
