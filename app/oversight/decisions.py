@@ -43,19 +43,27 @@ class FindingMoved(Conflict):
 
 
 def check_undecided(
-    row: Any, moves: Sequence[Any], reason: str, *, same: bool, seen: int | None
+    kind: DecisionType,
+    row: Any,
+    moves: Sequence[Any],
+    reason: str,
+    *,
+    same: bool,
+    seen: int | None,
 ) -> None:
     """Raises AlreadyDismissed or AlreadyAttributed where a finding is decided, FindingMoved where it moved.
 
     moves: of the finding, oldest first. same: whether it stands as it would be decided now; for the same
     reason that is a decision told again, for another one a decision whose reason would be kept nowhere.
-    seen: how many of the moves were known to who decides, None where nobody says.
+    seen: how many of the moves were known to who decides, None where nobody says. What was attributed may
+    still be dismissed, which is how a wrong attribution is undone; but not by who did not see it.
     """
     if same and any(one.by is not None and one.why == reason for one in moves):
         return
     if row.status == DISMISSED:
         raise AlreadyDismissed("already_dismissed")
-    if row.attributed_to is not None:
+    undoes = kind == "dismissal" and seen in (None, len(moves))
+    if row.attributed_to is not None and not undoes:
         raise AlreadyAttributed("already_attributed", to=row.attributed_to)
     if seen is not None and seen != len(moves):
         raise FindingMoved("finding_moved")
@@ -71,7 +79,7 @@ class Decisions:
     def record(
         self,
         kind: DecisionType,
-        finding: str,
+        finding: Any,
         *,
         data: Mapping[str, Any],
         values: Mapping[str, Any],
@@ -79,10 +87,15 @@ class Decisions:
         by: str,
         concerns: Iterable[str | None],
     ) -> None:
-        """Records a decision once for each party; values: what it makes of the finding's row."""
+        """Records a decision once for each party.
+
+        finding: its row, as it stood when this was decided. values: what is made of it. Raises
+        FindingMoved where somebody else decided meanwhile.
+        """
         parties = {one for one in concerns if one is not None and is_party_id(one)} or {by}
         row = {
-            "finding": finding,
+            "finding": finding.id,
+            "stood": [finding.status == DISMISSED, finding.attributed_to],
             "values": values,
             "at": to_ms(self._clock.now()),
             "why": reason,
@@ -98,9 +111,9 @@ class Decisions:
             seal = Seal(
                 "reason", secrets.token_bytes(SALT_BYTES), canonical_bytes({"text": reason})
             )
-            identifier = str(uuid5(_NAMESPACE, f"{kind} {finding}"))
+            identifier = str(uuid5(_NAMESPACE, f"{kind} {finding.id}"))
             claim = party_claim(
-                party, identifier, kind, {"finding": finding, **data}, actor=by,
+                party, identifier, kind, {"finding": finding.id, **data}, actor=by,
                 at=self._clock.now(), seals=(seal,),
             )  # fmt: skip
             submissions.append(

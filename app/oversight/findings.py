@@ -192,13 +192,15 @@ class Findings:
         row = self.get(finding)
         self._check_asked(row, to, reason, named)
         same = row.attributed_to == to and row.status != DISMISSED
-        check_undecided(row, self.history(finding), reason, same=same, seen=seen)
+        check_undecided(
+            "attribution", row, self.history(finding), reason, same=same, seen=seen
+        )
         row = self._with_carrier(row, to, named)
         party = side_of(row, to)
         if row.attributed_to is None:
             self._decisions.record(
                 "attribution",
-                finding,
+                row,
                 data={"to": to},
                 values={"attributed_to": to, "reason": reason, "evidence": row.evidence},
                 reason=reason,
@@ -231,12 +233,12 @@ class Findings:
         if row.kind.startswith(("integrity.", "log.", "index.")):
             raise NotDismissable("not_dismissable")
         same = row.status == DISMISSED
-        check_undecided(row, self.history(finding), reason, same=same, seen=seen)
+        check_undecided("dismissal", row, self.history(finding), reason, same=same, seen=seen)
         if row.status != DISMISSED:
             at = to_ms(self._clock.now())
             self._decisions.record(
                 "dismissal",
-                finding,
+                row,
                 data={},
                 values={"status": DISMISSED, "closed_at": at, "reason": reason},
                 reason=reason,

@@ -16,6 +16,8 @@ from app.db.lookup import chunks
 from app.db.tables import Finding, FindingMove
 from app.db.upsert import upsert_rows
 from app.ledger.stage import EffectWriter
+from app.oversight.decisions import FindingMoved
+from app.oversight.finding_rows import DISMISSED
 
 FINDING = Finding.__table__  # type: ignore[attr-defined]
 MOVE = FindingMove.__table__  # type: ignore[attr-defined]
@@ -25,7 +27,7 @@ _DISMISSALS = HotSelect(
     .where(
         FINDING.c.stream.in_(bindparam("streams", expanding=True)),
         FINDING.c.kind.in_(bindparam("kinds", expanding=True)),
-        FINDING.c.status == "dismissed",
+        FINDING.c.status == DISMISSED,
     )
     .group_by(FINDING.c.stream, FINDING.c.kind)
 )
@@ -128,7 +130,7 @@ def decided_on(connection: Connection, party: str) -> list[Any]:
     """Returns a party's findings on which a person has decided. Read-only."""
     query = select(FINDING).where(
         FINDING.c.party == party,
-        or_(FINDING.c.attributed_to.is_not(None), FINDING.c.status == "dismissed"),
+        or_(FINDING.c.attributed_to.is_not(None), FINDING.c.status == DISMISSED),
     )
     return list(connection.execute(query))
 
@@ -149,6 +151,8 @@ def _write_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) 
         before = find_some(connection, [row["finding"]]).get(row["finding"])
         if before is None or all(getattr(before, k) == v for k, v in values.items()):
             continue  # said on the stream of another party too
+        if [before.status == DISMISSED, before.attributed_to] != row["stood"]:
+            raise FindingMoved("finding_moved")  # by who decided at the same moment
         change(connection, row["finding"], at=row["at"], why=row["why"], by=row["by"], **values)
 
 

@@ -10,6 +10,7 @@ from app.i18n import format_moment, text
 from app.kit.clock import parse_time
 from app.ledger.record import stream_key
 from app.oversight.casestore import Wanted
+from app.oversight.decisions import Decisions
 from app.oversight.figurestore import findings_by_region
 from app.oversight.kinds import SEVERITIES, severity_of
 from app.oversight.store import queue
@@ -26,7 +27,7 @@ ADVICE = ["audit", "events"]
 def market(databases, tmp_path_factory):
     with open_two_provinces(tmp_path_factory.mktemp("casework")) as running:
         running.keys["nation"] = running.keys[running.nation]
-        running.missing = [neglected(running, running.near) for _ in range(9)]
+        running.missing = [neglected(running, running.near) for _ in range(11)]
         neglected(running, running.far)
         running.clock.advance(60 * 86_400)
         running.work()
@@ -183,7 +184,7 @@ def test_which_person_decided_is_noted_and_the_decision_is_a_record_of_the_autho
     page = browser.post(path, 422, do="dismiss", reason="").text
     assert "f-reason-error" in page
     browser.post(path, do="dismiss", reason="包裹已找到")
-    assert found(market, "status=dismissed")[0]["id"] == finding
+    assert finding in [one["id"] for one in found(market, "status=dismissed")]
     (done,) = work(market, finding)["items"]
     assert (done["kind"], done["by"], done["text"]) == ("dismissed", browser.name, "包裹已找到")
     decided = [
@@ -232,11 +233,35 @@ def test_what_was_attributed_is_not_dismissed_from_a_page_that_was_opened_before
     post(market, f"{F}/{finding}/attribution", his)
     for body in ({"to": "none", "reason": "卖家漏报"}, {"to": "merchant", "reason": "x"}):
         post(market, f"{F}/{finding}/attribution", body, status=409)
-    told = post(market, f"{F}/{finding}/dismissal", {"reason": "x"}, status=409)
+    told = post(market, f"{F}/{finding}/attribution", {"to": "none", "reason": "x"}, status=409)
     assert told["type"] == "/problems/already-exists"
     shown = market.ask("GET", f"{F}/{finding}", token=market.keys[AUTHORITY])
     assert (shown["status"], shown["attributed_to"]) == ("open", "merchant")
     assert done(market, finding) == [("attributed", "merchant")]
+    # Who knows of it undoes it so, and what was charged goes with it.
+    post(market, f"{F}/{finding}/dismissal", {"reason": "包裹已找到"})
+    assert done(market, finding) == [("attributed", "merchant"), ("dismissed", "")]
+
+
+@pytest.mark.parametrize("first", ["attribution", "dismissal"])
+def test_of_two_decisions_at_once_one_is_told_that_the_finding_moved(market, monkeypatch, first):
+    finding = one_of(market, {"attribution": 9, "dismissal": 10}[first])
+    bodies = {"attribution": {"to": "merchant", "reason": "a"}, "dismissal": {"reason": "b"}}
+    (second,) = set(bodies) - {first}
+    record = Decisions.record
+
+    def other_comes_first(self, kind, *args, **more):
+        if kind == second:
+            monkeypatch.setattr(Decisions, "record", record)
+            post(market, f"{F}/{finding}/{first}", bodies[first])
+        return record(self, kind, *args, **more)
+
+    monkeypatch.setattr(Decisions, "record", other_comes_first)
+    told = post(market, f"{F}/{finding}/{second}", bodies[second], status=409)
+    assert told["type"] == "/problems/already-exists"
+    assert len(done(market, finding)) == 1
+    shown = market.ask("GET", f"{F}/{finding}", token=market.keys[AUTHORITY])
+    assert (shown["status"] == "dismissed") == (first == "dismissal")
 
 
 def test_who_decides_on_what_has_moved_since_sees_what_came_and_decides_again(market):

@@ -260,7 +260,7 @@ def dismiss_finding(
     """Says that a finding is no fault: it is closed, and what was charged for it is cancelled.
 
     The same facts raise it no more. Not for what the stored bytes themselves contradict, and not for
-    what was attributed or, for another reason, dismissed before.
+    what was dismissed before for another reason. A wrong attribution is undone by it.
     """
     return _whole(rooms, rooms.casework.dismiss(principal, finding, body.reason))
 
