@@ -56,9 +56,11 @@ def test_a_unit_of_no_lot_on_record_contradicts_no_label(market):
     assert "warning-label_lot" not in page(market, f"/{PRODUCT}/10/ANY/21/{serial}")
 
 
-def test_what_is_no_lot_is_refused_as_in_a_typed_code(market, serial):
-    place = f"/{PRODUCT}/10/{'x' * 21}/21/{serial}"
-    assert market.call("GET", place, headers={"Accept": "text/html"}).status_code == 422
+def test_what_can_be_no_lot_is_told_too_and_cut(market, serial):
+    place = f"/{PRODUCT}/10/%E6%89%B9%E5%8F%B7%E4%B8%80/21/{serial}"
+    assert said("zh", "批号一") in page(market, place, "zh")
+    shown = page(market, f"/{PRODUCT}/10/{'x' * 500}/21/{serial}", "en")
+    assert said("en", f"{'x' * 40}…") in shown
 
 
 def test_a_typed_or_scanned_code_brings_its_lot_along(market, serial):

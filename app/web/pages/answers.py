@@ -87,11 +87,10 @@ def _is_chosen(asked: str | None) -> bool:
 
 
 def code_of(gtin: str, *, lot: str | None = None, serial: str | None = None) -> Code:
-    """Returns the code of a page's address; a unit's without the lot, which is checked. Raises Invalid."""
-    known = None if lot is None else parse_lot(lot)
+    """Returns the code of a page's address, a unit's without the lot, whatever that is. Raises Invalid."""
     return Code(
         parse_gtin(gtin, allow_item_code=True),
-        lot=known if serial is None else None,
+        lot=None if lot is None or serial is not None else parse_lot(lot),
         serial=None if serial is None else parse_serial(serial),
     )
 

@@ -52,6 +52,7 @@ router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 
 _ROBOTS = re.compile(r"bot|crawl|spider|slurp|preview|headless|curl|wget|python", re.IGNORECASE)
 _LANG = Annotated[str | None, Query(max_length=8)]
+_MOST_LOT = 40  # characters of what a label calls its lot: twice the longest that there is
 
 
 async def show_unit(request: Request) -> Response:
@@ -230,7 +231,9 @@ def _show(
     view = offer_carried(Filler(rooms, frame).scan_view(seen), request)
     # Letters may have been typed: a lot in small ones is no sign of a forged label.
     if label_lot and view.product.lot and label_lot.upper() != view.product.lot.upper():
-        view = replace(view, label_lot=label_lot)
+        # Who holds a forged label sees the goods and the caution, also where it names what can be no lot.
+        shown = label_lot if len(label_lot) <= _MOST_LOT else f"{label_lot[:_MOST_LOT]}…"
+        view = replace(view, label_lot=shown)
     response = answer_page(render_scan(view), frame.lang)
     if code.level != "product":
         product = digital_link(rooms.base_url, Code(code.gtin))
