@@ -178,3 +178,15 @@ def test_the_page_above_is_asked_for_in_the_language_and_nothing_else(market, si
     assert way_back(signed, market.url + "/no/such/page?lang=en") == "/desk?lang=en"
     assert way_back(signed, market.url + "//evil.example/account/sessions") == "/desk"
     assert way_back(signed, market.url + "/x" * 4000) == "/desk"
+
+
+def test_an_address_that_can_be_none_is_taken_for_no_page_and_no_origin(market, signed):
+    broken = "http://[::1"
+    assert way_back(signed, broken) == ""
+    assert way_back(signed, market.url + "/account", origin=broken) == "/account"
+    headers = {"Origin": market.url, "Referer": broken}
+    answer = new_browser(market).http.post("/account/sessions", data={}, headers=headers)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        303,
+        "/sign-in?next=%2Fdesk&told=session_over",
+    )

@@ -25,7 +25,7 @@ from app.parties.sessions import SignedIn
 from app.trace.typed import plainly
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import lang_of
-from app.web.pages.signed.session import InSigned, MaybeSigned
+from app.web.pages.signed.session import InSigned, MaybeSigned, split_told
 from app.web.problems import describe, say_left_out
 from app.web.upload import InMemory
 from app.web.visit import visit_of
@@ -178,7 +178,7 @@ def check_origin(request: Request, rooms: Rooms) -> None:
         raise FormForeign("form_foreign")
     origin = request.headers.get("origin")
     ours = {request.headers.get("host", ""), urlsplit(rooms.base_url).netloc}
-    if origin is not None and urlsplit(origin).netloc not in ours - {""}:
+    if origin is not None and split_told(origin).netloc not in ours - {""}:
         raise FormForeign("form_foreign")
 
 

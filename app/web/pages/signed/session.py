@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -63,7 +63,7 @@ def lead(request: Request, fault: Led) -> Response:
 
 def stood_on(request: Request) -> str:
     """Returns the page of ours on which a form stood, as the browser tells; "" where it tells none."""
-    stood = urlsplit(request.headers.get("referer", ""))
+    stood = split_told(request.headers.get("referer", ""))
     if stood.netloc != request.headers.get("host", "") or not stood.path:
         return ""
     path = _page_at(request, stood.path)
@@ -74,6 +74,14 @@ def stood_on(request: Request) -> str:
     ]  # fmt: skip
     whole = f"{path}?{urlencode(kept)}" if kept else path
     return local_path(whole) if local_path(whole) == whole else local_path(path)
+
+
+def split_told(url: str) -> SplitResult:
+    """Returns the parts of an address that a browser tells, all of them empty where it can be none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _page_at(request: Request, path: str) -> str:
