@@ -190,3 +190,14 @@ def test_an_address_that_can_be_none_is_taken_for_no_page_and_no_origin(market, 
         303,
         "/sign-in?next=%2Fdesk&told=session_over",
     )
+
+
+def test_the_way_back_is_known_behind_a_proxy_that_gives_another_host(market, signed):
+    public = market.rooms.base_url
+    assert public != market.url
+    for host in ("inner:8000", ""):
+        assert way_back(signed, public + "/account", host=host, origin=public) == "/account"
+    assert way_back(signed, "http://inner:8000/account", origin=public) == ""
+    headers = {"Origin": public, "Referer": public + "/account", "Host": "inner:8000"}
+    answer = new_browser(market).http.post("/account/sessions", data={}, headers=headers)
+    assert answer.headers["Location"] == "/sign-in?next=%2Faccount&told=session_over"

@@ -64,7 +64,7 @@ def lead(request: Request, fault: Led) -> Response:
 def stood_on(request: Request) -> str:
     """Returns the page of ours on which a form stood, as the browser tells; "" where it tells none."""
     stood = split_told(request.headers.get("referer", ""))
-    if stood.netloc != request.headers.get("host", "") or not stood.path:
+    if stood.netloc not in own_hosts(request, request.app.state.rooms) or not stood.path:
         return ""
     path = _page_at(request, stood.path)
     # What the page said once of something done before is not said again; a page above knows other words.
@@ -74,6 +74,14 @@ def stood_on(request: Request) -> str:
     ]  # fmt: skip
     whole = f"{path}?{urlencode(kept)}" if kept else path
     return local_path(whole) if local_path(whole) == whole else local_path(path)
+
+
+def own_hosts(request: Request, rooms: Rooms) -> set[str]:
+    """Returns the hosts, with their ports, at which a browser may have our pages.
+
+    A proxy may give `Host` a name of its own, and the public address may be one of several.
+    """
+    return {request.headers.get("host", ""), urlsplit(rooms.base_url).netloc} - {""}
 
 
 def split_told(url: str) -> SplitResult:
