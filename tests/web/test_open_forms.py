@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 
 from app.i18n import text
+from app.web.pages.signed.routers import SIGNED_ROUTERS
 from tests.web.people import NEW, make_account, new_browser, open_people_market, signed_in
 
 LANGS = ("zh", "en")
@@ -116,3 +117,87 @@ def test_a_form_that_comes_too_long_after_the_password_is_told_that_nothing_was_
 def test_what_was_asked_for_by_a_link_was_not_lost(market):
     answer = new_browser(market).get("/account", 303)
     assert answer.headers["Location"] == "/sign-in?next=%2Faccount"
+
+
+# --- the way back ---------------------------------------------------------------------------------
+
+
+def way_back(browser, referer: str, *, host: str = "", origin: str = "") -> str:
+    """Sends a form of another sign-in from this page; returns where the refusal leads back to."""
+    headers = {"Origin": origin or browser.market.url, "Referer": referer}
+    if host:
+        headers["Host"] = host
+    answer = browser.http.post("/account/sessions", data={"csrf": "another's"}, headers=headers)
+    assert answer.status_code == 403, answer.text
+    found = re.search(r'<a class="button button-first" href="([^"]+)"', answer.text)
+    return unescape(found[1]) if found else ""
+
+
+def page_templates(method: str) -> list[str]:
+    return [one.path for router in SIGNED_ROUTERS for one in router.routes if method in one.methods]
+
+
+def above(template: str) -> str:
+    """The template of the nearest page, this one first, that can be asked for."""
+    while template and template not in SHOWN:
+        template = template.rpartition("/")[0]
+    return template
+
+
+SHOWN = frozenset(page_templates("GET"))
+
+
+@pytest.fixture
+def signed(market):
+    return signed_in(market)
+
+
+def test_a_form_drawn_where_it_was_sent_leads_back_to_a_page_that_can_be_asked_for(market, signed):
+    """A refused form stands at the address of its POST, which answers a link with 405, or with 404."""
+    wrong = {}
+    for template in page_templates("POST"):
+        path, expected = (re.sub(r"{\w+}", "0690", one) for one in (template, above(template)))
+        back = way_back(signed, market.url + path)
+        status = signed.http.get(back).status_code if "{" not in template else 200
+        if back != expected or status in (404, 405):
+            wrong[template] = back, expected, status
+    assert wrong == {}
+
+
+def test_some_forms_stand_where_nothing_can_be_asked_for():
+    """Else the test above shows nothing."""
+    led = {one: above(one) for one in page_templates("POST") if one not in SHOWN}
+    assert led["/desk/products/{gtin}/lots"] == "/desk/products/{gtin}"
+    assert led["/desk/products/listings"] == "/desk/products"  # not the product `listings`
+    assert led["/account/keys/signing/revoke"] == "/account/keys"
+
+
+def test_the_page_above_is_asked_for_in_the_language_and_nothing_else(market, signed):
+    stood = market.url + "/account/sessions?lang=en&session=x"
+    assert way_back(signed, stood) == "/account?lang=en"
+    assert way_back(signed, market.url + "/no/such/page?lang=en") == "/desk?lang=en"
+    assert way_back(signed, market.url + "//evil.example/account/sessions") == "/desk"
+    assert way_back(signed, market.url + "/x" * 4000) == "/desk"
+
+
+def test_an_address_that_can_be_none_is_taken_for_no_page_and_no_origin(market, signed):
+    broken = "http://[::1"
+    assert way_back(signed, broken) == ""
+    assert way_back(signed, market.url + "/account", origin=broken) == "/account"
+    headers = {"Origin": market.url, "Referer": broken}
+    answer = new_browser(market).http.post("/account/sessions", data={}, headers=headers)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        303,
+        "/sign-in?next=%2Fdesk&told=session_over",
+    )
+
+
+def test_the_way_back_is_known_behind_a_proxy_that_gives_another_host(market, signed):
+    public = market.rooms.base_url
+    assert public != market.url
+    for host in ("inner:8000", ""):
+        assert way_back(signed, public + "/account", host=host, origin=public) == "/account"
+    assert way_back(signed, "http://inner:8000/account", origin=public) == ""
+    headers = {"Origin": public, "Referer": public + "/account", "Host": "inner:8000"}
+    answer = new_browser(market).http.post("/account/sessions", data={}, headers=headers)
+    assert answer.headers["Location"] == "/sign-in?next=%2Faccount&told=session_over"

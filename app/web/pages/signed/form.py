@@ -11,7 +11,6 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends
@@ -25,7 +24,7 @@ from app.parties.sessions import SignedIn
 from app.trace.typed import plainly
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import lang_of
-from app.web.pages.signed.session import InSigned, MaybeSigned
+from app.web.pages.signed.session import InSigned, MaybeSigned, own_hosts, split_told
 from app.web.problems import describe, say_left_out
 from app.web.upload import InMemory
 from app.web.visit import visit_of
@@ -177,8 +176,7 @@ def check_origin(request: Request, rooms: Rooms) -> None:
     if site is not None and site not in ("same-origin", "none"):
         raise FormForeign("form_foreign")
     origin = request.headers.get("origin")
-    ours = {request.headers.get("host", ""), urlsplit(rooms.base_url).netloc}
-    if origin is not None and urlsplit(origin).netloc not in ours - {""}:
+    if origin is not None and split_told(origin).netloc not in own_hosts(request, rooms):
         raise FormForeign("form_foreign")
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route
 
 from app.kit.errors import Unauthenticated
 from app.parties.devices import KNOWN_FOR
@@ -62,13 +63,64 @@ def lead(request: Request, fault: Led) -> Response:
 
 def stood_on(request: Request) -> str:
     """Returns the page of ours on which a form stood, as the browser tells; "" where it tells none."""
-    stood = urlsplit(request.headers.get("referer", ""))
-    if stood.netloc != request.headers.get("host", "") or not stood.path:
+    stood = split_told(request.headers.get("referer", ""))
+    if stood.netloc not in own_hosts(request, request.app.state.rooms) or not stood.path:
         return ""
-    # What the page said once of something done before is not said again.
-    asked = urlencode([one for one in parse_qsl(stood.query) if one[0] != "told"])
-    whole = f"{stood.path}?{asked}" if asked else stood.path
-    return local_path(whole) if local_path(whole) == whole else local_path(stood.path)
+    path = _page_at(request, stood.path)
+    # What the page said once of something done before is not said again; a page above knows other words.
+    kept = [
+        (name, value) for name, value in parse_qsl(stood.query)
+        if name == "lang" or (name != "told" and path == stood.path)
+    ]  # fmt: skip
+    whole = f"{path}?{urlencode(kept)}" if kept else path
+    return local_path(whole) if local_path(whole) == whole else local_path(path)
+
+
+def own_hosts(request: Request, rooms: Rooms) -> set[str]:
+    """Returns the hosts, with their ports, at which a browser may have our pages.
+
+    A proxy may give `Host` a name of its own, and the public address may be one of several.
+    """
+    return {request.headers.get("host", ""), urlsplit(rooms.base_url).netloc} - {""}
+
+
+def split_told(url: str) -> SplitResult:
+    """Returns the parts of an address that a browser tells, all of them empty where it can be none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+def _page_at(request: Request, path: str) -> str:
+    """Returns this path or the nearest above at which there is a page to ask for, HOME where none is.
+
+    A form that is refused is drawn where it was sent, at `…/lots`, say, where nothing can be asked for.
+    """
+    if _has_page(request, path):
+        return path
+    # Nothing of ours stood elsewhere; and who makes up a path of a thousand steps has none looked for.
+    if _route_at(request, "POST", path) is not None:
+        while path := path.rpartition("/")[0]:
+            if _has_page(request, path):
+                return path
+    return HOME
+
+
+def _has_page(request: Request, path: str) -> bool:
+    """Whether a page can be asked for here. `/products/listings` is none of `/products/{gtin}`."""
+    shown, sent = _route_at(request, "GET", path), _route_at(request, "POST", path)
+    if shown is None or sent is None:
+        return shown is not None
+    return len(shown.param_convertors) <= len(sent.param_convertors)
+
+
+def _route_at(request: Request, method: str, path: str) -> Route | None:
+    scope = {"type": "http", "method": method, "path": unquote(path)}
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
+            return route
+    return None
 
 
 def local_path(given: str | None) -> str:
