@@ -192,9 +192,7 @@ class Findings:
         row = self.get(finding)
         self._check_asked(row, to, reason, named)
         same = row.attributed_to == to and row.status != DISMISSED
-        check_undecided(
-            "attribution", row, self.history(finding), reason, same=same, seen=seen
-        )
+        check_undecided("attribution", row, self.history(finding), reason, same=same, seen=seen)
         row = self._with_carrier(row, to, named)
         party = side_of(row, to)
         if row.attributed_to is None:
