@@ -2,8 +2,8 @@
 
 The clock starts with the signature (Civil Code art. 512: that is the delivery): the day itself does not
 count, and the last day counts whole. A request is a complaint with `wish: return`; it is answered by a
-`return` of the goods or the seller's `reply` to it. What looks like a breach puts the commitment in question and
-says what was found; goods that art. 25 of the Consumer Law excepts are named by who refuses
+`return` of the goods or the seller's `reply` to it. What looks like a breach puts the commitment in question
+and says what was found; goods that art. 25 of the Consumer Law excepts are named by who refuses
 (`exception`). A refusal is the seller's own, and one after an acceptance is one too: the acceptance
 stands (app.oversight.outcomes), and who then refuses may not keep it. Whether it is a breach is judged
 by a person.
