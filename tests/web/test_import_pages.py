@@ -192,9 +192,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(market, fields, s
     assert (fields["kind"] == "people") != ('value="products" checked' in answer.text)
 
 
-def test_who_finds_others_order_files_before_theirs_is_told_when_to_come_again(
-    market, monkeypatch
-):
+def test_who_finds_others_order_files_before_theirs_is_told_when_to_come_again(market, monkeypatch):
     monkeypatch.setattr(sending, "_turn", OneAtATime("imports_busy", most=0, retry_after_s=8))
     monkeypatch.setattr(sending, "FEW_ASKED", 0)
     owner = signed_in(market, scopes=("events", "codes"))
