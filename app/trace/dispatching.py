@@ -6,16 +6,15 @@ with last is read from the goods that were sent last, so nothing of it is kept.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from app.db.engine import Database
 from app.kit.canonical import check_canonical
-from app.kit.errors import FieldFault, Invalid, invalid, read_all
+from app.kit.errors import FieldFault, invalid, read_all
 from app.ledger.submission import Recorded, all_recorded
-from app.parties.identity import parse_region, parse_waybill
+from app.parties.identity import parse_region
 from app.parties.principal import Principal
 from app.trace import parcelstore
 from app.trace.claims import record_id
@@ -26,10 +25,9 @@ from app.trace.recording import Recording, find_refusal
 from app.trace.requests import EventRequest, SealedInput
 from app.trace.sscc import is_sscc, parse_sscc
 from app.trace.store import find_product, load_lives
+from app.trace.waybills import read_waybill
 
 _REMEMBERED = 200
-# JD's face sheets have which parcel of how many behind the number of the waybill: `JDV012345678901-1-1-`.
-_OF_SEVERAL = re.compile(r"(JD[A-Z0-9]{6,})-[0-9]+-[0-9]+-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Dispatching:
         case = is_sscc(parcel.code)
         code, waybill, *_ = read_all(
             lambda: None if case else parse_unit(_told("code", parcel.code)),
-            lambda: _read_waybill(_told("waybill", parcel.waybill)),
+            lambda: read_waybill(_told("waybill", parcel.waybill)),
             lambda: _check_carrier(_told("carrier", parcel.carrier)),
             lambda: parse_region(parcel.to, loc=("to",)) if parcel.to else None,
             lambda: _check_order(parcel.order, is_case=case),
@@ -151,30 +149,6 @@ def _told(name: str, told: str) -> str:
     if not told.strip():
         raise invalid(FieldFault((name,), "missing", {"name": name}))
     return told
-
-
-def _read_waybill(told: str) -> str:
-    """Returns a waybill number as a face sheet's barcode or a person tells it. Raises Invalid."""
-    try:
-        goods = parse_code(told)
-    except Invalid:
-        goods = None
-    try:
-        number = parse_waybill(told)
-    except Invalid as refused:
-        if goods is not None:
-            raise _goods_told(refused.errors[0].kind, told) from refused
-        raise
-    # A scanner's bare text of a goods label is spelled as waybills are, and longer than any; digits alone
-    # that might be a GTIN may be a waybill as well.
-    if goods is not None and goods.level != "product":
-        raise _goods_told("charset", told)
-    parcel = _OF_SEVERAL.fullmatch(number)
-    return parcel[1] if parcel is not None else number
-
-
-def _goods_told(kind: str, told: str) -> Invalid:
-    return invalid(FieldFault(("waybill",), kind, {"got": told[:40]}, "waybill_goods"))
 
 
 def _check_carrier(carrier: str) -> None:

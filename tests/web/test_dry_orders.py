@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -226,11 +229,12 @@ def test_beyond_very_many_units_the_dry_run_says_that_it_did_not_ask(market, lin
     assert [("2 in all" in one, "as each row is recorded" in one) for one in said] == [(True, True)]
 
 
-def test_one_order_list_is_looked_at_at_a_time_and_who_waits_too_long_is_told_so(
+def test_one_large_order_list_is_looked_at_at_a_time_and_who_waits_too_long_is_told_so(
     market, line, monkeypatch
 ):
     monkeypatch.setattr(sending, "_turn", OneAtATime("imports_busy", patience_s=0.1))
-    raw = as_csv([HEAD, line()])
+    monkeypatch.setattr(sending, "FEW_ASKED", 2)
+    few, raw = (as_csv([HEAD, *(line() for _ in range(count))]) for count in (2, 3))
     before = market.count_rows()
     with sending._turn:
         for query, lang, words in (
@@ -244,8 +248,47 @@ def test_one_order_list_is_looked_at_at_a_time_and_who_waits_too_long_is_told_so
         # What is recorded already, or wrong as it stands, asks nobody.
         unread = as_csv([HEAD, [*line("")[:-1], "-"]])
         assert counts(send(market, "shipments", unread, query="?dry_run=true")) == (0, 0, 0, 1)
-    assert market.count_rows() == before
-    assert counts(send(market, "shipments", raw)) == (1, 0, 0, 0)
+        # A small one is looked at beside the large one.
+        assert counts(send(market, "shipments", few, query="?dry_run=true")) == (2, 0, 0, 0)
+        assert market.count_rows() == before
+        assert counts(send(market, "shipments", few)) == (2, 0, 0, 0)
+    assert counts(send(market, "shipments", raw)) == (3, 0, 0, 0)
+
+
+def test_a_row_counts_for_each_code_that_it_names_in_what_goes_by_without_a_turn(
+    market, line, monkeypatch
+):
+    monkeypatch.setattr(sending, "_turn", OneAtATime("imports_busy", patience_s=0.1))
+    monkeypatch.setattr(sending, "FEW_ASKED", 2)
+    one, two, three = (unit.code for unit in market.issue(3))
+    with sending._turn:
+        for codes, status in ((f"{one} {two}", 200), (f"{one} {two} {three}", 503)):
+            raw = as_csv([HEAD, line(codes)])
+            answer = send(market, "shipments", raw, query="?dry_run=true")
+            assert answer.status_code == status, answer.text
+
+
+def test_two_large_order_lists_may_wait_and_a_third_is_told_at_once_when_to_come_again(
+    market, line, monkeypatch
+):
+    monkeypatch.setattr(sending, "FEW_ASKED", 1)
+    raw = as_csv([HEAD, line(), line()])
+    turn = sending._turn
+    with ThreadPoolExecutor(2) as threads, ExitStack() as held:
+        held.enter_context(turn)
+        waiting = [
+            threads.submit(send, market, "shipments", raw, query="?dry_run=true") for _ in range(2)
+        ]
+        # Both have come to it when there is no place left.
+        until = time.monotonic() + 10
+        while turn._places._value and time.monotonic() < until:
+            time.sleep(0.005)
+        answer = send(market, "shipments", raw, query="?dry_run=true")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "8")
+        assert not any(one.done() for one in waiting)
+        held.close()
+        found = [counts(one.result()) for one in waiting]
+    assert found == [(2, 0, 0, 0)] * 2
 
 
 def test_an_order_list_asks_the_database_no_oftener_for_more_rows(market, line):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from app.imports import sending
+from app.kit.turn import OneAtATime
 from tests.imports.sheets import as_csv, as_xlsx, gtin
 from tests.web.conftest import CARRIER, SHOP
 from tests.web.market import AUTHORITY, GTIN, RIVAL
@@ -187,6 +190,22 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(market, fields, s
     answer = owner.post(PATH, 422, **fields)
     assert said in answer.text
     assert (fields["kind"] == "people") != ('value="products" checked' in answer.text)
+
+
+def test_who_finds_others_order_files_before_theirs_is_told_when_to_come_again(market, monkeypatch):
+    monkeypatch.setattr(sending, "_turn", OneAtATime("imports_busy", most=0, retry_after_s=8))
+    monkeypatch.setattr(sending, "FEW_ASKED", 0)
+    owner = signed_in(market, scopes=("events", "codes"))
+    sold_at, sent_at = ((market.clock.now() - timedelta(hours=n)).isoformat() for n in (3, 2))
+    head = ["order", "gtin", "quantity", "ordered_at", "shipped_at", "carrier", "waybill"]
+    row = ["BUSY-1", GTIN, "1", sold_at, sent_at, CARRIER, "TEST66001234"]
+    file = ("a.csv", as_csv([head, row]))
+    owner.get(PATH)
+    with sending._turn:
+        answer = owner.post(PATH, 503, kind="shipments", file=file)
+    assert answer.headers["retry-after"] == "8"
+    assert "Too many order files" in answer.text
+    owner.post(PATH, 303, kind="shipments", file=file)
 
 
 def test_others_see_and_touch_nothing_of_it(market):

@@ -12,6 +12,7 @@ from tests.web.conftest import AUTHORITY, CARRIER, SHOP
 from tests.web.market import CUSTOMS, GTIN
 from tests.web.people import NEW, new_browser, new_name, open_people_market, signed_in
 from tests.web.test_account_pages import new_code
+from tests.web.test_correction_pages import form_of, own_of
 from tests.web.test_typed_codes import WIDE
 
 WHY = "inspection 2026-9"
@@ -32,6 +33,13 @@ def wide(text: str) -> str:
 
 def errors(page: str) -> dict[str, str]:
     return dict(re.findall(r'id="f-(\w+)-error">([^<]+)<', page))
+
+
+def units_under(market, number: str) -> str:
+    """What the authority's programs find under a waybill."""
+    body = {"q": number, "purpose": WHY}
+    found = market.ask("POST", "/api/v1/desk/search", body, token=market.keys[AUTHORITY])
+    return str(found["groups"]["units"]["items"])
 
 
 def apply(market, status: int, **fields):
@@ -145,9 +153,44 @@ def test_the_barcode_of_a_face_sheet_is_read_as_its_waybill(market, told, number
     market.sell(code)
     shop.get("/desk/dispatch")
     shop.post("/desk/dispatch", carrier=CARRIER, waybill=told, code=code)
-    body = {"q": number, "purpose": WHY}
-    found = market.ask("POST", "/api/v1/desk/search", body, token=market.keys[AUTHORITY])
-    assert code in str(found["groups"]["units"]), "found by the number as the carrier has it"
+    assert code in units_under(market, number), "found by the number as the carrier has it"
+
+
+def test_a_waybill_is_read_in_the_form_of_one_event_and_of_its_correction_as_at_the_table(market):
+    shop = signed_in(market, scopes=("events", "codes"))
+    code = market.one().code
+    market.sell(code)
+    entry = {"type": "dispatch", "code": code, "carrier": CARRIER}
+    shop.get("/desk/entry?type=dispatch")
+    label = {**entry, "waybill": f"{market.url}/{code}", "lang": "zh"}
+    assert (
+        "这是商品码，不是运单号" in errors(shop.post("/desk/entry", 422, **label).text)["waybill"]
+    )
+    shop.post("/desk/entry", **entry, waybill=wide("jdv 012345 678904-1-1-"))
+    assert code in units_under(market, "JDV012345678904")
+    told = form_of(shop, code, own_of(market, code)[-1]["id"])
+    told |= {"waybill": wide("jdv012345678905-2-3-")}
+    shop.post("/desk/records/correct", **told)
+    assert code in units_under(market, "JDV012345678905")
+
+
+def test_the_desk_finds_a_scanned_face_sheet_by_its_number_else_as_a_program_sent_it(market):
+    ours, theirs = (one.code for one in market.issue(2))
+    for code, number in ((ours, "JDV012345678906"), (theirs, "JDV012345678907-1-1-")):
+        market.sell(code)
+        sealed = {"waybill": {"content": {"number": number}}}
+        market.send(SHOP, code, "dispatch", {"carrier": CARRIER}, sealed=sealed)
+    office = signed_in(market, "staff", AUTHORITY, scopes=["audit", "events"])
+    office.get("/desk/search")
+    for typed, code in (
+        (wide("jdv012345678906-1-1-"), ours), ("JDV012345678906-2-2-", ours),
+        ("jdv012345678907-1-1-", theirs),
+    ):  # fmt: skip
+        page = office.post("/desk/search", 200, q=typed, purpose=WHY).text
+        assert f"/desk/chains/{code}" in page, typed
+        assert f'value="{typed}"' in page, "what was typed stays"
+    # A program's question is read as it stands.
+    assert units_under(market, "JDV012345678906-1-1-") == "[]"
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, Invalid, invalid
-from app.parties.identity import parse_waybill
 from app.parties.sessions import SignedIn
 from app.trace.code import Code
 from app.trace.correcting import OwnRecord
 from app.trace.identifiers import parse_code
 from app.trace.requests import EventRequest, SealedInput
+from app.trace.waybills import read_waybill
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.links import page_path
@@ -125,7 +125,9 @@ def _event(form: Form, code: Code, own: OwnRecord) -> EventRequest:
         if field.sealed:
             if given and field.sealed == "waybill":
                 try:
-                    sealed["waybill"] = SealedInput({"number": parse_waybill(given)})
+                    sealed["waybill"] = SealedInput(
+                        {"number": read_waybill(form.plain(field.name))}
+                    )
                 except Invalid as wrong:
                     faults += wrong.errors
             elif given:

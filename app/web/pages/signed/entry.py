@@ -17,12 +17,12 @@ from starlette.responses import Response
 
 from app.i18n import Lang, text
 from app.kit.errors import Fault, FieldFault, Invalid, invalid, read_all
-from app.parties.identity import parse_waybill
 from app.parties.roles import EVENTS, OFFICIAL_ROLES
 from app.parties.sessions import Person, SignedIn
 from app.trace.events import SIGNATURE_KINDS
 from app.trace.identifiers import parse_code
 from app.trace.requests import EventRequest, SealedInput
+from app.trace.waybills import read_waybill
 from app.web.body import StrictRoute
 from app.web.deps import InRooms
 from app.web.links import page_path
@@ -166,7 +166,7 @@ def _said(form: Form, type_: str) -> tuple[dict[str, Any], dict[str, SealedInput
             data[field.name] = True
         elif field.sealed == "waybill":
             try:
-                sealed["waybill"] = SealedInput({"number": parse_waybill(told)})
+                sealed["waybill"] = SealedInput({"number": read_waybill(form.plain(field.name))})
             except Invalid as wrong:
                 faults += wrong.errors
         elif field.sealed:

@@ -122,7 +122,10 @@ def plan_import(request: Request, rooms: InRooms, signed: InSigned, form: _InFil
     except Fault as fault:
         lang = form.text("lang") or None
         sent = refused(request, form, fault)
-        return _imports(request, rooms, signed, lang, sent, status=status_of(fault))
+        page = _imports(request, rooms, signed, lang, sent, status=status_of(fault))
+        if fault.retry_after_s is not None:
+            page.headers["Retry-After"] = str(fault.retry_after_s)
+        return page
     return go_on(frame_of(request, form.text("lang"), PATH), f"{PATH}/{job}")
 
 

@@ -5,7 +5,7 @@ It is sent as a form that is no address: a waybill number must stand in no histo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fastapi import APIRouter
@@ -15,8 +15,11 @@ from starlette.responses import Response
 from app.kit.clock import from_ms
 from app.kit.errors import Fault, Invalid
 from app.oversight.numbers import read_places, write_places
+from app.oversight.seekwords import plain
 from app.oversight.sought import GROUPS, Found, Group, Hit, Query
+from app.parties.principal import Principal
 from app.parties.sessions import SignedIn
+from app.trace.waybills import read_waybill
 from app.web.body import StrictRoute
 from app.web.deps import InRooms, Rooms
 from app.web.pages.answers import AskedLang, frame_of, typed_code
@@ -75,7 +78,7 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
             purpose=form.text("purpose"),
             after=read_places(form.text("after"), loc=("q",)),
         )
-        found = rooms.seeking.find(principal, query)
+        found = _find(rooms, principal, query)
     except Fault as fault:
         sent = refused(request, form, fault)
         return _page(request, signed, lang, sent, status=status_of(fault))
@@ -89,6 +92,22 @@ def search(request: Request, rooms: InRooms, signed: InSigned, form: InForm) -> 
         request, signed, lang, sent, found=found, parts=parts, alone=bool(chosen),
         after=write_places(query.after),
     )  # fmt: skip
+
+
+def _find(rooms: Rooms, principal: Principal, query: Query) -> Found:
+    """Returns what there is under the waybill of a scanned face sheet, else under the text as it stands.
+
+    A program may have sent the whole barcode as the number. Each of the two is a look of its own.
+    """
+    try:
+        number = read_waybill(plain(query.text))
+    except Invalid:
+        number = ""
+    if number and number != plain(query.text).upper():
+        found = rooms.seeking.find(principal, replace(query, text=number))
+        if any(found.hits.values()):
+            return found
+    return rooms.seeking.find(principal, query)
 
 
 def _goods_or_text(rooms: Rooms, typed: str) -> str:
