@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import httpx
 import orjson
@@ -34,8 +35,9 @@ def test_every_change_arrives_once_as_a_record_of_the_stores_chain(ours, theirs)
     ours.rooms.credit.hold(STALL, "finding-1")
     ours.rooms.credit.lift("finding-1", reason="closed")
     # Who was found to be at fault is no change of credit by itself.
+    finding = SimpleNamespace(id="f", status="open", attributed_to=None)
     Decisions(ours.rooms.recorder, clock=ours.rooms.clock).record(
-        "attribution", "f", data={"to": "none"}, values={}, reason="flood", by=SHOP,
+        "attribution", finding, data={"to": "none"}, values={}, reason="flood", by=SHOP,
         concerns=(SHOP,),
     )  # fmt: skip
     assert ours.waiting == 6
