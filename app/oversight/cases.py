@@ -86,8 +86,8 @@ class Case:
     """A complaint and what came of it. accepted_by, mediated_by: if it goes to 12315 today.
 
     approximate: these two count days for which no notice on holidays is out yet. left_out: how many things
-    were said between the first and the newest that are here. seller: "" where no row
-    tells of it. outcome: what stands of the seller's own.
+    were said between the first and the newest that are here. seller: "" where no row tells of it.
+    outcome: what stands of the seller's own.
     """
 
     ticket: str

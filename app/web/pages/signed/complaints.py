@@ -178,7 +178,7 @@ def _complaint(
         names={party: view.name for party, view in known.items()},
         product=ProofReader(rooms).product(row.gtin),
         dues=[(due, until(due.due_at, now)) for due in case.dues],
-        may_answer=own and case.status not in ("settled", "returned"),
+        may_answer=own and case.is_open,
         may_resolve=rooms.powers.may_speak(
             principal.party or "", "reply", actor=row.seller, now=now
         ),

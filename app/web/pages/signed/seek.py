@@ -99,11 +99,12 @@ def _find(rooms: Rooms, principal: Principal, query: Query) -> Found:
 
     A program may have sent the whole barcode as the number. Each of the two is a look of its own.
     """
+    told = plain(query.text)
     try:
-        number = read_waybill(plain(query.text))
+        number = read_waybill(told)
     except Invalid:
         number = ""
-    if number and number != plain(query.text).upper():
+    if number and number != told.upper():
         found = rooms.seeking.find(principal, replace(query, text=number))
         if any(found.hits.values()):
             return found

@@ -73,7 +73,7 @@ def stood_on(request: Request) -> str:
         if name == "lang" or (name != "told" and path == stood.path)
     ]  # fmt: skip
     whole = f"{path}?{urlencode(kept)}" if kept else path
-    return local_path(whole) if local_path(whole) == whole else local_path(path)
+    return whole if local_path(whole) == whole else local_path(path)
 
 
 def own_hosts(request: Request, rooms: Rooms) -> set[str]:
